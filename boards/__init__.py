@@ -1,0 +1,1 @@
+"""Development boards as data, on top of amaranth-boards."""

@@ -1,0 +1,1 @@
+"""What the device boots: the memory image."""

@@ -1,0 +1,42 @@
+"""What can go wrong, named after what the user was doing.
+
+Every message is one line that says what was wrong, where, and what to do. The command line prints
+it and exits with status 1; a traceback is a bug.
+"""
+
+__all__ = [
+    "SpikeloomError", "DataError", "NetworkError", "ArtifactError", "ConversionError", "FitError",
+    "BuildError", "SimulationError",
+]
+
+
+class SpikeloomError(Exception):
+    """Base of every error that is the input's fault and not the program's."""
+
+
+class DataError(SpikeloomError):
+    """A data set is missing, damaged or of another shape than the network expects."""
+
+
+class NetworkError(SpikeloomError):
+    """A network contradicts itself: shapes, ranges, names."""
+
+
+class ArtifactError(SpikeloomError):
+    """A network file can't be read: truncated, corrupt, oversized or of another format."""
+
+
+class ConversionError(SpikeloomError):
+    """A PyTorch module can't be converted."""
+
+
+class FitError(SpikeloomError):
+    """A network needs more than the device has."""
+
+
+class BuildError(SpikeloomError):
+    """A tool of the build failed, or its result breaks a promise (a DSP block, a latch)."""
+
+
+class SimulationError(SpikeloomError):
+    """The simulator can't be built, or stopped before the answer."""

@@ -1,0 +1,453 @@
+"""The integer network: the semantics that gateware, netlist and host are compared with.
+
+A :class:`Network` holds integers only. A neuron receives all the charge of a sample before it fires
+(schedule ``settle``), so by charge conservation (CONVERSIONS 1.3, eq. 2) its spike count is::
+
+    n = clip(floor((v0 + sum_i W_i n_i) / theta), 0, levels)
+
+with ``v0 = bias + (theta >> 1)``, which makes the division round half up (1.4).
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+import hashlib
+import json
+
+import numpy as np
+
+from .errors import NetworkError
+
+__all__ = ["INPUT", "Synapses", "Neurons", "Pool", "Readout", "Network", "Trace"]
+
+INPUT = "input"
+"""Name by which layers refer to the network's input."""
+
+# Sums are computed by BLAS in float64, which is exact as long as no partial sum can reach 2^53.
+_EXACT = 1 << 53
+
+
+def _frozen(array, name):
+    array = np.asarray(array)
+    if array.dtype.kind not in "iu":
+        raise NetworkError(f"{name} must be integers, not {array.dtype}")
+    array = np.array(array, dtype=np.int64, order="C")
+    array.setflags(write=False)
+    return array
+
+
+def _pair(value, name, least):
+    if (not isinstance(value, tuple) or len(value) != 2
+            or not all(type(v) is int and v >= least for v in value)):
+        raise NetworkError(f"{name} must be a pair of integers of at least {least}, not {value!r}")
+
+
+def _positive(value, name):
+    if type(value) is not int or value < 1:
+        raise NetworkError(f"{name} must be a positive integer, not {value!r}")
+
+
+def _out_size(size, kernel, stride, padding, name):
+    y, x = ((s + 2 * p - k) // st + 1 for s, k, st, p in zip(size, kernel, stride, padding))
+    if y < 1 or x < 1:
+        raise NetworkError(f"{name}: a kernel of {kernel} does not fit a map of {size}")
+    return y, x
+
+
+def _windows(counts, kernel, stride, padding):
+    """``(N, C, H, W)`` -> ``(N, C, OY, OX, KY, KX)``, zero padded."""
+    py, px = padding
+    counts = np.pad(counts, ((0, 0), (0, 0), (py, py), (px, px)))
+    view = np.lib.stride_tricks.sliding_window_view(counts, kernel, axis=(2, 3))
+    return view[:, :, ::stride[0], ::stride[1]]
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """The synapses between a source map and a layer, as a convolution.
+
+    A linear layer is a convolution whose kernel is the whole source map. An identity (residual)
+    connection is a 1x1 convolution with ``groups`` equal to the channels.
+
+    Parameters
+    ----------
+    source : name of an earlier layer, or :data:`INPUT`
+    weights : ``(out_channels, in_channels / groups, KY, KX)`` integers of ``bits`` bits, signed
+    stride, padding : ``(y, x)``
+    groups : as in ``torch.nn.Conv2d``
+    bits : width of a weight, 2 to 16
+    """
+
+    source: str
+    weights: np.ndarray
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    groups: int = 1
+    bits: int = 8
+
+    def __post_init__(self):
+        where = f"synapses from {self.source!r}"
+        object.__setattr__(self, "weights", _frozen(self.weights, f"{where}: weights"))
+        if self.weights.ndim != 4 or not self.weights.size:
+            raise NetworkError(f"{where}: weights must have four axes, not {self.weights.shape}")
+        _pair(self.stride, f"{where}: stride", 1)
+        _pair(self.padding, f"{where}: padding", 0)
+        _positive(self.groups, f"{where}: groups")
+        if type(self.bits) is not int or not 2 <= self.bits <= 16:
+            raise NetworkError(f"{where}: bits must be 2 to 16, not {self.bits!r}")
+        if self.weights.shape[0] % self.groups:
+            raise NetworkError(f"{where}: {self.weights.shape[0]} output channels can't be split "
+                               f"into {self.groups} groups")
+        if not all(p < k for p, k in zip(self.padding, self.kernel)):
+            raise NetworkError(f"{where}: padding {self.padding} must be smaller than the kernel "
+                               f"{self.kernel}")
+        low, high = -(1 << self.bits - 1), (1 << self.bits - 1) - 1
+        if self.weights.min() < low or self.weights.max() > high:
+            raise NetworkError(f"{where}: weights must lie in {low}..{high} ({self.bits} bits), not "
+                               f"{self.weights.min()}..{self.weights.max()}")
+
+    @property
+    def kernel(self):
+        return self.weights.shape[2:]
+
+    @property
+    def out_channels(self):
+        return self.weights.shape[0]
+
+    def out_shape(self, shape):
+        """Shape ``(C, H, W)`` of the result for a source of ``shape``."""
+        channels = self.weights.shape[1] * self.groups
+        if shape[0] != channels:
+            raise NetworkError(f"synapses from {self.source!r}: the source has {shape[0]} channels, "
+                               f"the weights expect {channels}")
+        return (self.out_channels, *_out_size(shape[1:], self.kernel, self.stride, self.padding,
+                                              f"synapses from {self.source!r}"))
+
+    def charge(self, counts):
+        """``(N, C, H, W)`` counts -> ``(N, O, OY, OX)`` charge, exact."""
+        windows = _windows(counts, self.kernel, self.stride, self.padding)
+        n, c, oy, ox, ky, kx = windows.shape
+        windows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(
+            n * oy * ox, self.groups, (c // self.groups) * ky * kx).astype(np.float64)
+        weights = self.weights.reshape(self.groups, self.out_channels // self.groups, -1)
+        weights = weights.astype(np.float64)
+        charge = np.matmul(windows.transpose(1, 0, 2), weights.transpose(0, 2, 1))
+        charge = charge.transpose(1, 0, 2).reshape(n, oy, ox, self.out_channels)
+        return charge.transpose(0, 3, 1, 2).astype(np.int64)
+
+    def charge_range(self, levels):
+        """Least and greatest charge of each output channel, for counts in ``0..levels``."""
+        flat = self.weights.reshape(self.out_channels, -1)
+        return (levels * np.minimum(flat, 0).sum(axis=1), levels * np.maximum(flat, 0).sum(axis=1))
+
+
+class _Charged:
+    """What layers with membranes share: synapses and an initial potential."""
+
+    def _check(self):
+        if not isinstance(self.name, str) or not self.name or self.name == INPUT:
+            raise NetworkError(f"a layer's name must be a non-empty string other than {INPUT!r}, "
+                               f"not {self.name!r}")
+        if not isinstance(self.synapses, tuple) or not self.synapses:
+            raise NetworkError(f"{self.name}: synapses must be a non-empty tuple")
+        object.__setattr__(self, "initial", _frozen(self.initial, f"{self.name}: initial"))
+        for synapses in self.synapses:
+            if synapses.out_channels != self.channels or self.initial.shape != (self.channels,):
+                raise NetworkError(f"{self.name}: synapses and initial potentials must agree on the "
+                                   f"number of channels")
+
+    @property
+    def channels(self):
+        return self.synapses[0].out_channels
+
+    @property
+    def sources(self):
+        return tuple(synapses.source for synapses in self.synapses)
+
+    def out_shape(self, shapes):
+        results = {synapses.out_shape(shape) for synapses, shape in zip(self.synapses, shapes)}
+        if len(results) != 1:
+            raise NetworkError(f"{self.name}: the synapses give different shapes: {sorted(results)}")
+        return results.pop()
+
+    def potential(self, inputs):
+        """Membrane potential once all charge has arrived, ``(N, O, OY, OX)``."""
+        charge = sum(synapses.charge(counts) for synapses, counts in zip(self.synapses, inputs))
+        return charge + self.initial[:, None, None]
+
+    def potential_range(self, levels):
+        """Least and greatest potential of each channel (CONVERSIONS 1.5, eq. 6)."""
+        ranges = [s.charge_range(top) for s, top in zip(self.synapses, levels)]
+        return (self.initial + sum(low for low, _ in ranges),
+                self.initial + sum(high for _, high in ranges))
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons(_Charged):
+    """A layer of integrate-and-fire neurons with soft reset.
+
+    Parameters
+    ----------
+    name : unique
+    synapses : one bundle, or several that charge the same membranes (residual addition)
+    initial : ``(C,)`` membrane potential before the first charge: bias plus ``threshold >> 1``
+    threshold : ``(C,)`` positive
+    levels : greatest spike count of a neuron
+    """
+
+    name: str
+    synapses: tuple[Synapses, ...]
+    initial: np.ndarray
+    threshold: np.ndarray
+    levels: int
+
+    def __post_init__(self):
+        self._check()
+        object.__setattr__(self, "threshold", _frozen(self.threshold, f"{self.name}: threshold"))
+        if self.threshold.shape != (self.channels,) or self.threshold.min() < 1:
+            raise NetworkError(f"{self.name}: threshold must be {self.channels} positive integers")
+        _positive(self.levels, f"{self.name}: levels")
+
+    def out_levels(self, levels):
+        return self.levels
+
+    def run(self, inputs):
+        counts = np.floor_divide(self.potential(inputs), self.threshold[:, None, None])
+        return np.clip(counts, 0, self.levels)
+
+
+@dataclass(frozen=True, eq=False)
+class Readout(_Charged):
+    """The classifier: membranes that never fire; their potentials are the logits."""
+
+    name: str
+    synapses: tuple[Synapses, ...]
+    initial: np.ndarray
+
+    def __post_init__(self):
+        self._check()
+
+    def run(self, inputs):
+        return self.potential(inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Sum (average) or maximum of the spike counts in a window.
+
+    The division of an average pooling is part of the next layer's weights (CONVERSIONS 1.4).
+    """
+
+    name: str
+    source: str
+    kind: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name or self.name == INPUT:
+            raise NetworkError(f"a layer's name must be a non-empty string other than {INPUT!r}, "
+                               f"not {self.name!r}")
+        if self.kind not in ("sum", "max"):
+            raise NetworkError(f"{self.name}: kind must be 'sum' or 'max', not {self.kind!r}")
+        _pair(self.kernel, f"{self.name}: kernel", 1)
+        _pair(self.stride, f"{self.name}: stride", 1)
+        _pair(self.padding, f"{self.name}: padding", 0)
+        if not all(2 * p <= k for p, k in zip(self.padding, self.kernel)):
+            raise NetworkError(f"{self.name}: padding {self.padding} must be at most half the kernel "
+                               f"{self.kernel}")
+
+    @property
+    def sources(self):
+        return (self.source,)
+
+    def out_shape(self, shapes):
+        (shape,) = shapes
+        return (shape[0], *_out_size(shape[1:], self.kernel, self.stride, self.padding, self.name))
+
+    def out_levels(self, levels):
+        (top,) = levels
+        return top * self.kernel[0] * self.kernel[1] if self.kind == "sum" else top
+
+    def run(self, inputs):
+        windows = _windows(inputs[0], self.kernel, self.stride, self.padding)
+        return windows.sum(axis=(4, 5)) if self.kind == "sum" else windows.max(axis=(4, 5))
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Result of :meth:`Network.run`.
+
+    Members
+    -------
+    counts : layer name -> ``(N, C, H, W)`` spike counts, of every layer but the read-out
+    logits : ``(N, classes)`` integers
+    """
+
+    counts: dict[str, np.ndarray]
+    logits: np.ndarray
+
+    @property
+    def predictions(self):
+        """``(N,)`` classes; the lowest index wins a tie."""
+        return self.logits.argmax(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A spiking network in integers.
+
+    Parameters
+    ----------
+    name : short, used in file names
+    input_shape : ``(C, H, W)``
+    input_levels : greatest input count; an input is a count like any other
+    pixel_max : greatest raw value of a pixel (see :meth:`encode`)
+    layers : :class:`Neurons`, :class:`Pool`, and last one :class:`Readout`; sources come first
+    metadata : JSON-serialisable facts (data set, accuracy, how it was made); no meaning for `run`
+
+    Raises
+    ------
+    NetworkError
+        If the parts contradict each other, or a sum might leave the exact range of 53 bits.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    input_levels: int
+    pixel_max: int
+    layers: tuple
+    metadata: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
+    shapes: MappingProxyType = field(init=False)
+    levels: MappingProxyType = field(init=False)
+
+    def __post_init__(self):
+        if (not isinstance(self.name, str) or not self.name
+                or not self.name.replace("-", "").replace("_", "").isalnum()):
+            raise NetworkError(f"a network's name must be letters, digits, '-' and '_', "
+                               f"not {self.name!r}")
+        if (not isinstance(self.input_shape, tuple) or len(self.input_shape) != 3
+                or not all(type(v) is int and v >= 1 for v in self.input_shape)):
+            raise NetworkError(f"input_shape must be three positive integers, "
+                               f"not {self.input_shape!r}")
+        _positive(self.input_levels, "input_levels")
+        _positive(self.pixel_max, "pixel_max")
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+        shapes, levels = {INPUT: self.input_shape}, {INPUT: self.input_levels}
+        for layer in self.layers:
+            if layer.name in shapes:
+                raise NetworkError(f"two layers are named {layer.name!r}")
+            for source in layer.sources:
+                if source not in levels:
+                    raise NetworkError(f"{layer.name}: source {source!r} is not an earlier layer")
+            shapes[layer.name] = layer.out_shape([shapes[s] for s in layer.sources])
+            tops = [levels[s] for s in layer.sources]
+            if not isinstance(layer, Pool):
+                low, high = layer.potential_range(tops)
+                if min(low.min(), -high.max()) <= -_EXACT:
+                    raise NetworkError(f"{layer.name}: potentials need more than 53 bits")
+            if not isinstance(layer, Readout):
+                levels[layer.name] = layer.out_levels(tops)
+        object.__setattr__(self, "shapes", MappingProxyType(shapes))
+        object.__setattr__(self, "levels", MappingProxyType(levels))
+        readouts = [layer for layer in self.layers if isinstance(layer, Readout)]
+        if len(readouts) != 1 or self.layers[-1] is not readouts[0]:
+            raise NetworkError("a network must end with its one read-out layer")
+        if shapes[readouts[0].name][1:] != (1, 1):
+            raise NetworkError(f"{readouts[0].name}: the read-out must be a single position, not "
+                               f"{shapes[readouts[0].name][1:]}")
+        used = {source for layer in self.layers for source in layer.sources}
+        for name in levels:
+            if name not in used:
+                raise NetworkError(f"nothing uses the spikes of {name!r}")
+
+    @property
+    def readout(self):
+        return self.layers[-1]
+
+    @property
+    def classes(self):
+        return self.readout.channels
+
+    @property
+    def weight_count(self):
+        return sum(s.weights.size for layer in self.layers if not isinstance(layer, Pool)
+                   for s in layer.synapses)
+
+    @cached_property
+    def digest(self):
+        """SHA-256 of all that has a meaning for :meth:`run`, as 64 hexadecimal digits."""
+        sha = hashlib.sha256()
+
+        def add(value):
+            if isinstance(value, np.ndarray):
+                sha.update(json.dumps(value.shape).encode() + value.astype("<i8").tobytes())
+            else:
+                sha.update(json.dumps(value).encode() + b"\0")
+
+        add([self.input_shape, self.input_levels, self.pixel_max])
+        for layer in self.layers:
+            add([type(layer).__name__, layer.name, layer.sources])
+            if isinstance(layer, Pool):
+                add([layer.kind, layer.kernel, layer.stride, layer.padding])
+                continue
+            for s in layer.synapses:
+                add([s.stride, s.padding, s.groups, s.bits])
+                add(s.weights)
+            add(layer.initial)
+            if isinstance(layer, Neurons):
+                add(layer.threshold)
+                add(layer.levels)
+        return sha.hexdigest()
+
+    def encode(self, images):
+        """Raw images to input counts: ``round(pixel * input_levels / pixel_max)``, half up.
+
+        Parameters
+        ----------
+        images : ``(N, C, H, W)``, or ``(N, H, W)`` for one channel; integers in ``0..pixel_max``
+
+        Raises
+        ------
+        NetworkError
+            If the shape or the range differs.
+        """
+        images = np.asarray(images)
+        if images.dtype.kind not in "iu":
+            raise NetworkError(f"images must be integers in 0..{self.pixel_max}, not {images.dtype}")
+        if images.ndim == 3 and self.input_shape[0] == 1:
+            images = images[:, None]
+        if images.ndim != 4 or images.shape[1:] != self.input_shape:
+            raise NetworkError(f"images must have the shape (N, {', '.join(map(str, self.input_shape))}"
+                               f"), not {images.shape}")
+        images = images.astype(np.int64)
+        if images.size and (images.min() < 0 or images.max() > self.pixel_max):
+            raise NetworkError(f"pixels must lie in 0..{self.pixel_max}, not "
+                               f"{images.min()}..{images.max()}")
+        return (2 * images * self.input_levels + self.pixel_max) // (2 * self.pixel_max)
+
+    def run(self, counts):
+        """Spike counts of every layer and the logits, exactly.
+
+        Parameters
+        ----------
+        counts : ``(N, C, H, W)`` input counts in ``0..input_levels`` (see :meth:`encode`)
+        """
+        counts = np.asarray(counts, dtype=np.int64)
+        if counts.shape[1:] != self.input_shape:
+            raise NetworkError(f"input counts must have the shape (N, *{self.input_shape}), "
+                               f"not {counts.shape}")
+        if counts.size and (counts.min() < 0 or counts.max() > self.input_levels):
+            raise NetworkError(f"input counts must lie in 0..{self.input_levels}")
+        values = {INPUT: counts}
+        for layer in self.layers:
+            values[layer.name] = layer.run([values[s] for s in layer.sources])
+        logits = values.pop(self.readout.name).reshape(len(counts), self.classes)
+        return Trace(counts=values, logits=logits)
+
+    def predict(self, images, *, batch=500, progress=iter):
+        """Logits ``(N, classes)`` of raw images, in batches, so that memory stays small."""
+        starts = range(0, len(images), batch)
+        return np.concatenate([np.empty((0, self.classes), dtype=np.int64)] + [
+            self.run(self.encode(images[start:start + batch])).logits for start in progress(starts)])

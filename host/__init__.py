@@ -1,0 +1,1 @@
+"""Host driver: streams samples to a board (or to the virtual board) and reads the answers."""
