@@ -8,11 +8,11 @@ A :class:`Network` holds integers only. A neuron receives all the charge of a sa
 with ``v0 = bias + (theta >> 1)``, which makes the division round half up (1.4).
 """
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-import hashlib
-import json
 
 import numpy as np
 
@@ -48,7 +48,8 @@ def _positive(value, name):
 
 
 def _out_size(size, kernel, stride, padding, name):
-    y, x = ((s + 2 * p - k) // st + 1 for s, k, st, p in zip(size, kernel, stride, padding))
+    y, x = ((s + 2 * p - k) // st + 1 for s, k, st, p in zip(
+        size, kernel, stride, padding, strict=True))
     if y < 1 or x < 1:
         raise NetworkError(f"{name}: a kernel of {kernel} does not fit a map of {size}")
     return y, x
@@ -98,13 +99,13 @@ class Synapses:
         if self.weights.shape[0] % self.groups:
             raise NetworkError(f"{where}: {self.weights.shape[0]} output channels can't be split "
                                f"into {self.groups} groups")
-        if not all(p < k for p, k in zip(self.padding, self.kernel)):
+        if not all(p < k for p, k in zip(self.padding, self.kernel, strict=True)):
             raise NetworkError(f"{where}: padding {self.padding} must be smaller than the kernel "
                                f"{self.kernel}")
         low, high = -(1 << self.bits - 1), (1 << self.bits - 1) - 1
         if self.weights.min() < low or self.weights.max() > high:
-            raise NetworkError(f"{where}: weights must lie in {low}..{high} ({self.bits} bits), not "
-                               f"{self.weights.min()}..{self.weights.max()}")
+            raise NetworkError(f"{where}: weights must lie in {low}..{high} ({self.bits} bits), "
+                               f"not {self.weights.min()}..{self.weights.max()}")
 
     @property
     def kernel(self):
@@ -118,8 +119,8 @@ class Synapses:
         """Shape ``(C, H, W)`` of the result for a source of ``shape``."""
         channels = self.weights.shape[1] * self.groups
         if shape[0] != channels:
-            raise NetworkError(f"synapses from {self.source!r}: the source has {shape[0]} channels, "
-                               f"the weights expect {channels}")
+            raise NetworkError(f"synapses from {self.source!r}: the source has {shape[0]} "
+                               f"channels, the weights expect {channels}")
         return (self.out_channels, *_out_size(shape[1:], self.kernel, self.stride, self.padding,
                                               f"synapses from {self.source!r}"))
 
@@ -153,8 +154,8 @@ class _Charged:
         object.__setattr__(self, "initial", _frozen(self.initial, f"{self.name}: initial"))
         for synapses in self.synapses:
             if synapses.out_channels != self.channels or self.initial.shape != (self.channels,):
-                raise NetworkError(f"{self.name}: synapses and initial potentials must agree on the "
-                                   f"number of channels")
+                raise NetworkError(f"{self.name}: synapses and initial potentials must agree on "
+                                   f"the number of channels")
 
     @property
     def channels(self):
@@ -165,19 +166,22 @@ class _Charged:
         return tuple(synapses.source for synapses in self.synapses)
 
     def out_shape(self, shapes):
-        results = {synapses.out_shape(shape) for synapses, shape in zip(self.synapses, shapes)}
+        results = {synapses.out_shape(shape) for synapses, shape in zip(
+            self.synapses, shapes, strict=True)}
         if len(results) != 1:
-            raise NetworkError(f"{self.name}: the synapses give different shapes: {sorted(results)}")
+            raise NetworkError(f"{self.name}: the synapses give different shapes: "
+                               f"{sorted(results)}")
         return results.pop()
 
     def potential(self, inputs):
         """Membrane potential once all charge has arrived, ``(N, O, OY, OX)``."""
-        charge = sum(synapses.charge(counts) for synapses, counts in zip(self.synapses, inputs))
+        charge = sum(synapses.charge(counts)
+                     for synapses, counts in zip(self.synapses, inputs, strict=True))
         return charge + self.initial[:, None, None]
 
     def potential_range(self, levels):
         """Least and greatest potential of each channel (CONVERSIONS 1.5, eq. 6)."""
-        ranges = [s.charge_range(top) for s, top in zip(self.synapses, levels)]
+        ranges = [s.charge_range(top) for s, top in zip(self.synapses, levels, strict=True)]
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
 
@@ -254,9 +258,9 @@ class Pool:
         _pair(self.kernel, f"{self.name}: kernel", 1)
         _pair(self.stride, f"{self.name}: stride", 1)
         _pair(self.padding, f"{self.name}: padding", 0)
-        if not all(2 * p <= k for p, k in zip(self.padding, self.kernel)):
-            raise NetworkError(f"{self.name}: padding {self.padding} must be at most half the kernel "
-                               f"{self.kernel}")
+        if not all(2 * p <= k for p, k in zip(self.padding, self.kernel, strict=True)):
+            raise NetworkError(f"{self.name}: padding {self.padding} must be at most half the "
+                               f"kernel {self.kernel}")
 
     @property
     def sources(self):
@@ -415,12 +419,13 @@ class Network:
         """
         images = np.asarray(images)
         if images.dtype.kind not in "iu":
-            raise NetworkError(f"images must be integers in 0..{self.pixel_max}, not {images.dtype}")
+            raise NetworkError(f"images must be integers in 0..{self.pixel_max}, "
+                               f"not {images.dtype}")
         if images.ndim == 3 and self.input_shape[0] == 1:
             images = images[:, None]
         if images.ndim != 4 or images.shape[1:] != self.input_shape:
-            raise NetworkError(f"images must have the shape (N, {', '.join(map(str, self.input_shape))}"
-                               f"), not {images.shape}")
+            shape = ", ".join(map(str, self.input_shape))
+            raise NetworkError(f"images must have the shape (N, {shape}), not {images.shape}")
         images = images.astype(np.int64)
         if images.size and (images.min() < 0 or images.max() > self.pixel_max):
             raise NetworkError(f"pixels must lie in 0..{self.pixel_max}, not "
@@ -448,6 +453,7 @@ class Network:
 
     def predict(self, images, *, batch=500, progress=iter):
         """Logits ``(N, classes)`` of raw images, in batches, so that memory stays small."""
-        starts = range(0, len(images), batch)
-        return np.concatenate([np.empty((0, self.classes), dtype=np.int64)] + [
-            self.run(self.encode(images[start:start + batch])).logits for start in progress(starts)])
+        logits = [np.empty((0, self.classes), dtype=np.int64)]
+        for start in progress(range(0, len(images), batch)):
+            logits.append(self.run(self.encode(images[start:start + batch])).logits)
+        return np.concatenate(logits)

@@ -1,0 +1,276 @@
+"""What the gateware is built from: shapes in frozen dataclasses, values in memory images.
+
+A configuration holds all that is synthesised (layer sizes, widths, lanes, schedules); weights,
+biases and thresholds are :class:`MemoryImage` rows beside it.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+__all__ = ["MapConfig", "SourceConfig", "CoreConfig", "PoolConfig", "ArrayConfig", "MemoryImage"]
+
+
+@dataclass(frozen=True)
+class MapConfig:
+    """A feature map on its way between two layers.
+
+    It travels as *beats*: for y, for x, for each chunk of ``word`` channels, one beat with the
+    binary spike counts of these channels, the first channel in the lowest bits. Channels beyond
+    ``channels`` are zero.
+
+    Parameters
+    ----------
+    levels : greatest count
+    word : channels in a beat
+    code : how a receiver replays a count as spikes. ``"phase"``: bit k is a spike of weight 2^k,
+        most significant first. ``"rate"``: a count n is n spikes of weight 1.
+    """
+
+    channels: int
+    height: int
+    width: int
+    levels: int
+    word: int
+    code: str = "phase"
+
+    def __post_init__(self):
+        for name in ("channels", "height", "width", "levels", "word"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        if self.code not in ("phase", "rate"):
+            raise ValueError(f"code must be 'phase' or 'rate', not {self.code!r}")
+
+    @property
+    def bits(self):
+        """Bits of a count."""
+        return self.levels.bit_length()
+
+    @property
+    def planes(self):
+        """Spikes that the greatest count is replayed as."""
+        return self.bits if self.code == "phase" else self.levels
+
+    @property
+    def chunks(self):
+        return -(-self.channels // self.word)
+
+    @property
+    def beats(self):
+        """Beats of a sample."""
+        return self.height * self.width * self.chunks
+
+    @property
+    def beat_bits(self):
+        return self.word * self.bits
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """A map as a layer sees it: through a window that slides over it.
+
+    A *tap* is one chunk at one place of the kernel. Taps are numbered column by column:
+    ``(kx * KY + ky) * chunks + chunk``.
+
+    Parameters
+    ----------
+    layer : index of the layer whose map this is, or -1 for the input
+    kernel, stride, padding : ``(y, x)``
+    banks : samples that the spike memory in front of the window holds
+    """
+
+    map: MapConfig
+    layer: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    banks: int = 2
+
+    @property
+    def taps(self):
+        return self.kernel[0] * self.kernel[1] * self.map.chunks
+
+    @property
+    def positions(self):
+        """Output positions ``(y, x)``."""
+        return tuple((size + 2 * pad - k) // step + 1 for size, pad, k, step in zip(
+            (self.map.height, self.map.width), self.padding, self.kernel, self.stride,
+            strict=True))
+
+    def offset(self, tap):
+        """Beats from the window's corner to a tap."""
+        column, chunk = divmod(tap, self.map.chunks)
+        kx, ky = divmod(column, self.kernel[0])
+        return (ky * self.map.width + kx) * self.map.chunks + chunk
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """A layer of neurons, or the read-out.
+
+    Parameters
+    ----------
+    name : the layer's name in the network
+    port : name in Verilog, an identifier
+    sources : all charge the same membranes
+    lanes : output channels computed at a time; also the word of the output map
+    channels : output channels
+    weight_bits, membrane_bits : widths
+    masks : for each group of lanes, a bit for each tap (those of all sources in a row) that is
+        connected to one of the group's channels at all
+    levels : greatest count, or ``None`` for the read-out, whose membranes never fire
+    code : see :class:`MapConfig`
+    """
+
+    name: str
+    port: str
+    sources: tuple[SourceConfig, ...]
+    lanes: int
+    channels: int
+    weight_bits: int
+    membrane_bits: int
+    masks: tuple[int, ...]
+    levels: int | None
+    code: str = "phase"
+
+    @property
+    def groups(self):
+        """Turns that the lanes take at an output position."""
+        return -(-self.channels // self.lanes)
+
+    @property
+    def taps(self):
+        return sum(source.taps for source in self.sources)
+
+    @property
+    def out(self):
+        """The output map, or ``None`` for the read-out."""
+        if self.levels is None:
+            return None
+        height, width = self.sources[0].positions
+        return MapConfig(self.channels, height, width, self.levels, self.lanes, self.code)
+
+    @property
+    def fires(self):
+        """Subtractions of the threshold that determine a count."""
+        return 0 if self.levels is None else self.out.planes
+
+    @property
+    def threshold_rows(self):
+        return min(self.fires, 1) if self.code == "rate" else self.fires
+
+    @property
+    def parameter_rows(self):
+        """Rows a group has in the parameter memory: initial potential, negated thresholds."""
+        return 1 + self.threshold_rows
+
+    @property
+    def steps(self):
+        """How the charge arrives: for each step whether the potential doubles on entering it, and
+        the plane of each source that is replayed in it (or ``None``), as ``(double, planes)``.
+
+        Planes of the same weight that different sources offer share a step.
+        """
+        steps = []
+        phases = [source.map.bits if source.map.code == "phase" else 0 for source in self.sources]
+        for k in reversed(range(1, max(phases, default=0))):
+            steps.append((True, tuple(k if k < bits else None for bits in phases)))
+        rest = max(1 if bits else source.map.planes
+                   for bits, source in zip(phases, self.sources, strict=True))
+        for turn in range(rest):
+            planes = tuple(
+                (0 if turn == 0 else None) if bits
+                else (source.map.planes - 1 - turn if turn < source.map.planes else None)
+                for bits, source in zip(phases, self.sources, strict=True))
+            steps.append((turn == 0, planes))
+        return tuple(steps)
+
+    @property
+    def row_bases(self):
+        """First weight row of each tap, for each group; ``None`` where the mask has no bit."""
+        bases, row = [], 0
+        for mask in self.masks:
+            group, tap = [], 0
+            for source in self.sources:
+                for _ in range(source.taps):
+                    connected = mask >> tap & 1
+                    group.append(row if connected else None)
+                    row += source.map.word if connected else 0
+                    tap += 1
+            bases.append(tuple(group))
+        return tuple(bases)
+
+    @property
+    def weight_rows(self):
+        """Rows of the weight memory: one for each channel of each connected tap."""
+        words = [source.map.word for source in self.sources for _ in range(source.taps)]
+        return sum(word for mask in self.masks
+                   for tap, word in enumerate(words) if mask >> tap & 1)
+
+    @property
+    def logit_bits(self):
+        return self.lanes * self.membrane_bits
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """A pooling layer; ``kind`` is ``"sum"`` or ``"max"``."""
+
+    name: str
+    port: str
+    source: SourceConfig
+    kind: str
+
+    @property
+    def sources(self):
+        return (self.source,)
+
+    @property
+    def out(self):
+        inner, (height, width) = self.source.map, self.source.positions
+        ky, kx = self.source.kernel
+        levels = inner.levels * ky * kx if self.kind == "sum" else inner.levels
+        return MapConfig(inner.channels, height, width, levels, inner.word, inner.code)
+
+
+@dataclass(frozen=True)
+class ArrayConfig:
+    """A whole network: its layers in topological order, the read-out last."""
+
+    input: MapConfig
+    layers: tuple
+
+    def map(self, index):
+        """Output map of a layer, or the input for -1."""
+        return self.input if index < 0 else self.layers[index].out
+
+    @property
+    def readout(self):
+        return self.layers[-1]
+
+    @property
+    def cores(self):
+        return tuple(layer for layer in self.layers if isinstance(layer, CoreConfig))
+
+    def consumers(self, index):
+        """Where a map goes: pairs of a layer's index and which of its sources it is."""
+        return tuple((i, s) for i, layer in enumerate(self.layers)
+                     for s, source in enumerate(layer.sources) if source.layer == index)
+
+    def digest(self):
+        """SHA-256 of the configuration, as 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class MemoryImage:
+    """Contents of a memory: ``rows`` of ``width`` bits each, as non-negative integers."""
+
+    width: int
+    rows: tuple[int, ...]
+
+    def __post_init__(self):
+        for index, row in enumerate(self.rows):
+            if not 0 <= row < 1 << self.width:
+                raise ValueError(f"row {index} must have {self.width} bits, not {row:#x}")

@@ -1,0 +1,86 @@
+"""A core: everything between a layer's spike memories and the counts it fires."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .encoder import EventEncoder, word_layout
+from .fetch import Fetch
+from .lanes import Lanes
+from .select import Select
+from .spikes import SpikeMemory
+from .stream import Queue
+from .window import Window
+
+__all__ = ["Core"]
+
+# Words between the fetching of spikes and their encoding: enough that planes without spikes, which
+# cost the scan a clock, hide behind words with several.
+_WORDS_AHEAD = 4
+
+
+class Core(wiring.Component):
+    """A layer of neurons, or the read-out, over its spike memories.
+
+    Spike memories -> windows -> select -> fetch -> queue -> event encoder -> lanes. Samples follow
+    each other without a gap: while the lanes work on one, the windows gather the next.
+
+    Parameters
+    ----------
+    core : :class:`hw.config.CoreConfig`
+    weights, parameters : see :class:`hw.lanes.Lanes`
+
+    Members
+    -------
+    i0, i1, ... : ``In(stream)``: beats of each source
+    o : ``Out(stream)``: beats, or logits (see :class:`hw.lanes.Lanes`)
+    busy : ``Out(1)``: a weight row is being added
+    """
+
+    def __init__(self, core, weights, parameters):
+        self._core = core
+        self._lanes = Lanes(core, weights, parameters)
+        super().__init__({
+            **{f"i{s}": In(stream.Signature(source.map.beat_bits))
+               for s, source in enumerate(core.sources)},
+            "o": Out(self._lanes.o.signature),
+            "busy": Out(1),
+        })
+
+    @property
+    def i(self):
+        return [getattr(self, f"i{s}") for s in range(len(self._core.sources))]
+
+    def elaborate(self, platform):
+        m = Module()
+        core = self._core
+        m.submodules.select = select = Select(core)
+        m.submodules.fetch = fetch = Fetch(core)
+        word = max(source.map.word for source in core.sources)
+        m.submodules.words = words = Queue(word_layout(word, core.weight_rows), depth=_WORDS_AHEAD)
+        m.submodules.encoder = encoder = EventEncoder(word, core.weight_rows)
+        m.submodules.lanes = lanes = self._lanes
+
+        for s, source in enumerate(core.sources):
+            m.submodules[f"spikes_{s}"] = spikes = SpikeMemory(source.map, source.banks)
+            m.submodules[f"window_{s}"] = window = Window(source)
+            connect(m, flipped(self.i[s]), spikes.i)
+            connect(m, window.o, select.i[s])
+            m.d.comb += [
+                window.filled.eq(spikes.filled),
+                spikes.flags_en.eq(window.flags_en),
+                spikes.flags_address.eq(window.flags_address),
+                window.flags.eq(spikes.flags),
+                spikes.counts_en.eq(getattr(fetch, f"en{s}")),
+                spikes.counts_address.eq(getattr(fetch, f"address{s}")),
+                getattr(fetch, f"counts{s}").eq(spikes.counts),
+                spikes.release.eq(fetch.release),
+            ]
+
+        connect(m, select.o, fetch.i)
+        connect(m, fetch.o, words.i)
+        connect(m, words.o, encoder.i)
+        connect(m, encoder.o, lanes.i)
+        connect(m, lanes.o, flipped(self.o))
+        m.d.comb += self.busy.eq(lanes.busy)
+        return m

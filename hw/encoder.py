@@ -1,0 +1,102 @@
+"""The event encoder: words of spikes become row addresses, one a clock."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["EventEncoder", "word_layout", "event_layout", "lowest"]
+
+
+def lowest(bits):
+    """Index of the lowest set bit of ``bits``, combinationally; 0 if there is none.
+
+    Bit k of the index is the OR of those one-hot bits whose position has bit k set.
+    """
+    one_hot = bits & -bits
+    width = len(bits)
+    return Cat(Cat(one_hot[i] for i in range(width) if i >> k & 1).any()
+               for k in range(max(1, (width - 1).bit_length())))
+
+
+def word_layout(word, rows):
+    """A word of spikes on its way to the encoder.
+
+    ``row`` is the weight row of the word's first channel. ``clear`` and ``double`` say what happens
+    to the potential before the first charge of this word, ``last`` that the sums are complete after
+    it. A word without a spike carries these three alone.
+    """
+    return data.StructLayout({
+        "spikes": word, "row": range(max(2, rows)), "clear": 1, "double": 1, "last": 1,
+    })
+
+
+def event_layout(rows):
+    """One operation of the lanes: the potential is cleared or doubled, then a row is added."""
+    return data.StructLayout({
+        "row": range(max(2, rows)), "add": 1, "clear": 1, "double": 1, "last": 1,
+    })
+
+
+class EventEncoder(wiring.Component):
+    """Turns the set bits of spike words into events, lowest first, one a clock.
+
+    A word with n spikes takes max(1, n) clocks; the next word follows without a gap.
+
+    Parameters
+    ----------
+    word : bits of a word
+    rows : rows of the weight memory
+
+    Members
+    -------
+    i : ``In(stream.Signature(word_layout(word, rows)))``
+    o : ``Out(stream.Signature(event_layout(rows)))``
+    """
+
+    def __init__(self, word, rows):
+        self._word = word
+        self._rows = rows
+        super().__init__({
+            "i": In(stream.Signature(word_layout(word, rows))),
+            "o": Out(stream.Signature(event_layout(rows))),
+        })
+
+    @staticmethod
+    def model(words):
+        """Dicts in the shape of ``word_layout`` -> dicts in the shape of ``event_layout``."""
+        events = []
+        for word in words:
+            bits = [k for k in range(word["spikes"].bit_length()) if word["spikes"] >> k & 1]
+            for turn, bit in enumerate(bits or [0]):
+                events.append({
+                    "row": word["row"] + bit, "add": int(bool(bits)),
+                    "clear": word["clear"] if turn == 0 else 0,
+                    "double": word["double"] if turn == 0 else 0,
+                    "last": word["last"] if turn == len(bits or [0]) - 1 else 0,
+                })
+        return events
+
+    def elaborate(self, platform):
+        m = Module()
+        word = Signal(word_layout(self._word, self._rows))
+        rest = Signal(self._word)
+        final = Signal()
+        m.d.comb += rest.eq(word.spikes & (word.spikes - 1))
+        m.d.comb += final.eq(rest == 0)
+        m.d.comb += [
+            self.o.p.row.eq(word.row + lowest(word.spikes)),
+            self.o.p.add.eq(word.spikes != 0),
+            self.o.p.clear.eq(word.clear),
+            self.o.p.double.eq(word.double),
+            self.o.p.last.eq(word.last & final),
+        ]
+
+        m.d.comb += self.i.ready.eq(~self.o.valid | (self.o.ready & final))
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += word.spikes.eq(rest)
+            m.d.sync += word.clear.eq(0)
+            m.d.sync += word.double.eq(0)
+        with m.If(self.i.ready):
+            m.d.sync += word.eq(self.i.payload)
+            m.d.sync += self.o.valid.eq(self.i.valid)
+        return m

@@ -1,0 +1,106 @@
+"""From commands to words: looks up a tap, reads the spike memory, picks the plane."""
+
+from amaranth import *
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .encoder import word_layout
+from .select import command_layout
+from .spikes import spike_plane
+
+__all__ = ["Fetch"]
+
+
+class Fetch(wiring.Component):
+    """A pipeline of two reads: where a tap lies and its first weight row, then its counts.
+
+    Parameters
+    ----------
+    core : :class:`hw.config.CoreConfig`
+
+    Members
+    -------
+    i : ``In(stream.Signature(command_layout(core)))``
+    o : ``Out(stream.Signature(word_layout(...)))``
+    en, address, counts : read ports of the sources' spike memories, a member each (``en0``, ...)
+    release : ``Out(1)``: the last read of a sample has been issued
+    """
+
+    def __init__(self, core):
+        self._core = core
+        self._word = max(source.map.word for source in core.sources)
+        ports = {}
+        for s, source in enumerate(core.sources):
+            ports[f"en{s}"] = Out(1)
+            ports[f"address{s}"] = Out(range(max(2, source.map.beats * source.banks)))
+            ports[f"counts{s}"] = In(source.map.beat_bits)
+        super().__init__({
+            "i": In(stream.Signature(command_layout(core))),
+            "o": Out(stream.Signature(word_layout(self._word, core.weight_rows))),
+            "release": Out(1),
+            **ports,
+        })
+
+    def table(self):
+        """For each group and tap: the source, the offset from the window's corner, the row."""
+        core = self._core
+        places = [(s, source.offset(tap)) for s, source in enumerate(core.sources)
+                  for tap in range(source.taps)]
+        return [{"source": s, "offset": offset, "row": row or 0}
+                for bases in core.row_bases
+                for (s, offset), row in zip(places, bases, strict=True)]
+
+    def elaborate(self, platform):
+        m = Module()
+        core = self._core
+        table = self.table()
+        entry = data.StructLayout({
+            "source": range(max(2, len(core.sources))),
+            "offset": range(max(2, max(e["offset"] for e in table) + 1)),
+            "row": range(max(2, core.weight_rows)),
+        })
+        m.submodules.table = taps = memory.Memory(shape=entry, depth=len(table), init=table)
+        port = taps.read_port()
+
+        advance = Signal()
+        m.d.comb += self.i.ready.eq(advance)
+        m.d.comb += port.en.eq(advance)
+        m.d.comb += port.addr.eq(self.i.p.index)
+        command = Signal.like(self.i.payload)
+        found = Signal()
+        with m.If(advance):
+            m.d.sync += found.eq(self.i.valid)
+            m.d.sync += command.eq(self.i.payload)
+
+        m.d.comb += self.release.eq(advance & found & command.release)
+        for s in range(len(core.sources)):
+            m.d.comb += [
+                getattr(self, f"address{s}").eq(command.corners[str(s)] + port.data.offset),
+                getattr(self, f"en{s}").eq(
+                    advance & found & ~command.empty & (port.data.source == s)),
+            ]
+        source = Signal.like(port.data.source)
+        read = Signal.like(self.i.payload)
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(found)
+            m.d.sync += source.eq(port.data.source)
+            m.d.sync += read.eq(command)
+            m.d.sync += self.o.p.row.eq(port.data.row)
+
+        spikes = [Signal(self._word, name=f"spikes_{s}") for s in range(len(core.sources))]
+        with m.Switch(read.step):
+            for number, (_, planes) in enumerate(reversed(core.steps)):
+                with m.Case(number):
+                    for s, (inner, plane) in enumerate(zip(core.sources, planes, strict=True)):
+                        if plane is not None:
+                            counts = getattr(self, f"counts{s}")
+                            m.d.comb += spikes[s].eq(spike_plane(inner.map, counts, plane))
+        with m.If(~read.empty):
+            m.d.comb += self.o.p.spikes.eq(Array(spikes)[source])
+        m.d.comb += [
+            self.o.p.clear.eq(read.clear),
+            self.o.p.double.eq(read.double),
+            self.o.p.last.eq(read.last),
+            advance.eq(~self.o.valid | self.o.ready),
+        ]
+        return m

@@ -1,0 +1,198 @@
+"""The lanes: membrane potentials, and the one adder that charges and fires them."""
+
+from amaranth import *
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .encoder import event_layout
+
+__all__ = ["Lanes"]
+
+
+class Lanes(wiring.Component):
+    """``lanes`` integrate-and-fire neurons side by side, each a register, an adder and a sign.
+
+    Every clock one operation: the potential is kept, cleared or doubled, and a row is added. After
+    the event marked ``last`` the lanes add the initial potential and then fire: they add negated
+    thresholds, and a lane keeps the difference only if it is not negative, which is its spike. In
+    phase code the thresholds are theta * 2^k, most significant first, and the spikes are the bits
+    of the count; in rate code the same threshold comes ``levels`` times and spikes are counted.
+    The read-out does not fire; its potentials are the result.
+
+    An output position therefore takes as many clocks as it has events, plus 1 + ``fires``. A full
+    output stalls the lanes when the next result is about to be made, not before.
+
+    Parameters
+    ----------
+    core : :class:`hw.config.CoreConfig`
+    weights, parameters : rows of ``lanes`` weights, and of ``lanes`` potentials
+        (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
+
+    Members
+    -------
+    i : ``In(stream.Signature(event_layout(weight_rows)))``
+    o : ``Out(stream)``: a beat of counts, or ``lanes`` potentials; one for each group in turn
+    busy : ``Out(1)``: a weight row is being added
+    """
+
+    def __init__(self, core, weights, parameters):
+        if len(weights) != core.weight_rows:
+            raise ValueError(f"weights must have {core.weight_rows} rows, not {len(weights)}")
+        if len(parameters) != core.groups * core.parameter_rows:
+            raise ValueError(f"parameters must have {core.groups * core.parameter_rows} rows, not "
+                             f"{len(parameters)}")
+        self._core = core
+        self._weights = weights
+        self._parameters = parameters
+        result = core.logit_bits if core.out is None else core.out.beat_bits
+        super().__init__({
+            "i": In(stream.Signature(event_layout(core.weight_rows))),
+            "o": Out(stream.Signature(result)),
+            "busy": Out(1),
+        })
+
+    def model(self, events):
+        """Dicts in the shape of ``event_layout`` -> results, as integers, group by group."""
+        core, results, group = self._core, [], 0
+        width, half = core.membrane_bits, 1 << core.membrane_bits - 1
+
+        def unpack(row, bits):
+            lanes = [row >> k * bits & (1 << bits) - 1 for k in range(core.lanes)]
+            return [lane - (lane >> bits - 1 << bits) for lane in lanes]
+
+        def add(v, row):
+            return [(a + b + half) % (1 << width) - half for a, b in zip(v, row, strict=True)]
+
+        v = [0] * core.lanes
+        for event in events:
+            if event["clear"]:
+                v = [0] * core.lanes
+            if event["double"]:
+                v = add(v, v)
+            if event["add"]:
+                v = add(v, unpack(self._weights[event["row"]], core.weight_bits))
+            if event["last"]:
+                rows = self._parameters[group * core.parameter_rows:][:core.parameter_rows]
+                initial, *thresholds = (unpack(row, width) for row in rows)
+                v = add(v, initial)
+                counts, bits = [0] * core.lanes, core.membrane_bits
+                if core.out is not None:
+                    bits = core.out.bits
+                    for turn in range(core.fires):
+                        rate = core.code == "rate"
+                        d = add(v, thresholds[0 if rate else turn])
+                        counts = [(n if rate else n << 1) + (x >= 0)
+                                  for n, x in zip(counts, d, strict=True)]
+                        v = [x if x >= 0 else y for x, y in zip(d, v, strict=True)]
+                    counts = [min(n, core.levels) for n in counts]
+                else:
+                    counts = [x & (1 << bits) - 1 for x in v]
+                results.append(sum(n << k * bits for k, n in enumerate(counts)))
+                group = (group + 1) % core.groups
+        return results
+
+    def elaborate(self, platform):
+        m = Module()
+        core, width = self._core, self._core.membrane_bits
+
+        m.submodules.weights = weights = memory.Memory(
+            shape=core.lanes * core.weight_bits, depth=len(self._weights), init=self._weights)
+        m.submodules.parameters = parameters = memory.Memory(
+            shape=core.lanes * width, depth=len(self._parameters), init=self._parameters)
+        weight, parameter = weights.read_port(), parameters.read_port()
+
+        advance = Signal()
+        m.d.comb += [weight.en.eq(advance), parameter.en.eq(advance)]
+
+        # First stage: an event, or one of the operations that complete a position ("tail").
+        op = Signal(data.StructLayout({
+            "valid": 1, "add": 1, "parameter": 1, "clear": 1, "double": 1,
+            "first": 1, "fire": 1, "emit": 1}))
+        tail = Signal(range(core.fires + 2))
+        row = Signal(range(len(self._parameters)))
+        m.d.comb += weight.addr.eq(self.i.p.row)
+        m.d.comb += parameter.addr.eq(row)
+        with m.If(tail == 0):
+            m.d.comb += self.i.ready.eq(advance)
+            m.d.comb += [
+                op.valid.eq(self.i.valid),
+                op.add.eq(self.i.p.add),
+                op.clear.eq(self.i.p.clear),
+                op.double.eq(self.i.p.double),
+            ]
+            with m.If(advance & self.i.valid & self.i.p.last):
+                m.d.sync += tail.eq(1)
+        with m.Else():
+            m.d.comb += [
+                op.valid.eq(1),
+                op.parameter.eq(1),
+                op.first.eq(tail == 2),
+                op.fire.eq(tail != 1),
+                op.emit.eq(tail == core.fires + 1),
+            ]
+            with m.If(advance):
+                m.d.sync += tail.eq(Mux(op.emit, 0, tail + 1))
+                # In rate code every fire compares with the one threshold row.
+                moves = op.emit | ~op.fire if core.code == "rate" else Const(1)
+                with m.If(moves):
+                    m.d.sync += row.eq(Mux(row == len(self._parameters) - 1, 0, row + 1))
+
+        # Second stage: the memories answer; the row to be added is chosen.
+        chosen, running = Signal.like(op), Signal.like(op)
+        operand = Signal(data.ArrayLayout(signed(width), core.lanes))
+        with m.If(advance):
+            m.d.sync += chosen.eq(op)
+            m.d.sync += running.eq(chosen)
+            for k in range(core.lanes):
+                charge = weight.data.word_select(k, core.weight_bits).as_signed()
+                with m.If(chosen.add):
+                    m.d.sync += operand[k].eq(charge)
+                with m.Elif(chosen.parameter):
+                    m.d.sync += operand[k].eq(parameter.data.word_select(k, width).as_signed())
+                with m.Else():
+                    m.d.sync += operand[k].eq(0)
+
+        # Third stage: the adder.
+        changes = running.valid & (running.fire | running.emit)
+        m.d.comb += advance.eq(~(changes & self.o.valid & ~self.o.ready))
+        m.d.comb += self.busy.eq(advance & running.valid & running.add)
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(advance & running.valid & running.emit):
+            m.d.sync += self.o.valid.eq(1)
+
+        results = []
+        for k in range(core.lanes):
+            v = Signal(signed(width), name=f"v_{k}")
+            base = Signal(signed(width), name=f"base_{k}")
+            total = Signal(signed(width), name=f"sum_{k}")
+            spike = Signal(name=f"spike_{k}")
+            m.d.comb += [
+                base.eq(Mux(running.clear, 0, Mux(running.double, v << 1, v))),
+                total.eq(base + operand[k]),
+                spike.eq(~total[-1]),
+            ]
+            with m.If(advance & running.valid & ~(running.fire & ~spike)):
+                m.d.sync += v.eq(total)
+            results.append(self._result(m, k, total, spike, running, advance))
+        m.d.comb += self.o.payload.eq(Cat(results))
+        return m
+
+    def _result(self, m, k, total, spike, running, advance):
+        """What a lane shows on the output: a count that grows spike by spike, or its potential."""
+        core = self._core
+        if core.out is None:
+            logit = Signal(core.membrane_bits, name=f"logit_{k}")
+            with m.If(advance & running.valid & running.emit):
+                m.d.sync += logit.eq(total)
+            return logit
+        bits = core.out.bits
+        count = Signal(bits, name=f"count_{k}")
+        with m.If(advance & running.valid & running.fire):
+            if core.code == "rate":
+                m.d.sync += count.eq(Mux(running.first, 0, count) + spike)
+            else:
+                m.d.sync += count.eq(Cat(spike, count)[:bits])
+        if core.code == "phase" and core.levels != (1 << bits) - 1:
+            return Mux(count > core.levels, Const(core.levels, bits), count)[:bits]
+        return count

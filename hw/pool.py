@@ -1,0 +1,103 @@
+"""Pooling: the sum or the maximum of the counts in a window."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .sequence import Loop, Sequence
+from .spikes import SpikeMemory, counts_layout
+
+__all__ = ["Pool"]
+
+
+class Pool(wiring.Component):
+    """Walks each window over a spike memory, all channels of a beat at once, a beat a clock.
+
+    Adding counts before the next layer costs ``KY * KX`` clocks of a narrow adder an output beat
+    and spares the lanes of that layer most of the spikes they would add one by one.
+
+    Parameters
+    ----------
+    pool : :class:`hw.config.PoolConfig`
+
+    Members
+    -------
+    i0 : ``In(stream.Signature(beat_bits))``
+    o : ``Out(stream.Signature(out.beat_bits))``
+    """
+
+    def __init__(self, pool):
+        self._pool = pool
+        super().__init__({
+            "i0": In(stream.Signature(pool.source.map.beat_bits)),
+            "o": Out(stream.Signature(pool.out.beat_bits)),
+        })
+
+    @property
+    def i(self):
+        return [self.i0]
+
+    def model(self, counts):
+        """``counts[y][x][channel]`` -> the same for the output map."""
+        source, fold = self._pool.source, sum if self._pool.kind == "sum" else max
+        (ky, kx), (sy, sx), (py, px) = source.kernel, source.stride, source.padding
+        height, width = source.positions
+
+        def place(y, x, c):
+            inside = 0 <= y < source.map.height and 0 <= x < source.map.width
+            return counts[y][x][c] if inside else 0
+
+        return [[[fold(place(oy * sy - py + y, ox * sx - px + x, c)
+                       for y in range(ky) for x in range(kx))
+                  for c in range(source.map.channels)]
+                 for ox in range(width)] for oy in range(height)]
+
+    def elaborate(self, platform):
+        m = Module()
+        source, map = self._pool.source, self._pool.source.map
+        (ky, kx), (sy, sx), (py, px) = source.kernel, source.stride, source.padding
+        height, width = source.positions
+        row, chunks = map.width * map.chunks, map.chunks
+
+        m.submodules.spikes = spikes = SpikeMemory(map, source.banks, flags=False)
+        m.submodules.walk = walk = Sequence([
+            Loop(height, dy=sy, step=sy * row),
+            Loop(width, dx=sx, step=sx * chunks),
+            Loop(chunks, step=1),
+            Loop(ky, dy=1, step=row),
+            Loop(kx, dx=1, step=chunks),
+        ], start=(-py, -px), size=(map.height, map.width), address=-py * row - px * chunks,
+            stride=map.beats, banks=source.banks)
+        connect(m, flipped(self.i0), spikes.i)
+
+        samples = Signal(range(source.banks + 1))
+        advance, issue = Signal(), Signal()
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            issue.eq(advance & (samples != 0)),
+            walk.next.eq(issue),
+            spikes.counts_en.eq(issue),
+            spikes.counts_address.eq(walk.address),
+            spikes.release.eq(issue & walk.last.all()),
+        ]
+        m.d.sync += samples.eq(samples + spikes.filled - spikes.release)
+
+        # One clock behind the address: the counts arrive and are folded into the result.
+        arrives, inside, first, last = Signal(), Signal(), Signal(init=1), Signal()
+        with m.If(advance):
+            m.d.sync += arrives.eq(issue)
+            m.d.sync += inside.eq(walk.inside)
+            m.d.sync += last.eq(walk.last[3:].all())
+            m.d.sync += self.o.valid.eq(arrives & last)
+            with m.If(arrives):
+                m.d.sync += first.eq(last)
+                counts = data.View(counts_layout(map), spikes.counts)
+                folded = data.View(counts_layout(self._pool.out), self.o.payload)
+                for c in range(map.word):
+                    count = Mux(inside, counts[c], 0)
+                    so_far = Mux(first, 0, folded[c])
+                    if self._pool.kind == "sum":
+                        m.d.sync += folded[c].eq(so_far + count)
+                    else:
+                        m.d.sync += folded[c].eq(Mux(count > so_far, count, so_far))
+        return m

@@ -1,0 +1,179 @@
+"""From windows to words: which words of spikes a group of lanes has to look at, and when."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .encoder import lowest
+from .sequence import Loop, Sequence
+
+__all__ = ["Select", "command_layout"]
+
+
+def command_layout(core):
+    """A word to fetch, for a :class:`hw.config.CoreConfig`.
+
+    ``index`` is the tap plus ``taps`` times the group, ``step`` counts the remaining spike planes,
+    ``corners`` are the addresses of the window's corner in each source's spike memory. An ``empty``
+    command fetches nothing. ``release`` marks the last command of a sample.
+    """
+    return data.StructLayout({
+        "index": range(max(2, core.groups * core.taps)),
+        "step": range(max(2, len(core.steps))),
+        "corners": data.StructLayout({
+            str(s): range(max(2, source.map.beats * source.banks))
+            for s, source in enumerate(core.sources)}),
+        "empty": 1, "clear": 1, "double": 1, "last": 1, "release": 1,
+    })
+
+
+class Select(wiring.Component):
+    """Scans the windows of all sources for words with spikes, plane by plane.
+
+    For each output position and group of lanes the planes come in the order of
+    ``CoreConfig.steps``. Words without spikes cost nothing. A plane without spikes costs one empty
+    command, because the potential must still double; the empty planes before the first spike are
+    skipped. This takes two clocks more than there are commands, which run ahead of the lanes.
+
+    Parameters
+    ----------
+    core : :class:`hw.config.CoreConfig`
+
+    Members
+    -------
+    i : array of windows, one a source (see :class:`hw.window.Window`)
+    o : ``Out(stream.Signature(command_layout(core)))``
+    """
+
+    def __init__(self, core):
+        self._core = core
+        super().__init__({
+            **{f"i{s}": In(stream.Signature(data.ArrayLayout(source.map.planes, source.taps)))
+               for s, source in enumerate(core.sources)},
+            "o": Out(stream.Signature(command_layout(core))),
+        })
+
+    @property
+    def i(self):
+        return [getattr(self, f"i{s}") for s in range(len(self._core.sources))]
+
+    def model(self, windows):
+        """``windows[source]``: flags of each tap. -> Commands ``(group, tap, step, clear, double,
+        last)`` of a position, with ``tap`` ``None`` for an empty one."""
+        core, steps, commands = self._core, self._core.steps, []
+        for group, mask in enumerate(core.masks):
+            planes = [[tap for tap, flag in enumerate(self._flags(windows, step))
+                       if flag and mask >> tap & 1] for step in range(len(steps))]
+            top = next((k for k, plane in enumerate(planes) if plane), len(steps) - 1)
+            for step in range(top, len(steps)):
+                taps = planes[step] or [None]
+                for turn, tap in enumerate(taps):
+                    commands.append((
+                        group, tap, step, step == top and turn == 0,
+                        step != top and turn == 0 and steps[step][0],
+                        step == len(steps) - 1 and turn == len(taps) - 1))
+        return commands
+
+    def _flags(self, windows, step):
+        """Flags of all taps, source after source, in one step."""
+        return [0 if plane is None else tap >> plane & 1
+                for window, plane in zip(windows, self._core.steps[step][1], strict=True)
+                for tap in window]
+
+    def elaborate(self, platform):
+        m = Module()
+        core = self._core
+        taps, steps, groups = core.taps, core.steps, core.groups
+
+        # The windows of a position, rearranged by step; the last step is number 0.
+        offered = [Cat(Const(0) if plane is None else i.payload[tap][plane]
+                       for i, source, plane in zip(self.i, core.sources, planes, strict=True)
+                       for tap in range(source.taps))
+                   for _, planes in reversed(steps)]
+        held = [Signal(taps, name=f"held_{k}") for k in range(len(steps))]
+
+        group = Signal(range(groups))
+        first_index = Signal(range(max(2, groups * taps)))
+        mask = Signal(taps)
+        with m.Switch(group):
+            for number, value in enumerate(core.masks):
+                with m.Case(number):
+                    m.d.comb += mask.eq(value)
+
+        step = Signal(range(len(steps)))
+        todo, rest, upcoming = Signal(taps), Signal(taps), Signal(taps)
+        entered = Signal()
+        m.d.comb += rest.eq(todo & (todo - 1))
+        with m.Switch(step):
+            for number in range(1, len(steps)):
+                with m.Case(number):
+                    m.d.comb += upcoming.eq(held[number - 1] & mask)
+
+        doubles = Signal(len(steps))
+        m.d.comb += doubles.eq(Cat(double for double, _ in reversed(steps)))
+
+        height, width = core.sources[0].positions
+        corners, final = [], None
+        for s, source in enumerate(core.sources):
+            (sy, sx), (py, px), map = source.stride, source.padding, source.map
+            row = map.width * map.chunks
+            m.submodules[f"corner_{s}"] = corner = Sequence(
+                [Loop(height, step=sy * row), Loop(width, step=sx * map.chunks)],
+                address=-py * row - px * map.chunks, stride=map.beats, banks=source.banks)
+            corners.append(corner)
+            m.d.comb += self.o.p.corners[str(s)].eq(corner.address)
+            final = corner.last.all()
+
+        last_group = group == groups - 1
+        last = (step == 0) & (rest == 0)
+        m.d.comb += [
+            self.o.p.index.eq(first_index + lowest(todo)),
+            self.o.p.step.eq(step),
+            self.o.p.empty.eq(todo == 0),
+            self.o.p.double.eq(entered & doubles.bit_select(step, 1) & ~self.o.p.clear),
+            self.o.p.last.eq(last),
+            self.o.p.release.eq(last & last_group & final),
+        ]
+
+        available = Cat(i.valid for i in self.i).all()
+        take = Signal()
+        m.d.comb += [i.ready.eq(take) for i in self.i]
+        with m.If(take):
+            m.d.sync += [register.eq(flags) for register, flags in zip(held, offered, strict=True)]
+
+        with m.FSM():
+            with m.State("Take"):
+                m.d.comb += take.eq(available)
+                with m.If(available):
+                    m.next = "Begin"
+
+            with m.State("Begin"):
+                m.d.sync += self.o.p.clear.eq(1)
+                m.d.sync += entered.eq(0)
+                m.d.sync += step.eq(0)
+                m.d.sync += todo.eq(held[0] & mask)
+                for number in range(1, len(steps)):
+                    with m.If((held[number] & mask).any()):
+                        m.d.sync += step.eq(number)
+                        m.d.sync += todo.eq(held[number] & mask)
+                m.next = "Scan"
+
+            with m.State("Scan"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += self.o.p.clear.eq(0)
+                    m.d.sync += entered.eq(rest == 0)
+                    m.d.sync += todo.eq(rest)
+                    with m.If((rest == 0) & (step != 0)):
+                        m.d.sync += step.eq(step - 1)
+                        m.d.sync += todo.eq(upcoming)
+                    with m.If(last):
+                        m.next = "Begin"
+                        m.d.sync += group.eq(Mux(last_group, 0, group + 1))
+                        m.d.sync += first_index.eq(Mux(last_group, 0, first_index + taps))
+                        with m.If(last_group):
+                            m.d.comb += [corner.next.eq(1) for corner in corners]
+                            m.d.comb += take.eq(available)
+                            with m.If(~available):
+                                m.next = "Take"
+        return m

@@ -1,0 +1,96 @@
+"""Spike memory: the counts a layer has fired, for the layer that receives them."""
+
+from amaranth import *
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["SpikeMemory", "spike_plane", "counts_layout"]
+
+
+def counts_layout(map):
+    """Layout of a beat: ``map.word`` counts of ``map.bits`` bits."""
+    return data.ArrayLayout(map.bits, map.word)
+
+
+def spike_plane(map, beat, plane):
+    """One spike plane of a beat, a bit for each channel.
+
+    Phase code: bit ``plane`` of the count. Rate code: whether the count exceeds ``plane``.
+    """
+    counts = [beat.word_select(c, map.bits) for c in range(map.word)]
+    if map.code == "phase":
+        return Cat(count[plane] for count in counts)
+    return Cat(count > plane for count in counts)
+
+
+class SpikeMemory(wiring.Component):
+    """Holds ``banks`` samples of a map; the oldest is read while a newer one is written.
+
+    Beats are written in the order of the stream. Beside the counts it keeps *flags*: for each beat
+    and spike plane, whether any channel spikes, so that readers never look at a word of zeros.
+
+    Parameters
+    ----------
+    map : :class:`hw.config.MapConfig`
+    banks : at least 1
+    flags : whether anybody reads flags
+
+    Members
+    -------
+    i : ``In(stream.Signature(map.beat_bits))``: not ready while all banks are full
+    filled : ``Out(1)``: a sample has become complete
+    release : ``In(1)``: the oldest sample is no longer needed
+    flags_en, flags_address, flags : read port of the flags, one clock of latency
+    counts_en, counts_address, counts : read port of the counts, one clock of latency
+    """
+
+    def __init__(self, map, banks, *, flags=True):
+        if banks < 1:
+            raise ValueError(f"banks must be at least 1, not {banks!r}")
+        self._map = map
+        self._banks = banks
+        self._with_flags = flags
+        address = range(max(2, map.beats * banks))
+        super().__init__({
+            "i": In(stream.Signature(map.beat_bits)),
+            "filled": Out(1),
+            "release": In(1),
+            "flags_en": In(1),
+            "flags_address": In(address),
+            "flags": Out(map.planes),
+            "counts_en": In(1),
+            "counts_address": In(address),
+            "counts": Out(map.beat_bits),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        map, depth = self._map, self._map.beats * self._banks
+
+        free = Signal(range(self._banks + 1), init=self._banks)
+        beat = Signal(range(map.beats))
+        address = Signal(range(depth))
+        write = Signal()
+        m.d.comb += self.i.ready.eq(free != 0)
+        m.d.comb += write.eq(self.i.valid & self.i.ready)
+        m.d.comb += self.filled.eq(write & (beat == map.beats - 1))
+        m.d.sync += free.eq(free - self.filled + self.release)
+        with m.If(write):
+            m.d.sync += beat.eq(Mux(self.filled, 0, beat + 1))
+            m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
+
+        def store(name, width, value, en, read_address, read_data):
+            mem = memory.Memory(shape=width, depth=depth, init=[])
+            m.submodules[name] = mem
+            w_port, r_port = mem.write_port(), mem.read_port()
+            m.d.comb += [
+                w_port.en.eq(write), w_port.addr.eq(address), w_port.data.eq(value),
+                r_port.en.eq(en), r_port.addr.eq(read_address), read_data.eq(r_port.data),
+            ]
+
+        store("counts", map.beat_bits, self.i.payload,
+              self.counts_en, self.counts_address, self.counts)
+        if self._with_flags:
+            flags = Cat(spike_plane(map, self.i.payload, k).any() for k in range(map.planes))
+            store("flags", map.planes, flags, self.flags_en, self.flags_address, self.flags)
+        return m

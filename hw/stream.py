@@ -1,0 +1,72 @@
+"""Stream plumbing with the hand-shake of ``amaranth.lib.stream``."""
+
+from amaranth import *
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Queue", "Fork"]
+
+
+class Queue(wiring.Component):
+    """First-in first-out queue that keeps the shape of its payload.
+
+    Parameters
+    ----------
+    shape : shape of the payload
+    depth : entries, at least 2
+
+    Members
+    -------
+    i : ``In(stream.Signature(shape))``
+    o : ``Out(stream.Signature(shape))``
+    """
+
+    def __init__(self, shape, *, depth):
+        if depth < 2:
+            raise ValueError(f"depth must be at least 2, not {depth!r}")
+        self._shape = shape
+        self._depth = depth
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        width = Shape.cast(self._shape).width
+        m.submodules.fifo = inner = fifo.SyncFIFOBuffered(width=width, depth=self._depth)
+        m.d.comb += [
+            inner.w_data.eq(self.i.payload),
+            inner.w_en.eq(self.i.valid),
+            self.i.ready.eq(inner.w_rdy),
+            Value.cast(self.o.payload).eq(inner.r_data),
+            self.o.valid.eq(inner.r_rdy),
+            inner.r_en.eq(self.o.ready),
+        ]
+        return m
+
+
+class Fork(wiring.Component):
+    """Copies a stream to several consumers; a payload moves when all of them take it.
+
+    The ``ready`` of a consumer must not depend on its ``valid``.
+
+    Members
+    -------
+    i : ``In(stream.Signature(shape))``
+    o : ``Out(stream.Signature(shape)).array(count)``
+    """
+
+    def __init__(self, shape, count):
+        if count < 1:
+            raise ValueError(f"count must be at least 1, not {count!r}")
+        self._count = count
+        super().__init__({
+            "i": In(stream.Signature(shape)),
+            "o": Out(stream.Signature(shape)).array(count),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.i.ready.eq(Cat(o.ready for o in self.o).all())
+        for o in self.o:
+            m.d.comb += o.payload.eq(self.i.payload)
+            m.d.comb += o.valid.eq(self.i.valid & self.i.ready)
+        return m

@@ -1,0 +1,99 @@
+"""The sliding window: which words of a receptive field hold spikes."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .sequence import Loop, Sequence
+
+__all__ = ["Window"]
+
+
+class Window(wiring.Component):
+    """Walks a map and offers, for each output position, the flags of the receptive field.
+
+    The flags sit in a shift register that a new column enters from one side, so that a step to the
+    right reads ``KY * SX * chunks`` flags and not the whole window. While an offered window waits,
+    nothing is read; once it is taken, the next one is gathered, of the next sample if need be.
+
+    Parameters
+    ----------
+    source : :class:`hw.config.SourceConfig`
+
+    Members
+    -------
+    filled : ``In(1)``: the spike memory holds one more sample
+    flags_en, flags_address, flags : towards the spike memory
+    o : ``Out(stream)`` of ``taps`` elements (numbered as in ``SourceConfig``) of a bit a plane
+    """
+
+    def __init__(self, source):
+        self._source = source
+        map = source.map
+        super().__init__({
+            "filled": In(1),
+            "flags_en": Out(1),
+            "flags_address": Out(range(max(2, map.beats * source.banks))),
+            "flags": In(map.planes),
+            "o": Out(stream.Signature(data.ArrayLayout(map.planes, source.taps))),
+        })
+
+    def model(self, flags):
+        """``flags[y][x][chunk]`` of a sample -> list of windows, each a list of flags."""
+        source, map = self._source, self._source.map
+        (ky, kx), (sy, sx), (py, px) = source.kernel, source.stride, source.padding
+        height, width = source.positions
+        return [[flags[y][x][q] if 0 <= y < map.height and 0 <= x < map.width else 0
+                 for x in range(ox * sx - px, ox * sx - px + kx)
+                 for y in range(oy * sy - py, oy * sy - py + ky)
+                 for q in range(map.chunks)]
+                for oy in range(height) for ox in range(width)]
+
+    def elaborate(self, platform):
+        m = Module()
+        source, map = self._source, self._source.map
+        (ky, kx), (sy, sx), (py, px) = source.kernel, source.stride, source.padding
+        height, width = source.positions
+        row, chunks = map.width * map.chunks, map.chunks
+
+        m.submodules.walk = walk = Sequence([
+            Loop(height, dy=sy, step=sy * row),
+            Loop(kx + (width - 1) * sx, dx=1, step=chunks),
+            Loop(ky, dy=1, step=row),
+            Loop(chunks, step=1),
+        ], start=(-py, -px), size=(map.height, map.width), address=-py * row - px * chunks,
+            stride=map.beats, banks=source.banks)
+
+        # Columns still missing from the window after the present one.
+        missing = Signal(range(max(kx, sx)), init=kx - 1)
+        column = Signal()
+        m.d.comb += column.eq(walk.last[2:].all())
+
+        samples = Signal(range(source.banks + 1))
+        advance, issue = Signal(), Signal()
+        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+        m.d.comb += issue.eq(advance & (samples != 0))
+        m.d.comb += walk.next.eq(issue)
+        m.d.comb += self.flags_en.eq(issue)
+        m.d.comb += self.flags_address.eq(walk.address)
+        m.d.sync += samples.eq(samples + self.filled - (issue & walk.last.all()))
+        with m.If(issue & column):
+            with m.If(walk.last[1]):
+                m.d.sync += missing.eq(kx - 1)
+            with m.Elif(missing == 0):
+                m.d.sync += missing.eq(sx - 1)
+            with m.Else():
+                m.d.sync += missing.eq(missing - 1)
+
+        # One clock behind the address: the flags arrive and enter the shift register.
+        arrives, inside, complete = Signal(), Signal(), Signal()
+        with m.If(advance):
+            m.d.sync += arrives.eq(issue)
+            m.d.sync += inside.eq(walk.inside)
+            m.d.sync += complete.eq(column & (missing == 0))
+            m.d.sync += self.o.valid.eq(arrives & complete)
+            with m.If(arrives):
+                entering = Mux(inside, self.flags, 0)
+                m.d.sync += Value.cast(self.o.payload).eq(
+                    Cat(Value.cast(self.o.payload)[map.planes:], entering))
+        return m
