@@ -40,8 +40,8 @@ class Array(wiring.Component):
             if isinstance(layer, CoreConfig) else Pool(layer) for layer in config.layers]
         ports = {}
         for layer, component in zip(config.layers, self._layers, strict=True):
-            ports[f"spy_{layer.port}"] = Out(stream.Signature(component.o.p.shape(),
-                                                              always_ready=True))
+            ports[f"spy_{layer.port}"] = Out(wiring.Signature({
+                "payload": Out(component.o.p.shape()), "valid": Out(1)}))
             if isinstance(layer, CoreConfig):
                 ports[f"busy_{layer.port}"] = Out(1)
         super().__init__({
