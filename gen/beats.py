@@ -1,0 +1,76 @@
+"""Beats: spike counts and logits as they travel, packed and unpacked in numpy.
+
+A map ``(C, H, W)`` travels in raster order, the channels of a position in chunks of ``word``; a
+beat holds one chunk, lowest channel in the lowest bits, and absent channels are 0. A read-out
+travels as ``groups`` beats of ``lanes`` signed logits. Here a beat is a row of 32-bit words, least
+significant first: what the C++ harness maps into memory, and what becomes one integer in Python.
+"""
+
+import numpy as np
+
+__all__ = ["pack", "unpack", "pack_logits", "unpack_logits", "to_ints", "fields", "locate"]
+
+
+def _pack_fields(values, bits):
+    """``(..., n)`` integers -> ``(..., words)`` uint32, field ``k`` in bits ``k*bits`` up."""
+    planes = (values[..., None] >> np.arange(bits) & 1).astype(np.uint8)
+    planes = planes.reshape(*values.shape[:-1], -1)
+    padding = [(0, 0)] * (planes.ndim - 1) + [(0, -planes.shape[-1] % 32)]
+    packed = np.packbits(np.pad(planes, padding), axis=-1, bitorder="little")
+    return packed.view("<u4")
+
+
+def _unpack_fields(words, count, bits):
+    """Inverse of :func:`_pack_fields`, unsigned."""
+    words = np.ascontiguousarray(words, dtype="<u4")
+    planes = np.unpackbits(words.view(np.uint8), axis=-1, count=count * bits, bitorder="little")
+    planes = planes.reshape(*words.shape[:-1], count, bits).astype(np.int64)
+    return (planes << np.arange(bits)).sum(axis=-1)
+
+
+def pack(counts, layout):
+    """``(N, C, H, W)`` counts -> ``(N, beats, words)`` uint32, for a ``MapConfig``."""
+    n = len(counts)
+    rows = np.asarray(counts, dtype=np.int64).transpose(0, 2, 3, 1)
+    absent = layout.chunks * layout.word - layout.channels
+    rows = np.pad(rows, ((0, 0), (0, 0), (0, 0), (0, absent)))
+    return _pack_fields(rows.reshape(n, layout.beats, layout.word), layout.bits)
+
+
+def unpack(words, layout):
+    """Inverse of :func:`pack`."""
+    rows = _unpack_fields(words, layout.word, layout.bits)
+    rows = rows.reshape(len(words), layout.height, layout.width, -1)[..., :layout.channels]
+    return rows.transpose(0, 3, 1, 2)
+
+
+def pack_logits(logits, readout):
+    """``(N, classes)`` logits -> ``(N, groups, words)`` uint32, for the read-out's ``CoreConfig``."""
+    absent = readout.groups * readout.lanes - readout.channels
+    rows = np.pad(np.asarray(logits, dtype=np.int64), ((0, 0), (0, absent)))
+    rows = rows.reshape(len(rows), readout.groups, readout.lanes)
+    return _pack_fields(rows, readout.membrane_bits)
+
+
+def unpack_logits(words, readout):
+    """Inverse of :func:`pack_logits`; absent lanes are ignored."""
+    bits = readout.membrane_bits
+    rows = _unpack_fields(words, readout.lanes, bits).reshape(len(words), -1)
+    rows = rows[:, :readout.channels]
+    return rows - (rows >> bits - 1 << bits)
+
+
+def to_ints(words):
+    """``(n, words)`` uint32 -> ``n`` Python integers, one a beat."""
+    return [int.from_bytes(row.tobytes(), "little") for row in words.astype("<u4")]
+
+
+def fields(beat, count, bits):
+    """The ``count`` unsigned fields of a beat given as one integer."""
+    return [beat >> k * bits & (1 << bits) - 1 for k in range(count)]
+
+
+def locate(layout, beat, lane):
+    """``(channel, y, x)`` of a lane of a sample's ``beat``-th beat."""
+    position, chunk = divmod(beat, layout.chunks)
+    return (chunk * layout.word + lane, *divmod(position, layout.width))

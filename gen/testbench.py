@@ -1,0 +1,255 @@
+"""The testbench that cocotb runs inside the simulator, against the emitted Verilog.
+
+:mod:`gen.verify` writes a *plan* (inputs, and the expected beats of every stream) into the directory
+named by ``$SPIKELOOM_PLAN`` and reads there what the tests found, one line of JSON for each. The
+device under test is :class:`gen.monitor.Monitor`, so that Python wakes only when beats move.
+"""
+
+import json
+import math
+import os
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import Event, FallingEdge, SimTimeoutError, Timer, with_timeout
+from cocotb.utils import get_sim_time
+
+from .beats import fields, to_ints
+
+__all__ = ["STALLS", "compares", "recovers"]
+
+STALLS = ("none", "input", "output", "both")
+"""Where streams are stalled at random; the samples of a plan are dealt out to these in turn."""
+
+_PERIOD = 10
+_RESETS = 3
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Expected beats of a stream: a beat has ``lanes`` fields of ``bits``; of the ``k``-th beat of a
+    sample, the bits of ``masks[k]`` count.
+    """
+
+    name: str
+    lanes: int
+    bits: int
+    masks: list
+    samples: list
+
+
+@dataclass(frozen=True)
+class _Plan:
+    inputs: list
+    streams: list
+    watchdog: int
+    results: Path
+
+    @classmethod
+    def load(cls, directory):
+        plan = json.loads((directory / "plan.json").read_text())
+        with np.load(directory / "beats.npz", allow_pickle=False) as arrays:
+            ints = {name: [to_ints(sample) for sample in arrays[name]] for name in arrays}
+        streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
+                   for k, facts in enumerate(plan["streams"])]
+        return cls(ints["input"], streams, plan["watchdog"], directory / "results.jsonl")
+
+
+class _Score:
+    """Compares beats with what is expected of ``samples``, sent in this order.
+
+    Members
+    -------
+    mismatches : values that differ
+    first : where the first of them was: stream, sample, beat, and both beats
+    error : why the comparison can't go on, or ``None``
+    """
+
+    def __init__(self, streams, samples):
+        self.mismatches, self.first, self.error = 0, None, None
+        self.moved = 0
+        self.done = Event()
+        self._streams = streams
+        self._expected = [[(sample, index, beat) for sample in samples
+                           for index, beat in enumerate(stream.samples[sample])]
+                          for stream in streams]
+        self._next = [0] * len(streams)
+        self._total = sum(map(len, self._expected))
+
+    def take(self, k, got):
+        stream, position = self._streams[k], self._next[k]
+        if position == len(self._expected[k]):
+            self.error = f"{stream.name} sent more beats than its samples have"
+            self.done.set()
+            return
+        sample, index, expected = self._expected[k][position]
+        wrong = (got ^ expected) & stream.masks[index]
+        if wrong:
+            self.mismatches += sum(map(bool, fields(wrong, stream.lanes, stream.bits)))
+            self.first = self.first or {"stream": stream.name, "sample": sample, "beat": index,
+                                        "expected": expected, "got": got}
+        self._next[k] += 1
+        self.moved += 1
+        if self.moved == self._total:
+            self.done.set()
+
+    def hang(self, clocks):
+        """Give up, and say what did not come."""
+        for stream, expected, position in zip(
+                self._streams, self._expected, self._next, strict=True):
+            if position < len(expected):
+                sample, index, _ = expected[position]
+                self.error = (f"nothing moved for {clocks} clocks: {stream.name} is at beat {index} "
+                              f"of sample {sample}")
+                return
+
+
+class _Bench:
+    """Drives the inputs, drains the logits, and feeds a :class:`_Score`.
+
+    Signals change just after a rising edge or at a falling one, never together with the edge that
+    samples them.
+    """
+
+    def __init__(self, dut, plan):
+        self.dut, self.plan = dut, plan
+        self.rng = random.Random(cocotb.RANDOM_SEED)
+        self.score = _Score(plan.streams, [])
+        self.began, self._origin = time.perf_counter(), get_sim_time("ns")
+        self._tasks = []
+        self._interval = 64
+        self._beats = [getattr(dut, f"beat_{k}") for k in range(len(plan.streams))]
+
+    def elapsed(self):
+        """Clocks since the test began."""
+        return int(get_sim_time("ns") - self._origin) // _PERIOD
+
+    async def reset(self):
+        """Stop whatever is under way; afterwards the array is empty."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        for signal in (self.dut.i_valid, self.dut.i_payload, self.dut.o_ready):
+            signal.value = 0
+        self.dut.rst.value = 1
+        await self.clocks(3)
+        self.dut.rst.value = 0
+
+    def start(self, samples, stalls):
+        self.score = _Score(self.plan.streams, samples)
+        self._tasks += [cocotb.start_soon(coroutine) for coroutine in (
+            self._watch(self.score),
+            self._drive(samples, stalls in ("input", "both")),
+            self._drain(stalls in ("output", "both")))]
+
+    async def finish(self):
+        """Until all beats have come, or none comes any more."""
+        score, moved = self.score, -1
+        while not score.done.is_set() and score.moved > moved:
+            moved = score.moved
+            try:
+                await with_timeout(score.done.wait(), self.plan.watchdog * _PERIOD, "ns")
+            except SimTimeoutError:
+                pass
+        if not score.done.is_set():
+            score.hang(self.plan.watchdog)
+        await self.clocks(100)
+
+    async def _watch(self, score):
+        event, seen, beats = self.dut.event.value_change, self.dut.seen, self._beats
+        last, completed = len(beats) - 1, self.elapsed()
+        while True:
+            await event
+            bits = int(seen.value)
+            if bits >> last:
+                now = self.elapsed()
+                self._interval, completed = max(64, now - completed), now
+            for k, beat in enumerate(beats):
+                if bits >> k & 1:
+                    score.take(k, int(beat.value))
+
+    async def _drive(self, samples, stalled):
+        taken = self.dut.taken.value_change
+        for sample in samples:
+            beats = self.plan.inputs[sample]
+            long = self.rng.randrange(len(beats)) if stalled else None
+            for index, beat in enumerate(beats):
+                if stalled and (index == long or self.rng.random() < 0.25):
+                    self.dut.i_valid.value = 0
+                    await self._pause(self._interval if index == long else 16)
+                self.dut.i_payload.value = beat
+                self.dut.i_valid.value = 1
+                await taken
+        self.dut.i_valid.value = 0
+
+    async def _drain(self, stalled):
+        self.dut.o_ready.value = 1
+        while stalled:
+            await self._pause(self._interval // 4)
+            self.dut.o_ready.value = 0
+            await self._pause(self._interval)
+            self.dut.o_ready.value = 1
+
+    async def _pause(self, most):
+        """For up to ``most`` clocks, short pauses more often."""
+        await self.clocks(int(2 ** self.rng.uniform(0, math.log2(most + 1))))
+
+    async def clocks(self, count):
+        """Until the ``count``-th falling edge from here."""
+        if count > 1:
+            await Timer((count - 1) * _PERIOD, "ns")
+        await FallingEdge(self.dut.clk)
+
+
+async def _open(dut):
+    bench = _Bench(dut, _Plan.load(Path(os.environ["SPIKELOOM_PLAN"])))
+    Clock(dut.clk, _PERIOD, unit="ns").start()
+    await bench.reset()
+    return bench
+
+
+def _close(bench, test):
+    score = bench.score
+    result = {"test": test, "mismatches": score.mismatches, "first": score.first,
+              "error": score.error, "clocks": bench.elapsed(),
+              "seconds": time.perf_counter() - bench.began}
+    with bench.plan.results.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+    assert score.error is None, score.error
+    assert not score.mismatches, f"{score.mismatches} values differ, first: {score.first}"
+
+
+@cocotb.test()
+@cocotb.parametrize(stalls=list(STALLS))
+async def compares(dut, stalls):
+    """Every beat of every stream is as expected."""
+    bench = await _open(dut)
+    samples = list(range(len(bench.plan.inputs)))[STALLS.index(stalls)::len(STALLS)]
+    if samples:
+        bench.start(samples, stalls)
+        await bench.finish()
+    _close(bench, stalls)
+
+
+@cocotb.test()
+async def recovers(dut):
+    """A reset in the middle of a sample leaves nothing behind."""
+    bench = await _open(dut)
+    samples = list(range(len(bench.plan.inputs)))[:2]
+    bench.start(samples, "none")
+    await bench.finish()
+    if bench.score.error is None:
+        busy = bench.elapsed()
+        for _ in range(_RESETS):
+            await bench.reset()
+            bench.start(samples, "both")
+            await bench.clocks(bench.rng.randint(1, busy))
+        await bench.reset()
+        bench.start(samples, "none")
+        await bench.finish()
+    _close(bench, "recovers")

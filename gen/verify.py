@@ -1,0 +1,192 @@
+"""The emitted Verilog against :meth:`Network.run`: every spike count of every neuron, every logit."""
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+
+import cocotb_tools.config
+import numpy as np
+from cocotb_tools.runner import get_runner
+
+from . import beats
+from .errors import DataError, SimulationError
+from .mapping import map_network
+from .monitor import monitor_verilog
+from .verilator import patience, verilate
+from .verilog import array_verilog
+
+__all__ = ["compare", "verify"]
+
+log = logging.getLogger(__name__)
+
+# Only the monitor's signals can be seen by the testbench: the array is optimised as it always is.
+_VISIBLE = """`verilator_config
+public_flat_rw -module "monitor" -var "*"
+"""
+
+
+def compare(config, image, counts, trace, *, build_dir, seed=0):
+    """Run the testbench on the Verilog of ``config`` and ``image``.
+
+    Parameters
+    ----------
+    config, image : what :func:`gen.mapping.map_network` returns
+    counts : ``(N, C, H, W)`` input counts
+    trace : the expected :class:`gen.network.Trace`
+    build_dir : where compiled simulators are kept
+    seed : of the random stalls
+
+    Returns
+    -------
+    ``images``; ``spikes``, the number of values compared (the count of each neuron and each logit,
+    for each image); ``mismatches``, how many of them differ; ``first_mismatch``, ``None`` or the
+    first in time as layer, sample, channel, y, x, expected and got; ``clocks``; and
+    ``clocks_per_second`` of the simulation.
+
+    Raises
+    ------
+    SimulationError
+        If the simulator can't be built or run, or the array hangs without a mismatch before.
+    """
+    simulator = _simulator(config, image, build_dir)
+    streams = list(_streams(config, trace))
+    with tempfile.TemporaryDirectory() as directory:
+        _write_plan(Path(directory), beats.pack(counts, config.input), streams, patience(config))
+        results = _run(simulator, Path(directory), seed)
+    mismatches = sum(result["mismatches"] for result in results)
+    errors = [result["error"] for result in results if result["error"]]
+    if errors and not mismatches:
+        raise SimulationError(f"the array hangs: {errors[0]}")
+    first = next((result["first"] for result in results if result["first"]), None)
+    clocks = sum(result["clocks"] for result in results)
+    return {
+        "images": len(counts),
+        "spikes": sum(_values(layer) for layer in config.layers) * len(counts),
+        "mismatches": mismatches,
+        "first_mismatch": first and _describe(config, **first),
+        "clocks": clocks,
+        "clocks_per_second": round(clocks / sum(result["seconds"] for result in results)),
+    }
+
+
+def _simulator(config, image, build_dir):
+    libraries = cocotb_tools.config.libs_dir
+    harness = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
+    options = ("--vpi", "ports.vlt", "-LDFLAGS",
+               f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator")
+    source = array_verilog(config, image) + monitor_verilog(config)
+    return verilate(source, "monitor", harness, build_dir, headers={"ports.vlt": _VISIBLE},
+                    options=options, progress=log.info)
+
+
+def _values(layer):
+    """Values that a layer sends for each sample."""
+    out = layer.out
+    return layer.channels if out is None else out.channels * out.height * out.width
+
+
+def _streams(config, trace):
+    """``(facts, words)`` of every stream that the monitor watches, in its order."""
+    for layer in config.layers[:-1]:
+        out = layer.out
+        masks = [(1 << out.beat_bits) - 1] * out.beats
+        yield ({"name": layer.name, "lanes": out.word, "bits": out.bits, "masks": masks},
+               beats.pack(trace.counts[layer.name], out))
+    readout = config.readout
+    masks = [(1 << readout.membrane_bits * min(readout.lanes, readout.channels - first)) - 1
+             for first in range(0, readout.channels, readout.lanes)]
+    yield ({"name": readout.name, "lanes": readout.lanes, "bits": readout.membrane_bits,
+            "masks": masks}, beats.pack_logits(trace.logits, readout))
+
+
+def _write_plan(directory, inputs, streams, watchdog):
+    plan = {"streams": [facts for facts, _ in streams], "watchdog": watchdog}
+    (directory / "plan.json").write_text(json.dumps(plan))
+    np.savez(directory / "beats.npz", input=inputs,
+             **{f"stream_{k}": words for k, (_, words) in enumerate(streams)})
+
+
+def _run(simulator, directory, seed):
+    """Run the testbench in the simulator's own process; what its tests found."""
+    runner = get_runner("verilator")
+    runner.log.setLevel(logging.CRITICAL)
+    transcript = simulator.parent / "verify.log"
+    try:
+        runner.test(
+            test_module="gen.testbench", hdl_toplevel="monitor", hdl_toplevel_lang="verilog",
+            build_dir=simulator.parent, test_dir=directory, seed=seed, log_file=transcript,
+            results_xml=str(directory / "results.xml"), extra_env={"SPIKELOOM_PLAN": str(directory)})
+    except (RuntimeError, SystemExit):
+        pass  # a failed comparison; its result says what failed
+    results = directory / "results.jsonl"
+    if not results.exists():
+        raise SimulationError(f"the testbench did not run (log: {transcript})")
+    return [json.loads(line) for line in results.read_text().splitlines()]
+
+
+def _describe(config, stream, sample, beat, expected, got):
+    """Where a beat first differs, and how."""
+    layer = next(layer for layer in config.layers if layer.name == stream)
+    if layer.out is None:
+        bits, lanes, sign = layer.membrane_bits, layer.lanes, 1 << layer.membrane_bits - 1
+    else:
+        bits, lanes, sign = layer.out.bits, layer.out.word, 0
+    pairs = zip(*(beats.fields(value, lanes, bits) for value in (expected, got)), strict=True)
+    lane, pair = next((lane, pair) for lane, pair in enumerate(pairs) if pair[0] != pair[1])
+    expected, got = ((value ^ sign) - sign for value in pair)
+    channel, y, x = ((beat * lanes + lane, 0, 0) if layer.out is None
+                     else beats.locate(layer.out, beat, lane))
+    return {"layer": stream, "sample": sample, "channel": channel, "y": y, "x": x,
+            "expected": expected, "got": got}
+
+
+def _images(network, count, seed, dataset, data_dir, images_file):
+    """``(images, origin)``: real ones if there are any."""
+    rng = np.random.default_rng(seed)
+    if images_file is not None:
+        return _from_file(images_file)[:count], str(images_file)
+    dataset = dataset or network.metadata.get("dataset")
+    if dataset is not None:
+        from .data import load
+        try:
+            images = load(dataset, data_dir).test_images
+            return images[rng.choice(len(images), min(count, len(images)), replace=False)], dataset
+        except DataError as error:
+            log.warning("random images instead of %s: %s", dataset, error)
+    shape = (count, *network.input_shape)
+    return rng.integers(0, network.pixel_max, shape, endpoint=True), "random"
+
+
+def _from_file(path):
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read as an .npy file of images: {error}") from error
+
+
+def verify(network, *, images=20, board="arty-a7", lanes=None, code="phase", seed=0, dataset=None,
+           data_dir=None, images_file=None, build_dir=None):
+    """Compare the Verilog that ``build`` makes for a board with :meth:`Network.run`.
+
+    Parameters
+    ----------
+    network : :class:`gen.network.Network`
+    images : how many
+    board, lanes, code : as for :func:`gen.build.build`
+    seed : of the choice of images and of the stalls
+    dataset, data_dir : where images come from; by default the data set that the network's metadata
+        name, or random images where that can't be had
+    images_file : ``.npy`` file of raw images to use instead
+    build_dir : where compiled simulators are kept
+
+    Returns
+    -------
+    As :func:`compare`, and ``source``, where the images come from.
+    """
+    chosen, source = _images(network, images, seed, dataset, data_dir, images_file)
+    counts = network.encode(chosen)
+    config, image = map_network(network, lanes=lanes, code=code)
+    result = compare(config, image, counts, network.run(counts), seed=seed,
+                     build_dir=build_dir or Path("build") / "verilator")
+    return result | {"source": source}
