@@ -17,10 +17,12 @@ _COMMON = {
 
 arty_a7 = Board(
     name="arty-a7", platform=ArtyA7_35Platform, device="xc7a35ticsg324-1L",
-    open_device="xc7a35tcsg324-1", budget=Budget(luts=20_800, ffs=41_600, brams=50, dsps=90),
+    open_device="xc7a35tcsg324-1",
+    budget=Budget(luts=20_800, ffs=41_600, brams=50, bram_bits=36_864, dsps=90),
     **_COMMON)
 
 arty_a7_100 = Board(
     name="arty-a7-100", platform=ArtyA7_100Platform, device="xc7a100ticsg324-1L",
-    open_device="xc7a100tcsg324-1", budget=Budget(luts=63_400, ffs=126_800, brams=135, dsps=240),
+    open_device="xc7a100tcsg324-1",
+    budget=Budget(luts=63_400, ffs=126_800, brams=135, bram_bits=36_864, dsps=240),
     **_COMMON)

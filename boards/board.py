@@ -17,12 +17,14 @@ class Budget:
     luts : look-up tables, as the device's data sheet counts them (six inputs on 7-series)
     ffs : flip-flops
     brams : block RAMs, in units of the device's largest (36 Kb on 7-series); halves count
+    bram_bits : bits of such a block
     dsps : multiplier blocks: a Spikeloom design uses none of them
     """
 
     luts: int
     ffs: int
     brams: float
+    bram_bits: int
     dsps: int
 
 

@@ -40,11 +40,12 @@ def test_layout():
                           b"\xff\x01\x02\x00")
 
 
+NAME = "a memory's name must be 1 to 255 letters, digits, dots and underscores"
+
+
 @pytest.mark.parametrize("memory, message", [
-    (("", 1, ()),       "a memory's name must be 1 to 255 letters, digits, dots and underscores, "
-                        "not ''"),
-    (("a-b", 1, ()),    "a memory's name must be 1 to 255 letters, digits, dots and underscores, "
-                        "not 'a-b'"),
+    (("", 1, ()),       f"{NAME}, not ''"),
+    (("a-b", 1, ()),    f"{NAME}, not 'a-b'"),
     (("a", 0, ()),      "a: width must be a positive integer, not 0"),
     (("a", 2, (0, 4)),  "a: row 1 must be an integer of 2 bits, not 4"),
     (("a", 2, (-1,)),   "a: row 0 must be an integer of 2 bits, not -1"),
@@ -63,26 +64,28 @@ def test_pack_refused():
 
 
 HEADER = b"SPKLIMG\0\1\0"
+ONE = HEADER + b"\1\0" + bytes(32)
 
 
 @pytest.mark.parametrize("data, message", [
-    (b"",                                           "an image must have at least 48 bytes, not 0"),
-    (sealed(b"SPKLIMG\1" + bytes(36)),              r"an image must begin with b'SPKLIMG\x00', "
-                                                    r"not b'SPKLIMG\x01'"),
-    (sealed(b"SPKLIMG\0\2\0" + bytes(34)),      "image version must be 1, not 2"),
-    (HEADER + bytes(38),                            "the image is damaged: its CRC does not match "
-                                                    "its contents"),
-    (sealed(HEADER + bytes(35)),                    "the image must end after its last memory, "
-                                                    "not 1 bytes later"),
-    (sealed(HEADER + b"\1\0" + bytes(32)),          "the image is cut short: 1 bytes are missing "
-                                                    "at offset 44"),
-    (sealed(HEADER + b"\1\0" + bytes(32) + b"\1a" + bytes(4) + b"\xff" * 4),
-                                                    "a: width must be a positive integer, not 0"),
-    (sealed(HEADER + b"\1\0" + bytes(32) + b"\1a" + b"\xff" * 8),
-                                                    "the image is cut short: 2305843008676823040 "
-                                                    "bytes are missing at offset 54"),
-    (sealed(HEADER + b"\1\0" + bytes(32) + b"\1a\1\0\0\0\1\0\0\0\2"),
-                                                    "a: row 0 must be an integer of 1 bits, not 2"),
+    (b"",
+     "an image must have at least 48 bytes, not 0"),
+    (sealed(b"SPKLIMG\1" + bytes(36)),
+     r"an image must begin with b'SPKLIMG\x00', not b'SPKLIMG\x01'"),
+    (sealed(b"SPKLIMG\0\2\0" + bytes(34)),
+     "image version must be 1, not 2"),
+    (HEADER + bytes(38),
+     "the image is damaged: its CRC does not match its contents"),
+    (sealed(HEADER + bytes(35)),
+     "the image must end after its last memory, not 1 bytes later"),
+    (sealed(ONE),
+     "the image is cut short: 1 bytes are missing at offset 44"),
+    (sealed(ONE + b"\1a" + bytes(4) + b"\xff" * 4),
+     "a: width must be a positive integer, not 0"),
+    (sealed(ONE + b"\1a" + b"\xff" * 8),
+     "the image is cut short: 2305843008676823040 bytes are missing at offset 54"),
+    (sealed(ONE + b"\1a\1\0\0\0\1\0\0\0\2"),
+     "a: row 0 must be an integer of 1 bits, not 2"),
 ])
 def test_unpack_refused(data, message):
     with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
