@@ -50,6 +50,24 @@ class Fetch(wiring.Component):
                 for bases in core.row_bases
                 for (s, offset), row in zip(places, bases, strict=True)]
 
+    def model(self, commands, counts):
+        """Dicts in the shape of ``command_layout`` and ``counts[source][address]``, the contents of
+        the spike memories -> dicts in the shape of ``word_layout``."""
+        words, table, steps = [], self.table(), self._core.steps[::-1]
+        for command in commands:
+            place, word = table[command["index"]], {"spikes": 0}
+            if not command["empty"]:
+                s = place["source"]
+                map, plane = self._core.sources[s].map, steps[command["step"]][1][s]
+                beat = counts[s][command["corners"][str(s)] + place["offset"]]
+                for c in range(map.word):
+                    count = beat >> c * map.bits & (1 << map.bits) - 1
+                    spike = count >> plane & 1 if map.code == "phase" else count > plane
+                    word["spikes"] |= spike << c
+            words.append(word | {"row": place["row"], "clear": command["clear"],
+                                 "double": command["double"], "last": command["last"]})
+        return words
+
     def elaborate(self, platform):
         m = Module()
         core = self._core

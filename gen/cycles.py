@@ -1,0 +1,86 @@
+"""How many clocks a sample takes, layer by layer: the formulas of docs/architecture.md.
+
+They count what a layer needs when its input is there and its output is taken; the slowest layer
+sets the interval between samples.
+"""
+
+import numpy as np
+
+from hw.config import PoolConfig
+
+__all__ = ["layer_clocks", "sample_clocks"]
+
+
+def _planes(map, counts):
+    """``(N, C, H, W)`` counts -> ``(planes, N, chunks, H, W)`` spikes in each word."""
+    n = len(counts)
+    padded = np.zeros((n, map.chunks * map.word, map.height, map.width), dtype=np.int64)
+    padded[:, :map.channels] = counts.reshape(n, map.channels, map.height, map.width)
+    words = padded.reshape(n, map.chunks, map.word, map.height, map.width)
+    return np.stack([((words >> k & 1) if map.code == "phase" else words > k).sum(axis=2)
+                     for k in range(map.planes)])
+
+
+def _tap_spikes(source, words):
+    """``(N, chunks, H, W)`` -> ``(N, OY, OX, taps)`` in the order of the taps."""
+    (py, px), (sy, sx) = source.padding, source.stride
+    words = np.pad(words, ((0, 0), (0, 0), (py, py), (px, px)))
+    view = np.lib.stride_tricks.sliding_window_view(words, source.kernel, axis=(2, 3))
+    view = view[:, :, ::sy, ::sx].transpose(0, 2, 3, 5, 4, 1)
+    return view.reshape(*view.shape[:3], source.taps)
+
+
+def _lane_clocks(core, counts):
+    """Clocks that the lanes of a core work on each sample."""
+    planes = [_planes(source.map, c) for source, c in zip(core.sources, counts, strict=True)]
+    height, width = core.sources[0].positions
+    n = len(counts[0])
+    steps = [np.concatenate([
+        np.zeros((n, height, width, source.taps), dtype=np.int64) if plane is None
+        else _tap_spikes(source, spikes[plane])
+        for source, spikes, plane in zip(core.sources, planes, step, strict=True)], axis=3)
+        for _, step in core.steps]
+    clocks = np.zeros(n, dtype=np.int64)
+    for mask in core.masks:
+        used = np.array([mask >> tap & 1 for tap in range(core.taps)])
+        events = np.stack([spikes @ used for spikes in steps])
+        begun = np.cumsum(events, axis=0) > 0
+        begun[-1] = True
+        clocks += (np.where(begun, np.maximum(events, 1), 0).sum(axis=0)
+                   + 1 + core.fires).sum(axis=(1, 2))
+    return clocks
+
+
+def _window_clocks(source):
+    """Clocks that gathering the windows of a sample takes."""
+    height, width = source.positions
+    columns = source.kernel[1] + (width - 1) * source.stride[1]
+    return height * columns * source.kernel[0] * source.map.chunks
+
+
+def layer_clocks(layer, counts):
+    """Clocks a layer works on each sample, ``(N,)``.
+
+    Parameters
+    ----------
+    counts : counts of each source, ``(N, C, H, W)``
+    """
+    if isinstance(layer, PoolConfig):
+        height, width = layer.source.positions
+        reads = layer.source.kernel[0] * layer.source.kernel[1] * layer.source.map.chunks
+        return np.full(len(counts[0]), height * width * reads)
+    gathering = max(_window_clocks(source) for source in layer.sources)
+    return np.maximum(_lane_clocks(layer, counts), gathering)
+
+
+def sample_clocks(config, trace, inputs):
+    """Layer name -> clocks of each sample, for a trace of ``Network.run`` on ``inputs``.
+
+    ``"input"`` stands for the arrival of the sample, a beat a clock.
+    """
+    clocks = {"input": np.full(len(inputs), config.input.beats)}
+    for layer in config.layers:
+        counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
+                  for source in layer.sources]
+        clocks[layer.name] = layer_clocks(layer, counts)
+    return clocks

@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+from gen.beats import pack, to_ints, unpack_logits
+from hw.array import Array
+
+from .cases import NETWORKS, mapped
+from .streams import STALLS, run
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("code", ["phase", "rate"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_array_computes_the_logits(name, code, stalls):
+    _, inputs, trace, config, image = mapped(name, code, samples=3)
+    dut = Array(config, image)
+    beats = to_ints(pack(inputs, config.input).reshape(len(inputs) * config.input.beats, -1))
+    received, _ = run(dut, [(dut.i, beats)], [(dut.o, len(inputs) * config.readout.groups)],
+                      stalls=stalls)
+    bits = config.readout.logit_bits
+    words = np.array([[value >> k & 0xFFFFFFFF for k in range(0, bits, 32)] for value in received],
+                     dtype="<u4").reshape(len(inputs), config.readout.groups, -1)
+    assert (unpack_logits(words, config.readout) == trace.logits).all()

@@ -1,0 +1,62 @@
+import pytest
+
+from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, SourceConfig
+
+
+def source(code="phase", levels=3, layer=-1):
+    return SourceConfig(MapConfig(5, 4, 4, levels, 2, code), layer, (3, 3), (1, 1), (1, 1))
+
+
+def core(*sources, **kwargs):
+    taps = sum(s.taps for s in sources)
+    return CoreConfig(**dict(dict(
+        name="c", port="l0_c", sources=sources, lanes=4, channels=6, weight_bits=4,
+        membrane_bits=12, masks=((1 << taps) - 1,) * 2, levels=3), **kwargs))
+
+
+def test_map_sizes():
+    map = MapConfig(channels=5, height=4, width=3, levels=12, word=2)
+    assert (map.bits, map.planes, map.chunks, map.beats, map.beat_bits) == (4, 4, 3, 36, 8)
+    assert MapConfig(5, 4, 3, 12, 2, "rate").planes == 12
+
+
+def test_steps_of_mixed_codes():
+    assert core(source(levels=7)).steps == ((True, (2,)), (True, (1,)), (True, (0,)))
+    assert core(source("rate")).steps == ((True, (2,)), (False, (1,)), (False, (0,)))
+    assert core(source(levels=7), source("rate", levels=2)).steps == (
+        (True, (2, None)), (True, (1, None)), (True, (0, 1)), (False, (None, 0)))
+
+
+def test_offsets_follow_the_columns():
+    taps = source()
+    assert taps.taps == 27
+    assert [taps.offset(t) for t in (0, 1, 3, 9, 26)] == [0, 1, 12, 3, 32]
+
+
+def test_rows_exist_only_for_connected_taps():
+    masked = core(source(), masks=(0b11, 1 << 26))
+    assert masked.weight_rows == 6
+    assert masked.row_bases[0][:3] == (0, 2, None)
+    assert masked.row_bases[1][25:] == (None, 4)
+
+
+def test_digest_depends_on_every_shape():
+    first = ArrayConfig(source().map, (core(source()),))
+    second = ArrayConfig(source().map, (core(source(), lanes=3),))
+    assert first.digest() == ArrayConfig(source().map, (core(source()),)).digest()
+    assert first.digest() != second.digest()
+
+
+@pytest.mark.parametrize("bad,message", [
+    (dict(channels=0), r"^channels must be a positive integer, not 0$"),
+    (dict(levels=2.5), r"^levels must be a positive integer, not 2\.5$"),
+    (dict(code="ttfs"), r"^code must be 'phase' or 'rate', not 'ttfs'$"),
+])
+def test_bad_maps(bad, message):
+    with pytest.raises(ValueError, match=message):
+        MapConfig(**dict(dict(channels=1, height=1, width=1, levels=1, word=1), **bad))
+
+
+def test_rows_must_fit_their_memory():
+    with pytest.raises(ValueError, match=r"^row 1 must have 4 bits, not 0x10$"):
+        MemoryImage(4, (15, 16))

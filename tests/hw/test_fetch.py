@@ -1,0 +1,88 @@
+# amaranth: UnusedElaboratable=no
+import random
+
+import pytest
+from amaranth.back import verilog
+from amaranth.sim import Simulator
+
+from hw.encoder import word_layout
+from hw.fetch import Fetch
+
+from .cases import mapped
+from .streams import STALLS
+
+
+def commands_of(core, rng, count=80):
+    """Random commands that look inside the memories."""
+    table = Fetch(core).table()
+    for _ in range(count):
+        index, step = rng.randrange(len(table)), rng.randrange(len(core.steps))
+        planes = core.steps[::-1][step][1]
+        place = table[index]
+        empty = planes[place["source"]] is None or rng.random() < 0.2
+        depths = [source.map.beats * source.banks for source in core.sources]
+        corners = {str(s): rng.randrange(max(1, depth - place["offset"]))
+                   for s, depth in enumerate(depths)}
+        yield dict(index=index, step=step, corners=corners, empty=int(empty),
+                   clear=rng.randrange(2), double=rng.randrange(2), last=rng.randrange(2),
+                   release=rng.randrange(2))
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("name,code", [("conv", "phase"), ("residual", "phase"),
+                                       ("residual", "rate")])
+def test_fetch_equals_model(name, code, stalls):
+    _, _, _, config, _ = mapped(name, code)
+    core = config.layers[-2]
+    rng = random.Random(name)
+    counts = [[sum(rng.randrange(source.map.levels + 1) << c * source.map.bits
+                   for c in range(source.map.word))
+               for _ in range(source.map.beats * source.banks)] for source in core.sources]
+    commands = list(commands_of(core, rng))
+    dut = Fetch(core)
+    verilog.convert(dut)
+    expected = dut.model(commands, counts)
+    idle, busy = STALLS[stalls]
+    received, releases = [], 0
+
+    async def memories(ctx):
+        ports = [getattr(dut, f"{port}{s}") for s in range(len(counts)) for port in ("en", "address")]
+        async for _, _, *values in ctx.tick().sample(*ports):
+            for s, memory in enumerate(counts):
+                if values[2 * s]:
+                    ctx.set(getattr(dut, f"counts{s}"), memory[values[2 * s + 1]])
+
+    async def feed(ctx):
+        chance = random.Random(1)
+        for command in commands:
+            while chance.random() < idle:
+                await ctx.tick()
+            ctx.set(dut.i.payload, command)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
+
+    async def drain(ctx):
+        nonlocal releases
+        chance = random.Random(2)
+        for _ in range(4000):
+            ctx.set(dut.o.ready, chance.random() >= busy)
+            _, _, valid, ready, payload, release = await ctx.tick().sample(
+                dut.o.valid, dut.o.ready, dut.o.payload, dut.release)
+            releases += release
+            if valid and ready:
+                received.append(payload.as_bits())
+            if len(received) == len(expected):
+                return
+        raise AssertionError(f"{len(received)} of {len(expected)} words")
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(memories, background=True)
+    sim.add_testbench(feed)
+    sim.add_testbench(drain)
+    sim.run()
+    layout = word_layout(max(s.map.word for s in core.sources), core.weight_rows)
+    assert [{field: layout.from_bits(bits)[field] for field in expected[0]}
+            for bits in received] == expected
+    assert releases == sum(command["release"] for command in commands)

@@ -1,0 +1,62 @@
+# amaranth: UnusedElaboratable=no
+import random
+
+import pytest
+
+from hw.config import CoreConfig, MapConfig, SourceConfig
+from hw.lanes import Lanes
+
+from .streams import STALLS, run
+
+
+def core(levels, code, *, lanes=3, channels=5):
+    source = SourceConfig(MapConfig(4, 1, 1, 3, 4), -1, (1, 1), (1, 1), (0, 0))
+    return CoreConfig("c", "c", (source,), lanes, channels, weight_bits=4, membrane_bits=10,
+                      masks=(1, 1), levels=levels, code=code)
+
+
+def rows(rng, count, lanes, bits, low, high):
+    values = [[rng.randrange(low, high) for _ in range(lanes)] for _ in range(count)]
+    return tuple(sum((v & (1 << bits) - 1) << k * bits for k, v in enumerate(row))
+                 for row in values)
+
+
+def parameters(rng, config):
+    """An initial row and falling, negated thresholds for each group."""
+    result = []
+    for _ in range(config.groups):
+        theta = [rng.randrange(1, 16) for _ in range(config.lanes)]
+        result += rows(rng, 1, config.lanes, 10, -40, 40)
+        for shift in reversed(range(config.threshold_rows)):
+            result += [sum((-t << shift & 1023) << k * 10 for k, t in enumerate(theta))]
+    return tuple(result)
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("levels,code", [(3, "phase"), (5, "phase"), (1, "phase"), (4, "rate"),
+                                         (1, "rate"), (None, "phase")])
+def test_lanes_equal_model(levels, code, stalls):
+    config = core(levels, code)
+    rng = random.Random(levels)
+    dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config))
+    events, positions = [], 40
+    for _ in range(positions):
+        burst = rng.randrange(1, 8)
+        events += [dict(row=rng.randrange(config.weight_rows), add=rng.randrange(4) > 0,
+                        clear=turn == 0, double=rng.randrange(4) == 0, last=turn == burst - 1)
+                   for turn in range(burst)]
+    expected = dut.model(events)
+    received, busy, clocks = run(dut, [(dut.i, events)], [(dut.o, len(expected))],
+                                 stalls=stalls, pulses=[dut.busy])
+    assert received == expected
+    assert busy == sum(event["add"] for event in events)
+    if stalls == "none":
+        assert clocks == len(events) + positions * (1 + config.fires) + 3
+
+
+def test_rows_must_match_the_configuration():
+    config = core(3, "phase")
+    with pytest.raises(ValueError, match=r"^weights must have 8 rows, not 0$"):
+        Lanes(config, (), ())
+    with pytest.raises(ValueError, match=r"^parameters must have 6 rows, not 1$"):
+        Lanes(config, (0,) * 8, (0,))

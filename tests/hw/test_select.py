@@ -1,0 +1,47 @@
+import random
+
+import pytest
+
+from hw.config import CoreConfig
+from hw.select import Select, command_layout
+
+from .cases import mapped
+from .streams import STALLS, run
+
+
+def expected_commands(core, dut, windows):
+    """Commands of the model in the shape of the layout; corners are checked by the array's tests."""
+    positions = core.sources[0].positions[0] * core.sources[0].positions[1]
+    for turn, window in enumerate(windows):
+        commands = dut.model(window)
+        for k, (group, tap, step, clear, double, last) in enumerate(commands):
+            yield dict(index=group * core.taps + (tap or 0), step=len(core.steps) - 1 - step,
+                       empty=int(tap is None), clear=int(clear), double=int(double),
+                       last=int(last),
+                       release=int(k == len(commands) - 1 and turn % positions == positions - 1))
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("name,code,layer", [
+    ("conv", "phase", 0), ("depthwise", "phase", 0), ("residual", "phase", 2),
+    ("residual", "rate", 2), ("linear", "phase", 0), ("pools", "rate", 3)])
+def test_select_equals_model(name, code, layer, stalls):
+    _, _, _, config, _ = mapped(name, code)
+    core = config.layers[layer]
+    assert isinstance(core, CoreConfig)
+    rng = random.Random(name)
+    count = 2 * core.sources[0].positions[0] * core.sources[0].positions[1] + 1
+    density = [rng.choice([0, 0.1, 0.5, 1]) for _ in range(count)]
+    windows = [[[sum((rng.random() < chance) << k for k in range(source.map.planes))
+                 for _ in range(source.taps)] for source in core.sources] for chance in density]
+    dut = Select(core)
+    expected = list(expected_commands(core, dut, windows))
+    received, clocks = run(
+        dut, [(i, [window[s] for window in windows]) for s, i in enumerate(dut.i)],
+        [(dut.o, len(expected))], stalls=stalls)
+    layout = command_layout(core)
+    received = [{field: layout.from_bits(bits)[field] for field in expected[0]}
+                for bits in received]
+    assert received == expected
+    if stalls == "none":
+        assert clocks <= len(expected) + len(windows) * core.groups + 2

@@ -1,0 +1,70 @@
+import random
+
+import pytest
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.config import MapConfig, SourceConfig
+from hw.spikes import SpikeMemory
+from hw.window import Window
+
+from .streams import STALLS, run
+from .test_spikes import flags
+
+SOURCES = {
+    "padded": SourceConfig(MapConfig(3, 4, 5, 3, 2), -1, (3, 3), (1, 1), (1, 1)),
+    "strided": SourceConfig(MapConfig(2, 7, 8, 1, 2), -1, (3, 2), (2, 3), (1, 0)),
+    "pointwise": SourceConfig(MapConfig(9, 3, 3, 5, 4, "rate"), -1, (1, 1), (1, 1), (0, 0)),
+    "whole": SourceConfig(MapConfig(4, 3, 4, 7, 1), -1, (3, 4), (1, 1), (0, 0)),
+}
+
+
+class WindowOverMemory(wiring.Component):
+    """A window and its memory, which is released when the last window of a sample leaves."""
+
+    def __init__(self, source):
+        self.source, self.window = source, Window(source)
+        self.memory = SpikeMemory(source.map, source.banks)
+        super().__init__({"i": In(self.memory.i.signature.flip()), "o": Out(self.window.o.signature)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory, m.submodules.window = self.memory, self.window
+        memory, window = self.memory, self.window
+        connect(m, flipped(self.i), memory.i)
+        connect(m, window.o, flipped(self.o))
+        m.d.comb += [
+            window.filled.eq(memory.filled),
+            memory.flags_en.eq(window.flags_en),
+            memory.flags_address.eq(window.flags_address),
+            window.flags.eq(memory.flags),
+        ]
+        height, width = self.source.positions
+        left = Signal(range(height * width), init=height * width - 1)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.comb += memory.release.eq(left == 0)
+            m.d.sync += left.eq(Mux(left == 0, height * width - 1, left - 1))
+        return m
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("name", SOURCES)
+def test_window_equals_model(name, stalls):
+    source, map = SOURCES[name], SOURCES[name].map
+    rng = random.Random(name)
+    beats = [rng.choice([0, sum(rng.randrange(map.levels + 1) << c * map.bits
+                                for c in range(map.word))]) for _ in range(3 * map.beats)]
+    dut = WindowOverMemory(source)
+    expected = []
+    for first in range(0, len(beats), map.beats):
+        sample = iter(flags(map, beat) for beat in beats[first:first + map.beats])
+        expected += dut.window.model([[[next(sample) for _ in range(map.chunks)]
+                                       for _ in range(map.width)] for _ in range(map.height)])
+    received, clocks = run(dut, [(dut.i, beats)], [(dut.o, len(expected))], stalls=stalls)
+    assert received == [sum(flag << k * map.planes for k, flag in enumerate(window))
+                        for window in expected]
+    if stalls == "none":
+        columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
+        reads = source.positions[0] * columns * source.kernel[0] * map.chunks
+        assert clocks <= 3 * max(reads, map.beats) + map.beats + 4
