@@ -1,0 +1,148 @@
+"""Data sets: scikit-learn's digits, MNIST and Fashion-MNIST, as raw images and labels."""
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import DataError
+
+__all__ = ["DATASETS", "Dataset", "load"]
+
+_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+          "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+
+_SOURCES = {
+    "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6")),
+    "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/", (
+        "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+        "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+        "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+        "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05")),
+}
+
+DATASETS = ("digits", *_SOURCES)
+
+# No IDX file unpacks to more than this: the largest has 47,040,016 bytes.
+_MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images are ``(N, C, H, W)`` bytes in ``0..pixel_max``, labels ``(N,)`` integers."""
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    pixel_max: int
+
+
+def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
+    """Load a data set.
+
+    Parameters
+    ----------
+    dataset : one of :data:`DATASETS`
+    data_dir : folder that holds the four IDX ``.gz`` files, or a folder of that name with them; by
+        default ``$SPIKELOOM_DATA``, then a cache that is filled by a download with checksums
+
+    Raises
+    ------
+    DataError
+        If the data is missing and can't be fetched, or is damaged.
+    """
+    if dataset == "digits":
+        return _digits()
+    if dataset not in _SOURCES:
+        raise DataError(f"data set must be one of {', '.join(DATASETS)}, not {dataset!r}")
+    folder = _folder(dataset, data_dir or os.environ.get("SPIKELOOM_DATA"))
+    arrays = [_idx(folder / name) for name in _FILES]
+    for images, labels, part in ((*arrays[:2], "training"), (*arrays[2:], "test")):
+        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
+            raise DataError(f"{folder}: the {part} images {images.shape} and labels {labels.shape} do "
+                            f"not belong together")
+        if labels.max() > 9:
+            raise DataError(f"{folder}: the {part} labels must lie in 0..9, not {labels.max()}")
+    images, labels, test_images, test_labels = arrays
+    if images.shape[1:] != test_images.shape[1:]:
+        raise DataError(f"{folder}: the training and the test images differ in size")
+    return Dataset(dataset, images[:, None], labels.astype(np.int64),
+                   test_images[:, None], test_labels.astype(np.int64), 255)
+
+
+def _digits() -> Dataset:
+    """Every fifth image of each class is held out."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError("digits come with scikit-learn, which is not installed: "
+                        "pip install scikit-learn") from None
+    bunch = load_digits()
+    images, labels = bunch.images.astype(np.uint8)[:, None], bunch.target.astype(np.int64)
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in range(10):
+        held_out[np.flatnonzero(labels == label)[4::5]] = True
+    return Dataset("digits", images[~held_out], labels[~held_out], images[held_out],
+                   labels[held_out], 16)
+
+
+def _folder(dataset: str, data_dir) -> Path:
+    """Where the four files are."""
+    if data_dir:
+        for folder in (Path(data_dir) / dataset, Path(data_dir)):
+            if all((folder / name).is_file() for name in _FILES):
+                return folder
+        raise DataError(f"{data_dir}: has no {dataset} data; it must hold {', '.join(_FILES)}, in a "
+                        f"folder {dataset} or directly")
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = root / "spikeloom" / dataset
+    for name, digest in zip(_FILES, _SOURCES[dataset][1], strict=True):
+        if not (folder / name).is_file():
+            _download(_SOURCES[dataset][0] + name, digest, folder / name)
+    return folder
+
+
+def _download(url: str, digest: str, path: Path):
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            data = response.read(_MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path.parent.name} is not here and can't be downloaded ({error}); give its "
+                        f"folder with --data or SPIKELOOM_DATA") from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise DataError(f"{url}: the checksum differs; give the data's folder with --data or "
+                        f"SPIKELOOM_DATA")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _idx(path: Path) -> np.ndarray:
+    """The array of bytes in an IDX ``.gz`` file."""
+    try:
+        with gzip.open(path) as file:
+            data = file.read(_MAX_BYTES)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise DataError(f"{path}: can't be unpacked ({error}); fetch it again") from error
+    if len(data) < 4 or data[:3] != b"\0\0\x08" or not 1 <= data[3] <= 3:
+        raise DataError(f"{path}: is not an IDX file of bytes; fetch it again")
+    start = 4 + 4 * data[3]
+    shape = struct.unpack(f">{data[3]}I", data[4:start]) if len(data) >= start else ()
+    if len(data) - start != math.prod(shape):
+        raise DataError(f"{path}: has {len(data) - start} bytes of data, which is not the shape "
+                        f"{shape} it says; fetch it again")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,57 @@
+"""The quantised activation (CONVERSIONS 2.1): a ReLU whose values are whole steps.
+
+::
+
+    n = clip(floor(z / s + 1/2), 0, levels)        a = s * n
+
+A neuron that receives all its charge before it fires emits exactly ``n`` spikes (1.3, eq. 2).
+"""
+
+import torch
+from torch import nn
+
+__all__ = ["Qcfs", "floor_ste", "round_ste"]
+
+# Keeps a step positive while it is trained.
+_LEAST = 1e-6
+
+
+def floor_ste(x: torch.Tensor) -> torch.Tensor:
+    """``floor(x)`` whose derivative is taken to be 1 (straight through)."""
+    return x + (x.floor() - x).detach()
+
+
+def round_ste(x: torch.Tensor) -> torch.Tensor:
+    """``floor(x + 1/2)``, half up as the neuron rounds; its derivative is taken to be 1."""
+    return floor_ste(x + 0.5)
+
+
+class Qcfs(nn.Module):
+    """Quantisation-clip-floor-shift activation with a learnable step.
+
+    The derivative is what autograd gives with a straight-through floor: 1 for
+    ``-s/2 <= z < (levels + 1/2) s`` and 0 elsewhere; for the step ``n - z/s`` inside, ``levels``
+    above, 0 below.
+
+    Parameters
+    ----------
+    levels : greatest spike count, at least 1; ``2^B - 1`` makes full use of B phase planes
+    step : first value of the step; by default ``2 / levels``, which suits batch-normalised inputs
+    """
+
+    def __init__(self, levels: int, step: float | None = None):
+        super().__init__()
+        if type(levels) is not int or levels < 1:
+            raise ValueError(f"levels must be a positive integer, not {levels!r}")
+        step = 2 / levels if step is None else step
+        if not 0 < step < float("inf"):
+            raise ValueError(f"step must be positive, not {step!r}")
+        self.levels = levels
+        self.step = nn.Parameter(torch.tensor(float(step)))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        step = self.step.clamp_min(_LEAST)
+        return step * floor_ste(z / step + 0.5).clamp(0, self.levels)
+
+    def extra_repr(self) -> str:
+        return f"levels={self.levels}, step={float(self.step.detach()):.4g}"
