@@ -7,6 +7,7 @@ The file is a ZIP archive of uncompressed ``.npy`` members, so ``numpy.load`` op
 ``L.initial.npy``         initial potentials of layer number L
 ``L.threshold.npy``       thresholds of layer number L
 ``L.S.weights.npy``       weights of bundle number S of synapses of layer number L
+``samples.npy``           the raw images that travel with the network, if any
 ========================  ==================================================================
 
 Saving the same network gives the same bytes. Loading takes nothing on trust: sizes are checked
@@ -44,6 +45,8 @@ def save(network: Network, path) -> None:
         "pixel_max": network.pixel_max, "metadata": dict(network.metadata),
         "layers": [_describe(k, layer, arrays) for k, layer in enumerate(network.layers)],
     }
+    if network.samples is not None:
+        arrays["samples"] = _narrow(network.samples)
     text = json.dumps(header, sort_keys=True, allow_nan=False).encode()
     arrays = {"header": np.frombuffer(text, dtype=np.uint8), **arrays}
     buffer = io.BytesIO()
@@ -78,7 +81,7 @@ def _describe(k: int, layer, arrays: dict) -> dict:
 
 def _narrow(array: np.ndarray) -> np.ndarray:
     """The same integers in the narrowest type, little endian."""
-    for dtype in ("i1", "<i2", "<i4"):
+    for dtype in ("u1", "i1", "<i2", "<i4"):
         if np.array_equal(array.astype(dtype), array):
             return array.astype(dtype)
     return array.astype("<i8")
@@ -161,7 +164,8 @@ def _build(arrays: dict[str, np.ndarray]) -> Network:
             raise _Malformed(f"has the format {header['format']!r}, but this version reads {FORMAT}")
         layers = tuple(_layer(k, layer, arrays) for k, layer in enumerate(header["layers"]))
         network = Network(header["name"], tuple(header["input_shape"]), header["input_levels"],
-                          header["pixel_max"], layers, header["metadata"])
+                          header["pixel_max"], layers, header["metadata"],
+                          arrays.pop("samples", None))
         digest = header["digest"]
     except (_Malformed, NetworkError):
         raise

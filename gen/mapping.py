@@ -1,13 +1,14 @@
 """From a network to a configuration of the gateware and the contents of its memories."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
 from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, PoolConfig, SourceConfig
 
 from .errors import FitError
-from .network import INPUT, Network, Neurons, Pool, Readout, Synapses
+from .network import INPUT, Neurons, Pool, Synapses
 
 __all__ = ["map_network", "flat_input", "pack_rows", "membrane_bits"]
 
@@ -68,13 +69,10 @@ def flat_input(network):
     for layer in network.layers:
         if not isinstance(layer, Pool):
             synapses = tuple(flatten(s) for s in layer.synapses)
-            layer = (Neurons(layer.name, synapses, layer.initial, layer.threshold, layer.levels)
-                     if isinstance(layer, Neurons)
-                     else Readout(layer.name, synapses, layer.initial))
+            layer = replace(layer, synapses=synapses)
         layers.append(layer)
     pixels = int(np.prod(network.input_shape))
-    return Network(network.name, (pixels, 1, 1), network.input_levels, network.pixel_max,
-                   tuple(layers), network.metadata)
+    return replace(network, input_shape=(pixels, 1, 1), layers=tuple(layers), samples=None)
 
 
 def _port(index, name):

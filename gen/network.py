@@ -310,6 +310,8 @@ class Network:
     pixel_max : greatest raw value of a pixel (see :meth:`encode`)
     layers : :class:`Neurons`, :class:`Pool`, and last one :class:`Readout`; sources come first
     metadata : JSON-serialisable facts (data set, accuracy, how it was made); no meaning for `run`
+    samples : a few raw images ``(N, C, H, W)`` that travel with the network, so that it can be
+        mapped to a board and verified on real data without the data set; no meaning for `run`
 
     Raises
     ------
@@ -323,6 +325,7 @@ class Network:
     pixel_max: int
     layers: tuple
     metadata: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
+    samples: np.ndarray | None = None
     shapes: MappingProxyType = field(init=False)
     levels: MappingProxyType = field(init=False)
 
@@ -361,6 +364,9 @@ class Network:
         if shapes[readouts[0].name][1:] != (1, 1):
             raise NetworkError(f"{readouts[0].name}: the read-out must be a single position, not "
                                f"{shapes[readouts[0].name][1:]}")
+        if self.samples is not None:
+            object.__setattr__(self, "samples", _frozen(self.samples, "samples"))
+            self.encode(self.samples)
         used = {source for layer in self.layers for source in layer.sources}
         for name in levels:
             if name not in used:
