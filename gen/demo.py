@@ -1,0 +1,99 @@
+"""The demonstration: a shipped network, built, and real images through it as a host sends them."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .build import build
+from .data import load
+from .errors import DataError, SimulationError
+from .shipped import find
+
+__all__ = ["demo", "table"]
+
+log = logging.getLogger(__name__)
+
+
+def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "build/demo",
+         limit: int | None = None) -> dict:
+    """Build a network, start its virtual board and compare what it answers with the integers.
+
+    Parameters
+    ----------
+    network : name or path; its metadata names its data set
+    board : name of a board
+    out : where everything goes, ``summary.json`` among it
+    limit : only the first test images
+
+    Returns
+    -------
+    ``images``, ``accuracy``; ``mismatches``, logits that differ; ``cycles_per_image`` and
+    ``microseconds_per_image``, mean latencies; ``luts``, ``brams``, ``dsps``; ``bitstream``, path
+    or None; ``retries`` of the link.
+
+    Raises
+    ------
+    SimulationError
+        If the host can't talk to the virtual board.
+    """
+    out, net = Path(out), find(network)
+    images, labels = _test_images(net, limit)
+    built = build(net, board=board, out=out)
+    np.save(out / "images.npy", images)
+    log.info("streaming %d images through the virtual board ...", len(images))
+    answer = _infer(out)
+    mismatches = np.asarray(answer["logits"]) != net.predict(images)
+    cycles = float(np.mean(answer["cycles"]))
+    summary = {
+        "network": net.name,
+        "board": built["board"],
+        "images": len(images),
+        "accuracy": float(np.mean(np.asarray(answer["predictions"]) == labels)),
+        "mismatches": int(np.count_nonzero(mismatches)),
+        "cycles_per_image": cycles,
+        "microseconds_per_image": cycles / built["clock_hz"] * 1e6,
+        "luts": built["luts"], "brams": built["brams"], "dsps": built["dsps"],
+        "bitstream": built["bitstream"],
+        "retries": answer["retries"],
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def table(summary: dict) -> list[tuple[str, str]]:
+    """The rows that a person wants to see."""
+    return [
+        ("network", f"{summary['network']} on {summary['board']}"),
+        ("images", f"{summary['images']:,}"),
+        ("accuracy", f"{summary['accuracy']:.2%}"),
+        ("mismatches against PyTorch", f"{summary['mismatches']:,}"),
+        ("clock cycles an image", f"{summary['cycles_per_image']:,.0f}"),
+        ("microseconds an image", f"{summary['microseconds_per_image']:,.1f}"),
+        ("LUTs", f"{summary['luts']:,}"),
+        ("block RAMs", f"{summary['brams']:g}"),
+        ("DSPs", f"{summary['dsps']:,}"),
+        ("bitstream", summary["bitstream"] or "no tool for it on this machine"),
+    ]
+
+
+def _test_images(network, limit):
+    dataset = network.metadata.get("dataset")
+    if dataset is None:
+        raise DataError(f"{network.name} does not say what it was trained on")
+    data = load(dataset)
+    return data.test_images[:limit], data.test_labels[:limit]
+
+
+def _infer(out):
+    """What the host driver, a process of its own, gets from the virtual board."""
+    done = subprocess.run(
+        [sys.executable, "-m", "host", "infer", str(out / "images.npy"), "--board", str(out),
+         "--port", "virtual", "--json"], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SimulationError(f"the host driver failed with status {done.returncode}: its messages "
+                              f"are above")
+    return json.loads(done.stdout)
