@@ -22,6 +22,8 @@ from hw.uart import divisor
 
 from . import bitstream, project
 from .errors import BuildError, FitError
+from .fit import choose_lanes
+from .fit import interval as predicted_interval
 from .mapping import map_network
 from .network import Network
 from .synth import Resources, require_pure
@@ -76,7 +78,8 @@ class Design:
 def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None = None,
            code: str = "phase", baud: int = 1_000_000) -> Design:
     """The design of a network for a board; see :func:`build` for the arguments."""
-    config, image = map_network(network, lanes=lanes, code=code)
+    chosen = choose_lanes(network, board.budget, code) | (lanes or {})
+    config, image = map_network(network, lanes=chosen, code=code)
     return Design(network, board, config, image, baud)
 
 
@@ -163,13 +166,6 @@ def _manifest(design, resources, interval):
     }
 
 
-def _interval(design):
-    """Steady-state clocks an image, or None where there is no estimate."""
-    from . import mapping
-    estimate = getattr(mapping, "interval_estimate", None)
-    return estimate and estimate(design.config)
-
-
 def _measure(design, out):
     """Resources of the design; it must be pure and fit."""
     board, name = design.board, design.network.name
@@ -219,7 +215,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     (out / _FILES["image"]).write_bytes(_memory_file(design))
     resources = _measure(design, out) if synthesise else None
     bits = bitstream.make(design.board, out) if synthesise else None
-    interval = _interval(design)
+    interval = predicted_interval(network, design.config)
     manifest.write_text(json.dumps(_manifest(design, resources, interval), indent=1) + "\n")
     figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
     return {

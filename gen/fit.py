@@ -1,0 +1,95 @@
+"""Lanes for each layer, so that the pipeline is balanced and the device is not overfull."""
+
+import numpy as np
+
+from hw.config import CoreConfig
+
+from .cycles import sample_clocks
+from .mapping import map_network
+
+__all__ = ["choose_lanes", "interval", "sample_counts"]
+
+# Shares of a device that an estimate may fill, since it is no synthesis.
+_LUT_SHARE, _BRAM_SHARE = 0.75, 0.9
+
+# LUTs of a core that do not depend on its lanes, and of a lane beside its membrane's bits; measured
+# with Yosys for 7-series on the shipped networks.
+_CORE_LUTS, _LANE_LUTS, _BIT_LUTS, _WINDOW_LUTS, _TOP_LUTS = 350, 8, 2.5, 2, 1500
+
+# A block RAM of 36 Kb is so many rows deep when it is so many bits wide.
+_SHAPES = ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192))
+_DISTRIBUTED_ROWS = 64
+
+
+def _brams(width, rows):
+    if rows <= _DISTRIBUTED_ROWS:
+        return 0
+    return min(-(-width // w) * -(-rows // d) for w, d in _SHAPES)
+
+
+def _estimate(config):
+    """LUTs and block RAMs of a configuration, roughly."""
+    luts, brams = _TOP_LUTS, 0
+    for layer in config.layers:
+        for source in layer.sources:
+            brams += _brams(source.map.beat_bits, source.map.beats * source.banks)
+        if isinstance(layer, CoreConfig):
+            brams += _brams(layer.lanes * layer.weight_bits, layer.weight_rows)
+            flags = sum(source.taps * source.map.planes for source in layer.sources)
+            luts += _CORE_LUTS + _WINDOW_LUTS * flags
+            luts += layer.lanes * (_LANE_LUTS + _BIT_LUTS * layer.membrane_bits)
+    return luts, brams
+
+
+def sample_counts(network, limit=8):
+    """Input counts that stand for the network's data: some of the images that travel with it, or
+    random ones, sparse as pictures are."""
+    if network.samples is not None and len(network.samples):
+        return network.encode(network.samples[:limit])
+    rng = np.random.default_rng(0)
+    shape = (min(limit, 2), *network.input_shape)
+    return rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < 0.25)
+
+
+def _clocks(network, config, counts):
+    trace = network.run(counts)
+    shaped = counts.reshape(len(counts), config.input.channels, config.input.height,
+                            config.input.width)
+    return {name: clocks.mean()
+            for name, clocks in sample_clocks(config, trace, shaped).items()}
+
+
+def interval(network, config, counts=None):
+    """Predicted clocks from one sample to the next: those of the slowest layer."""
+    counts = sample_counts(network) if counts is None else counts
+    return round(max(_clocks(network, config, counts).values()))
+
+
+def choose_lanes(network, budget, code="phase"):
+    """Lanes of each layer with synapses.
+
+    With all its lanes (one a channel) some layer is the slowest. The others get only as many lanes
+    as they need to keep up with it; and if that is more than ``budget`` has, with a slower pace.
+
+    Parameters
+    ----------
+    budget : :class:`boards.Budget`
+
+    Returns
+    -------
+    Layer name -> lanes
+    """
+    widest = {layer.name: layer.channels for layer in network.layers if hasattr(layer, "synapses")}
+    config, _ = map_network(network, lanes=widest, code=code)
+    clocks = _clocks(network, config, sample_counts(network))
+    pace = max(clocks.values())
+    while True:
+        lanes = {name: -(-channels // max(1, min(channels, int(pace / clocks[name]))))
+                 for name, channels in widest.items()}
+        config, _ = map_network(network, lanes=lanes, code=code)
+        luts, brams = _estimate(config)
+        if luts <= _LUT_SHARE * budget.luts and brams <= _BRAM_SHARE * budget.brams:
+            return lanes
+        if all(count == 1 for count in lanes.values()):
+            return lanes  # the build says what is missing
+        pace *= 1.25
