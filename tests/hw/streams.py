@@ -20,7 +20,8 @@ def run(dut, inputs, outputs, *, stalls="none", seed=0, pulses=(), limit=200_000
 
     Returns
     -------
-    A list of payloads (as integers) for each output, then counts of pulses, then the number of clocks.
+    A list of payloads (as integers) for each output, then counts of pulses, then the number of
+    clocks.
     """
     if convert:
         verilog.convert(dut, name="dut")

@@ -46,7 +46,8 @@ def test_fetch_equals_model(name, code, stalls):
     received, releases = [], 0
 
     async def memories(ctx):
-        ports = [getattr(dut, f"{port}{s}") for s in range(len(counts)) for port in ("en", "address")]
+        ports = [getattr(dut, f"{port}{s}")
+                 for s in range(len(counts)) for port in ("en", "address")]
         async for _, _, *values in ctx.tick().sample(*ports):
             for s, memory in enumerate(counts):
                 if values[2 * s]:

@@ -10,7 +10,7 @@ from .streams import STALLS, run
 
 
 def expected_commands(core, dut, windows):
-    """Commands of the model in the shape of the layout; corners are checked by the array's tests."""
+    """Commands of the model in the shape of the layout. The array's tests check the corners."""
     positions = core.sources[0].positions[0] * core.sources[0].positions[1]
     for turn, window in enumerate(windows):
         commands = dut.model(window)

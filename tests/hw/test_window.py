@@ -26,7 +26,8 @@ class WindowOverMemory(wiring.Component):
     def __init__(self, source):
         self.source, self.window = source, Window(source)
         self.memory = SpikeMemory(source.map, source.banks)
-        super().__init__({"i": In(self.memory.i.signature.flip()), "o": Out(self.window.o.signature)})
+        super().__init__({"i": In(self.memory.i.signature.flip()),
+                          "o": Out(self.window.o.signature)})
 
     def elaborate(self, platform):
         m = Module()
