@@ -8,7 +8,9 @@ significant first: what the C++ harness maps into memory, and what becomes one i
 
 import numpy as np
 
-__all__ = ["pack", "unpack", "pack_logits", "unpack_logits", "to_ints", "fields", "locate"]
+__all__ = [
+    "pack", "pack_input", "unpack", "pack_logits", "unpack_logits", "to_ints", "fields", "locate",
+]
 
 
 def _pack_fields(values, bits):
@@ -35,6 +37,12 @@ def pack(counts, layout):
     absent = layout.chunks * layout.word - layout.channels
     rows = np.pad(rows, ((0, 0), (0, 0), (0, 0), (0, absent)))
     return _pack_fields(rows.reshape(n, layout.beats, layout.word), layout.bits)
+
+
+def pack_input(counts, config):
+    """As :func:`pack`, of input counts, for an ``ArrayConfig``, which may see them as a vector."""
+    layout = config.input
+    return pack(counts.reshape(-1, layout.channels, layout.height, layout.width), layout)
 
 
 def unpack(words, layout):

@@ -1,9 +1,10 @@
 """The array with a monitor around it, so that a testbench in Python wakes only when beats move."""
 
 from amaranth import *
-from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from .verilog import component_verilog
 
 __all__ = ["Monitor", "monitor_verilog"]
 
@@ -46,7 +47,10 @@ class Monitor(wiring.Component):
         beats = [Signal(width, name=f"now_{k}") for k, width in enumerate(self._beats.values())]
         ports = {f"o_spy_{layer.port}__{member}": signals[k] for k, layer in enumerate(self._spied)
                  for member, signals in (("valid", moved), ("payload", beats))}
-        ports |= {f"o_busy_{core.port}": Signal() for core in self._config.cores}
+        unused = [f"busy_{core.port}" for core in self._config.cores] + [
+            f"spy_{self._config.readout.port}__{member}" for member in ("payload", "valid")]
+        ports |= {f"o_{name}": Signal(len(beats[-1])) if "payload" in name else Signal()
+                  for name in unused}
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
             i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,
@@ -66,5 +70,4 @@ class Monitor(wiring.Component):
 
 def monitor_verilog(config):
     """Verilog of module ``monitor``, without the ``array`` that it instantiates."""
-    return verilog.convert(Monitor(config), name="monitor", strip_internal_attrs=True,
-                           emit_src=False)
+    return component_verilog(Monitor(config), "monitor")

@@ -9,9 +9,11 @@ import cocotb_tools.config
 import numpy as np
 from cocotb_tools.runner import get_runner
 
+import boards
+
 from . import beats
+from .build import design_for
 from .errors import DataError, SimulationError
-from .mapping import map_network
 from .monitor import monitor_verilog
 from .verilator import patience, verilate
 from .verilog import array_verilog
@@ -52,7 +54,7 @@ def compare(config, image, counts, trace, *, build_dir, seed=0):
     simulator = _simulator(config, image, build_dir)
     streams = list(_streams(config, trace))
     with tempfile.TemporaryDirectory() as directory:
-        _write_plan(Path(directory), beats.pack(counts, config.input), streams, patience(config))
+        _write_plan(Path(directory), beats.pack_input(counts, config), streams, patience(config))
         results = _run(simulator, Path(directory), seed)
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]
@@ -173,7 +175,7 @@ def verify(network, *, images=20, board="arty-a7", lanes=None, code="phase", see
     ----------
     network : :class:`gen.network.Network`
     images : how many
-    board, lanes, code : as for :func:`gen.build.build`
+    board, lanes, code : see :func:`gen.build.build`
     seed : of the choice of images and of the stalls
     dataset, data_dir : where images come from; by default the data set that the network's metadata
         name, or random images where that can't be had
@@ -186,7 +188,7 @@ def verify(network, *, images=20, board="arty-a7", lanes=None, code="phase", see
     """
     chosen, source = _images(network, images, seed, dataset, data_dir, images_file)
     counts = network.encode(chosen)
-    config, image = map_network(network, lanes=lanes, code=code)
-    result = compare(config, image, counts, network.run(counts), seed=seed,
+    design = design_for(network, board=boards.find(board), lanes=lanes, code=code)
+    result = compare(design.config, design.image, counts, network.run(counts), seed=seed,
                      build_dir=build_dir or Path("build") / "verilator")
     return result | {"source": source}

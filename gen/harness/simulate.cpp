@@ -1,0 +1,230 @@
+// Streams samples through the Verilated array, without Python; see gen/simulate.py.
+//
+//   simulate INPUTS OUTPUTS FIRST COUNT ALONE PATIENCE
+//
+// INPUTS holds the beats of all samples as 32-bit words. Of the COUNT samples from FIRST, the leading
+// ALONE are sent one at a time (their latency is that of an empty array), the others back to back.
+// OUTPUTS receives for each sample the clocks of its first input beat and of its last logits (two
+// uint64) and the words of its logits; then the clocks of the samples sent back to back and, of
+// these, for each core the clocks in which its lanes added (uint64).
+//
+// Standard output gets the number of samples completed since the last line, or "hang SAMPLE".
+//
+// shape.h is generated: INPUT_BEATS, INPUT_WORDS, LOGIT_BEATS, LOGIT_WORDS, and BUSY_PORTS(X), which
+// expands X(port) for each core.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "Vtop.h"
+#include "shape.h"
+#include "verilated.h"
+
+// Verilator's names of the array's ports: it writes "__" as "___05F".
+#define I_PAYLOAD i___05Fpayload
+#define I_VALID i___05Fvalid
+#define I_READY i___05Fready
+#define O_PAYLOAD o___05Fpayload
+#define O_VALID o___05Fvalid
+#define O_READY o___05Fready
+
+namespace {
+
+// A port is an integer up to 64 bits, else an array of words.
+template <class Port>
+void put(Port& port, const uint32_t* words) {
+    if constexpr (sizeof(Port) <= 4) {
+        port = static_cast<Port>(words[0]);
+    } else {
+        port = words[0] | static_cast<uint64_t>(words[1]) << 32;
+    }
+}
+
+template <std::size_t N>
+void put(VlWide<N>& port, const uint32_t* words) {
+    for (std::size_t k = 0; k < N; ++k) port[k] = words[k];
+}
+
+template <class Port>
+void get(const Port& port, uint32_t* words) {
+    words[0] = static_cast<uint32_t>(port);
+    if constexpr (sizeof(Port) > 4) words[1] = static_cast<uint32_t>(port >> 32);
+}
+
+template <std::size_t N>
+void get(const VlWide<N>& port, uint32_t* words) {
+    for (std::size_t k = 0; k < N; ++k) words[k] = port[k];
+}
+
+#define COUNT_PORT(port) +1
+constexpr std::size_t kCores = 0 BUSY_PORTS(COUNT_PORT);
+constexpr std::size_t kSampleWords = std::size_t(INPUT_BEATS) * INPUT_WORDS;
+
+struct Sample {
+    uint64_t first;
+    uint64_t last;
+    uint32_t logits[LOGIT_BEATS * LOGIT_WORDS];
+};
+
+const uint32_t* map_file(const char* path) {
+    const int file = open(path, O_RDONLY);
+    struct stat facts;
+    if (file < 0 || fstat(file, &facts) != 0) {
+        std::perror(path);
+        std::exit(1);
+    }
+    void* data = mmap(nullptr, facts.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (data == MAP_FAILED) {
+        std::perror(path);
+        std::exit(1);
+    }
+    return static_cast<const uint32_t*>(data);
+}
+
+class Simulation {
+public:
+    Simulation(const uint32_t* inputs, std::size_t first, std::size_t count, std::size_t alone,
+               uint64_t patience)
+        : inputs_(inputs + first * kSampleWords), first_(first), alone_(alone),
+          patience_(patience), samples_(count) {}
+
+    bool run() {
+        reset();
+        top_.O_READY = 1;
+        while (done_ < samples_.size()) {
+            if (clock_ - moved_ > patience_) return false;
+            step();
+        }
+        return true;
+    }
+
+    std::size_t hung_at() const { return first_ + done_; }
+
+    void write(std::FILE* file) const {
+        for (const Sample& sample : samples_) {
+            const uint64_t clocks[] = {sample.first, sample.last};
+            std::fwrite(clocks, sizeof clocks, 1, file);
+            std::fwrite(sample.logits, sizeof sample.logits, 1, file);
+        }
+        std::fwrite(&streamed_, sizeof streamed_, 1, file);
+        std::fwrite(busy_.data(), sizeof busy_, 1, file);
+    }
+
+private:
+    void tick() {
+        top_.clk = 1;
+        top_.eval();
+        top_.clk = 0;
+    }
+
+    void reset() {
+        top_.rst = 1;
+        top_.I_VALID = top_.O_READY = 0;
+        for (int k = 0; k < 3; ++k) {
+            top_.eval();
+            tick();
+        }
+        top_.rst = 0;
+    }
+
+    // One clock: inputs settle, what they do at the edge is noted, then the edge.
+    void step() {
+        const bool wanted = sent_ < samples_.size() && (sent_ >= alone_ || sent_ == done_)
+                            && (sent_ != alone_ || done_ == alone_);
+        top_.I_VALID = wanted;
+        if (wanted && beat_changed_) {
+            put(top_.I_PAYLOAD, inputs_ + sent_ * kSampleWords + beat_ * INPUT_WORDS);
+            beat_changed_ = false;
+        }
+        top_.eval();
+        const bool accepted = wanted && top_.I_READY;
+        if (top_.O_VALID) collect();
+        if (accepted) advance();
+        if (sent_ > alone_ || (sent_ == alone_ && beat_ > 0)) measure();
+        tick();
+        ++clock_;
+    }
+
+    void advance() {
+        if (beat_ == 0) samples_[sent_].first = clock_;
+        moved_ = clock_;
+        beat_changed_ = true;
+        if (++beat_ == INPUT_BEATS) {
+            beat_ = 0;
+            ++sent_;
+        }
+    }
+
+    void collect() {
+        Sample& sample = samples_[done_];
+        get(top_.O_PAYLOAD, sample.logits + group_ * LOGIT_WORDS);
+        moved_ = clock_;
+        if (++group_ < LOGIT_BEATS) return;
+        group_ = 0;
+        sample.last = clock_;
+        ++done_;
+        report();
+    }
+
+    void measure() {
+        ++streamed_;
+        std::size_t core = 0;
+#define ADD_BUSY(port) busy_[core++] += top_.port;
+        BUSY_PORTS(ADD_BUSY)
+    }
+
+    // Samples completed since the last line, a few lines a second.
+    void report() {
+        const auto now = std::chrono::steady_clock::now();
+        if (done_ < samples_.size() && now - reported_at_ < std::chrono::milliseconds(200)) return;
+        std::printf("%zu\n", done_ - reported_);
+        std::fflush(stdout);
+        reported_ = done_;
+        reported_at_ = now;
+    }
+
+    Vtop top_;
+    const uint32_t* inputs_;
+    const std::size_t first_;
+    const std::size_t alone_;
+    const uint64_t patience_;
+    std::vector<Sample> samples_;
+    std::array<uint64_t, kCores> busy_{};
+    std::size_t sent_ = 0, beat_ = 0, done_ = 0, group_ = 0, reported_ = 0;
+    uint64_t clock_ = 0, moved_ = 0, streamed_ = 0;
+    bool beat_changed_ = true;
+    std::chrono::steady_clock::time_point reported_at_{};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 7) {
+        std::fprintf(stderr, "usage: %s INPUTS OUTPUTS FIRST COUNT ALONE PATIENCE\n", argv[0]);
+        return 1;
+    }
+    const auto number = [&](int k) { return std::strtoull(argv[k], nullptr, 10); };
+    auto simulation = std::make_unique<Simulation>(map_file(argv[1]), number(3), number(4), number(5),
+                                                   number(6));
+    if (!simulation->run()) {
+        std::printf("hang %zu\n", simulation->hung_at());
+        return 2;
+    }
+    std::FILE* file = std::fopen(argv[2], "wb");
+    if (file == nullptr) {
+        std::perror(argv[2]);
+        return 1;
+    }
+    simulation->write(file);
+    return std::fclose(file) == 0 ? 0 : 1;
+}
