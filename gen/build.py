@@ -76,7 +76,7 @@ class Design:
 
 
 def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None = None,
-           code: str = "phase", baud: int = 1_000_000) -> Design:
+               code: str = "phase", baud: int = 1_000_000) -> Design:
     """The design of a network for a board; see :func:`build` for the arguments."""
     chosen = choose_lanes(network, board.budget, code) | (lanes or {})
     config, image = map_network(network, lanes=chosen, code=code)
