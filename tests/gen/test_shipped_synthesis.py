@@ -1,0 +1,32 @@
+"""Shipped networks by synthesis: no multiplier and no latch on any family, and they fit."""
+
+from dataclasses import asdict
+
+import pytest
+
+import boards
+from gen import project, shipped
+from gen.build import design_for, require_fit
+from gen.synth import require_pure, synthesise
+
+ARTY = boards.find("arty-a7")
+NETWORKS = [pytest.param(name, marks=() if name == "digits" else pytest.mark.slow)
+            for name in shipped.names()]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_arty(name, tmp_path):
+    verilog = design_for(shipped.find(name), board=ARTY).verilog()
+    project.write(project.project_files(ARTY, verilog), tmp_path)
+    resources = synthesise(tmp_path, list(project.SOURCES), top=project.TOP, command=ARTY.synth)
+    require_pure(resources, name)
+    require_fit(name, ARTY, asdict(resources))
+    assert resources.luts > 1000
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_ecp5(name, tmp_path):
+    (tmp_path / "top.v").write_text(design_for(shipped.find(name), board=ARTY).verilog())
+    resources = synthesise(tmp_path, ["top.v"], top="top", command="synth_ecp5")
+    require_pure(resources, name)
+    assert resources.luts > 1000
