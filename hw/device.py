@@ -1,0 +1,253 @@
+"""The device that a host talks to: an array behind registers and a link."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .config import ArrayConfig
+from .feeder import Collector, Feeder, Packing
+from .link import Bus, Link, Status
+from .registers import MAGIC, VERSION, RegisterMap
+from .slip import Decoder, Encoder
+from .uart import Symbol
+
+__all__ = ["packing", "register_map", "DeviceModel", "Registers", "Device"]
+
+
+def packing(config):
+    """How the input of an array lies in words of the bus."""
+    return Packing(config.input.beats, config.input.beat_bits)
+
+
+def register_map(config):
+    """The register map of the device around an array."""
+    return RegisterMap(packing(config).words, config.readout.channels)
+
+
+def _digest_words(digest):
+    if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise ValueError(f"digest must be 64 hexadecimal digits in lower case, not {digest!r}")
+    octets = bytes.fromhex(digest)
+    return [int.from_bytes(octets[k:k + 4], "little") for k in range(0, 32, 4)]
+
+
+class DeviceModel:
+    """The registers and the array in integers: the target of :class:`hw.link.Model`.
+
+    Parameters
+    ----------
+    config : :class:`~hw.config.ArrayConfig`
+    compute : input beats of a sample to its logits and the clocks it takes, which pass at once
+    digest, clock_hz : as for :class:`Device`
+    """
+
+    def __init__(self, config, compute, *, digest, clock_hz):
+        self.registers = register_map(config)
+        self._packing, self._compute = packing(config), compute
+        self._words = [0] * self._packing.words
+        self._identity = [MAGIC, VERSION, *_digest_words(digest), clock_hz]
+        self._logits = [0] * self.registers.classes
+        self.submitted = self.cycles = 0
+        self.link = None
+        """The :class:`hw.link.Model` whose counters are read, once there is one."""
+
+    def read(self, addr):
+        result = [self.submitted, self.cycles, *self._logits]
+        if addr >= self.registers.result:
+            return result[addr - self.registers.result] & 0xffffffff
+        counters = (self.link.frames, self.link.crc_errors, self.link.dropped)
+        return [*self._identity, *counters, self.submitted, self.submitted, self.cycles, 0,
+                self.registers.input_words, self.registers.classes][addr]
+
+    def begin(self):
+        pass
+
+    def write(self, addr, value):
+        if addr != self.registers.submit:
+            self._words[addr - self.registers.input] = value
+        elif value == (self.submitted + 1) & 0xffffffff:
+            self._logits, self.cycles = self._compute(self._packing.unpack(self._words))
+            self.submitted = value
+        elif value != self.submitted:
+            return Status.ORDER
+        return Status.OK
+
+
+class Registers(wiring.Component):
+    """The register map: identity, counters, the input buffer and the results of an array.
+
+    While a sample is under way its input can't be overwritten: such words are ignored, and the
+    status is ``BUSY``, unless the last word repeats the number of that very sample. What counts is
+    whether it was under way at ``bus.begin``.
+
+    Parameters
+    ----------
+    config : :class:`~hw.config.ArrayConfig`
+    digest : 64 hexadecimal digits, what the device is known by
+    clock_hz : frequency of the clock
+
+    Members
+    -------
+    bus : ``In(Bus)``
+    frames, crc_errors, dropped : ``In(32)``, counters of the link
+    o : ``Out(stream.Signature(config.input.beat_bits))``, beats to the array
+    i : ``In(stream.Signature(config.readout.logit_bits))``, logits from it
+    """
+
+    def __init__(self, config, *, digest, clock_hz):
+        if not isinstance(config, ArrayConfig):
+            raise TypeError(f"config must be an ArrayConfig, not {config!r}")
+        if not isinstance(clock_hz, int) or not 0 < clock_hz < 1 << 32:
+            raise ValueError(f"clock_hz must be a positive integer of 32 bits, not {clock_hz!r}")
+        self._config, self._digest, self._clock_hz = config, digest, clock_hz
+        self._identity = [MAGIC, VERSION, *_digest_words(digest), clock_hz]
+        self._map = register_map(config)
+        super().__init__({
+            "bus": In(Bus),
+            "frames": In(32),
+            "crc_errors": In(32),
+            "dropped": In(32),
+            "o": Out(stream.Signature(config.input.beat_bits)),
+            "i": In(stream.Signature(config.readout.logit_bits)),
+        })
+
+    @property
+    def map(self):
+        """The :class:`~hw.registers.RegisterMap`."""
+        return self._map
+
+    @property
+    def config(self):
+        return self._config
+
+    @property
+    def digest(self):
+        return self._digest
+
+    @property
+    def clock_hz(self):
+        return self._clock_hz
+
+    def elaborate(self, platform):
+        m = Module()
+
+        where, readout, bus = self._map, self._config.readout, self.bus
+        m.submodules.feeder = feeder = Feeder(packing(self._config))
+        m.submodules.collector = collector = Collector(
+            readout.channels, readout.lanes, readout.membrane_bits)
+        connect(m, feeder.o, flipped(self.o))
+        connect(m, flipped(self.i), collector.i)
+
+        submitted = Signal(32)
+        completed = Signal(32)
+        cycles = Signal(32)
+        busy = Signal()
+        m.d.comb += busy.eq(submitted != completed)
+        with m.If(collector.done):
+            m.d.sync += completed.eq(submitted)
+
+        clocks = Signal(32)
+        running = Signal()
+        with m.If(self.o.valid & self.o.ready & ~running):
+            m.d.sync += running.eq(1)
+            m.d.sync += clocks.eq(2)
+        with m.Elif(running):
+            m.d.sync += clocks.eq(clocks + 1)
+        with m.If(self.i.valid & self.i.ready & collector.last):
+            m.d.sync += running.eq(0)
+            m.d.sync += cycles.eq(clocks)
+
+        held = Signal()
+        start = Signal()
+        with m.If(bus.begin):
+            m.d.sync += held.eq(busy)
+        m.d.comb += [
+            feeder.w_addr.eq(bus.addr - where.input),
+            feeder.w_data.eq(bus.w_data),
+            feeder.start.eq(start),
+        ]
+        with m.If(bus.addr != where.submit):
+            m.d.comb += feeder.w_en.eq(bus.w_en & ~held)
+            m.d.comb += bus.w_status.eq(Mux(held, Status.BUSY, Status.OK))
+        with m.Elif(bus.w_data == submitted):
+            m.d.comb += bus.w_status.eq(Status.OK)
+        with m.Elif(bus.w_data != (submitted + 1)[:32]):
+            m.d.comb += bus.w_status.eq(Status.ORDER)
+        with m.Elif(held):
+            m.d.comb += bus.w_status.eq(Status.BUSY)
+        with m.Else():
+            m.d.comb += bus.w_status.eq(Status.OK)
+            m.d.comb += start.eq(bus.w_en)
+            with m.If(bus.w_en):
+                m.d.sync += submitted.eq(bus.w_data)
+
+        facts = [
+            *self._identity, self.frames, self.crc_errors, self.dropped,
+            submitted, completed, cycles, busy, where.input_words, where.classes,
+        ]
+        fact = Signal(32)
+        is_logit = Signal()
+        with m.Switch(bus.addr):
+            for address, value in enumerate(facts):
+                with m.Case(address):
+                    m.d.sync += fact.eq(value)
+            with m.Case(where.result):
+                m.d.sync += fact.eq(completed)
+            with m.Case(where.result + 1):
+                m.d.sync += fact.eq(cycles)
+        m.d.sync += is_logit.eq(bus.addr >= where.result + 2)
+        m.d.comb += [
+            collector.r_addr.eq(bus.addr - (where.result + 2)),
+            bus.r_data.eq(Mux(is_logit, collector.r_data, fact)),
+        ]
+
+        return m
+
+
+class Device(wiring.Component):
+    """A device without its serial line: received bytes in, bytes to be sent out.
+
+    Parameters
+    ----------
+    array : the component that computes: streams ``i`` (input beats) and ``o`` (logits)
+    config, digest, clock_hz : as for :class:`Registers`
+
+    Members
+    -------
+    i : ``In(stream.Signature(Symbol))``
+    o : ``Out(stream.Signature(8))``
+    """
+
+    def __init__(self, array, config, *, digest, clock_hz):
+        self._array = array
+        self._registers = Registers(config, digest=digest, clock_hz=clock_hz)
+        super().__init__({"i": In(stream.Signature(Symbol)), "o": Out(stream.Signature(8))})
+
+    @property
+    def array(self):
+        return self._array
+
+    def elaborate(self, platform):
+        m = Module()
+
+        registers = self._registers
+        m.submodules.array = array = self._array
+        m.submodules.decoder = decoder = Decoder()
+        m.submodules.link = link = Link(registers.map)
+        m.submodules.encoder = encoder = Encoder()
+        m.submodules.registers = registers
+
+        connect(m, flipped(self.i), decoder.i)
+        connect(m, decoder.o, link.i)
+        connect(m, link.o, encoder.i)
+        connect(m, encoder.o, flipped(self.o))
+        connect(m, link.bus, registers.bus)
+        connect(m, registers.o, array.i)
+        connect(m, array.o, registers.i)
+        m.d.comb += [
+            registers.frames.eq(link.frames),
+            registers.crc_errors.eq(link.crc_errors),
+            registers.dropped.eq(link.dropped),
+        ]
+
+        return m

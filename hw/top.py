@@ -1,0 +1,57 @@
+"""The top level of a board's gateware, and of its simulation: a device on a serial line."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from .array import Array as CoreArray
+from .device import Device
+from .uart import Receiver, Transmitter, divisor
+
+__all__ = ["Top"]
+
+
+class Top(wiring.Component):
+    """An array of cores on a serial line.
+
+    Parameters
+    ----------
+    config : :class:`~hw.config.ArrayConfig`
+    image : contents of the array's memories, by name
+    digest : 64 hexadecimal digits that a host knows the device by
+    clock_hz : frequency of the clock
+    baud : rate of the serial line; the rounded divisor must be within 2 % of it
+
+    Members
+    -------
+    rx : ``In(1)``, from the host, asynchronous
+    tx : ``Out(1)``, to the host
+    """
+
+    def __init__(self, config, image, *, digest, clock_hz, baud):
+        self._divisor = divisor(clock_hz, baud)
+        self._baud = baud
+        self._device = Device(CoreArray(config, image), config, digest=digest, clock_hz=clock_hz)
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+
+    @property
+    def divisor(self):
+        """Clocks a bit of the line lasts."""
+        return self._divisor
+
+    @property
+    def baud(self):
+        return self._baud
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.device = device = self._device
+        m.submodules.receiver = receiver = Receiver(self._divisor)
+        m.submodules.transmitter = transmitter = Transmitter(self._divisor)
+        m.d.comb += receiver.rx.eq(self.rx)
+        m.d.comb += self.tx.eq(transmitter.tx)
+        connect(m, receiver.o, device.i)
+        connect(m, device.o, transmitter.i)
+
+        return m
