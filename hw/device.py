@@ -11,7 +11,7 @@ from .registers import MAGIC, VERSION, RegisterMap
 from .slip import Decoder, Encoder
 from .uart import Symbol
 
-__all__ = ["packing", "register_map", "DeviceModel", "Registers", "Device"]
+__all__ = ["packing", "register_map", "identity", "DeviceModel", "Registers", "Device"]
 
 
 def packing(config):
@@ -31,6 +31,15 @@ def _digest_words(digest):
     return [int.from_bytes(octets[k:k + 4], "little") for k in range(0, 32, 4)]
 
 
+def identity(config, *, digest, clock_hz):
+    """First words of the register map, and a check of what every device is described by."""
+    if not isinstance(config, ArrayConfig):
+        raise TypeError(f"config must be an ArrayConfig, not {config!r}")
+    if not isinstance(clock_hz, int) or not 0 < clock_hz < 1 << 32:
+        raise ValueError(f"clock_hz must be a positive integer of 32 bits, not {clock_hz!r}")
+    return [MAGIC, VERSION, *_digest_words(digest), clock_hz]
+
+
 class DeviceModel:
     """The registers and the array in integers: the target of :class:`hw.link.Model`.
 
@@ -45,7 +54,7 @@ class DeviceModel:
         self.registers = register_map(config)
         self._packing, self._compute = packing(config), compute
         self._words = [0] * self._packing.words
-        self._identity = [MAGIC, VERSION, *_digest_words(digest), clock_hz]
+        self._identity = identity(config, digest=digest, clock_hz=clock_hz)
         self._logits = [0] * self.registers.classes
         self.submitted = self.cycles = 0
         self.link = None
@@ -95,12 +104,8 @@ class Registers(wiring.Component):
     """
 
     def __init__(self, config, *, digest, clock_hz):
-        if not isinstance(config, ArrayConfig):
-            raise TypeError(f"config must be an ArrayConfig, not {config!r}")
-        if not isinstance(clock_hz, int) or not 0 < clock_hz < 1 << 32:
-            raise ValueError(f"clock_hz must be a positive integer of 32 bits, not {clock_hz!r}")
+        self._identity = identity(config, digest=digest, clock_hz=clock_hz)
         self._config, self._digest, self._clock_hz = config, digest, clock_hz
-        self._identity = [MAGIC, VERSION, *_digest_words(digest), clock_hz]
         self._map = register_map(config)
         super().__init__({
             "bus": In(Bus),
@@ -219,23 +224,35 @@ class Device(wiring.Component):
     """
 
     def __init__(self, array, config, *, digest, clock_hz):
-        self._array = array
-        self._registers = Registers(config, digest=digest, clock_hz=clock_hz)
+        identity(config, digest=digest, clock_hz=clock_hz)
+        self._array, self._config, self._digest, self._clock_hz = array, config, digest, clock_hz
         super().__init__({"i": In(stream.Signature(Symbol)), "o": Out(stream.Signature(8))})
 
     @property
     def array(self):
         return self._array
 
+    @property
+    def config(self):
+        return self._config
+
+    @property
+    def digest(self):
+        return self._digest
+
+    @property
+    def clock_hz(self):
+        return self._clock_hz
+
     def elaborate(self, platform):
         m = Module()
 
-        registers = self._registers
         m.submodules.array = array = self._array
+        m.submodules.registers = registers = Registers(
+            self._config, digest=self._digest, clock_hz=self._clock_hz)
         m.submodules.decoder = decoder = Decoder()
         m.submodules.link = link = Link(registers.map)
         m.submodules.encoder = encoder = Encoder()
-        m.submodules.registers = registers
 
         connect(m, flipped(self.i), decoder.i)
         connect(m, decoder.o, link.i)

@@ -74,8 +74,8 @@ class RegisterMap:
         if self.input_words < 1 or self.classes < 1:
             raise ValueError("input_words and classes must be at least 1")
         if self.result + 2 + self.classes > 1 << 16:
-            raise ValueError(f"an input of {self.input_words} words and {self.classes} logits don't "
-                             f"fit 16-bit addresses")
+            raise ValueError(f"an input of {self.input_words} words and {self.classes} logits "
+                             f"don't fit 16-bit addresses")
 
     @property
     def submit(self):

@@ -11,7 +11,7 @@ __all__ = ["END", "ESC", "ESC_END", "ESC_ESC", "Token", "Decoder", "Encoder"]
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 
 Token = data.StructLayout({"data": 8, "end": 1, "bad": 1})
-"""A byte of a frame, or its ``end`` (then ``data`` has no meaning). ``bad``: the frame is damaged."""
+"""A byte of a frame, or its ``end`` (then without data); ``bad``: the frame is damaged."""
 
 
 class Decoder(wiring.Component):
@@ -31,7 +31,7 @@ class Decoder(wiring.Component):
 
     @staticmethod
     def model(symbols):
-        """Pairs ``(data, bad)`` to tokens ``(data, end, bad)``; data of an end or bad token is 0."""
+        """Pairs ``(data, bad)`` to tokens ``(data, end, bad)``; an end or bad token has no data."""
         tokens, escaped = [], False
         for byte, bad in symbols:
             broken = escaped and byte not in (ESC_END, ESC_ESC)

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .array import Array as CoreArray
-from .device import Device
+from .device import Device, identity
 from .uart import Receiver, Transmitter, divisor
 
 __all__ = ["Top"]
@@ -29,10 +29,26 @@ class Top(wiring.Component):
     """
 
     def __init__(self, config, image, *, digest, clock_hz, baud):
-        self._divisor = divisor(clock_hz, baud)
-        self._baud = baud
-        self._device = Device(CoreArray(config, image), config, digest=digest, clock_hz=clock_hz)
+        identity(config, digest=digest, clock_hz=clock_hz)
+        self._config, self._image, self._digest = config, image, digest
+        self._clock_hz, self._baud, self._divisor = clock_hz, baud, divisor(clock_hz, baud)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+
+    @property
+    def config(self):
+        return self._config
+
+    @property
+    def image(self):
+        return self._image
+
+    @property
+    def digest(self):
+        return self._digest
+
+    @property
+    def clock_hz(self):
+        return self._clock_hz
 
     @property
     def divisor(self):
@@ -46,7 +62,9 @@ class Top(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.device = device = self._device
+        m.submodules.device = device = Device(
+            CoreArray(self._config, self._image), self._config, digest=self._digest,
+            clock_hz=self._clock_hz)
         m.submodules.receiver = receiver = Receiver(self._divisor)
         m.submodules.transmitter = transmitter = Transmitter(self._divisor)
         m.d.comb += receiver.rx.eq(self.rx)

@@ -29,8 +29,8 @@ def divisor(clock_hz, baud):
             raise ValueError(f"{name} must be a positive integer, not {value!r}")
     result = (2 * clock_hz + baud) // (2 * baud)
     if result < _LEAST:
-        raise ValueError(f"baud must be at most {clock_hz // _LEAST} with a clock of {clock_hz} Hz, "
-                         f"not {baud!r}")
+        raise ValueError(f"baud must be at most {clock_hz // _LEAST} with a clock of {clock_hz} "
+                         f"Hz, not {baud!r}")
     if abs(clock_hz / result / baud - 1) > BAUD_TOLERANCE:
         raise ValueError(f"baud must be within 2 % of a divisor of the clock, not {baud!r}; "
                          f"{round(clock_hz / result)} is the nearest to be had from {clock_hz} Hz")
@@ -45,11 +45,11 @@ def _check_divisor(divisor):
 class Receiver(wiring.Component):
     """Receives bytes.
 
-    The line is synchronised, then filtered by a majority of three clocks, and sampled in the middle
-    of each bit. A start bit that is gone by its middle was a glitch. A byte without a stop bit is
-    handed on as ``bad``; the receiver then waits for the line to be idle, so that a break is one bad
-    byte. Bytes that arrive while an earlier one has not been taken are lost, and one bad byte stands
-    for them.
+    The line is synchronised, then filtered by a majority of three clocks, and sampled in the
+    middle of each bit. A start bit that is gone by its middle was a glitch. A byte without a stop
+    bit is handed on as ``bad``; the receiver then waits for the line to be idle, so that a break is
+    one bad byte. Bytes that arrive while an earlier one has not been taken are lost, and one bad
+    byte stands for them.
 
     Parameters
     ----------
