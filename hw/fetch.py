@@ -77,7 +77,7 @@ class Fetch(wiring.Component):
             "offset": range(max(2, max(e["offset"] for e in table) + 1)),
             "row": range(max(2, core.weight_rows)),
         })
-        m.submodules.table = taps = memory.Memory(shape=entry, depth=len(table), init=table)
+        m.submodules.table = taps = memory.Memory(shape=entry, depth=max(2, len(table)), init=table)
         port = taps.read_port()
 
         advance = Signal()

@@ -96,9 +96,10 @@ class Lanes(wiring.Component):
         core, width = self._core, self._core.membrane_bits
 
         m.submodules.weights = weights = memory.Memory(
-            shape=core.lanes * core.weight_bits, depth=len(self._weights), init=self._weights)
+            shape=core.lanes * core.weight_bits, depth=max(2, len(self._weights)),
+            init=self._weights)
         m.submodules.parameters = parameters = memory.Memory(
-            shape=core.lanes * width, depth=len(self._parameters), init=self._parameters)
+            shape=core.lanes * width, depth=max(2, len(self._parameters)), init=self._parameters)
         weight, parameter = weights.read_port(), parameters.read_port()
 
         advance = Signal()
@@ -109,7 +110,7 @@ class Lanes(wiring.Component):
             "valid": 1, "add": 1, "parameter": 1, "clear": 1, "double": 1,
             "first": 1, "fire": 1, "emit": 1}))
         tail = Signal(range(core.fires + 2))
-        row = Signal(range(len(self._parameters)))
+        row = Signal(range(max(2, len(self._parameters))))
         m.d.comb += weight.addr.eq(self.i.p.row)
         m.d.comb += parameter.addr.eq(row)
         with m.If(tail == 0):

@@ -92,7 +92,7 @@ class Select(wiring.Component):
                    for _, planes in reversed(steps)]
         held = [Signal(taps, name=f"held_{k}") for k in range(len(steps))]
 
-        group = Signal(range(groups))
+        group = Signal(range(max(2, groups)))
         first_index = Signal(range(max(2, groups * taps)))
         mask = Signal(taps)
         with m.Switch(group):
@@ -100,7 +100,7 @@ class Select(wiring.Component):
                 with m.Case(number):
                     m.d.comb += mask.eq(value)
 
-        step = Signal(range(len(steps)))
+        step = Signal(range(max(2, len(steps))))
         todo, rest, upcoming = Signal(taps), Signal(taps), Signal(taps)
         entered = Signal()
         m.d.comb += rest.eq(todo & (todo - 1))

@@ -79,7 +79,7 @@ class Sequence(wiring.Component):
         # done[k]: loop k and all loops inside it are in their last turn.
         done = [self.last[k:].all() for k in range(len(self._loops))] + [Const(1)]
         for k, loop in enumerate(self._loops):
-            turn = Signal(range(loop.count), name=f"turn_{k}")
+            turn = Signal(range(max(2, loop.count)), name=f"turn_{k}")
             m.d.comb += self.last[k].eq(turn == loop.count - 1)
             with m.If(self.next & done[k + 1]):
                 m.d.sync += turn.eq(Mux(self.last[k], 0, turn + 1))

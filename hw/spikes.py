@@ -68,8 +68,8 @@ class SpikeMemory(wiring.Component):
         map, depth = self._map, self._map.beats * self._banks
 
         free = Signal(range(self._banks + 1), init=self._banks)
-        beat = Signal(range(map.beats))
-        address = Signal(range(depth))
+        beat = Signal(range(max(2, map.beats)))
+        address = Signal(range(max(2, depth)))
         write = Signal()
         m.d.comb += self.i.ready.eq(free != 0)
         m.d.comb += write.eq(self.i.valid & self.i.ready)
@@ -80,7 +80,7 @@ class SpikeMemory(wiring.Component):
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
 
         def store(name, width, value, en, read_address, read_data):
-            mem = memory.Memory(shape=width, depth=depth, init=[])
+            mem = memory.Memory(shape=width, depth=max(2, depth), init=[])
             m.submodules[name] = mem
             w_port, r_port = mem.write_port(), mem.read_port()
             m.d.comb += [

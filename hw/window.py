@@ -65,7 +65,7 @@ class Window(wiring.Component):
             stride=map.beats, banks=source.banks)
 
         # Columns still missing from the window after the present one.
-        missing = Signal(range(max(kx, sx)), init=kx - 1)
+        missing = Signal(range(max(2, kx, sx)), init=kx - 1)
         column = Signal()
         m.d.comb += column.eq(walk.last[2:].all())
 
