@@ -51,8 +51,9 @@ def _train(args):
 def _convert(args):
     from .convert import convert
     return convert(args.target, weights=args.weights, calibration=args.calibration,
-                   out=args.output, name=args.name, bits=args.bits,
-                   input_levels=args.input_levels, activation=args.activation)
+                   out=args.output, name=args.name, bits=args.bits, levels=args.levels,
+                   input_levels=args.input_levels, pixel_max=args.pixel_max,
+                   activation=args.activation)
 
 
 def _run(args):
@@ -73,7 +74,7 @@ def _verify(args):
     from .verify import verify
     return verify(_network(args.network), images=args.images, board=_board(args.board),
                   lanes=_lanes(args.lanes), code=args.code, seed=args.seed, dataset=args.dataset,
-                  data_dir=args.data)
+                  data_dir=args.data, images_file=args.images_file)
 
 
 def _simulate(args):
@@ -143,6 +144,24 @@ def _run_lines(result):
     """Predictions are what is wanted of images without labels, and only then."""
     hidden = ["accuracy"] if result["accuracy"] is None else ["predictions"]
     return _lines({key: value for key, value in result.items() if key not in hidden})
+
+
+def _build_table(result):
+    rows = [("network", result["network"]),
+            ("board", f"{result['board']} ({result['device']}, {result['clock_hz'] / 1e6:g} MHz)")]
+    for kind, words in (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"),
+                        ("dsps", "DSPs")):
+        if result[kind] is not None:
+            rows.append((words, _share(result[kind], result["budget"][kind])))
+    rows += [("latches", _value(result["latches"])),
+             ("clocks an image", f"{result['interval_cycles']:,} (predicted)"),
+             ("Verilog", result["verilog"]), ("manifest", result["manifest"]),
+             ("bitstream", result["bitstream"] or "none: no tool for it was found")]
+    return _columns(rows)
+
+
+def _share(number, total):
+    return f"{number:,} of {total:,} ({number / total:.0%})"
 
 
 def _value(value):
@@ -218,10 +237,9 @@ def _add_network(parser, default=None):
                         help="name of a shipped network, or path of one")
 
 
-def _add_dataset(parser, required=False):
-    parser.add_argument("--dataset", metavar="D", required=required,
-                        help="digits, mnist or fashion-mnist" if required else
-                        "digits, mnist or fashion-mnist (default: what the network was trained on)")
+def _add_dataset(parser):
+    parser.add_argument("--dataset", metavar="D", help="digits, mnist or fashion-mnist (default: "
+                        "what the network was trained on)")
     _add_data(parser)
 
 
@@ -270,12 +288,17 @@ def _add_convert(commands):
                         help="where the network goes")
     parser.add_argument("--name", help="of the network (default: the output's stem)")
     parser.add_argument("--bits", metavar="B", default="8",
-                        help="bits of the weights, 2 to 8: one width, or widths by layer")
-    parser.add_argument("--input-levels", type=int, metavar="L", default=15,
+                        help="bits of the weights, 2 to 8: one width, or widths by layer such as "
+                             "8,fc1=4")
+    parser.add_argument("--levels", type=int, metavar="L", default=15,
+                        help="greatest spike count of the neurons of a plain ReLU")
+    parser.add_argument("--input-levels", type=int, metavar="L", default=255,
                         help="greatest spike count of a pixel")
+    parser.add_argument("--pixel-max", type=int, metavar="P", default=255,
+                        help="greatest raw pixel that the network will be given")
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
-                             "that hold its step and its number of levels")
+                             "that hold its step and its levels, such as QCFS,thresh/L,L")
 
 
 def _add_run(commands):
@@ -290,7 +313,7 @@ def _add_run(commands):
 
 def _add_build(commands):
     parser = _add(commands, "build", _build, "build a network for a board",
-                  "build digits --board arty-a7 -o build/digits")
+                  "build digits --board arty-a7 -o build/digits", show=_build_table)
     _add_network(parser, default="mnist")
     _add_mapping(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
@@ -308,6 +331,7 @@ def _add_verify(commands):
     _add_mapping(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the images and of the stalls")
     _add_dataset(parser)
+    parser.add_argument("--images-file", metavar="X.npy", help="raw images instead of a data set")
 
 
 def _add_simulate(commands):
@@ -315,7 +339,7 @@ def _add_simulate(commands):
                   "run a data set through the emitted Verilog, compiled",
                   "simulate mnist --dataset mnist --limit 1000")
     _add_network(parser)
-    _add_dataset(parser, required=True)
+    _add_dataset(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
     _add_mapping(parser)
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: all cores)")

@@ -8,8 +8,11 @@ import json
 import logging
 import re
 import subprocess
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tqdm import tqdm
 
 from .errors import BuildError
 from .toolchain import yosys, yosys_identity
@@ -85,13 +88,39 @@ def _cached(file, key):
 
 
 def _run(directory, script):
-    done = subprocess.run([*yosys(), "-q", "-l", "yosys.log", "-p", script], cwd=directory,
-                          capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return
-    lines = (done.stdout + done.stderr).splitlines()
-    reason = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "no output")
-    raise BuildError(f"Yosys failed: {reason.strip()} (log: {directory / 'yosys.log'})")
+    with tempfile.TemporaryFile("w+") as output:
+        with subprocess.Popen([*yosys(), "-q", "-l", "yosys.log", "-p", script], cwd=directory,
+                              stdout=output, stderr=subprocess.STDOUT) as process:
+            _watch(process, directory / "yosys.log")
+        output.seek(0)
+        lines = output.read().splitlines()
+    if process.returncode:
+        reason = next((line for line in lines if "ERROR" in line), (lines or ["no output"])[-1])
+        raise BuildError(f"Yosys failed: {reason.strip()} (log: {directory / 'yosys.log'})")
+
+
+def _watch(process, transcript):
+    """Show the time and the pass that Yosys is at, where somebody looks on."""
+    with tqdm(desc="Yosys", bar_format="{desc} {elapsed}{postfix}", leave=False,
+              disable=None) as bar:
+        while True:
+            try:
+                process.wait(timeout=1)
+                return
+            except subprocess.TimeoutExpired:
+                bar.set_postfix_str(_current_pass(transcript))
+
+
+def _current_pass(transcript):
+    """The last heading in Yosys' log, such as ``3.27.1. Executing ABC.``"""
+    try:
+        with transcript.open("rb") as file:
+            file.seek(max(0, transcript.stat().st_size - 100_000))
+            tail = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    headings = re.findall(r"^[\d.]+ Executing (\w+)", tail, re.MULTILINE)
+    return headings[-1] if headings else ""
 
 
 def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -> Resources:
