@@ -1,0 +1,66 @@
+"""The virtual board: the Verilated top level of a build, its UART pins on a pseudo-terminal."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from hw.uart import divisor
+
+from .errors import SimulationError
+from .verilator import verilate
+
+__all__ = ["compile_board", "run"]
+
+_HARNESS = Path(__file__).parent / "harness" / "virtual_board.cpp"
+
+# The Verilog is generated: what a warning is about would be a matter of the build, not of a run.
+_OPTIONS = ("-Wno-lint", "-Wno-fatal")
+
+
+def _facts(directory):
+    """Verilog and divisor of a build."""
+    path = Path(directory) / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        verilog = (Path(directory) / manifest["files"]["verilog"]).read_text()
+        return verilog, divisor(manifest["clock_hz"], manifest["link"]["baud"])
+    except OSError as error:
+        raise SimulationError(f"{error.filename}: {error.strerror}; is {directory} the output of "
+                              f"`python -m gen build`?") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise SimulationError(f"{path}: not a manifest that `python -m gen build` writes "
+                              f"({type(error).__name__}: {error})") from error
+
+
+def compile_board(directory, *, progress=None):
+    """Compile the virtual board of a build, once for each content.
+
+    Parameters
+    ----------
+    directory : output of :func:`gen.build.build`; the executable is kept in ``virtual`` there
+    progress : called with one line before a compilation starts
+
+    Returns
+    -------
+    The command that starts it, a list of strings.
+
+    Raises
+    ------
+    SimulationError
+        If the directory isn't a build, or Verilator fails or is missing.
+    """
+    verilog, clocks = _facts(directory)
+    program = verilate(verilog, "top", _HARNESS, Path(directory) / "virtual", options=_OPTIONS,
+                       progress=progress)
+    return [str(program), str(clocks)]
+
+
+def run(directory):
+    """Become the virtual board of a build; doesn't return.
+
+    The first line on standard output is the path of its serial port. It ends with its parent.
+    """
+    command = compile_board(directory, progress=lambda line: print(line, file=sys.stderr))
+    sys.stdout.flush()
+    os.execv(command[0], command)

@@ -1,0 +1,84 @@
+"""Frames of the link: ``seq op addr(2) count data(4 * count) crc(4)`` in SLIP (RFC 1055).
+
+All is little-endian; the CRC is that of zlib over everything before it.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = ["Op", "Status", "Answer", "Decoder", "encode", "request", "parse", "OVERHEAD"]
+
+_END, _ESC = b"\xc0", b"\xdb"
+_HEADER = struct.Struct("<BBHB")
+
+OVERHEAD = _HEADER.size + 4 + 2
+"""Bytes of a frame without data and escapes."""
+
+
+class Op(IntEnum):
+    READ = 1
+    WRITE = 2
+
+
+class Status(IntEnum):
+    OK = 0
+    UNKNOWN = 1
+    RANGE = 2
+    BUSY = 3
+    ORDER = 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the device answers: an echo of the request's header, a status and the words read."""
+
+    seq: int
+    op: int
+    status: int
+    addr: int
+    count: int
+    words: tuple[int, ...]
+
+
+def encode(frame: bytes) -> bytes:
+    """A frame as it goes over the line, with an END before it that ends any garbage."""
+    return _END + frame.replace(_ESC, b"\xdb\xdd").replace(_END, b"\xdb\xdc") + _END
+
+
+class Decoder:
+    """Bytes from the line to frames; a frame with a wrong escape is left out."""
+
+    def __init__(self):
+        self._pending = bytearray()
+
+    def feed(self, received: bytes) -> list[bytes]:
+        self._pending += received
+        *frames, self._pending = self._pending.split(_END)
+        return [frame for raw in frames if raw and (frame := self._unescape(bytes(raw)))]
+
+    @staticmethod
+    def _unescape(raw):
+        head, *rest = raw.split(_ESC)
+        if any(part[:1] not in (b"\xdc", b"\xdd") for part in rest):
+            return None
+        return head + b"".join((_END if part[0] == 0xdc else _ESC) + part[1:] for part in rest)
+
+
+def request(seq: int, op: Op, addr: int, count: int, words=()) -> bytes:
+    """A request, not yet encoded. ``words`` are those of a write."""
+    frame = _HEADER.pack(seq, op, addr, count) + struct.pack(f"<{len(words)}I", *words)
+    return frame + struct.pack("<I", zlib.crc32(frame))
+
+
+def parse(frame: bytes) -> Answer | None:
+    """The answer in a frame, or ``None`` if the frame is damaged."""
+    body = len(frame) - _HEADER.size - 4
+    if body < 0 or body % 4 or struct.unpack("<I", frame[-4:])[0] != zlib.crc32(frame[:-4]):
+        return None
+    seq, op, addr, count = _HEADER.unpack_from(frame)
+    if not op & 0x80:
+        return None
+    words = struct.unpack_from(f"<{body // 4}I", frame, _HEADER.size)
+    return Answer(seq, op & 15, op >> 4 & 7, addr, count, words)

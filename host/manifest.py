@@ -1,0 +1,143 @@
+"""``manifest.json``: what a build says of the device it is for."""
+
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from .errors import HostError
+
+__all__ = ["Manifest", "load"]
+
+_REGISTERS = ("protocol", "max_words", "input_words", "classes", "magic", "version", "digest",
+              "clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "cycles",
+              "status", "input_size", "output_size", "input", "submit", "result")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The part of a manifest that the driver needs.
+
+    Parameters
+    ----------
+    shape : ``(C, H, W)`` of an image
+    map : ``(C, H, W)`` of the map that the array sees, of as many counts
+    levels, pixel_max : greatest count, and the pixel that it stands for
+    word, bits : channels in a beat, and bits of a count
+    registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words`` and
+        ``classes``
+    """
+
+    path: str
+    network: str
+    board: str
+    digest: str
+    clock_hz: int
+    baud: int
+    shape: tuple[int, int, int]
+    map: tuple[int, int, int]
+    levels: int
+    pixel_max: int
+    word: int
+    bits: int
+    registers: dict[str, int]
+
+    def __post_init__(self):
+        for name in ("clock_hz", "baud", "levels", "pixel_max", "word", "bits"):
+            self._require(_natural(getattr(self, name)), f"{name} is not a positive integer")
+        for name in ("shape", "map"):
+            value = getattr(self, name)
+            self._require(len(value) == 3 and all(map(_natural, value)),
+                          f"{name} is not three positive integers")
+        self._require(prod(self.shape) == prod(self.map), "shape and map differ in size")
+        self._require(self.levels < 1 << self.bits <= 1 << 32, "bits don't hold levels")
+        self._require(isinstance(self.digest, str) and len(self.digest) == 64
+                      and not set(self.digest) - set("0123456789abcdef"),
+                      "digest is not 64 hexadecimal digits")
+        for name in _REGISTERS:
+            self._require(_natural(self.registers.get(name, -1), least=0)
+                          and self.registers[name] < 1 << 16, f"register {name} is no address")
+        self._require(1 <= self.registers["max_words"] <= 255, "max_words is out of range")
+        self._require(self.registers["classes"] >= 1, "there are no classes")
+        self._require(self.pack(np.zeros(self.shape, np.int64)).size
+                      == self.registers["input_words"], "input and input_words disagree")
+
+    def _require(self, condition, what):
+        if not condition:
+            raise HostError(f"{self.path}: {what}; build it again")
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Raw images ``(N, C, H, W)`` or, for one channel, ``(N, H, W)``, to counts.
+
+        Raises
+        ------
+        HostError
+            If the shape, type or range isn't that of the network's images.
+        """
+        if images.dtype.kind not in "iu":
+            raise HostError(f"images must be integers in 0..{self.pixel_max}, not {images.dtype}")
+        if images.ndim == 3 and self.shape[0] == 1:
+            images = images[:, None]
+        if images.ndim != 4 or images.shape[1:] != self.shape:
+            raise HostError(f"images must have the shape (N, {', '.join(map(str, self.shape))}), "
+                            f"not {images.shape}")
+        if images.size and (images.min() < 0 or images.max() > self.pixel_max):
+            raise HostError(f"pixels must lie in 0..{self.pixel_max}, not "
+                            f"{images.min()}..{images.max()}")
+        doubled = 2 * images.astype(np.int64) * self.levels
+        return (doubled + self.pixel_max) // (2 * self.pixel_max)
+
+    def pack(self, counts: np.ndarray) -> np.ndarray:
+        """Counts ``(C, H, W)`` of an image to the words of the input buffer.
+
+        Channels travel ``word`` at a time as a beat, for each y and x; a 32-bit word holds as many
+        whole beats as fit, or a beat takes several words. The first is always lowest.
+        """
+        channels, height, width = self.map
+        chunks = -(-channels // self.word)
+        counts = np.pad(counts.reshape(self.map).transpose(1, 2, 0),
+                        ((0, 0), (0, 0), (0, chunks * self.word - channels)))
+        bits = (counts[..., None] >> np.arange(self.bits) & 1).astype(np.uint8)
+        beats = bits.reshape(height * width * chunks, self.word * self.bits)
+        per_word = max(1, 32 // beats.shape[1])
+        beats = np.pad(beats, ((0, -len(beats) % per_word), (0, 0)))
+        beats = beats.reshape(len(beats) // per_word, -1)
+        beats = np.pad(beats, ((0, 0), (0, -beats.shape[1] % 32)))
+        return np.packbits(beats, axis=1, bitorder="little").reshape(-1).view("<u4")
+
+
+def _natural(value, least=1):
+    return type(value) is int and value >= least
+
+
+def load(directory: str | Path) -> Manifest:
+    """Read ``manifest.json`` of a build.
+
+    Raises
+    ------
+    HostError
+        If it is missing, damaged or of another format.
+    """
+    path = Path(directory) / "manifest.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HostError(f"{path}: {error.strerror}; --board takes the directory that "
+                        f"`python -m gen build` has written") from error
+    except (ValueError, RecursionError) as error:
+        raise HostError(f"{path}: not JSON ({error}); build it again") from error
+    if not isinstance(raw, dict) or raw.get("format") != 1:
+        raise HostError(f"{path}: not a manifest of format 1; build it again with this version")
+    try:
+        layout = raw["input"]
+        return Manifest(
+            path=str(path), network=str(raw["network"]), board=str(raw["board"]),
+            digest=raw["digest"], clock_hz=raw["clock_hz"], baud=raw["link"]["baud"],
+            shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
+            levels=layout["levels"], pixel_max=layout["pixel_max"], word=layout["word"],
+            bits=layout["bits"], registers=dict(raw["registers"]))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise HostError(f"{path}: incomplete or damaged ({type(error).__name__}: {error}); build "
+                        f"it again") from error

@@ -1,0 +1,112 @@
+"""The line to a device: a serial port. A virtual board offers one too."""
+
+import errno
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import serial
+
+from .errors import HostError, LinkError
+
+__all__ = ["Transport", "open_port", "virtual_board"]
+
+_OPENING = {
+    errno.ENOENT: "there is no such port; is the board connected?",
+    errno.EACCES: "permission denied; your user may have to join the group that owns the port "
+                  "(often 'dialout')",
+    errno.EBUSY: "another program uses the port",
+    errno.ENOTTY: "not a serial port",
+    errno.EINVAL: "not a serial port, or it doesn't offer this rate",
+    errno.EISDIR: "not a serial port",
+}
+
+
+class Transport:
+    """Bytes to and from a serial port.
+
+    Parameters
+    ----------
+    port : path or name of the port
+    baud : its rate
+    name : what errors call it
+
+    Raises
+    ------
+    HostError
+        If the port can't be opened, or isn't one.
+    LinkError
+        From any method, if the line is cut.
+    """
+
+    def __init__(self, port: str, baud: int, *, name: str | None = None):
+        self.name, self.baud = name or port, baud
+        try:
+            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=5)
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise HostError(f"{self.name}: {self._reason(error)}") from error
+        # USB adapters otherwise collect bytes for 16 ms.
+        with suppress(AttributeError, NotImplementedError, OSError, ValueError):
+            self._serial.set_low_latency_mode(True)
+
+    @staticmethod
+    def _reason(error):
+        number = getattr(error, "errno", None)
+        if number is None and error.args and isinstance(error.args[-1], tuple):
+            number = error.args[-1][0]
+        if number is None:
+            number = next((code for code in _OPENING if f"({code}, " in str(error)), None)
+        return _OPENING.get(number) or " ".join(str(error).split())
+
+    def write(self, data: bytes):
+        try:
+            self._serial.write(data)
+        except serial.SerialTimeoutException as error:
+            raise LinkError(f"{self.name}: the line takes no more bytes") from error
+        except (serial.SerialException, OSError) as error:
+            raise LinkError(f"{self.name}: the line was cut while writing") from error
+
+    def read(self, seconds: float) -> bytes:
+        """What has arrived; if nothing has, the first bytes that do, or none when time is up."""
+        try:
+            self._serial.timeout = max(0, seconds)
+            first = self._serial.read(1)
+            return first + self._serial.read(self._serial.in_waiting) if first else first
+        except (serial.SerialException, OSError, TypeError) as error:
+            raise LinkError(f"{self.name}: the line was cut while reading") from error
+
+    def close(self):
+        self._serial.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+@contextmanager
+def virtual_board(directory: str | Path):
+    """Start the virtual board of a build as a process; gives the path of its serial port."""
+    command = [sys.executable, "-m", "gen", "virtual", str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            path = process.stdout.readline().strip()
+            if not path:
+                raise HostError(f"the virtual board of {directory} did not start (status "
+                                f"{process.wait()}); its message is above")
+            yield path
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def open_port(port: str, baud: int, directory: str | Path):
+    """A :class:`Transport` to ``port``; for ``"virtual"``, to a virtual board that is started."""
+    if port != "virtual":
+        with Transport(port, baud) as transport:
+            yield transport
+        return
+    with virtual_board(directory) as path, Transport(path, baud, name="virtual") as transport:
+        yield transport
