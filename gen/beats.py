@@ -53,7 +53,7 @@ def unpack(words, layout):
 
 
 def pack_logits(logits, readout):
-    """``(N, classes)`` logits -> ``(N, groups, words)`` uint32, for the read-out's ``CoreConfig``."""
+    """``(N, classes)`` logits -> ``(N, groups, words)`` uint32, for a read-out ``CoreConfig``."""
     absent = readout.groups * readout.lanes - readout.channels
     rows = np.pad(np.asarray(logits, dtype=np.int64), ((0, 0), (0, absent)))
     rows = rows.reshape(len(rows), readout.groups, readout.lanes)

@@ -1,6 +1,6 @@
 """The array with a monitor around it, so that a testbench in Python wakes only when beats move."""
 
-from amaranth import *
+from amaranth import Cat, ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 

@@ -18,6 +18,7 @@ from . import beats
 from .build import design_for
 from .data import load
 from .errors import DataError, SimulationError
+from .feed import feed_verilog
 from .verilator import patience, verilate
 from .verilog import array_verilog
 
@@ -56,11 +57,10 @@ def _words(bits):
 
 
 def _header(config):
-    cores = " ".join(f"X(busy_{core.port})" for core in config.cores)
     values = {
         "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(config.input.beat_bits),
         "LOGIT_BEATS": config.readout.groups, "LOGIT_WORDS": _words(config.readout.logit_bits),
-        "BUSY_PORTS(X)": cores,
+        "CORES": len(config.cores),
     }
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
@@ -136,10 +136,10 @@ def stream(config, image, counts, *, build_dir, alone=100, jobs=None, progress=N
     SimulationError
         If the simulator can't be built or the array hangs; the message names the sample.
     """
-    executable = verilate(array_verilog(config, image), "array", _HARNESS, build_dir,
-                          headers={"shape.h": _header(config)}, progress=progress)
+    executable = verilate(array_verilog(config, image) + feed_verilog(config), "feed", _HARNESS,
+                          build_dir, headers={"shape.h": _header(config)}, progress=progress)
     shares = _shares(len(counts), jobs or os.cpu_count())
-    alone = -(-min(alone, len(counts)) // max(len(shares), 1))
+    alone = -(-min(alone, len(counts) // 2) // max(len(shares), 1))
     with tempfile.TemporaryDirectory() as directory:
         inputs = Path(directory) / "inputs.bin"
         _write_inputs(inputs, config, counts)

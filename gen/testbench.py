@@ -1,8 +1,9 @@
 """The testbench that cocotb runs inside the simulator, against the emitted Verilog.
 
-:mod:`gen.verify` writes a *plan* (inputs, and the expected beats of every stream) into the directory
-named by ``$SPIKELOOM_PLAN`` and reads there what the tests found, one line of JSON for each. The
-device under test is :class:`gen.monitor.Monitor`, so that Python wakes only when beats move.
+:mod:`gen.verify` writes a *plan* (inputs, and the expected beats of every stream) into the
+directory named by ``$SPIKELOOM_PLAN`` and reads there what the tests found, one line of JSON for
+each. The device under test is :class:`gen.monitor.Monitor`, so that Python wakes only when beats
+move.
 """
 
 import json
@@ -32,8 +33,9 @@ _RESETS = 3
 
 @dataclass(frozen=True)
 class _Stream:
-    """Expected beats of a stream: a beat has ``lanes`` fields of ``bits``; of the ``k``-th beat of a
-    sample, the bits of ``masks[k]`` count.
+    """Expected beats of a stream.
+
+    A beat has ``lanes`` fields of ``bits``; of the ``k``-th of a sample, ``masks[k]`` counts.
     """
 
     name: str
@@ -104,8 +106,8 @@ class _Score:
                 self._streams, self._expected, self._next, strict=True):
             if position < len(expected):
                 sample, index, _ = expected[position]
-                self.error = (f"nothing moved for {clocks} clocks: {stream.name} is at beat {index} "
-                              f"of sample {sample}")
+                self.error = (f"nothing moved for {clocks} clocks, and {stream.name} is at beat "
+                              f"{index} of sample {sample}")
                 return
 
 

@@ -1,4 +1,4 @@
-"""The emitted Verilog against :meth:`Network.run`: every spike count of every neuron, every logit."""
+"""The emitted Verilog against :meth:`Network.run`: every neuron's spike count, every logit."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ import boards
 
 from . import beats
 from .build import design_for
+from .data import load
 from .errors import DataError, SimulationError
 from .monitor import monitor_verilog
 from .verilator import patience, verilate
@@ -118,7 +119,8 @@ def _run(simulator, directory, seed):
         runner.test(
             test_module="gen.testbench", hdl_toplevel="monitor", hdl_toplevel_lang="verilog",
             build_dir=simulator.parent, test_dir=directory, seed=seed, log_file=transcript,
-            results_xml=str(directory / "results.xml"), extra_env={"SPIKELOOM_PLAN": str(directory)})
+            results_xml=str(directory / "results.xml"),
+            extra_env={"SPIKELOOM_PLAN": str(directory)})
     except (RuntimeError, SystemExit):
         pass  # a failed comparison; its result says what failed
     results = directory / "results.jsonl"
@@ -148,14 +150,18 @@ def _images(network, count, seed, dataset, data_dir, images_file):
     rng = np.random.default_rng(seed)
     if images_file is not None:
         return _from_file(images_file)[:count], str(images_file)
-    dataset = dataset or network.metadata.get("dataset")
-    if dataset is not None:
-        from .data import load
+    named = dataset or network.metadata.get("dataset")
+    if named is not None:
         try:
-            images = load(dataset, data_dir).test_images
-            return images[rng.choice(len(images), min(count, len(images)), replace=False)], dataset
+            images = load(named, data_dir).test_images
+            return images[rng.permutation(len(images))[:count]], named
         except DataError as error:
-            log.warning("random images instead of %s: %s", dataset, error)
+            if dataset is not None:
+                raise
+            log.warning("%s; other images are used instead", error)
+    if network.samples is not None:
+        return network.samples[:count], "network"
+    log.warning("%s carries no images: random ones are used", network.name)
     shape = (count, *network.input_shape)
     return rng.integers(0, network.pixel_max, shape, endpoint=True), "random"
 
@@ -178,13 +184,13 @@ def verify(network, *, images=20, board="arty-a7", lanes=None, code="phase", see
     board, lanes, code : see :func:`gen.build.build`
     seed : of the choice of images and of the stalls
     dataset, data_dir : where images come from; by default the data set that the network's metadata
-        name, or random images where that can't be had
+        name, else the samples that the network carries, else random ones
     images_file : ``.npy`` file of raw images to use instead
     build_dir : where compiled simulators are kept
 
     Returns
     -------
-    As :func:`compare`, and ``source``, where the images come from.
+    As :func:`compare`, and ``source``: a data set's name, the file, ``"network"``, ``"random"``.
     """
     chosen, source = _images(network, images, seed, dataset, data_dir, images_file)
     counts = network.encode(chosen)

@@ -18,12 +18,12 @@ __all__ = ["environment", "verilate", "patience"]
 _PREREQUISITES = {"g++": "g++", "make": "make", "perl": "perl"}
 
 # What Amaranth and Yosys write on purpose: signed expressions that are extended, "!x" for "x == 0",
-# cases without a default, after an assignment of the default, unused wires of no bits, and
-# comparisons with a bound that a parameter has made trivial.
-_INTENDED = ("WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "ASCRANGE", "UNSIGNED", "CMPCONST")
+# cases without a default, after an assignment of the default, and comparisons with a bound that a
+# parameter has made trivial.
+_INTENDED = ("WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "UNSIGNED", "CMPCONST")
 
-# The package's makefile was configured without a compiler: it does not know how a precompiled header
-# is included. Code that runs once is not worth optimising.
+# The package's makefile was configured without a compiler: it does not know how a precompiled
+# header is included. Code that runs once is not worth optimising.
 _MAKE = ("CXX=g++", "LINK=g++", "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0")
 
 _FLAGS = (

@@ -10,8 +10,7 @@
 //
 // Standard output gets the number of samples completed since the last line, or "hang SAMPLE".
 //
-// shape.h is generated: INPUT_BEATS, INPUT_WORDS, LOGIT_BEATS, LOGIT_WORDS, and BUSY_PORTS(X), which
-// expands X(port) for each core.
+// shape.h is generated: INPUT_BEATS, INPUT_WORDS, LOGIT_BEATS, LOGIT_WORDS, CORES.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -29,14 +28,6 @@
 #include "Vtop.h"
 #include "shape.h"
 #include "verilated.h"
-
-// Verilator's names of the array's ports: it writes "__" as "___05F".
-#define I_PAYLOAD i___05Fpayload
-#define I_VALID i___05Fvalid
-#define I_READY i___05Fready
-#define O_PAYLOAD o___05Fpayload
-#define O_VALID o___05Fvalid
-#define O_READY o___05Fready
 
 namespace {
 
@@ -66,8 +57,6 @@ void get(const VlWide<N>& port, uint32_t* words) {
     for (std::size_t k = 0; k < N; ++k) words[k] = port[k];
 }
 
-#define COUNT_PORT(port) +1
-constexpr std::size_t kCores = 0 BUSY_PORTS(COUNT_PORT);
 constexpr std::size_t kSampleWords = std::size_t(INPUT_BEATS) * INPUT_WORDS;
 
 struct Sample {
@@ -100,10 +89,12 @@ public:
 
     bool run() {
         reset();
-        top_.O_READY = 1;
         while (done_ < samples_.size()) {
             if (clock_ - moved_ > patience_) return false;
-            step();
+            observe();
+            offer();
+            tick();
+            ++clock_;
         }
         return true;
     }
@@ -122,52 +113,36 @@ public:
 
 private:
     void tick() {
+        top_.clk = 0;
+        top_.eval();
         top_.clk = 1;
         top_.eval();
-        top_.clk = 0;
     }
 
     void reset() {
         top_.rst = 1;
-        top_.I_VALID = top_.O_READY = 0;
-        for (int k = 0; k < 3; ++k) {
-            top_.eval();
-            tick();
-        }
+        top_.i_valid = 0;
+        for (int k = 0; k < 3; ++k) tick();
         top_.rst = 0;
+        for (int k = 0; k < 2; ++k) tick();
     }
 
-    // One clock: inputs settle, what they do at the edge is noted, then the edge.
-    void step() {
-        const bool wanted = sent_ < samples_.size() && (sent_ >= alone_ || sent_ == done_)
-                            && (sent_ != alone_ || done_ == alone_);
-        top_.I_VALID = wanted;
-        if (wanted && beat_changed_) {
-            put(top_.I_PAYLOAD, inputs_ + sent_ * kSampleWords + beat_ * INPUT_WORDS);
-            beat_changed_ = false;
-        }
-        top_.eval();
-        const bool accepted = wanted && top_.I_READY;
-        if (top_.O_VALID) collect();
-        if (accepted) advance();
-        if (sent_ > alone_ || (sent_ == alone_ && beat_ > 0)) measure();
-        tick();
-        ++clock_;
+    // What moves at the coming edge.
+    void observe() {
+        if (done_ > alone_) measure();
+        if (top_.entered) enter();
+        if (top_.o_valid) collect();
     }
 
-    void advance() {
-        if (beat_ == 0) samples_[sent_].first = clock_;
+    void enter() {
+        if (entered_ % INPUT_BEATS == 0) samples_[entered_ / INPUT_BEATS].first = clock_;
+        ++entered_;
         moved_ = clock_;
-        beat_changed_ = true;
-        if (++beat_ == INPUT_BEATS) {
-            beat_ = 0;
-            ++sent_;
-        }
     }
 
     void collect() {
         Sample& sample = samples_[done_];
-        get(top_.O_PAYLOAD, sample.logits + group_ * LOGIT_WORDS);
+        get(top_.o_payload, sample.logits + group_ * LOGIT_WORDS);
         moved_ = clock_;
         if (++group_ < LOGIT_BEATS) return;
         group_ = 0;
@@ -177,10 +152,21 @@ private:
     }
 
     void measure() {
+        uint32_t busy[(CORES + 63) / 64 * 2];
+        get(top_.busy, busy);
         ++streamed_;
-        std::size_t core = 0;
-#define ADD_BUSY(port) busy_[core++] += top_.port;
-        BUSY_PORTS(ADD_BUSY)
+        for (std::size_t k = 0; k < CORES; ++k) busy_[k] += busy[k / 32] >> k % 32 & 1;
+    }
+
+    // The next beat, if the register takes one at the coming edge.
+    void offer() {
+        if (!top_.i_ready) return;
+        top_.i_valid = next_ < samples_.size() && (beat_ > 0 || next_ > alone_ || next_ == done_);
+        if (!top_.i_valid) return;
+        put(top_.i_payload, inputs_ + next_ * kSampleWords + beat_ * INPUT_WORDS);
+        if (++beat_ < INPUT_BEATS) return;
+        beat_ = 0;
+        ++next_;
     }
 
     // Samples completed since the last line, a few lines a second.
@@ -199,10 +185,9 @@ private:
     const std::size_t alone_;
     const uint64_t patience_;
     std::vector<Sample> samples_;
-    std::array<uint64_t, kCores> busy_{};
-    std::size_t sent_ = 0, beat_ = 0, done_ = 0, group_ = 0, reported_ = 0;
+    std::array<uint64_t, CORES> busy_{};
+    std::size_t next_ = 0, beat_ = 0, entered_ = 0, done_ = 0, group_ = 0, reported_ = 0;
     uint64_t clock_ = 0, moved_ = 0, streamed_ = 0;
-    bool beat_changed_ = true;
     std::chrono::steady_clock::time_point reported_at_{};
 };
 
