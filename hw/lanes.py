@@ -140,18 +140,18 @@ class Lanes(wiring.Component):
 
         # Second stage: the memories answer; the row to be added is chosen.
         chosen, running = Signal.like(op), Signal.like(op)
-        operand = Signal(data.ArrayLayout(signed(width), core.lanes))
+        addend = Signal(data.ArrayLayout(signed(width), core.lanes))
         with m.If(advance):
             m.d.sync += chosen.eq(op)
             m.d.sync += running.eq(chosen)
             for k in range(core.lanes):
                 charge = weight.data.word_select(k, core.weight_bits).as_signed()
                 with m.If(chosen.add):
-                    m.d.sync += operand[k].eq(charge)
+                    m.d.sync += addend[k].eq(charge)
                 with m.Elif(chosen.parameter):
-                    m.d.sync += operand[k].eq(parameter.data.word_select(k, width).as_signed())
+                    m.d.sync += addend[k].eq(parameter.data.word_select(k, width).as_signed())
                 with m.Else():
-                    m.d.sync += operand[k].eq(0)
+                    m.d.sync += addend[k].eq(0)
 
         # Third stage: the adder.
         changes = running.valid & (running.fire | running.emit)
@@ -162,6 +162,9 @@ class Lanes(wiring.Component):
         with m.If(advance & running.valid & running.emit):
             m.d.sync += self.o.valid.eq(1)
 
+        # One LUT a bit, if the carry chain's data input is a register and the choice of the base is
+        # left to the LUT in front of the adder. Of the two operands Yosys feeds the chain with the
+        # one that is declared first, and declarations are sorted: "addend" before "base".
         results = []
         for k in range(core.lanes):
             v = Signal(signed(width), name=f"v_{k}")
@@ -170,7 +173,7 @@ class Lanes(wiring.Component):
             spike = Signal(name=f"spike_{k}")
             m.d.comb += [
                 base.eq(Mux(running.clear, 0, Mux(running.double, v << 1, v))),
-                total.eq(base + operand[k]),
+                total.eq(addend[k] + base),
                 spike.eq(~total[-1]),
             ]
             with m.If(advance & running.valid & ~(running.fire & ~spike)):
