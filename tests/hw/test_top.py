@@ -1,0 +1,63 @@
+# amaranth: UnusedElaboratable=no
+import re
+
+import pytest
+from amaranth.sim import Simulator
+
+from gen.mapping import map_network
+from gen.verilog import component_verilog
+from hw import slip
+from hw.registers import MAGIC
+from hw.top import Top
+from hw.uart import Receiver, Transmitter
+from tests.networks import linear
+
+from .standin import DIGEST
+from .test_link import answer, framed, read
+
+CONFIG, IMAGE = map_network(linear())
+
+
+def top(**options):
+    options = {"digest": DIGEST, "clock_hz": 8_000_000, "baud": 1_000_000} | options
+    return Top(CONFIG, IMAGE, **options)
+
+
+def test_ports():
+    text = component_verilog(top(), "top")
+    (ports,) = re.findall(r"^module top\(([^)]*)\)", text, re.MULTILINE)
+    assert sorted(ports.split(", ")) == ["clk", "rst", "rx", "tx"]
+
+
+def test_answers_after_noise_and_a_break():
+    dut = top()
+    line = Transmitter(dut.divisor).model
+    request = framed(read(3, 0, 2))
+    levels = [*line([slip.END, 1, 2]), *[0, 1, 1, 1] * 60, *[0] * 300, *[1] * 20,
+              *line([slip.END]), *line(request), *[1] * 2400]
+    sent = []
+
+    async def testbench(ctx):
+        for level in levels:
+            ctx.set(dut.rx, level)
+            _, _, tx = await ctx.tick().sample(dut.tx)
+            sent.append(tx)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+    symbols = Receiver(dut.divisor).model(sent)
+    assert not any(bad for _, bad in symbols)
+    assert answer(bytes(byte for byte, _ in symbols)) == (3, 0x81, 0, 2, (MAGIC, 1))
+
+
+def test_bad_parameters():
+    with pytest.raises(ValueError, match=r"^baud must be at most 1000000 with a clock of 8000000 "
+                                         r"Hz, not 2000000$"):
+        top(baud=2_000_000)
+    with pytest.raises(ValueError, match=r"^digest must be 64 hexadecimal digits in lower case, "
+                                         r"not 'no'$"):
+        top(digest="no")
+    with pytest.raises(TypeError, match=r"^config must be an ArrayConfig, not None$"):
+        Top(None, IMAGE, digest=DIGEST, clock_hz=8_000_000, baud=1_000_000)
