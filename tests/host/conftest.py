@@ -1,0 +1,86 @@
+"""A build, and a device in integers behind a transport, for the driver's tests."""
+
+import time
+
+import numpy as np
+import pytest
+
+from boards import find
+from gen.build import build, design_for
+from host.errors import LinkError
+from hw import slip
+from hw.device import DeviceModel
+from hw.link import Model
+from tests.networks import convolutional, linear, residual
+
+NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual}
+
+
+class ModelTransport:
+    """The line to a device in integers, through which ``spoil`` lets bytes of either direction."""
+
+    name, baud = "model", 1_000_000
+
+    def __init__(self, network, *, spoil=bytes):
+        self.network, self.spoil, self.cut = network, spoil, False
+        design = design_for(network, board=find("arty-a7"))
+        self.target = DeviceModel(design.config, self._compute, digest=design.digest,
+                                  clock_hz=100_000_000)
+        self.target.link = self.link = Model(self.target.registers, self.target)
+        self.layout = design.config.input
+        self._sent, self._received = bytearray(), bytearray()
+
+    def _compute(self, beats):
+        layout = self.layout
+        counts = np.array([[beat >> layout.bits * k & (1 << layout.bits) - 1
+                            for k in range(layout.word)] for beat in beats])
+        counts = counts.reshape(layout.height, layout.width, -1)[:, :, :layout.channels]
+        counts = counts.transpose(2, 0, 1).reshape(1, *self.network.input_shape)
+        return self.network.run(counts).logits[0].tolist(), 1234
+
+    def write(self, data):
+        if self.cut:
+            return
+        self._sent += self.spoil(data)
+        # An escape is only understood together with what follows it.
+        whole = self._sent.rfind(slip.END) + 1
+        symbols, self._sent = [(byte, 0) for byte in self._sent[:whole]], self._sent[whole:]
+        answers = slip.Encoder.model(self.link.feed(slip.Decoder.model(symbols)))
+        self._received += self.spoil(answers)
+
+    def read(self, seconds):
+        if not self._received:
+            time.sleep(seconds)
+        received, self._received = bytes(self._received), bytearray()
+        return received
+
+
+class BrokenTransport:
+    """A line that was pulled out."""
+
+    name, baud = "broken", 1_000_000
+
+    def write(self, data):
+        raise LinkError("broken: the line was cut while writing")
+
+
+@pytest.fixture(scope="session")
+def builds(tmp_path_factory):
+    """Name of a network -> its build's directory, built when first asked for."""
+    folder, done = tmp_path_factory.mktemp("builds"), {}
+
+    def get(name):
+        if name not in done:
+            build(NETWORKS[name](), board="arty-a7", out=folder / name, synthesise=False)
+            done[name] = folder / name
+        return done[name]
+    return get
+
+
+@pytest.fixture
+def images():
+    """Network and number -> random raw images."""
+    def get(network, count, seed=0):
+        rng = np.random.default_rng(seed)
+        return rng.integers(0, network.pixel_max + 1, (count, *network.input_shape), np.uint8)
+    return get

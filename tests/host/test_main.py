@@ -1,0 +1,149 @@
+import json
+import os
+import pickle
+import pty
+import tty
+
+import numpy as np
+import pytest
+
+from host.__main__ import main
+from host.errors import HostError
+from host.transport import Transport
+
+
+@pytest.fixture
+def files(tmp_path, builds):
+    folder = builds("linear")
+    np.save(tmp_path / "images.npy", np.zeros((3, 2, 3, 3), np.uint8))
+    return folder, tmp_path
+
+
+def fails(capsys, *arguments):
+    """The one line that the command complains with."""
+    assert main([str(argument) for argument in arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    return line.removeprefix("error: ")
+
+
+def infer(capsys, files, *arguments, images="images.npy", port="/nowhere/ttyUSB9"):
+    folder, tmp_path = files
+    return fails(capsys, "infer", tmp_path / images, "--board", folder, "--port", port, *arguments)
+
+
+def test_no_such_port(capsys, files):
+    assert infer(capsys, files) == ("/nowhere/ttyUSB9: there is no such port; is the board "
+                                    "connected?")
+    assert fails(capsys, "status", "--board", files[0], "--port", "/nowhere/x").startswith(
+        "/nowhere/x: there is no such port")
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("")],
+                         ids=["folder", "file"])
+def test_not_a_serial_port(make, capsys, files):
+    make(files[1] / "port")
+    assert "not a serial port" in infer(capsys, files, port=files[1] / "port")
+
+
+def test_a_device_without_terminal(capsys, files):
+    assert infer(capsys, files, port="/dev/null") == "/dev/null: not a serial port"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_permission(capsys, files):
+    (files[1] / "port").touch(mode=0)
+    assert "permission denied" in infer(capsys, files, port=files[1] / "port")
+
+
+def test_reasons_have_words():
+    class Denied(Exception):
+        errno = 13
+    assert Transport._reason(Denied()).startswith("permission denied; your user may have to join")
+
+
+def test_nobody_answers(capsys, files):
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    try:
+        line = infer(capsys, files, "--timeout", "0.01", port=os.ttyname(slave))
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert "no answer; is the board powered and configured, and this its port?" in line
+
+
+def test_the_line_is_cut():
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    with Transport(os.ttyname(slave), 1_000_000) as transport:
+        assert transport.read(0) == b""
+        os.write(master, b"abc")
+        assert transport.read(1) == b"abc"
+        os.close(slave)
+        os.close(master)
+        with pytest.raises(HostError, match=r": the line was cut while "):
+            transport.read(1)
+
+
+@pytest.mark.parametrize("write, message", [
+    (lambda path: path.write_bytes(b""), "images must be a .npy file without pickled objects"),
+    (lambda path: path.write_bytes(b"junk" * 50), "images must be a .npy file without pickled"),
+    (lambda path: path.write_bytes(pickle.dumps([1, 2])), "without pickled objects"),
+    (lambda path: np.save(path, np.array([{}, 5], object)), "without pickled objects"),
+    (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\xff\xff{"), "must be a .npy file"),
+    (lambda path: np.save(path, np.zeros((2, 2, 3, 3))), "images must be integers in 0..255, not"),
+    (lambda path: np.save(path, np.int64(3)), "images must have the shape (N, 2, 3, 3), not ()"),
+    (lambda path: np.save(path, np.zeros((3, 3, 3), int)), "images must have the shape (N, 2, 3,"),
+    (lambda path: None, "No such file or directory"),
+    (lambda path: path.mkdir(), "Is a directory"),
+], ids=range(10))
+def test_bad_images(write, message, capsys, files):
+    write(files[1] / "bad.npy")
+    assert message in infer(capsys, files, images="bad.npy")
+
+
+def test_an_archive(capsys, files):
+    np.savez(files[1] / "bad.npz", a=np.zeros(3))
+    assert "images must be one array, not an archive" in infer(capsys, files, images="bad.npz")
+
+
+@pytest.mark.parametrize("option, array, message", [
+    ("--labels", np.zeros(2, int), "the shape must be (3,), as of the images, not (2,)"),
+    ("--labels", np.zeros(3), "labels must be one array of integers with 1 axis"),
+    ("--reference", np.zeros((3, 4), int), "the shape must be (3, 5), as of the images, not"),
+    ("--reference", np.zeros(3, int), "logits must be one array of integers with 2 axes"),
+])
+def test_bad_comparisons(option, array, message, capsys, files):
+    np.save(files[1] / "other.npy", array)
+    assert message in infer(capsys, files, option, files[1] / "other.npy")
+
+
+def test_no_manifest(capsys, tmp_path):
+    assert "manifest.json: No such file" in fails(
+        capsys, "status", "--board", tmp_path, "--port", "virtual")
+
+
+def test_a_board_that_does_not_start(capfd, files, tmp_path):
+    folder, _ = files
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["verilog"] = "missing.v"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["status", "--board", str(tmp_path), "--port", "virtual"]) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert "missing.v: No such file or directory" in lines[0]
+    assert lines[-1] == (f"error: the virtual board of {tmp_path} did not start (status 1); its "
+                         f"message is above")
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["infer"], ["status", "--board", "x"], ["status", "--board", "x", "--port", "y", "--baud",
+                                                "0"],
+    ["status", "--board", "x", "--port", "y", "--timeout", "-1"],
+])
+def test_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+    assert "usage: python -m host" in capsys.readouterr().err

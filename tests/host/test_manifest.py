@@ -1,0 +1,92 @@
+import json
+
+import numpy as np
+import pytest
+
+from gen import beats
+from gen.mapping import map_network
+from host.errors import HostError
+from host.manifest import load
+from hw.device import packing
+
+from .conftest import NETWORKS
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_images_are_encoded_and_packed_as_the_gateware_expects(name, builds, images):
+    network, manifest = NETWORKS[name](), load(builds(name))
+    config, _ = map_network(network)
+    raw = images(network, 5)
+    counts = manifest.encode(raw)
+    assert np.array_equal(counts, network.encode(raw))
+    for k, image in enumerate(beats.pack_input(counts, config)):
+        whole = [sum(int(word) << 32 * j for j, word in enumerate(row)) for row in image]
+        assert manifest.pack(counts[k]).tolist() == packing(config).pack(whole)
+
+
+@pytest.mark.parametrize("raw, message", [
+    (np.zeros((2, 1, 9, 9)), "images must be integers in 0..255, not float64"),
+    (np.zeros((2, 1, 9, 8), int), "images must have the shape (N, 1, 9, 9), not (2, 1, 9, 8)"),
+    (np.zeros(5, int), "images must have the shape (N, 1, 9, 9), not (5,)"),
+    (np.full((2, 9, 9), 256), "pixels must lie in 0..255, not 256..256"),
+    (np.full((2, 9, 9), -1), "pixels must lie in 0..255, not -1..-1"),
+    (np.zeros((2, 9, 9), object), "images must be integers in 0..255, not object"),
+])
+def test_images_that_do_not_fit(raw, message, builds):
+    with pytest.raises(HostError) as error:
+        load(builds("convolutional")).encode(raw)
+    assert str(error.value) == message
+
+
+def edited(tmp_path, builds, edit):
+    manifest = json.loads((builds("linear") / "manifest.json").read_text())
+    edit(manifest)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    return tmp_path
+
+
+@pytest.mark.parametrize("edit, message", [
+    (lambda m: m.update(format=2), "not a manifest of format 1"),
+    (lambda m: m.pop("digest"), "incomplete or damaged (KeyError: 'digest')"),
+    (lambda m: m.update(digest="xyz"), "digest is not 64 hexadecimal digits"),
+    (lambda m: m.update(link=5), "incomplete or damaged (TypeError"),
+    (lambda m: m["link"].update(baud=0), "baud is not a positive integer"),
+    (lambda m: m["link"].update(baud="fast"), "baud is not a positive integer"),
+    (lambda m: m["input"].update(shape=[1, 2]), "shape is not three positive integers"),
+    (lambda m: m["input"].update(shape=[1, 2, 3]), "shape and map differ in size"),
+    (lambda m: m["input"].update(levels=99), "bits don't hold levels"),
+    (lambda m: m["input"].update(word=17), "input and input_words disagree"),
+    (lambda m: m["registers"].pop("result"), "register result is no address"),
+    (lambda m: m["registers"].update(submit=1 << 16), "register submit is no address"),
+    (lambda m: m["registers"].update(max_words=0), "max_words is out of range"),
+    (lambda m: m["registers"].update(classes=0), "there are no classes"),
+    (lambda m: m.update(registers=[1]), "incomplete or damaged (TypeError"),
+])
+def test_damaged_manifests(edit, message, builds, tmp_path):
+    path = edited(tmp_path, builds, edit)
+    with pytest.raises(HostError) as error:
+        load(path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_manifest(tmp_path):
+    with pytest.raises(HostError, match=r"manifest\.json: No such file or directory; --board takes "
+                                        r"the directory that `python -m gen build` has written$"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "5", '{"format": 1}', "\x00", "[" * 100_000])
+def test_garbage(text, tmp_path):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(HostError) as error:
+        load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_truncated_at_every_length(builds, tmp_path):
+    text = (builds("linear") / "manifest.json").read_text().rstrip()
+    for length in range(0, len(text), 7):
+        (tmp_path / "manifest.json").write_text(text[:length])
+        with pytest.raises(HostError):
+            load(tmp_path)

@@ -1,0 +1,119 @@
+"""The driver through a pseudo-terminal into the Verilated top level."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host.__main__ import main
+from host.device import Device
+from host.manifest import load
+from host.transport import Transport, virtual_board
+from tests.networks import linear
+
+
+@pytest.fixture(scope="module")
+def folder(builds):
+    return builds("linear")
+
+
+def test_infer_and_status(folder, images, tmp_path, capfd):
+    network = linear()
+    raw = images(network, 12)
+    logits = network.predict(raw)
+    for name, array in (("images", raw), ("logits", logits), ("labels", logits.argmax(axis=1))):
+        np.save(tmp_path / f"{name}.npy", array)
+    common = ["--board", str(folder), "--port", "virtual", "--json"]
+    assert main(["infer", str(tmp_path / "images.npy"), *common, "--limit", "10",
+                 "--labels", str(tmp_path / "labels.npy"),
+                 "--reference", str(tmp_path / "logits.npy")]) == 0
+    report = json.loads(capfd.readouterr().out)
+    assert report["logits"] == logits[:10].tolist()
+    assert report["predictions"] == logits[:10].argmax(axis=1).tolist()
+    assert (report["images"], report["retries"], report["mismatches"]) == (10, 0, 0)
+    assert report["accuracy"] == 1.0
+    assert len(report["cycles"]) == 10 and 10 < report["cycles_mean"] < 1000
+
+    assert main(["status", *common]) == 0
+    status = json.loads(capfd.readouterr().out)
+    assert status["matches"] and status["digest"] == load(folder).digest
+    assert status["submitted"] == 0
+
+    np.save(tmp_path / "logits.npy", logits + (np.arange(12) == 7)[:, None])
+    assert main(["infer", str(tmp_path / "images.npy"), *common, "--reference",
+                 str(tmp_path / "logits.npy")]) == 1
+    assert json.loads(capfd.readouterr().out)["mismatches"] == 5
+
+
+def test_one_board_serves_many_drivers_and_survives_garbage(folder, images):
+    network, manifest = linear(), load(folder)
+    raw = images(network, 3)
+    with virtual_board(folder) as path:
+        for turn in range(3):
+            with Transport(path, manifest.baud) as transport:
+                transport.write(np.random.default_rng(turn).bytes(500))
+                device = Device(transport, manifest, patience=30)
+                assert np.array_equal(device.infer(raw).logits, network.predict(raw))
+                status = device.status()
+                assert status["submitted"] == 3 * (turn + 1)
+        assert status["crc_errors"] + status["dropped"] > 0
+
+
+def start(folder):
+    process = subprocess.Popen([sys.executable, "-m", "gen", "virtual", str(folder)],
+                               stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("/dev/")
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it(folder, number):
+    with start(folder) as process:
+        process.send_signal(number)
+        assert process.wait(timeout=10) == -number
+
+
+def test_it_ends_with_its_parent(folder):
+    code = ("import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'gen', 'virtual', "
+            f"{str(folder)!r}], stdout=subprocess.PIPE, text=True); p.stdout.readline(); "
+            "print(p.pid, flush=True); import os; os._exit(0)")
+    pid = int(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+                             check=True).stdout)
+    deadline = time.monotonic() + 10
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def processor_seconds(process):
+    fields = Path(f"/proc/{process.pid}/stat").read_text().split()
+    return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_it_dozes_when_nothing_happens(folder):
+    with start(folder) as process:
+        time.sleep(3)
+        before = processor_seconds(process)
+        time.sleep(2)
+        after = processor_seconds(process)
+        process.terminate()
+    assert after - before < 1.2
+
+
+def test_ctrl_c_leaves_one_line(folder, images, tmp_path):
+    np.save(tmp_path / "images.npy", images(linear(), 2000))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "host", "infer", str(tmp_path / "images.npy"), "--board",
+         str(folder), "--port", "virtual"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr.read(3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in err
