@@ -155,7 +155,7 @@ class Registers(wiring.Component):
         running = Signal()
         with m.If(self.o.valid & self.o.ready & ~running):
             m.d.sync += running.eq(1)
-            m.d.sync += clocks.eq(2)
+            m.d.sync += clocks.eq(1)
         with m.Elif(running):
             m.d.sync += clocks.eq(clocks + 1)
         with m.If(self.i.valid & self.i.ready & collector.last):

@@ -19,7 +19,7 @@ from .streams import STALLS, run
 
 CONFIG = config()
 CLOCK_HZ = 100_000_000
-CYCLES = 16
+CYCLES = 15
 """Of the stand-in: nine beats, then three, between which the collector takes two clocks each."""
 
 
