@@ -22,7 +22,7 @@ from hw.uart import divisor
 
 from . import bitstream, project
 from .errors import BuildError, FitError
-from .fit import choose_lanes
+from .fit import choose
 from .fit import interval as predicted_interval
 from .mapping import map_network
 from .network import Network
@@ -78,8 +78,9 @@ class Design:
 def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None = None,
                code: str = "phase", baud: int = 1_000_000) -> Design:
     """The design of a network for a board; see :func:`build` for the arguments."""
-    chosen = choose_lanes(network, board.budget, code) | (lanes or {})
-    config, image = map_network(network, lanes=chosen, code=code)
+    chosen = choose(network, board.budget, code=code)
+    config, image = map_network(network, lanes=chosen["lanes"] | (lanes or {}),
+                                replicas=chosen["replicas"], code=code)
     return Design(network, board, config, image, baud)
 
 

@@ -31,7 +31,7 @@ def _tap_spikes(source, words):
 
 
 def _lane_clocks(core, counts):
-    """Clocks that the lanes of a core work on each sample."""
+    """Clocks that the lanes of the busiest replica work on each sample."""
     planes = [_planes(source.map, c) for source, c in zip(core.sources, counts, strict=True)]
     height, width = core.sources[0].positions
     n = len(counts[0])
@@ -40,15 +40,15 @@ def _lane_clocks(core, counts):
         else _tap_spikes(source, spikes[plane])
         for source, spikes, plane in zip(core.sources, planes, step, strict=True)], axis=3)
         for _, step in core.steps]
-    clocks = np.zeros(n, dtype=np.int64)
+    clocks = np.zeros((n, height, width), dtype=np.int64)
     for mask in core.masks:
         used = np.array([mask >> tap & 1 for tap in range(core.taps)])
         events = np.stack([spikes @ used for spikes in steps])
         begun = np.cumsum(events, axis=0) > 0
         begun[-1] = True
-        clocks += (np.where(begun, np.maximum(events, 1), 0).sum(axis=0)
-                   + 1 + core.fires).sum(axis=(1, 2))
-    return clocks
+        clocks += np.where(begun, np.maximum(events, 1), 0).sum(axis=0) + 1 + core.fires
+    rows = clocks.sum(axis=2)
+    return np.max([rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)], axis=0)
 
 
 def _window_clocks(source):
@@ -69,7 +69,7 @@ def layer_clocks(layer, counts):
         height, width = layer.source.positions
         reads = layer.source.kernel[0] * layer.source.kernel[1] * layer.source.map.chunks
         return np.full(len(counts[0]), height * width * reads)
-    gathering = max(_window_clocks(source) for source in layer.sources)
+    gathering = max(_window_clocks(source) for source in layer.shares[0].sources)
     return np.maximum(_lane_clocks(layer, counts), gathering)
 
 

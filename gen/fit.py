@@ -1,4 +1,4 @@
-"""Lanes for each layer, so that the pipeline is balanced and the device is not overfull."""
+"""Lanes and replicas of each layer: a balanced pipeline that the device has room for."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from hw.config import CoreConfig
 from .cycles import sample_clocks
 from .mapping import map_network
 
-__all__ = ["choose_lanes", "interval", "sample_counts"]
+__all__ = ["choose", "interval", "sample_counts"]
 
 # Shares of a device that an estimate may fill, since it is no synthesis.
 _LUT_SHARE, _BRAM_SHARE = 0.75, 0.9
@@ -31,13 +31,14 @@ def _estimate(config):
     """LUTs and block RAMs of a configuration, roughly."""
     luts, brams = _TOP_LUTS, 0
     for layer in config.layers:
+        copies = getattr(layer, "replicas", 1)
         for source in layer.sources:
-            brams += _brams(source.map.beat_bits, source.map.beats * source.banks)
+            brams += copies * _brams(source.map.beat_bits, source.map.beats * source.banks)
         if isinstance(layer, CoreConfig):
-            brams += _brams(layer.lanes * layer.weight_bits, layer.weight_rows)
+            brams += copies * _brams(layer.lanes * layer.weight_bits, layer.weight_rows)
             flags = sum(source.taps * source.map.planes for source in layer.sources)
-            luts += _CORE_LUTS + _WINDOW_LUTS * flags
-            luts += layer.lanes * (_LANE_LUTS + _BIT_LUTS * layer.membrane_bits)
+            lane = _LANE_LUTS + _BIT_LUTS * layer.membrane_bits
+            luts += copies * (_CORE_LUTS + _WINDOW_LUTS * flags + layer.lanes * lane)
     return luts, brams
 
 
@@ -65,31 +66,38 @@ def interval(network, config, counts=None):
     return round(max(_clocks(network, config, counts).values()))
 
 
-def choose_lanes(network, budget, code="phase"):
-    """Lanes of each layer with synapses.
+def choose(network, budget, *, code="phase", interval=None):
+    """Lanes and replicas of each layer with synapses, for ``map_network``.
 
-    With all its lanes (one a channel) some layer is the slowest. The others get only as many lanes
-    as they need to keep up with it; and if that is more than ``budget`` has, with a slower pace.
+    All layers get as many lanes as they need to keep a common pace, and replicas where a lane a
+    channel is too slow; where that is more than ``budget`` has, at a slower pace.
 
     Parameters
     ----------
     budget : :class:`boards.Budget`
+    interval : the pace, in clocks a sample; by default that of the slowest layer with a lane a
+        channel and no replicas
 
     Returns
     -------
-    Layer name -> lanes
+    ``{"lanes": {layer: lanes}, "replicas": {layer: replicas}}``
     """
     widest = {layer.name: layer.channels for layer in network.layers if hasattr(layer, "synapses")}
+    rows = {name: network.shapes[name][1] for name in widest}
     config, _ = map_network(network, lanes=widest, code=code)
     clocks = _clocks(network, config, sample_counts(network))
-    pace = max(clocks.values())
+    pace = interval or max(clocks.values())
     while True:
-        lanes = {name: -(-channels // max(1, min(channels, int(pace / clocks[name]))))
-                 for name, channels in widest.items()}
-        config, _ = map_network(network, lanes=lanes, code=code)
+        shares = {
+            "lanes": {name: -(-channels // max(1, min(channels, int(pace / clocks[name]))))
+                      for name, channels in widest.items()},
+            "replicas": {name: min(rows[name], max(1, -int(-clocks[name] // pace)))
+                         for name in widest},
+        }
+        config, _ = map_network(network, **shares, code=code)
         luts, brams = _estimate(config)
         if luts <= _LUT_SHARE * budget.luts and brams <= _BRAM_SHARE * budget.brams:
-            return lanes
-        if all(count == 1 for count in lanes.values()):
-            return lanes  # the build says what is missing
-        pace *= 1.25
+            return shares
+        if all(count == 1 for share in shares.values() for count in share.values()):
+            return shares  # the build says what is missing
+        pace *= 1.1

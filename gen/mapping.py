@@ -108,7 +108,7 @@ def _grouped(values, lanes):
     return np.pad(values, pad).reshape(*values.shape[:-1], groups, lanes)
 
 
-def _core(network, layer, port, sources, lanes, code):
+def _core(layer, port, sources, lanes, code):
     levels = [source.map.levels for source in sources]
     bits = membrane_bits(layer, levels, code)
     tables = [_connections(s, source) for s, source in zip(layer.synapses, sources, strict=True)]
@@ -138,12 +138,21 @@ def _core(network, layer, port, sources, lanes, code):
     }
 
 
-def map_network(network, *, lanes=None, code="phase"):
+def _replicas(core, count):
+    rows = 1 if core.levels is None else core.out.height
+    if not isinstance(count, int) or not 1 <= count <= rows:
+        raise FitError(f"{core.name}: replicas must be 1 to {rows} (its output rows), not "
+                       f"{count!r}")
+    return count
+
+
+def map_network(network, *, lanes=None, replicas=None, code="phase"):
     """Configuration and memory contents of the array that computes ``network``.
 
     Parameters
     ----------
     lanes : layer name -> lanes; layers not named get one lane a channel, at most 16
+    replicas : layer name -> copies of its core that share the output rows; one if not named
     code : ``"phase"`` or ``"rate"``, how layers replay each other's counts; pixels are always
         replayed as bit planes
 
@@ -151,7 +160,7 @@ def map_network(network, *, lanes=None, code="phase"):
     -------
     ``(ArrayConfig, {memory name: MemoryImage})``
     """
-    lanes = dict(lanes or {})
+    lanes, replicas = dict(lanes or {}), dict(replicas or {})
     network = flat_input(network)
     channels, height, width = network.input_shape
     flat = height * width == 1
@@ -172,12 +181,15 @@ def map_network(network, *, lanes=None, code="phase"):
             if not isinstance(count, int) or not 1 <= count <= layer.channels:
                 raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), "
                                f"not {count!r}")
-            config, memories = _core(network, layer, port, sources, count, code)
+            config, memories = _core(layer, port, sources, count, code)
+            config = replace(config, replicas=_replicas(config, replicas.pop(layer.name, 1)))
             image |= memories
         index[layer.name] = len(layers)
         layers.append(config)
         maps[layer.name] = config.out
-    if lanes:
-        raise FitError(f"lanes are given for {sorted(lanes)[0]!r}, which is not a layer with "
-                       f"neurons; these are {[c.name for c in layers if hasattr(c, 'lanes')]}")
+    for what, left in (("lanes", lanes), ("replicas", replicas)):
+        if left:
+            raise FitError(f"{what} are given for {sorted(left)[0]!r}, which is not a layer with "
+                           f"synapses; these are "
+                           f"{[c.name for c in layers if isinstance(c, CoreConfig)]}")
     return ArrayConfig(maps[INPUT], tuple(layers)), image

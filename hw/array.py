@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .config import CoreConfig
 from .core import Core
 from .pool import Pool
+from .replicas import Replicas
 from .stream import Fork
 
 __all__ = ["Array"]
@@ -29,26 +30,31 @@ class Array(wiring.Component):
     i : ``In(stream)``: beats of the input map
     o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a sample
     spy_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves
-    busy_{port} : the lanes of a core are adding a weight row
+    busy_{port} : how many replicas of a core are adding a weight row
     """
 
     def __init__(self, config, image):
         self._config = config
-        self._layers = [
-            Core(layer, image[f"{layer.port}.weights"].rows,
-                 image[f"{layer.port}.parameters"].rows)
-            if isinstance(layer, CoreConfig) else Pool(layer) for layer in config.layers]
+        self._layers = [self._component(layer, image) for layer in config.layers]
         ports = {}
         for layer, component in zip(config.layers, self._layers, strict=True):
             ports[f"spy_{layer.port}"] = Out(wiring.Signature({
                 "payload": Out(component.o.p.shape()), "valid": Out(1)}))
             if isinstance(layer, CoreConfig):
-                ports[f"busy_{layer.port}"] = Out(1)
+                ports[f"busy_{layer.port}"] = Out(component.busy.shape())
         super().__init__({
             "i": In(stream.Signature(config.input.beat_bits)),
             "o": Out(stream.Signature(config.readout.logit_bits)),
             **ports,
         })
+
+    @staticmethod
+    def _component(layer, image):
+        if not isinstance(layer, CoreConfig):
+            return Pool(layer)
+        kind = Core if layer.replicas == 1 else Replicas
+        return kind(layer, image[f"{layer.port}.weights"].rows,
+                    image[f"{layer.port}.parameters"].rows)
 
     def elaborate(self, platform):
         m = Module()

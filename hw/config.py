@@ -6,7 +6,7 @@ biases and thresholds are :class:`MemoryImage` rows beside it.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 __all__ = ["MapConfig", "SourceConfig", "CoreConfig", "PoolConfig", "ArrayConfig", "MemoryImage"]
 
@@ -78,6 +78,7 @@ class SourceConfig:
     layer : index of the layer whose map this is, or -1 for the input
     kernel, stride, padding : ``(y, x)``
     banks : samples that the spike memory in front of the window holds
+    first, every : the output rows that are computed: every so many, from the first on
     """
 
     map: MapConfig
@@ -86,6 +87,8 @@ class SourceConfig:
     stride: tuple[int, int]
     padding: tuple[int, int]
     banks: int = 2
+    first: int = 0
+    every: int = 1
 
     @property
     def taps(self):
@@ -94,9 +97,31 @@ class SourceConfig:
     @property
     def positions(self):
         """Output positions ``(y, x)``."""
-        return tuple((size + 2 * pad - k) // step + 1 for size, pad, k, step in zip(
+        height, width = ((size + 2 * pad - k) // step + 1 for size, pad, k, step in zip(
             (self.map.height, self.map.width), self.padding, self.kernel, self.stride,
             strict=True))
+        return -(-(height - self.first) // self.every), width
+
+    @property
+    def row(self):
+        """Beats of a row of the map."""
+        return self.map.width * self.map.chunks
+
+    @property
+    def corner(self):
+        """``(y, x)`` of the first window's corner."""
+        return self.first * self.stride[0] - self.padding[0], -self.padding[1]
+
+    @property
+    def corner_address(self):
+        """Where that corner lies, in beats; negative in the padding."""
+        y, x = self.corner
+        return y * self.row + x * self.map.chunks
+
+    @property
+    def descent(self):
+        """Rows of the map from one computed output row to the next."""
+        return self.stride[0] * self.every
 
     def offset(self, tap):
         """Beats from the window's corner to a tap."""
@@ -121,6 +146,7 @@ class CoreConfig:
         connected to one of the group's channels at all
     levels : greatest count, or ``None`` for the read-out, whose membranes never fire
     code : see :class:`MapConfig`
+    replicas : copies of the core that take turns at the output rows
     """
 
     name: str
@@ -133,6 +159,16 @@ class CoreConfig:
     masks: tuple[int, ...]
     levels: int | None
     code: str = "phase"
+    replicas: int = 1
+
+    @property
+    def shares(self):
+        """The cores that compute this layer together, each some of the rows."""
+        if self.replicas == 1:
+            return (self,)
+        return tuple(replace(self, replicas=1, sources=tuple(
+            replace(source, first=first, every=self.replicas) for source in self.sources))
+            for first in range(self.replicas))
 
     @property
     def groups(self):

@@ -55,18 +55,17 @@ class Pool(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         source, map = self._pool.source, self._pool.source.map
-        (ky, kx), (sy, sx), (py, px) = source.kernel, source.stride, source.padding
+        (ky, kx), (sy, sx), chunks = source.kernel, source.stride, map.chunks
         height, width = source.positions
-        row, chunks = map.width * map.chunks, map.chunks
 
         m.submodules.spikes = spikes = SpikeMemory(map, source.banks, flags=False)
         m.submodules.walk = walk = Sequence([
-            Loop(height, dy=sy, step=sy * row),
+            Loop(height, dy=sy, step=sy * source.row),
             Loop(width, dx=sx, step=sx * chunks),
             Loop(chunks, step=1),
-            Loop(ky, dy=1, step=row),
+            Loop(ky, dy=1, step=source.row),
             Loop(kx, dx=1, step=chunks),
-        ], start=(-py, -px), size=(map.height, map.width), address=-py * row - px * chunks,
+        ], start=source.corner, size=(map.height, map.width), address=source.corner_address,
             stride=map.beats, banks=source.banks)
         connect(m, flipped(self.i0), spikes.i)
 

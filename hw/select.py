@@ -115,11 +115,10 @@ class Select(wiring.Component):
         height, width = core.sources[0].positions
         corners, final = [], None
         for s, source in enumerate(core.sources):
-            (sy, sx), (py, px), map = source.stride, source.padding, source.map
-            row = map.width * map.chunks
             m.submodules[f"corner_{s}"] = corner = Sequence(
-                [Loop(height, step=sy * row), Loop(width, step=sx * map.chunks)],
-                address=-py * row - px * map.chunks, stride=map.beats, banks=source.banks)
+                [Loop(height, step=source.descent * source.row),
+                 Loop(width, step=source.stride[1] * source.map.chunks)],
+                address=source.corner_address, stride=source.map.beats, banks=source.banks)
             corners.append(corner)
             m.d.comb += self.o.p.corners[str(s)].eq(corner.address)
             final = corner.last.all()

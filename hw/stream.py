@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Queue", "Fork"]
+__all__ = ["Queue", "Fork", "TakeTurns"]
 
 
 class Queue(wiring.Component):
@@ -69,4 +69,46 @@ class Fork(wiring.Component):
         for o in self.o:
             m.d.comb += o.payload.eq(self.i.payload)
             m.d.comb += o.valid.eq(self.i.valid & self.i.ready)
+        return m
+
+
+class TakeTurns(wiring.Component):
+    """Merges streams that take turns: ``burst`` payloads of each, then of the next.
+
+    After ``turns`` bursts the first stream begins again, whoever came last.
+
+    Members
+    -------
+    i : ``In(stream.Signature(shape)).array(count)``
+    o : ``Out(stream.Signature(shape))``
+    """
+
+    def __init__(self, shape, count, *, burst, turns):
+        for name, value in (("count", count), ("burst", burst), ("turns", turns)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value!r}")
+        self._count, self._burst, self._turns = count, burst, turns
+        super().__init__({
+            "i": In(stream.Signature(shape)).array(count),
+            "o": Out(stream.Signature(shape)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        whose = Signal(range(max(2, self._count)))
+        left = Signal(range(max(2, self._burst)), init=self._burst - 1)
+        turn = Signal(range(max(2, self._turns)))
+        with m.Switch(whose):
+            for k, i in enumerate(self.i):
+                with m.Case(k):
+                    m.d.comb += self.o.payload.eq(i.payload)
+                    m.d.comb += self.o.valid.eq(i.valid)
+                    m.d.comb += i.ready.eq(self.o.ready)
+        final = turn == self._turns - 1
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += left.eq(left - 1)
+            with m.If(left == 0):
+                m.d.sync += left.eq(self._burst - 1)
+                m.d.sync += turn.eq(Mux(final, 0, turn + 1))
+                m.d.sync += whose.eq(Mux(final | (whose == self._count - 1), 0, whose + 1))
         return m

@@ -41,27 +41,26 @@ class Window(wiring.Component):
     def model(self, flags):
         """``flags[y][x][chunk]`` of a sample -> list of windows, each a list of flags."""
         source, map = self._source, self._source.map
-        (ky, kx), (sy, sx), (py, px) = source.kernel, source.stride, source.padding
+        (ky, kx), sx, (top, left) = source.kernel, source.stride[1], source.corner
         height, width = source.positions
         return [[flags[y][x][q] if 0 <= y < map.height and 0 <= x < map.width else 0
-                 for x in range(ox * sx - px, ox * sx - px + kx)
-                 for y in range(oy * sy - py, oy * sy - py + ky)
+                 for x in range(left + ox * sx, left + ox * sx + kx)
+                 for y in range(top + oy * source.descent, top + oy * source.descent + ky)
                  for q in range(map.chunks)]
                 for oy in range(height) for ox in range(width)]
 
     def elaborate(self, platform):
         m = Module()
         source, map = self._source, self._source.map
-        (ky, kx), (sy, sx), (py, px) = source.kernel, source.stride, source.padding
+        (ky, kx), sx, chunks = source.kernel, source.stride[1], map.chunks
         height, width = source.positions
-        row, chunks = map.width * map.chunks, map.chunks
 
         m.submodules.walk = walk = Sequence([
-            Loop(height, dy=sy, step=sy * row),
+            Loop(height, dy=source.descent, step=source.descent * source.row),
             Loop(kx + (width - 1) * sx, dx=1, step=chunks),
-            Loop(ky, dy=1, step=row),
+            Loop(ky, dy=1, step=source.row),
             Loop(chunks, step=1),
-        ], start=(-py, -px), size=(map.height, map.width), address=-py * row - px * chunks,
+        ], start=source.corner, size=(map.height, map.width), address=source.corner_address,
             stride=map.beats, banks=source.banks)
 
         # Columns still missing from the window after the present one.

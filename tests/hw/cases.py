@@ -78,7 +78,7 @@ LAYERS = ["linear", "picture", "conv", "strided", "pointwise", "depthwise", "gro
 NETWORKS = ["residual", "pools"]
 
 
-def mapped(name, code="phase", *, seed=0, samples=4, lanes=3):
+def mapped(name, code="phase", *, seed=0, samples=4, lanes=3, replicas=None):
     """``(network, inputs, trace, config, image)`` of a case, for random inputs that are sparse in
     places."""
     net = network(name, seed)
@@ -89,5 +89,5 @@ def mapped(name, code="phase", *, seed=0, samples=4, lanes=3):
     inputs[2:3] = net.input_levels
     layers = {layer.name: min(lanes + k, layer.channels) for k, layer in enumerate(net.layers)
               if not isinstance(layer, Pool)}
-    config, image = map_network(net, lanes=layers, code=code)
+    config, image = map_network(net, lanes=layers, replicas=replicas, code=code)
     return net, inputs, net.run(inputs), config, image

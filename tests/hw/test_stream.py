@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.stream import Fork, Queue
+from hw.stream import Fork, Queue, TakeTurns
 
 from .streams import STALLS, run
 
@@ -47,8 +47,24 @@ def test_fork_gives_everybody_everything(count, stalls):
     assert received == [sent] * count
 
 
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("count,burst,turns", [(1, 1, 1), (2, 3, 5), (3, 1, 4), (3, 2, 3)])
+def test_streams_take_turns(count, burst, turns, stalls):
+    sent, merged = [[] for _ in range(count)], []
+    for payload in range(3 * turns * burst):
+        whose = payload // burst % turns % count
+        sent[whose].append(payload)
+        merged.append(payload)
+    dut = TakeTurns(8, count, burst=burst, turns=turns)
+    received, _ = run(dut, list(zip(dut.i, sent, strict=True)), [(dut.o, len(merged))],
+                      stalls=stalls)
+    assert received == merged
+
+
 def test_bad_parameters():
     with pytest.raises(ValueError, match=r"^depth must be at least 2, not 1$"):
         Queue(8, depth=1)
     with pytest.raises(ValueError, match=r"^count must be at least 1, not 0$"):
         Fork(8, 0)
+    with pytest.raises(ValueError, match=r"^burst must be at least 1, not 0$"):
+        TakeTurns(8, 2, burst=0, turns=1)

@@ -1,0 +1,68 @@
+"""Replicas: several cores that compute one layer, each its share of the output rows."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .core import Core
+from .stream import Fork, Queue, TakeTurns
+
+__all__ = ["Replicas"]
+
+
+class Replicas(wiring.Component):
+    """``core.replicas`` cores that take turns at the rows of the output map.
+
+    Every replica receives the whole source maps. It may be a row ahead: its rows wait in a queue
+    until it is their turn.
+
+    Parameters
+    ----------
+    core : :class:`hw.config.CoreConfig`
+    weights, parameters : see :class:`hw.lanes.Lanes`; every replica has them
+
+    Members
+    -------
+    i0, i1, ... : ``In(stream)``: beats of each source
+    o : ``Out(stream)``: beats
+    busy : ``Out(range)``: how many replicas are adding a weight row
+    """
+
+    def __init__(self, core, weights, parameters):
+        height, width = core.sources[0].positions
+        if not 1 < core.replicas <= height:
+            raise ValueError(f"replicas must be 2 to {height} (the output rows), not "
+                             f"{core.replicas!r}")
+        self._core = core
+        self._replicas = [Core(share, weights, parameters) for share in core.shares]
+        super().__init__({
+            **{f"i{s}": In(stream.Signature(source.map.beat_bits))
+               for s, source in enumerate(core.sources)},
+            "o": Out(stream.Signature(core.out.beat_bits)),
+            "busy": Out(range(core.replicas + 1)),
+        })
+
+    @property
+    def i(self):
+        return [getattr(self, f"i{s}") for s in range(len(self._core.sources))]
+
+    def elaborate(self, platform):
+        m = Module()
+        core, count = self._core, self._core.replicas
+        height, width = core.sources[0].positions
+        row = width * core.groups
+
+        m.submodules.merge = merge = TakeTurns(core.out.beat_bits, count, burst=row, turns=height)
+        for k, replica in enumerate(self._replicas):
+            m.submodules[f"replica_{k}"] = replica
+            m.submodules[f"rows_{k}"] = rows = Queue(core.out.beat_bits, depth=max(2, row))
+            connect(m, replica.o, rows.i)
+            connect(m, rows.o, merge.i[k])
+        for s, source in enumerate(core.sources):
+            m.submodules[f"fork_{s}"] = fork = Fork(source.map.beat_bits, count)
+            connect(m, flipped(self.i[s]), fork.i)
+            for o, replica in zip(fork.o, self._replicas, strict=True):
+                connect(m, o, replica.i[s])
+        connect(m, merge.o, flipped(self.o))
+        m.d.comb += self.busy.eq(sum(replica.busy for replica in self._replicas))
+        return m
