@@ -73,7 +73,7 @@ def board(tmp_path_factory):
     folder = tmp_path_factory.mktemp("device")
     program = verilate(component_verilog(device, "top"), "top",
                        Path(__file__).with_name("bytes_harness.cpp"), folder,
-                       options=("-Wno-ALWNEVER",))
+                       options=("-Wno-lint", "-Wno-fatal"))
 
     def feed(chunks):
         data = b"".join(struct.pack("<H", len(chunk)) + bytes(v for pair in chunk for v in pair)
