@@ -152,8 +152,8 @@ def _array(data: bytes, name: str) -> np.ndarray:
         raise _Malformed(f"member {name!r} must be integers in C order, not {dtype}")
     body = data[stream.tell():]
     if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(body):
-        raise _Malformed(f"member {name!r} has {len(body)} bytes, which is not the shape {shape} of "
-                         f"{dtype}")
+        raise _Malformed(f"member {name!r} has {len(body)} bytes, which is not the shape {shape} "
+                         f"of {dtype}")
     return np.frombuffer(body, dtype).reshape(shape)
 
 
@@ -161,7 +161,8 @@ def _build(arrays: dict[str, np.ndarray]) -> Network:
     try:
         header = json.loads(arrays.pop("header").tobytes())
         if header["format"] != FORMAT:
-            raise _Malformed(f"has the format {header['format']!r}, but this version reads {FORMAT}")
+            raise _Malformed(f"has the format {header['format']!r}, but this version reads "
+                             f"{FORMAT}")
         layers = tuple(_layer(k, layer, arrays) for k, layer in enumerate(header["layers"]))
         network = Network(header["name"], tuple(header["input_shape"]), header["input_levels"],
                           header["pixel_max"], layers, header["metadata"],

@@ -1,7 +1,8 @@
 """Conversion of a network that was trained elsewhere: ``python -m gen convert``.
 
 The module comes from a Python file of the user's, which is executed; its weights come from a
-safetensors file and the calibration images from a ``.npy`` file, neither of which executes anything.
+safetensors file and the calibration images from a ``.npy`` file, neither of which executes
+anything.
 """
 
 import importlib.machinery
@@ -30,6 +31,9 @@ PIXEL_MAX = 255
 
 _BATCH = 100
 
+# Calibration images that travel with the network.
+_SAMPLES = 32
+
 # Ranges tried for a ReLU, relative to the greatest activation.
 _RANGES = torch.linspace(0.2, 1.0, 41)
 
@@ -39,16 +43,15 @@ _TIES = 0.01
 
 def convert(target: str, *, weights, calibration, out, name: str | None = None, bits=8,
             levels: int = RELU_LEVELS, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
-            activation: str | Activation | None = None, step: str = "step",
-            activation_levels: str = "levels") -> dict:
+            activation: str | None = None) -> dict:
     """Convert a trained module and save the network.
 
     Parameters
     ----------
     target : ``FILE.py:FUNCTION``; ``FUNCTION()`` returns the module
     weights : a ``.safetensors`` file with the module's state
-    calibration : a ``.npy`` file with images as the module wants them, ``(N, C, H, W)``, ``(N, H, W)``
-        or ``(N, features)``: integers in ``0..pixel_max``, of which the module sees
+    calibration : a ``.npy`` file with images as the module wants them, ``(N, C, H, W)``,
+        ``(N, H, W)`` or ``(N, features)``: integers in ``0..pixel_max``, of which the module sees
         ``pixel / pixel_max``, or real numbers in ``0..1``
     out : where the network goes
     name : of the network; by default that of ``out``
@@ -56,8 +59,8 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     levels : greatest spike count of the neurons of a plain ReLU
     input_levels : greatest count of a pixel
     pixel_max : greatest raw pixel that the network will be given
-    activation : class of a QCFS-like activation of somebody else's; then ``step`` and
-        ``activation_levels`` say how it is read (:class:`~gen.lower.Activation`)
+    activation : ``CLASS,STEP,LEVELS``, a QCFS-like activation of somebody else's and how it is read
+        (:class:`~gen.lower.Activation`): ``"QCFS,thresh/L,L"``
 
     Returns
     -------
@@ -72,8 +75,7 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
         If anything about the files, the module or the images does not fit.
     """
     out = Path(out)
-    if isinstance(activation, str):
-        activation = Activation(activation, step, activation_levels)
+    activation = Activation.parse(activation) if activation else None
     module = load_module(target)
     load_weights(module, weights)
     pixels = load_calibration(calibration, pixel_max)
@@ -83,14 +85,16 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     metadata = {"converted": Path(target).name, "calibration_images": len(pixels)}
     network = _network(quantised, name or out.stem, pixel_max, metadata)
     agreement = _agreement(lowered, network, pixels)
-    network = replace(network, metadata={**metadata, "agreement": agreement})
+    network = replace(network, metadata={**metadata, "agreement": agreement},
+                      samples=pixels[:_SAMPLES].reshape(-1, *network.input_shape))
     artifact.save(network, out)
     return {"network": str(out), "layers": {layer.name: _kind(layer) for layer in network.layers},
             "weights": network.weight_count, "calibration_images": len(pixels),
             "agreement": agreement, "digest": network.digest,
             "bits": {layer.name: max(s.bits for s in layer.synapses)
                      for layer in network.layers if not isinstance(layer, Pool)},
-            "steps": {layer.name: layer.step for layer in lowered.layers if isinstance(layer, Fire)}}
+            "steps": {layer.name: layer.step for layer in lowered.layers
+                      if isinstance(layer, Fire)}}
 
 
 def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int = RELU_LEVELS,
@@ -135,7 +139,8 @@ def load_module(target: str) -> nn.Module:
     finally:
         sys.path.pop(0)
     if not isinstance(module, nn.Module):
-        raise ConversionError(f"{target}: must return a torch.nn.Module, not {type(module).__name__}")
+        raise ConversionError(f"{target}: must return a torch.nn.Module, not "
+                              f"{type(module).__name__}")
     return module
 
 
@@ -162,8 +167,8 @@ def load_weights(module: nn.Module, path) -> None:
     extra = [key for key in state if key not in own]
     if missing or extra:
         what, key = ("lacks", missing[0]) if missing else ("has the unknown", extra[0])
-        raise ConversionError(f"{path}: {what} tensor {key!r} ({len(missing)} missing, {len(extra)} "
-                              f"unknown); it must be the state of this very module")
+        raise ConversionError(f"{path}: {what} tensor {key!r} ({len(missing)} missing, "
+                              f"{len(extra)} unknown); it must be the state of this very module")
     for key, value in state.items():
         if value.shape != own[key].shape:
             raise ConversionError(f"{path}: tensor {key!r} must have the shape "
@@ -182,8 +187,8 @@ def load_calibration(path, pixel_max: int) -> np.ndarray:
     if not isinstance(images, np.ndarray) or images.dtype.kind not in "uif":
         raise DataError(f"{path}: calibration must be one .npy array of numbers")
     if images.ndim not in (2, 3, 4) or not images.size:
-        raise DataError(f"{path}: calibration images must have the shape (N, C, H, W), (N, H, W) or "
-                        f"(N, features), not {images.shape}")
+        raise DataError(f"{path}: calibration images must have the shape (N, C, H, W), (N, H, W) "
+                        f"or (N, features), not {images.shape}")
     top = 1 if images.dtype.kind == "f" else pixel_max
     if not (images.min() >= 0 and images.max() <= top):
         raise DataError(f"{path}: calibration images must lie in 0..{top}, not {images.min()}.."
@@ -221,7 +226,8 @@ def calibrate(lowered: Lowered, images: np.ndarray, levels: int) -> Lowered:
     """Give every ReLU the step with the least squared error on ``images``, and check foreign
     activations against :class:`~gen.qcfs.Qcfs`."""
     fires = {layer.node: layer for layer in lowered.layers if isinstance(layer, Fire)}
-    wanted = {node for node, layer in fires.items() if layer.step is None or node in lowered.foreign}
+    wanted = {node for node, layer in fires.items()
+              if layer.step is None or node in lowered.foreign}
     records = _record(lowered, images, wanted)
     steps = {}
     for node in wanted:
@@ -267,9 +273,10 @@ def _check_foreign(layer: Fire, given: torch.Tensor, result: torch.Tensor):
     differing = (_quantise(given, layer.step, layer.levels) - result).abs() > layer.step / 2
     share = float(differing.float().mean())
     if share > _TIES:
-        raise ConversionError(f"{layer.key}: this activation is not step * clip(floor(z/step + 1/2), "
-                              f"0, levels) with step={layer.step:.4g}, levels={layer.levels}: {share:.0%} "
-                              f"of its values differ; check how the step and the levels are read")
+        raise ConversionError(f"{layer.key}: this activation is not step * clip(floor(z/step + "
+                              f"1/2), 0, levels) with step={layer.step:.4g}, "
+                              f"levels={layer.levels}: {share:.0%} of its values differ; check how "
+                              f"the step and the levels are read")
 
 
 @torch.no_grad()

@@ -72,8 +72,8 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     arrays = [_idx(folder / name) for name in _FILES]
     for images, labels, part in ((*arrays[:2], "training"), (*arrays[2:], "test")):
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
-            raise DataError(f"{folder}: the {part} images {images.shape} and labels {labels.shape} do "
-                            f"not belong together")
+            raise DataError(f"{folder}: the {part} images {images.shape} and labels {labels.shape} "
+                            f"do not belong together")
         if labels.max() > 9:
             raise DataError(f"{folder}: the {part} labels must lie in 0..9, not {labels.max()}")
     images, labels, test_images, test_labels = arrays
@@ -105,8 +105,8 @@ def _folder(dataset: str, data_dir) -> Path:
         for folder in (Path(data_dir) / dataset, Path(data_dir)):
             if all((folder / name).is_file() for name in _FILES):
                 return folder
-        raise DataError(f"{data_dir}: has no {dataset} data; it must hold {', '.join(_FILES)}, in a "
-                        f"folder {dataset} or directly")
+        raise DataError(f"{data_dir}: has no {dataset} data; it must hold {', '.join(_FILES)}, in "
+                        f"a folder {dataset} or directly")
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = root / "spikeloom" / dataset
     for name, digest in zip(_FILES, _SOURCES[dataset][1], strict=True):
@@ -120,8 +120,8 @@ def _download(url: str, digest: str, path: Path):
         with urllib.request.urlopen(url, timeout=30) as response:
             data = response.read(_MAX_BYTES)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path.parent.name} is not here and can't be downloaded ({error}); give its "
-                        f"folder with --data or SPIKELOOM_DATA") from error
+        raise DataError(f"{path.parent.name} is not here and can't be downloaded ({error}); give "
+                        f"its folder with --data or SPIKELOOM_DATA") from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise DataError(f"{url}: the checksum differs; give the data's folder with --data or "
                         f"SPIKELOOM_DATA")

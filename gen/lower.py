@@ -1,7 +1,7 @@
 """A PyTorch module as a list of layers: synapses, neurons, pools and a read-out.
 
-``torch.fx`` traces the module; an interpreter then runs its graph on descriptions instead of tensors.
-There are two kinds of them:
+``torch.fx`` traces the module; an interpreter then runs its graph on descriptions instead of
+tensors. There are two kinds of them:
 
 * a :class:`Map` of spike counts, ``value = counts * step * factor`` (``factor`` is the division of
   the average poolings on the way, which the receiving weights absorb, CONVERSIONS 1.4);
@@ -27,8 +27,8 @@ from .qcfs import Qcfs
 __all__ = ["SUPPORTED", "Activation", "Term", "Fire", "Out", "Lowered", "lower"]
 
 SUPPORTED = ("supported are Conv2d (zero padding, dilation 1), Linear, BatchNorm1d/2d, AvgPool2d, "
-             "MaxPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, residual additions, Qcfs "
-             "and ReLU")
+             "MaxPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, residual additions, "
+             "Qcfs and ReLU")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ class Activation:
     name: str
     step: str = "step"
     levels: str = "levels"
+
+    @classmethod
+    def parse(cls, text: str) -> "Activation":
+        """``CLASS``, ``CLASS,STEP`` or ``CLASS,STEP,LEVELS``."""
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) > 3 or not all(parts):
+            raise ConversionError(f"activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, "
+                                  f"not {text!r}")
+        return cls(*parts)
 
     def matches(self, module: nn.Module) -> bool:
         full = f"{type(module).__module__}.{type(module).__qualname__}"
@@ -186,8 +195,8 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     try:
         graph = _Tracer(activation).trace(module)
     except Exception as error:
-        raise ConversionError(f"torch.fx can't trace {type(module).__name__}: {_line(error)}; forward "
-                              f"must be free of data-dependent control flow") from error
+        raise ConversionError(f"torch.fx can't trace {type(module).__name__}: {_line(error)}; "
+                              f"forward must be free of data-dependent control flow") from error
     traced = fx.GraphModule(module, graph)
     traced.graph.eliminate_dead_code()
     lowering = _Lowering(traced, activation)
@@ -239,7 +248,9 @@ class _Lowering(fx.Interpreter):
         return super().placeholder(target, args, kwargs)
 
     def get_attr(self, target, args, kwargs):
-        raise ConversionError(f"parameter {target!r} is used outside of a module; {SUPPORTED}")
+        path, _, name = str(target).rpartition(".")
+        raise ConversionError(f"{path or 'the top module'}: uses its parameter {name!r} directly; "
+                              f"{SUPPORTED}; a class like Qcfs can be named as the activation")
 
     def call_module(self, target, args, kwargs):
         module = self.fetch_attr(target)
@@ -249,7 +260,8 @@ class _Lowering(fx.Interpreter):
         return self._module(module, target, args[0])
 
     def call_function(self, target, args, kwargs):
-        return self._call(_FUNCTIONS.get(target), getattr(target, "__name__", str(target)), args, kwargs)
+        name = getattr(target, "__name__", str(target))
+        return self._call(_FUNCTIONS.get(target), name, args, kwargs)
 
     def call_method(self, target, args, kwargs):
         return self._call(_METHODS.get(target), target, args, kwargs)
@@ -345,7 +357,8 @@ class _Lowering(fx.Interpreter):
 
     def _batch_norm(self, module: nn.BatchNorm2d, x) -> Charge:
         if not isinstance(x, Charge):
-            self._refuse("must follow a Conv2d, a Linear or a residual addition, to be folded into it")
+            self._refuse("must follow a Conv2d, a Linear or a residual addition, to be folded into "
+                         "it")
         if module.running_mean is None:
             self._refuse("needs running statistics: build it with track_running_stats=True")
         if module.num_features != x.shape[0] or (x.flat and x.shape[1:] != (1, 1)):
@@ -496,8 +509,8 @@ class _Lowering(fx.Interpreter):
         """Make the read-out of what the module returns."""
         self._where = "the module's result"
         if isinstance(out, Map):
-            self._refuse("must be the sums of a last Linear or 1x1 Conv2d (the class scores), not an "
-                         "activation or a pool")
+            self._refuse("must be the sums of a last Linear or 1x1 Conv2d (the class scores), not "
+                         "an activation or a pool")
         if not isinstance(out, Charge):
             self._refuse("must be one tensor")
         if out.shape[1:] != (1, 1):
@@ -547,7 +560,8 @@ _METHODS = {
 }
 
 _SCORES = "leave it out: the largest score is the same without it"
-_NORMALISE = "a network takes pixels/pixel_max in 0..1; put the scaling into the first layer's weights"
+_NORMALISE = ("a network takes pixels/pixel_max in 0..1; put the scaling into the first layer's "
+              "weights")
 _HINTS = {"Softmax": _SCORES, "LogSoftmax": _SCORES, "softmax": _SCORES, "log_softmax": _SCORES,
           "Sigmoid": _SCORES + " (as the last layer), else use Qcfs", "sub": _NORMALISE,
           "truediv": _NORMALISE, "mul": _NORMALISE}

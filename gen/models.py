@@ -1,4 +1,4 @@
-"""The architectures that ``python -m gen train`` offers: batch norm and a :class:`Qcfs` each layer."""
+"""What ``python -m gen train`` can train: a batch norm and a :class:`Qcfs` after each layer."""
 
 from torch import nn
 

@@ -26,6 +26,9 @@ INPUT = "input"
 # Sums are computed by BLAS in float64, which is exact as long as no partial sum can reach 2^53.
 _EXACT = 1 << 53
 
+# Greatest spike count: with weights of 16 bits, no charge of a fan-in below 2^23 leaves 63 bits.
+_MAX_LEVELS = 1 << 24
+
 
 def _frozen(array, name):
     array = np.asarray(array)
@@ -339,6 +342,9 @@ class Network:
             raise NetworkError(f"input_shape must be three positive integers, "
                                f"not {self.input_shape!r}")
         _positive(self.input_levels, "input_levels")
+        if self.input_levels > _MAX_LEVELS:
+            raise NetworkError(f"input_levels must be at most {_MAX_LEVELS}, not "
+                               f"{self.input_levels}")
         _positive(self.pixel_max, "pixel_max")
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         shapes, levels = {INPUT: self.input_shape}, {INPUT: self.input_levels}
@@ -351,11 +357,16 @@ class Network:
             shapes[layer.name] = layer.out_shape([shapes[s] for s in layer.sources])
             tops = [levels[s] for s in layer.sources]
             if not isinstance(layer, Pool):
+                if not -_EXACT < layer.initial.min() <= layer.initial.max() < _EXACT:
+                    raise NetworkError(f"{layer.name}: potentials need more than 53 bits")
                 low, high = layer.potential_range(tops)
                 if min(low.min(), -high.max()) <= -_EXACT:
                     raise NetworkError(f"{layer.name}: potentials need more than 53 bits")
             if not isinstance(layer, Readout):
                 levels[layer.name] = layer.out_levels(tops)
+                if levels[layer.name] > _MAX_LEVELS:
+                    raise NetworkError(f"{layer.name}: levels must be at most {_MAX_LEVELS}, not "
+                                       f"{levels[layer.name]}")
         object.__setattr__(self, "shapes", MappingProxyType(shapes))
         object.__setattr__(self, "levels", MappingProxyType(levels))
         readouts = [layer for layer in self.layers if isinstance(layer, Readout)]

@@ -6,8 +6,8 @@ grid follows from it, so the only approximation is the rounding of weights, whic
     W = clip(round(w * theta * s_in / s_out))      B = round(b * theta / s_out)
     n = clip(floor((B + (theta >> 1) + sum W n_in) / theta), 0, levels)
 
-``s_in`` is the step of the counts that arrive, less the division of an average pooling; ``round`` is
-half up. The read-out has one scale ``u`` for all classes: ``W = round(w * s_in / u)``.
+``s_in`` is the step of the counts that arrive, less the division of an average pooling; ``round``
+is half up. The read-out has one scale ``u`` for all classes: ``W = round(w * s_in / u)``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,15 +37,16 @@ def layer_bits(bits: int | str | Mapping | Iterable, names: Iterable[str]) -> di
 
     Parameters
     ----------
-    bits : one width for all, or widths by layer: ``{"": 8, "fc1": 4}``, ``"8,fc1=4"``, ``["fc1=4"]``;
-        a layer that is not named has 8 bits
+    bits : one width for all, or widths by layer: ``{"": 8, "fc1": 4}``, ``"8,fc1=4"``,
+        ``["fc1=4"]``; a layer that is not named has 8 bits
     names : of the layers
     """
     widths = _widths(bits)
     names = list(names)
     for name, width in widths.items():
         if name and name not in names:
-            raise ConversionError(f"bits: there is no layer {name!r}; layers are {', '.join(names)}")
+            raise ConversionError(f"bits: there is no layer {name!r}; layers are "
+                                  f"{', '.join(names)}")
         if type(width) is not int or width not in BITS:
             raise ConversionError(f"bits{f' of {name}' if name else ''} must be {BITS.start} to "
                                   f"{BITS.stop - 1}, not {width!r}")
@@ -195,7 +196,8 @@ class _Charged(nn.Module):
         self.terms = spec.terms
         self.sources = tuple(term.source for term in spec.terms)
         self.weights = nn.ParameterList(
-            nn.Parameter(term.weight.clone(), requires_grad=not term.identity) for term in spec.terms)
+            nn.Parameter(term.weight.clone(), requires_grad=not term.identity)
+            for term in spec.terms)
         self.bias = nn.Parameter(spec.bias.clone())
         for value in (*self.weights, self.bias):
             if not value.isfinite().all():

@@ -31,6 +31,9 @@ __all__ = ["Recipe", "RECIPES", "train"]
 _THREADS = 2
 _BATCH = 1000
 
+# Test images that travel with the network.
+_SAMPLES = 32
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -112,9 +115,11 @@ def train(dataset: str, model: str, *, out=None, name: str | None = None, data_d
         network, result = _train(samples, model, recipe, name, generator, progress)
     command = _command(dataset, model, name, seed, epochs=epochs, bits=bits, levels=levels,
                        input_levels=input_levels)
-    network = replace_metadata(network, _metadata(dataset, model, command, seed, result))
+    network = replace(network, metadata=_metadata(dataset, model, command, seed, result),
+                      samples=samples.test_images[:_SAMPLES])
     artifact.save(network, out)
-    return {**result, "network": str(out), "weights": network.weight_count, "digest": network.digest}
+    return {**result, "network": str(out), "weights": network.weight_count,
+            "digest": network.digest}
 
 
 def _override(recipe: Recipe, epochs, bits, levels, input_levels) -> Recipe:
@@ -135,11 +140,11 @@ def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: 
 
     real = _Real(MODELS[model](shape, classes, levels=recipe.levels, **recipe.model),
                  recipe.input_levels)
+    _quantised(real, shape, recipe)  # what can't be quantised is refused before the long work
     _fit(real, images, labels, recipe, recipe.epochs, recipe.rate, generator,
          _bar(progress, "float"))
     result = {"accuracy_float": _accuracy(real, test_images, test_labels)}
-    quantised = QuantisedModel(lower(real.module, shape), input_levels=recipe.input_levels,
-                               bits=recipe.bits)
+    quantised = _quantised(real, shape, recipe)
     _fit(quantised, images, labels, recipe, recipe.tuning, recipe.tuning_rate, generator,
          _bar(progress, "integers"))
     result["accuracy_quantised"] = _accuracy(quantised, test_images, test_labels)
@@ -149,6 +154,11 @@ def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: 
     result["spikes"] = _spikes(network, samples.test_images[:_BATCH])
     result["epochs"] = [recipe.epochs, recipe.tuning]
     return network, result
+
+
+def _quantised(real: "_Real", shape, recipe: Recipe) -> QuantisedModel:
+    return QuantisedModel(lower(real.module, shape), input_levels=recipe.input_levels,
+                          bits=recipe.bits)
 
 
 class _Real(nn.Module):
@@ -173,12 +183,14 @@ def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, genera
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, rate)
     steps = epochs * (len(images) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps,
+                                                   pct_start=0.1)
     model.train()
     with bar(total=steps) as shown:
         for k, (x, y) in enumerate(_batches(images, labels, recipe, epochs, generator)):
             trace = model.trace(_augment(x, recipe, generator))
-            loss = F.cross_entropy(model.scores(trace), y) + recipe.penalty * _mean_count(model, trace)
+            loss = F.cross_entropy(model.scores(trace), y)
+            loss = loss + recipe.penalty * _mean_count(model, trace)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -191,7 +203,8 @@ def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, genera
 
 def _mean_count(model, trace) -> torch.Tensor | float:
     """Mean spike count of the neurons."""
-    counts = [trace[layer.name] for layer in getattr(model, "layers", ()) if hasattr(layer, "levels")]
+    counts = [trace[layer.name] for layer in getattr(model, "layers", ())
+              if hasattr(layer, "levels")]
     return sum(c.sum() for c in counts) / max(1, sum(c.numel() for c in counts))
 
 
@@ -237,12 +250,6 @@ def _spikes(network: Network, images) -> float:
     counts = network.run(network.encode(images)).counts
     fired = [counts[layer.name] for layer in network.layers if hasattr(layer, "threshold")]
     return round(float(sum(c.sum() for c in fired) / sum(c.size for c in fired)), 4)
-
-
-def replace_metadata(network: Network, metadata: dict) -> Network:
-    """The same network with other metadata."""
-    return Network(network.name, network.input_shape, network.input_levels, network.pixel_max,
-                   network.layers, metadata)
 
 
 def _metadata(dataset, model, command: str, seed: int, result: dict) -> dict:

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+
+from gen import data, shipped
+from gen.artifact import load
+from gen.errors import ConversionError, DataError
+from gen.train import RECIPES, _augment, _encode, train
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setattr("gen.train._THREADS", 1)
+
+
+def test_a_short_training(tmp_path):
+    before = torch.get_num_threads()
+    result = train("digits", "mlp", out=tmp_path / "a.npz", name="a", epochs=4, bits="4,readout=6",
+                   levels=7, input_levels=3, progress=False)
+    assert result["accuracy_quantised"] == result["accuracy_integer"] > 0.7
+    assert result["accuracy_float"] > 0.7
+    network = load(result["network"])
+    digits = data.load("digits")
+    predictions = network.predict(digits.test_images).argmax(axis=1)
+    assert (predictions == digits.test_labels).mean() == result["accuracy_integer"]
+    assert network.metadata["command"] == (
+        "python -m gen train --dataset digits --model mlp --name a --seed 0 --epochs 4 "
+        "--bits 4,readout=6 --levels 7 --input-levels 3 -o a.npz")
+    assert [layer.synapses[0].bits for layer in network.layers] == [4, 6]
+    assert network.levels == {"input": 3, "fc1": 7}
+    assert torch.get_num_threads() == before
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_seed_is_reproducible(tmp_path):
+    digests = [train("digits", "cnn", out=tmp_path / "a.npz", epochs=1, seed=seed,
+                     progress=False)["digest"] for seed in (1, 1, 2)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_unknown_recipe():
+    with pytest.raises(DataError, match="^there is no recipe for digits rnn; there are digits cnn"):
+        train("digits", "rnn")
+
+
+def test_unknown_layer_is_refused_before_training(tmp_path):
+    with pytest.raises(ConversionError, match="^bits: there is no layer 'fc9'; layers are fc1"):
+        train("digits", "mlp", out=tmp_path / "a.npz", bits="fc9=4", progress=False)
+
+
+def test_every_recipe_has_a_command_line_name():
+    assert {dataset for dataset, _ in RECIPES} == set(data.DATASETS)
+
+
+def test_shifts_and_flips():
+    generator = torch.Generator().manual_seed(0)
+    recipe = RECIPES["fashion-mnist", "cnn"]
+    x = torch.zeros(200, 1, 9, 9)
+    x[:, :, 4, 3] = 7
+    moved = _augment(x, recipe, generator)
+    assert moved.shape == x.shape and (moved.sum(dim=(1, 2, 3)) == 7).all()
+    positions = moved.flatten(1).argmax(dim=1)
+    assert set((positions // 9).tolist()) == {2, 3, 4, 5, 6}
+    assert set((positions % 9).tolist()) == {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_pixels_are_encoded_as_the_network_does():
+    network = shipped.find("digits")
+    images = np.arange(17, dtype=np.uint8).repeat(64).reshape(17, 1, 8, 8)
+    assert np.array_equal(_encode(images, 16, network.input_levels).numpy(), network.encode(images))
