@@ -23,8 +23,10 @@ _PREREQUISITES = {"g++": "g++", "make": "make", "perl": "perl"}
 _INTENDED = ("WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "UNSIGNED", "CMPCONST")
 
 # The package's makefile was configured without a compiler: it does not know how a precompiled
-# header is included. Code that runs once is not worth optimising.
-_MAKE = ("CXX=g++", "LINK=g++", "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0")
+# header is included. Code that runs once is not worth optimising. Objects that are there already
+# (see _copy_objects) stay good although the makefile is new.
+_MAKE = ("CXX=g++", "LINK=g++", "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0",
+         "--old-file=Vtop.mk")
 
 _FLAGS = (
     "--cc", "--exe", "--build", "-j", "2", "--no-timing", "-O3", "--x-assign", "fast",
@@ -105,10 +107,24 @@ def verilate(verilog, top, harness, build_dir, *, headers=None, options=(), prog
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in {f"{top}.v": verilog, **headers}.items():
         (folder / name).write_text(text)
+    runtime = build_dir / f"runtime-{_digest(_version(), _FLAGS, tuple(options))[:16]}"
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        _compile(Path(scratch), top, harness, options, env)
-        os.replace(Path(scratch) / top, executable)
+        scratch = Path(scratch)
+        _copy_objects(runtime, scratch)
+        _compile(scratch, top, harness, options, env)
+        _copy_objects(scratch, runtime)
+        os.replace(scratch / top, executable)
     return executable
+
+
+def _copy_objects(source, target):
+    """Verilator's own objects, which are the same for all models and take most of the time."""
+    target.mkdir(exist_ok=True)
+    for path in source.glob("verilated*.o"):
+        if not (target / path.name).exists():
+            with tempfile.NamedTemporaryFile(dir=target, delete=False) as file:
+                file.write(path.read_bytes())
+            os.replace(file.name, target / path.name)
 
 
 def _compile(scratch, top, harness, options, env):

@@ -1,0 +1,44 @@
+"""The emitted Verilog of whole networks, every beat of every layer (see gen/testbench.py).
+
+Each case runs without stalls, with stalls on the input, on the output and on both, and is reset in
+the middle of samples.
+"""
+
+import pytest
+
+from gen import shipped
+from gen.mapping import map_network
+from gen.verify import compare, verify
+from tests import networks
+
+CASES = {
+    "linear":        (networks.linear(hidden=20, seed=7), {"fc1": 7, "out": 2}, "phase"),
+    "one-lane":      (networks.linear(), {"fc1": 1, "out": 1}, "rate"),
+    "convolutional": (networks.convolutional(), {"conv1": 2, "conv2": 4, "out": 4}, "phase"),
+    "rate":          (networks.convolutional(size=7, levels=5), {"conv1": 5, "conv2": 3}, "rate"),
+    "residual":      (networks.residual(), {"stem": 4, "deep": 3, "add1": 6, "out": 3}, "phase"),
+    "residual-rate": (networks.residual(size=4, seed=5), {"stem": 2, "down": 8}, "rate"),
+}
+
+
+@pytest.fixture(scope="module")
+def build_dir(tmp_path_factory):
+    return tmp_path_factory.getbasetemp() / "verilator"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_random_network(build_dir, case):
+    network, lanes, code = CASES[case]
+    counts = networks.counts_for(network, 16)
+    config, image = map_network(network, lanes=lanes, code=code)
+    trace = network.run(counts)
+    result = compare(config, image, counts, trace, build_dir=build_dir)
+    assert result["mismatches"] == 0, result["first_mismatch"]
+    assert result["spikes"] == trace.logits.size + sum(
+        trace.counts[layer.name].size for layer in config.layers[:-1])
+
+
+def test_digits(build_dir):
+    result = verify(shipped.find("digits"), images=8, build_dir=build_dir)
+    assert result["mismatches"] == 0, result["first_mismatch"]
+    assert result["source"] == "digits"

@@ -1,0 +1,136 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from gen import verify as module
+from gen.errors import DataError, SimulationError
+from gen.mapping import map_network
+from gen.network import Network
+from gen.verify import compare, verify
+from hw.config import MemoryImage
+from tests import networks
+
+LANES = {"fc1": 4, "out": 3}
+NETWORK = networks.linear()
+COUNTS = networks.counts_for(NETWORK, 8)
+
+
+@pytest.fixture(scope="module")
+def build_dir(tmp_path_factory):
+    return tmp_path_factory.getbasetemp() / "verilator"
+
+
+def flip(image, name, row, bit):
+    """The memory contents with one bit wrong."""
+    memory = image[name]
+    rows = list(memory.rows)
+    rows[row] ^= 1 << bit
+    return image | {name: MemoryImage(memory.width, tuple(rows))}
+
+
+def compared(build_dir, trace=None, corrupt=lambda config, image: image):
+    config, image = map_network(NETWORK, lanes=LANES)
+    return compare(config, corrupt(config, image), COUNTS, trace or NETWORK.run(COUNTS),
+                   build_dir=build_dir)
+
+
+def test_agrees(build_dir):
+    result = compared(build_dir)
+    assert result["mismatches"] == 0 and result["first_mismatch"] is None
+    assert result["images"] == 8 and result["spikes"] == 8 * (11 + 5)
+    assert result["clocks"] > 8 * 18 and result["clocks_per_second"] > 0
+
+
+def test_wrong_weight_bit(build_dir):
+    # The first row holds the weights from the first input to the first group of channels.
+    def corrupt(config, image):
+        bits = config.layers[0].weight_bits
+        return flip(image, "l0_fc1.weights", 0, 2 * bits + bits - 1)
+
+    result = compared(build_dir, corrupt=corrupt)
+    assert result["mismatches"] > 0
+    assert {k: result["first_mismatch"][k] for k in ("layer", "channel", "y", "x")} == {
+        "layer": "fc1", "channel": 2, "y": 0, "x": 0}
+
+
+def test_wrong_threshold_bit(build_dir):
+    # A group has three rows: the initial potential, twice the threshold, the threshold.
+    def corrupt(config, image):
+        bits = config.layers[0].membrane_bits
+        return flip(image, "l0_fc1.parameters", 3 + 2, 1 * bits + bits - 1)
+
+    result = compared(build_dir, corrupt=corrupt)
+    assert result["mismatches"] > 0
+    assert result["first_mismatch"]["layer"] == "fc1"
+    assert result["first_mismatch"]["channel"] == 4 + 1
+
+
+def test_wrong_expectation(build_dir):
+    trace = NETWORK.run(COUNTS)
+    true = int(trace.counts["fc1"][3, 7, 0, 0])
+    trace.counts["fc1"][3, 7, 0, 0] = true ^ 1
+    result = compared(build_dir, trace)
+    assert result["mismatches"] == 1
+    assert result["first_mismatch"] == {"layer": "fc1", "sample": 3, "channel": 7, "y": 0, "x": 0,
+                                        "expected": true ^ 1, "got": true}
+
+
+def test_wrong_expected_logit(build_dir):
+    trace = NETWORK.run(COUNTS)
+    true = int(trace.logits[5, 4])
+    trace.logits[5, 4] = -true - 1
+    result = compared(build_dir, trace)
+    assert result["mismatches"] == 1
+    assert result["first_mismatch"] == {"layer": "out", "sample": 5, "channel": 4, "y": 0, "x": 0,
+                                        "expected": -true - 1, "got": true}
+
+
+def test_hang_is_an_error(build_dir, monkeypatch):
+    monkeypatch.setattr(module, "patience", lambda config: 2)
+    with pytest.raises(SimulationError, match=r"^the array hangs: nothing moved for 2 clocks, and "
+                                              r"fc1 is at beat 0 of sample 0$"):
+        compared(build_dir)
+
+
+def test_verify_takes_what_the_network_carries(build_dir):
+    samples = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 3))
+    result = verify(dataclasses.replace(NETWORK, samples=samples), images=2, lanes=LANES,
+                    build_dir=build_dir)
+    assert (result["images"], result["mismatches"], result["source"]) == (2, 0, "network")
+
+
+def images_of(network=NETWORK, *, count=4, dataset=None, file=None):
+    return module._images(network, count, 0, dataset, None, file)
+
+
+def test_images_of_a_data_set():
+    digits = Network("digits-like", (1, 8, 8), 3, 16, networks.linear(shape=(1, 8, 8)).layers,
+                     {"dataset": "digits"})
+    images, source = images_of(digits)
+    assert images.shape == (4, 1, 8, 8) and source == "digits"
+
+
+def test_images_of_a_file(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((6, 2, 3, 3), dtype=np.uint8))
+    images, source = images_of(file=tmp_path / "x.npy")
+    assert images.shape == (4, 2, 3, 3) and source == str(tmp_path / "x.npy")
+
+
+def test_damaged_file(tmp_path):
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"no array")
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))} can't be read as an .npy file"):
+        images_of(file=path)
+
+
+def test_random_images_where_there_are_no_others(caplog):
+    images, source = images_of()
+    assert source == "random" and images.shape == (4, 2, 3, 3)
+    assert caplog.messages == ["linear carries no images: random ones are used"]
+
+
+def test_a_data_set_that_was_asked_for_is_not_replaced():
+    with pytest.raises(DataError, match="^data set must be one of .*, not 'nonsense'$"):
+        images_of(dataset="nonsense")
