@@ -76,9 +76,10 @@ class Design:
 
 
 def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None = None,
-               code: str = "phase", baud: int = 1_000_000) -> Design:
+               interval: int | None = None, code: str = "phase",
+               baud: int = 1_000_000) -> Design:
     """The design of a network for a board; see :func:`build` for the arguments."""
-    chosen = choose(network, board.budget, code=code)
+    chosen = choose(network, board.budget, code=code, interval=interval)
     config, image = map_network(network, lanes=chosen["lanes"] | (lanes or {}),
                                 replicas=chosen["replicas"], code=code)
     return Design(network, board, config, image, baud)
@@ -160,6 +161,7 @@ def _manifest(design, resources, interval):
         "output": {"classes": config.readout.channels, "bits": config.readout.membrane_bits},
         "registers": register_map(config).as_dict(),
         "lanes": {core.name: core.lanes for core in config.cores},
+        "replicas": {core.name: core.replicas for core in config.cores},
         "resources": resources and asdict(resources),
         "budget": asdict(board.budget),
         "interval_cycles": interval,
@@ -177,7 +179,8 @@ def _measure(design, out):
 
 
 def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int] | None = None,
-          code: str = "phase", baud: int = 1_000_000, synthesise: bool = True) -> dict:
+          interval: int | None = None, code: str = "phase", baud: int = 1_000_000,
+          synthesise: bool = True) -> dict:
     """Build a network for a board.
 
     Parameters
@@ -185,7 +188,9 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     network : what to build
     board : name of a board, see :data:`boards.BOARDS`
     out : directory; made if need be
-    lanes : layer name -> lanes; layers not named get what the mapping thinks right
+    lanes : layer name -> lanes; layers not named get what :mod:`gen.fit` thinks right
+    interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
+        budget
     code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
     baud : speed of the serial link
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
@@ -205,7 +210,8 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     boards.UnknownBoard
         If there is no such board.
     """
-    design = design_for(network, board=boards.find(board), lanes=lanes, code=code, baud=baud)
+    design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
+                        code=code, baud=baud)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     manifest = out / "manifest.json"

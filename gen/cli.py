@@ -65,7 +65,8 @@ def _run(args):
 def _build(args):
     from .build import build
     network = _network(args.network)
-    return build(network, board=_board(args.board), lanes=_lanes(args.lanes), code=args.code,
+    return build(network, board=_board(args.board), lanes=_lanes(args.lanes),
+                 interval=args.interval, code=args.code,
                  out=args.output or f"build/{network.name}-{args.board}", baud=args.baud,
                  synthesise=not args.no_synthesis)
 
@@ -73,15 +74,16 @@ def _build(args):
 def _verify(args):
     from .verify import verify
     return verify(_network(args.network), images=args.images, board=_board(args.board),
-                  lanes=_lanes(args.lanes), code=args.code, seed=args.seed, dataset=args.dataset,
-                  data_dir=args.data, images_file=args.images_file)
+                  lanes=_lanes(args.lanes), interval=args.interval, code=args.code,
+                  seed=args.seed, dataset=args.dataset, data_dir=args.data,
+                  images_file=args.images_file)
 
 
 def _simulate(args):
     from .simulate import simulate
     return simulate(_network(args.network), dataset=args.dataset, data_dir=args.data,
                     limit=args.limit, board=_board(args.board), lanes=_lanes(args.lanes),
-                    code=args.code, jobs=args.jobs)
+                    interval=args.interval, code=args.code, jobs=args.jobs)
 
 
 def _virtual(args):
@@ -253,6 +255,10 @@ def _add_mapping(parser):
     parser.add_argument("--board", default="arty-a7", help="what to build for: see the boards")
     parser.add_argument("--lanes", metavar="LAYER=N", action="append", default=[],
                         help="lanes of a layer; may be repeated (default: chosen for the board)")
+    parser.add_argument("--interval", metavar="CLOCKS", type=int,
+                        help="clocks an image to aim for, with lanes and replicas as far as the "
+                             "board has room (default: those of the slowest layer with a lane a "
+                             "channel)")
     parser.add_argument("--code", choices=("phase", "rate"), default="phase",
                         help="how layers replay each other's spike counts")
 

@@ -21,7 +21,7 @@ class Feed(wiring.Component):
     i_ready : ``Out(1)``
     entered : ``Out(1)``, the array takes the beat that the register holds
     o_payload, o_valid : ``Out``, of the array's logits
-    busy : ``Out(cores)``, which cores' lanes add a weight row
+    busy : ``Out``, which cores' lanes add a weight row, a bit for each of a core's replicas
     """
 
     def __init__(self, config):
@@ -33,7 +33,7 @@ class Feed(wiring.Component):
             "entered":   Out(1),
             "o_payload": Out(config.readout.logit_bits),
             "o_valid":   Out(1),
-            "busy":      Out(len(config.cores)),
+            "busy":      Out(sum(core.replicas for core in config.cores)),
         })
 
     def elaborate(self, platform):
@@ -43,7 +43,10 @@ class Feed(wiring.Component):
         m.d.sync += reset.eq(ResetSignal())
 
         payload, valid, ready = Signal.like(self.i_payload), Signal(), Signal()
-        ports = {f"o_busy_{core.port}": self.busy[k] for k, core in enumerate(self._config.cores)}
+        ports, first = {}, 0
+        for core in self._config.cores:
+            ports[f"o_busy_{core.port}"] = self.busy[first:first + core.replicas]
+            first += core.replicas
         for layer in self._config.layers:
             out = layer.out
             width = self._config.readout.logit_bits if out is None else out.beat_bits

@@ -47,10 +47,10 @@ class Monitor(wiring.Component):
         beats = [Signal(width, name=f"now_{k}") for k, width in enumerate(self._beats.values())]
         ports = {f"o_spy_{layer.port}__{member}": signals[k] for k, layer in enumerate(self._spied)
                  for member, signals in (("valid", moved), ("payload", beats))}
-        unused = [f"busy_{core.port}" for core in self._config.cores] + [
-            f"spy_{self._config.readout.port}__{member}" for member in ("payload", "valid")]
-        ports |= {f"o_{name}": Signal(len(beats[-1])) if "payload" in name else Signal()
-                  for name in unused}
+        readout = self._config.readout
+        ports |= {f"o_spy_{readout.port}__payload": Signal(readout.logit_bits),
+                  f"o_spy_{readout.port}__valid": Signal()}
+        ports |= {f"o_busy_{core.port}": Signal(core.replicas) for core in self._config.cores}
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
             i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,

@@ -60,7 +60,7 @@ def _header(config):
     values = {
         "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(config.input.beat_bits),
         "LOGIT_BEATS": config.readout.groups, "LOGIT_WORDS": _words(config.readout.logit_bits),
-        "CORES": len(config.cores),
+        "CORES": sum(core.replicas for core in config.cores),
     }
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
@@ -161,13 +161,18 @@ def _merge(config, results, seconds):
     return Run(
         logits=np.concatenate(logits), latency=np.concatenate(latency),
         interval=sum(intervals) / len(intervals) if intervals else None,
-        busy={core.name: count / total
-              for core, count in zip(config.cores, np.sum(busy, axis=0).tolist(), strict=True)},
-        seconds=seconds)
+        busy=_shares_by_core(config, np.sum(busy, axis=0) / total), seconds=seconds)
+
+
+def _shares_by_core(config, shares):
+    """A share for each replica of each core -> core name -> mean over its replicas."""
+    ends = np.cumsum([core.replicas for core in config.cores])
+    return {core.name: float(part.mean()) for core, part in zip(
+        config.cores, np.split(shares, ends[:-1]), strict=True)}
 
 
 def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7", lanes=None,
-             code="phase", jobs=None, build_dir=None):
+             interval=None, code="phase", jobs=None, build_dir=None):
     """Run a data set's test images through the Verilog that ``build`` makes for a board.
 
     Parameters
@@ -175,7 +180,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     network : :class:`gen.network.Network`
     dataset, data_dir : see :func:`gen.data.load`; by default what the network's metadata name
     limit : only so many images
-    board, lanes, code : see :func:`gen.build.build`
+    board, lanes, interval, code : see :func:`gen.build.build`
     jobs, build_dir : see :func:`stream`
 
     Returns
@@ -194,7 +199,8 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     data = load(dataset, data_dir)
     images, labels = data.test_images[:limit], data.test_labels[:limit]
     counts = network.encode(images)
-    design = design_for(network, board=boards.find(board), lanes=lanes, code=code)
+    design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
+                        code=code)
     run = stream(design.config, design.image, counts, jobs=jobs, progress=log.info,
                  build_dir=build_dir or Path("build") / "verilator")
     reference = network.predict(images, progress=partial(tqdm, desc="reference", unit="batch"))

@@ -173,15 +173,15 @@ def _from_file(path):
         raise DataError(f"{path} can't be read as an .npy file of images: {error}") from error
 
 
-def verify(network, *, images=20, board="arty-a7", lanes=None, code="phase", seed=0, dataset=None,
-           data_dir=None, images_file=None, build_dir=None):
+def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, code="phase", seed=0,
+           dataset=None, data_dir=None, images_file=None, build_dir=None):
     """Compare the Verilog that ``build`` makes for a board with :meth:`Network.run`.
 
     Parameters
     ----------
     network : :class:`gen.network.Network`
     images : how many
-    board, lanes, code : see :func:`gen.build.build`
+    board, lanes, interval, code : see :func:`gen.build.build`
     seed : of the choice of images and of the stalls
     dataset, data_dir : where images come from; by default the data set that the network's metadata
         name, else the samples that the network carries, else random ones
@@ -194,7 +194,8 @@ def verify(network, *, images=20, board="arty-a7", lanes=None, code="phase", see
     """
     chosen, source = _images(network, images, seed, dataset, data_dir, images_file)
     counts = network.encode(chosen)
-    design = design_for(network, board=boards.find(board), lanes=lanes, code=code)
+    design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
+                        code=code)
     result = compare(design.config, design.image, counts, network.run(counts), seed=seed,
                      build_dir=build_dir or Path("build") / "verilator")
     return result | {"source": source}

@@ -30,7 +30,7 @@ class Array(wiring.Component):
     i : ``In(stream)``: beats of the input map
     o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a sample
     spy_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves
-    busy_{port} : how many replicas of a core are adding a weight row
+    busy_{port} : which replicas of a core are adding a weight row
     """
 
     def __init__(self, config, image):

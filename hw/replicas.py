@@ -25,7 +25,7 @@ class Replicas(wiring.Component):
     -------
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats
-    busy : ``Out(range)``: how many replicas are adding a weight row
+    busy : ``Out(replicas)``: which replicas are adding a weight row
     """
 
     def __init__(self, core, weights, parameters):
@@ -39,7 +39,7 @@ class Replicas(wiring.Component):
             **{f"i{s}": In(stream.Signature(source.map.beat_bits))
                for s, source in enumerate(core.sources)},
             "o": Out(stream.Signature(core.out.beat_bits)),
-            "busy": Out(range(core.replicas + 1)),
+            "busy": Out(core.replicas),
         })
 
     @property
@@ -64,5 +64,5 @@ class Replicas(wiring.Component):
             for o, replica in zip(fork.o, self._replicas, strict=True):
                 connect(m, o, replica.i[s])
         connect(m, merge.o, flipped(self.o))
-        m.d.comb += self.busy.eq(sum(replica.busy for replica in self._replicas))
+        m.d.comb += self.busy.eq(Cat(replica.busy for replica in self._replicas))
         return m

@@ -6,11 +6,12 @@
 // ALONE are sent one at a time (their latency is that of an empty array), the others back to back.
 // OUTPUTS receives for each sample the clocks of its first input beat and of its last logits (two
 // uint64) and the words of its logits; then the clocks of the samples sent back to back and, of
-// these, for each core the clocks in which its lanes added (uint64).
+// these, for each core's replicas the clocks in which its lanes added (uint64).
 //
 // Standard output gets the number of samples completed since the last line, or "hang SAMPLE".
 //
-// shape.h is generated: INPUT_BEATS, INPUT_WORDS, LOGIT_BEATS, LOGIT_WORDS, CORES.
+// shape.h is generated: INPUT_BEATS, INPUT_WORDS, LOGIT_BEATS, LOGIT_WORDS, and CORES,
+// which counts every replica of a core.
 
 #include <fcntl.h>
 #include <sys/mman.h>
