@@ -71,10 +71,12 @@ def _write_inputs(path, config, counts):
             beats.pack_input(counts[start:start + _BATCH], config).tofile(file)
 
 
-def _shares(count, jobs):
-    """``(first, count)`` of each job, none empty."""
-    bounds = np.linspace(0, count, min(jobs, count) + 1).astype(int).tolist()
-    return [(low, high - low) for low, high in zip(bounds, bounds[1:], strict=False)]
+def _shares(count, jobs, alone):
+    """``(first, count, alone)`` of each job, none empty; at most half of a share goes alone."""
+    jobs = min(jobs, count)
+    bounds = [count * job // jobs for job in range(jobs + 1)]
+    return [(low, high - low, min(-(-alone // jobs), (high - low + 1) // 2))
+            for low, high in zip(bounds, bounds[1:], strict=False)]
 
 
 def _follow(processes, lines, bar):
@@ -126,8 +128,8 @@ def stream(config, image, counts, *, build_dir, alone=100, jobs=None, progress=N
     config, image : what :func:`gen.mapping.map_network` returns
     counts : ``(N, C, H, W)`` input counts
     build_dir : where compiled simulators are kept
-    alone : how many samples are sent one at a time, to measure the latency; the others follow each
-        other without a pause
+    alone : how many samples, but at most half, are sent one at a time, to measure the latency; the
+        others follow each other without a pause
     jobs : processes that share the samples; by default one for each core of the machine
     progress : called with one line before a compilation starts
 
@@ -138,19 +140,17 @@ def stream(config, image, counts, *, build_dir, alone=100, jobs=None, progress=N
     """
     executable = verilate(array_verilog(config, image) + feed_verilog(config), "feed", _HARNESS,
                           build_dir, headers={"shape.h": _header(config)}, progress=progress)
-    shares = _shares(len(counts), jobs or os.cpu_count())
-    alone = -(-min(alone, len(counts) // 2) // max(len(shares), 1))
+    shares = _shares(len(counts), jobs or os.cpu_count(), alone)
     with tempfile.TemporaryDirectory() as directory:
         inputs = Path(directory) / "inputs.bin"
         _write_inputs(inputs, config, counts)
-        outputs = [inputs.with_name(f"{first}.bin") for first, _ in shares]
+        outputs = [inputs.with_name(f"outputs-{first}.bin") for first, _, _ in shares]
         began = time.perf_counter()
-        _execute([list(map(str, (executable, inputs, output, first, count, min(alone, count),
-                                 patience(config))))
-                  for output, (first, count) in zip(outputs, shares, strict=True)], len(counts))
+        _execute([list(map(str, (executable, inputs, output, *share, patience(config))))
+                  for output, share in zip(outputs, shares, strict=True)], len(counts))
         seconds = time.perf_counter() - began
-        results = [_read(output, config, count, min(alone, count))
-                   for output, (_, count) in zip(outputs, shares, strict=True)]
+        results = [_read(output, config, count, alone)
+                   for output, (_, count, alone) in zip(outputs, shares, strict=True)]
     return _merge(config, results, seconds)
 
 
