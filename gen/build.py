@@ -89,7 +89,7 @@ def _advice(board, needed):
     larger = [other.name for other in boards.BOARDS
               if other is not board and _excess(other, needed) == []]
     also = f", or a larger board ({', '.join(larger)})" if larger else ""
-    return f"fewer lanes (--lanes), weights of fewer bits{also} would help"
+    return f"fewer lanes (--lanes, --interval), weights of fewer bits{also} would help"
 
 
 def _excess(board, needed):
@@ -222,12 +222,12 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     (out / _FILES["image"]).write_bytes(_memory_file(design))
     resources = _measure(design, out) if synthesise else None
     bits = bitstream.make(design.board, out) if synthesise else None
-    interval = predicted_interval(network, design.config)
-    manifest.write_text(json.dumps(_manifest(design, resources, interval), indent=1) + "\n")
+    predicted = predicted_interval(network, design.config)
+    manifest.write_text(json.dumps(_manifest(design, resources, predicted), indent=1) + "\n")
     figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
     return {
         "network": network.name, "board": design.board.name, "device": design.board.device,
         "clock_hz": design.board.clock_hz, **figures, "budget": asdict(design.board.budget),
         "verilog": str(out / _FILES["verilog"]), "manifest": str(manifest),
-        "bitstream": str(bits) if bits else None, "interval_cycles": interval,
+        "bitstream": str(bits) if bits else None, "interval_cycles": predicted,
     }

@@ -133,6 +133,13 @@ def _lanes(items):
     return lanes or None
 
 
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
 # Results for people.
 
 def _lines(result):
@@ -255,7 +262,7 @@ def _add_mapping(parser):
     parser.add_argument("--board", default="arty-a7", help="what to build for: see the boards")
     parser.add_argument("--lanes", metavar="LAYER=N", action="append", default=[],
                         help="lanes of a layer; may be repeated (default: chosen for the board)")
-    parser.add_argument("--interval", metavar="CLOCKS", type=int,
+    parser.add_argument("--interval", metavar="CLOCKS", type=_positive,
                         help="clocks an image to aim for, with lanes and replicas as far as the "
                              "board has room (default: those of the slowest layer with a lane a "
                              "channel)")
@@ -271,12 +278,12 @@ def _add_train(commands):
     parser.add_argument("--model", required=True, help="cnn or mlp")
     parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")
     parser.add_argument("--name", help="of the network (default: the data set and the model)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="(default: the recipe's)")
+    parser.add_argument("--epochs", type=_positive, metavar="N", help="(default: the recipe's)")
     parser.add_argument("--bits", metavar="B", help="bits of the weights, 2 to 8: one width, or "
                         "widths by layer such as 4,readout=8 (default: the recipe's)")
-    parser.add_argument("--levels", type=int, metavar="L",
+    parser.add_argument("--levels", type=_positive, metavar="L",
                         help="greatest spike count of a neuron (default: the recipe's)")
-    parser.add_argument("--input-levels", type=int, metavar="L",
+    parser.add_argument("--input-levels", type=_positive, metavar="L",
                         help="greatest spike count of a pixel (default: the recipe's)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
 
@@ -296,11 +303,11 @@ def _add_convert(commands):
     parser.add_argument("--bits", metavar="B", default="8",
                         help="bits of the weights, 2 to 8: one width, or widths by layer such as "
                              "8,fc1=4")
-    parser.add_argument("--levels", type=int, metavar="L", default=15,
+    parser.add_argument("--levels", type=_positive, metavar="L", default=15,
                         help="greatest spike count of the neurons of a plain ReLU")
-    parser.add_argument("--input-levels", type=int, metavar="L", default=255,
+    parser.add_argument("--input-levels", type=_positive, metavar="L", default=255,
                         help="greatest spike count of a pixel")
-    parser.add_argument("--pixel-max", type=int, metavar="P", default=255,
+    parser.add_argument("--pixel-max", type=_positive, metavar="P", default=255,
                         help="greatest raw pixel that the network will be given")
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
@@ -314,7 +321,7 @@ def _add_run(commands):
     parser.add_argument("images", metavar="IMAGES.npy", nargs="?",
                         help="raw images (N, C, H, W) instead of a data set")
     _add_dataset(parser)
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N images")
 
 
 def _add_build(commands):
@@ -323,7 +330,8 @@ def _add_build(commands):
     _add_network(parser, default="mnist")
     _add_mapping(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
-    parser.add_argument("--baud", type=int, default=1_000_000, help="speed of the serial link")
+    parser.add_argument("--baud", type=_positive, metavar="N", default=1_000_000,
+                        help="speed of the serial link")
     parser.add_argument("--no-synthesis", action="store_true",
                         help="skip Yosys and the bitstream; enough for the virtual board")
 
@@ -333,7 +341,7 @@ def _add_verify(commands):
                   "compare every spike of the emitted Verilog with the network in integers",
                   "verify digits --images 20")
     _add_network(parser)
-    parser.add_argument("--images", type=int, metavar="N", default=20, help="how many images")
+    parser.add_argument("--images", type=_positive, metavar="N", default=20, help="how many images")
     _add_mapping(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the images and of the stalls")
     _add_dataset(parser)
@@ -346,9 +354,10 @@ def _add_simulate(commands):
                   "simulate mnist --dataset mnist --limit 1000")
     _add_network(parser)
     _add_dataset(parser)
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N images")
     _add_mapping(parser)
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--jobs", type=_positive, metavar="N",
+                        help="processes (default: all cores)")
 
 
 def _add_virtual(commands):
@@ -368,6 +377,6 @@ def _add_demo(commands):
                   "demo", show=_demo_table)
     parser.add_argument("--network", metavar="NET", default="digits", help="what to build")
     parser.add_argument("--board", default="arty-a7", help="what to build for")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N images")
     parser.add_argument("-o", "--output", metavar="DIR", default="build/demo",
                         help="where everything goes")

@@ -1,8 +1,8 @@
 """Who may import whom (docs/architecture.md)."""
 
 import ast
-from pathlib import Path
 import sys
+from pathlib import Path
 
 import pytest
 

@@ -1,8 +1,8 @@
 """Style is part of the tests."""
 
-from pathlib import Path
 import subprocess
 import sys
+from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 

@@ -142,12 +142,13 @@ class TestRefused:
             require_fit("mnist", ARTY, {"luts": 20_801, "ffs": 41_600, "brams": 50.5})
         assert str(caught.value) == (
             "mnist does not fit arty-a7 (xc7a35ticsg324-1L): it needs 20,801 LUTs of 20,800, 50.5 "
-            "block RAMs of 50; fewer lanes (--lanes), weights of fewer bits, or a larger board "
-            "(arty-a7-100) would help")
+            "block RAMs of 50; fewer lanes (--lanes, --interval), weights of fewer bits, or a "
+            "larger board (arty-a7-100) would help")
 
     def test_fits_nowhere(self):
         with pytest.raises(FitError, match=r"needs 1,000,000 LUTs of 20,800; fewer lanes "
-                                           r"\(--lanes\), weights of fewer bits would help$"):
+                                           r"\(--lanes, --interval\), weights of fewer bits "
+                                           r"would help$"):
             require_fit("huge", ARTY, {"luts": 1_000_000})
 
     def test_memory_is_counted_before_synthesis(self, tmp_path, monkeypatch):
