@@ -197,6 +197,8 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     if dataset is None:
         raise DataError(f"{network.name} names no data set: say which (--dataset)")
     data = load(dataset, data_dir)
+    if limit is not None and limit < 1:
+        raise DataError(f"limit must be at least 1, not {limit!r}")
     images, labels = data.test_images[:limit], data.test_labels[:limit]
     counts = network.encode(images)
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,

@@ -6,6 +6,7 @@ each. The device under test is :class:`gen.monitor.Monitor`, so that Python wake
 move.
 """
 
+import io
 import json
 import math
 import os
@@ -22,10 +23,13 @@ from cocotb.utils import get_sim_time
 
 from .beats import fields, to_ints
 
-__all__ = ["STALLS", "compares", "recovers"]
+__all__ = ["STALLS", "TESTS", "compares", "recovers"]
 
 STALLS = ("none", "input", "output", "both")
 """Where streams are stalled at random; the samples of a plan are dealt out to these in turn."""
+
+TESTS = (*STALLS, "recovers")
+"""Tests that leave a line of results."""
 
 _PERIOD = 10
 _RESETS = 3
@@ -51,6 +55,7 @@ class _Plan:
     streams: list
     watchdog: int
     results: Path
+    progress: Path
 
     @classmethod
     def load(cls, directory):
@@ -59,7 +64,8 @@ class _Plan:
             ints = {name: [to_ints(sample) for sample in arrays[name]] for name in arrays}
         streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
                    for k, facts in enumerate(plan["streams"])]
-        return cls(ints["input"], streams, plan["watchdog"], directory / "results.jsonl")
+        return cls(ints["input"], streams, plan["watchdog"], directory / "results.jsonl",
+                   directory / "progress")
 
 
 class _Score:
@@ -142,10 +148,11 @@ class _Bench:
         await self.clocks(3)
         self.dut.rst.value = 0
 
-    def start(self, samples, stalls):
+    def start(self, samples, stalls, progress=None):
+        """Send samples; a byte goes to ``progress`` for each that is complete."""
         self.score = _Score(self.plan.streams, samples)
         self._tasks += [cocotb.start_soon(coroutine) for coroutine in (
-            self._watch(self.score),
+            self._watch(self.score, progress or io.BytesIO()),
             self._drive(samples, stalls in ("input", "both")),
             self._drain(stalls in ("output", "both")))]
 
@@ -162,15 +169,18 @@ class _Bench:
             score.hang(self.plan.watchdog)
         await self.clocks(100)
 
-    async def _watch(self, score):
+    async def _watch(self, score, progress):
         event, seen, beats = self.dut.event.value_change, self.dut.seen, self._beats
-        last, completed = len(beats) - 1, self.elapsed()
+        last, completed, groups = len(beats) - 1, self.elapsed(), 0
         while True:
             await event
             bits = int(seen.value)
             if bits >> last:
                 now = self.elapsed()
                 self._interval, completed = max(64, now - completed), now
+                groups += 1
+                if groups % len(self.plan.streams[last].masks) == 0:
+                    progress.write(b".")
             for k, beat in enumerate(beats):
                 if bits >> k & 1:
                     score.take(k, int(beat.value))
@@ -232,9 +242,10 @@ async def compares(dut, stalls):
     """Every beat of every stream is as expected."""
     bench = await _open(dut)
     samples = list(range(len(bench.plan.inputs)))[STALLS.index(stalls)::len(STALLS)]
-    if samples:
-        bench.start(samples, stalls)
-        await bench.finish()
+    with bench.plan.progress.open("ab", buffering=0) as progress:
+        if samples:
+            bench.start(samples, stalls, progress)
+            await bench.finish()
     _close(bench, stalls)
 
 

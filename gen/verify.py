@@ -3,11 +3,13 @@
 import json
 import logging
 import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import cocotb_tools.config
 import numpy as np
 from cocotb_tools.runner import get_runner
+from tqdm import tqdm
 
 import boards
 
@@ -16,6 +18,7 @@ from .build import design_for
 from .data import load
 from .errors import DataError, SimulationError
 from .monitor import monitor_verilog
+from .testbench import TESTS
 from .verilator import patience, verilate
 from .verilog import array_verilog
 
@@ -56,7 +59,7 @@ def compare(config, image, counts, trace, *, build_dir, seed=0):
     streams = list(_streams(config, trace))
     with tempfile.TemporaryDirectory() as directory:
         _write_plan(Path(directory), beats.pack_input(counts, config), streams, patience(config))
-        results = _run(simulator, Path(directory), seed)
+        results = _run(simulator, Path(directory), seed, len(counts))
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]
     if errors and not mismatches:
@@ -110,23 +113,37 @@ def _write_plan(directory, inputs, streams, watchdog):
              **{f"stream_{k}": words for k, (_, words) in enumerate(streams)})
 
 
-def _run(simulator, directory, seed):
+def _run(simulator, directory, seed, images):
     """Run the testbench in the simulator's own process; what its tests found."""
+    progress, results = directory / "progress", directory / "results.jsonl"
+    with ThreadPoolExecutor(1) as pool, tqdm(total=images, unit="image", desc="verify") as bar:
+        test = pool.submit(_test, simulator, directory, seed)
+        while not test.done():
+            wait([test], timeout=0.2)
+            bar.update(progress.stat().st_size - bar.n if progress.exists() else 0)
+        test.result()
+    lines = results.read_text().splitlines() if results.exists() else []
+    if len(lines) != len(TESTS):
+        raise SimulationError(f"{len(lines)} of the testbench's {len(TESTS)} tests came to an end "
+                              f"(log: {_transcript(simulator)})")
+    return [json.loads(line) for line in lines]
+
+
+def _transcript(simulator):
+    return simulator.parent / "verify.log"
+
+
+def _test(simulator, directory, seed):
     runner = get_runner("verilator")
     runner.log.setLevel(logging.CRITICAL)
-    transcript = simulator.parent / "verify.log"
     try:
         runner.test(
             test_module="gen.testbench", hdl_toplevel="monitor", hdl_toplevel_lang="verilog",
-            build_dir=simulator.parent, test_dir=directory, seed=seed, log_file=transcript,
-            results_xml=str(directory / "results.xml"),
+            build_dir=simulator.parent, test_dir=directory, seed=seed,
+            log_file=_transcript(simulator), results_xml=str(directory / "results.xml"),
             extra_env={"SPIKELOOM_PLAN": str(directory)})
     except (RuntimeError, SystemExit):
         pass  # a failed comparison; its result says what failed
-    results = directory / "results.jsonl"
-    if not results.exists():
-        raise SimulationError(f"the testbench did not run (log: {transcript})")
-    return [json.loads(line) for line in results.read_text().splitlines()]
 
 
 def _describe(config, stream, sample, beat, expected, got):
@@ -168,9 +185,12 @@ def _images(network, count, seed, dataset, data_dir, images_file):
 
 def _from_file(path):
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        images = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path} can't be read as an .npy file of images: {error}") from error
+    if not isinstance(images, np.ndarray) or not images.ndim:
+        raise DataError(f"{path} must hold an array of images")
+    return images
 
 
 def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, code="phase", seed=0,
@@ -192,8 +212,12 @@ def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, co
     -------
     As :func:`compare`, and ``source``: a data set's name, the file, ``"network"``, ``"random"``.
     """
+    if images < 1:
+        raise DataError(f"images must be at least 1, not {images!r}")
     chosen, source = _images(network, images, seed, dataset, data_dir, images_file)
     counts = network.encode(chosen)
+    if not len(counts):
+        raise DataError(f"{source} has no images")
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
                         code=code)
     result = compare(design.config, design.image, counts, network.run(counts), seed=seed,

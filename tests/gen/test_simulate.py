@@ -86,6 +86,12 @@ def test_a_network_without_a_data_set():
         simulate(networks.linear())
 
 
+@pytest.mark.parametrize("limit", [0, -5])
+def test_limit(limit):
+    with pytest.raises(DataError, match=f"^limit must be at least 1, not {limit}$"):
+        simulate(networks.linear(), dataset="digits", limit=limit)
+
+
 def test_shares_cover_everything():
     for count, jobs in [(1, 1), (1, 8), (7, 3), (10, 10), (100, 7)]:
         shares = module._shares(count, jobs, 5)

@@ -125,6 +125,26 @@ def test_damaged_file(tmp_path):
         images_of(file=path)
 
 
+def test_several_arrays(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, a=np.ones(3))
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))} must hold an array of images$"):
+        images_of(file=path)
+
+
+@pytest.mark.parametrize("images", [0, -1])
+def test_no_images(images):
+    with pytest.raises(DataError, match=f"^images must be at least 1, not {images}$"):
+        verify(NETWORK, images=images)
+
+
+def test_a_test_that_does_not_end_is_an_error(build_dir, monkeypatch):
+    monkeypatch.setattr(module, "TESTS", (*module.TESTS, "another"))
+    with pytest.raises(SimulationError, match=r"^5 of the testbench's 6 tests came to an end "
+                                              r"\(log: .*verify\.log\)$"):
+        compared(build_dir)
+
+
 def test_random_images_where_there_are_no_others(caplog):
     images, source = images_of()
     assert source == "random" and images.shape == (4, 2, 3, 3)
