@@ -75,12 +75,12 @@ def test_truncated_at_every_length(path):
 def test_random_bit_flips(path):
     data, digest, rng = path.read_bytes(), network().digest, random.Random(0)
     refused = 0
-    for _ in range(3000):
+    for _ in range(2000):
         damaged = bytearray(data)
         for _ in range(rng.choice([1, 1, 1, 2, 8])):
             damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         refused += unchanged_or_refused(path, bytes(damaged), digest)
-    assert refused > 1500
+    assert refused > 1000
 
 
 def rewrite(path, change, compression=zipfile.ZIP_STORED):
@@ -118,12 +118,14 @@ CONTRADICTIONS = {
                     "contradicts itself: synapses from 'add': the source has 2 channels"),
     "no header": (lambda h, m: m.pop("header.npy"), "has a malformed header (KeyError: 'header')"),
     "a missing key": (lambda h, m: h.pop("layers"), "has a malformed header (KeyError: 'layers')"),
-    "a list for a name": (lambda h, m: h["layers"][0].update(name=[]), ""),
+    "a list for a name": (lambda h, m: h["layers"][0].update(name=[]), "contradicts itself"),
     "a word for a number": (lambda h, m: h.update(input_levels="15"), "input_levels must be"),
-    "negative stride": (lambda h, m: h["layers"][0]["synapses"][0].update(stride=[-1, 1]), ""),
+    "negative stride": (lambda h, m: h["layers"][0]["synapses"][0].update(stride=[-1, 1]),
+                        "contradicts itself"),
     "huge levels": (lambda h, m: h["layers"][0].update(levels=1 << 80), "contradicts itself: conv"),
     "huge input": (lambda h, m: h.update(input_levels=1 << 62), "contradicts itself: input_levels"),
-    "huge pool": (lambda h, m: h["layers"][1].update(kernel=[1 << 70, 1 << 70]), ""),
+    "huge pool": (lambda h, m: h["layers"][1].update(kernel=[1 << 70, 1 << 70]),
+                  "contradicts itself"),
     "huge potential": (lambda h, m: m.update({"0.initial.npy": npy(np.array([1, -1 << 63]))}),
                        "contradicts itself: conv: potentials need more than 53 bits"),
     "null": (lambda h, m: h.update(layers=None), "has a malformed header"),
@@ -143,7 +145,6 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("change, message", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
-@pytest.mark.filterwarnings("default::UserWarning")
 def test_contradictions(path, change, message):
     rewrite(path, change)
     with pytest.raises(ArtifactError, match=re.escape(message)) as error:
