@@ -121,21 +121,13 @@ int main(int argc, char **argv) {
     Vtop top(&context);
     Line line(open_terminal(), divisor);
 
-    auto tick = [&top] {
-        top.clk = 0;
-        top.eval();
-        top.clk = 1;
-        top.eval();
-    };
-
-    top.rst = 1;
-    top.rx = 1;
-    for (int k = 0; k < 4; k++) tick();
-    top.rst = 0;
     while (getppid() == parent) {
         for (unsigned k = 0; k < STRETCH; k++) {
             top.rx = line.drive();
-            tick();
+            top.clk = 0;
+            top.eval();
+            top.clk = 1;
+            top.eval();
             line.sample(top.tx);
         }
         if (line.idle()) line.nap();
