@@ -1,5 +1,7 @@
 """Run a network on images, in integers."""
 
+import zipfile
+
 import numpy as np
 from tqdm import tqdm
 
@@ -46,16 +48,23 @@ def run(network: Network, *, images_file=None, dataset: str | None = None, data_
 
 def _inputs(network, images_file, dataset, data_dir):
     if images_file is not None:
-        try:
-            return np.load(images_file, allow_pickle=False), None
-        except (ValueError, EOFError) as error:
-            raise DataError(f"{images_file} is not an .npy file of images: {error}") from error
+        return _load(images_file), None
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
         raise DataError(f"{network.name} does not say what it was trained on: give images or "
                         f"--dataset")
     data = load(dataset, data_dir)
     return data.test_images, data.test_labels
+
+
+def _load(path):
+    try:
+        images = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not an .npy file of images: {error}") from error
+    if not isinstance(images, np.ndarray) or images.ndim == 0:
+        raise DataError(f"{path} is not an .npy file of images: it holds something else")
+    return images
 
 
 def _totals(network, images, progress):

@@ -112,6 +112,8 @@ class TestRun:
      "error: absent.npy: No such file or directory\n"),
     (["run", "TINY", "pyproject.toml"],
      "error: pyproject.toml is not an .npy file of images: "),
+    (["run", "TINY", "TINY"],
+     "error: TINY is not an .npy file of images: it holds something else\n"),
     (["build", "TINY", "--board", "artie"],
      "error: board must be one of arty-a7, arty-a7-100, not 'artie'\n"),
     (["build", "TINY", "--lanes", "hidden"],
@@ -124,7 +126,7 @@ def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     assert cli.main([str(tiny) if word == "TINY" else word for word in arguments]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(message)
+    assert err.startswith(message.replace("TINY", str(tiny)))
     assert err.count("\n") == 1 and err.endswith("\n")
 
 
