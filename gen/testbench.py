@@ -112,8 +112,8 @@ class _Score:
                 self._streams, self._expected, self._next, strict=True):
             if position < len(expected):
                 sample, index, _ = expected[position]
-                self.error = (f"nothing moved for {clocks} clocks, and {stream.name} is at beat "
-                              f"{index} of sample {sample}")
+                self.error = (f"the array hangs: nothing moved for {clocks} clocks, and "
+                              f"{stream.name} is at beat {index} of sample {sample}")
                 return
 
 

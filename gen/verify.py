@@ -63,7 +63,7 @@ def compare(config, image, counts, trace, *, build_dir, seed=0):
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]
     if errors and not mismatches:
-        raise SimulationError(f"the array hangs: {errors[0]}")
+        raise SimulationError(errors[0])
     first = next((result["first"] for result in results if result["first"]), None)
     clocks = sum(result["clocks"] for result in results)
     return {
