@@ -162,14 +162,14 @@ class Lanes(wiring.Component):
         with m.If(advance & running.valid & running.emit):
             m.d.sync += self.o.valid.eq(1)
 
-        # One LUT a bit, if the carry chain's data input is a register and the choice of the base is
-        # left to the LUT in front of the adder. Of the two operands Yosys feeds the chain with the
-        # one that is declared first, and declarations are sorted: "addend" before "base".
+        # A bit takes one LUT if a register feeds the carry chain's data input and the choice between
+        # the potential and its double is left to the LUT in front of the adder. Yosys takes the
+        # narrower operand for the chain; that is why the other one has a bit more.
         results = []
         for k in range(core.lanes):
             v = Signal(signed(width), name=f"v_{k}")
-            base = Signal(signed(width), name=f"base_{k}")
-            total = Signal(signed(width), name=f"sum_{k}")
+            base = Signal(signed(width + 1), name=f"base_{k}")
+            total = Signal(signed(width + 1), name=f"sum_{k}")
             spike = Signal(name=f"spike_{k}")
             m.d.comb += [
                 base.eq(Mux(running.clear, 0, Mux(running.double, v << 1, v))),
