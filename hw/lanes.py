@@ -162,9 +162,9 @@ class Lanes(wiring.Component):
         with m.If(advance & running.valid & running.emit):
             m.d.sync += self.o.valid.eq(1)
 
-        # A bit takes one LUT if a register feeds the carry chain's data input and the choice between
-        # the potential and its double is left to the LUT in front of the adder. Yosys takes the
-        # narrower operand for the chain; that is why the other one has a bit more.
+        # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
+        # between the potential and its double is left to the LUT in front of the adder. Yosys takes
+        # the narrower operand for the chain; that is why the other one has a bit more.
         results = []
         for k in range(core.lanes):
             v = Signal(signed(width), name=f"v_{k}")
