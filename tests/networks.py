@@ -4,32 +4,34 @@ import numpy as np
 
 from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses
 
-__all__ = ["linear", "convolutional", "residual", "counts_for"]
+__all__ = ["synapses", "neurons", "readout", "linear", "convolutional", "residual", "counts_for"]
 
 
-def _synapses(rng, source, shape, *, bits=4, **options):
+def synapses(rng, source, shape, *, bits=4, **options):
+    """Random weights of all sizes; ``shape`` as in :class:`gen.network.Synapses`."""
     weights = rng.integers(-(1 << bits - 1), 1 << bits - 1, shape)
     return Synapses(source, weights, bits=bits, **options)
 
 
-def _neurons(rng, name, *synapses, levels=3):
-    channels = synapses[0].out_channels
-    fan_in = sum(s.weights[0].size for s in synapses)
+def neurons(rng, name, *bundles, levels=3):
+    """Thresholds and biases for which neurons fire between nothing and all they can."""
+    channels = bundles[0].out_channels
+    fan_in = sum(bundle.weights[0].size for bundle in bundles)
     threshold = rng.integers(1, 3 + 4 * int(fan_in ** 0.5), channels)
     initial = (threshold >> 1) + rng.integers(-3, 20, channels)
-    return Neurons(name, synapses, initial, threshold, levels)
+    return Neurons(name, bundles, initial, threshold, levels)
 
 
-def _readout(rng, source, shape):
-    return Readout("out", (_synapses(rng, source, shape),), rng.integers(-30, 30, shape[0]))
+def readout(rng, source, shape):
+    return Readout("out", (synapses(rng, source, shape),), rng.integers(-30, 30, shape[0]))
 
 
 def linear(*, shape=(2, 3, 3), hidden=11, classes=5, seed=0):
     """Two linear layers."""
     rng = np.random.default_rng(seed)
     return Network("linear", shape, 3, 255, (
-        _neurons(rng, "fc1", _synapses(rng, INPUT, (hidden, *shape))),
-        _readout(rng, "fc1", (classes, hidden, 1, 1))))
+        neurons(rng, "fc1", synapses(rng, INPUT, (hidden, *shape))),
+        readout(rng, "fc1", (classes, hidden, 1, 1))))
 
 
 def convolutional(*, size=9, levels=3, seed=1):
@@ -37,13 +39,13 @@ def convolutional(*, size=9, levels=3, seed=1):
     rng = np.random.default_rng(seed)
     pooled = (size + 1) // 2 // 2
     return Network("convolutional", (1, size, size), 7, 255, (
-        _neurons(rng, "conv1", _synapses(rng, INPUT, (5, 1, 3, 3), padding=(1, 1), stride=(2, 2)),
+        neurons(rng, "conv1", synapses(rng, INPUT, (5, 1, 3, 3), padding=(1, 1), stride=(2, 2)),
                  levels=levels),
         Pool("pool1", "conv1", "sum", (2, 2), (2, 2)),
-        _neurons(rng, "conv2", _synapses(rng, "pool1", (7, 5, 2, 3), padding=(1, 1)),
+        neurons(rng, "conv2", synapses(rng, "pool1", (7, 5, 2, 3), padding=(1, 1)),
                  levels=levels),
         Pool("pool2", "conv2", "max", (3, 3), (1, 1), (1, 1)),
-        _readout(rng, "pool2", (10, 7, pooled + 1, pooled))))
+        readout(rng, "pool2", (10, 7, pooled + 1, pooled))))
 
 
 def residual(*, size=6, seed=2):
@@ -51,14 +53,14 @@ def residual(*, size=6, seed=2):
     rng = np.random.default_rng(seed)
     eye = np.eye(6, dtype=np.int64).reshape(6, 6, 1, 1)
     return Network("residual", (3, size, size), 15, 255, (
-        _neurons(rng, "stem", _synapses(rng, INPUT, (6, 3, 3, 3), padding=(1, 1))),
-        _neurons(rng, "deep", _synapses(rng, "stem", (6, 1, 3, 3), padding=(1, 1), groups=6)),
-        _neurons(rng, "add1", _synapses(rng, "deep", (6, 3, 1, 1), groups=2),
+        neurons(rng, "stem", synapses(rng, INPUT, (6, 3, 3, 3), padding=(1, 1))),
+        neurons(rng, "deep", synapses(rng, "stem", (6, 1, 3, 3), padding=(1, 1), groups=6)),
+        neurons(rng, "add1", synapses(rng, "deep", (6, 3, 1, 1), groups=2),
                  Synapses("stem", 3 * eye, bits=4), levels=7),
-        _neurons(rng, "down", _synapses(rng, "add1", (8, 6, 3, 3), padding=(1, 1), stride=(2, 2)),
-                 _synapses(rng, "add1", (8, 6, 1, 1), bits=6, stride=(2, 2))),
+        neurons(rng, "down", synapses(rng, "add1", (8, 6, 3, 3), padding=(1, 1), stride=(2, 2)),
+                 synapses(rng, "add1", (8, 6, 1, 1), bits=6, stride=(2, 2))),
         Pool("mean", "down", "sum", (size // 2, size // 2), (1, 1)),
-        _readout(rng, "mean", (4, 8, 1, 1))))
+        readout(rng, "mean", (4, 8, 1, 1))))
 
 
 def counts_for(network, images, seed=0):

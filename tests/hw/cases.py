@@ -3,72 +3,55 @@
 import numpy as np
 
 from gen.mapping import map_network
-from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses
-
-
-def synapses(rng, source, out, channels, kernel, *, bits=4, groups=1, **kwargs):
-    half = 1 << bits - 1
-    weights = rng.integers(-half, half, (out, channels // groups, *kernel))
-    return Synapses(source, weights, bits=bits, groups=groups, **kwargs)
-
-
-def neurons(rng, name, *bundles, levels):
-    out = bundles[0].out_channels
-    threshold = rng.integers(1, 40, out)
-    initial = rng.integers(-30, 60, out) + (threshold >> 1)
-    return Neurons(name, bundles, initial, threshold, levels)
-
-
-def readout(rng, source, channels, size=(1, 1), classes=5):
-    return Readout("out", (synapses(rng, source, classes, channels, size),),
-                   rng.integers(-90, 90, classes))
+from gen.network import INPUT, Network, Pool
+from tests.networks import neurons, readout, synapses
 
 
 def _single(rng, shape, levels, bundle, out_levels):
     layer = neurons(rng, "layer", bundle, levels=out_levels)
     size = layer.out_shape([shape])[1:]
     return Network("case", shape, levels, levels,
-                   (layer, readout(rng, "layer", layer.channels, size)))
+                   (layer, readout(rng, "layer", (5, layer.channels, *size))))
 
 
 def network(name, seed=0):
     rng = np.random.default_rng(seed)
     match name:
         case "linear":
-            return _single(rng, (70, 1, 1), 3, synapses(rng, INPUT, 12, 70, (1, 1)), 3)
+            return _single(rng, (70, 1, 1), 3, synapses(rng, INPUT, (12, 70, 1, 1)), 3)
         case "picture":
-            return _single(rng, (1, 5, 5), 15, synapses(rng, INPUT, 6, 1, (5, 5), bits=8), 7)
+            return _single(rng, (1, 5, 5), 15, synapses(rng, INPUT, (6, 1, 5, 5), bits=8), 7)
         case "conv":
             return _single(rng, (3, 6, 5), 7,
-                           synapses(rng, INPUT, 7, 3, (3, 3), padding=(1, 1)), 5)
+                           synapses(rng, INPUT, (7, 3, 3, 3), padding=(1, 1)), 5)
         case "strided":
             return _single(rng, (2, 7, 8), 1,
-                           synapses(rng, INPUT, 4, 2, (3, 2), stride=(2, 3), padding=(1, 0)), 1)
+                           synapses(rng, INPUT, (4, 2, 3, 2), stride=(2, 3), padding=(1, 0)), 1)
         case "pointwise":
-            return _single(rng, (40, 3, 3), 3, synapses(rng, INPUT, 8, 40, (1, 1), bits=2), 6)
+            return _single(rng, (40, 3, 3), 3, synapses(rng, INPUT, (8, 40, 1, 1), bits=2), 6)
         case "depthwise":
             return _single(rng, (6, 5, 5), 3,
-                           synapses(rng, INPUT, 6, 6, (3, 3), padding=(1, 1), groups=6), 3)
+                           synapses(rng, INPUT, (6, 1, 3, 3), padding=(1, 1), groups=6), 3)
         case "grouped":
-            return _single(rng, (8, 4, 4), 3, synapses(rng, INPUT, 12, 8, (2, 2), groups=2), 3)
+            return _single(rng, (8, 4, 4), 3, synapses(rng, INPUT, (12, 4, 2, 2), groups=2), 3)
         case "residual":
-            first = neurons(rng, "first", synapses(rng, INPUT, 6, 2, (3, 3), padding=(1, 1)),
+            first = neurons(rng, "first", synapses(rng, INPUT, (6, 2, 3, 3), padding=(1, 1)),
                             levels=3)
             second = neurons(rng, "second",
-                             synapses(rng, "first", 6, 6, (3, 3), padding=(1, 1)),
-                             synapses(rng, "first", 6, 6, (1, 1), groups=6, bits=6), levels=7)
-            third = neurons(rng, "third", synapses(rng, "second", 8, 6, (3, 3), stride=(2, 2)),
-                            synapses(rng, "first", 8, 6, (1, 1), stride=(3, 3)), levels=3)
+                             synapses(rng, "first", (6, 6, 3, 3), padding=(1, 1)),
+                             synapses(rng, "first", (6, 1, 1, 1), groups=6, bits=6), levels=7)
+            third = neurons(rng, "third", synapses(rng, "second", (8, 6, 3, 3), stride=(2, 2)),
+                            synapses(rng, "first", (8, 6, 1, 1), stride=(3, 3)), levels=3)
             return Network("case", (2, 5, 5), 7, 7,
-                           (first, second, third, readout(rng, "third", 8, (2, 2))))
+                           (first, second, third, readout(rng, "third", (5, 8, 2, 2))))
         case "pools":
-            first = neurons(rng, "first", synapses(rng, INPUT, 5, 1, (3, 3), padding=(1, 1)),
+            first = neurons(rng, "first", synapses(rng, INPUT, (5, 1, 3, 3), padding=(1, 1)),
                             levels=3)
             return Network("case", (1, 8, 8), 3, 3, (
                 first, Pool("largest", "first", "max", (3, 3), (2, 2), (1, 1)),
                 Pool("mean", "largest", "sum", (2, 2), (2, 2)),
-                neurons(rng, "second", synapses(rng, "mean", 9, 5, (1, 1)), levels=4),
-                Pool("all", "second", "sum", (2, 2), (1, 1)), readout(rng, "all", 9)))
+                neurons(rng, "second", synapses(rng, "mean", (9, 5, 1, 1)), levels=4),
+                Pool("all", "second", "sum", (2, 2), (1, 1)), readout(rng, "all", (5, 9, 1, 1))))
     raise ValueError(f"name must be a case, not {name!r}")
 
 

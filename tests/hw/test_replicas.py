@@ -40,7 +40,8 @@ def test_replicas_share_the_clocks(replicas):
     alone = layer_clocks(replace(core, replicas=1), counts).sum()
     formula = layer_clocks(core, counts).sum()
     assert formula < 1.4 * alone / replicas
-    assert formula <= clocks <= 1.15 * formula + 100
+    # A replica may be a row ahead of the others, and so hide that another sample takes it longer.
+    assert 0.97 * formula <= clocks <= 1.03 * formula + 100
 
 
 @pytest.mark.parametrize("replicas", [1, 7])
