@@ -121,18 +121,6 @@ class Registers(wiring.Component):
         """The :class:`~hw.registers.RegisterMap`."""
         return self._map
 
-    @property
-    def config(self):
-        return self._config
-
-    @property
-    def digest(self):
-        return self._digest
-
-    @property
-    def clock_hz(self):
-        return self._clock_hz
-
     def elaborate(self, platform):
         m = Module()
 
@@ -227,22 +215,6 @@ class Device(wiring.Component):
         identity(config, digest=digest, clock_hz=clock_hz)
         self._array, self._config, self._digest, self._clock_hz = array, config, digest, clock_hz
         super().__init__({"i": In(stream.Signature(Symbol)), "o": Out(stream.Signature(8))})
-
-    @property
-    def array(self):
-        return self._array
-
-    @property
-    def config(self):
-        return self._config
-
-    @property
-    def digest(self):
-        return self._digest
-
-    @property
-    def clock_hz(self):
-        return self._clock_hz
 
     def elaborate(self, platform):
         m = Module()

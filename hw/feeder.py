@@ -180,18 +180,6 @@ class Collector(wiring.Component):
             "r_data": Out(32),
         })
 
-    @property
-    def classes(self):
-        return self._classes
-
-    @property
-    def lanes(self):
-        return self._lanes
-
-    @property
-    def bits(self):
-        return self._bits
-
     def model(self, beats):
         """Beats of a sample, as integers, to its logits as 32-bit words."""
         mask, sign = (1 << self._bits) - 1, 1 << self._bits - 1

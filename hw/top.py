@@ -31,33 +31,13 @@ class Top(wiring.Component):
     def __init__(self, config, image, *, digest, clock_hz, baud):
         identity(config, digest=digest, clock_hz=clock_hz)
         self._config, self._image, self._digest = config, image, digest
-        self._clock_hz, self._baud, self._divisor = clock_hz, baud, divisor(clock_hz, baud)
+        self._clock_hz, self._divisor = clock_hz, divisor(clock_hz, baud)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
-
-    @property
-    def config(self):
-        return self._config
-
-    @property
-    def image(self):
-        return self._image
-
-    @property
-    def digest(self):
-        return self._digest
-
-    @property
-    def clock_hz(self):
-        return self._clock_hz
 
     @property
     def divisor(self):
         """Clocks a bit of the line lasts."""
         return self._divisor
-
-    @property
-    def baud(self):
-        return self._baud
 
     def elaborate(self, platform):
         m = Module()
