@@ -3,6 +3,7 @@
 // Arguments: the clocks a bit lasts. The first line on standard output is the terminal's path. Ends
 // when the process that started it does, or by a signal.
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
@@ -116,6 +117,9 @@ int main(int argc, char **argv) {
         std::fprintf(stderr, "usage: %s CLOCKS_PER_BIT\n", argv[0]);
         return 2;
     }
+    // A shell starts its background jobs with some signals ignored, which would be inherited.
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
     pid_t parent = getppid();
     VerilatedContext context;
     Vtop top(&context);

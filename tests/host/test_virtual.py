@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +67,15 @@ def test_one_board_serves_many_drivers_and_survives_garbage(folder, images):
         assert status["crc_errors"] + status["dropped"] > 0
 
 
+@contextmanager
 def start(folder):
-    process = subprocess.Popen([sys.executable, "-m", "gen", "virtual", str(folder)],
-                               stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline().startswith("/dev/")
-    return process
+    with subprocess.Popen([sys.executable, "-m", "gen", "virtual", str(folder)],
+                          stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline().startswith("/dev/")
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -110,7 +116,9 @@ def test_ctrl_c_leaves_one_line(folder, images, tmp_path):
     np.save(tmp_path / "images.npy", images(linear(), 2000))
     process = subprocess.Popen(
         [sys.executable, "-m", "host", "infer", str(tmp_path / "images.npy"), "--board",
-         str(folder), "--port", "virtual"], stderr=subprocess.PIPE, text=True)
+         str(folder), "--port", "virtual"], stderr=subprocess.PIPE, text=True,
+        # In a shell's background job the interrupt would be ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
     assert process.stderr.read(3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
