@@ -16,6 +16,9 @@ _LUT_SHARE, _BRAM_SHARE = 0.75, 0.9
 # with Yosys for 7-series on the shipped networks.
 _CORE_LUTS, _LANE_LUTS, _BIT_LUTS, _WINDOW_LUTS, _TOP_LUTS = 350, 8, 2.5, 2, 1500
 
+# Images whose spikes decide how many lanes a layer gets.
+_ENOUGH = 8
+
 # A block RAM of 36 Kb is so many rows deep when it is so many bits wide.
 _SHAPES = ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192))
 _DISTRIBUTED_ROWS = 64
@@ -42,13 +45,13 @@ def _estimate(config):
     return luts, brams
 
 
-def sample_counts(network, limit=8):
-    """Input counts that stand for the network's data: some of the images that travel with it, or
-    random ones, sparse as pictures are."""
+def sample_counts(network, limit=None):
+    """Input counts that stand for the network's data: images that travel with it, at most
+    ``limit``, or two random ones, sparse as pictures are."""
     if network.samples is not None and len(network.samples):
         return network.encode(network.samples[:limit])
     rng = np.random.default_rng(0)
-    shape = (min(limit, 2), *network.input_shape)
+    shape = (2, *network.input_shape)
     return rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < 0.25)
 
 
@@ -85,7 +88,7 @@ def choose(network, budget, *, code="phase", interval=None):
     widest = {layer.name: layer.channels for layer in network.layers if hasattr(layer, "synapses")}
     rows = {name: network.shapes[name][1] for name in widest}
     config, _ = map_network(network, lanes=widest, code=code)
-    clocks = _clocks(network, config, sample_counts(network))
+    clocks = _clocks(network, config, sample_counts(network, _ENOUGH))
     pace = interval or max(clocks.values())
     while True:
         shares = {
