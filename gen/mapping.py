@@ -34,13 +34,14 @@ def pack_rows(values, bits):
 def membrane_bits(layer, levels, code):
     """Bits of a membrane that provably never overflows (CONVERSIONS 1.5).
 
-    Sums on the way may wrap; what counts is the potential when it is compared, from the greatest
-    potential down to the least one minus the greatest threshold it is compared with.
+    Sums on the way may wrap; what counts is the potential when it is compared: from the greatest
+    potential down to the least one, or 0, minus the greatest threshold it is compared with, which
+    is itself a number of this width.
     """
     low, high = layer.potential_range(levels)
     if isinstance(layer, Neurons):
         top = layer.levels.bit_length() - 1 if code == "phase" else 0
-        low = low - (layer.threshold << top)
+        low = np.minimum(low, 0) - (layer.threshold << top)
     low, high = int(low.min()), int(high.max())
     return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
 

@@ -22,6 +22,9 @@ class Lanes(wiring.Component):
     An output position therefore takes as many clocks as it has events, plus 1 + ``fires``. A full
     output stalls the lanes when the next result is about to be made, not before.
 
+    Sums may wrap until they are compared. A potential that is compared, the negated threshold and
+    their sum must be numbers of ``membrane_bits``.
+
     Parameters
     ----------
     core : :class:`hw.config.CoreConfig`

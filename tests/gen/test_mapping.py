@@ -22,7 +22,8 @@ def test_rows_are_taken_modulo_their_width():
     ([1], 0, 2, 1, "phase", 2),          # -2 .. 1
     ([1], 0, 2, 3, "phase", 3),          # first compared with 4: -4 .. 1
     ([1], 0, 2, 3, "rate", 2),           # always compared with 2
-    ([-8, 7], 100, 10, 1, "phase", 8),   # 82 .. 107
+    ([1], 9, 10, 5, "phase", 7),         # the threshold 40 does not fit what 9 - 40 does
+    ([-8, 7], 100, 10, 1, "phase", 8),   # -10 .. 107
     ([-8, 7], -200, 56, 1, "phase", 10),  # -264 .. -193
 ])
 def test_membranes_are_as_wide_as_they_must_be(weights, initial, threshold, levels, code, bits):

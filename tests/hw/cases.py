@@ -3,7 +3,7 @@
 import numpy as np
 
 from gen.mapping import map_network
-from gen.network import INPUT, Network, Pool
+from gen.network import INPUT, Network, Neurons, Pool
 from tests.networks import neurons, readout, synapses
 
 
@@ -32,6 +32,10 @@ def network(name, seed=0):
         case "depthwise":
             return _single(rng, (6, 5, 5), 3,
                            synapses(rng, INPUT, (6, 1, 3, 3), padding=(1, 1), groups=6), 3)
+        case "lifted":  # potentials are positive, and the greatest threshold is beyond them
+            bundle = synapses(rng, INPUT, (4, 2, 2, 2), bits=2)
+            layer = Neurons("layer", (bundle,), np.full(4, 20), np.array([10, 4, 9, 3]), 5)
+            return Network("case", (2, 4, 4), 1, 1, (layer, readout(rng, "layer", (5, 4, 3, 3))))
         case "grouped":
             return _single(rng, (8, 4, 4), 3, synapses(rng, INPUT, (12, 4, 2, 2), groups=2), 3)
         case "residual":
@@ -55,7 +59,8 @@ def network(name, seed=0):
     raise ValueError(f"name must be a case, not {name!r}")
 
 
-LAYERS = ["linear", "picture", "conv", "strided", "pointwise", "depthwise", "grouped"]
+LAYERS = ["linear", "picture", "conv", "strided", "pointwise", "depthwise", "grouped",
+          "lifted"]
 """Networks of one layer and a read-out."""
 
 NETWORKS = ["residual", "pools"]
