@@ -1,0 +1,71 @@
+"""Random networks through the array: shapes, widths, lanes and codes that nobody chose."""
+
+import numpy as np
+import pytest
+
+from gen.beats import pack, to_ints, unpack_logits
+from gen.errors import NetworkError
+from gen.mapping import map_network
+from gen.network import INPUT, Network, Neurons, Pool
+from hw.array import Array
+from tests.networks import neurons, readout, synapses
+
+from .streams import STALLS, run
+
+MANY = [seed if seed < 8 else pytest.param(seed, marks=pytest.mark.slow) for seed in range(200)]
+
+
+def random_layer(rng, name, source, channels):
+    kernel = tuple(rng.integers(1, 4, 2).tolist())
+    stride = tuple(rng.integers(1, 4, 2).tolist())
+    if rng.random() < 0.3:
+        padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+        return Pool(name, source, str(rng.choice(["sum", "max"])), kernel, stride, padding)
+    padding = tuple(int(rng.integers(0, k)) for k in kernel)
+    groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
+    out = groups * int(rng.integers(1, 4))
+    bundles = [synapses(rng, source, (out, channels // g, *kernel), bits=int(rng.integers(2, 9)),
+                        stride=stride, padding=padding, groups=g)
+               for g in ([groups, 1] if rng.random() < 0.5 else [groups])]
+    return neurons(rng, name, *bundles, levels=int(rng.integers(1, 9)))
+
+
+def random_network(rng):
+    """Up to three layers and a read-out; redrawn if a kernel does not fit or sums grow large."""
+    while True:
+        shape = tuple(rng.integers(1, (6, 7, 7)).tolist())
+        levels, layers, source, now = int(rng.integers(1, 16)), [], INPUT, shape
+        try:
+            for k in range(int(rng.integers(1, 4))):
+                layers.append(random_layer(rng, f"layer{k}", source, now[0]))
+                now = layers[-1].out_shape([now] * len(layers[-1].sources))
+                source = layers[-1].name
+            layers.append(readout(rng, source, (int(rng.integers(1, 7)), *now)))
+            network = Network("random", shape, levels, levels, tuple(layers))
+        except NetworkError:
+            continue
+        if max(network.levels.values()) <= 200:
+            return network
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_network(seed):
+    rng = np.random.default_rng(seed)
+    network = random_network(rng)
+    lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
+             if not isinstance(layer, Pool)}
+    replicas = {layer.name: int(rng.integers(1, min(3, network.shapes[layer.name][1]) + 1))
+                for layer in network.layers if isinstance(layer, Neurons)}
+    config, image = map_network(network, lanes=lanes, replicas=replicas,
+                                code=str(rng.choice(["phase", "rate"])))
+    shape = (3, *network.input_shape)
+    counts = rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < rng.random())
+    map, out = config.input, config.readout
+    beats = pack(counts.reshape(3, map.channels, map.height, map.width), map)
+    dut = Array(config, image)
+    received, _ = run(dut, [(dut.i, to_ints(beats.reshape(3 * map.beats, -1)))],
+                      [(dut.o, 3 * out.groups)], stalls=str(rng.choice(list(STALLS))), seed=seed,
+                      convert=False)
+    words = [[value >> k & 0xFFFFFFFF for k in range(0, out.logit_bits, 32)] for value in received]
+    words = np.array(words, dtype="<u4").reshape(3, out.groups, -1)
+    assert (unpack_logits(words, out) == network.run(counts).logits).all(), network.layers
