@@ -277,10 +277,6 @@ class ArrayConfig:
     input: MapConfig
     layers: tuple
 
-    def map(self, index):
-        """Output map of a layer, or the input for -1."""
-        return self.input if index < 0 else self.layers[index].out
-
     @property
     def readout(self):
         return self.layers[-1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gen.beats import unpack_logits
 from gen.mapping import map_network
 from gen.network import INPUT, Network, Neurons, Pool
 from tests.networks import neurons, readout, synapses
@@ -79,3 +80,11 @@ def mapped(name, code="phase", *, seed=0, samples=4, lanes=3, replicas=None):
               if not isinstance(layer, Pool)}
     config, image = map_network(net, lanes=layers, replicas=replicas, code=code)
     return net, inputs, net.run(inputs), config, image
+
+
+def logits(readout, payloads):
+    """Payloads of the read-out, as integers, -> ``(N, classes)``."""
+    words = [[value >> k & 0xFFFFFFFF for k in range(0, readout.logit_bits, 32)]
+             for value in payloads]
+    return unpack_logits(np.array(words, dtype="<u4").reshape(-1, readout.groups, len(words[0])),
+                         readout)

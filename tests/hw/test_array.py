@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 
-from gen.beats import pack, to_ints, unpack_logits
+from gen.beats import pack, to_ints
 from hw.array import Array
 
-from .cases import NETWORKS, mapped
+from .cases import NETWORKS, logits, mapped
 from .streams import STALLS, run
 
 
@@ -17,7 +16,4 @@ def test_array_computes_the_logits(name, code, stalls):
     beats = to_ints(pack(inputs, config.input).reshape(len(inputs) * config.input.beats, -1))
     received, _ = run(dut, [(dut.i, beats)], [(dut.o, len(inputs) * config.readout.groups)],
                       stalls=stalls)
-    bits = config.readout.logit_bits
-    words = np.array([[value >> k & 0xFFFFFFFF for k in range(0, bits, 32)] for value in received],
-                     dtype="<u4").reshape(len(inputs), config.readout.groups, -1)
-    assert (unpack_logits(words, config.readout) == trace.logits).all()
+    assert (logits(config.readout, received) == trace.logits).all()

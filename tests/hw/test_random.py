@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from gen.beats import pack, to_ints, unpack_logits
+from gen.beats import pack, to_ints
 from gen.errors import NetworkError
 from gen.mapping import map_network
 from gen.network import INPUT, Network, Neurons, Pool
 from hw.array import Array
 from tests.networks import neurons, readout, synapses
 
+from .cases import logits
 from .streams import STALLS, run
 
 MANY = [seed if seed < 8 else pytest.param(seed, marks=pytest.mark.slow) for seed in range(200)]
@@ -66,6 +67,4 @@ def test_array_computes_any_network(seed):
     received, _ = run(dut, [(dut.i, to_ints(beats.reshape(3 * map.beats, -1)))],
                       [(dut.o, 3 * out.groups)], stalls=str(rng.choice(list(STALLS))), seed=seed,
                       convert=False)
-    words = [[value >> k & 0xFFFFFFFF for k in range(0, out.logit_bits, 32)] for value in received]
-    words = np.array(words, dtype="<u4").reshape(3, out.groups, -1)
-    assert (unpack_logits(words, out) == network.run(counts).logits).all(), network.layers
+    assert (logits(out, received) == network.run(counts).logits).all(), network.layers
