@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gen import artifact, cli
+from gen.commands import boards
 from gen.errors import FitError, SpikeloomError
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
 
@@ -140,7 +141,7 @@ class TestOutcome:
                 if isinstance(outcome, BaseException):
                     raise outcome
                 return outcome
-            monkeypatch.setattr(cli, "_boards", command)
+            monkeypatch.setattr(boards, "_run", command)
             return cli.main(["boards", "--json"])
         return run
 

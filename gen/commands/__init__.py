@@ -1,0 +1,1 @@
+"""The commands of ``python -m gen``, a module each: ``add`` declares one."""

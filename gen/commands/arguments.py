@@ -1,0 +1,91 @@
+"""Arguments that commands share, and what they name."""
+
+import argparse
+
+from ..errors import BuildError, DataError
+from .tables import as_lines
+
+__all__ = [
+    "command", "add_network", "add_dataset", "add_data", "add_mapping", "find_network",
+    "board_name", "parse_lanes", "positive",
+]
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Shows a default that is a value; a help text may explain one that is not."""
+
+    def _get_help_string(self, action):
+        if "(default" in action.help or not isinstance(action.default, int | str) or (
+                action.default is False or action.default is argparse.SUPPRESS):
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+
+def command(commands, name, run, text, example, show=as_lines):
+    parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".",
+        epilog=f"example:\n  python -m gen {example}",
+        formatter_class=_Formatter)
+    parser.set_defaults(command=run, show=show)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def add_network(parser, default=None):
+    parser.add_argument("network", metavar="NET", nargs="?" if default else None, default=default,
+                        help="name of a shipped network, or path of one")
+
+
+def add_dataset(parser):
+    parser.add_argument("--dataset", metavar="D", help="digits, mnist or fashion-mnist (default: "
+                        "what the network was trained on)")
+    add_data(parser)
+
+
+def add_data(parser):
+    parser.add_argument("--data", metavar="DIR",
+                        help="folder of the data set's IDX files (default: $SPIKELOOM_DATA, else "
+                             "they are downloaded)")
+
+
+def add_mapping(parser):
+    parser.add_argument("--board", default="arty-a7", help="what to build for: see the boards")
+    parser.add_argument("--lanes", metavar="LAYER=N", action="append", default=[],
+                        help="lanes of a layer; may be repeated (default: chosen for the board)")
+    parser.add_argument("--interval", metavar="CLOCKS", type=positive,
+                        help="clocks an image to aim for, with lanes and replicas as far as the "
+                             "board has room (default: those of the slowest layer with a lane a "
+                             "channel)")
+    parser.add_argument("--code", choices=("phase", "rate"), default="phase",
+                        help="how layers replay each other's spike counts")
+
+
+def find_network(name):
+    from ..shipped import find
+    return find(name)
+
+
+def board_name(name):
+    from boards import UnknownBoard, find
+    try:
+        return find(name).name
+    except UnknownBoard as error:
+        raise BuildError(str(error)) from error
+
+
+def parse_lanes(items):
+    """``["conv1=8", ...]`` -> ``{"conv1": 8, ...}``, or None if there are none."""
+    lanes = {}
+    for item in items:
+        name, _, number = item.rpartition("=")
+        if not name or not number.isdecimal():
+            raise DataError(f"--lanes must be LAYER=NUMBER, not {item!r}")
+        lanes[name] = int(number)
+    return lanes or None
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number

@@ -1,0 +1,49 @@
+"""Build a network for a board."""
+
+from .arguments import (
+    add_mapping,
+    add_network,
+    board_name,
+    command,
+    find_network,
+    parse_lanes,
+    positive,
+)
+from .tables import as_columns, as_share, as_text
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ..build import build
+    network = find_network(args.network)
+    return build(network, board=board_name(args.board), lanes=parse_lanes(args.lanes),
+                 interval=args.interval, code=args.code,
+                 out=args.output or f"build/{network.name}-{args.board}", baud=args.baud,
+                 synthesise=not args.no_synthesis)
+
+
+def _table(result):
+    rows = [("network", result["network"]),
+            ("board", f"{result['board']} ({result['device']}, {result['clock_hz'] / 1e6:g} MHz)")]
+    for kind, words in (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"),
+                        ("dsps", "DSPs")):
+        if result[kind] is not None:
+            rows.append((words, as_share(result[kind], result["budget"][kind])))
+    rows += [("latches", as_text(result["latches"])),
+             ("clocks an image", f"{result['interval_cycles']:,} (predicted)"),
+             ("Verilog", result["verilog"]), ("manifest", result["manifest"]),
+             ("bitstream", result["bitstream"] or "none: no tool for it was found")]
+    return as_columns(rows)
+
+
+def add(commands):
+    parser = command(commands, "build", _run, "build a network for a board",
+                     "build digits --board arty-a7 -o build/digits", show=_table)
+    add_network(parser, default="mnist")
+    add_mapping(parser)
+    parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
+    parser.add_argument("--baud", type=positive, metavar="N", default=1_000_000,
+                        help="speed of the serial link")
+    parser.add_argument("--no-synthesis", action="store_true",
+                        help="skip Yosys and the bitstream; enough for the virtual board")

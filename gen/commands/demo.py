@@ -1,0 +1,28 @@
+"""Build a network, start its virtual board and stream the test images through it."""
+
+from .arguments import board_name, command, positive
+from .tables import as_columns
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ..demo import demo
+    return demo(network=args.network, board=board_name(args.board), out=args.output,
+                limit=args.limit)
+
+
+def _table(result):
+    from ..demo import table
+    return as_columns(table(result))
+
+
+def add(commands):
+    parser = command(commands, "demo", _run,
+                     "build a network, start its virtual board and stream the test images "
+                     "through it", "demo", show=_table)
+    parser.add_argument("--network", metavar="NET", default="digits", help="what to build")
+    parser.add_argument("--board", default="arty-a7", help="what to build for")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
+    parser.add_argument("-o", "--output", metavar="DIR", default="build/demo",
+                        help="where everything goes")

@@ -1,0 +1,33 @@
+"""Run a data set through the emitted Verilog, compiled."""
+
+from .arguments import (
+    add_dataset,
+    add_mapping,
+    add_network,
+    board_name,
+    command,
+    find_network,
+    parse_lanes,
+    positive,
+)
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ..simulate import simulate
+    return simulate(find_network(args.network), dataset=args.dataset, data_dir=args.data,
+                    limit=args.limit, board=board_name(args.board), lanes=parse_lanes(args.lanes),
+                    interval=args.interval, code=args.code, jobs=args.jobs)
+
+
+def add(commands):
+    parser = command(commands, "simulate", _run,
+                     "run a data set through the emitted Verilog, compiled",
+                     "simulate mnist --dataset mnist --limit 1000")
+    add_network(parser)
+    add_dataset(parser)
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
+    add_mapping(parser)
+    parser.add_argument("--jobs", type=positive, metavar="N",
+                        help="processes (default: all cores)")

@@ -1,0 +1,32 @@
+"""Results for people: lines and tables."""
+
+__all__ = ["as_lines", "as_text", "as_share", "as_columns"]
+
+
+def as_lines(result):
+    """A result as aligned lines, one a key."""
+    width = max(map(len, result), default=0)
+    return "\n".join(f"{key.replace('_', ' '):{width}}  {as_text(value)}"
+                     for key, value in result.items())
+
+
+def as_text(value):
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {as_text(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return " ".join(map(as_text, value))
+    return str(value)
+
+
+def as_share(number, total):
+    return f"{number:,} of {total:,} ({number / total:.0%})"
+
+
+def as_columns(rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+                     .rstrip() for row in rows)

@@ -1,0 +1,30 @@
+"""Train a network from scratch."""
+
+from .arguments import add_data, command, positive
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ..train import train
+    return train(args.dataset, args.model, out=args.output, name=args.name, data_dir=args.data,
+                 epochs=args.epochs, bits=args.bits, levels=args.levels,
+                 input_levels=args.input_levels, seed=args.seed)
+
+
+def add(commands):
+    parser = command(commands, "train", _run, "train a network from scratch",
+                     "train --dataset mnist --model cnn -o mnist.npz")
+    parser.add_argument("--dataset", required=True, help="digits, mnist or fashion-mnist")
+    add_data(parser)
+    parser.add_argument("--model", required=True, help="cnn or mlp")
+    parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")
+    parser.add_argument("--name", help="of the network (default: the data set and the model)")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="(default: the recipe's)")
+    parser.add_argument("--bits", metavar="B", help="bits of the weights, 2 to 8: one width, or "
+                        "widths by layer such as 4,readout=8 (default: the recipe's)")
+    parser.add_argument("--levels", type=positive, metavar="L",
+                        help="greatest spike count of a neuron (default: the recipe's)")
+    parser.add_argument("--input-levels", type=positive, metavar="L",
+                        help="greatest spike count of a pixel (default: the recipe's)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
