@@ -10,7 +10,7 @@ from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, PoolConfi
 from .errors import FitError
 from .network import INPUT, Neurons, Pool, Synapses
 
-__all__ = ["map_network", "flat_input", "pack_rows", "membrane_bits"]
+__all__ = ["map_config", "map_network", "flat_input", "pack_rows", "membrane_bits"]
 
 # Channels of a flat input (a vector, not a picture) in one word of spikes.
 _FLAT_WORD = 16
@@ -80,26 +80,26 @@ def _port(index, name):
     return f"l{index}_{re.sub(r'[^0-9A-Za-z]+', '_', name).strip('_') or 'layer'}"
 
 
-def _connections(synapses, source):
-    """Which output channels each word of each tap is connected to, and the weights.
+def _connected(synapses, source, lanes):
+    """``(taps, groups)``: which groups of lanes each word of a tap is connected to at all."""
+    share, per_group = synapses.out_channels // synapses.groups, synapses.weights.shape[1]
+    first = np.arange(synapses.out_channels) // share * per_group
+    chunk = np.arange(source.map.chunks)[:, None] * source.map.word
+    connected = (first < chunk + source.map.word) & (first + per_group > chunk)
+    return np.tile(_grouped(connected, lanes).any(axis=2), (source.taps // source.map.chunks, 1))
 
-    Returns ``(taps, word, out_channels)`` weights and ``(taps, out_channels)`` connections.
-    """
+
+def _words(synapses, source):
+    """``(taps, word, out_channels)`` weights, those between unconnected channels 0."""
     word, chunks = source.map.word, source.map.chunks
     out, per_group, ky, kx = synapses.weights.shape
-    channels = per_group * synapses.groups
-    dense = np.zeros((out, chunks * word, ky, kx), dtype=np.int64)
-    connected = np.zeros((out, chunks * word), dtype=bool)
+    dense = np.zeros((out, chunks * word, ky, kx), dtype=np.int16)
     share = out // synapses.groups
     for g in range(synapses.groups):
         rows, columns = slice(g * share, (g + 1) * share), slice(g * per_group, (g + 1) * per_group)
         dense[rows, columns] = synapses.weights[rows]
-        connected[rows, columns] = True
-    assert channels <= chunks * word
     dense = dense.reshape(out, chunks, word, ky, kx).transpose(4, 3, 1, 2, 0)
-    connected = connected.reshape(out, chunks, word).any(axis=2).T
-    return (dense.reshape(source.taps, word, out),
-            np.broadcast_to(connected, (kx, ky, chunks, out)).reshape(source.taps, out))
+    return dense.reshape(source.taps, word, out)
 
 
 def _grouped(values, lanes):
@@ -110,33 +110,35 @@ def _grouped(values, lanes):
 
 
 def _core(layer, port, sources, lanes, code):
-    levels = [source.map.levels for source in sources]
-    bits = membrane_bits(layer, levels, code)
-    tables = [_connections(s, source) for s, source in zip(layer.synapses, sources, strict=True)]
-    used = np.concatenate([_grouped(connected, lanes).any(axis=2) for _, connected in tables])
-    core = CoreConfig(
+    used = np.concatenate([_connected(s, source, lanes)
+                           for s, source in zip(layer.synapses, sources, strict=True)])
+    masks = np.packbits(used.T, axis=1, bitorder="little")
+    return CoreConfig(
         name=layer.name, port=port, sources=tuple(sources), lanes=lanes, channels=layer.channels,
-        weight_bits=max(s.bits for s in layer.synapses), membrane_bits=bits,
-        masks=tuple(sum(1 << int(tap) for tap in np.flatnonzero(used[:, g]))
-                    for g in range(used.shape[1])),
+        weight_bits=max(s.bits for s in layer.synapses),
+        membrane_bits=membrane_bits(layer, [source.map.levels for source in sources], code),
+        masks=tuple(int.from_bytes(mask.tobytes(), "little") for mask in masks),
         levels=layer.levels if isinstance(layer, Neurons) else None, code=code)
 
-    words = [_grouped(weights, lanes) for weights, _ in tables]
-    rows = [word[tap - first, :, group]
+
+def _memories(layer, core):
+    """Contents of the two memories of a core, by name."""
+    words = [_grouped(_words(s, source), core.lanes)
+             for s, source in zip(layer.synapses, core.sources, strict=True)]
+    used = [_connected(s, source, core.lanes)
+            for s, source in zip(layer.synapses, core.sources, strict=True)]
+    rows = [word[connected[:, group], :, group].reshape(-1, core.lanes)
             for group in range(core.groups)
-            for first, word in zip(np.cumsum([0, *(len(w) for w in words[:-1])]), words,
-                                   strict=True)
-            for tap in range(first, first + len(word)) if used[tap, group]]
-    potentials = [_grouped(layer.initial, lanes)]
+            for word, connected in zip(words, used, strict=True)]
+    potentials = [_grouped(layer.initial, core.lanes)]
     if isinstance(layer, Neurons):
         # Lanes without a channel get a threshold too, so that they stay silent.
-        threshold = np.maximum(_grouped(layer.threshold, lanes), 1)
-        shifts = reversed(range(core.threshold_rows)) if code == "phase" else [0]
+        threshold = np.maximum(_grouped(layer.threshold, core.lanes), 1)
+        shifts = reversed(range(core.threshold_rows)) if core.code == "phase" else [0]
         potentials += [-threshold << shift for shift in shifts]
-    return core, {
-        f"{port}.weights": pack_rows(np.concatenate(rows), core.weight_bits),
-        f"{port}.parameters": pack_rows(np.stack(potentials, axis=1).reshape(-1, lanes), bits),
-    }
+    potentials = np.stack(potentials, axis=1).reshape(-1, core.lanes)
+    return {f"{core.port}.weights": pack_rows(np.concatenate(rows), core.weight_bits),
+            f"{core.port}.parameters": pack_rows(potentials, core.membrane_bits)}
 
 
 def _replicas(core, count):
@@ -147,8 +149,9 @@ def _replicas(core, count):
     return count
 
 
-def map_network(network, *, lanes=None, replicas=None, code="phase"):
-    """Configuration and memory contents of the array that computes ``network``.
+def map_config(network, *, lanes=None, replicas=None, code="phase"):
+    """Configuration of the array that computes ``network``: its shapes, without the contents of
+    its memories.
 
     Parameters
     ----------
@@ -157,15 +160,16 @@ def map_network(network, *, lanes=None, replicas=None, code="phase"):
     code : ``"phase"`` or ``"rate"``, how layers replay each other's counts; pixels are always
         replayed as bit planes
 
-    Returns
-    -------
-    ``(ArrayConfig, {memory name: MemoryImage})``
+    Raises
+    ------
+    FitError
+        If lanes or replicas are not possible, or given for a layer that has none.
     """
     lanes, replicas = dict(lanes or {}), dict(replicas or {})
     network = flat_input(network)
     channels, height, width = network.input_shape
     flat = height * width == 1
-    image, layers = {}, []
+    layers = []
     index = {INPUT: -1}
     maps = {INPUT: MapConfig(channels, height, width, network.input_levels,
                              min(channels, _FLAT_WORD) if flat else min(channels, 32))}
@@ -182,9 +186,8 @@ def map_network(network, *, lanes=None, replicas=None, code="phase"):
             if not isinstance(count, int) or not 1 <= count <= layer.channels:
                 raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), "
                                f"not {count!r}")
-            config, memories = _core(layer, port, sources, count, code)
+            config = _core(layer, port, sources, count, code)
             config = replace(config, replicas=_replicas(config, replicas.pop(layer.name, 1)))
-            image |= memories
         index[layer.name] = len(layers)
         layers.append(config)
         maps[layer.name] = config.out
@@ -193,4 +196,22 @@ def map_network(network, *, lanes=None, replicas=None, code="phase"):
             raise FitError(f"{what} are given for {sorted(left)[0]!r}, which is not a layer with "
                            f"synapses; these are "
                            f"{[c.name for c in layers if isinstance(c, CoreConfig)]}")
-    return ArrayConfig(maps[INPUT], tuple(layers)), image
+    return ArrayConfig(maps[INPUT], tuple(layers))
+
+
+def map_network(network, *, lanes=None, replicas=None, code="phase"):
+    """Configuration and memory contents of the array that computes ``network``.
+
+    The arguments are those of :func:`map_config`.
+
+    Returns
+    -------
+    ``(ArrayConfig, {memory name: MemoryImage})``
+    """
+    network = flat_input(network)
+    config = map_config(network, lanes=lanes, replicas=replicas, code=code)
+    image = {}
+    for layer, core in zip(network.layers, config.layers, strict=True):
+        if isinstance(core, CoreConfig):
+            image |= _memories(layer, core)
+    return config, image

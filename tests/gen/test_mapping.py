@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gen.errors import FitError
-from gen.mapping import flat_input, map_network, membrane_bits, pack_rows
+from gen.mapping import flat_input, map_config, map_network, membrane_bits, pack_rows
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
 from tests.hw.cases import LAYERS, NETWORKS, mapped, network
 
@@ -43,6 +43,13 @@ def test_memories_have_the_shapes_of_the_configuration(name, code):
         assert (parameters.width, len(parameters.rows)) == (core.lanes * core.membrane_bits,
                                                             core.groups * core.parameter_rows)
     assert len(image) == 2 * len(config.cores)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *NETWORKS])
+def test_the_configuration_can_be_had_without_the_memories(name):
+    net, _, _, config, _ = mapped(name)
+    lanes = {core.name: core.lanes for core in config.cores}
+    assert map_config(net, lanes=lanes) == config
 
 
 def test_a_depthwise_layer_has_no_rows_for_channels_it_is_not_connected_to():
