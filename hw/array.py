@@ -29,7 +29,8 @@ class Array(wiring.Component):
     -------
     i : ``In(stream)``: beats of the input map
     o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a sample
-    spy_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves
+    spy_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these names
+        outlive synthesis, so that a netlist can be looked into
     busy_{port} : which replicas of a core are adding a weight row
     """
 
@@ -76,6 +77,8 @@ class Array(wiring.Component):
             spy = getattr(self, f"spy_{layer.port}")
             m.d.comb += spy.payload.eq(component.o.payload)
             m.d.comb += spy.valid.eq(component.o.valid & component.o.ready)
+            for signal in (spy.payload, spy.valid):
+                Value.cast(signal).attrs["keep"] = 1
             if isinstance(layer, CoreConfig):
                 m.d.comb += getattr(self, f"busy_{layer.port}").eq(component.busy)
         return m
