@@ -20,7 +20,7 @@ from hw.device import packing, register_map
 from hw.top import Top
 from hw.uart import divisor
 
-from . import bitstream, project
+from . import artifact, bitstream, project
 from .errors import BuildError, FitError
 from .fit import choose
 from .fit import interval as predicted_interval
@@ -135,6 +135,7 @@ def _memory_file(design):
 _FILES = {
     "verilog": "top.v", "board_verilog": "board.v", "constraints": "board.xdc",
     "vivado": "vivado.sh", "openxc7": "openxc7.sh", "image": "memory.img",
+    "network": "network.npz",
 }
 
 
@@ -220,6 +221,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     log.info("%s for %s: Verilog ...", network.name, board)
     project.write(project.project_files(design.board, design.verilog()), out)
     (out / _FILES["image"]).write_bytes(_memory_file(design))
+    artifact.save(network, out / _FILES["network"])
     resources = _measure(design, out) if synthesise else None
     bits = bitstream.make(design.board, out) if synthesise else None
     predicted = predicted_interval(network, design.config)

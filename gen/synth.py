@@ -17,13 +17,19 @@ from tqdm import tqdm
 from .errors import BuildError
 from .toolchain import yosys, yosys_identity
 
-__all__ = ["Resources", "count", "synthesise", "require_pure"]
+__all__ = ["NETLIST", "Resources", "count", "synthesise", "require_pure"]
 
 log = logging.getLogger(__name__)
 
+NETLIST = "netlist.json"
+"""The synthesised design as Yosys' ``write_json`` has it."""
+
 # LUTs a cell occupies. 7-series: a dual-port RAM needs a LUT for each read port, RAM32M and RAM64M
 # fill a slice; MUXF7 and MUXF8 are no LUTs. ECP5: a two-bit carry cell takes two LUTs, a 16x4 RAM
-# four for its bits and two for its write port; PFUMX and L6MUX21 are no LUTs.
+# four for its bits and two for its write port; PFUMX and L6MUX21 are no LUTs. iCE40: a carry shares
+# the logic cell of the LUT beside it. Gowin: an ALU is a LUT with a carry, a RAM of 16 words takes
+# four LUTs for its bits and two for its write port, however few of the bits are used; MUX2_LUT5 to
+# MUX2_LUT8 are no LUTs.
 _LUTS = {
     **{f"LUT{n}": 1 for n in range(1, 7)}, "LUT6_2": 1, "INV": 1,
     "SRL16E": 1, "SRLC32E": 1,
@@ -31,11 +37,19 @@ _LUTS = {
     "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8,
     "RAM32M": 4, "RAM64M": 4,
     "CCU2C": 2, "TRELLIS_DPR16X4": 6,
+    "SB_LUT4": 1,
+    "ALU": 1, **{f"RAM16S{kind}": 6 for kind in ("1", "2", "4", "DP1", "DP2", "DP4")},
 }
-_BRAMS = {"RAMB36E1": 1, "RAMB18E1": 0.5, "DP16KD": 1, "PDPW16KD": 1}
-_FF = re.compile(r"FD[CPRS]E(_1)?|TRELLIS_FF|\$_.*DFF.*_")
-_LATCH = re.compile(r"LD[CP]E|\$_?\w*LATCH\w*|\$\w*dlatch\w*")
-_DSP = re.compile(r"DSP48\w*|MULT\d+X\d+\w*|ALU(24|54)\w*|\$_*mul\w*|\$macc\w*")
+_BRAMS = {
+    "RAMB36E1": 1, "RAMB18E1": 0.5,
+    "DP16KD": 1, "PDPW16KD": 1,
+    **{f"SB_RAM40_4K{edges}": 1 for edges in ("", "NR", "NW", "NRNW")},
+    **{cell: 1 for cell in ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9")},
+}
+_FF = re.compile(r"FD[CPRS]E(_1)?|TRELLIS_FF|SB_DFFN?E?(S|R|SS|SR)?|DFFN?[SRPC]?E?|\$_.*DFF.*_")
+_LATCH = re.compile(r"LD[CP]E|DLN?[CP]?E?|\$_?\w*LATCH\w*|\$\w*dlatch\w*")
+_DSP = re.compile(r"DSP48\w*|SB_MAC16|MULT(ADD)?(ALU)?\d+X\d+\w*|ALU(24|54)\w*|\$_*mul\w*|"
+                  r"\$macc\w*")
 
 
 @dataclass(frozen=True)
@@ -72,19 +86,31 @@ def count(cells: dict[str, int]) -> Resources:
         latches=matching(_LATCH))
 
 
-def _key(sources, command, top):
-    sha = hashlib.sha256(f"{yosys_identity()}\n{command} -top {top}\n".encode())
-    for source in sources:
-        sha.update(hashlib.sha256(source.read_bytes()).digest())
-    return sha.hexdigest()
+_SCRIPT = """\
+read_verilog {sources}
+{command} -top {top}
+tee -q -o stat.json stat -json
+write_json {netlist}
+"""
 
 
-def _cached(file, key):
+def _digest(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _key(sources, script):
+    parts = [yosys_identity(), script, *map(_digest, sources)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _cached(directory, key):
     try:
-        stored = json.loads(file.read_text())
-        return Resources(**stored["resources"]) if stored["key"] == key else None
+        stored = json.loads((directory / "synth.json").read_text())
+        if (stored["key"], stored["netlist"]) == (key, _digest(directory / NETLIST)):
+            return Resources(**stored["resources"])
     except (OSError, ValueError, TypeError, KeyError):
-        return None
+        pass
+    return None
 
 
 def _run(directory, script):
@@ -124,14 +150,15 @@ def _current_pass(transcript):
 
 
 def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -> Resources:
-    """Synthesise Verilog files and count what they take.
+    """Synthesise Verilog files, keep the netlist, and count what it takes.
 
-    The result is kept in `directory`, addressed by the content of the sources, the command and the
-    version of Yosys: the same design is not synthesised twice.
+    The results are kept in `directory`, addressed by the content of the sources, the command and
+    the version of Yosys: the same design is not synthesised twice.
 
     Parameters
     ----------
-    directory : where the sources are and the results go (``synth.json``, ``yosys.log``)
+    directory : where the sources are and the results go: ``netlist.json``, which is what place and
+        route takes, the figures in ``synth.json``, and ``yosys.log``
     sources : file names, relative to `directory`
     top : name of the top module
     command : Yosys' synthesis command, such as ``synth_xilinx -family xc7 -flatten``
@@ -142,16 +169,19 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
         If Yosys refuses the design.
     """
     directory = Path(directory)
-    key, file = _key([directory / s for s in sources], command, top), directory / "synth.json"
-    if (resources := _cached(file, key)) is not None:
+    script = _SCRIPT.format(sources=" ".join(sources), top=top, command=command, netlist=NETLIST)
+    key = _key([directory / s for s in sources], script)
+    if (resources := _cached(directory, key)) is not None:
+        log.info("Yosys: cached")
         return resources
     log.info("Yosys: %s of %s ...", command, top)
-    _run(directory, f"read_verilog {' '.join(sources)}; {command} -top {top}; "
-                    "tee -q -o stat.json stat -json")
+    _run(directory, "; ".join(script.splitlines()))
     stat = directory / "stat.json"
     resources = count(json.loads(stat.read_text())["design"]["num_cells_by_type"])
     stat.unlink()
-    file.write_text(json.dumps({"key": key, "resources": asdict(resources)}, indent=1) + "\n")
+    (directory / "synth.json").write_text(json.dumps({
+        "key": key, "yosys": yosys_identity(), "resources": asdict(resources),
+        "netlist": _digest(directory / NETLIST)}, indent=1) + "\n")
     return resources
 
 
