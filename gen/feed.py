@@ -21,7 +21,8 @@ class Feed(wiring.Component):
     i_ready : ``Out(1)``
     entered : ``Out(1)``, the array takes the beat that the register holds
     o_payload, o_valid : ``Out``, of the array's logits
-    busy : ``Out``, which cores' lanes add a weight row, a bit for each of a core's replicas
+    busy : ``Out``, which cores' lanes add a row, a bit for each of a core's replicas
+    moved : ``Out``, which layers' outputs move, a bit for each layer
     """
 
     def __init__(self, config):
@@ -34,6 +35,7 @@ class Feed(wiring.Component):
             "o_payload": Out(config.readout.logit_bits),
             "o_valid":   Out(1),
             "busy":      Out(sum(core.replicas for core in config.cores)),
+            "moved":     Out(len(config.layers)),
         })
 
     def elaborate(self, platform):
@@ -47,11 +49,11 @@ class Feed(wiring.Component):
         for core in self._config.cores:
             ports[f"o_busy_{core.port}"] = self.busy[first:first + core.replicas]
             first += core.replicas
-        for layer in self._config.layers:
+        for k, layer in enumerate(self._config.layers):
             out = layer.out
             width = self._config.readout.logit_bits if out is None else out.beat_bits
             ports[f"o_spy_{layer.port}__payload"] = Signal(width)
-            ports[f"o_spy_{layer.port}__valid"] = Signal()
+            ports[f"o_spy_{layer.port}__valid"] = self.moved[k]
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=reset, i_i__payload=payload,
             i_i__valid=valid, o_i__ready=ready, o_o__payload=self.o_payload,

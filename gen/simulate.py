@@ -1,5 +1,6 @@
 """Whole data sets through the Verilated array, with a harness in C++: no Python per clock."""
 
+import csv
 import logging
 import os
 import subprocess
@@ -16,40 +17,83 @@ import boards
 
 from . import beats
 from .build import design_for
+from .cycles import sample_clocks
 from .data import load
 from .errors import DataError, SimulationError
 from .feed import feed_verilog
+from .spikes import replayed, sample_spikes
 from .verilator import patience, verilate
 from .verilog import array_verilog
 
-__all__ = ["Run", "simulate", "stream"]
+__all__ = [
+    "Occupancy", "Run", "array_utilisation", "bottleneck", "expected", "simulate", "stream",
+    "write_images",
+]
 
 log = logging.getLogger(__name__)
 
 _HARNESS = Path(__file__).parent / "harness" / "simulate.cpp"
 
-# Input beats are packed for so many samples at a time, to save memory.
+# Samples are packed, and run through the reference, so many at a time, to save memory.
 _BATCH = 256
+
+# Images whose clocks decide which layer is the bottleneck.
+_ENOUGH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Occupancy:
+    """How the lanes were occupied over a few samples in steady state.
+
+    Parameters
+    ----------
+    width : clocks of a bin
+    shares : core name -> ``(bins,)`` share of the clocks in which its lanes added a row, the mean
+        over its replicas
+    completed : clocks, from the first bin, in which a sample's last logits came
+    """
+
+    width: int
+    shares: dict[str, np.ndarray]
+    completed: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What :func:`stream` measured.
+    """What :func:`stream` measured. Clocks of a sample count from its first input beat.
 
     Parameters
     ----------
     logits : ``(N, classes)``
-    latency : clocks from the first input beat of a sample, sent alone, to its last logits
-    interval : clocks from one sample to the next, sent back to back; ``None`` of fewer than two
-    busy : layer -> share of the clocks in which its lanes added a weight row, back to back
+    alone : ``(N,)`` whether the sample was alone in the array, or followed by others at once
+    outputs : ``(N, layers, 2)`` clocks of the first and the last beat that each layer made of it
+    intervals : ``(N,)`` clocks since the last logits of the sample before, 0 if that is no measure
+        of the pace: it was alone, or the first of a process
+    busy : core name -> share of the clocks in which its lanes added a row, back to back
+    beats : layer name -> clocks of all the beats that it made of the first sample
+    occupancy : of the lanes over time; ``None`` if too few samples went back to back
     seconds : wall time of the simulation, without compiling
     """
 
     logits: np.ndarray
-    latency: np.ndarray
-    interval: float | None
+    alone: np.ndarray
+    outputs: np.ndarray
+    intervals: np.ndarray
     busy: dict[str, float]
+    beats: dict[str, np.ndarray]
+    occupancy: Occupancy | None
     seconds: float
+
+    @property
+    def latency(self):
+        """Clocks from the first input beat to the last logits, of the samples that went alone."""
+        return self.outputs[self.alone, -1, 1]
+
+    @property
+    def interval(self):
+        """Mean clocks from one sample to the next, back to back; ``None`` of fewer than two."""
+        paced = self.intervals[self.intervals > 0]
+        return float(paced.mean()) if len(paced) else None
 
 
 def _words(bits):
@@ -60,9 +104,15 @@ def _header(config):
     values = {
         "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(config.input.beat_bits),
         "LOGIT_BEATS": config.readout.groups, "LOGIT_WORDS": _words(config.readout.logit_bits),
-        "CORES": sum(core.replicas for core in config.cores),
+        "CORES": sum(core.replicas for core in config.cores), "LAYERS": len(config.layers),
+        "LAYER_BEATS": f"{{{', '.join(str(n) for n in _layer_beats(config))}}}",
     }
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
+
+
+def _layer_beats(config):
+    """Beats of a sample at each layer's output."""
+    return [layer.groups if layer.out is None else layer.out.beats for layer in config.layers]
 
 
 def _write_inputs(path, config, counts):
@@ -110,14 +160,40 @@ def _execute(commands, total):
 
 def _read(path, config, count, alone):
     """Results of one harness process; see gen/harness/simulate.cpp for the format."""
-    readout = config.readout
+    readout, layers = config.readout, len(config.layers)
+    replicas = sum(core.replicas for core in config.cores)
     words = readout.groups * _words(readout.logit_bits)
-    record = np.dtype([("first", "<u8"), ("last", "<u8"), ("logits", "<u4", words)])
-    samples = np.fromfile(path, record, count)
-    clocks, *busy = np.fromfile(path, "<u8", offset=count * record.itemsize).tolist()
-    logits = samples["logits"].reshape(count, readout.groups, -1)
-    latency = (samples["last"] - samples["first"])[:alone].astype(np.int64)
-    return beats.unpack_logits(logits, readout), latency, samples["last"][alone:], clocks, busy
+    record = np.dtype([("first", "<u8"), ("outputs", "<u8", (layers, 2)),
+                       ("logits", "<u4", words)])
+    beats_of = _layer_beats(config)
+    with open(path, "rb") as file:
+        samples = np.fromfile(file, record, count)
+        beats_at = np.fromfile(file, "<i8", sum(beats_of))
+        clocks, *busy = np.fromfile(file, "<i8", 1 + replicas).tolist()
+        began, width, bins = np.fromfile(file, "<i8", 3).tolist()
+        shares = np.fromfile(file, "<i8", bins * replicas).reshape(bins, replicas) / width
+    logits = beats.unpack_logits(samples["logits"].reshape(count, readout.groups, -1), readout)
+    first, outputs = samples["first"].astype(np.int64), samples["outputs"].astype(np.int64)
+    completed = outputs[:, -1, 1]
+    intervals = np.diff(completed, prepend=0)
+    intervals[:alone + 1] = 0
+    per_layer = np.split(beats_at - first[0], np.cumsum(beats_of)[:-1])
+    return {
+        "logits": logits, "alone": np.arange(count) < alone,
+        "outputs": outputs - first[:, None, None], "intervals": intervals,
+        "clocks": clocks, "busy": np.array(busy),
+        "beats": {layer.name: clocks for layer, clocks in zip(
+            config.layers, per_layer, strict=True)},
+        "occupancy": _occupancy(config, width, shares[:-1], completed - began),
+    }
+
+
+def _occupancy(config, width, shares, completed):
+    """Of whole bins."""
+    if not len(shares):
+        return None
+    within = (completed >= 0) & (completed < width * len(shares))
+    return Occupancy(width, _by_core(config, shares), completed[within])
 
 
 def stream(config, image, counts, *, build_dir, alone=100, jobs=None, progress=None):
@@ -155,24 +231,89 @@ def stream(config, image, counts, *, build_dir, alone=100, jobs=None, progress=N
 
 
 def _merge(config, results, seconds):
-    logits, latency, last, clocks, busy = zip(*results, strict=True)
-    intervals = [int(ends[-1] - ends[0]) / (len(ends) - 1) for ends in last if len(ends) > 1]
-    total = max(sum(clocks), 1)
+    def joined(name):
+        return np.concatenate([result[name] for result in results])
+
+    clocks = max(sum(result["clocks"] for result in results), 1)
+    busy = sum(result["busy"] for result in results) / clocks
     return Run(
-        logits=np.concatenate(logits), latency=np.concatenate(latency),
-        interval=sum(intervals) / len(intervals) if intervals else None,
-        busy=_shares_by_core(config, np.sum(busy, axis=0) / total), seconds=seconds)
+        logits=joined("logits"), alone=joined("alone"), outputs=joined("outputs"),
+        intervals=joined("intervals"),
+        busy={name: float(share) for name, share in _by_core(config, busy).items()},
+        beats=results[0]["beats"], occupancy=results[0]["occupancy"], seconds=seconds)
 
 
-def _shares_by_core(config, shares):
-    """A share for each replica of each core -> core name -> mean over its replicas."""
+def _by_core(config, shares):
+    """``(..., replicas of all cores)`` -> core name -> ``(...)`` means over its replicas."""
     ends = np.cumsum([core.replicas for core in config.cores])
-    return {core.name: float(part.mean()) for core, part in zip(
-        config.cores, np.split(shares, ends[:-1]), strict=True)}
+    return {core.name: part.mean(axis=-1) for core, part in zip(
+        config.cores, np.split(shares, ends[:-1], axis=-1), strict=True)}
+
+
+def array_utilisation(config, busy):
+    """Share of the clocks in which a lane adds, over all lanes of the array.
+
+    Parameters
+    ----------
+    busy : core name -> the same of its lanes
+    """
+    lanes = {core.name: core.lanes * core.replicas for core in config.cores}
+    return sum(busy[name] * number for name, number in lanes.items()) / sum(lanes.values())
+
+
+def bottleneck(network, config, counts):
+    """Name of the layer that sets the pace on these input counts, or ``"input"``."""
+    shaped = counts.reshape(len(counts), config.input.channels, config.input.height,
+                            config.input.width)
+    clocks = sample_clocks(config, network.run(counts), shaped)
+    return max(clocks, key=lambda name: clocks[name].mean())
+
+
+def expected(network, config, counts, *, progress=iter):
+    """Logits of :meth:`Network.run` and spikes of each layer, in batches.
+
+    Returns
+    -------
+    ``(N, classes)`` logits, and what :func:`gen.spikes.sample_spikes` returns
+    """
+    parts = []
+    for start in progress(range(0, len(counts), _BATCH)):
+        inputs = counts[start:start + _BATCH]
+        trace = network.run(inputs)
+        parts.append((trace.logits, sample_spikes(config, trace, inputs)))
+    logits, spikes = zip(*parts, strict=True)
+    return np.concatenate(logits), {
+        name: np.concatenate([part[name] for part in spikes]) for name in spikes[0]}
+
+
+def write_images(path, config, run, spikes, labels, logits):
+    """Write what is known of each image as CSV, a line an image.
+
+    ``latency_cycles`` is that of an image alone, ``interval_cycles`` the clocks since the image
+    before it was done, back to back; the one that was not measured is empty. ``NAME_first`` and
+    ``NAME_last`` are the clocks of a layer's first and last output, from the first input beat.
+
+    Parameters
+    ----------
+    run : :class:`Run`
+    spikes : what :func:`gen.spikes.sample_spikes` returns
+    labels, logits : what is true, and what the network in integers says
+    """
+    times = [f"{layer.name}_{which}" for layer in config.layers for which in ("first", "last")]
+    total = replayed(config, spikes)
+    with open(path, "w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["image", "label", "prediction", "mismatches", "input_spikes", "spikes",
+                        "latency_cycles", "interval_cycles", *times])
+        for k, outputs in enumerate(run.outputs):
+            table.writerow([
+                k, labels[k], run.logits[k].argmax(), np.sum(run.logits[k] != logits[k]),
+                spikes["input"][k], total[k], outputs[-1, 1] if run.alone[k] else "",
+                run.intervals[k] or "", *outputs.ravel().tolist()])
 
 
 def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7", lanes=None,
-             interval=None, code="phase", jobs=None, build_dir=None):
+             interval=None, code="phase", jobs=None, build_dir=None, images_out=None):
     """Run a data set's test images through the Verilog that ``build`` makes for a board.
 
     Parameters
@@ -182,6 +323,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     limit : only so many images
     board, lanes, interval, code : see :func:`gen.build.build`
     jobs, build_dir : see :func:`stream`
+    images_out : a file for what is known of each image, see :func:`write_images`
 
     Returns
     -------
@@ -189,9 +331,12 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     :meth:`Network.run`; ``mismatches``, logits that differ; ``cycles_mean`` and ``cycles_max``, the
     latency of a sample that is alone in the array (its first input beat to its last logits, in
     clocks), over the first samples of each process, ``latency_images`` in all;
-    ``interval_cycles``, clocks an image when they follow each other without a pause;
-    ``lane_utilisation``, layer -> share of these clocks in which its lanes add;
-    ``images_per_second`` of wall time, without compiling.
+    ``interval_cycles``, clocks an image when they follow each other without a pause, and
+    ``bottleneck``, the layer that sets this pace; ``layer_cycles``, layer -> clocks of its
+    ``first`` and ``last`` output of a sample that is alone; ``lane_utilisation``, layer -> share of
+    the clocks in which its lanes add a row, back to back, and ``array_utilisation``, the same over
+    all lanes; ``spikes``, layer -> spikes an image that it sends; ``images_per_second`` of wall
+    time, without compiling.
     """
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
@@ -203,9 +348,14 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     counts = network.encode(images)
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
                         code=code)
-    run = stream(design.config, design.image, counts, jobs=jobs, progress=log.info,
+    config = design.config
+    run = stream(config, design.image, counts, jobs=jobs, progress=log.info,
                  build_dir=build_dir or Path("build") / "verilator")
-    reference = network.predict(images, progress=partial(tqdm, desc="reference", unit="batch"))
+    reference, spikes = expected(network, config, counts,
+                                 progress=partial(tqdm, desc="reference", unit="batch"))
+    if images_out is not None:
+        write_images(images_out, config, run, spikes, labels, reference)
+    first, last = run.outputs[run.alone].mean(axis=0).T.tolist()
     return {
         "images": len(images),
         "accuracy": float(np.mean(run.logits.argmax(axis=1) == labels)),
@@ -215,6 +365,11 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
         "cycles_max": int(run.latency.max()),
         "latency_images": len(run.latency),
         "interval_cycles": run.interval,
+        "bottleneck": bottleneck(network, config, counts[:_ENOUGH]),
+        "layer_cycles": {layer.name: {"first": first[k], "last": last[k]}
+                         for k, layer in enumerate(config.layers)},
         "lane_utilisation": run.busy,
+        "array_utilisation": array_utilisation(config, run.busy),
+        "spikes": {name: float(number.mean()) for name, number in spikes.items()},
         "images_per_second": len(images) / run.seconds,
     }

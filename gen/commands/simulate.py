@@ -18,7 +18,8 @@ def _run(args):
     from ..simulate import simulate
     return simulate(find_network(args.network), dataset=args.dataset, data_dir=args.data,
                     limit=args.limit, board=board_name(args.board), lanes=parse_lanes(args.lanes),
-                    interval=args.interval, code=args.code, jobs=args.jobs)
+                    interval=args.interval, code=args.code, jobs=args.jobs,
+                    images_out=args.images_out)
 
 
 def add(commands):
@@ -31,3 +32,5 @@ def add(commands):
     add_mapping(parser)
     parser.add_argument("--jobs", type=positive, metavar="N",
                         help="processes (default: all cores)")
+    parser.add_argument("--images-out", metavar="FILE",
+                        help="write clocks and spikes of each image to a CSV file")

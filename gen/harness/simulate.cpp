@@ -4,14 +4,20 @@
 //
 // INPUTS holds the beats of all samples as 32-bit words. Of the COUNT samples from FIRST, the leading
 // ALONE are sent one at a time (their latency is that of an empty array), the others back to back.
-// OUTPUTS receives for each sample the clocks of its first input beat and of its last logits (two
-// uint64) and the words of its logits; then the clocks of the samples sent back to back and, of
-// these, for each core's replicas the clocks in which its lanes added (uint64).
+// OUTPUTS receives, all numbers but the logits as uint64:
+//
+//   for each sample: the clock of its first input beat; for each layer those of its first and its
+//     last output; the words of its logits
+//   for each layer in turn, the clock of each beat that it makes of the first sample
+//   the clocks of the samples sent back to back, counted from the first logits of these, and, of
+//     these, for each core's replicas those in which its lanes added
+//   how the lanes were occupied over the first few of these samples: the clock it begins, the clocks
+//     of a bin, the number of bins, and for each bin the clocks each core's replicas added
 //
 // Standard output gets the number of samples completed since the last line, or "hang SAMPLE".
 //
-// shape.h is generated: INPUT_BEATS, INPUT_WORDS, LOGIT_BEATS, LOGIT_WORDS, and CORES,
-// which counts every replica of a core.
+// shape.h is generated: INPUT_BEATS, INPUT_WORDS, LOGIT_BEATS, LOGIT_WORDS; CORES, which counts
+// every replica of a core; LAYERS and LAYER_BEATS, the beats a sample has at each layer's output.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -59,11 +65,55 @@ void get(const VlWide<N>& port, uint32_t* words) {
 }
 
 constexpr std::size_t kSampleWords = std::size_t(INPUT_BEATS) * INPUT_WORDS;
+constexpr std::size_t kLayerBeats[LAYERS] = LAYER_BEATS;
 
 struct Sample {
     uint64_t first;
-    uint64_t last;
+    uint64_t outputs[LAYERS][2];
     uint32_t logits[LOGIT_BEATS * LOGIT_WORDS];
+};
+
+template <class T>
+void dump(const std::vector<T>& values, std::FILE* file) {
+    std::fwrite(values.data(), sizeof(T), values.size(), file);
+}
+
+// Clocks in which each replica added, in bins that become wider as time goes on: there are never
+// more than kMost, and but for the beginning never less than half of them.
+class Occupancy {
+public:
+    using Counts = std::array<uint64_t, CORES>;
+
+    void add(uint64_t clock, const uint32_t* busy) {
+        if (bins_.empty()) began_ = clock;
+        if ((clock - began_) % width_ == 0) open();
+        for (std::size_t k = 0; k < CORES; ++k) bins_.back()[k] += busy[k / 32] >> k % 32 & 1;
+    }
+
+    void write(std::FILE* file) const {
+        const uint64_t facts[] = {began_, width_, bins_.size()};
+        std::fwrite(facts, sizeof facts, 1, file);
+        dump(bins_, file);
+    }
+
+private:
+    static constexpr std::size_t kMost = 1024;
+
+    void open() {
+        if (bins_.size() == kMost) {
+            for (std::size_t bin = 0; bin < kMost / 2; ++bin) {
+                Counts pair = bins_[2 * bin];
+                for (std::size_t k = 0; k < CORES; ++k) pair[k] += bins_[2 * bin + 1][k];
+                bins_[bin] = pair;
+            }
+            bins_.resize(kMost / 2);
+            width_ *= 2;
+        }
+        bins_.emplace_back();
+    }
+
+    uint64_t began_ = 0, width_ = 1;
+    std::vector<Counts> bins_;
 };
 
 const uint32_t* map_file(const char* path) {
@@ -104,15 +154,26 @@ public:
 
     void write(std::FILE* file) const {
         for (const Sample& sample : samples_) {
-            const uint64_t clocks[] = {sample.first, sample.last};
-            std::fwrite(clocks, sizeof clocks, 1, file);
+            std::fwrite(&sample.first, sizeof sample.first, 1, file);
+            std::fwrite(sample.outputs, sizeof sample.outputs, 1, file);
             std::fwrite(sample.logits, sizeof sample.logits, 1, file);
         }
+        for (const Layer& layer : layers_) dump(layer.clocks, file);
         std::fwrite(&streamed_, sizeof streamed_, 1, file);
         std::fwrite(busy_.data(), sizeof busy_, 1, file);
+        occupancy_.write(file);
     }
 
 private:
+    // Where a layer's output is: the sample, and its beat.
+    struct Layer {
+        std::size_t sample = 0, beat = 0;
+        std::vector<uint64_t> clocks;
+    };
+
+    // Samples over which the occupancy is kept.
+    static constexpr std::size_t kOccupied = 4;
+
     void tick() {
         top_.clk = 0;
         top_.eval();
@@ -132,7 +193,31 @@ private:
     void observe() {
         if (done_ > alone_) measure();
         if (top_.entered) enter();
+        follow();
         if (top_.o_valid) collect();
+    }
+
+    void follow() {
+        uint32_t moved[(LAYERS + 63) / 64 * 2];
+        get(top_.moved, moved);
+        for (std::size_t word = 0; word < (LAYERS + 31) / 32; ++word) {
+            for (uint32_t bits = moved[word]; bits != 0; bits &= bits - 1) {
+                leave(32 * word + __builtin_ctz(bits));
+            }
+        }
+    }
+
+    // A beat of a layer's output.
+    void leave(std::size_t index) {
+        Layer& layer = layers_[index];
+        if (layer.sample == samples_.size()) return;  // of a defective array; its logits tell
+        uint64_t* outputs = samples_[layer.sample].outputs[index];
+        if (layer.beat == 0) outputs[0] = clock_;
+        outputs[1] = clock_;
+        if (layer.sample == 0) layer.clocks.push_back(clock_);
+        if (++layer.beat < kLayerBeats[index]) return;
+        layer.beat = 0;
+        ++layer.sample;
     }
 
     void enter() {
@@ -147,7 +232,6 @@ private:
         moved_ = clock_;
         if (++group_ < LOGIT_BEATS) return;
         group_ = 0;
-        sample.last = clock_;
         ++done_;
         report();
     }
@@ -157,6 +241,7 @@ private:
         get(top_.busy, busy);
         ++streamed_;
         for (std::size_t k = 0; k < CORES; ++k) busy_[k] += busy[k / 32] >> k % 32 & 1;
+        if (done_ <= alone_ + kOccupied) occupancy_.add(clock_, busy);
     }
 
     // The next beat, if the register takes one at the coming edge.
@@ -186,7 +271,9 @@ private:
     const std::size_t alone_;
     const uint64_t patience_;
     std::vector<Sample> samples_;
+    std::array<Layer, LAYERS> layers_{};
     std::array<uint64_t, CORES> busy_{};
+    Occupancy occupancy_;
     std::size_t next_ = 0, beat_ = 0, entered_ = 0, done_ = 0, group_ = 0, reported_ = 0;
     uint64_t clock_ = 0, moved_ = 0, streamed_ = 0;
     std::chrono::steady_clock::time_point reported_at_{};

@@ -1,3 +1,4 @@
+import csv
 import re
 
 import numpy as np
@@ -7,7 +8,8 @@ from gen import simulate as module
 from gen.errors import DataError, SimulationError
 from gen.mapping import map_network
 from gen.network import Network
-from gen.simulate import simulate, stream
+from gen.simulate import array_utilisation, bottleneck, simulate, stream
+from gen.spikes import replayed, sample_spikes
 from tests import networks
 
 
@@ -38,6 +40,78 @@ def test_logits_and_clocks(build_dir, network, lanes, least, most):
     assert config.input.beats <= run.interval <= run.latency.max()
     assert run.busy.keys() == lanes.keys()
     assert all(0 < share <= 1 for share in run.busy.values())
+    busiest = max(run.busy.values())
+    assert min(run.busy.values()) <= array_utilisation(config, run.busy) <= busiest
+
+
+def test_clocks_of_each_layer(build_dir):
+    lanes = {"conv1": 5, "conv2": 3, "out": 10}
+    config, run = streamed(build_dir, networks.convolutional(), lanes, alone=10, jobs=2)
+    first, last = run.outputs[:, :, 0], run.outputs[:, :, 1]
+    assert (run.alone.nonzero()[0] == [*range(5), *range(20, 25)]).all()
+    assert (run.latency == last[run.alone, -1]).all()
+    assert (first[run.alone] <= last[run.alone]).all() and (first > 0).all()
+    assert (np.diff(first, axis=1) > 0).all(), "a layer sends before its source does"
+    assert (run.intervals > 0).sum() == 2 * (20 - 5 - 1)
+    for k, layer in enumerate(config.layers):
+        beats = run.beats[layer.name]
+        assert len(beats) == (layer.groups if layer.out is None else layer.out.beats)
+        assert (np.diff(beats) > 0).all()
+        assert (beats[0], beats[-1]) == tuple(run.outputs[0, k])
+
+
+@pytest.mark.parametrize("network, lanes, doubled", [
+    (networks.linear(), {"fc1": 4, "out": 2}, False),
+    (networks.convolutional(), {"conv1": 5, "conv2": 3, "out": 10}, True),
+])
+def test_occupancy(build_dir, network, lanes, doubled):
+    """Over few samples it is all there is, so that its mean is the utilisation."""
+    config, run = streamed(build_dir, network, lanes, 7, alone=2, jobs=1)
+    occupancy = run.occupancy
+    width = occupancy.width
+    assert (width > 1) == doubled
+    bins = {len(shares) for shares in occupancy.shares.values()}
+    assert len(bins) == 1 and max(bins) < 1024
+    assert all(0 <= shares.min() and shares.max() <= 1 for shares in occupancy.shares.values())
+    clocks = run.intervals.sum()
+    for name, shares in occupancy.shares.items():
+        assert shares.sum() * width == pytest.approx(run.busy[name] * clocks, abs=2 * width)
+    assert occupancy.completed.tolist() == (np.cumsum(run.intervals[3:-1]) - 1).tolist()
+
+
+def test_too_few_images_for_a_pace(build_dir):
+    _, run = streamed(build_dir, networks.linear(), {"fc1": 4, "out": 2}, 1)
+    assert run.interval is None and run.occupancy is None
+
+
+def test_spikes():
+    network = networks.convolutional()
+    config, _ = map_network(network)
+    counts = networks.counts_for(network, 3)
+    trace = network.run(counts)
+    spikes = sample_spikes(config, trace, counts)
+    assert spikes.keys() == {"input", "conv1", "pool1", "conv2", "pool2"}
+    ones = [sum(int(n).bit_count() for n in image)
+            for image in trace.counts["pool1"].reshape(3, -1)]
+    assert spikes["pool1"].tolist() == ones
+    read = spikes["input"] + spikes["pool1"] + spikes["pool2"]
+    assert (replayed(config, spikes) == read).all()
+    rate, _ = map_network(network, code="rate")
+    assert (sample_spikes(rate, trace, counts)["conv1"]
+            == trace.counts["conv1"].sum(axis=(1, 2, 3))).all()
+
+
+def test_array_utilisation_counts_lanes():
+    config, _ = map_network(networks.linear(), lanes={"fc1": 3, "out": 1})
+    assert array_utilisation(config, {"fc1": 1, "out": 0.2}) == pytest.approx(0.8)
+
+
+def test_bottleneck():
+    network = networks.linear()
+    counts = networks.counts_for(network, 4)
+    for lanes, name in [({"fc1": 1, "out": 5}, "fc1"), ({"fc1": 11, "out": 1}, "out")]:
+        config, _ = map_network(network, lanes=lanes)
+        assert bottleneck(network, config, counts) == name
 
 
 @pytest.mark.parametrize("images, jobs", [(1, 4), (3, 2), (40, 1)])
@@ -67,17 +141,36 @@ def test_crash_is_an_error(monkeypatch):
         module._execute([["sh", "-c", "echo 1; exit 3"]], 2)
 
 
-def test_simulate(build_dir):
+def test_simulate(build_dir, tmp_path):
     layers = networks.linear(shape=(1, 8, 8), hidden=6, classes=10).layers
     network = Network("digits-like", (1, 8, 8), 3, 16, layers, {"dataset": "digits"})
-    result = simulate(network, limit=60, lanes={"fc1": 3, "out": 5}, build_dir=build_dir)
+    table = tmp_path / "images.csv"
+    result = simulate(network, limit=60, lanes={"fc1": 3, "out": 5}, build_dir=build_dir,
+                      images_out=table)
     assert result["images"] == 60 and result["mismatches"] == 0
     assert result["accuracy"] == result["accuracy_reference"]
     assert 0 < result["cycles_mean"] <= result["cycles_max"]
     assert 0 < result["interval_cycles"] <= result["cycles_max"]
     assert result["latency_images"] == 30
-    assert result["lane_utilisation"].keys() == {"fc1", "out"}
+    assert result["bottleneck"] == "fc1"
+    assert result["lane_utilisation"].keys() == result["layer_cycles"].keys() == {"fc1", "out"}
+    assert result["layer_cycles"]["out"]["last"] == result["cycles_mean"]
+    assert result["spikes"].keys() == {"input", "fc1"}
     assert result["images_per_second"] > 0
+
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["image"]) for row in rows] == list(range(60))
+    latency = [int(row["latency_cycles"]) for row in rows if row["latency_cycles"]]
+    assert len(latency) == 30 and np.mean(latency) == result["cycles_mean"]
+    intervals = [int(row["interval_cycles"]) for row in rows if row["interval_cycles"]]
+    assert np.mean(intervals) == pytest.approx(result["interval_cycles"])
+    assert np.mean([int(row["input_spikes"]) for row in rows]) == result["spikes"]["input"]
+    total = np.mean([int(row["spikes"]) for row in rows])
+    assert total == pytest.approx(result["spikes"]["input"] + result["spikes"]["fc1"])
+    right = [row["label"] == row["prediction"] for row in rows]
+    assert np.mean(right) == result["accuracy"]
+    assert {row["mismatches"] for row in rows} == {"0"}
 
 
 def test_a_network_without_a_data_set():

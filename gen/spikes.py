@@ -1,0 +1,41 @@
+"""Spikes as they travel: what the counts of a network are replayed as between its layers."""
+
+import numpy as np
+
+from hw.config import CoreConfig
+
+__all__ = ["map_spikes", "replayed", "sample_spikes"]
+
+
+def map_spikes(map, counts):
+    """Spikes that the counts ``(N, ...)`` of a map are replayed as, for each sample, ``(N,)``.
+
+    In phase code they are the set bits of the counts, in rate code the counts themselves.
+    """
+    spikes = np.bitwise_count(counts) if map.code == "phase" else counts
+    return spikes.reshape(len(counts), -1).sum(axis=1, dtype=np.int64)
+
+
+def sample_spikes(config, trace, inputs):
+    """Layer name -> spikes of each sample, for a trace of ``Network.run`` on ``inputs``.
+
+    ``"input"`` stands for the pixels. The read-out has none.
+    """
+    spikes = {"input": map_spikes(config.input, inputs)}
+    for layer in config.layers[:-1]:
+        spikes[layer.name] = map_spikes(layer.out, trace.counts[layer.name])
+    return spikes
+
+
+def replayed(config, spikes):
+    """Spikes of each sample that neurons receive, ``(N,)``: those of every map that a layer with
+    synapses reads, once. A pooling adds counts as they are.
+
+    Parameters
+    ----------
+    spikes : what :func:`sample_spikes` returns
+    """
+    names = ["input", *(layer.name for layer in config.layers)]
+    read = {source.layer for layer in config.layers if isinstance(layer, CoreConfig)
+            for source in layer.sources}
+    return sum(spikes[names[index + 1]] for index in sorted(read))
