@@ -31,7 +31,7 @@ class Array(wiring.Component):
     o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a sample
     spy_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these names
         outlive synthesis, so that a netlist can be looked into
-    busy_{port} : which replicas of a core are adding a weight row
+    busy_{port} : which replicas of a core are adding a row
     """
 
     def __init__(self, config, image):

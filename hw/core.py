@@ -34,7 +34,7 @@ class Core(wiring.Component):
     -------
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats, or logits (see :class:`hw.lanes.Lanes`)
-    busy : ``Out(1)``: a weight row is being added
+    busy : ``Out(1)``: the lanes are adding a row
     """
 
     def __init__(self, core, weights, parameters):

@@ -35,7 +35,7 @@ class Lanes(wiring.Component):
     -------
     i : ``In(stream.Signature(event_layout(weight_rows)))``
     o : ``Out(stream)``: a beat of counts, or ``lanes`` potentials; one for each group in turn
-    busy : ``Out(1)``: a weight row is being added
+    busy : ``Out(1)``: a row is being added: of weights, initial potentials or thresholds
     """
 
     def __init__(self, core, weights, parameters):
@@ -159,7 +159,7 @@ class Lanes(wiring.Component):
         # Third stage: the adder.
         changes = running.valid & (running.fire | running.emit)
         m.d.comb += advance.eq(~(changes & self.o.valid & ~self.o.ready))
-        m.d.comb += self.busy.eq(advance & running.valid & running.add)
+        m.d.comb += self.busy.eq(advance & running.valid & (running.add | running.parameter))
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(advance & running.valid & running.emit):

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .arrival import Arrival
 from .sequence import Loop, Sequence
 from .spikes import SpikeMemory, counts_layout
 
@@ -69,17 +70,19 @@ class Pool(wiring.Component):
             stride=map.beats, banks=source.banks)
         connect(m, flipped(self.i0), spikes.i)
 
-        samples = Signal(range(source.banks + 1))
+        m.submodules.arrival = arrival = Arrival(source)
         advance, issue = Signal(), Signal()
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
-            issue.eq(advance & (samples != 0)),
+            issue.eq(advance & arrival.ready),
             walk.next.eq(issue),
             spikes.counts_en.eq(issue),
             spikes.counts_address.eq(walk.address),
             spikes.release.eq(issue & walk.last.all()),
+            arrival.filled.eq(spikes.filled),
+            arrival.descend.eq(issue & walk.last[1:].all()),
+            arrival.finish.eq(spikes.release),
         ]
-        m.d.sync += samples.eq(samples + spikes.filled - spikes.release)
 
         # One clock behind the address: the counts arrive and are folded into the result.
         arrives, inside, first, last = Signal(), Signal(), Signal(init=1), Signal()

@@ -25,7 +25,7 @@ class Replicas(wiring.Component):
     -------
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats
-    busy : ``Out(replicas)``: which replicas are adding a weight row
+    busy : ``Out(replicas)``: which replicas are adding a row
     """
 
     def __init__(self, core, weights, parameters):

@@ -24,7 +24,7 @@ def spike_plane(map, beat, plane):
 
 
 class SpikeMemory(wiring.Component):
-    """Holds ``banks`` samples of a map; the oldest is read while a newer one is written.
+    """Holds ``banks`` samples of a map; the oldest is read while it or a newer one is written.
 
     Beats are written in the order of the stream. Beside the counts it keeps *flags*: for each beat
     and spike plane, whether any channel spikes, so that readers never look at a word of zeros.
@@ -38,7 +38,7 @@ class SpikeMemory(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(map.beat_bits))``: not ready while all banks are full
-    filled : ``Out(1)``: a sample has become complete
+    filled : ``Out(1)``: a row of the map has become complete
     release : ``In(1)``: the oldest sample is no longer needed
     flags_en, flags_address, flags : read port of the flags, one clock of latency
     counts_en, counts_address, counts : read port of the counts, one clock of latency
@@ -67,17 +67,23 @@ class SpikeMemory(wiring.Component):
         m = Module()
         map, depth = self._map, self._map.beats * self._banks
 
-        free = Signal(range(self._banks + 1), init=self._banks)
-        beat = Signal(range(max(2, map.beats)))
+        # A sample may be released before its last rows have come, if nobody looks at them.
+        free = Signal(range(self._banks + 2), init=self._banks)
+        row = map.width * map.chunks
+        beat = Signal(range(max(2, row)))
+        line = Signal(range(max(2, map.height)))
         address = Signal(range(max(2, depth)))
         write = Signal()
         m.d.comb += self.i.ready.eq(free != 0)
         m.d.comb += write.eq(self.i.valid & self.i.ready)
-        m.d.comb += self.filled.eq(write & (beat == map.beats - 1))
-        m.d.sync += free.eq(free - self.filled + self.release)
+        m.d.comb += self.filled.eq(write & (beat == row - 1))
+        full = self.filled & (line == map.height - 1)
+        m.d.sync += free.eq(free - full + self.release)
         with m.If(write):
             m.d.sync += beat.eq(Mux(self.filled, 0, beat + 1))
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
+        with m.If(self.filled):
+            m.d.sync += line.eq(Mux(full, 0, line + 1))
 
         def store(name, width, value, en, read_address, read_data):
             mem = memory.Memory(shape=width, depth=max(2, depth), init=[])

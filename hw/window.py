@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .arrival import Arrival
 from .sequence import Loop, Sequence
 
 __all__ = ["Window"]
@@ -22,7 +23,7 @@ class Window(wiring.Component):
 
     Members
     -------
-    filled : ``In(1)``: the spike memory holds one more sample
+    filled : ``In(1)``: the spike memory holds one more row
     flags_en, flags_address, flags : towards the spike memory
     o : ``Out(stream)`` of ``taps`` elements (numbered as in ``SourceConfig``) of a bit a plane
     """
@@ -68,14 +69,18 @@ class Window(wiring.Component):
         column = Signal()
         m.d.comb += column.eq(walk.last[2:].all())
 
-        samples = Signal(range(source.banks + 1))
+        m.submodules.arrival = arrival = Arrival(source)
         advance, issue = Signal(), Signal()
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
-        m.d.comb += issue.eq(advance & (samples != 0))
+        m.d.comb += issue.eq(advance & arrival.ready)
         m.d.comb += walk.next.eq(issue)
         m.d.comb += self.flags_en.eq(issue)
         m.d.comb += self.flags_address.eq(walk.address)
-        m.d.sync += samples.eq(samples + self.filled - (issue & walk.last.all()))
+        m.d.comb += [
+            arrival.filled.eq(self.filled),
+            arrival.descend.eq(issue & walk.last[1:].all()),
+            arrival.finish.eq(issue & walk.last.all()),
+        ]
         with m.If(issue & column):
             with m.If(walk.last[1]):
                 m.d.sync += missing.eq(kx - 1)

@@ -45,7 +45,8 @@ def test_a_bank_is_kept_until_it_is_released(code, banks):
         ctx.set(dut.flags_en, 1)
         for turn, sample in enumerate(samples):
             await ctx.tick().repeat(map.beats * banks + 2)
-            assert filled == min(turn + banks, len(samples)), "only as many as there are banks"
+            rows = map.height * min(turn + banks, len(samples))
+            assert filled == rows, "only as many samples as there are banks"
             for k, beat in enumerate(sample):
                 address = turn % banks * map.beats + k
                 ctx.set(dut.counts_address, address)

@@ -69,3 +69,14 @@ def test_window_equals_model(name, stalls):
         columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
         reads = source.positions[0] * columns * source.kernel[0] * map.chunks
         assert clocks <= 3 * max(reads, map.beats) + map.beats + 4
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_window_needs_no_rows_below_it(name):
+    source, map = SOURCES[name], SOURCES[name].map
+    (oy, ox), (top, _) = source.positions, source.corner
+    for rows in range(1, map.height + 1):
+        complete = sum(1 for k in range(oy)
+                       if min(map.height, top + k * source.descent + source.kernel[0]) <= rows)
+        dut = WindowOverMemory(source)
+        run(dut, [(dut.i, [1] * (rows * source.row))], [(dut.o, complete * ox)])

@@ -1,0 +1,49 @@
+"""Whether the rows that a walk over a map is about to look at have arrived."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Arrival"]
+
+
+class Arrival(wiring.Component):
+    """Counts the rows of a map, so that a layer begins as soon as its first window is complete.
+
+    A layer that waited for whole samples would add its time to the latency; this one follows the
+    layer before it a few rows behind.
+
+    Parameters
+    ----------
+    source : :class:`hw.config.SourceConfig`: the walk visits its output positions row by row
+
+    Members
+    -------
+    filled : ``In(1)``: another row has arrived, of this sample or of a later one
+    descend : ``In(1)``: the walk leaves an output row
+    finish : ``In(1)``: that was the last one of the sample
+    ready : ``Out(1)``: all rows that the present output row looks at are there
+    """
+
+    def __init__(self, source):
+        self._source = source
+        super().__init__({"filled": In(1), "descend": In(1), "finish": In(1), "ready": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        source, height = self._source, self._source.map.height
+
+        # Rows of the map above the lower edge of the window; below the map there is only padding.
+        first = source.corner[0] + source.kernel[0]
+        final = first + (source.positions[0] - 1) * source.descent
+        edge = Signal(Shape.cast(range(first, final + 1)), init=first)
+        # A stride may leave out the last rows: then the walk finishes before they arrive, and they
+        # are owed.
+        rows = Signal(range(-height, height * source.banks + 1))
+        m.d.comb += self.ready.eq((rows >= height) | (rows >= edge))
+        with m.If(self.finish):
+            m.d.sync += edge.eq(first)
+        with m.Elif(self.descend):
+            m.d.sync += edge.eq(edge + source.descent)
+        m.d.sync += rows.eq(rows + self.filled - Mux(self.finish, height, 0))
+        return m
