@@ -1,0 +1,51 @@
+"""A page about a build: what runs where, how fast, how full, what the bottleneck is, is it right.
+
+``directory`` reads what the build has left, ``measure`` simulates and verifies it, ``drawings``
+draws, and ``page`` puts it into one file of HTML that needs nothing else.
+"""
+
+from pathlib import Path
+
+from .directory import read
+
+__all__ = ["report"]
+
+
+def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs=None,
+           build_dir=None):
+    """Write a page about a build directory.
+
+    Parameters
+    ----------
+    directory : that ``build`` has filled
+    out : the page; by default ``report.html`` in the directory
+    dataset, data_dir, limit, jobs, build_dir : see :func:`gen.report.measure.measure`
+
+    Returns
+    -------
+    ``report``, the page's path; ``network``, ``board``; ``headline``, its first sentence;
+    ``images``, ``accuracy`` (``None`` without labels); ``mismatches``, values that differ from the
+    network in integers; ``interval_cycles``, ``cycles_mean``, ``bottleneck``,
+    ``lane_utilisation`` and ``array_utilisation`` as :func:`gen.simulate.simulate` has them.
+
+    Raises
+    ------
+    BuildError
+        If the directory is not what a build leaves.
+    """
+    built = read(directory)
+    from .measure import measure
+    from .page import headline, render
+    measured = measure(built, dataset=dataset, data_dir=data_dir, limit=limit, jobs=jobs,
+                       build_dir=build_dir)
+    out = Path(out or built.directory / "report.html")
+    out.write_text(render(built, measured), encoding="utf-8")
+    return {
+        "report": str(out), "network": built.network.name, "board": built.board,
+        "headline": headline(built, measured),
+        "images": measured["images"], "accuracy": measured["accuracy"],
+        "mismatches": measured["mismatches"] + measured["verified"]["mismatches"],
+        "interval_cycles": measured["interval"], "cycles_mean": measured["latency"]["mean"],
+        "bottleneck": measured["bottleneck"], "lane_utilisation": measured["busy"],
+        "array_utilisation": measured["array"],
+    }

@@ -1,0 +1,257 @@
+"""The page's figures, drawn by matplotlib as SVG that takes its colours from the page.
+
+Figures are drawn in stand-in colours, which become CSS variables: the page has a light and a dark
+set of them.
+"""
+
+import io
+import warnings
+import xml.etree.ElementTree as ElementTree
+
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+__all__ = ["alone", "clocks", "occupancy", "picture", "points", "printable", "raster"]
+
+# No figure has these colours by itself.
+_INK, _MUTED, _GRID, _ACCENT, _WARM, _SOFT = (f"#0000f{k}" for k in range(6))
+_VARIABLES = {_INK: "--ink", _MUTED: "--muted", _GRID: "--grid", _ACCENT: "--accent",
+              _WARM: "--warm", _SOFT: "--soft"}
+
+_STYLE = {
+    "svg.fonttype": "none", "svg.hashsalt": "spikeloom", "text.parse_math": False,
+    "font.size": 9, "text.color": _INK, "axes.labelcolor": _MUTED, "axes.labelsize": 9,
+    "xtick.color": _MUTED, "ytick.color": _MUTED, "xtick.labelcolor": _MUTED,
+    "ytick.labelcolor": _INK, "axes.edgecolor": _GRID, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.facecolor": "none", "figure.facecolor": "none",
+    "grid.color": _GRID, "grid.linewidth": 0.6, "axes.axisbelow": True, "axes.grid.axis": "x",
+    "axes.formatter.use_mathtext": False, "axes.formatter.limits": (-9, 9),
+    "legend.frameon": False, "legend.fontsize": 8.5, "lines.linewidth": 1.2,
+    "xtick.major.size": 0, "ytick.major.size": 0, "patch.linewidth": 0,
+}
+
+# Inches; a figure is as wide as half a page, or a page on a narrow screen.
+_WIDTH = 5.6
+
+_LONGEST = 16
+
+_SVG = "http://www.w3.org/2000/svg"
+_XLINK = "{http://www.w3.org/1999/xlink}href"
+
+
+def printable(text, longest=None):
+    """Text without control characters, cut to a length."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+    return text if longest is None or len(text) <= longest else text[:longest - 1] + "…"
+
+
+def _label(name):
+    return printable(name, _LONGEST)
+
+
+def _figure(height, **options):
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    return figure, figure.subplots(**options)
+
+
+def _thousands(axis):
+    axis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _drawn(draw):
+    """A function that returns a figure and what it shows -> one that returns an SVG element."""
+    def drawing(*args):
+        with rc_context(_STYLE), warnings.catch_warnings():
+            # A layer may have a name in any script; the browser has the glyphs.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            figure, title = draw(*args)
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg")
+        return _inline(buffer.getvalue(), draw.__name__, title)
+    drawing.__doc__ = draw.__doc__
+    return drawing
+
+
+def _inline(text, name, title):
+    """What matplotlib has written, as an element whose ids are its own and whose colours are the
+    page's."""
+    root = ElementTree.fromstring(text)
+    for element in root.iter():
+        for key, value in list(element.attrib.items()):
+            if key == _XLINK:
+                del element.attrib[key]
+                element.set("href", value)
+    used = {value[1:] for element in root.iter() for key, value in element.attrib.items()
+            if key == "href" and value.startswith("#")}
+    used |= {value[5:-1] for element in root.iter() for key, value in element.attrib.items()
+             if key == "clip-path"}
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
+        if element.get("id") in used:
+            element.set("id", f"{name}-{element.get('id')}")
+        else:
+            element.attrib.pop("id", None)
+        if "clip-path" in element.attrib:
+            element.set("clip-path", f"url(#{name}-{element.get('clip-path')[5:-1]})")
+        if element.get("href", "").startswith("#"):
+            element.set("href", f"#{name}-{element.get('href')[1:]}")
+    for parent, child in [(root, "metadata"), (root.find("defs"), "style")]:
+        parent.remove(parent.find(child))
+    for attribute in ("width", "height"):
+        root.attrib.pop(attribute, None)
+    root.set("role", "img")
+    root.set("aria-label", title)
+    text = ElementTree.tostring(root, encoding="unicode")
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    return Markup(text)
+
+
+@_drawn
+def clocks(names, needed, adding, interval):
+    """Bars of the clocks that each layer needs for an image, beside the pace of the array.
+
+    Parameters
+    ----------
+    names : of the layers, the input among them
+    needed : predicted clocks, by name
+    adding : measured clocks in which its lanes added, by name; poolings have none
+    interval : measured clocks from image to image, or ``None``
+    """
+    figure, axes = _figure(0.7 + 0.34 * len(names))
+    rows = range(len(names))
+    axes.barh(rows, [needed[name] for name in names], height=0.62, color=_SOFT,
+              label="needed (predicted)")
+    axes.barh(rows, [adding.get(name, 0) for name in names], height=0.3, color=_ACCENT,
+              label="lanes adding (measured)")
+    if interval is not None:
+        axes.axvline(interval, color=_WARM, label="image to image (measured)")
+    axes.set_yticks(rows, [_label(name) for name in names])
+    axes.invert_yaxis()
+    axes.set_xlabel("clocks an image")
+    axes.grid(True)
+    _thousands(axes.xaxis)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3,
+                  handlelength=1.2, columnspacing=1)
+    pace = "" if interval is None else f"; an image every {interval:,.0f} clocks"
+    longest = max(names, key=lambda name: needed[name])
+    return figure, (f"Clocks an image by layer: {printable(longest)} needs most, "
+                    f"{needed[longest]:,.0f}{pace}.")
+
+
+@_drawn
+def alone(names, spans, latency):
+    """When each layer sends its first and its last output of an image that is alone."""
+    figure, axes = _figure(0.6 + 0.3 * len(names))
+    rows = range(len(names))
+    axes.barh(rows, [spans[name][1] - spans[name][0] + 1 for name in names],
+              left=[spans[name][0] for name in names], height=0.5, color=_ACCENT)
+    axes.set_yticks(rows, [_label(name) for name in names])
+    axes.set_xlim(0, latency * 1.02)
+    axes.invert_yaxis()
+    axes.set_xlabel("clocks since the image's first pixel")
+    axes.grid(True)
+    _thousands(axes.xaxis)
+    return figure, (f"From the first to the last output of each layer, of an image that is alone: "
+                    f"the logits are there after {latency:,.0f} clocks.")
+
+
+@_drawn
+def occupancy(width, shares, completed):
+    """How busy the lanes of each layer are over time.
+
+    Parameters
+    ----------
+    width : clocks of a bin
+    shares : core name -> share of each bin
+    completed : clocks at which an image was done
+    """
+    figure, all_axes = _figure(0.75 + 0.55 * len(shares), nrows=len(shares), sharex=True,
+                               squeeze=False)
+    for axes, (name, values) in zip(all_axes[:, 0], shares.items(), strict=True):
+        edges = [width * k for k in range(len(values) + 1)]
+        axes.stairs(values, edges, fill=True, color=_ACCENT)
+        axes.axhline(1, color=_GRID, linewidth=0.6)
+        for clock in completed:
+            axes.axvline(clock, color=_WARM, linewidth=0.9)
+        axes.set_xlim(0, edges[-1])
+        axes.set_ylim(0, 1.04)
+        axes.set_yticks([0.5], [_label(name)])
+        axes.spines["left"].set_visible(False)
+    _thousands(all_axes[-1, 0].xaxis)
+    all_axes[-1, 0].set_xlabel("clocks; an orange line: an image is done")
+    return figure, ("Share of the lanes that add, over time, in steady state: "
+                    + ", ".join(f"{printable(name)} {sum(values) / len(values):.0%}"
+                                for name, values in shares.items()) + ".")
+
+
+@_drawn
+def points(pairs):
+    """Clocks against spikes, an image a point, and the line that fits best.
+
+    Parameters
+    ----------
+    pairs : spikes and clocks of each image that was alone
+    """
+    figure, axes = _figure(2.9)
+    spikes, latency = zip(*pairs, strict=True)
+    axes.plot(spikes, latency, "o", markersize=3.2, color=_ACCENT, alpha=0.75,
+              markeredgewidth=0)
+    axes.margins(0.08)
+    axes.set_xlabel("spikes that neurons receive for an image")
+    axes.set_ylabel("clocks, image alone")
+    axes.grid(True, axis="both")
+    _thousands(axes.xaxis)
+    _thousands(axes.yaxis)
+    return figure, (f"Clocks against spikes of {len(pairs)} images: from {min(latency):,} clocks "
+                    f"to {max(latency):,}, for {min(spikes):,} to {max(spikes):,} spikes.")
+
+
+@_drawn
+def raster(end, layers):
+    """Which channel of which layer sends spikes when, for one image.
+
+    Parameters
+    ----------
+    end : clocks to the last logits
+    layers : dicts with ``name``, ``channels`` and ``runs`` of (channel, from clock, until clock)
+    """
+    shares = [max(8, min(64, layer["channels"])) for layer in layers]
+    figure, all_axes = _figure(0.6 + sum(shares) / 36 + 0.12 * len(layers), nrows=len(layers),
+                               sharex=True, squeeze=False, height_ratios=shares)
+    for axes, layer, share in zip(all_axes[:, 0], layers, shares, strict=True):
+        lines = [((low, channel), (high, channel)) for channel, low, high in layer["runs"]]
+        vertices = [vertex for line in lines for vertex in line]
+        if vertices:
+            path = Path(vertices, [Path.MOVETO, Path.LINETO] * len(lines))
+            axes.add_patch(PathPatch(
+                path, fill=False, edgecolor=_ACCENT, capstyle="butt",
+                linewidth=max(0.5, min(2.5, 0.8 * 2 * share / layer["channels"]))))
+        axes.set_xlim(0, end)
+        axes.set_ylim(layer["channels"] - 0.4, -0.6)
+        axes.set_yticks([(layer["channels"] - 1) / 2], [_label(layer["name"])])
+    _thousands(all_axes[-1, 0].xaxis)
+    all_axes[-1, 0].set_xlabel("clocks since the image's first pixel")
+    return figure, ("Spike raster of one image: a row a channel, a mark where it sends spikes: "
+                    + ", ".join(f"{printable(layer['name'])} {layer['channels']} channels"
+                                for layer in layers) + ".")
+
+
+@_drawn
+def picture(pixels, greatest):
+    """An image, ``(C, H, W)``; of more than three channels the mean."""
+    channels, height, width = len(pixels), len(pixels[0]), len(pixels[0][0])
+    figure = Figure(figsize=(1.2, 1.2 * height / width))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    shown = [[[pixels[c][y][x] / greatest for c in range(channels)] for x in range(width)]
+             for y in range(height)]
+    if channels != 3:
+        shown = [[sum(pixel) / channels for pixel in row] for row in shown]
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    return figure, f"The image: {width} by {height} pixels."

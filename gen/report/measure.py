@@ -1,0 +1,201 @@
+"""What a page says about an array that runs: measured once, kept beside the build."""
+
+import functools
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..cycles import sample_clocks
+from ..data import load
+from ..errors import DataError
+from ..mapping import map_network
+from ..simulate import array_utilisation, bottleneck, expected, stream
+from ..spikes import replayed
+from ..verify import compare
+
+__all__ = ["CACHE", "measure"]
+
+log = logging.getLogger(__name__)
+
+CACHE = "report.json"
+
+# Images that are sent one at a time, for the latency; at most half of all.
+_ALONE = 200
+
+# Images that every single spike is compared of, under back-pressure.
+_VERIFIED = 4
+
+# Images whose clocks are predicted.
+_PREDICTED = 256
+
+# Random images for a network that carries none.
+_RANDOM = 16
+
+# Points of time that figures distinguish.
+_BINS, _RASTER_BINS = 240, 720
+
+
+def measure(built, *, dataset=None, data_dir=None, limit=None, jobs=None, build_dir=None):
+    """Simulate and verify a build, or take what an earlier call has found for the same input.
+
+    Parameters
+    ----------
+    built : :class:`gen.report.directory.Built`
+    dataset, data_dir : whose test images to run, see :func:`gen.data.load`; by default the images
+        that travel with the network, else random ones
+    limit : only so many images
+    jobs, build_dir : see :func:`gen.simulate.stream`
+
+    Returns
+    -------
+    A JSON object.
+    """
+    images, labels, source = _images(built.network, dataset, data_dir)
+    images, labels = images[:limit], None if labels is None else labels[:limit]
+    key = _key(built, images, labels)
+    cache = built.directory / CACHE
+    if (kept := _kept(cache, key)) is not None:
+        return kept
+    found = _measure(built, images, labels, source, jobs,
+                     build_dir or Path("build") / "verilator")
+    cache.write_text(json.dumps({"key": key, "measured": found}) + "\n")
+    return found
+
+
+def _images(network, dataset, data_dir):
+    """Images, labels or ``None``, and where they come from."""
+    if dataset is not None:
+        data = load(dataset, data_dir)
+        return data.test_images, data.test_labels, dataset
+    if network.samples is not None and len(network.samples):
+        return network.samples, None, "network"
+    rng = np.random.default_rng(0)
+    shape = (_RANDOM, *network.input_shape)
+    pixels = rng.integers(0, network.pixel_max, shape, endpoint=True)
+    return pixels * (rng.random(shape) < 0.25), None, "random"
+
+
+def _key(built, images, labels):
+    """Hash of all that the figures depend on: the array, the images, and this program."""
+    sha = hashlib.sha256(f"{built.digest} {images.shape} {images.dtype}".encode())
+    sha.update(np.ascontiguousarray(images).tobytes())
+    sha.update(b"" if labels is None else np.ascontiguousarray(labels).tobytes())
+    sha.update(_program())
+    return sha.hexdigest()
+
+
+@functools.cache
+def _program():
+    root = Path(__file__).parents[2]
+    sha = hashlib.sha256()
+    for path in sorted([*root.glob("hw/*.py"), *root.glob("gen/**/*.py"),
+                        *root.glob("gen/**/*.cpp")]):
+        sha.update(path.read_bytes())
+    return sha.digest()
+
+
+def _kept(cache, key):
+    try:
+        kept = json.loads(cache.read_text())
+        return kept["measured"] if kept["key"] == key else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _measure(built, images, labels, source, jobs, build_dir):
+    network = built.network
+    counts = network.encode(images)
+    if not len(counts):
+        raise DataError(f"{source} has no images")
+    config, memories = map_network(network, **built.mapping)
+    log.info("simulating %d images ...", len(counts))
+    jobs = jobs or min(os.cpu_count(), max(1, len(counts) // 100))
+    run = stream(config, memories, counts, jobs=jobs, alone=_ALONE, progress=log.info,
+                 build_dir=build_dir)
+    logits, spikes = expected(network, config, counts)
+    # Those that were sent back to back, so that what is predicted can be compared with the pace.
+    paced = counts[run.intervals > 0][:_PREDICTED] if run.interval else counts
+    few = counts[:_VERIFIED]
+    log.info("comparing every spike of %d images ...", len(few))
+    verified = compare(config, memories, few, network.run(few), build_dir=build_dir)
+    first, last = run.outputs[run.alone].mean(axis=0).T
+    return {
+        "source": source, "images": len(counts),
+        "accuracy": None if labels is None else float(
+            np.mean(run.logits.argmax(axis=1) == labels)),
+        "logits": int(logits.size), "mismatches": int(np.sum(run.logits != logits)),
+        "verified": {name: verified[name]
+                     for name in ("images", "spikes", "mismatches", "first_mismatch")},
+        "interval": run.interval,
+        "latency": {"images": len(run.latency), "mean": float(run.latency.mean()),
+                    "min": int(run.latency.min()), "max": int(run.latency.max())},
+        "bottleneck": bottleneck(network, config, paced),
+        "predicted": _predicted(network, config, paced),
+        "busy": run.busy, "array": array_utilisation(config, run.busy),
+        "alone": {layer.name: [float(first[k]), float(last[k])]
+                  for k, layer in enumerate(config.layers)},
+        "points": np.stack([replayed(config, spikes)[run.alone], run.latency], axis=1).tolist(),
+        "spikes": {name: float(number.mean()) for name, number in spikes.items()},
+        "occupancy": run.occupancy and _occupancy(run.occupancy),
+        "raster": _raster(network, config, counts[:1], run.beats),
+        "picture": {
+            "pixels": images[0].tolist(), "prediction": int(run.logits[0].argmax()),
+            "label": None if labels is None else int(labels[0]),
+            "spikes": {name: int(number[0]) for name, number in spikes.items()},
+        },
+    }
+
+
+def _predicted(network, config, counts):
+    """Layer -> mean clocks that it needs for a sample."""
+    shaped = counts.reshape(len(counts), config.input.channels, config.input.height,
+                            config.input.width)
+    clocks = sample_clocks(config, network.run(counts), shaped)
+    return {name: float(number.mean()) for name, number in clocks.items()}
+
+
+def _occupancy(occupancy):
+    """In at most :data:`_BINS` bins."""
+    (bins,) = {len(shares) for shares in occupancy.shares.values()}
+    merged = -(-bins // _BINS)
+    whole = bins // merged * merged
+    return {
+        "width": occupancy.width * merged,
+        "shares": {name: shares[:whole].reshape(-1, merged).mean(axis=1).round(4).tolist()
+                   for name, shares in occupancy.shares.items()},
+        "completed": [clock for clock in occupancy.completed.tolist()
+                      if clock < whole * occupancy.width],
+    }
+
+
+def _raster(network, config, counts, beats):
+    """When which channel of a layer sent a count that is not 0, for one sample.
+
+    Returns
+    -------
+    ``clocks`` to the last logits; for each layer but the read-out its ``name``, its ``channels``,
+    and ``runs``, each a channel and the clocks from which and until which it sent.
+    """
+    trace = network.run(counts)
+    end = int(beats[config.readout.name][-1]) + 1
+    width = -(-end // _RASTER_BINS)
+    layers = []
+    for layer in config.layers[:-1]:
+        out = layer.out
+        values = trace.counts[layer.name][0].transpose(1, 2, 0).reshape(-1, out.channels)
+        fired = np.zeros((end // width + 2, out.channels), dtype=np.int8)
+        position, channel = np.nonzero(values)
+        at = beats[layer.name][position * out.chunks + channel // out.word] // width
+        fired[at + 1, channel] = 1
+        edges = np.diff(fired, axis=0, append=0)
+        runs = []
+        for channel in range(out.channels):
+            begin, until = (np.flatnonzero(edges[:, channel] == sign) for sign in (1, -1))
+            runs += [[channel, int(low) * width, int(high) * width]
+                     for low, high in zip(begin, until, strict=True)]
+        layers.append({"name": layer.name, "channels": out.channels, "runs": runs})
+    return {"clocks": end, "layers": layers}

