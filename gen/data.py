@@ -1,4 +1,4 @@
-"""Data sets: scikit-learn's digits, MNIST and Fashion-MNIST, as raw images and labels."""
+"""Data sets: scikit-learn's digits, MNIST, Fashion-MNIST and CIFAR-10, as raw images and labels."""
 
 import gzip
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import cifar
 from .errors import DataError
 
 __all__ = ["DATASETS", "Dataset", "load"]
@@ -32,10 +33,16 @@ _SOURCES = {
         "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05")),
 }
 
-DATASETS = ("digits", *_SOURCES)
+_CIFAR = "cifar-10"
+_CIFAR_SOURCE = ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                 "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
+
+DATASETS = ("digits", *_SOURCES, _CIFAR)
 
 # No IDX file unpacks to more than this: the largest has 47,040,016 bytes.
 _MAX_BYTES = 64 << 20
+# No file that is downloaded is larger: CIFAR-10 has 170,052,171 bytes.
+_MAX_DOWNLOAD = 192 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +63,9 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     Parameters
     ----------
     dataset : one of :data:`DATASETS`
-    data_dir : folder that holds the four IDX ``.gz`` files, or a folder of that name with them; by
-        default ``$SPIKELOOM_DATA``, then a cache that is filled by a download with checksums
+    data_dir : folder that holds the four IDX ``.gz`` files (for ``cifar-10`` those of a form of
+        :mod:`gen.cifar`), or a folder of that name with them; by default ``$SPIKELOOM_DATA``, then
+        a cache that is filled by a download with checksums
 
     Raises
     ------
@@ -66,21 +74,29 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     """
     if dataset == "digits":
         return _digits()
-    if dataset not in _SOURCES:
+    if dataset not in DATASETS:
         raise DataError(f"data set must be one of {', '.join(DATASETS)}, not {dataset!r}")
     folder = _folder(dataset, data_dir or os.environ.get("SPIKELOOM_DATA"))
+    images, labels, test_images, test_labels = (
+        cifar.read(folder) if dataset == _CIFAR else _grey(folder))
+    for name, part in (("training", labels), ("test", test_labels)):
+        if part.max() > 9:
+            raise DataError(f"{folder}: the {name} labels must lie in 0..9, not {part.max()}")
+    return Dataset(dataset, images, labels.astype(np.int64), test_images,
+                   test_labels.astype(np.int64), 255)
+
+
+def _grey(folder: Path) -> list[np.ndarray]:
+    """Images ``(N, 1, H, W)`` and labels of the training set and of the test set."""
     arrays = [_idx(folder / name) for name in _FILES]
     for images, labels, part in ((*arrays[:2], "training"), (*arrays[2:], "test")):
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
             raise DataError(f"{folder}: the {part} images {images.shape} and labels {labels.shape} "
                             f"do not belong together")
-        if labels.max() > 9:
-            raise DataError(f"{folder}: the {part} labels must lie in 0..9, not {labels.max()}")
     images, labels, test_images, test_labels = arrays
     if images.shape[1:] != test_images.shape[1:]:
         raise DataError(f"{folder}: the training and the test images differ in size")
-    return Dataset(dataset, images[:, None], labels.astype(np.int64),
-                   test_images[:, None], test_labels.astype(np.int64), 255)
+    return [images[:, None], labels, test_images[:, None], test_labels]
 
 
 def _digits() -> Dataset:
@@ -100,25 +116,41 @@ def _digits() -> Dataset:
 
 
 def _folder(dataset: str, data_dir) -> Path:
-    """Where the four files are."""
+    """Where the files are."""
+    forms = cifar.FORMS if dataset == _CIFAR else (_FILES,)
     if data_dir:
-        for folder in (Path(data_dir) / dataset, Path(data_dir)):
-            if all((folder / name).is_file() for name in _FILES):
+        names = (dataset, dataset.replace("-", ""), "")
+        for folder in (Path(data_dir) / name for name in names):
+            if any(all((folder / file).is_file() for file in form) for form in forms):
                 return folder
-        raise DataError(f"{data_dir}: has no {dataset} data; it must hold {', '.join(_FILES)}, in "
-                        f"a folder {dataset} or directly")
+        files = "; or ".join(", ".join(form) for form in forms)
+        raise DataError(f"{data_dir}: has no {dataset} data; it must hold {files}, in a folder "
+                        f"{dataset} or directly")
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = root / "spikeloom" / dataset
+    if dataset == _CIFAR:
+        _fetch_cifar(folder)
+        return folder
     for name, digest in zip(_FILES, _SOURCES[dataset][1], strict=True):
         if not (folder / name).is_file():
             _download(_SOURCES[dataset][0] + name, digest, folder / name)
     return folder
 
 
+def _fetch_cifar(folder: Path):
+    """Fill the cache with the binary version."""
+    if not all((folder / name).is_file() for name in cifar.FORMS[0]):
+        url, digest = _CIFAR_SOURCE
+        archive = folder / "cifar-10-binary.tar.gz"
+        _download(url, digest, archive)
+        cifar.unpack(archive, folder)
+        archive.unlink()
+
+
 def _download(url: str, digest: str, path: Path):
     try:
         with urllib.request.urlopen(url, timeout=30) as response:
-            data = response.read(_MAX_BYTES)
+            data = response.read(_MAX_DOWNLOAD)
     except (OSError, ValueError) as error:
         raise DataError(f"{path.parent.name} is not here and can't be downloaded ({error}); give "
                         f"its folder with --data or SPIKELOOM_DATA") from error

@@ -37,8 +37,8 @@ def add_network(parser, default=None):
 
 
 def add_dataset(parser):
-    parser.add_argument("--dataset", metavar="D", help="digits, mnist or fashion-mnist (default: "
-                        "what the network was trained on)")
+    parser.add_argument("--dataset", metavar="D", help="digits, mnist, fashion-mnist or cifar-10 "
+                        "(default: what the network was trained on)")
     add_data(parser)
 
 

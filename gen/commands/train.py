@@ -15,7 +15,7 @@ def _run(args):
 def add(commands):
     parser = command(commands, "train", _run, "train a network from scratch",
                      "train --dataset mnist --model cnn -o mnist.npz")
-    parser.add_argument("--dataset", required=True, help="digits, mnist or fashion-mnist")
+    parser.add_argument("--dataset", required=True, help="digits, mnist, fashion-mnist or cifar-10")
     add_data(parser)
     parser.add_argument("--model", required=True, help="cnn or mlp")
     parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")

@@ -125,5 +125,5 @@ def test_download(folder, tmp_path, monkeypatch):
 
 def test_unknown():
     with pytest.raises(DataError, match="^data set must be one of digits, mnist, fashion-mnist, "
-                                        "not 'cifar'$"):
+                                        "cifar-10, not 'cifar'$"):
         load("cifar")

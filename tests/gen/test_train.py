@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from gen.train import RECIPES, _augment, _encode, train
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
-    monkeypatch.setattr("gen.train._THREADS", 1)
+    for key, recipe in RECIPES.items():
+        monkeypatch.setitem(RECIPES, key, replace(recipe, threads=1))
 
 
 def test_a_short_training(tmp_path):
@@ -36,6 +39,30 @@ def test_a_seed_is_reproducible(tmp_path):
     digests = [train("digits", "cnn", out=tmp_path / "a.npz", epochs=1, seed=seed,
                      progress=False)["digest"] for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.slow  # PyTorch compiles with g++
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
+def test_fast_steps_learn_as_well(tmp_path, monkeypatch):
+    recipe = replace(RECIPES["digits", "mlp"], epochs=6, tuning=3)
+    accuracies = []
+    for fast in (False, True):
+        monkeypatch.setitem(RECIPES, ("digits", "mlp"), replace(recipe, fast=fast))
+        result = train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
+        assert result["accuracy_quantised"] == result["accuracy_integer"]
+        accuracies.append(result["accuracy_integer"])
+    assert min(accuracies) > 0.7 and max(accuracies) - min(accuracies) < 0.1
+
+
+def test_stages_of_a_cnn(tmp_path, monkeypatch):
+    model = {"channels": ((4, 6), (8,)), "hidden": (), "pool": "max"}
+    recipe = replace(RECIPES["digits", "cnn"], epochs=1, tuning=1, model=model)
+    monkeypatch.setitem(RECIPES, ("digits", "cnn"), recipe)
+    network = load(train("digits", "cnn", out=tmp_path / "a.npz", progress=False)["network"])
+    assert [layer.name for layer in network.layers] == [
+        "conv1", "conv2", "pool1", "conv3", "pool2", "readout"]
+    assert [layer.kind for layer in network.layers if hasattr(layer, "kind")] == ["max", "max"]
+    assert network.layers[-1].synapses[0].weights.shape == (10, 8, 2, 2)
 
 
 def test_unknown_recipe():
