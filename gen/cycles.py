@@ -45,8 +45,9 @@ def _lane_clocks(core, counts):
         used = np.array([mask >> tap & 1 for tap in range(core.taps)])
         events = np.stack([spikes @ used for spikes in steps])
         begun = np.cumsum(events, axis=0) > 0
-        begun[-1] = True
-        clocks += np.where(begun, np.maximum(events, 1), 0).sum(axis=0) + 1 + core.fires
+        # A plane without events takes a clock to double, but the last one does that on the way.
+        idle = begun[:-1] & (events[:-1] == 0)
+        clocks += events.sum(axis=0) + idle.sum(axis=0) + 1 + core.fires
     rows = clocks.sum(axis=2)
     return np.max([rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)], axis=0)
 

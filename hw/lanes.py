@@ -19,8 +19,9 @@ class Lanes(wiring.Component):
     of the count; in rate code the same threshold comes ``levels`` times and spikes are counted.
     The read-out does not fire; its potentials are the result.
 
-    An output position therefore takes as many clocks as it has events, plus 1 + ``fires``. A full
-    output stalls the lanes when the next result is about to be made, not before.
+    An output position therefore takes as many clocks as it has events, plus 1 + ``fires``; a last
+    event without a spike takes none. A full output stalls the lanes when the next result is about
+    to be made, not before.
 
     Sums may wrap until they are compared. A potential that is compared, the negated threshold and
     their sum must be numbers of ``membrane_bits``.
@@ -116,6 +117,10 @@ class Lanes(wiring.Component):
         row = Signal(range(max(2, len(self._parameters))))
         m.d.comb += weight.addr.eq(self.i.p.row)
         m.d.comb += parameter.addr.eq(row)
+        # An event without a spike that ends a position only clears or doubles: it takes the initial
+        # potential along.
+        merge = self.i.p.last & ~self.i.p.add
+        move = Signal()
         with m.If(tail == 0):
             m.d.comb += self.i.ready.eq(advance)
             m.d.comb += [
@@ -123,9 +128,12 @@ class Lanes(wiring.Component):
                 op.add.eq(self.i.p.add),
                 op.clear.eq(self.i.p.clear),
                 op.double.eq(self.i.p.double),
+                op.parameter.eq(merge),
+                op.emit.eq(merge & (core.fires == 0)),
+                move.eq(self.i.valid & merge),
             ]
             with m.If(advance & self.i.valid & self.i.p.last):
-                m.d.sync += tail.eq(1)
+                m.d.sync += tail.eq(Mux(merge, 2 if core.fires else 0, 1))
         with m.Else():
             m.d.comb += [
                 op.valid.eq(1),
@@ -133,13 +141,13 @@ class Lanes(wiring.Component):
                 op.first.eq(tail == 2),
                 op.fire.eq(tail != 1),
                 op.emit.eq(tail == core.fires + 1),
+                # In rate code every fire compares with the one threshold row.
+                move.eq(op.emit | ~op.fire if core.code == "rate" else 1),
             ]
             with m.If(advance):
                 m.d.sync += tail.eq(Mux(op.emit, 0, tail + 1))
-                # In rate code every fire compares with the one threshold row.
-                moves = op.emit | ~op.fire if core.code == "rate" else Const(1)
-                with m.If(moves):
-                    m.d.sync += row.eq(Mux(row == len(self._parameters) - 1, 0, row + 1))
+        with m.If(advance & move):
+            m.d.sync += row.eq(Mux(row == len(self._parameters) - 1, 0, row + 1))
 
         # Second stage: the memories answer; the row to be added is chosen.
         chosen, running = Signal.like(op), Signal.like(op)
