@@ -22,7 +22,7 @@ from .testbench import TESTS
 from .verilator import patience, verilate
 from .verilog import array_verilog
 
-__all__ = ["compare", "verify"]
+__all__ = ["compare", "verify", "choose_images"]
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +162,10 @@ def _describe(config, stream, sample, beat, expected, got):
             "expected": expected, "got": got}
 
 
-def _images(network, count, seed, dataset, data_dir, images_file):
-    """``(images, origin)``: real ones if there are any."""
+def choose_images(network, count, seed, dataset, data_dir, images_file):
+    """``(images, origin)``: raw images, real ones if there are any; see :func:`verify`."""
+    if count < 1:
+        raise DataError(f"images must be at least 1, not {count!r}")
     rng = np.random.default_rng(seed)
     if images_file is not None:
         return _from_file(images_file)[:count], str(images_file)
@@ -212,9 +214,7 @@ def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, co
     -------
     As :func:`compare`, and ``source``: a data set's name, the file, ``"network"``, ``"random"``.
     """
-    if images < 1:
-        raise DataError(f"images must be at least 1, not {images!r}")
-    chosen, source = _images(network, images, seed, dataset, data_dir, images_file)
+    chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
     counts = network.encode(chosen)
     if not len(counts):
         raise DataError(f"{source} has no images")

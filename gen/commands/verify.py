@@ -1,4 +1,4 @@
-"""Compare every spike of the emitted Verilog with the network in integers."""
+"""Compare every spike with the network in integers: of the emitted Verilog, or past it."""
 
 from .arguments import (
     add_dataset,
@@ -15,20 +15,34 @@ __all__ = ["add"]
 
 
 def _run(args):
+    options = {
+        "board": board_name(args.board), "lanes": parse_lanes(args.lanes),
+        "interval": args.interval, "code": args.code, "seed": args.seed,
+        "dataset": args.dataset, "data_dir": args.data, "images_file": args.images_file,
+    }
+    if args.images is not None:
+        options["images"] = args.images
+    network = find_network(args.network)
+    if args.netlist:
+        from ..prove import verify_netlist
+        return verify_netlist(network, out=args.output, **options)
     from ..verify import verify
-    return verify(find_network(args.network), images=args.images, board=board_name(args.board),
-                  lanes=parse_lanes(args.lanes), interval=args.interval, code=args.code,
-                  seed=args.seed, dataset=args.dataset, data_dir=args.data,
-                  images_file=args.images_file)
+    return verify(network, **options)
 
 
 def add(commands):
     parser = command(commands, "verify", _run,
-                     "compare every spike of the emitted Verilog with the network in integers",
+                     "compare every spike with the network in integers: of the emitted Verilog, of "
+                     "the synthesised netlist, or the logits of the bitstream",
                      "verify digits --images 20")
     add_network(parser)
-    parser.add_argument("--images", type=positive, metavar="N", default=20, help="how many images")
+    parser.add_argument("--netlist", action="store_true",
+                        help="simulate the netlist that Yosys made for the board, from pin to pin")
+    parser.add_argument("--images", type=positive, metavar="N",
+                        help="how many images (default: 20; 3 from pin to pin)")
     add_mapping(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the images and of the stalls")
     add_dataset(parser)
     parser.add_argument("--images-file", metavar="X.npy", help="raw images instead of a data set")
+    parser.add_argument("-o", "--output", metavar="DIR",
+                        help="where the build is for --netlist (default: build/NET-BOARD)")

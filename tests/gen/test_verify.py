@@ -8,7 +8,7 @@ from gen import verify as module
 from gen.errors import DataError, SimulationError
 from gen.mapping import map_network
 from gen.network import Network
-from gen.verify import compare, verify
+from gen.verify import choose_images, compare, verify
 from hw.config import MemoryImage
 from tests import networks
 
@@ -102,7 +102,7 @@ def test_verify_takes_what_the_network_carries(build_dir):
 
 
 def images_of(network=NETWORK, *, count=4, dataset=None, file=None):
-    return module._images(network, count, 0, dataset, None, file)
+    return choose_images(network, count, 0, dataset, None, file)
 
 
 def test_images_of_a_data_set():

@@ -1,0 +1,204 @@
+"""Proof past the Verilog: the synthesised netlist, and the bitstream, against :meth:`Network.run`.
+
+What is simulated is a board from pin to pin, from the state it has after configuration: the host's
+driver sends images to its ``rx`` and decodes what comes out of ``tx``. In a netlist what every
+layer sends is looked at besides.
+"""
+
+import logging
+import re
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import boards
+from host import manifest as host_manifest
+from hw.uart import divisor
+
+from . import beats
+from .build import build, design_for
+from .netlist import load, netlist_verilog
+from .pins import HARNESS, infer
+from .project import TOP
+from .synth import NETLIST
+from .verify import choose_images
+from .verilator import patience, verilate
+
+__all__ = ["compare_netlist", "verify_netlist", "netlist_simulator", "roles"]
+
+log = logging.getLogger(__name__)
+
+# The Verilog is generated, from models that are not ours.
+_OPTIONS = ("-Wno-lint", "-Wno-fatal")
+
+_HOST = "host"
+
+
+def roles(board: boards.Board, ports) -> dict[str, str]:
+    """What the harness connects the ports of a board's top module to.
+
+    Of a clock that comes as a pair, the other half is its complement. A reset button is not
+    pressed.
+
+    Parameters
+    ----------
+    ports : names, as Amaranth makes them of resources
+
+    Returns
+    -------
+    Port -> ``"tx"``, or an expression of ``clk`` and ``rx`` that drives it. Other outputs are left
+    out.
+    """
+    platform = board.platform()
+    known = {"uart_0__rx__io": "rx", "uart_0__tx__io": "tx"}
+    clock = f"{platform.default_clk}_0__"
+    known |= {f"{clock}io": "clk", f"{clock}p": "clk", f"{clock}n": "~clk"}
+    if platform.default_rst is not None:
+        inverted = platform.lookup(platform.default_rst).ios[0].invert
+        known[f"{platform.default_rst}_0__io"] = "1'b1" if inverted else "1'b0"
+    return {port: known[port] for port in ports if port in known}
+
+
+def netlist_simulator(module: dict, board: boards.Board, layers, build_dir: Path) -> Path:
+    """Compile a netlist (see :func:`gen.netlist.load`), once for each content.
+
+    Parameters
+    ----------
+    layers : of the array, whose spikes are looked at
+    build_dir : where compiled simulators are kept
+    """
+    family = re.search(r"synth_(\w+)", board.synth)[1]
+    text = netlist_verilog(module, family, pins=roles(board, module["ports"]), layers=layers)
+    return verilate(text, "bench", HARNESS, build_dir, headers={"bench.vlt": _SPLIT},
+                    options=(*_OPTIONS, "bench.vlt"), optimise="-O1", progress=log.info)
+
+
+# A carry chain of four is no loop, seen bit by bit.
+_SPLIT = """`verilator_config
+split_var -module "CARRY4" -var "CO"
+"""
+
+
+def compare_netlist(network, config, board, directory, images, *, build_dir):
+    """Compare the netlist that synthesis left in a build's directory with :meth:`Network.run`.
+
+    Parameters
+    ----------
+    network : :class:`gen.network.Network`
+    config : shape of the array, see :class:`gen.build.Design`
+    board : what the build is for
+    directory : with ``netlist.json`` and ``manifest.json``
+    images : raw, ``(N, C, H, W)``
+    build_dir : where compiled simulators are kept
+
+    Returns
+    -------
+    ``images``; ``spikes``, the number of values compared: the count of each neuron and each logit,
+    for each image, and the logits again as the host got them; ``mismatches``, how many of them
+    differ or did not come; ``first_mismatch``, ``None`` or the first layer's first as layer,
+    sample, channel, y, x, expected and got; ``layers``, these figures by layer, the host last;
+    ``clocks``; and ``clocks_per_second`` of the simulation.
+
+    Raises
+    ------
+    SimulationError
+        If the netlist can't be simulated, does not answer, or its array hangs.
+    """
+    module = load(Path(directory) / NETLIST, TOP)
+    simulator = netlist_simulator(module, board, config.layers, build_dir)
+    result, words, figures = _drive(simulator, config, directory, images)
+    trace = network.run(network.encode(images))
+    layers = [_compare(layer, *pair) for layer, pair in zip(
+        config.layers, _spied(config, trace, words), strict=True)]
+    layers.append(_figures(_HOST, trace.logits, result.logits))
+    return _summary(layers, images, figures)
+
+
+def _drive(simulator, config, directory, images):
+    facts = host_manifest.load(directory)
+    began = time.perf_counter()
+    result, clocks, words = infer(
+        simulator, facts, images, divisor=divisor(facts.clock_hz, facts.baud),
+        patience=patience(config), progress=partial(tqdm, unit="image", desc="verify"))
+    seconds = time.perf_counter() - began
+    return result, words, {"clocks": clocks, "clocks_per_second": round(clocks / seconds)}
+
+
+def _spied(config, trace, words):
+    """``(expected, got)`` of each layer: values, and the words of the beats that moved."""
+    widths = [config.readout.logit_bits if layer.out is None else layer.out.beat_bits
+              for layer in config.layers]
+    flags = -(-len(widths) // 32)
+    words = words.reshape(-1, flags + -(-sum(widths) // 32))
+    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
+    first = 32 * flags
+    for index, (layer, width) in enumerate(zip(config.layers, widths, strict=True)):
+        moved = bits[bits[:, index] == 1, first:first + width]
+        first += width
+        yield (trace.logits if layer.out is None else trace.counts[layer.name],
+               np.packbits(np.pad(moved, ((0, 0), (0, -width % 32))), axis=1,
+                           bitorder="little").view("<u4"))
+
+
+def _compare(layer, expected, got):
+    """Figures of a layer; ``got`` are the beats that moved. One that did not come is wrong."""
+    if layer.out is None:
+        words, unpack = beats.pack_logits(expected, layer), beats.unpack_logits
+    else:
+        words, unpack = beats.pack(expected, layer.out), beats.unpack
+    due = words.reshape(-1, words.shape[-1])
+    all_due = np.concatenate([got[:len(due)], ~due[len(got):]]).reshape(words.shape)
+    figures = _figures(layer.name, expected, unpack(all_due, layer.out or layer))
+    surplus = max(0, len(got) - len(due))
+    return figures | {"mismatches": figures["mismatches"] + surplus}
+
+
+def _figures(name, expected, got):
+    wrong = np.argwhere(got != expected)
+    first = None
+    if len(wrong):
+        where = tuple(wrong[0].tolist())
+        sample, channel, y, x = (*where, 0, 0)[:4]
+        first = {"layer": name, "sample": sample, "channel": channel, "y": y, "x": x,
+                 "expected": int(expected[where]), "got": int(got[where])}
+    return {"layer": name, "spikes": expected.size, "mismatches": len(wrong), "first": first}
+
+
+def _summary(layers, images, clocks):
+    return {
+        "images": len(images),
+        "spikes": sum(layer["spikes"] for layer in layers),
+        "mismatches": sum(layer["mismatches"] for layer in layers),
+        "first_mismatch": next((layer["first"] for layer in layers if layer["first"]), None),
+        "layers": [{key: layer[key] for key in ("layer", "spikes", "mismatches")}
+                   for layer in layers],
+        **clocks,
+    }
+
+
+def verify_netlist(network, *, images=3, board="arty-a7", lanes=None, interval=None, code="phase",
+                   seed=0, dataset=None, data_dir=None, images_file=None, out=None,
+                   build_dir=None):
+    """Compare the netlist that Yosys makes for a board with :meth:`Network.run`.
+
+    Parameters
+    ----------
+    out : the build's directory, by default that of the command line; it is brought up to date
+    images, board, lanes, interval, code, seed, dataset, data_dir, images_file, build_dir : see
+        :func:`gen.verify.verify`
+
+    Returns
+    -------
+    As :func:`compare_netlist`, and ``source``: where the images come from.
+    """
+    chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
+    design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
+                        code=code)
+    out = Path(out or f"build/{network.name}-{board}")
+    build(network, board=board, out=out, lanes=lanes, interval=interval, code=code)
+    result = compare_netlist(network, design.config, design.board, out, chosen,
+                             build_dir=build_dir or Path("build") / "verilator")
+    return result | {"source": source}
