@@ -24,18 +24,18 @@ _VARIABLES = {_INK: "--ink", _MUTED: "--muted", _GRID: "--grid", _ACCENT: "--acc
 
 _STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "spikeloom", "text.parse_math": False,
-    "font.size": 9, "text.color": _INK, "axes.labelcolor": _MUTED, "axes.labelsize": 9,
+    "font.size": 9.5, "text.color": _INK, "axes.labelcolor": _MUTED, "axes.labelsize": 9.5,
     "xtick.color": _MUTED, "ytick.color": _MUTED, "xtick.labelcolor": _MUTED,
     "ytick.labelcolor": _INK, "axes.edgecolor": _GRID, "axes.spines.top": False,
     "axes.spines.right": False, "axes.facecolor": "none", "figure.facecolor": "none",
     "grid.color": _GRID, "grid.linewidth": 0.6, "axes.axisbelow": True, "axes.grid.axis": "x",
     "axes.formatter.use_mathtext": False, "axes.formatter.limits": (-9, 9),
-    "legend.frameon": False, "legend.fontsize": 8.5, "lines.linewidth": 1.2,
+    "legend.frameon": False, "legend.fontsize": 9, "lines.linewidth": 1.2,
     "xtick.major.size": 0, "ytick.major.size": 0, "patch.linewidth": 0,
 }
 
 # Inches; a figure is as wide as half a page, or a page on a narrow screen.
-_WIDTH = 5.6
+_WIDTH = 5.2
 
 _LONGEST = 16
 

@@ -55,7 +55,7 @@ def render(built, measured) -> str:
         latency_us=measured["latency"]["mean"] / built.clock_hz * 1e6,
         layers=list(_layers(built.config, measured)), device=list(_device(built)),
         spikes=list(_spikes(built, measured)), drawings=_drawings(built, measured),
-        critical_path=_critical_path(built.timing), versions=_versions())
+        timing=_timing(built.timing), versions=_versions())
 
 
 def _number(value):
@@ -106,7 +106,7 @@ def _layers(config, measured):
 
 def _kind(layer):
     source = layer.sources[0]
-    kernel = " × ".join(map(str, source.kernel))
+    kernel = "×".join(map(str, source.kernel))
     if not isinstance(layer, CoreConfig):
         return {"sum": f"sum pooling {kernel}", "max": f"maximum pooling {kernel}"}[layer.kind]
     if len(layer.sources) > 1:
@@ -123,7 +123,7 @@ def _shape(layer):
     if isinstance(layer, CoreConfig) and layer.replicas > 1:
         height = layer.out.height
     channels = layer.channels if isinstance(layer, CoreConfig) else layer.out.channels
-    return f"{channels} channels" + (f" of {height} × {width}" if height * width > 1 else "")
+    return f"{channels} channels" + (f" of {height}×{width}" if height * width > 1 else "")
 
 
 def _squares(core):
@@ -181,11 +181,20 @@ def _drawings(built, measured):
     }
 
 
-def _critical_path(timing):
-    """The critical path's steps in words, as the tool has them."""
-    steps = (timing or {}).get("critical_path") or []
-    return [", ".join(f"{key} {value}" for key, value in step.items())
-            if isinstance(step, dict) else str(step) for step in steps]
+def _timing(timing):
+    """``timing.json`` as a list of facts and the critical path's hops; what is not as expected
+    is left out."""
+    if timing is None:
+        return None
+    numbers = {name: timing[name] / 1e6 for name in ("asked_hz", "fmax_hz")
+               if isinstance(timing.get(name), int | float)}
+    path = timing.get("critical_path")
+    hops = [hop for hop in path if isinstance(hop, dict)] if isinstance(path, list) else []
+    return {
+        **numbers, "toolchain": timing.get("toolchain"),
+        "hops": [{name: hop.get(name, "") for name in ("kind", "delay_ns", "from", "to")}
+                 for hop in hops],
+    }
 
 
 def _versions():
