@@ -179,16 +179,16 @@ def _summary(layers, images, clocks):
     }
 
 
-def verify_netlist(network, *, images=3, board="arty-a7", lanes=None, interval=None, code="phase",
-                   seed=0, dataset=None, data_dir=None, images_file=None, out=None,
-                   build_dir=None):
+def verify_netlist(network, *, images=3, board="arty-a7", lanes=None, interval=None,
+                   objective=None, code="phase", seed=0, dataset=None, data_dir=None,
+                   images_file=None, out=None, build_dir=None):
     """Compare the netlist that Yosys makes for a board with :meth:`Network.run`.
 
     Parameters
     ----------
     out : the build's directory, by default that of the command line; it is brought up to date
-    images, board, lanes, interval, code, seed, dataset, data_dir, images_file, build_dir : see
-        :func:`gen.verify.verify`
+    images, board, lanes, interval, objective, code, seed, dataset, data_dir, images_file,
+    build_dir : see :func:`gen.verify.verify`
 
     Returns
     -------
@@ -196,9 +196,10 @@ def verify_netlist(network, *, images=3, board="arty-a7", lanes=None, interval=N
     """
     chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
-                        code=code)
+                        objective=objective, code=code)
     out = Path(out or f"build/{network.name}-{board}")
-    build(network, board=board, out=out, lanes=lanes, interval=interval, code=code)
+    build(network, board=board, out=out, lanes=lanes, interval=interval, objective=objective,
+          code=code)
     result = compare_netlist(network, design.config, design.board, out, chosen,
                              build_dir=build_dir or Path("build") / "verilator")
     return result | {"source": source}

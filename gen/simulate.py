@@ -313,7 +313,8 @@ def write_images(path, config, run, spikes, labels, logits):
 
 
 def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7", lanes=None,
-             interval=None, code="phase", jobs=None, build_dir=None, images_out=None):
+             interval=None, objective=None, code="phase", jobs=None, build_dir=None,
+             images_out=None):
     """Run a data set's test images through the Verilog that ``build`` makes for a board.
 
     Parameters
@@ -321,7 +322,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     network : :class:`gen.network.Network`
     dataset, data_dir : see :func:`gen.data.load`; by default what the network's metadata name
     limit : only so many images
-    board, lanes, interval, code : see :func:`gen.build.build`
+    board, lanes, interval, objective, code : see :func:`gen.build.build`
     jobs, build_dir : see :func:`stream`
     images_out : a file for what is known of each image, see :func:`write_images`
 
@@ -347,7 +348,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     images, labels = data.test_images[:limit], data.test_labels[:limit]
     counts = network.encode(images)
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
-                        code=code)
+                        objective=objective, code=code)
     config = design.config
     run = stream(config, design.image, counts, jobs=jobs, progress=log.info,
                  build_dir=build_dir or Path("build") / "verilator")

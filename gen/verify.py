@@ -195,15 +195,15 @@ def _from_file(path):
     return images
 
 
-def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, code="phase", seed=0,
-           dataset=None, data_dir=None, images_file=None, build_dir=None):
+def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, objective=None,
+           code="phase", seed=0, dataset=None, data_dir=None, images_file=None, build_dir=None):
     """Compare the Verilog that ``build`` makes for a board with :meth:`Network.run`.
 
     Parameters
     ----------
     network : :class:`gen.network.Network`
     images : how many
-    board, lanes, interval, code : see :func:`gen.build.build`
+    board, lanes, interval, objective, code : see :func:`gen.build.build`
     seed : of the choice of images and of the stalls
     dataset, data_dir : where images come from; by default the data set that the network's metadata
         name, else the samples that the network carries, else random ones
@@ -219,7 +219,7 @@ def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, co
     if not len(counts):
         raise DataError(f"{source} has no images")
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
-                        code=code)
+                        objective=objective, code=code)
     result = compare(design.config, design.image, counts, network.run(counts), seed=seed,
                      build_dir=build_dir or Path("build") / "verilator")
     return result | {"source": source}

@@ -56,6 +56,10 @@ def add_mapping(parser):
                         help="clocks an image to aim for, with lanes and replicas as far as the "
                              "board has room (default: those of the slowest layer with a lane a "
                              "channel)")
+    parser.add_argument("--objective", choices=("throughput", "latency", "smallest"),
+                        help="fill the board for the fastest pace or the least latency, or take "
+                             "the fewest LUTs; the last two keep --interval if it is given "
+                             "(default: --interval at the least cost)")
     parser.add_argument("--code", choices=("phase", "rate"), default="phase",
                         help="how layers replay each other's spike counts")
 

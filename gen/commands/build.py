@@ -18,7 +18,7 @@ def _run(args):
     from ..build import build
     network = find_network(args.network)
     return build(network, board=board_name(args.board), lanes=parse_lanes(args.lanes),
-                 interval=args.interval, code=args.code,
+                 interval=args.interval, objective=args.objective, code=args.code,
                  out=args.output or f"build/{network.name}-{args.board}", baud=args.baud,
                  synthesise=not args.no_synthesis)
 

@@ -17,8 +17,8 @@ __all__ = ["add"]
 def _run(args):
     options = {
         "board": board_name(args.board), "lanes": parse_lanes(args.lanes),
-        "interval": args.interval, "code": args.code, "seed": args.seed,
-        "dataset": args.dataset, "data_dir": args.data, "images_file": args.images_file,
+        "interval": args.interval, "objective": args.objective, "code": args.code,
+        "seed": args.seed, "dataset": args.dataset, "data_dir": args.data, "images_file": args.images_file,
     }
     if args.images is not None:
         options["images"] = args.images
