@@ -18,8 +18,8 @@ def _run(args):
     from ..simulate import simulate
     return simulate(find_network(args.network), dataset=args.dataset, data_dir=args.data,
                     limit=args.limit, board=board_name(args.board), lanes=parse_lanes(args.lanes),
-                    interval=args.interval, objective=args.objective, code=args.code, jobs=args.jobs,
-                    images_out=args.images_out)
+                    interval=args.interval, objective=args.objective, code=args.code,
+                    jobs=args.jobs, images_out=args.images_out)
 
 
 def add(commands):

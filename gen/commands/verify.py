@@ -18,14 +18,16 @@ def _run(args):
     options = {
         "board": board_name(args.board), "lanes": parse_lanes(args.lanes),
         "interval": args.interval, "objective": args.objective, "code": args.code,
-        "seed": args.seed, "dataset": args.dataset, "data_dir": args.data, "images_file": args.images_file,
+        "seed": args.seed, "dataset": args.dataset, "data_dir": args.data,
+        "images_file": args.images_file,
     }
     if args.images is not None:
         options["images"] = args.images
     network = find_network(args.network)
-    if args.netlist:
-        from ..prove import verify_netlist
-        return verify_netlist(network, out=args.output, **options)
+    if args.netlist or args.bitstream:
+        from ..prove import verify_bitstream, verify_netlist
+        verify = verify_netlist if args.netlist else verify_bitstream
+        return verify(network, out=args.output, **options)
     from ..verify import verify
     return verify(network, **options)
 
@@ -36,8 +38,12 @@ def add(commands):
                      "the synthesised netlist, or the logits of the bitstream",
                      "verify digits --images 20")
     add_network(parser)
-    parser.add_argument("--netlist", action="store_true",
-                        help="simulate the netlist that Yosys made for the board, from pin to pin")
+    past = parser.add_mutually_exclusive_group()
+    past.add_argument("--netlist", action="store_true",
+                      help="simulate the netlist that Yosys made for the board, from pin to pin")
+    past.add_argument("--bitstream", action="store_true",
+                      help="simulate what the bitstream makes of the device, from pin to pin "
+                           "(iCE40; the Debian package fpga-icestorm is needed)")
     parser.add_argument("--images", type=positive, metavar="N",
                         help="how many images (default: 20; 3 from pin to pin)")
     add_mapping(parser)
@@ -45,4 +51,5 @@ def add(commands):
     add_dataset(parser)
     parser.add_argument("--images-file", metavar="X.npy", help="raw images instead of a data set")
     parser.add_argument("-o", "--output", metavar="DIR",
-                        help="where the build is for --netlist (default: build/NET-BOARD)")
+                        help="the build that --netlist and --bitstream are about (default: "
+                             "build/NET-BOARD)")

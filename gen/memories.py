@@ -1,0 +1,169 @@
+"""Where each memory of a design goes: block RAM, LUT RAM or logic.
+
+Left alone, Yosys weighs these against each other by costs of its own, which know nothing of what
+else a device has to hold. Here the choice is made for the whole design, and put on every memory as
+an attribute that Yosys obeys (``ram_style``), so that what is predicted is what is synthesised.
+
+How many block RAMs a memory takes is arithmetic on the shapes that Yosys' libraries list
+(``techlibs/*/brams*.txt``) and on what its pass ``memory_libmap`` does where a memory is deeper
+than a block: the words of equal low address bits lie side by side.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+__all__ = ["Memory", "Placement", "blocks", "luts", "ffs", "place"]
+
+# Block RAM must save so many LUTs for each of the device's blocks to be worth its wires.
+_WORTH = 48
+
+# The share of a device's block RAMs that is used.
+_SHARE = 0.96
+
+
+@dataclass(frozen=True)
+class _Technology:
+    """Memories of a family.
+
+    ``shapes`` are pairs (units, width, depth, cost) of block RAM; units are those of the board's
+    budget. ``grain`` is the number of bits that are written together: a word of a RAM takes whole
+    grains. ``ram`` are shapes (width, depth, LUTs) of RAM in LUTs; there is none if empty, and RAM
+    is made of flip-flops then. ``page`` are the rows of a ROM that one LUT holds. A bit of a word
+    takes ``rom_choice`` and ``ram_choice`` LUTs for each page or turn after the first, measured
+    with random contents. ``reads_old`` says whether a block gives the old word when one is read
+    and written in the same clock; if not, Yosys adds a register and a multiplexer that do.
+    """
+
+    shapes: tuple[tuple[float, int, int, int], ...]
+    grain: int
+    ram: tuple[tuple[int, int, int], ...]
+    page: int
+    rom_choice: float
+    ram_choice: float
+    reads_old: bool
+
+
+def _shapes(units, cost, width, depth):
+    """A block that is ``width`` wide, and half as wide as often as its bytes of 9 bits allow."""
+    shapes = []
+    while width >= 9:
+        shapes.append((units, width, depth, cost))
+        width, depth = width // 2, depth * 2
+    for narrow in (4, 2, 1):
+        shapes.append((units, narrow, depth, cost))
+        depth *= 2
+    return tuple(shapes)
+
+
+_TECHNOLOGIES = {
+    "7-series": _Technology(_shapes(0.5, 129, 36, 512) + _shapes(1, 257, 72, 512), 9,
+                          ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, True),
+    "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, False),
+    "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, False),
+    "iCE40": _Technology(((1, 16, 256, 64), (1, 8, 512, 64), (1, 4, 1024, 64), (1, 2, 2048, 64)),
+                         1, (), 16, 2.4, 1.0, False),
+}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Shape of a memory with one read port, and one write port unless it is a ROM."""
+
+    width: int
+    depth: int
+    rom: bool
+
+
+def blocks(family: str, memory: Memory) -> float:
+    """Block RAMs of a memory, in the units of :class:`boards.Budget`."""
+    technology = _TECHNOLOGIES[family]
+    best = None
+    for units, width, depth, cost in technology.shapes:
+        turns = -(-memory.depth // depth)
+        if memory.rom or technology.grain == 1 and width == 16:
+            count = -(-turns * memory.width // width)
+        elif width < 9:
+            count = turns * -(-memory.width // width)
+        else:
+            count = -(-turns * -(-memory.width // 9) // (width // 9))
+        if best is None or count * cost < best[0]:
+            best = (count * cost, count * units)
+    return best[1]
+
+
+def luts(family: str, memory: Memory, *, block: bool) -> int:
+    """LUTs of a memory, those beside its blocks among them; near enough to choose by."""
+    technology = _TECHNOLOGIES[family]
+    if block:
+        return 0 if memory.rom or technology.reads_old else memory.width + 8
+    if memory.rom:
+        pages = -(-memory.depth // technology.page)
+        return round(_columns(memory) * (1 + technology.rom_choice * (pages - 1)))
+    if not technology.ram:
+        return round(memory.width * memory.depth)
+    return min(
+        -(-memory.width // width) * -(-memory.depth // depth) * cost
+        + round(technology.ram_choice * memory.width * (-(-memory.depth // depth) - 1))
+        for width, depth, cost in technology.ram)
+
+
+def _columns(memory):
+    """Columns of a ROM that can differ."""
+    return min(memory.width, 1 << min(memory.depth, memory.width))
+
+
+def ffs(family: str, memory: Memory, *, block: bool) -> int:
+    """Flip-flops of a memory: its output, where that is not inside a block."""
+    technology = _TECHNOLOGIES[family]
+    if block:
+        return 0 if memory.rom or technology.reads_old else 2 * memory.width + 8
+    if memory.rom:
+        return _columns(memory)
+    if technology.ram:
+        return memory.width
+    return memory.width * (memory.depth + 1)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which memories of a design go to block RAM.
+
+    Parameters
+    ----------
+    family : name of the device's family
+    in_blocks : their shapes
+    brams : block RAMs that they take
+    """
+
+    family: str
+    in_blocks: frozenset[Memory]
+    brams: float
+
+    def style(self, memory: Memory) -> str:
+        """The value of ``ram_style``: ``"block"``, ``"distributed"`` or ``"logic"``."""
+        if memory in self.in_blocks:
+            return "block"
+        return "logic" if memory.rom or not _TECHNOLOGIES[self.family].ram else "distributed"
+
+
+def place(family: str, memories: Counter, brams: float) -> Placement:
+    """Choose what goes to block RAM: what saves the most LUTs for each block, while there are any.
+
+    Parameters
+    ----------
+    family : name of the device's family
+    memories : how many of each :class:`Memory` the design has
+    brams : block RAMs of the device
+    """
+    chosen, used = set(), 0
+    gains = []
+    for memory, copies in memories.items():
+        needs = blocks(family, memory)
+        saved = luts(family, memory, block=False) - luts(family, memory, block=True)
+        if saved >= _WORTH * needs:
+            gains.append((-saved / needs, memory.width, memory.depth, memory.rom, copies * needs))
+    for _, width, depth, rom, needs in sorted(gains):
+        if used + needs <= _SHARE * brams:
+            used += needs
+            chosen.add(Memory(width, depth, rom))
+    return Placement(family, frozenset(chosen), used)
