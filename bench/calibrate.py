@@ -1,0 +1,203 @@
+"""Measure what the parts of a design take on each device family: ``gen/coefficients.json``.
+
+Designs that between them have every kind of layer, at several numbers of lanes and replicas, are
+synthesised module by module. What each part takes is then a linear function of its features
+(:mod:`gen.resources`), with coefficients that are not negative. Last, the same designs are
+synthesised flat, as boards are built, for a factor that covers what Yosys finds across modules.
+
+Run it again when the gateware or Yosys has changed: ``python bench/calibrate.py``. Syntheses are
+kept in ``build/calibrate``; it takes some twenty minutes from scratch.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from boards.families import ECP5, GOWIN, ICE40, XC7  # noqa: E402
+from gen import memories, resources, shipped, synth  # noqa: E402
+from gen.mapping import map_network  # noqa: E402
+from gen.verilog import component_verilog  # noqa: E402
+from hw.top import Top  # noqa: E402
+from tests import networks  # noqa: E402
+
+# Yosys' ABC9 confuses a wire `x[0]` with bit 0 of a wire `x`, hence the names.
+NAMES = "rename -hide w:*[*]"
+MODULES = {
+    XC7.name: "synth_xilinx -family xc7",
+    ECP5.name: "synth_ecp5 -noflatten",
+    ICE40.name: "synth_ice40 -dsp -noflatten",
+    GOWIN.name: "synth_gowin -noflatten",
+}
+FLAT = {family.name: family.synth for family in (XC7, ECP5, ICE40, GOWIN)}
+
+# Block RAMs of the devices that the designs are placed for: plenty, and next to none.
+PLENTY, FEW = 200, 6
+
+PART = {
+    "spikes": "spikes", "window": "window", "select": "select", "fetch": "fetch", "words": "queue",
+    "rows": "queue", "encoder": "encoder", "lanes": "lanes", "merge": "merge",
+}
+
+
+def designs():
+    """Name -> (configuration, memory contents, block RAMs)."""
+    digits = shipped.find("digits")
+    residual, conv = networks.residual(), networks.convolutional(size=13)
+    linear = networks.linear(shape=(40, 1, 1), hidden=64, classes=20)
+    return {
+        "digits": (*map_network(digits), FEW),
+        "digits-wide": (*map_network(
+            digits, lanes={"conv1": 8, "conv2": 8, "fc1": 32, "readout": 10},
+            replicas={"conv1": 2, "conv2": 4}), PLENTY),
+        "residual": (*map_network(
+            residual, lanes={layer.name: 3 + k for k, layer in enumerate(residual.layers)
+                             if hasattr(layer, "synapses") and layer.channels > 3 + k}), PLENTY),
+        "rate": (*map_network(conv, lanes={"conv1": 5, "conv2": 2, "out": 3}, code="rate"), FEW),
+        "linear": (*map_network(linear, lanes={"fc1": 24, "out": 7}), FEW),
+    }
+
+
+def synthesise(out, family, name, config, image, brams, command, *, flat):
+    """Module -> its cells, of a design by Yosys."""
+    placement = resources.placement(config, family, brams)
+    out.mkdir(parents=True, exist_ok=True)
+    top = Top(config, image, digest="5" * 64, clock_hz=100_000_000, baud=1_000_000)
+    verilog = out / "top.v"
+    text = component_verilog(top, "top", placement)
+    stat = out / "stat.json"
+    if stat.exists() and verilog.exists() and verilog.read_text() == text:
+        return json.loads(stat.read_text())
+    print(f"{family}: {name}{' flat' if flat else ''} ...", file=sys.stderr)
+    stat.unlink(missing_ok=True)
+    verilog.write_text(text)
+    names = "" if flat else f"{NAMES}; "
+    if "-run" in command:
+        steps = command.split("; ")
+        run = f"{steps[0]} -top top; " + "; ".join(steps[1:])
+    else:
+        run = f"{command} -top top"
+    synth._run(out, f"read_verilog top.v; {names}{run}; tee -q -o cells.json stat -json")
+    cells = {module: figures["num_cells_by_type"] for module, figures in json.loads(
+        (out / "cells.json").read_text())["modules"].items()}
+    (out / "cells.json").unlink()
+    stat.write_text(json.dumps(cells))
+    return cells
+
+
+def kind_of(module, config):
+    """``(kind, layer)`` of the part that a module belongs to, or ``None`` for mere wiring."""
+    path = re.sub(r"^\\?", "", module).split(".")
+    if "array" not in path:
+        leaf = re.sub(r"[$].*", "", path[-1])
+        return (leaf if leaf in ("feeder", "collector") else "device"), None
+    below = path[path.index("array") + 1:]
+    if not below or below[0].startswith("fork"):
+        return None
+    layer = next(layer for layer in config.layers if layer.port == below[0])
+    inner = [step for step in below[1:] if not step.startswith("replica_")]
+    if not hasattr(layer, "lanes"):
+        return ("spikes" if inner[:1] == ["spikes"] else "pool"), layer.name
+    if not inner or inner[0].startswith("fork"):
+        return "merge", layer.name
+    return PART[re.sub(r"_\d+$", "", inner[0])], layer.name
+
+
+def measured(cells, config):
+    """(kind, layer) -> (LUTs, flip-flops)."""
+    figures = defaultdict(lambda: np.zeros(2))
+    for module, types in cells.items():
+        part = kind_of(module, config)
+        if part is not None:
+            found = synth.count(types)
+            figures[part] += (found.luts, found.ffs)
+    return figures
+
+
+def rows(family, config, brams, cells):
+    """Kind -> list of (features, (LUTs, flip-flops) of the memories, (LUTs, flip-flops) found)."""
+    placed = resources.placement(config, family, brams)
+    features = defaultdict(Counter)
+    stored = defaultdict(lambda: np.zeros(2))
+    for part in resources.parts(config):
+        key = part.kind, part.layer
+        for name, value in part.features.items():
+            features[key][name] += part.copies * value
+        for memory in part.memories:
+            block = memory in placed.in_blocks
+            stored[key] += part.copies * np.array([memories.luts(family, memory, block=block),
+                                                   memories.ffs(family, memory, block=block)])
+    found = measured(cells, config)
+    for key in features:
+        yield key[0], (features[key], stored[key], found.get(key, np.zeros(2)))
+
+
+def fit(samples):
+    """Coefficients of a kind of part, for LUTs and flip-flops, in proportion to what is wrong."""
+    names = sorted({name for features, _, _ in samples for name in features})
+    model = {}
+    for k, what in enumerate(("luts", "ffs")):
+        matrix = np.array([[features[name] for name in names] + [stored[k]]
+                           for features, stored, _ in samples], dtype=float)
+        target = np.array([found[k] for _, _, found in samples], dtype=float)
+        weight = 1 / np.sqrt(target + 20)
+        found, _ = nnls(matrix * weight[:, None], target * weight)
+        model[what] = {name: round(float(value), 3) for name, value in zip(
+            [*names, "memory"], found, strict=True) if value > 5e-4 or name == "memory"}
+    return model
+
+
+def calibrate(family, out, flat):
+    samples, totals = defaultdict(list), {}
+    for name, (config, image, brams) in designs().items():
+        cells = synthesise(out / family / name, family, name, config, image, brams,
+                           MODULES[family], flat=False)
+        for kind, row in rows(family, config, brams, cells):
+            samples[kind].append(row)
+        if name in flat:
+            cells = synthesise(out / family / f"{name}-flat", family, name, config, image, brams,
+                               FLAT[family], flat=True)
+            totals[name] = synth.count(sum((Counter(types) for types in cells.values()), Counter()))
+    model = {kind: fit(rows) for kind, rows in samples.items()}
+    model["total"] = {"luts": 1.0, "ffs": 1.0}
+    return model, totals
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--family", action="append", choices=sorted(MODULES))
+    parser.add_argument("--flat", action="append", help="designs that set the factor",
+                        default=[])
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "calibrate")
+    args = parser.parse_args()
+    file = resources.COEFFICIENTS
+    table = json.loads(file.read_text()) if file.exists() else {}
+    flat = args.flat or ["digits"]
+    for family in args.family or sorted(MODULES):
+        table[family], totals = calibrate(family, args.output, flat)
+        file.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+        resources._coefficients.cache_clear()
+        ratios = []
+        for name, found in totals.items():
+            config, _, brams = designs()[name]
+            guess = resources.predict(config, family, brams)
+            ratios.append((found.luts / guess.luts, found.ffs / guess.ffs))
+            print(f"{family} {name}: LUTs {guess.luts} (Yosys {found.luts}), "
+                  f"flip-flops {guess.ffs} ({found.ffs}), block RAMs {guess.brams} "
+                  f"({found.brams})")
+        factor = np.mean(ratios, axis=0)
+        table[family]["total"] = {"luts": round(float(factor[0]), 3),
+                                  "ffs": round(float(factor[1]), 3)}
+        file.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+"""LUTs, flip-flops and block RAMs of a design, predicted from its configuration.
+
+A design is a sum of parts. What a part takes beside its memories is linear in a few numbers that
+its configuration gives (its *features*), with coefficients for each device family that
+``bench/calibrate.py`` measures with Yosys and leaves in ``coefficients.json``. Memories are placed
+by :mod:`gen.memories`, so that their block RAMs are exact.
+"""
+
+import functools
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.config import CoreConfig
+from hw.device import packing
+from hw.link import MAX_WORDS
+
+from . import memories
+from .errors import FitError
+from .memories import Memory, Placement
+
+__all__ = ["PARTS", "Part", "Prediction", "core_size", "layer_memories", "parts", "placement",
+           "predict"]
+
+COEFFICIENTS = Path(__file__).with_name("coefficients.json")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the design that is modelled by itself.
+
+    Parameters
+    ----------
+    kind : one of ``PARTS``
+    layer : name of the layer that it belongs to, or ``None``
+    features : numbers that its size depends on
+    memories : those inside it
+    copies : how often it is there
+    """
+
+    kind: str
+    layer: str | None
+    features: dict[str, float]
+    memories: tuple[Memory, ...] = ()
+    copies: int = 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a design is expected to take.
+
+    Parameters
+    ----------
+    luts, ffs, brams : in the units of :class:`boards.Budget`
+    layers : layer name -> the same three figures of this layer, as a dict; the link and the
+        registers around the array are under ``None``
+    placement : which of its memories go to block RAM
+    """
+
+    luts: int
+    ffs: int
+    brams: float
+    layers: dict
+    placement: Placement
+
+
+PARTS = ("spikes", "window", "select", "fetch", "queue", "encoder", "lanes", "merge", "pool",
+         "device", "feeder", "collector")
+"""Kinds of parts."""
+
+
+def _bits(count):
+    """Bits of a signal that counts to ``count``, or 0 if it never moves."""
+    return max(1, (count - 1).bit_length()) if count > 1 else 0
+
+
+def _walk(loops, address, size=(1, 1)):
+    """Features of a nest of loops; see :class:`hw.sequence.Sequence`."""
+    turning = [count for count in loops if count > 1]
+    return {"places": len(turning) * address, "address": address, "loops": len(turning),
+            "turns": sum(map(_bits, turning)), "plane": sum(map(_bits, size))}
+
+
+def _address(source):
+    return _bits(max(2, source.map.beats * source.banks))
+
+
+def _spikes(layer, source, copies, flags=True):
+    map, depth = source.map, max(2, source.map.beats * source.banks)
+    stored = [Memory(map.beat_bits, depth, False)]
+    if flags:
+        stored.append(Memory(map.planes, depth, False))
+    features = {"one": 1, "address": _address(source), "flags": flags * map.planes * map.word,
+                "compared": flags * (map.code == "rate") * map.levels * map.beat_bits}
+    return Part("spikes", layer.name, features, tuple(stored), copies)
+
+
+def _window(layer, source, copies):
+    height, width = source.positions
+    (ky, kx), map = source.kernel, source.map
+    walk = _walk((height, kx + (width - 1) * source.stride[1], ky, map.chunks), _address(source),
+                 (map.height, map.width))
+    features = {"one": 1, "flags": source.taps * map.planes, "planes": map.planes, **walk}
+    return Part("window", layer.name, features, (), copies)
+
+
+def _select(core, copies):
+    height, width = core.sources[0].positions
+    walks = [_walk((height, width), _address(source)) for source in core.sources]
+    features = {"one": 1, "taps": core.taps, "held": core.taps * len(core.steps),
+                "masked": core.taps * (len(set(core.masks)) > 1) * len(core.steps),
+                "index": _bits(core.groups * core.taps), "groups": _bits(core.groups),
+                "sources": len(core.sources),
+                **{name: sum(walk[name] for walk in walks) for name in walks[0]}}
+    return Part("select", core.name, features, (), copies)
+
+
+def _fetch(core, copies):
+    offsets = [source.offset(tap) for source in core.sources for tap in range(source.taps)]
+    starts = [row or 0 for bases in core.row_bases for row in bases]
+    sources = len(core.sources)
+    entry = _varying(range(sources)) + _varying(offsets) + _varying(starts)
+    table = Memory(sum(max(1, _bits(count)) for count in (
+        sources, max(offsets) + 1, core.weight_rows)), max(2, core.groups * core.taps), True)
+    features = {"one": 1, "corners": sum(map(_address, core.sources)), "entry": entry,
+                "chosen": sum(source.map.word * source.map.planes for source in core.sources),
+                "word": max(source.map.word for source in core.sources),
+                "index": _bits(core.groups * core.taps)}
+    return Part("fetch", core.name, features, (table,), copies)
+
+
+def _varying(values):
+    """Bits that are not the same in all of the values."""
+    seen = 0
+    for value in values:
+        seen |= value ^ values[0]
+    return seen.bit_count()
+
+
+def _queue(layer, width, depth, copies):
+    """:class:`hw.stream.Queue`: the last entry waits in the output register."""
+    return Part("queue", layer.name, {"one": 1, "width": width, "levels": _bits(depth)},
+                (Memory(width, depth - 1, False),) if depth > 2 else (), copies)
+
+
+def _word_bits(core):
+    return max(source.map.word for source in core.sources) + max(
+        1, (max(2, core.weight_rows) - 1).bit_length()) + 3
+
+
+def _encoder(core, copies):
+    word = max(source.map.word for source in core.sources)
+    return Part("encoder", core.name, {
+        "one": 1, "word": word, "word_bits": word * _bits(word), "row": _bits(core.weight_rows),
+        "adder": (word > 1) * _bits(core.weight_rows)}, (), copies)
+
+
+def _lanes(core, copies):
+    lanes, bits = core.lanes, core.membrane_bits
+    count = 0 if core.out is None else core.out.bits
+    clamped = core.code == "phase" and count and core.levels != (1 << count) - 1
+    features = {"one": 1, "lanes": lanes, "membranes": lanes * bits,
+                "weights": lanes * core.weight_bits,
+                "counts": lanes * count, "rated": lanes * count * (core.code == "rate"),
+                "clamped": lanes * count * bool(clamped),
+                "logits": lanes * bits * (core.out is None),
+                "row": _bits(core.groups * core.parameter_rows)}
+    stored = (Memory(lanes * core.weight_bits, max(2, core.weight_rows), True),
+              Memory(lanes * bits, max(2, core.groups * core.parameter_rows), True))
+    return Part("lanes", core.name, features, stored, copies)
+
+
+def _core(core):
+    copies, share = core.replicas, core.shares[0]
+    yield from (_spikes(core, source, copies) for source in share.sources)
+    yield from (_window(core, source, copies) for source in share.sources)
+    yield _select(share, copies)
+    yield _fetch(share, copies)
+    yield _queue(core, _word_bits(core), 4, copies)
+    yield _encoder(share, copies)
+    yield _lanes(share, copies)
+    if copies > 1:
+        width = core.sources[0].positions[1]
+        beat = core.out.beat_bits
+        yield _queue(core, beat, max(2, width * core.groups), copies)
+        yield Part("merge", core.name, {"one": 1, "streams": copies, "chosen": copies * beat,
+                                        "beat": beat})
+
+
+def _pool(pool):
+    source, map = pool.source, pool.source.map
+    height, width = source.positions
+    (ky, kx), out = source.kernel, pool.out
+    features = {"one": 1, "counts": map.beat_bits, "results": out.beat_bits,
+                "compared": map.beat_bits * (pool.kind == "max"),
+                **_walk((height, width, map.chunks, ky, kx), _address(source),
+                        (map.height, map.width))}
+    yield Part("pool", pool.name, features)
+    yield _spikes(pool, source, 1, flags=False)
+
+
+def _frame(config):
+    """What stands around the array."""
+    readout, words = config.readout, packing(config)
+    yield Part("device", None, {"one": 1, "classes": readout.channels},
+               (Memory(32, MAX_WORDS + 1, False),))
+    yield Part("feeder", None, {"one": 1, "window": 32 * words.per_beat,
+                                "beats": _bits(words.beats)},
+               (Memory(32, words.words, False),))
+    yield Part("collector", None, {"one": 1, "beat": readout.logit_bits},
+               (Memory(readout.membrane_bits, readout.channels, False),))
+
+
+def parts(config) -> list[Part]:
+    """All parts of the design around an array of this configuration."""
+    found = list(_frame(config))
+    for layer in config.layers:
+        found += _core(layer) if isinstance(layer, CoreConfig) else _pool(layer)
+    return found
+
+
+def placement(config, family: str, brams: float) -> Placement:
+    """What the memories of a design are made of; see :func:`gen.memories.place`.
+
+    Parameters
+    ----------
+    family : name of the device's family
+    brams : block RAMs of the device
+    """
+    stored = Counter()
+    for part in parts(config):
+        for memory in part.memories:
+            stored[memory] += part.copies
+    return memories.place(family, stored, brams)
+
+
+_NAMES = {"spikes": ("counts", "flags"), "fetch": ("table",), "queue": ("queue",),
+          "lanes": ("weights", "parameters")}
+
+
+def layer_memories(layer, placed: Placement) -> list[dict]:
+    """Memories of a layer: ``name``, ``width``, ``depth``, ``style`` and ``copies`` of each."""
+    own = _core(layer) if isinstance(layer, CoreConfig) else _pool(layer)
+    return [{"name": name, "width": memory.width, "depth": memory.depth,
+             "style": placed.style(memory), "copies": part.copies}
+            for part in own
+            for name, memory in zip(_NAMES.get(part.kind, ()), part.memories, strict=False)]
+
+
+@functools.cache
+def _coefficients(family):
+    table = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
+    if family not in table:
+        raise FitError(f"nothing has been measured for {family}; bench/calibrate.py does that for "
+                       f"{', '.join(sorted(table))}")
+    return table[family]
+
+
+def predict(config, family: str, brams: float) -> Prediction:
+    """What the design around an array is expected to take on a device.
+
+    Parameters
+    ----------
+    config : :class:`hw.config.ArrayConfig`
+    family : name of the device's family
+    brams : block RAMs of the device
+    """
+    all_parts, total = parts(config), _coefficients(family)["total"]
+    placed = placement(config, family, brams)
+    layers = {part.layer: {"luts": 0, "ffs": 0, "brams": 0} for part in all_parts}
+    for part in all_parts:
+        figures = layers[part.layer]
+        for what in ("luts", "ffs"):
+            figures[what] += total[what] * _size(family, part, what, placed.in_blocks)
+        figures["brams"] += _blocks(family, part, placed.in_blocks)
+    return Prediction(
+        luts=round(sum(figures["luts"] for figures in layers.values())),
+        ffs=round(sum(figures["ffs"] for figures in layers.values())),
+        brams=placed.brams,
+        layers={name: {**figures, "luts": round(figures["luts"]), "ffs": round(figures["ffs"])}
+                for name, figures in layers.items()},
+        placement=placed)
+
+
+def _size(family, part, what, in_blocks):
+    """LUTs or flip-flops of a part, with its memories."""
+    model, memory_size = _coefficients(family)[part.kind][what], getattr(memories, what)
+    stored = sum(memory_size(family, memory, block=memory in in_blocks)
+                 for memory in part.memories)
+    return part.copies * (model["memory"] * stored + sum(
+        model.get(name, 0) * value for name, value in part.features.items()))
+
+
+def _blocks(family, part, in_blocks):
+    return part.copies * sum(memories.blocks(family, memory) for memory in part.memories
+                             if memory in in_blocks)
+
+
+def core_size(core, family: str) -> tuple[float, float]:
+    """LUTs and block RAMs of one layer of neurons, if block RAM is not short."""
+    own = list(_core(core))
+    stored = Counter({memory: 1 for part in own for memory in part.memories})
+    in_blocks = memories.place(family, stored, math.inf).in_blocks
+    return (sum(_size(family, part, "luts", in_blocks) for part in own),
+            sum(_blocks(family, part, in_blocks) for part in own))
