@@ -20,6 +20,9 @@ from hw.uart import divisor
 
 from . import beats
 from .build import build, design_for
+from .cells import models
+from .errors import SimulationError
+from .icestorm import bitstream_verilog
 from .netlist import load, netlist_verilog
 from .pins import HARNESS, infer
 from .project import TOP
@@ -27,7 +30,10 @@ from .synth import NETLIST
 from .verify import choose_images
 from .verilator import patience, verilate
 
-__all__ = ["compare_netlist", "verify_netlist", "netlist_simulator", "roles"]
+__all__ = [
+    "compare_netlist", "compare_bitstream", "verify_netlist", "verify_bitstream",
+    "netlist_simulator", "bitstream_simulator", "roles",
+]
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +68,11 @@ def roles(board: boards.Board, ports) -> dict[str, str]:
     return {port: known[port] for port in ports if port in known}
 
 
+def _family(board):
+    """Whose cells the netlists of a board are made of, see :data:`gen.cells.FAMILIES`."""
+    return re.search(r"synth_(\w+)", board.synth)[1]
+
+
 def netlist_simulator(module: dict, board: boards.Board, layers, build_dir: Path) -> Path:
     """Compile a netlist (see :func:`gen.netlist.load`), once for each content.
 
@@ -70,8 +81,8 @@ def netlist_simulator(module: dict, board: boards.Board, layers, build_dir: Path
     layers : of the array, whose spikes are looked at
     build_dir : where compiled simulators are kept
     """
-    family = re.search(r"synth_(\w+)", board.synth)[1]
-    text = netlist_verilog(module, family, pins=roles(board, module["ports"]), layers=layers)
+    text = netlist_verilog(module, _family(board), layers=layers,
+                           pins=roles(board, module["ports"]))
     return verilate(text, "bench", HARNESS, build_dir, headers={"bench.vlt": _SPLIT},
                     options=(*_OPTIONS, "bench.vlt"), optimise="-O1", progress=log.info)
 
@@ -179,27 +190,82 @@ def _summary(layers, images, clocks):
     }
 
 
-def verify_netlist(network, *, images=3, board="arty-a7", lanes=None, interval=None,
-                   objective=None, code="phase", seed=0, dataset=None, data_dir=None,
-                   images_file=None, out=None, build_dir=None):
+def bitstream_simulator(bitstream: Path, board: boards.Board, build_dir: Path) -> Path:
+    """Compile what a bitstream makes of its device, once for each content.
+
+    Raises
+    ------
+    SimulationError
+        If there are no tools to read the bitstream with, or none for this board's device.
+    """
+    package = re.search(r"--package (\S+)", board.open_device)
+    if _family(board) != "ice40" or package is None:
+        raise SimulationError(f"{board.name}: only the bitstream of an iCE40 can be read back to a "
+                              f"netlist with its memories (docs/verification.md)")
+    chip, ports = bitstream_verilog(bitstream, bitstream.with_suffix(".pcf"), package[1])
+    pins = roles(board, ports)
+    text = "\n".join([
+        "module bench(input clk, input rx, output tx, output moved, output beats);",
+        f"chip chip({', '.join(f'.{port}({role})' for port, role in pins.items())});",
+        "assign moved = 1'b0, beats = 1'b0;",
+        "endmodule",
+    ]) + "\n"
+    used = set(re.findall(r"^(SB_\w+)", chip, re.MULTILINE))
+    return verilate(text + chip + models("ice40", used), "bench", HARNESS, build_dir,
+                    options=_OPTIONS, optimise="-O1", progress=log.info)
+
+
+def compare_bitstream(network, config, board, bitstream, images, *, build_dir):
+    """Compare the logits of a configured device with :meth:`Network.run`.
+
+    Parameters
+    ----------
+    bitstream : in its build's directory, beside ``manifest.json``
+    others : see :func:`compare_netlist`
+
+    Returns
+    -------
+    As :func:`compare_netlist`; there is only the host.
+    """
+    simulator = bitstream_simulator(bitstream, board, build_dir)
+    result, _, figures = _drive(simulator, config, bitstream.parent, images)
+    logits = network.run(network.encode(images)).logits
+    return _summary([_figures(_HOST, logits, result.logits)], images, figures)
+
+
+def verify_netlist(network, **options):
     """Compare the netlist that Yosys makes for a board with :meth:`Network.run`.
 
     Parameters
     ----------
-    out : the build's directory, by default that of the command line; it is brought up to date
-    images, board, lanes, interval, objective, code, seed, dataset, data_dir, images_file,
-    build_dir : see :func:`gen.verify.verify`
+    network : :class:`gen.network.Network`
+    options : those of :func:`gen.verify.verify`, and ``out``, the build's directory, which is
+        brought up to date; by default that of the command line
 
     Returns
     -------
     As :func:`compare_netlist`, and ``source``: where the images come from.
     """
+    return _verify(compare_netlist, lambda built: Path(built["manifest"]).parent, network,
+                   **options)
+
+
+def verify_bitstream(network, **options):
+    """Compare the bitstream for a board with :meth:`Network.run`; see :func:`verify_netlist`."""
+    return _verify(compare_bitstream, _bitstream, network, **options)
+
+
+def _bitstream(built):
+    if built["bitstream"] is None:
+        raise SimulationError(f"{built['board']}: no bitstream was built, for want of tools")
+    return Path(built["bitstream"])
+
+
+def _verify(compare, subject, network, *, images=3, seed=0, board="arty-a7", dataset=None,
+            data_dir=None, images_file=None, out=None, build_dir=None, **mapping):
     chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
-    design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
-                        objective=objective, code=code)
-    out = Path(out or f"build/{network.name}-{board}")
-    build(network, board=board, out=out, lanes=lanes, interval=interval, objective=objective,
-          code=code)
-    result = compare_netlist(network, design.config, design.board, out, chosen,
-                             build_dir=build_dir or Path("build") / "verilator")
+    design = design_for(network, board=boards.find(board), **mapping)
+    built = build(network, board=board, out=out or f"build/{network.name}-{board}", **mapping)
+    result = compare(network, design.config, design.board, subject(built), chosen,
+                     build_dir=build_dir or Path("build") / "verilator")
     return result | {"source": source}

@@ -1,0 +1,67 @@
+"""A bitstream of an iCE40, back to Verilog: Project IceStorm's ``iceunpack`` and ``icebox_vlog``.
+
+They read the bits alone: which LUT computes what, how the wires run, what is in the block RAMs, and
+how the PLL is set. Nothing of what the bitstream was made from goes in but the names of the pins.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .errors import SimulationError
+
+__all__ = ["bitstream_verilog"]
+
+_PACKAGE = "fpga-icestorm"
+
+
+def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple[str, list[str]]:
+    """Verilog of module ``chip``, which does what the configured device does, and its ports.
+
+    Parameters
+    ----------
+    bitstream : as ``icepack`` writes it
+    constraints : the project's ``.pcf``, where pins get their names
+    package : of the device, such as ``ct256``
+
+    Raises
+    ------
+    SimulationError
+        If a tool is missing or fails, or the bitstream is missing.
+    """
+    bitstream = Path(bitstream)
+    if not bitstream.exists():
+        raise SimulationError(f"{bitstream}: there is no such bitstream")
+    with tempfile.TemporaryDirectory() as directory:
+        names = Path(directory) / "pins.pcf"
+        names.write_text("".join(line for line in Path(constraints).read_text().splitlines(True)
+                                 if line.startswith("set_io ")))
+        unpacked = Path(directory) / "unpacked.asc"
+        _run("iceunpack", bitstream, unpacked)
+        text = _run("icebox_vlog", "-s", "-d", package, "-p", names, unpacked)
+    return _with_ports(text)
+
+
+def _run(program, *arguments):
+    if shutil.which(program) is None:
+        raise SimulationError(f"{program} is missing: install the Debian package {_PACKAGE!r}")
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stderr or done.stdout or "no message").strip().splitlines()
+        raise SimulationError(f"{program} failed: {lines[-1]}")
+    return done.stdout
+
+
+def _with_ports(text):
+    """``icebox_vlog`` declares ports in the module's head and again in its body, which is an error
+    since Verilog 2001: in a head of names only it is none."""
+    head = re.search(r"^module chip \((.*)\);$", text, re.MULTILINE)
+    if head is None:
+        raise SimulationError("icebox_vlog wrote no module 'chip'")
+    ports = re.findall(r"(input|output|inout) (\S+?)(?:, |$)", head[1])
+    names = [name for _, name in ports]
+    declared = "".join(f"{direction} {name};\n" for direction, name in ports)
+    return (f"{text[:head.start()]}module chip ({', '.join(names)});\n{declared}"
+            f"{text[head.end():]}"), names
