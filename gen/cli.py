@@ -10,7 +10,20 @@ import logging
 import os
 import sys
 
-from .commands import boards, build, convert, demo, report, run, simulate, train, verify, virtual
+from .commands import (
+    boards,
+    build,
+    convert,
+    demo,
+    explore,
+    fit,
+    report,
+    run,
+    simulate,
+    train,
+    verify,
+    virtual,
+)
 from .errors import SpikeloomError
 
 __all__ = ["main"]
@@ -47,6 +60,7 @@ def _parser():
         epilog="python -m gen COMMAND --help explains a command. A network is named by its name\n"
                "(digits, mnist, ...) if it is a shipped one, or else by its path.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (train, convert, run, build, verify, simulate, report, virtual, boards, demo):
+    for module in (train, convert, run, fit, explore, build, verify, simulate, report, virtual,
+                   boards, demo):
         module.add(commands)
     return parser

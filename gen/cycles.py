@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.config import PoolConfig
 
-__all__ = ["layer_clocks", "sample_clocks"]
+__all__ = ["gathering_clocks", "layer_clocks", "row_clocks", "sample_clocks"]
 
 
 def _planes(map, counts):
@@ -30,8 +30,14 @@ def _tap_spikes(source, words):
     return view.reshape(*view.shape[:3], source.taps)
 
 
-def _lane_clocks(core, counts):
-    """Clocks that the lanes of the busiest replica work on each sample."""
+def row_clocks(core, counts, *, idle=True):
+    """Clocks that the lanes of a core work on each output row of each sample, ``(N, OY)``.
+
+    Parameters
+    ----------
+    counts : counts of each source, ``(N, C, H, W)``
+    idle : count the clocks that only double the potential; without them it is the rows added
+    """
     planes = [_planes(source.map, c) for source, c in zip(core.sources, counts, strict=True)]
     height, width = core.sources[0].positions
     n = len(counts[0])
@@ -46,17 +52,15 @@ def _lane_clocks(core, counts):
         events = np.stack([spikes @ used for spikes in steps])
         begun = np.cumsum(events, axis=0) > 0
         # A plane without events takes a clock to double, but the last one does that on the way.
-        idle = begun[:-1] & (events[:-1] == 0)
-        clocks += events.sum(axis=0) + idle.sum(axis=0) + 1 + core.fires
-    rows = clocks.sum(axis=2)
-    return np.max([rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)], axis=0)
+        doubles = begun[:-1] & (events[:-1] == 0)
+        clocks += events.sum(axis=0) + idle * doubles.sum(axis=0) + 1 + core.fires
+    return clocks.sum(axis=2)
 
 
-def _window_clocks(source):
-    """Clocks that gathering the windows of a sample takes."""
-    height, width = source.positions
-    columns = source.kernel[1] + (width - 1) * source.stride[1]
-    return height * columns * source.kernel[0] * source.map.chunks
+def gathering_clocks(source):
+    """Clocks that gathering the windows of an output row takes."""
+    columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
+    return columns * source.kernel[0] * source.map.chunks
 
 
 def layer_clocks(layer, counts):
@@ -70,8 +74,10 @@ def layer_clocks(layer, counts):
         height, width = layer.source.positions
         reads = layer.source.kernel[0] * layer.source.kernel[1] * layer.source.map.chunks
         return np.full(len(counts[0]), height * width * reads)
-    gathering = max(_window_clocks(source) for source in layer.shares[0].sources)
-    return np.maximum(_lane_clocks(layer, counts), gathering)
+    rows, shared = row_clocks(layer, counts), range(layer.replicas)
+    gathering = len(rows[0, ::layer.replicas]) * max(map(gathering_clocks, layer.sources))
+    return np.maximum(np.max([rows[:, k::layer.replicas].sum(axis=1) for k in shared], axis=0),
+                      gathering)
 
 
 def sample_clocks(config, trace, inputs):

@@ -1,106 +1,388 @@
-"""Lanes and replicas of each layer: a balanced pipeline that the device has room for."""
+"""Lanes and replicas of each layer: a balanced pipeline that the device has room for.
+
+A layer that has to keep a pace gets the cheapest pair of lanes and replicas that does, by the
+formulas of :mod:`gen.cycles` on real samples and the sizes of :mod:`gen.resources`; so no layer is
+faster than the pipeline can use. What is left to choose is the pace, which the objective decides.
+"""
+
+import math
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from hw.config import CoreConfig
+import boards
+from boards import Board
+from boards.families import ECP5, GOWIN, ICE40, XC7
+from hw.config import ArrayConfig, CoreConfig
 
-from .cycles import sample_clocks
-from .mapping import map_network
+from . import resources
+from .cycles import gathering_clocks
+from .data import load
+from .errors import FitError
+from .mapping import map_config
+from .network import Network
+from .spikes import map_spikes
+from .workload import Workload, sample_counts
 
-__all__ = ["choose", "interval", "sample_counts"]
+__all__ = ["LUT_SHARE", "OBJECTIVES", "Plan", "choose", "fit", "interval", "plan", "sample_counts"]
 
-# Shares of a device that an estimate may fill, since it is no synthesis.
-_LUT_SHARE, _BRAM_SHARE = 0.75, 0.9
+OBJECTIVES = ("throughput", "latency", "smallest")
+"""What a mapping can be chosen for."""
 
-# LUTs of a core that do not depend on its lanes, and of a lane beside its membrane's bits; measured
-# with Yosys for 7-series on the shipped networks.
-_CORE_LUTS, _LANE_LUTS, _BIT_LUTS, _WINDOW_LUTS, _TOP_LUTS = 350, 8, 2.5, 2, 1500
+LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.85, GOWIN.name: 0.85}
+"""Family -> the share of a device's LUTs that place-and-route can live with."""
 
 # Images whose spikes decide how many lanes a layer gets.
-_ENOUGH = 8
+_ENOUGH = 32
 
-# A block RAM of 36 Kb is so many rows deep when it is so many bits wide.
-_SHAPES = ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192))
-_DISTRIBUTED_ROWS = 64
-
-
-def _brams(width, rows):
-    if rows <= _DISTRIBUTED_ROWS:
-        return 0
-    return min(-(-width // w) * -(-rows // d) for w, d in _SHAPES)
-
-
-def _estimate(config):
-    """LUTs and block RAMs of a configuration, roughly."""
-    luts, brams = _TOP_LUTS, 0
-    for layer in config.layers:
-        copies = getattr(layer, "replicas", 1)
-        for source in layer.sources:
-            brams += copies * _brams(source.map.beat_bits, source.map.beats * source.banks)
-        if isinstance(layer, CoreConfig):
-            brams += copies * _brams(layer.lanes * layer.weight_bits, layer.weight_rows)
-            flags = sum(source.taps * source.map.planes for source in layer.sources)
-            lane = _LANE_LUTS + _BIT_LUTS * layer.membrane_bits
-            luts += copies * (_CORE_LUTS + _WINDOW_LUTS * flags + layer.lanes * lane)
-    return luts, brams
-
-
-def sample_counts(network, limit=None):
-    """Input counts that stand for the network's data: images that travel with it, at most
-    ``limit``, or two random ones, sparse as pictures are."""
-    if network.samples is not None and len(network.samples):
-        return network.encode(network.samples[:limit])
-    rng = np.random.default_rng(0)
-    shape = (2, *network.input_shape)
-    return rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < 0.25)
-
-
-def _clocks(network, config, counts):
-    trace = network.run(counts)
-    shaped = counts.reshape(len(counts), config.input.channels, config.input.height,
-                            config.input.width)
-    return {name: clocks.mean()
-            for name, clocks in sample_clocks(config, trace, shaped).items()}
+# Paces are tried in steps of this ratio at the finest.
+_STEP = 1.01
 
 
 def interval(network, config, counts=None):
     """Predicted clocks from one sample to the next: those of the slowest layer."""
-    counts = sample_counts(network) if counts is None else counts
-    return round(max(_clocks(network, config, counts).values()))
+    return round(Workload(network, counts).interval(config))
 
 
-def choose(network, budget, *, code="phase", interval=None):
-    """Lanes and replicas of each layer with synapses, for ``map_network``.
-
-    All layers get as many lanes as they need to keep a common pace, and replicas where a lane a
-    channel is too slow; where that is more than ``budget`` has, at a slower pace.
+@dataclass(frozen=True)
+class Plan:
+    """A mapping, and what is expected of it.
 
     Parameters
     ----------
-    budget : :class:`boards.Budget`
-    interval : the pace, in clocks a sample; by default that of the slowest layer with a lane a
-        channel and no replicas
+    config : shape of the array
+    needs : :class:`gen.resources.Prediction`
+    interval : clocks from one sample to the next
+    """
+
+    config: ArrayConfig
+    needs: resources.Prediction
+    interval: float
+
+    @property
+    def shares(self):
+        """Arguments of :func:`gen.mapping.map_network`."""
+        return {"lanes": {core.name: core.lanes for core in self.config.cores},
+                "replicas": {core.name: core.replicas for core in self.config.cores}}
+
+
+class _Planner:
+    """Mappings of one network for one board."""
+
+    def __init__(self, network, board, workload, *, code, lanes):
+        self._network, self._board, self._workload = network, board, workload
+        self._code, self._fixed = code, lanes
+        self._channels = {layer.name: layer.channels for layer in network.layers
+                          if hasattr(layer, "synapses")}
+        self._variants, self._costs = {}, {}
+
+    def config(self, lanes, replicas):
+        return map_config(self._network, lanes=lanes | self._fixed, replicas=replicas,
+                          code=self._code)
+
+    def widest(self):
+        """A lane a channel."""
+        return self.config(self._channels, {})
+
+    def narrowest(self):
+        """One lane a layer."""
+        return self.config(dict.fromkeys(self._channels, 1), {})
+
+    def plan(self, config):
+        budget = self._board.budget
+        needs = resources.predict(config, self._board.family.name, budget.brams)
+        return Plan(config, needs, self._workload.interval(config))
+
+    def excess(self, plan):
+        """What there is too little of, as a list of phrases."""
+        budget, share = self._board.budget, LUT_SHARE[self._board.family.name]
+        return [f"{need:,} {words} of {limit:,}" for need, limit, words in (
+            (plan.needs.luts, int(share * budget.luts), "LUTs"),
+            (plan.needs.ffs, budget.ffs, "flip-flops"),
+            (plan.needs.brams, budget.brams, "block RAMs")) if need > limit]
+
+    def at(self, pace):
+        """The mapping in which every layer keeps a pace as cheaply as it can, or goes as fast as
+        it can where that is not enough."""
+        config = self.widest()
+        for _ in range(2):  # what a layer sees depends on the lanes of those before it
+            config = self.config(*self._assign(config, pace))
+        return config
+
+    def _assign(self, config, pace):
+        """Layers from the last to the first, since those that read a layer limit in how many
+        words it may send its map."""
+        words = [math.inf] * len(config.layers)
+        lanes, replicas = {}, {}
+        for index in reversed(range(len(config.layers))):
+            layer = config.layers[index]
+            if isinstance(layer, CoreConfig):
+                layer = self._cheapest(config, index, pace, words[index])
+                lanes[layer.name], replicas[layer.name] = layer.lanes, layer.replicas
+                limits = [pace / (_turns(layer) * gathering_clocks(source) / source.map.chunks)
+                          for source in layer.sources]
+            else:
+                reads = layer.source.map.chunks
+                limits = [min(words[index], pace / (self._workload.clocks(config, layer) / reads))]
+            for source, limit in zip(layer.sources, limits, strict=True):
+                if source.layer >= 0:
+                    words[source.layer] = min(words[source.layer], limit)
+        return lanes, replicas
+
+    def _cheapest(self, config, index, pace, words):
+        """The core with the lanes and replicas that keep the pace at the least cost."""
+        core = config.layers[index]
+        choices = []
+        for lanes in self._lanes(core, words):
+            variant = self._variant(config, index, lanes)
+            replicas = self._replicas(config, variant, pace)
+            variant = replace(variant, replicas=replicas)
+            clocks = self._own_clocks(config, variant)
+            choices.append((max(clocks, pace), self._cost(variant), lanes, variant))
+        return min(choices, key=lambda choice: choice[:3])[3]
+
+    def _lanes(self, core, words):
+        """Numbers of lanes that differ in how many turns they take, ``words`` at the most."""
+        if core.name in self._fixed:
+            return [self._fixed[core.name]]
+        turns = range(1, max(1, min(core.channels, math.floor(min(words, core.channels)))) + 1)
+        return sorted({-(-core.channels // turn) for turn in turns})
+
+    def _variant(self, config, index, lanes):
+        core = config.layers[index]
+        key = core.name, lanes, tuple(source.map.word for source in core.sources)
+        if key not in self._variants:
+            others = {core.name: core.lanes for core in config.cores}
+            self._variants[key] = self.config(others | {core.name: lanes}, {}).layers[index]
+        return self._variants[key]
+
+    def _own_clocks(self, config, core):
+        """Clocks of a core if its sources send their maps in one word a position, as far as they
+        can."""
+        rows = self._workload.rows(config, core)
+        shares = [rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
+        gathering = _turns(core) * max(
+            gathering_clocks(source) / (source.map.chunks if source.layer >= 0 else 1)
+            for source in core.sources)
+        return float(np.maximum(np.max(shares, axis=0), gathering).mean())
+
+    def _replicas(self, config, core, pace):
+        """The fewest replicas that keep the pace, or as many as there are rows."""
+        rows = 1 if core.levels is None else core.out.height
+        total = self._own_clocks(config, core)
+        for replicas in range(max(1, min(rows, math.ceil(total / pace))), rows):
+            if self._own_clocks(config, replace(core, replicas=replicas)) <= pace:
+                return replicas
+        return rows if total > pace else 1
+
+    def _cost(self, core):
+        """The share of the device that a core takes."""
+        if core not in self._costs:
+            budget = self._board.budget
+            luts, brams = resources.core_size(core, self._board.family.name)
+            self._costs[core] = luts / budget.luts + brams / budget.brams
+        return self._costs[core]
+
+    # Objectives.
+
+    def keep_pace(self, pace):
+        """The cheapest plan that keeps a pace, or a slower one where there is no room."""
+        slowest = self._workload.interval(self.narrowest())
+        while pace < slowest:
+            plan = self._lean(self.plan(self.at(pace)), pace)
+            if not self.excess(plan):
+                return plan
+            pace *= 1.1
+        return self.smallest(None)  # if it does not fit, the build says what is missing
+
+    def smallest(self, pace):
+        """The fewest LUTs. Few lanes make narrow words, and many narrow words are many to choose
+        from, so that one lane a layer is not the least."""
+        slowest = self._workload.interval(self.narrowest())
+        if pace is not None:
+            return self._lean(self.plan(self.at(pace)), pace)
+        paces = np.geomspace(self._workload.interval(self.widest()), slowest, 6)
+        best = min((self.plan(self.at(pace)) for pace in paces), key=lambda plan: plan.needs.luts)
+        return self._lean(best, math.inf)
+
+    def throughput(self):
+        """The fastest pace that fits, by bisection."""
+        best = self.smallest(None)
+        low, high = float(best.config.input.beats), best.interval
+        while high > low * _STEP:
+            pace = math.sqrt(low * high)
+            plan = self.plan(self.at(pace))
+            if self.excess(plan):
+                plan = self._lean(plan, max(pace, plan.interval))
+            if self.excess(plan) or plan.interval >= high:
+                low = pace
+            else:
+                best, high = plan, plan.interval
+        return self._lean(self._trimmed(best), best.interval)
+
+    def _trimmed(self, plan):
+        """The same pace, and nothing that does not serve it."""
+        other = self.plan(self.at(plan.interval))
+        worse = other.interval > plan.interval or other.needs.luts > plan.needs.luts
+        return plan if worse or self.excess(other) else other
+
+    def _lean(self, plan, pace):
+        """Steps down in LUTs, as long as the pace is kept."""
+        pace = max(pace, plan.interval)
+        return self._climb(plan, lambda other: -other.needs.luts,
+                           lambda other: other.interval <= pace)
+
+    def latency(self, pace):
+        """Steps down in latency from the fastest pipeline that fits."""
+        return self._climb(
+            self.throughput(), lambda other: -self._workload.latency(other.config),
+            lambda other: not self.excess(other) and (pace is None or other.interval <= pace))
+
+    def _climb(self, plan, value, allowed):
+        """The best of the plans around a plan, again and again until none is better."""
+        best = value(plan)
+        while True:
+            around = [(value(other), k, other)
+                      for k, other in enumerate(map(self.plan, self._steps(plan.config)))
+                      if allowed(other)]
+            better = max(around, default=None)
+            if better is None or better[0] <= best:
+                return plan
+            best, _, plan = better
+
+    def _steps(self, config):
+        """Configurations in which one layer has the next number of lanes, or one replica more or
+        less."""
+        lanes = {core.name: core.lanes for core in config.cores}
+        replicas = {core.name: core.replicas for core in config.cores}
+        for core in config.cores:
+            rows = 1 if core.levels is None else core.out.height
+            counts = self._lanes(core, math.inf)
+            place = counts.index(core.lanes)
+            for count in counts[max(0, place - 1):place + 2]:
+                for copies in range(max(1, core.replicas - 1), min(rows, core.replicas + 1) + 1):
+                    if (count, copies) != (core.lanes, core.replicas):
+                        yield self.config(lanes | {core.name: count},
+                                          replicas | {core.name: copies})
+
+
+def _turns(core):
+    """Output rows of the busiest replica."""
+    return -(-core.sources[0].positions[0] // core.replicas)
+
+
+def plan(network: Network, board: Board, *, code: str = "phase", interval: int | None = None,
+         objective: str | None = None, lanes: dict[str, int] | None = None,
+         workload: Workload | None = None) -> Plan:
+    """Choose lanes and replicas.
+
+    Parameters
+    ----------
+    board : where the network is to run
+    interval : clocks a sample that the array is to keep
+    objective : ``"throughput"``, the fastest pace that fits; ``"latency"``, the fewest clocks from
+        the first beat to the last logits that fit; ``"smallest"``, the fewest LUTs. With an
+        interval the last two keep it. Without an objective the interval is kept at the least cost
+        as far as the board has room; if there is none, it is that of the slowest layer with a lane
+        a channel
+    lanes : layers whose lanes are given
+    workload : the samples whose spikes decide; by default those that travel with the network
+
+    Raises
+    ------
+    FitError
+        If an objective is given and nothing fits, or nothing keeps the interval.
+    """
+    if objective == "throughput" and interval is not None:
+        raise FitError("the objective throughput takes the fastest pace there is; an interval can "
+                       "be given with latency, smallest or no objective")
+    if workload is None:
+        workload = Workload(network, sample_counts(network, _ENOUGH))
+    planner = _Planner(network, board, workload, code=code, lanes=dict(lanes or {}))
+    if objective is None:
+        return planner.keep_pace(interval or workload.interval(planner.widest()))
+    found = {"throughput": planner.throughput, "latency": lambda: planner.latency(interval),
+             "smallest": lambda: planner.smallest(interval)}[objective]()
+    excess = planner.excess(found)
+    if excess:
+        what = "its smallest mapping" if interval is None else f"{interval:,} clocks an image"
+        raise FitError(f"{network.name} does not fit {board.name} ({board.device}): {what} needs "
+                       f"{', '.join(excess)} that can be used, by prediction")
+    if interval is not None and found.interval > interval:
+        raise FitError(f"{network.name} on {board.name} can't keep {interval:,} clocks an image: "
+                       f"by prediction it takes {found.interval:,.0f}")
+    return found
+
+
+def choose(network: Network, board: Board, **options) -> dict[str, dict[str, int]]:
+    """The ``lanes`` and ``replicas`` of :func:`plan`, as :func:`gen.mapping.map_network` takes
+    them."""
+    return plan(network, board, **options).shares
+
+
+def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
+        interval: int | None = None, objective: str | None = None, code: str = "phase",
+        dataset: str | None = None, data_dir=None, limit: int = 64) -> dict:
+    """Choose lanes and replicas, and tell what is expected of them.
+
+    Parameters
+    ----------
+    board : name of a board, see :data:`boards.BOARDS`
+    lanes, interval, objective, code : see :func:`plan`
+    dataset : data set whose first ``limit`` test images are the samples; by default the images
+        that travel with the network
+    data_dir : folder of the data set's files
 
     Returns
     -------
-    ``{"lanes": {layer: lanes}, "replicas": {layer: replicas}}``
+    ``network``, ``board``, ``device``, ``clock_hz``, ``objective``, ``images`` (how many samples);
+    ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``latency_us``, ``bottleneck``
+    (a layer's name or ``"input"``), ``utilisation`` (share of the clocks in which a lane adds,
+    over all lanes); ``luts``, ``ffs``, ``brams``, ``budget``, ``lut_limit``; and ``layers``, each
+    with ``name``, ``kind``, ``spikes`` (received), ``clocks``, ``luts``, ``ffs``, ``brams``,
+    ``memories``, and if it has neurons ``lanes``, ``replicas`` and ``utilisation``.
     """
-    widest = {layer.name: layer.channels for layer in network.layers if hasattr(layer, "synapses")}
-    rows = {name: network.shapes[name][1] for name in widest}
-    config, _ = map_network(network, lanes=widest, code=code)
-    clocks = _clocks(network, config, sample_counts(network, _ENOUGH))
-    pace = interval or max(clocks.values())
-    while True:
-        shares = {
-            "lanes": {name: -(-channels // max(1, min(channels, int(pace / clocks[name]))))
-                      for name, channels in widest.items()},
-            "replicas": {name: min(rows[name], max(1, -int(-clocks[name] // pace)))
-                         for name in widest},
-        }
-        config, _ = map_network(network, **shares, code=code)
-        luts, brams = _estimate(config)
-        if luts <= _LUT_SHARE * budget.luts and brams <= _BRAM_SHARE * budget.brams:
-            return shares
-        if all(count == 1 for share in shares.values() for count in share.values()):
-            return shares  # the build says what is missing
-        pace *= 1.1
+    target = boards.find(board)
+    if dataset is None:
+        counts = sample_counts(network)
+    else:
+        counts = network.encode(load(dataset, data_dir).test_images[:limit])
+    workload = Workload(network, counts)
+    chosen = plan(network, target, code=code, interval=interval, objective=objective, lanes=lanes,
+                  workload=workload)
+    clocks = workload.all_clocks(chosen.config)
+    latency = workload.latency(chosen.config)
+    adding = {core.name: workload.adds(chosen.config, core) / core.replicas / chosen.interval
+              for core in chosen.config.cores}
+    everywhere = sum(core.lanes * core.replicas for core in chosen.config.cores)
+    layers = [{"name": "input", "kind": "input", "clocks": clocks["input"],
+               "spikes": _mean_spikes(chosen.config.input, counts)}]
+    for layer in chosen.config.layers:
+        layers.append({
+            "name": layer.name, "kind": "core" if layer.name in adding else "pool",
+            "clocks": clocks[layer.name],
+            "spikes": sum(_mean_spikes(source.map, received) for source, received in zip(
+                layer.sources, workload.sources(chosen.config, layer), strict=True)),
+            **chosen.needs.layers[layer.name],
+            "memories": resources.layer_memories(layer, chosen.needs.placement)})
+        if layer.name in adding:
+            layers[-1] |= {"lanes": layer.lanes, "replicas": layer.replicas,
+                           "utilisation": adding[layer.name]}
+    return {
+        "network": network.name, "board": target.name, "device": target.device,
+        "clock_hz": target.clock_hz, "objective": objective, "images": len(counts),
+        "interval_cycles": round(chosen.interval),
+        "images_per_second": target.clock_hz / chosen.interval,
+        "latency_cycles": round(latency), "latency_us": latency / target.clock_hz * 1e6,
+        "bottleneck": max(clocks, key=clocks.get),
+        "utilisation": sum(adding[core.name] * core.lanes * core.replicas
+                           for core in chosen.config.cores) / everywhere,
+        "luts": chosen.needs.luts, "ffs": chosen.needs.ffs, "brams": chosen.needs.brams,
+        "budget": asdict(target.budget),
+        "lut_limit": int(LUT_SHARE[target.family.name] * target.budget.luts),
+        "layers": layers,
+    }
+
+
+def _mean_spikes(map, counts):
+    return float(map_spikes(map, counts).mean())

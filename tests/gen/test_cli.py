@@ -16,8 +16,8 @@ from gen.errors import FitError, SpikeloomError
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("train", "convert", "run", "build", "verify", "simulate", "report", "virtual", "boards",
-            "demo")
+COMMANDS = ("train", "convert", "run", "fit", "explore", "build", "verify", "simulate", "report",
+            "virtual", "boards", "demo")
 
 
 def python_m_gen(*arguments, **options):

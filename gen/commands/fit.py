@@ -1,0 +1,67 @@
+"""Choose lanes and replicas for a board, and show what is expected of them."""
+
+from .arguments import (
+    add_dataset,
+    add_mapping,
+    add_network,
+    board_name,
+    command,
+    find_network,
+    parse_lanes,
+    positive,
+)
+from .tables import as_columns, as_share
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ..fit import fit
+    return fit(find_network(args.network), board=board_name(args.board),
+               lanes=parse_lanes(args.lanes), interval=args.interval, objective=args.objective,
+               code=args.code, dataset=args.dataset, data_dir=args.data, limit=args.limit)
+
+
+def _stored(layer):
+    weights = [memory for memory in layer["memories"] if memory["name"] == "weights"]
+    if not weights:
+        return ""
+    where = f"{layer['brams']:g} block RAMs" if layer["brams"] else "no block RAM"
+    return f"{weights[0]['width']} x {weights[0]['depth']} in {weights[0]['style']}, {where}"
+
+
+def _table(result):
+    rows = [("layer", "spikes", "lanes", "replicas", "clocks", "utilised", "LUTs",
+             "weights; block RAMs in all")]
+    for layer in result["layers"]:
+        neurons = "lanes" in layer
+        rows.append((
+            layer["name"], f"{layer['spikes']:,.0f}",
+            str(layer["lanes"]) if neurons else "", str(layer["replicas"]) if neurons else "",
+            f"{layer['clocks']:,.0f}", f"{layer['utilisation']:.0%}" if neurons else "",
+            f"{layer['luts']:,}" if "luts" in layer else "", _stored(layer) if neurons else ""))
+    clock, budget = result["clock_hz"], result["budget"]
+    totals = [
+        ("board", f"{result['board']} ({result['device']}, {clock / 1e6:g} MHz)"),
+        ("bottleneck", result["bottleneck"]),
+        ("clocks an image", f"{result['interval_cycles']:,}"),
+        ("images a second", f"{result['images_per_second']:,.0f}"),
+        ("latency", f"{result['latency_cycles']:,} clocks, {result['latency_us']:,.1f} us"),
+        ("lanes that add", f"{result['utilisation']:.0%} of their clocks"),
+        ("LUTs", as_share(result["luts"], budget["luts"])),
+        ("LUTs to be used", f"{result['lut_limit']:,}"),
+        ("flip-flops", as_share(result["ffs"], budget["ffs"])),
+        ("block RAMs", as_share(result["brams"], budget["brams"])),
+    ]
+    return f"{as_columns(rows)}\n\n{as_columns(totals)}"
+
+
+def add(commands):
+    parser = command(commands, "fit", _run,
+                     "choose lanes and replicas for a board, and show what is expected of them",
+                     "fit mnist --board arty-a7 --objective throughput", show=_table)
+    add_network(parser)
+    add_dataset(parser)
+    parser.add_argument("--limit", type=positive, metavar="N", default=64,
+                        help="images of the data set whose spikes decide")
+    add_mapping(parser)
