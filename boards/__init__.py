@@ -1,11 +1,17 @@
 """Boards as data on top of amaranth-boards: device, clock, link, budget, toolchains."""
 
 from .arty_a7 import arty_a7, arty_a7_100
-from .board import Board, Budget
+from .board import Board, Budget, Family, Pll
+from .ecp5 import ecpix5_85, orangecrab_85f, ulx3s_85f
+from .ice40 import ice40_hx8k, icebreaker
+from .nexys4_ddr import nexys4_ddr
+from .nitefury import nitefury
+from .tang import tang_nano_9k, tang_primer_20k
 
-__all__ = ["BOARDS", "Board", "Budget", "UnknownBoard", "find"]
+__all__ = ["BOARDS", "Board", "Budget", "Family", "Pll", "UnknownBoard", "find"]
 
-BOARDS = (arty_a7, arty_a7_100)
+BOARDS = (arty_a7, arty_a7_100, nexys4_ddr, nitefury, ulx3s_85f, ecpix5_85, orangecrab_85f,
+          icebreaker, ice40_hx8k, tang_nano_9k, tang_primer_20k)
 
 
 class UnknownBoard(LookupError):

@@ -1,11 +1,12 @@
 """What a board is, as far as a build needs to know."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from amaranth.build import Platform
 
-__all__ = ["Budget", "Board"]
+__all__ = ["Budget", "Pll", "Family", "Board"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class Budget:
 
     Parameters
     ----------
-    luts : look-up tables, as the device's data sheet counts them (six inputs on 7-series)
+    luts : look-up tables, as the device's data sheet counts them (six inputs on 7-series, four
+        elsewhere)
     ffs : flip-flops
     brams : block RAMs, in units of the device's largest (36 Kb on 7-series); halves count
     bram_bits : bits of such a block
@@ -29,6 +31,44 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Pll:
+    """A device's phase-locked loop: the primitive, and the data sheet's limits.
+
+    Parameters
+    ----------
+    primitive : name of the cell
+    input, compare, vco, output : least and greatest frequency, in Hz, of the reference, of the
+        phase detector, of the oscillator and of the clock that comes out
+    options : parameters of the cell that do not depend on the frequencies
+    """
+
+    primitive: str
+    input: tuple[int, int]
+    compare: tuple[int, int]
+    vco: tuple[int, int]
+    output: tuple[int, int]
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Family:
+    """Devices that the same tools treat in the same way.
+
+    Parameters
+    ----------
+    name : of the family
+    synth : Yosys' commands that synthesise for it
+    toolchains : what can make a bitstream, the preferred one first
+    reset_us : microseconds that the reset must last after configuration
+    """
+
+    name: str
+    synth: str
+    toolchains: tuple[str, ...]
+    reset_us: int = 0
+
+
+@dataclass(frozen=True)
 class Board:
     """A development board.
 
@@ -37,22 +77,42 @@ class Board:
     name : what ``--board`` takes
     platform : makes the Amaranth platform, which knows the pins
     device : the chip, as its vendor writes it
-    open_device : the same die, as the open tools' databases name it
-    clock_hz : frequency of the fabric's clock
-    clock_source : where that clock comes from, in words
-    link : how a host reaches the board; names a resource of the platform
+    family : how it is synthesised, placed and routed
     budget : what the device offers
-    toolchains : what can make a bitstream, the preferred one first
-    synth : Yosys' command that synthesises for the device
+    clock_hz : frequency of the fabric's clock, if nothing else is asked for
+    pll : what makes that clock, and slower ones, from the board's oscillator
+    open_device : the device, as the open tools want it: the name of the die in their databases, or
+        nextpnr's options
+    pack : options of the program that packs the bitstream
+    loader : openFPGALoader's arguments that tell the board or its cable
+    link : how a host reaches the board; names a resource of the platform
+    wiring : where that link is, in words
     """
 
     name: str
     platform: Callable[[], Platform]
     device: str
-    open_device: str
-    clock_hz: int
-    clock_source: str
-    link: str
+    family: Family
     budget: Budget
-    toolchains: tuple[str, ...]
-    synth: str
+    clock_hz: int
+    pll: Pll
+    open_device: str
+    loader: tuple[str, ...]
+    pack: str = ""
+    link: str = "uart"
+    wiring: str = "USB bridge"
+
+    @property
+    def synth(self) -> str:
+        """Yosys' commands that synthesise for the device."""
+        return self.family.synth
+
+    @property
+    def toolchains(self) -> tuple[str, ...]:
+        """What can make a bitstream, the preferred one first."""
+        return self.family.toolchains
+
+    @functools.cached_property
+    def oscillator_hz(self) -> int:
+        """Frequency of the board's own clock."""
+        return int(self.platform().default_clk_frequency)

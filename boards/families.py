@@ -1,0 +1,44 @@
+"""Device families: their tools, and the limits of their PLLs by the data sheets."""
+
+from .board import Family, Pll
+
+__all__ = ["XC7", "ECP5", "ICE40", "GOWIN", "PLLE2", "EHXPLLL", "SB_PLL40_CORE", "SB_PLL40_PAD",
+           "RPLL_GW1NR_9C", "RPLL_GW2A_18C"]
+
+XC7 = Family("7-series", "synth_xilinx -family xc7 -flatten", ("vivado", "openxc7"))
+
+# ABC9 of Yosys 0.70 fails an assertion (in rtlil.cc, on reintegration) with some networks, unless
+# wires are single bits before it.
+ECP5 = Family("ECP5", "synth_ecp5 -run begin:map_luts; splitnets; synth_ecp5 -run map_luts:",
+              ("trellis",))
+
+# With -dsp a multiplier would show. Block RAM can't be read until some microseconds after
+# configuration (Project IceStorm's notes; Amaranth waits 15 as well).
+ICE40 = Family("iCE40", "synth_ice40 -dsp", ("icestorm",), reset_us=15)
+
+GOWIN = Family("Gowin", "synth_gowin", ("apicula",))
+
+# DS181, table "PLL Specification", speed grade -1, which the faster grades include.
+PLLE2 = Pll("PLLE2_BASE", input=(19_000_000, 800_000_000), compare=(19_000_000, 450_000_000),
+            vco=(800_000_000, 1_600_000_000), output=(6_250_000, 800_000_000))
+
+# FPGA-DS-02012, table "sysCLOCK PLL Timing".
+EHXPLLL = Pll("EHXPLLL", input=(8_000_000, 400_000_000), compare=(10_000_000, 400_000_000),
+              vco=(400_000_000, 800_000_000), output=(3_125_000, 400_000_000))
+
+# FPGA-DS-02029 and FPGA-DS-02008, table "sysCLOCK PLL Timing". The loop of one kind takes its
+# reference from the fabric, that of the other from the pin beside it.
+_SB_PLL40 = {
+    "input": (10_000_000, 133_000_000), "compare": (10_000_000, 133_000_000),
+    "vco": (533_000_000, 1_066_000_000), "output": (16_000_000, 275_000_000),
+}
+SB_PLL40_CORE = Pll("SB_PLL40_CORE", **_SB_PLL40)
+SB_PLL40_PAD = Pll("SB_PLL40_PAD", **_SB_PLL40)
+
+# DS117, grade C6/I5, and DS226, grade C8/I7, tables "PLL Switching Characteristics".
+RPLL_GW1NR_9C = Pll("rPLL", input=(3_000_000, 400_000_000), compare=(3_000_000, 400_000_000),
+                    vco=(400_000_000, 1_200_000_000), output=(3_125_000, 600_000_000),
+                    options=(("DEVICE", "GW1NR-9C"),))
+RPLL_GW2A_18C = Pll("rPLL", input=(3_000_000, 500_000_000), compare=(3_000_000, 500_000_000),
+                    vco=(500_000_000, 1_250_000_000), output=(3_906_250, 625_000_000),
+                    options=(("DEVICE", "GW2A-18C"),))
