@@ -19,7 +19,8 @@ FAMILIES = ("xilinx", "ecp5", "ice40", "gowin")
 """Families whose cells can be simulated, by the names of Yosys' ``synth_*`` commands."""
 
 _MODULE = re.compile(r"^module\s+\\?(\S+?)\s*[(;#].*?\bendmodule\b", re.MULTILINE | re.DOTALL)
-_BEHAVES = re.compile(r"\b(assign|always|specify)\b|^\s*\w+ \w+ ?\(", re.MULTILINE)
+_BEHAVES = re.compile(r";.*?(\b(assign|always)\b|^\s*[A-Z]\w+ (#|\w+ ?\())",
+                      re.MULTILINE | re.DOTALL)
 
 
 def _source(folder, name, seen):
