@@ -88,8 +88,9 @@ def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None =
 
 
 def _advice(board, needed):
+    # Figures of one family say little about another, whose LUTs and block RAMs differ.
     larger = [other.name for other in boards.BOARDS
-              if other is not board and _excess(other, needed) == []]
+              if other.family is board.family and _excess(other, needed) == []]
     also = f", or a larger board ({', '.join(larger)})" if larger else ""
     return f"fewer lanes (--lanes, --interval), weights of fewer bits{also} would help"
 

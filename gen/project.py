@@ -6,6 +6,7 @@ pins and clock. The files depend on nothing but the design, the board and its cl
 
 from pathlib import Path
 
+from amaranth.build import Subsignal
 from amaranth.hdl import (
     ClockDomain,
     ClockSignal,
@@ -50,7 +51,7 @@ class BoardTop(Elaboratable):
 
     def elaborate(self, platform):
         m = Module()
-        uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"})
+        uart = self._uart(platform)
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.Buffer("o", uart.tx)
         clk, locked = clocking.generate(m, platform, self._clock)
@@ -69,6 +70,12 @@ class BoardTop(Elaboratable):
             o_tx=tx.o,
         )
         return m
+
+    def _uart(self, platform):
+        """The serial port; where it has more than two lines, the others are left alone."""
+        link = self._board.link
+        lines = [part.name for part in platform.lookup(link).ios if isinstance(part, Subsignal)]
+        return platform.request(link, 0, dir=dict.fromkeys(lines, "-"))
 
     def _hold(self, m, clk, reset):
         """The reset, in step with the clock and stretched."""
