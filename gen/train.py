@@ -45,6 +45,8 @@ class Recipe:
     batch : images a step
     bits : widths of the weights (:func:`gen.quantised.layer_bits`)
     levels, input_levels : greatest spike counts of a neuron and of a pixel
+    full_scale : pixel value that ``input_levels`` stands for, by default the data's greatest; with
+        one above it fewer pixels spike (506: with one level, those of 253 or more)
     shift : images are moved by up to so many pixels each way
     flip : images are mirrored half of the time
     penalty : weight of the mean spike count in the loss of the second phase
@@ -67,9 +69,11 @@ class Recipe:
     penalty: float = 0.0
     fast: bool = False
     threads: int = 2
+    full_scale: int | None = None
     model: dict = field(default_factory=dict)
 
 
+# A model's name is that of an architecture, and perhaps of a variant after a dash.
 RECIPES = {
     ("digits", "cnn"): Recipe(60, 40, "4", 3, 15, batch=64, shift=1, penalty=0.02,
                               model={"channels": ((8,), (16,)), "hidden": (32,)}),
@@ -78,6 +82,8 @@ RECIPES = {
                              model={"channels": ((16,), (32,)), "hidden": (64,)}),
     ("mnist", "mlp"): Recipe(20, 12, "4,readout=8", 3, 3, shift=1, penalty=0.02,
                              model={"hidden": (192,), "dropout": 0.1}),
+    ("mnist", "mlp-128"): Recipe(15, 8, "4", 3, 1, batch=512, shift=1, penalty=0.02, threads=1,
+                                 model={"hidden": (128,)}),
     ("fashion-mnist", "cnn"): Recipe(12, 8, "4,readout=8", 3, 15, shift=2, flip=True, penalty=0.02,
                                      model={"channels": ((32,), (32,)), "hidden": (80,),
                                             "dropout": 0.1}),
@@ -142,12 +148,14 @@ def _override(recipe: Recipe, epochs, bits, levels, input_levels) -> Recipe:
 def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: bool):
     shape = samples.train_images.shape[1:]
     classes = int(samples.train_labels.max()) + 1
-    images = _encode(samples.train_images, samples.pixel_max, recipe.input_levels)
+    full_scale = recipe.full_scale or samples.pixel_max
+    images = _encode(samples.train_images, full_scale, recipe.input_levels)
     labels = torch.from_numpy(samples.train_labels)
-    test_images = _encode(samples.test_images, samples.pixel_max, recipe.input_levels)
+    test_images = _encode(samples.test_images, full_scale, recipe.input_levels)
     test_labels = torch.from_numpy(samples.test_labels)
 
-    real = _Real(MODELS[model](shape, classes, levels=recipe.levels, **recipe.model),
+    architecture = MODELS[model.partition("-")[0]]
+    real = _Real(architecture(shape, classes, levels=recipe.levels, **recipe.model),
                  recipe.input_levels)
     _quantised(real, shape, recipe)  # what can't be quantised is refused before the long work
     _fit(real, images, labels, recipe, recipe.epochs, recipe.rate, generator,
@@ -157,7 +165,7 @@ def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: 
     _fit(quantised, images, labels, recipe, recipe.tuning, recipe.tuning_rate, generator,
          _bar(progress, "integers"))
     result["accuracy_quantised"] = _accuracy(quantised, test_images, test_labels)
-    network = quantised.to_network(name, pixel_max=samples.pixel_max)
+    network = quantised.to_network(name, pixel_max=full_scale)
     predictions = network.predict(samples.test_images).argmax(axis=1)
     result["accuracy_integer"] = float((predictions == samples.test_labels).mean())
     result["spikes"] = _spikes(network, samples.test_images[:_BATCH])
