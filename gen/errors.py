@@ -6,7 +6,7 @@ it and exits with status 1; a traceback is a bug.
 
 __all__ = [
     "SpikeloomError", "DataError", "NetworkError", "ArtifactError", "ConversionError", "FitError",
-    "BuildError", "SimulationError",
+    "BuildError", "SimulationError", "ProgramError",
 ]
 
 
@@ -40,3 +40,7 @@ class BuildError(SpikeloomError):
 
 class SimulationError(SpikeloomError):
     """The simulator can't be built, or stopped before the answer."""
+
+
+class ProgramError(SpikeloomError):
+    """A bitstream can't be loaded: there is none, no program for it, or no board."""

