@@ -12,6 +12,7 @@ kept in ``build/calibrate``; it takes some twenty minutes from scratch.
 import argparse
 import json
 import re
+import subprocess
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -25,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 from boards.families import ECP5, GOWIN, ICE40, XC7  # noqa: E402
 from gen import memories, resources, shipped, synth  # noqa: E402
 from gen.mapping import map_network  # noqa: E402
+from gen.toolchain import yosys  # noqa: E402
 from gen.verilog import component_verilog  # noqa: E402
 from hw.top import Top  # noqa: E402
 from tests import networks  # noqa: E402
@@ -33,7 +35,7 @@ from tests import networks  # noqa: E402
 NAMES = "rename -hide w:*[*]"
 MODULES = {
     XC7.name: "synth_xilinx -family xc7",
-    ECP5.name: "synth_ecp5 -noflatten",
+    ECP5.name: ECP5.synth.replace("synth_ecp5", "synth_ecp5 -noflatten"),
     ICE40.name: "synth_ice40 -dsp -noflatten",
     GOWIN.name: "synth_gowin -noflatten",
 }
@@ -79,13 +81,10 @@ def synthesise(out, family, name, config, image, brams, command, *, flat):
     print(f"{family}: {name}{' flat' if flat else ''} ...", file=sys.stderr)
     stat.unlink(missing_ok=True)
     verilog.write_text(text)
-    names = "" if flat else f"{NAMES}; "
-    if "-run" in command:
-        steps = command.split("; ")
-        run = f"{steps[0]} -top top; " + "; ".join(steps[1:])
-    else:
-        run = f"{command} -top top"
-    synth._run(out, f"read_verilog top.v; {names}{run}; tee -q -o cells.json stat -json")
+    names = [] if flat else [NAMES]
+    steps = ["read_verilog top.v", *names, "hierarchy -top top", *command.split("; "),
+             "tee -q -o cells.json stat -json"]
+    subprocess.run([*yosys(), "-q", "-p", "; ".join(steps)], cwd=out, check=True)
     cells = {module: figures["num_cells_by_type"] for module, figures in json.loads(
         (out / "cells.json").read_text())["modules"].items()}
     (out / "cells.json").unlink()

@@ -5,11 +5,17 @@ import pytest
 
 import boards
 from gen.cycles import sample_clocks
-from gen.fit import choose, interval, sample_counts
-from gen.mapping import map_network
+from gen.errors import FitError
+from gen.fit import OBJECTIVES, choose, fit, interval, plan
+from gen.mapping import map_config
+from gen.workload import Workload, sample_counts
 from tests.hw.cases import NETWORKS, mapped, network
 
-BUDGET = boards.find("arty-a7").budget
+BOARD = boards.find("arty-a7")
+
+
+def smaller(**budget):
+    return replace(BOARD, budget=replace(BOARD.budget, **budget))
 
 
 def test_samples_that_travel_with_a_network_are_preferred():
@@ -20,20 +26,29 @@ def test_samples_that_travel_with_a_network_are_preferred():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_interval_is_that_of_the_slowest_layer(name):
-    net, inputs, trace, config, _ = mapped(name)
-    clocks = sample_clocks(config, trace, inputs)
-    assert interval(net, config, inputs) == round(max(c.mean() for c in clocks.values()))
-    assert (clocks["input"] == config.input.beats).all()
+@pytest.mark.parametrize("code", ["phase", "rate"])
+def test_a_workload_has_the_clocks_of_the_formulas(name, code):
+    net, inputs, trace, _, _ = mapped(name)
+    workload = Workload(net, inputs)
+    for lanes, replicas in ((1, 1), (2, 2), (3, 1), (100, 3)):
+        shares = {layer.name: min(lanes, layer.channels) for layer in net.layers
+                  if hasattr(layer, "synapses")}
+        config = map_config(net, lanes=shares, code=code, replicas={
+            name: min(replicas, net.shapes[name][1]) for name in shares})
+        clocks = sample_clocks(config, trace, inputs)
+        assert workload.all_clocks(config) == pytest.approx(
+            {name: values.mean() for name, values in clocks.items()})
+        assert interval(net, config, inputs) == round(max(c.mean() for c in clocks.values()))
+        assert workload.latency(config) >= max(clocks[name].mean() for name in clocks)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_only_the_slowest_layer_gets_a_lane_a_channel(name):
     net = network(name)
-    chosen = choose(net, BUDGET)
-    config, _ = map_network(net, **chosen)
-    widest, _ = map_network(net, lanes={core.name: core.channels for core in config.cores})
-    assert interval(net, config) <= 1.1 * interval(net, widest)
+    chosen = choose(net, BOARD)
+    config = map_config(net, **chosen)
+    widest = map_config(net, lanes={core.name: core.channels for core in config.cores})
+    assert interval(net, config) <= 1.01 * interval(net, widest)
     assert sum(chosen["lanes"].values()) < sum(core.channels for core in config.cores)
     assert set(chosen["replicas"].values()) == {1}
 
@@ -41,16 +56,81 @@ def test_only_the_slowest_layer_gets_a_lane_a_channel(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_replicas_keep_a_pace_that_lanes_do_not(name):
     net = network(name)
-    alone, _ = map_network(net, **choose(net, BUDGET))
-    pace = interval(net, alone) // 2
-    config, _ = map_network(net, **choose(net, BUDGET, interval=pace))
-    assert interval(net, config) <= 1.4 * pace
-    assert any(core.replicas > 1 for core in config.cores)
+    pace = interval(net, map_config(net, **choose(net, BOARD))) * 2 // 3
+    found = plan(net, BOARD, interval=pace, objective="smallest")
+    assert found.interval <= pace
+    assert any(core.replicas > 1 for core in found.config.cores)
+    assert choose(net, BOARD, interval=pace) == found.shares
+
+
+def test_objectives_are_better_at_what_they_are_for():
+    net = network("residual")
+    workload = Workload(net)
+    plans = {objective: plan(net, BOARD, objective=objective, workload=workload)
+             for objective in OBJECTIVES}
+    fastest = min(found.interval for found in plans.values())
+    shortest = min(workload.latency(found.config) for found in plans.values())
+    assert plans["throughput"].interval <= 1.02 * fastest
+    assert workload.latency(plans["latency"].config) == shortest
+    assert plans["smallest"].needs.luts == min(found.needs.luts for found in plans.values())
+    assert plans["throughput"].needs.luts > 1.5 * plans["smallest"].needs.luts
+
+
+def test_no_layer_is_faster_than_the_pipeline_can_use():
+    net = network("residual")
+    workload = Workload(net)
+    found = plan(net, BOARD, objective="throughput", workload=workload)
+    for core in found.config.cores:
+        if core.replicas > 1:
+            fewer = map_config(net, lanes=found.shares["lanes"], replicas=found.shares[
+                "replicas"] | {core.name: core.replicas - 1})
+            assert workload.interval(fewer) > found.interval
 
 
 def test_less_budget_means_fewer_lanes():
     net = network("residual")
-    ample = choose(net, BUDGET)["lanes"]
-    scant = choose(net, replace(BUDGET, luts=4500))["lanes"]
-    assert sum(scant.values()) < sum(ample.values())
-    assert set(choose(net, replace(BUDGET, luts=1))["lanes"].values()) == {1}
+    pace = interval(net, map_config(net, **choose(net, BOARD))) // 2
+    ample = plan(net, BOARD, interval=pace)
+    scant = plan(net, smaller(luts=ample.needs.luts), interval=pace)
+    assert ample.interval <= pace < scant.interval
+    assert scant.needs.luts <= 0.9 * ample.needs.luts
+    least = plan(net, BOARD, objective="smallest")
+    assert choose(net, smaller(luts=1)) == least.shares  # the build says what is missing
+
+
+def test_given_lanes_are_kept():
+    net = network("residual")
+    name = next(layer.name for layer in net.layers if hasattr(layer, "synapses"))
+    for objective in (None, *OBJECTIVES):
+        assert choose(net, BOARD, objective=objective, lanes={name: 2})["lanes"][name] == 2
+    with pytest.raises(FitError, match="^lanes are given for 'nobody', which is not a layer"):
+        choose(net, BOARD, lanes={"nobody": 2})
+
+
+def test_what_does_not_fit_is_said_with_figures():
+    net = network("residual")
+    with pytest.raises(FitError, match=r"^\S+ does not fit arty-a7 \(\S+\): its smallest mapping "
+                                       r"needs [\d,]+ LUTs of 900 that can be used, "
+                                       r"by prediction$"):
+        plan(net, smaller(luts=1000), objective="smallest")
+    with pytest.raises(FitError, match=r"can't keep 3 clocks an image: by prediction it takes \d+"):
+        plan(net, BOARD, objective="smallest", interval=3)
+    with pytest.raises(FitError, match="^the objective throughput takes the fastest pace"):
+        plan(net, BOARD, objective="throughput", interval=100)
+
+
+def test_the_plan_as_a_table():
+    net = network("residual")
+    result = fit(net, board="arty-a7", objective="latency")
+    names = [layer["name"] for layer in result["layers"]]
+    assert names == ["input", *(layer.name for layer in net.layers)]
+    slowest = max(result["layers"], key=lambda layer: layer["clocks"])
+    assert result["bottleneck"] == slowest["name"]
+    assert result["interval_cycles"] == round(slowest["clocks"])
+    assert result["images_per_second"] == pytest.approx(1e8 / slowest["clocks"])
+    cores = [layer for layer in result["layers"] if "lanes" in layer]
+    assert all(0 < layer["utilisation"] <= 1 for layer in cores)
+    assert sum(layer.get("luts", 0) for layer in result["layers"]) < result["luts"]
+    assert result["luts"] <= result["lut_limit"] < result["budget"]["luts"]
+    assert {memory["name"] for layer in cores for memory in layer["memories"]} >= {
+        "weights", "parameters", "counts", "flags", "table"}
