@@ -17,13 +17,13 @@ import boards
 
 from . import beats
 from .build import design_for
-from .cycles import sample_clocks
 from .data import load
 from .errors import DataError, SimulationError
 from .feed import feed_verilog
 from .spikes import replayed, sample_spikes
 from .verilator import patience, verilate
 from .verilog import array_verilog
+from .workload import Workload
 
 __all__ = [
     "Occupancy", "Run", "array_utilisation", "bottleneck", "expected", "simulate", "stream",
@@ -69,9 +69,10 @@ class Run:
     outputs : ``(N, layers, 2)`` clocks of the first and the last beat that each layer made of it
     intervals : ``(N,)`` clocks since the last logits of the sample before, 0 if that is no measure
         of the pace: it was alone, or the first of a process
-    busy : core name -> share of the clocks in which its lanes added a row, back to back
+    busy : core name -> share of the clocks in which its lanes added a row, in steady state;
+        ``None`` if too few samples went back to back for that
     beats : layer name -> clocks of all the beats that it made of the first sample
-    occupancy : of the lanes over time; ``None`` if too few samples went back to back
+    occupancy : of the lanes over time; ``None`` as ``busy``
     seconds : wall time of the simulation, without compiling
     """
 
@@ -79,7 +80,7 @@ class Run:
     alone: np.ndarray
     outputs: np.ndarray
     intervals: np.ndarray
-    busy: dict[str, float]
+    busy: dict[str, float] | None
     beats: dict[str, np.ndarray]
     occupancy: Occupancy | None
     seconds: float
@@ -234,12 +235,12 @@ def _merge(config, results, seconds):
     def joined(name):
         return np.concatenate([result[name] for result in results])
 
-    clocks = max(sum(result["clocks"] for result in results), 1)
-    busy = sum(result["busy"] for result in results) / clocks
+    clocks = sum(result["clocks"] for result in results)
+    busy = clocks and _by_core(config, sum(result["busy"] for result in results) / clocks)
     return Run(
         logits=joined("logits"), alone=joined("alone"), outputs=joined("outputs"),
         intervals=joined("intervals"),
-        busy={name: float(share) for name, share in _by_core(config, busy).items()},
+        busy={name: float(share) for name, share in busy.items()} if clocks else None,
         beats=results[0]["beats"], occupancy=results[0]["occupancy"], seconds=seconds)
 
 
@@ -263,10 +264,8 @@ def array_utilisation(config, busy):
 
 def bottleneck(network, config, counts):
     """Name of the layer that sets the pace on these input counts, or ``"input"``."""
-    shaped = counts.reshape(len(counts), config.input.channels, config.input.height,
-                            config.input.width)
-    clocks = sample_clocks(config, network.run(counts), shaped)
-    return max(clocks, key=lambda name: clocks[name].mean())
+    clocks = Workload(network, counts).all_clocks(config)
+    return max(clocks, key=clocks.get)
 
 
 def expected(network, config, counts, *, progress=iter):
@@ -335,9 +334,9 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     ``interval_cycles``, clocks an image when they follow each other without a pause, and
     ``bottleneck``, the layer that sets this pace; ``layer_cycles``, layer -> clocks of its
     ``first`` and ``last`` output of a sample that is alone; ``lane_utilisation``, layer -> share of
-    the clocks in which its lanes add a row, back to back, and ``array_utilisation``, the same over
-    all lanes; ``spikes``, layer -> spikes an image that it sends; ``images_per_second`` of wall
-    time, without compiling.
+    the clocks in which its lanes add a row, in steady state, and ``array_utilisation``, the same
+    over all lanes; ``spikes``, layer -> spikes an image that it sends; ``images_per_second`` of
+    wall time, without compiling.
     """
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
@@ -370,7 +369,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
         "layer_cycles": {layer.name: {"first": first[k], "last": last[k]}
                          for k, layer in enumerate(config.layers)},
         "lane_utilisation": run.busy,
-        "array_utilisation": array_utilisation(config, run.busy),
+        "array_utilisation": run.busy and array_utilisation(config, run.busy),
         "spikes": {name: float(number.mean()) for name, number in spikes.items()},
         "images_per_second": len(images) / run.seconds,
     }

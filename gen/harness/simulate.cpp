@@ -9,10 +9,11 @@
 //   for each sample: the clock of its first input beat; for each layer those of its first and its
 //     last output; the words of its logits
 //   for each layer in turn, the clock of each beat that it makes of the first sample
-//   the clocks of the samples sent back to back, counted from the first logits of these, and, of
-//     these, for each core's replicas those in which its lanes added
-//   how the lanes were occupied over the first few of these samples: the clock it begins, the clocks
-//     of a bin, the number of bins, and for each bin the clocks each core's replicas added
+//   the clocks of the steady state, which begins when two samples a layer, but at most a quarter of
+//     those sent back to back, are done, and ends when the last one has entered; and, of these, for
+//     each core's replicas those in which its lanes added
+//   how the lanes were occupied over its first few samples: the clock it begins, the clocks of a bin,
+//     the number of bins, and for each bin the clocks each core's replicas added
 //
 // Standard output gets the number of samples completed since the last line, or "hang SAMPLE".
 //
@@ -24,6 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -136,7 +138,8 @@ public:
     Simulation(const uint32_t* inputs, std::size_t first, std::size_t count, std::size_t alone,
                uint64_t patience)
         : inputs_(inputs + first * kSampleWords), first_(first), alone_(alone),
-          patience_(patience), samples_(count) {}
+          patience_(patience), settled_(alone + std::min<std::size_t>(2 * LAYERS, (count - alone) / 4)),
+          samples_(count) {}
 
     bool run() {
         reset();
@@ -159,7 +162,7 @@ public:
             std::fwrite(sample.logits, sizeof sample.logits, 1, file);
         }
         for (const Layer& layer : layers_) dump(layer.clocks, file);
-        std::fwrite(&streamed_, sizeof streamed_, 1, file);
+        std::fwrite(&steady_, sizeof steady_, 1, file);
         std::fwrite(busy_.data(), sizeof busy_, 1, file);
         occupancy_.write(file);
     }
@@ -191,7 +194,7 @@ private:
 
     // What moves at the coming edge.
     void observe() {
-        if (done_ > alone_) measure();
+        if (done_ > settled_ && next_ < samples_.size()) measure();
         if (top_.entered) enter();
         follow();
         if (top_.o_valid) collect();
@@ -239,9 +242,9 @@ private:
     void measure() {
         uint32_t busy[(CORES + 63) / 64 * 2];
         get(top_.busy, busy);
-        ++streamed_;
+        ++steady_;
         for (std::size_t k = 0; k < CORES; ++k) busy_[k] += busy[k / 32] >> k % 32 & 1;
-        if (done_ <= alone_ + kOccupied) occupancy_.add(clock_, busy);
+        if (done_ <= settled_ + kOccupied) occupancy_.add(clock_, busy);
     }
 
     // The next beat, if the register takes one at the coming edge.
@@ -270,12 +273,13 @@ private:
     const std::size_t first_;
     const std::size_t alone_;
     const uint64_t patience_;
+    const std::size_t settled_;
     std::vector<Sample> samples_;
     std::array<Layer, LAYERS> layers_{};
     std::array<uint64_t, CORES> busy_{};
     Occupancy occupancy_;
     std::size_t next_ = 0, beat_ = 0, entered_ = 0, done_ = 0, group_ = 0, reported_ = 0;
-    uint64_t clock_ = 0, moved_ = 0, streamed_ = 0;
+    uint64_t clock_ = 0, moved_ = 0, steady_ = 0;
     std::chrono::steady_clock::time_point reported_at_{};
 };
 

