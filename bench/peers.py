@@ -1,4 +1,4 @@
-"""One network through Spikeloom and through Spiker+: ``python bench/spiker_plus.py [NET] [--images N]``.
+"""One network through Spikeloom and through Spiker+: ``python bench/peers.py [NET] [--images N]``.
 
 Spiker+ (PyPI ``spikerplus``) generates VHDL for networks of leaky integrate-and-fire neurons that
 scan all their inputs in each of T steps. GHDL simulates it, Yosys counts its LUTs. Needs the extra
@@ -152,7 +152,7 @@ def compare(args):
         "ratio_clocks": float(clocks.mean()) / ours["interval_cycles"],
     }
     if area:
-        built = build(network, board=args.board, out=f"build/bench/{network.name}-spiker-plus",
+        built = build(network, board=args.board, out=f"build/bench/{network.name}-peers",
                       interval=args.interval)
         result |= {"peer_luts": area.luts, "peer_latches": area.latches, "luts": built["luts"],
                    "ratio_luts": area.luts / built["luts"]}
