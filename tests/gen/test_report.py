@@ -115,8 +115,8 @@ def test_page_is_whole_and_alone(text):
 def test_page_says_it(text):
     page = Page(text)
     for words in ("What runs where", "How fast", "How full", "Spikes", "Is it right", "Timing",
-                  "Versions and digests", "sets the pace", "without synthesis", "predicted, by layer",
-                  network().digest, "<i>train</i>", "50.00%"):
+                  "Versions and digests", "sets the pace", "without synthesis",
+                  "predicted, by layer", network().digest, "<i>train</i>", "50.00%"):
         assert words in page.text, words
     assert page.text.count('<b onclick="x">&$fc^1$\N{REPLACEMENT CHARACTER}') >= 4
     figures = [attrs for tag, attrs in page.elements if tag == "svg" and "aria-label" in attrs]
