@@ -80,30 +80,50 @@ class Fetch(wiring.Component):
         m.submodules.table = taps = memory.Memory(shape=entry, depth=max(2, len(table)), init=table)
         port = taps.read_port()
 
+        # Block RAM answers late in the clock, so what it says is registered before it is used.
         advance = Signal()
+        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
         m.d.comb += self.i.ready.eq(advance)
+
+        # First: the table is read.
         m.d.comb += port.en.eq(advance)
         m.d.comb += port.addr.eq(self.i.p.index)
-        command = Signal.like(self.i.payload)
-        found = Signal()
+        asked, found, reading, answered = (
+            Signal(data.StructLayout({"valid": 1, "command": command_layout(core)}), name=name)
+            for name in ("asked", "found", "reading", "answered"))
         with m.If(advance):
-            m.d.sync += found.eq(self.i.valid)
-            m.d.sync += command.eq(self.i.payload)
+            m.d.sync += asked.valid.eq(self.i.valid)
+            m.d.sync += asked.command.eq(self.i.payload)
 
-        m.d.comb += self.release.eq(advance & found & command.release)
+        # Second: the address. Third: the spike memory is read.
+        place, source = Signal(entry), Signal.like(port.data.source)
+        with m.If(advance):
+            m.d.sync += found.eq(asked)
+            m.d.sync += place.eq(port.data)
+        m.d.comb += self.release.eq(advance & found.valid & found.command.release)
         for s in range(len(core.sources)):
             m.d.comb += [
-                getattr(self, f"address{s}").eq(command.corners[str(s)] + port.data.offset),
-                getattr(self, f"en{s}").eq(
-                    advance & found & ~command.empty & (port.data.source == s)),
+                getattr(self, f"address{s}").eq(found.command.corners[str(s)] + place.offset),
+                getattr(self, f"en{s}").eq(advance & found.valid & ~found.command.empty
+                                           & (place.source == s)),
             ]
-        source = Signal.like(port.data.source)
-        read = Signal.like(self.i.payload)
+        row = Signal.like(self.o.p.row)
         with m.If(advance):
-            m.d.sync += self.o.valid.eq(found)
-            m.d.sync += source.eq(port.data.source)
-            m.d.sync += read.eq(command)
-            m.d.sync += self.o.p.row.eq(port.data.row)
+            m.d.sync += reading.eq(found)
+            m.d.sync += source.eq(place.source)
+            m.d.sync += row.eq(place.row)
+
+        # Fourth: its answer. Then the plane is picked.
+        counts, whose = [], Signal.like(source)
+        for s, inner in enumerate(core.sources):
+            counts.append(Signal(inner.map.beat_bits, name=f"counts_{s}"))
+            with m.If(advance):
+                m.d.sync += counts[s].eq(getattr(self, f"counts{s}"))
+        with m.If(advance):
+            m.d.sync += answered.eq(reading)
+            m.d.sync += whose.eq(source)
+            m.d.sync += self.o.p.row.eq(row)
+        read = answered.command
 
         spikes = [Signal(self._word, name=f"spikes_{s}") for s in range(len(core.sources))]
         with m.Switch(read.step):
@@ -111,14 +131,13 @@ class Fetch(wiring.Component):
                 with m.Case(number):
                     for s, (inner, plane) in enumerate(zip(core.sources, planes, strict=True)):
                         if plane is not None:
-                            counts = getattr(self, f"counts{s}")
-                            m.d.comb += spikes[s].eq(spike_plane(inner.map, counts, plane))
+                            m.d.comb += spikes[s].eq(spike_plane(inner.map, counts[s], plane))
         with m.If(~read.empty):
-            m.d.comb += self.o.p.spikes.eq(Array(spikes)[source])
+            m.d.comb += self.o.p.spikes.eq(Array(spikes)[whose])
         m.d.comb += [
             self.o.p.clear.eq(read.clear),
             self.o.p.double.eq(read.double),
             self.o.p.last.eq(read.last),
-            advance.eq(~self.o.valid | self.o.ready),
+            self.o.valid.eq(answered.valid),
         ]
         return m

@@ -84,22 +84,27 @@ class Pool(wiring.Component):
             arrival.finish.eq(spikes.release),
         ]
 
-        # One clock behind the address: the counts arrive and are folded into the result.
-        arrives, inside, first, last = Signal(), Signal(), Signal(init=1), Signal()
+        # One clock behind the address the counts arrive; block RAM answers late in the clock, so
+        # they are registered before they are folded into the result.
+        read, arrives = (Signal(data.StructLayout({"valid": 1, "inside": 1, "last": 1}), name=name)
+                         for name in ("read", "arrives"))
+        arrived, first = Signal(counts_layout(map)), Signal(init=1)
         with m.If(advance):
-            m.d.sync += arrives.eq(issue)
-            m.d.sync += inside.eq(walk.inside)
-            m.d.sync += last.eq(walk.last[3:].all())
-            m.d.sync += self.o.valid.eq(arrives & last)
-            with m.If(arrives):
-                m.d.sync += first.eq(last)
-                counts = data.View(counts_layout(map), spikes.counts)
+            m.d.sync += [
+                read.valid.eq(issue),
+                read.inside.eq(walk.inside),
+                read.last.eq(walk.last[3:].all()),
+                arrives.eq(read),
+                Value.cast(arrived).eq(Mux(read.inside, spikes.counts, 0)),
+                self.o.valid.eq(arrives.valid & arrives.last),
+            ]
+            with m.If(arrives.valid):
+                m.d.sync += first.eq(arrives.last)
                 folded = data.View(counts_layout(self._pool.out), self.o.payload)
                 for c in range(map.word):
-                    count = Mux(inside, counts[c], 0)
                     so_far = Mux(first, 0, folded[c])
                     if self._pool.kind == "sum":
-                        m.d.sync += folded[c].eq(so_far + count)
+                        m.d.sync += folded[c].eq(so_far + arrived[c])
                     else:
-                        m.d.sync += folded[c].eq(Mux(count > so_far, count, so_far))
+                        m.d.sync += folded[c].eq(Mux(arrived[c] > so_far, arrived[c], so_far))
         return m
