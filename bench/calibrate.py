@@ -177,13 +177,10 @@ def main():
                         default=[])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "calibrate")
     args = parser.parse_args()
-    file = resources.COEFFICIENTS
-    table = json.loads(file.read_text()) if file.exists() else {}
     flat = args.flat or ["digits"]
     for family in args.family or sorted(MODULES):
-        table[family], totals = calibrate(family, args.output, flat)
-        file.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
-        resources._coefficients.cache_clear()
+        model, totals = calibrate(family, args.output, flat)
+        write(family, model)
         ratios = []
         for name, found in totals.items():
             config, _, brams = designs()[name]
@@ -192,10 +189,16 @@ def main():
             print(f"{family} {name}: LUTs {guess.luts} (Yosys {found.luts}), "
                   f"flip-flops {guess.ffs} ({found.ffs}), block RAMs {guess.brams} "
                   f"({found.brams})")
-        factor = np.mean(ratios, axis=0)
-        table[family]["total"] = {"luts": round(float(factor[0]), 3),
-                                  "ffs": round(float(factor[1]), 3)}
-        file.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+        factors = [round(float(factor), 3) for factor in np.mean(ratios, axis=0)]
+        write(family, model | {"total": dict(zip(("luts", "ffs"), factors, strict=True))})
+
+
+def write(family, model):
+    file = resources.COEFFICIENTS
+    table = json.loads(file.read_text()) if file.exists() else {}
+    table[family] = model
+    file.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+    resources._coefficients.cache_clear()
 
 
 if __name__ == "__main__":
