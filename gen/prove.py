@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 import boards
 from host import manifest as host_manifest
+from host.errors import HostError
 from hw.uart import divisor
 
 from . import beats
@@ -25,8 +26,8 @@ from .errors import SimulationError
 from .icestorm import bitstream_verilog
 from .netlist import load, netlist_verilog
 from .pins import HARNESS, infer
-from .project import TOP
-from .synth import NETLIST
+from .project import SOURCES, TOP
+from .synth import NETLIST, synthesise
 from .verify import choose_images
 from .verilator import patience, verilate
 
@@ -129,13 +130,21 @@ def compare_netlist(network, config, board, directory, images, *, build_dir):
 
 
 def _drive(simulator, config, directory, images):
-    facts = host_manifest.load(directory)
+    facts = _facts(directory)
     began = time.perf_counter()
     result, clocks, words = infer(
         simulator, facts, images, divisor=divisor(facts.clock_hz, facts.baud),
         patience=patience(config), progress=partial(tqdm, unit="image", desc="verify"))
     seconds = time.perf_counter() - began
     return result, words, {"clocks": clocks, "clocks_per_second": round(clocks / seconds)}
+
+
+def _facts(directory):
+    """The manifest, as the host reads it."""
+    try:
+        return host_manifest.load(directory)
+    except HostError as error:
+        raise SimulationError(str(error)) from error
 
 
 def _spied(config, trace, words):
@@ -190,8 +199,8 @@ def _summary(layers, images, clocks):
     }
 
 
-def bitstream_simulator(bitstream: Path, board: boards.Board, build_dir: Path) -> Path:
-    """Compile what a bitstream makes of its device, once for each content.
+def bitstream_simulator(directory: Path, board: boards.Board, build_dir: Path) -> Path:
+    """Compile what the bitstream in a build's directory makes of its device, once for each content.
 
     Raises
     ------
@@ -202,7 +211,8 @@ def bitstream_simulator(bitstream: Path, board: boards.Board, build_dir: Path) -
     if _family(board) != "ice40" or package is None:
         raise SimulationError(f"{board.name}: only the bitstream of an iCE40 can be read back to a "
                               f"netlist with its memories (docs/verification.md)")
-    chip, ports = bitstream_verilog(bitstream, bitstream.with_suffix(".pcf"), package[1])
+    chip, ports = bitstream_verilog(Path(directory) / f"{TOP}.bin", Path(directory) / f"{TOP}.pcf",
+                                    package[1])
     pins = roles(board, ports)
     text = "\n".join([
         "module bench(input clk, input rx, output tx, output moved, output beats);",
@@ -215,20 +225,14 @@ def bitstream_simulator(bitstream: Path, board: boards.Board, build_dir: Path) -
                     options=_OPTIONS, optimise="-O1", progress=log.info)
 
 
-def compare_bitstream(network, config, board, bitstream, images, *, build_dir):
+def compare_bitstream(network, config, board, directory, images, *, build_dir):
     """Compare the logits of a configured device with :meth:`Network.run`.
 
-    Parameters
-    ----------
-    bitstream : in its build's directory, beside ``manifest.json``
-    others : see :func:`compare_netlist`
-
-    Returns
-    -------
-    As :func:`compare_netlist`; there is only the host.
+    Takes, returns and raises what :func:`compare_netlist` does; ``directory`` has the bitstream and
+    its constraints, and of the layers there is only the host.
     """
-    simulator = bitstream_simulator(bitstream, board, build_dir)
-    result, _, figures = _drive(simulator, config, bitstream.parent, images)
+    simulator = bitstream_simulator(directory, board, build_dir)
+    result, _, figures = _drive(simulator, config, directory, images)
     logits = network.run(network.encode(images)).logits
     return _summary([_figures(_HOST, logits, result.logits)], images, figures)
 
@@ -239,33 +243,48 @@ def verify_netlist(network, **options):
     Parameters
     ----------
     network : :class:`gen.network.Network`
-    options : those of :func:`gen.verify.verify`, and ``out``, the build's directory, which is
-        brought up to date; by default that of the command line
+    options : those of :func:`gen.verify.verify`, and ``directory``: an existing build of just this
+        network, board and mapping, whose netlist is verified instead of one made for the purpose
 
     Returns
     -------
     As :func:`compare_netlist`, and ``source``: where the images come from.
+
+    Raises
+    ------
+    SimulationError
+        If the directory holds another build; and see :func:`compare_netlist`.
     """
-    return _verify(compare_netlist, lambda built: Path(built["manifest"]).parent, network,
-                   **options)
+    return _verify(compare_netlist, _synthesise, network, **options)
 
 
 def verify_bitstream(network, **options):
     """Compare the bitstream for a board with :meth:`Network.run`; see :func:`verify_netlist`."""
-    return _verify(compare_bitstream, _bitstream, network, **options)
+    return _verify(compare_bitstream, _place_and_route, network, **options)
 
 
-def _bitstream(built):
+def _synthesise(network, board, mapping):
+    directory = Path("build") / f"netlist-{network.name}-{board}"
+    build(network, board=board, out=directory, synthesise=False, **mapping)
+    synthesise(directory, list(SOURCES), top=TOP, command=boards.find(board).synth)
+    return directory
+
+
+def _place_and_route(network, board, mapping):
+    built = build(network, board=board, out=Path("build") / f"{network.name}-{board}", **mapping)
     if built["bitstream"] is None:
-        raise SimulationError(f"{built['board']}: no bitstream was built, for want of tools")
-    return Path(built["bitstream"])
+        raise SimulationError(f"{board}: no bitstream was built, for want of tools")
+    return Path(built["manifest"]).parent
 
 
-def _verify(compare, subject, network, *, images=3, seed=0, board="arty-a7", dataset=None,
-            data_dir=None, images_file=None, out=None, build_dir=None, **mapping):
+def _verify(compare, make, network, *, images=3, seed=0, board="arty-a7", dataset=None,
+            data_dir=None, images_file=None, directory=None, build_dir=None, **mapping):
     chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
     design = design_for(network, board=boards.find(board), **mapping)
-    built = build(network, board=board, out=out or f"build/{network.name}-{board}", **mapping)
-    result = compare(network, design.config, design.board, subject(built), chosen,
+    directory = directory or make(network, board, mapping)
+    if _facts(directory).digest != design.digest:
+        raise SimulationError(f"{directory} is a build of another network, board or mapping than "
+                              f"asked for: say which (--board, --lanes, --interval, ...)")
+    result = compare(network, design.config, design.board, directory, chosen,
                      build_dir=build_dir or Path("build") / "verilator")
     return result | {"source": source}

@@ -27,7 +27,7 @@ def _run(args):
     if args.netlist or args.bitstream:
         from ..prove import verify_bitstream, verify_netlist
         verify = verify_netlist if args.netlist else verify_bitstream
-        return verify(network, out=args.output, **options)
+        return verify(network, directory=args.build, **options)
     from ..verify import verify
     return verify(network, **options)
 
@@ -50,6 +50,6 @@ def add(commands):
     parser.add_argument("--seed", type=int, default=0, help="of the images and of the stalls")
     add_dataset(parser)
     parser.add_argument("--images-file", metavar="X.npy", help="raw images instead of a data set")
-    parser.add_argument("-o", "--output", metavar="DIR",
-                        help="the build that --netlist and --bitstream are about (default: "
-                             "build/NET-BOARD)")
+    parser.add_argument("--build", metavar="DIR",
+                        help="an existing build, whose netlist or bitstream is taken (default: one "
+                             "is made)")
