@@ -68,8 +68,10 @@ def _digest(*parts):
 
 
 def _first_error(log):
-    match = re.search(r"^(%(Error|Warning).*|.*\b(error|Error):? .*)$", log, re.MULTILINE)
-    return match[1].strip() if match else "no message"
+    for pattern in (r"^%Error.*$", r"^.*\berror:? .*$", r"^%Warning.*$"):
+        if match := re.search(pattern, log, re.MULTILINE):
+            return match[0].strip()
+    return "no message"
 
 
 def verilate(verilog, top, harness, build_dir, *, headers=None, options=(), optimise="-O2",

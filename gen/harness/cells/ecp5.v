@@ -197,3 +197,19 @@ module EHXPLLL #(
             EHXPLLL_with_several_clocks refused();
     endgenerate
 endmodule
+
+// A pin. Yosys' model has a third level, which Verilator takes inside of a design but not at its
+// ports; here a pin that is not driven is high, as a pull-up makes it.
+module TRELLIS_IO #(
+    parameter DIR = "INPUT"
+) (
+    inout B,
+    input I, T,
+    output O
+);
+    generate
+        if (DIR == "INPUT") assign O = B;
+        else if (DIR == "OUTPUT") assign B = T ? 1'b1 : I;
+        else TRELLIS_IO_in_both_directions refused();
+    endgenerate
+endmodule

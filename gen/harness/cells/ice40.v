@@ -27,3 +27,35 @@ module SB_PLL40_PAD #(
 );
     assign PLLOUTCORE = PACKAGEPIN, PLLOUTGLOBAL = PACKAGEPIN, LOCK = 1'b1;
 endmodule
+
+// Pins without registers. Yosys' models have a third level, which Verilator takes in a design, but
+// not at its ports; here a pin that is not driven is high, as a pull-up makes it.
+module SB_IO #(
+    parameter [5:0] PIN_TYPE = 0, parameter PULLUP = 0, NEG_TRIGGER = 0, IO_STANDARD = "SB_LVCMOS"
+) (
+    inout PACKAGE_PIN,
+    input LATCH_INPUT_VALUE, CLOCK_ENABLE, INPUT_CLK, OUTPUT_CLK, OUTPUT_ENABLE, D_OUT_0, D_OUT_1,
+    output D_IN_0, D_IN_1
+);
+    assign D_IN_0 = PACKAGE_PIN;
+    generate
+        if (PIN_TYPE[5:2] == 4'b0110) assign PACKAGE_PIN = D_OUT_0;
+        else if (PIN_TYPE[5:2] == 4'b1010) assign PACKAGE_PIN = OUTPUT_ENABLE ? D_OUT_0 : 1'b1;
+        else if (PIN_TYPE[5:2] != 4'b0000) SB_IO_with_registered_output refused();
+        if (PIN_TYPE[1:0] != 2'b01 && PIN_TYPE[5:2] == 4'b0000)
+            SB_IO_with_registered_input refused();
+    endgenerate
+endmodule
+
+module SB_GB_IO #(
+    parameter [5:0] PIN_TYPE = 0, parameter PULLUP = 0, NEG_TRIGGER = 0, IO_STANDARD = "SB_LVCMOS"
+) (
+    inout PACKAGE_PIN,
+    input LATCH_INPUT_VALUE, CLOCK_ENABLE, INPUT_CLK, OUTPUT_CLK, OUTPUT_ENABLE, D_OUT_0, D_OUT_1,
+    output D_IN_0, D_IN_1, GLOBAL_BUFFER_OUTPUT
+);
+    assign D_IN_0 = PACKAGE_PIN, GLOBAL_BUFFER_OUTPUT = PACKAGE_PIN;
+    generate
+        if (PIN_TYPE != 6'b000001) SB_GB_IO_that_is_no_plain_input refused();
+    endgenerate
+endmodule
