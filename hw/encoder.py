@@ -12,9 +12,9 @@ def lowest(bits):
 
     Bit k of the index is the OR of those one-hot bits whose position has bit k set.
     """
-    one_hot = bits & -bits
     width = len(bits)
-    return Cat(Cat(one_hot[i] for i in range(width) if i >> k & 1).any()
+    one_hot = (bits & -bits)[:width]
+    return Cat((one_hot & sum(1 << i for i in range(width) if i >> k & 1)).any()
                for k in range(max(1, (width - 1).bit_length())))
 
 
@@ -79,24 +79,31 @@ class EventEncoder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = Signal(word_layout(self._word, self._rows))
+        held, move, final = Signal(), Signal(), Signal()
         rest = Signal(self._word)
-        final = Signal()
         m.d.comb += rest.eq(word.spikes & (word.spikes - 1))
         m.d.comb += final.eq(rest == 0)
-        m.d.comb += [
-            self.o.p.row.eq(word.row + lowest(word.spikes)),
-            self.o.p.add.eq(word.spikes != 0),
-            self.o.p.clear.eq(word.clear),
-            self.o.p.double.eq(word.double),
-            self.o.p.last.eq(word.last & final),
-        ]
-
-        m.d.comb += self.i.ready.eq(~self.o.valid | (self.o.ready & final))
-        with m.If(self.o.valid & self.o.ready):
+        m.d.comb += self.i.ready.eq(~held | (move & final))
+        with m.If(move):
             m.d.sync += word.spikes.eq(rest)
             m.d.sync += word.clear.eq(0)
             m.d.sync += word.double.eq(0)
         with m.If(self.i.ready):
             m.d.sync += word.eq(self.i.payload)
-            m.d.sync += self.o.valid.eq(self.i.valid)
+            m.d.sync += held.eq(self.i.valid)
+
+        # Finding a spike and adding its place to the row would be too much for one clock.
+        row, place = Signal.like(word.row), Signal(range(max(2, self._word)))
+        m.d.comb += move.eq(~self.o.valid | self.o.ready)
+        m.d.comb += self.o.p.row.eq(row + place)
+        with m.If(move):
+            m.d.sync += [
+                self.o.valid.eq(held),
+                row.eq(word.row),
+                place.eq(lowest(word.spikes)),
+                self.o.p.add.eq(word.spikes != 0),
+                self.o.p.clear.eq(word.clear),
+                self.o.p.double.eq(word.double),
+                self.o.p.last.eq(word.last & final),
+            ]
         return m

@@ -33,7 +33,7 @@ def test_encoder_equals_model(width, stalls):
         event["row"] *= event["add"]
     assert received == expected
     if stalls == "none":
-        assert clocks == len(expected) + 1, "one event a clock, without a gap"
+        assert clocks == len(expected) + 2, "one event a clock, without a gap"
 
 
 def test_layouts_have_room_for_every_row():
