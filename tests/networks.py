@@ -26,11 +26,11 @@ def readout(rng, source, shape):
     return Readout("out", (synapses(rng, source, shape),), rng.integers(-30, 30, shape[0]))
 
 
-def linear(*, shape=(2, 3, 3), hidden=11, classes=5, seed=0):
+def linear(*, shape=(2, 3, 3), hidden=11, classes=5, bits=4, seed=0):
     """Two linear layers."""
     rng = np.random.default_rng(seed)
     return Network("linear", shape, 3, 255, (
-        neurons(rng, "fc1", synapses(rng, INPUT, (hidden, *shape))),
+        neurons(rng, "fc1", synapses(rng, INPUT, (hidden, *shape), bits=bits)),
         readout(rng, "fc1", (classes, hidden, 1, 1))))
 
 

@@ -7,6 +7,7 @@ import pytest
 import boards
 from gen import project, shipped
 from gen.build import design_for, require_fit
+from gen.resources import predict
 from gen.synth import require_pure, synthesise
 
 ARTY = boards.find("arty-a7")
@@ -16,12 +17,16 @@ NETWORKS = [pytest.param(name, marks=() if name == "digits" else pytest.mark.slo
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_arty(name, tmp_path):
-    verilog = design_for(shipped.find(name), board=ARTY).verilog()
-    project.write(project.project_files(ARTY, verilog), tmp_path)
-    resources = synthesise(tmp_path, list(project.SOURCES), top=project.TOP, command=ARTY.synth)
+    board = boards.find("arty-a7-100") if name == "cifar-10" else ARTY
+    design = design_for(shipped.find(name), board=board)
+    project.write(project.project_files(board, design.verilog()), tmp_path)
+    resources = synthesise(tmp_path, list(project.SOURCES), top=project.TOP, command=board.synth)
     require_pure(resources, name)
-    require_fit(name, ARTY, asdict(resources))
-    assert resources.luts > 1000
+    require_fit(name, board, asdict(resources))
+    predicted = predict(design.config, board.family.name, board.budget.brams)
+    assert predicted.luts == pytest.approx(resources.luts, rel=0.15)
+    assert predicted.ffs == pytest.approx(resources.ffs, rel=0.15)
+    assert predicted.brams == resources.brams
 
 
 # Up to the mapping to LUTs: multipliers and latches are there by then, and ABC9 of Yosys 0.70 fails
