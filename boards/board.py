@@ -57,7 +57,7 @@ class Family:
     Parameters
     ----------
     name : of the family
-    synth : Yosys' commands that synthesise for it
+    synth : Yosys' commands that synthesise for it, one a line
     toolchains : what can make a bitstream, the preferred one first
     reset_us : microseconds that the reset must last after configuration
     """

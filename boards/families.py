@@ -9,14 +9,46 @@ XC7 = Family("7-series", "synth_xilinx -family xc7 -flatten", ("vivado", "openxc
 
 # ABC9 of Yosys 0.70 fails an assertion (in rtlil.cc, on reintegration) with some networks, unless
 # wires are single bits before it.
-ECP5 = Family("ECP5", "synth_ecp5 -run begin:map_luts; splitnets; synth_ecp5 -run map_luts:",
+ECP5 = Family("ECP5", "synth_ecp5 -run begin:map_luts\nsplitnets\nsynth_ecp5 -run map_luts:",
               ("trellis",))
 
 # With -dsp a multiplier would show. Block RAM can't be read until some microseconds after
 # configuration (Project IceStorm's notes; Amaranth waits 15 as well).
 ICE40 = Family("iCE40", "synth_ice40 -dsp", ("icestorm",), reset_us=15)
 
-GOWIN = Family("Gowin", "synth_gowin", ("apicula",))
+# Of Yosys' three kinds of block RAM only that with a port to read and a port to write is used:
+# nextpnr 0.11 does not see the address of the second port of the others, or sees it four times over
+# (https://github.com/YosysHQ/nextpnr/issues/1803), so that their timing can't be relied upon.
+_GOWIN_BRAMS = """\
+write_file gowin_brams.txt <<EOT
+ram block $__GOWIN_SDP_ {
+    abits 14;
+    widths 1 2 4 9 18 36 per_port;
+    cost 128;
+    byte 9;
+    init no_undef;
+    port sr "R" {
+        clock posedge;
+        clken;
+        option "RESET_MODE" "SYNC" { rdsrst zero ungated; }
+        option "RESET_MODE" "ASYNC" { rdarst zero; }
+        rdinit zero;
+    }
+    port sw "W" {
+        clock posedge;
+        clken;
+        wrbe_separate;
+    }
+}
+EOT
+"""
+
+GOWIN = Family(
+    "Gowin",
+    "synth_gowin -run begin:map_ram\n" + _GOWIN_BRAMS +
+    "memory_libmap -lib +/gowin/lutrams.txt -lib gowin_brams.txt\n"
+    "techmap -map +/gowin/lutrams_map.v -map +/gowin/brams_map.v\n"
+    "synth_gowin -run map_ffram:", ("apicula",))
 
 # DS181, table "PLL Specification", speed grade -1, which the faster grades include.
 PLLE2 = Pll("PLLE2_BASE", input=(19_000_000, 800_000_000), compare=(19_000_000, 450_000_000),

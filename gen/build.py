@@ -138,9 +138,9 @@ def _memory_file(design):
 _FILES = {"verilog": "top.v", "board_verilog": "board.v", "image": "memory.img",
           "network": "network.npz"}
 
-# A design that misses its clock is placed anew at a slower one, and a placement is a throw of the
-# dice by a few per cent.
-_ATTEMPTS, _MARGIN = 4, 0.97
+# A design that misses its clock is placed anew for a slower one, and a placement is a throw of the
+# dice by some per cent.
+_ATTEMPTS, _MARGIN = 4, 0.95
 
 
 def _manifest(design, resources, made, interval):
@@ -202,7 +202,7 @@ def _realise(design, out, asked_hz):
         except MissedClock as missed:
             if attempt == _ATTEMPTS - 1:
                 raise
-            slower = clocking.require(board, missed.fmax_hz * _MARGIN ** attempt, design.baud)
+            slower = clocking.require(board, missed.fmax_hz * _MARGIN ** (attempt + 1), design.baud)
             log.info("%s reaches %.4g MHz of %.4g MHz on %s: built again for %.4g MHz", name,
                      missed.fmax_hz / 1e6, design.clock.hz / 1e6, board.name, slower.hz / 1e6)
             design = replace(design, clock=slower)

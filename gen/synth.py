@@ -92,7 +92,7 @@ def count(cells: dict[str, int]) -> Resources:
 
 def script(sources: Sequence[str], *, top: str, command: str) -> str:
     """What Yosys runs; see :func:`synthesise` for the arguments."""
-    commands = [f"read_verilog {' '.join(sources)}", f"hierarchy -top {top}", *command.split("; "),
+    commands = [f"read_verilog {' '.join(sources)}", f"hierarchy -top {top}", command,
                 "tee -q -o stat.json stat -json", f"write_json {NETLIST}"]
     return "\n".join(commands) + "\n"
 
@@ -164,7 +164,7 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
         route takes, the figures in ``synth.json``, and ``yosys.log``
     sources : file names, relative to `directory`
     top : name of the top module
-    command : Yosys' commands for it, such as ``synth_xilinx -family xc7 -flatten``, parted by "; "
+    command : Yosys' commands for it, such as ``synth_xilinx -family xc7 -flatten``, one a line
 
     Raises
     ------
@@ -177,7 +177,7 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
     if (resources := _cached(directory, key)) is not None:
         log.info("Yosys: cached")
         return resources
-    log.info("Yosys: %s of %s ...", command, top)
+    log.info("Yosys: synthesis of %s ...", top)
     (directory / SCRIPT).write_text(text)
     _run(directory)
     stat = directory / "stat.json"

@@ -1,0 +1,109 @@
+"""Bitstreams of the open boards, by the tools that come from PyPI."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import boards
+from gen import shipped
+from gen.build import build
+from gen.errors import BuildError
+from gen.network import INPUT, Network, Neurons, Readout, Synapses
+
+OPEN = [board for board in boards.BOARDS if not board.name.startswith(("arty", "nexys", "nite"))]
+
+
+def tiny():
+    """Four pixels, two hidden neurons, two classes."""
+    rng = np.random.default_rng(1)
+    first = Synapses(source=INPUT, weights=rng.integers(-7, 8, (2, 1, 2, 2)), bits=4)
+    second = Synapses(source="hidden", weights=rng.integers(-7, 8, (2, 2, 1, 1)), bits=4)
+    return Network("tiny", (1, 2, 2), 3, 255, (
+        Neurons("hidden", (first,), rng.integers(0, 9, 2), np.full(2, 9), 3),
+        Readout("readout", (second,), rng.integers(-5, 6, 2))))
+
+
+def read(out, name):
+    return json.loads((out / name).read_text())
+
+
+def counter(design):
+    """A design that is quick to build, and whose adder sets the clock."""
+    return (f"module top(input clk, input rst, input rx, output tx); reg [95:0] n; assign tx = ^n; "
+            f"always @(posedge clk) n <= rst ? {design.clock.hz} : n + rx; endmodule\n")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr("gen.build.Design.verilog", counter)
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory):
+    """A build that was asked for a clock beyond reach."""
+    out = tmp_path_factory.mktemp("hurried")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gen.build.Design.verilog", counter)
+        return out, build(tiny(), board="ice40-hx8k", out=out, clock_hz=250e6)
+
+
+class TestMissedClock:
+    def test_built_for_one_it_meets(self, hurried):
+        out, result = hurried
+        timing, manifest = read(out, "timing.json"), read(out, "manifest.json")
+        assert (timing["toolchain"], timing["asked_hz"]) == ("icestorm", 250_000_000)
+        assert 24e6 < timing["clock_hz"] <= timing["fmax_hz"] < 250e6
+        assert result["clock_hz"] == manifest["clock_hz"] == timing["clock_hz"]
+        assert result["fmax_hz"] == timing["fmax_hz"]
+        assert sum(hop["delay_ns"] for hop in timing["critical_path"]) == pytest.approx(
+            1e9 / timing["fmax_hz"], rel=0.01)
+        assert f"n <= rst ? {timing['clock_hz']} :" in (out / "top.v").read_text()
+
+    def test_all_of_it_is_cached(self, hurried, quick, monkeypatch, caplog):
+        """Also that the clock asked for was missed."""
+        out, result = hurried
+        monkeypatch.setattr("gen.synth._run", lambda *_: pytest.fail("synthesised again"))
+        monkeypatch.setattr("gen.bitstream._run", lambda *_: pytest.fail("placed again"))
+        with caplog.at_level("INFO"):
+            assert build(tiny(), board="ice40-hx8k", out=out, clock_hz=250e6) == result
+        assert {"Yosys: cached", "icestorm: cached"} <= set(caplog.messages)
+        assert any(" MHz on ice40-hx8k: built again for " in line for line in caplog.messages)
+
+    def test_reproducible(self, hurried, quick, tmp_path):
+        """The same bits from nothing, when asked for the clock that was found."""
+        out, result = hurried
+        again = build(tiny(), board="ice40-hx8k", out=tmp_path, clock_hz=result["clock_hz"] + 1)
+        assert again["clock_hz"] == result["clock_hz"]
+        for name in ("board.bin", "netlist.json", "top.v", "board.v"):
+            assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+
+    def test_no_clock_that_is_slow_enough(self, quick, tmp_path, monkeypatch):
+        """After some attempts the figure is the error."""
+        monkeypatch.setattr("gen.build._ATTEMPTS", 1)
+        with pytest.raises(BuildError, match=r"^the design misses its clock by the report of "
+                                             r"icestorm: [\d.]+ MHz of 249 MHz; "):
+            build(tiny(), board="ice40-hx8k", out=tmp_path, clock_hz=250e6)
+        assert not (tmp_path / "board.bin").exists()
+        assert not (tmp_path / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("board, magic", [("ice40-hx8k", b"\xff\x00\x00\xff\x7e\xaa"),
+                                          ("ulx3s-85f", b"\xff\x00Part")])
+def test_tiny(board, magic, tmp_path):
+    """A whole device, link and array, at the board's clock."""
+    result = build(tiny(), board=board, out=tmp_path)
+    timing = read(tmp_path, "timing.json")
+    assert result["clock_hz"] == timing["clock_hz"] == boards.find(board).clock_hz
+    assert timing["clock_hz"] <= timing["fmax_hz"]
+    assert Path(result["bitstream"]).read_bytes().startswith(magic)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", OPEN, ids=lambda board: board.name)
+def test_digits(board, tmp_path):
+    result = build(shipped.find("digits"), board=board.name, out=tmp_path)
+    timing = read(tmp_path, "timing.json")
+    assert timing["clock_hz"] == board.clock_hz <= timing["fmax_hz"]
+    assert read(tmp_path, "manifest.json")["bitstream"] in result["bitstream"]
