@@ -117,7 +117,7 @@ class TestRun:
     (["run", "TINY", "TINY"],
      "error: TINY is not an .npy file of images: it holds something else\n"),
     (["build", "TINY", "--board", "artie"],
-     "error: board must be one of arty-a7, arty-a7-100, not 'artie'\n"),
+     "error: board must be one of arty-a7, arty-a7-100, "),
     (["build", "TINY", "--lanes", "hidden"],
      "error: --lanes must be LAYER=NUMBER, not 'hidden'\n"),
     (["build", "TINY", "--lanes", "hidden=3"],
