@@ -1,0 +1,177 @@
+"""What a network of a million weights costs until it is Verilog, and who reads that: a table.
+
+Random networks of three sizes go through the mapping, elaboration and Verilog, Yosys' reader and
+the virtual board's compilation, each stage in a process of its own. Seconds are those of
+one core, so that they mean the same on a busy machine; memory is the peak of the process and of the
+tools it calls.
+
+``python bench/scale.py [--weights N ...] [--networks cnn mlp] [--stages ...] [--json]``
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from gen.mapping import map_network  # noqa: E402
+from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses  # noqa: E402
+from gen.toolchain import yosys  # noqa: E402
+from gen.verilog import component_verilog  # noqa: E402
+from gen.virtual import compile_board  # noqa: E402
+from hw.top import Top  # noqa: E402
+
+SIZES = (100_000, 300_000, 1_000_000)
+CLOCK, BAUD = 100_000_000, 1_000_000
+
+
+def _synapses(rng, source, shape, **options):
+    weights = np.clip(np.rint(rng.normal(0, 25, shape)), -128, 127).astype(np.int64)
+    return Synapses(source, weights, bits=8, **options)
+
+
+def _neurons(rng, name, bundle):
+    channels = bundle.out_channels
+    return Neurons(name, (bundle,), rng.integers(0, 100, channels),
+                   rng.integers(500, 2000, channels), 7)
+
+
+def _readout(rng, source, channels):
+    return Readout("out", (_synapses(rng, source, (10, channels, 1, 1)),), np.zeros(10, np.int64))
+
+
+def mlp(weights):
+    """Two hidden layers on pictures of 28 x 28."""
+    rng = np.random.default_rng(0)
+    width = round(np.sqrt(397 ** 2 + weights) - 397)
+    return Network("mlp", (1, 28, 28), 15, 255, (
+        _neurons(rng, "fc1", _synapses(rng, INPUT, (width, 1, 28, 28))),
+        _neurons(rng, "fc2", _synapses(rng, "fc1", (width, width, 1, 1))),
+        _readout(rng, "fc2", width)))
+
+
+def cnn(weights):
+    """Six convolutions and three poolings on pictures of 32 x 32 in colour."""
+    rng = np.random.default_rng(0)
+    width = max(1, round(np.sqrt(weights / 279 + 0.12 ** 2) - 0.12))
+    layers, source, channels = [], INPUT, 3
+    for block in range(3):
+        for half in "ab":
+            shape = (width << block, channels, 3, 3)
+            layers.append(_neurons(rng, f"conv{block}{half}",
+                                   _synapses(rng, source, shape, padding=(1, 1))))
+            source, channels = layers[-1].name, shape[0]
+        kind, size = ("sum", 8) if block == 2 else ("max", 2)
+        layers.append(Pool(f"pool{block}", source, kind, (size, size), (size, size)))
+        source = layers[-1].name
+    return Network("cnn", (3, 32, 32), 15, 255, (*layers, _readout(rng, source, channels)))
+
+
+NETWORKS = {"cnn": cnn, "mlp": mlp}
+
+
+def _peak():
+    """Megabytes that this process and the largest of its children have held at once."""
+    own = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if _seconds()[1] else 0
+    return (int(own) + children) / 1024
+
+
+def _seconds():
+    usage = os.times()
+    return usage.user + usage.system, usage.children_user + usage.children_system
+
+
+def _design(network):
+    return map_network(network)
+
+
+def _verilog(design):
+    config, image = design
+    return component_verilog(Top(config, image, digest="0" * 64, clock_hz=CLOCK, baud=BAUD), "top")
+
+
+def _read(folder):
+    subprocess.run([*yosys(), "-q", "-p", "read_verilog top.v"], cwd=folder, check=True)
+
+
+def _virtual(folder):
+    manifest = {"files": {"verilog": "top.v"}, "clock_hz": CLOCK, "link": {"baud": BAUD}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    compile_board(folder)
+
+
+def measure(stage, kind, weights, folder):
+    """Run one stage; what it needs is made before the clock starts.
+
+    Returns ``weights`` as they are, ``seconds``, ``megabytes``, and of the Verilog its ``bytes``.
+    """
+    network, folder, more = NETWORKS[kind](weights), Path(folder), {}
+    given = {"mapping": lambda: network, "verilog": lambda: _design(network),
+             "read": lambda: folder, "virtual": lambda: folder}[stage]()
+    before, began = sum(_seconds()), time.perf_counter()
+    made = {"mapping": _design, "verilog": _verilog, "read": _read, "virtual": _virtual}[stage](
+        given)
+    elapsed, seconds = time.perf_counter() - began, sum(_seconds()) - before
+    if stage == "verilog":
+        (folder / "top.v").write_text(made)
+        more = {"bytes": len(made)}
+    return {"network": kind, "weights": network.weight_count, "stage": stage,
+            "seconds": round(seconds, 2), "elapsed": round(elapsed, 2),
+            "megabytes": round(_peak()), **more}
+
+
+STAGES = {
+    "mapping": "mapping", "verilog": "elaboration and Verilog", "read": "Yosys reads it",
+    "virtual": "virtual board",
+}
+
+
+def table(rows, stages):
+    """Markdown: a line a network, seconds and megabytes of each stage."""
+    heads = [f"{STAGES[stage]}: {unit}" for stage in stages for unit in ("s", "MB")]
+    lines = [f"| network | weights | {' | '.join(heads)} | MB of Verilog |",
+             f"|---|{'--:|' * (len(heads) + 2)}"]
+    for kind, weights in dict.fromkeys((row["network"], row["weights"]) for row in rows):
+        mine = {row["stage"]: row for row in rows if (row["network"], row["weights"])
+                == (kind, weights)}
+        cells = [cell for stage in stages for cell in (f"{mine[stage]['seconds']:.1f}",
+                                                       f"{mine[stage]['megabytes']:,}")]
+        size = f"{mine['verilog']['bytes'] / 1e6:.1f}"
+        lines.append(f"| {kind} | {weights:,} | {' | '.join(cells)} | {size} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=int, nargs="+", default=SIZES, metavar="N")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES),
+                        help="'read' and 'virtual' need 'verilog'")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    args = parser.parse_args()
+    stages, rows = [stage for stage in STAGES if stage in {*args.stages, "verilog"}], []
+    for kind in args.networks:
+        for weights in args.weights:
+            with tempfile.TemporaryDirectory() as folder:
+                for stage in stages:
+                    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                        rows.append(pool.submit(measure, stage, kind, weights, folder).result())
+                    print(rows[-1], file=sys.stderr)
+    print(json.dumps({"rows": rows}) if args.json else table(rows, stages))
+
+
+if __name__ == "__main__":
+    main()
