@@ -122,21 +122,24 @@ def measured(cells, config):
 
 
 def rows(family, config, brams, cells):
-    """Kind -> list of (features, (LUTs, flip-flops) of the memories, (LUTs, flip-flops) found)."""
+    """Kind -> list of (features, (LUTs, flip-flops) of the memories that are not in blocks, (LUTs,
+    flip-flops) found, without what is beside blocks)."""
     placed = resources.placement(config, family, brams)
     features = defaultdict(Counter)
-    stored = defaultdict(lambda: np.zeros(2))
+    stored = defaultdict(lambda: np.zeros((2, 2)))
     for part in resources.parts(config):
         key = part.kind, part.layer
         for name, value in part.features.items():
             features[key][name] += part.copies * value
         for memory in part.memories:
             block = memory in placed.in_blocks
-            stored[key] += part.copies * np.array([memories.luts(family, memory, block=block),
-                                                   memories.ffs(family, memory, block=block)])
+            stored[key][int(block)] += part.copies * np.array([
+                memories.luts(family, memory, block=block),
+                memories.ffs(family, memory, block=block)])
     found = measured(cells, config)
     for key in features:
-        yield key[0], (features[key], stored[key], found.get(key, np.zeros(2)))
+        outside, beside = stored[key]
+        yield key[0], (features[key], outside, np.maximum(found[key] - beside, 0))
 
 
 def fit(samples):

@@ -30,8 +30,9 @@ class _Technology:
     grains. ``ram`` are shapes (width, depth, LUTs) of RAM in LUTs; there is none if empty, and RAM
     is made of flip-flops then. ``page`` are the rows of a ROM that one LUT holds. A bit of a word
     takes ``rom_choice`` and ``ram_choice`` LUTs for each page or turn after the first, measured
-    with random contents. ``reads_old`` says whether a block gives the old word when one is read
-    and written in the same clock; if not, Yosys adds a register and a multiplexer that do.
+    with random contents, and beside blocks one LUT for each ``chosen`` words after the first that
+    lie side by side. ``reads_old`` says whether a block gives the old word when one is read and
+    written in the same clock; if not, Yosys adds a register and a multiplexer that do.
     """
 
     shapes: tuple[tuple[float, int, int, int], ...]
@@ -40,6 +41,7 @@ class _Technology:
     page: int
     rom_choice: float
     ram_choice: float
+    chosen: int
     reads_old: bool
 
 
@@ -57,11 +59,11 @@ def _shapes(units, cost, width, depth):
 
 _TECHNOLOGIES = {
     "7-series": _Technology(_shapes(0.5, 129, 36, 512) + _shapes(1, 257, 72, 512), 9,
-                          ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, True),
-    "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, False),
-    "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, False),
+                          ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, 3, True),
+    "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, 2, False),
+    "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, False),
     "iCE40": _Technology(((1, 16, 256, 64), (1, 8, 512, 64), (1, 4, 1024, 64), (1, 2, 2048, 64)),
-                         1, (), 16, 2.4, 1.0, False),
+                         1, (), 16, 2.4, 1.0, 1, False),
 }
 
 
@@ -76,6 +78,11 @@ class Memory:
 
 def blocks(family: str, memory: Memory) -> float:
     """Block RAMs of a memory, in the units of :class:`boards.Budget`."""
+    return _block(family, memory)[0]
+
+
+def _block(family, memory):
+    """Block RAMs of a memory in the shape that Yosys takes, and the words side by side in it."""
     technology = _TECHNOLOGIES[family]
     best = None
     for units, width, depth, cost in technology.shapes:
@@ -87,15 +94,18 @@ def blocks(family: str, memory: Memory) -> float:
         else:
             count = -(-turns * -(-memory.width // 9) // (width // 9))
         if best is None or count * cost < best[0]:
-            best = (count * cost, count * units)
-    return best[1]
+            best = (count * cost, count * units, turns)
+    return best[1:]
 
 
 def luts(family: str, memory: Memory, *, block: bool) -> int:
-    """LUTs of a memory, those beside its blocks among them; near enough to choose by."""
+    """LUTs of a memory, those beside its blocks among them."""
     technology = _TECHNOLOGIES[family]
     if block:
-        return 0 if memory.rom or technology.reads_old else memory.width + 8
+        turns = _block(family, memory)[1]
+        choice = memory.width * -(-(turns - 1) // technology.chosen)
+        old = 0 if memory.rom or technology.reads_old else memory.width + 8
+        return choice + old
     if memory.rom:
         pages = -(-memory.depth // technology.page)
         return round(_columns(memory) * (1 + technology.rom_choice * (pages - 1)))

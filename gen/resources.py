@@ -287,9 +287,11 @@ def predict(config, family: str, brams: float) -> Prediction:
 def _size(family, part, what, in_blocks):
     """LUTs or flip-flops of a part, with its memories."""
     model, memory_size = _coefficients(family)[part.kind][what], getattr(memories, what)
-    stored = sum(memory_size(family, memory, block=memory in in_blocks)
-                 for memory in part.memories)
-    return part.copies * (model["memory"] * stored + sum(
+    stored = {True: 0, False: 0}
+    for memory in part.memories:
+        block = memory in in_blocks
+        stored[block] += memory_size(family, memory, block=block)
+    return part.copies * (stored[True] + model["memory"] * stored[False] + sum(
         model.get(name, 0) * value for name, value in part.features.items()))
 
 
