@@ -167,7 +167,8 @@ def _lanes(core, copies):
                 "clamped": lanes * count * bool(clamped),
                 "logits": lanes * bits * (core.out is None),
                 "row": _bits(core.groups * core.parameter_rows)}
-    stored = (Memory(lanes * core.weight_bits, max(2, core.weight_rows), True),
+    stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
+                for rows in core.weight_banks),
               Memory(lanes * bits, max(2, core.groups * core.parameter_rows), True))
     return Part("lanes", core.name, features, stored, copies)
 
@@ -217,8 +218,14 @@ def parts(config) -> list[Part]:
     """All parts of the design around an array of this configuration."""
     found = list(_frame(config))
     for layer in config.layers:
-        found += _core(layer) if isinstance(layer, CoreConfig) else _pool(layer)
+        found += _layer(layer)
     return found
+
+
+# Trial mappings differ in a layer or two.
+@functools.lru_cache(maxsize=1024)
+def _layer(layer):
+    return tuple(_core(layer) if isinstance(layer, CoreConfig) else _pool(layer))
 
 
 def placement(config, family: str, brams: float) -> Placement:
@@ -229,8 +236,12 @@ def placement(config, family: str, brams: float) -> Placement:
     family : name of the device's family
     brams : block RAMs of the device
     """
+    return _placement(parts(config), family, brams)
+
+
+def _placement(all_parts, family, brams):
     stored = Counter()
-    for part in parts(config):
+    for part in all_parts:
         for memory in part.memories:
             stored[memory] += part.copies
     return memories.place(family, stored, brams)
@@ -242,10 +253,9 @@ _NAMES = {"spikes": ("counts", "flags"), "fetch": ("table",), "queue": ("queue",
 
 def layer_memories(layer, placed: Placement) -> list[dict]:
     """Memories of a layer: ``name``, ``width``, ``depth``, ``style`` and ``copies`` of each."""
-    own = _core(layer) if isinstance(layer, CoreConfig) else _pool(layer)
     return [{"name": name, "width": memory.width, "depth": memory.depth,
              "style": placed.style(memory), "copies": part.copies}
-            for part in own
+            for part in _layer(layer)
             for name, memory in zip(_NAMES.get(part.kind, ()), part.memories, strict=False)]
 
 
@@ -268,7 +278,7 @@ def predict(config, family: str, brams: float) -> Prediction:
     brams : block RAMs of the device
     """
     all_parts, total = parts(config), _coefficients(family)["total"]
-    placed = placement(config, family, brams)
+    placed = _placement(all_parts, family, brams)
     layers = {part.layer: {"luts": 0, "ffs": 0, "brams": 0} for part in all_parts}
     for part in all_parts:
         figures = layers[part.layer]
@@ -302,7 +312,7 @@ def _blocks(family, part, in_blocks):
 
 def core_size(core, family: str) -> tuple[float, float]:
     """LUTs and block RAMs of one layer of neurons, if block RAM is not short."""
-    own = list(_core(core))
+    own = _layer(core)
     stored = Counter({memory: 1 for part in own for memory in part.memories})
     in_blocks = memories.place(family, stored, math.inf).in_blocks
     return (sum(_size(family, part, "luts", in_blocks) for part in own),
