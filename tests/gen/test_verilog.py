@@ -6,6 +6,7 @@ from amaranth.back import verilog
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from gen.errors import BuildError
 from gen.verilog import component_verilog
 
 SHAPES = {
@@ -94,3 +95,8 @@ def test_rows_come_in_blocks_that_yosys_reads_quickly():
     blocks = re.findall(r"  initial begin\n((?:    .*\n)*)  end\n", text)
     assert len(blocks) == 3 * 16
     assert max(block.count("\n") for block in blocks) == 64
+
+
+def test_what_yosys_refuses_is_one_line():
+    with pytest.raises(BuildError, match=r"^Amaranth's Yosys can't print the design: ERROR: .*$"):
+        component_verilog(Component(unsigned(8), 4, 4), "two words")
