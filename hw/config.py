@@ -8,7 +8,13 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 
-__all__ = ["MapConfig", "SourceConfig", "CoreConfig", "PoolConfig", "ArrayConfig", "MemoryImage"]
+__all__ = [
+    "BANK_ROWS", "MapConfig", "SourceConfig", "CoreConfig", "PoolConfig", "ArrayConfig",
+    "MemoryImage",
+]
+
+BANK_ROWS = 2048
+"""Greatest depth of a memory of weights: a power of two that block RAMs reach in useful widths."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +249,12 @@ class CoreConfig:
         words = [source.map.word for source in self.sources for _ in range(source.taps)]
         return sum(word for mask in self.masks
                    for tap, word in enumerate(words) if mask >> tap & 1)
+
+    @property
+    def weight_banks(self):
+        """Rows of each memory that the weight rows are split into (see :mod:`hw.lanes`)."""
+        full, rest = divmod(self.weight_rows, BANK_ROWS)
+        return (BANK_ROWS,) * full + ((rest,) if rest else ())
 
     @property
     def logit_bits(self):

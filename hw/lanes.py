@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .config import BANK_ROWS
 from .encoder import event_layout
 
 __all__ = ["Lanes"]
@@ -99,24 +100,29 @@ class Lanes(wiring.Component):
         m = Module()
         core, width = self._core, self._core.membrane_bits
 
-        m.submodules.weights = weights = memory.Memory(
-            shape=core.lanes * core.weight_bits, depth=max(2, len(self._weights)),
-            init=self._weights)
+        # A deep memory is several, each with a register behind it: block RAM answers late in the
+        # clock, and then there would be the choice between blocks.
+        banks = []
+        for k, rows in enumerate(core.weight_banks):
+            m.submodules[f"weights_{k}"] = bank = memory.Memory(
+                shape=core.lanes * core.weight_bits, depth=max(2, rows),
+                init=self._weights[k * BANK_ROWS:][:rows])
+            banks.append(bank.read_port())
         m.submodules.parameters = parameters = memory.Memory(
             shape=core.lanes * width, depth=max(2, len(self._parameters)), init=self._parameters)
-        weight, parameter = weights.read_port(), parameters.read_port()
+        parameter = parameters.read_port()
 
         advance = Signal()
-        m.d.comb += [weight.en.eq(advance), parameter.en.eq(advance)]
+        m.d.comb += [port.en.eq(advance) for port in (*banks, parameter)]
 
         # First stage: an event, or one of the operations that complete a position ("tail").
         op = Signal(data.StructLayout({
             "valid": 1, "add": 1, "parameter": 1, "clear": 1, "double": 1,
             "first": 1, "fire": 1, "emit": 1}))
         tail = Signal(range(core.fires + 2))
-        row = Signal(range(max(2, len(self._parameters))))
-        m.d.comb += weight.addr.eq(self.i.p.row)
-        m.d.comb += parameter.addr.eq(row)
+        row, parameter_row = (Signal(range(max(2, len(self._parameters))), name=name)
+                              for name in ("row", "parameter_row"))
+        m.d.comb += [port.addr.eq(self.i.p.row) for port in banks]
         # An event without a spike that ends a position only clears or doubles: it takes the initial
         # potential along.
         merge = self.i.p.last & ~self.i.p.add
@@ -149,22 +155,36 @@ class Lanes(wiring.Component):
         with m.If(advance & move):
             m.d.sync += row.eq(Mux(row == len(self._parameters) - 1, 0, row + 1))
 
-        # Second stage: the memories answer; the row to be added is chosen.
-        chosen, running = Signal.like(op), Signal.like(op)
-        addend = Signal(data.ArrayLayout(signed(width), core.lanes))
+        # Second stage: the weights arrive, the parameters are looked up.
+        chosen, loaded, running = Signal.like(op), Signal.like(op), Signal.like(op)
+        bank, whose = (Signal(range(max(2, len(banks))), name=name) for name in ("bank", "whose"))
+        arrived = [Signal(core.lanes * core.weight_bits, name=f"arrived_{k}")
+                   for k in range(len(banks))]
         with m.If(advance):
             m.d.sync += chosen.eq(op)
-            m.d.sync += running.eq(chosen)
+            m.d.sync += bank.eq(self.i.p.row >> (BANK_ROWS - 1).bit_length())
+            m.d.sync += parameter_row.eq(row)
+            m.d.sync += loaded.eq(chosen)
+            m.d.sync += whose.eq(bank)
+            m.d.sync += [register.eq(port.data)
+                         for register, port in zip(arrived, banks, strict=True)]
+        m.d.comb += parameter.addr.eq(parameter_row)
+
+        # Third stage: the row to be added is chosen.
+        addend = Signal(data.ArrayLayout(signed(width), core.lanes))
+        weights = arrived[0] if len(banks) == 1 else Array(arrived)[whose]
+        with m.If(advance):
+            m.d.sync += running.eq(loaded)
             for k in range(core.lanes):
-                charge = weight.data.word_select(k, core.weight_bits).as_signed()
-                with m.If(chosen.add):
+                charge = weights.word_select(k, core.weight_bits).as_signed()
+                with m.If(loaded.add):
                     m.d.sync += addend[k].eq(charge)
-                with m.Elif(chosen.parameter):
+                with m.Elif(loaded.parameter):
                     m.d.sync += addend[k].eq(parameter.data.word_select(k, width).as_signed())
                 with m.Else():
                     m.d.sync += addend[k].eq(0)
 
-        # Third stage: the adder.
+        # Fourth stage: the adder.
         changes = running.valid & (running.fire | running.emit)
         m.d.comb += advance.eq(~(changes & self.o.valid & ~self.o.ready))
         m.d.comb += self.busy.eq(advance & running.valid & (running.add | running.parameter))

@@ -3,14 +3,14 @@ import random
 
 import pytest
 
-from hw.config import CoreConfig, MapConfig, SourceConfig
+from hw.config import BANK_ROWS, CoreConfig, MapConfig, SourceConfig
 from hw.lanes import Lanes
 
 from .streams import STALLS, run
 
 
-def core(levels, code, *, lanes=3, channels=5):
-    source = SourceConfig(MapConfig(4, 1, 1, 3, 4), -1, (1, 1), (1, 1), (0, 0))
+def core(levels, code, *, lanes=3, channels=5, word=4):
+    source = SourceConfig(MapConfig(word, 1, 1, 3, word), -1, (1, 1), (1, 1), (0, 0))
     return CoreConfig("c", "c", (source,), lanes, channels, weight_bits=4, membrane_bits=10,
                       masks=(1, 1), levels=levels, code=code)
 
@@ -53,7 +53,20 @@ def test_lanes_equal_model(levels, code, stalls):
     assert busy == adds, "every row is added once"
     if stalls == "none":
         free = sum(event["last"] and not event["add"] for event in events)
-        assert clocks == len(events) - free + positions * (1 + config.fires) + 3
+        assert clocks == len(events) - free + positions * (1 + config.fires) + 4
+
+
+def test_a_deep_memory_is_several():
+    config = core(3, "phase", word=BANK_ROWS + 9)
+    assert config.weight_banks == (BANK_ROWS, BANK_ROWS, 18)
+    rng = random.Random(0)
+    dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config))
+    edges = [0, BANK_ROWS - 1, BANK_ROWS, 2 * BANK_ROWS - 1, 2 * BANK_ROWS, config.weight_rows - 1]
+    events = [dict(row=rng.choice([*edges, rng.randrange(config.weight_rows)]), add=1,
+                   clear=turn % 5 == 0, double=0, last=turn % 5 == 4) for turn in range(200)]
+    expected = dut.model(events)
+    received, _ = run(dut, [(dut.i, events)], [(dut.o, len(expected))], stalls="both")
+    assert received == expected
 
 
 def test_rows_must_match_the_configuration():
