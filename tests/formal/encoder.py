@@ -2,7 +2,6 @@
 
 from amaranth import *
 from amaranth.hdl import Assert, Cover
-from amaranth.lib import data
 
 from hw.encoder import EventEncoder
 
@@ -10,39 +9,58 @@ from .properties import Proof, anything, moves, waits
 
 __all__ = ["PROOFS"]
 
+_LATENCY = 2
+"""Clocks from a word to its first event; as many words are inside at most."""
+
 
 def encoder(word, rows):
     def properties(m, dut):
         anything(m, dut.i.valid, dut.i.payload, dut.o.ready)
         waits(m, dut.o)
 
-        # The word inside, and which of its spikes are still to come.
-        held = Signal.like(dut.i.payload)
-        inside, first, left = Signal(), Signal(), Signal(word)
-        bit, single = Signal(range(max(2, word))), Signal()
-        with m.If(0):
-            pass
-        for k in range(word):
-            with m.Elif(left[k]):
+        # The words inside, oldest first, and which spikes of the oldest are still to come.
+        words = [Signal.like(dut.i.payload, name=f"inside_{k}") for k in range(_LATENCY)]
+        inside, begun, left = Signal(range(_LATENCY + 1)), Signal(), Signal(word)
+        oldest = words[0]
+        spikes, bit, single = Signal(word), Signal(range(max(2, word))), Signal()
+        m.d.comb += spikes.eq(Mux(begun, left, oldest.spikes))
+        for k in reversed(range(word)):
+            with m.If(spikes[k]):
                 m.d.comb += bit.eq(k)
-        m.d.comb += single.eq(sum(left) <= 1)
-        after = left & ~(1 << bit)
+        m.d.comb += single.eq(sum(spikes) <= 1)
 
-        m.d.comb += Assert(dut.o.valid == inside)
-        m.d.comb += Assert(dut.i.ready == (~inside | (dut.o.ready & single)))
+        with m.If(dut.o.valid):
+            event = dut.o.p
+            m.d.comb += Assert(inside != 0)
+            m.d.comb += Assert(event.add == spikes.any())
+            with m.If(spikes.any() & (oldest.row + bit < rows)):
+                m.d.comb += Assert(event.row == oldest.row + bit)
+            m.d.comb += Assert(event.clear == (oldest.clear & ~begun))
+            m.d.comb += Assert(event.double == (oldest.double & ~begun))
+            m.d.comb += Assert(event.last == (oldest.last & single))
+
+        complete = moves(dut.o) & single
+        m.d.comb += Assert(~moves(dut.i) | (inside - complete < _LATENCY))
+        m.d.sync += inside.eq(inside + moves(dut.i) - complete)
         with m.If(moves(dut.o)):
-            m.d.comb += Assert(dut.o.p.add == left.any())
-            with m.If(left.any() & (held.row + bit < rows)):
-                m.d.comb += Assert(dut.o.p.row == held.row + bit)
-            m.d.comb += Assert(dut.o.p.clear == (held.clear & first))
-            m.d.comb += Assert(dut.o.p.double == (held.double & first))
-            m.d.comb += Assert(dut.o.p.last == (held.last & single))
-            m.d.sync += [left.eq(after), first.eq(0), inside.eq(~single)]
+            m.d.sync += [left.eq(spikes & ~(1 << bit)), begun.eq(~single)]
+        with m.If(complete):
+            m.d.sync += [word.eq(behind) for word, behind in zip(words, words[1:], strict=False)]
         with m.If(moves(dut.i)):
-            m.d.sync += [held.eq(dut.i.payload), left.eq(dut.i.p.spikes), first.eq(1),
-                         inside.eq(1)]
+            for k, place in enumerate(words):
+                with m.If(inside - complete == k):
+                    m.d.sync += place.eq(dut.i.payload)
+
+        # While words are offered and events taken there is one event in every clock.
+        fed = Signal(range(_LATENCY + 1))
+        with m.If(~(dut.i.valid & dut.o.ready)):
+            m.d.sync += fed.eq(0)
+        with m.Elif(fed < _LATENCY):
+            m.d.sync += fed.eq(fed + 1)
+        m.d.comb += Assert((fed < _LATENCY) | dut.o.valid)
+
         m.d.comb += Cover(moves(dut.o) & ~dut.o.p.add & dut.o.p.last)
-        m.d.comb += Cover(moves(dut.i) & moves(dut.o) & (held.spikes == (1 << word) - 1))
+        m.d.comb += Cover(moves(dut.i) & complete & (oldest.spikes == (1 << word) - 1))
 
     return Proof(lambda: EventEncoder(word, rows), properties)
 

@@ -1,7 +1,7 @@
 """``hw.lanes``: results equal the integer model, whatever the events and however they are taken."""
 
 from amaranth import *
-from amaranth.hdl import Assert, Assume, Cover
+from amaranth.hdl import Assume, Cover
 
 from hw.config import CoreConfig, MapConfig, SourceConfig
 from hw.lanes import Lanes

@@ -1,11 +1,11 @@
 """What streams promise, as statements of a bench."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from amaranth import *
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Assert, Assume, Cover
+from amaranth.hdl import Assert, Cover
 
 __all__ = ["Bench", "Proof", "anything", "moves", "waits", "in_order", "paced"]
 

