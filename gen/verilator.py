@@ -112,7 +112,7 @@ def verilate(verilog, top, harness, build_dir, *, headers=None, options=(), opti
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in {f"{top}.v": verilog, **headers}.items():
         (folder / name).write_text(text)
-    runtime = build_dir / f"runtime-{_digest(_version(), _FLAGS, tuple(options))[:16]}"
+    runtime = build_dir / f"runtime-{_digest(_version(), _FLAGS, _beyond_lint(options))[:16]}"
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         scratch = Path(scratch)
         _copy_objects(runtime, scratch)
@@ -120,6 +120,12 @@ def verilate(verilog, top, harness, build_dir, *, headers=None, options=(), opti
         _copy_objects(scratch, runtime)
         os.replace(scratch / top, executable)
     return executable
+
+
+def _beyond_lint(options):
+    """Options that Verilator's own objects may depend on."""
+    return tuple(option for option in options if not option.startswith("-Wno-")
+                 and not option.endswith(".vlt"))
 
 
 def _copy_objects(source, target):
