@@ -29,11 +29,16 @@ __all__ = ["LUT_SHARE", "OBJECTIVES", "Plan", "choose", "fit", "interval", "plan
 OBJECTIVES = ("throughput", "latency", "smallest")
 """What a mapping can be chosen for."""
 
-LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.85, GOWIN.name: 0.85}
-"""Family -> the share of a device's LUTs that place-and-route can live with."""
+LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.68, GOWIN.name: 0.85}
+"""Family -> the share of a device's LUTs that place-and-route can live with. A logic cell of an
+iCE40 is a LUT and a flip-flop that keeps what this LUT computes: every third cell is taken by a
+flip-flop that keeps something else."""
 
 # Images whose spikes decide how many lanes a layer gets.
 _ENOUGH = 32
+
+# How much too large a mapping may be for steps down in LUTs to be tried.
+_HOPE = 1.2
 
 # Paces are tried in steps of this ratio at the finest.
 _STEP = 1.01
@@ -93,13 +98,14 @@ class _Planner:
         needs = resources.predict(config, self._board.family.name, budget.brams)
         return Plan(config, needs, self._workload.interval(config))
 
-    def excess(self, plan):
-        """What there is too little of, as a list of phrases."""
+    def excess(self, plan, allowance=1):
+        """What there is too little of, as a list of phrases, even if there were ``allowance``
+        times as much."""
         budget, share = self._board.budget, LUT_SHARE[self._board.family.name]
         return [f"{need:,} {words} of {limit:,}" for need, limit, words in (
             (plan.needs.luts, int(share * budget.luts), "LUTs"),
             (plan.needs.ffs, budget.ffs, "flip-flops"),
-            (plan.needs.brams, budget.brams, "block RAMs")) if need > limit]
+            (plan.needs.brams, budget.brams, "block RAMs")) if need > allowance * limit]
 
     def at(self, pace):
         """The mapping in which every layer keeps a pace as cheaply as it can, or goes as fast as
@@ -189,9 +195,11 @@ class _Planner:
         """The cheapest plan that keeps a pace, or a slower one where there is no room."""
         slowest = self._workload.interval(self.narrowest())
         while pace < slowest:
-            plan = self._lean(self.plan(self.at(pace)), pace)
-            if not self.excess(plan):
-                return plan
+            plan = self.plan(self.at(pace))
+            if not self.excess(plan, _HOPE):
+                plan = self._lean(plan, pace)
+                if not self.excess(plan):
+                    return plan
             pace *= 1.1
         return self.smallest(None)  # if it does not fit, the build says what is missing
 
@@ -212,8 +220,8 @@ class _Planner:
         while high > low * _STEP:
             pace = math.sqrt(low * high)
             plan = self.plan(self.at(pace))
-            if self.excess(plan):
-                plan = self._lean(plan, max(pace, plan.interval))
+            if self.excess(plan) and not self.excess(plan, _HOPE):
+                plan = self._lean(plan, pace)
             if self.excess(plan) or plan.interval >= high:
                 low = pace
             else:
