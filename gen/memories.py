@@ -103,7 +103,7 @@ def luts(family: str, memory: Memory, *, block: bool) -> int:
     technology = _TECHNOLOGIES[family]
     if block:
         turns = _block(family, memory)[1]
-        choice = memory.width * -(-(turns - 1) // technology.chosen)
+        choice = memory.width * ((turns - 1) // technology.chosen)
         old = 0 if memory.rom or technology.reads_old else memory.width + 8
         return choice + old
     if memory.rom:
