@@ -13,9 +13,9 @@ ECP5 = Family("ECP5", "synth_ecp5 -run begin:map_luts\nsplitnets\nsynth_ecp5 -ru
               ("trellis",))
 
 # With -dsp a multiplier would show. A word that is read in the clock it is written in is never used
-# (tests/gen/test_collisions.py), so nothing need see to it that it is the old one: a seventh of the
-# logic cells. Block RAM can't be read until some microseconds after configuration (Project IceStorm's
-# notes; Amaranth waits 15 as well).
+# (tests/gen/test_collisions.py), so nothing need see to it that it is the old one, which would take
+# a seventh of the logic cells. Block RAM can't be read until some microseconds after configuration
+# (Project IceStorm's notes; Amaranth waits 15 as well).
 ICE40 = Family("iCE40", "synth_ice40 -dsp -no-rw-check", ("icestorm",), reset_us=15)
 
 # Of Yosys' three kinds of block RAM only that with a port to read and a port to write is used:
