@@ -33,7 +33,8 @@ class Select(wiring.Component):
     For each output position and group of lanes the planes come in the order of
     ``CoreConfig.steps``. Words without spikes cost nothing. A plane without spikes costs one empty
     command, because the potential must still double; the empty planes before the first spike are
-    skipped. This takes two clocks more than there are commands, which run ahead of the lanes.
+    skipped. This takes a clock more for each group than there are commands, which run ahead of the
+    lanes.
 
     Parameters
     ----------
@@ -120,19 +121,30 @@ class Select(wiring.Component):
                  Loop(width, step=source.stride[1] * source.map.chunks)],
                 address=source.corner_address, stride=source.map.beats, banks=source.banks)
             corners.append(corner)
-            m.d.comb += self.o.p.corners[str(s)].eq(corner.address)
             final = corner.last.all()
 
         last_group = group == groups - 1
         last = (step == 0) & (rest == 0)
-        m.d.comb += [
-            self.o.p.index.eq(first_index + lowest(todo)),
-            self.o.p.step.eq(step),
-            self.o.p.empty.eq(todo == 0),
-            self.o.p.double.eq(entered & doubles.bit_select(step, 1) & ~self.o.p.clear),
-            self.o.p.last.eq(last),
-            self.o.p.release.eq(last & last_group & final),
-        ]
+        # Finding a word and adding its place to the index would be too much for one clock.
+        scan, move = Signal(), Signal()
+        clear, base = Signal(), Signal.like(first_index)
+        place = Signal(range(max(2, taps)))
+        m.d.comb += move.eq(~self.o.valid | self.o.ready)
+        m.d.comb += self.o.p.index.eq(base + place)
+        with m.If(move):
+            m.d.sync += [
+                self.o.valid.eq(scan),
+                base.eq(first_index),
+                place.eq(lowest(todo)),
+                self.o.p.step.eq(step),
+                self.o.p.empty.eq(todo == 0),
+                self.o.p.clear.eq(clear),
+                self.o.p.double.eq(entered & doubles.bit_select(step, 1) & ~clear),
+                self.o.p.last.eq(last),
+                self.o.p.release.eq(last & last_group & final),
+            ]
+            m.d.sync += [self.o.p.corners[str(s)].eq(corner.address)
+                         for s, corner in enumerate(corners)]
 
         available = Cat(i.valid for i in self.i).all()
         take = Signal()
@@ -147,7 +159,7 @@ class Select(wiring.Component):
                     m.next = "Begin"
 
             with m.State("Begin"):
-                m.d.sync += self.o.p.clear.eq(1)
+                m.d.sync += clear.eq(1)
                 m.d.sync += entered.eq(0)
                 m.d.sync += step.eq(0)
                 m.d.sync += todo.eq(held[0] & mask)
@@ -158,9 +170,9 @@ class Select(wiring.Component):
                 m.next = "Scan"
 
             with m.State("Scan"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.d.sync += self.o.p.clear.eq(0)
+                m.d.comb += scan.eq(1)
+                with m.If(move):
+                    m.d.sync += clear.eq(0)
                     m.d.sync += entered.eq(rest == 0)
                     m.d.sync += todo.eq(rest)
                     with m.If((rest == 0) & (step != 0)):

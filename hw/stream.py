@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Queue", "Fork", "TakeTurns"]
+__all__ = ["Queue", "Stage", "Fork", "TakeTurns"]
 
 
 class Queue(wiring.Component):
@@ -40,6 +40,31 @@ class Queue(wiring.Component):
             self.o.valid.eq(inner.r_rdy),
             inner.r_en.eq(self.o.ready),
         ]
+        return m
+
+
+class Stage(wiring.Component):
+    """A register for one payload, which cuts the paths in both directions.
+
+    It is filled again a clock after it was emptied: a payload every two clocks.
+
+    Members
+    -------
+    i : ``In(stream.Signature(shape))``
+    o : ``Out(stream.Signature(shape))``
+    """
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid)
+        with m.If(self.o.valid):
+            m.d.sync += self.o.valid.eq(~self.o.ready)
+        with m.Else():
+            m.d.sync += self.o.valid.eq(self.i.valid)
+            m.d.sync += self.o.payload.eq(self.i.payload)
         return m
 
 

@@ -44,4 +44,4 @@ def test_select_equals_model(name, code, layer, stalls):
                 for bits in received]
     assert received == expected
     if stalls == "none":
-        assert clocks <= len(expected) + len(windows) * core.groups + 2
+        assert clocks <= len(expected) + len(windows) * core.groups + 3

@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.stream import Fork, Queue, TakeTurns
+from hw.stream import Fork, Queue, Stage, TakeTurns
 
 from .streams import STALLS, run
 
@@ -36,6 +36,15 @@ def test_queue_keeps_order(depth, stalls):
     dut = Queue(8, depth=depth)
     received, _ = run(dut, [(dut.i, sent)], [(dut.o, len(sent))], stalls=stalls)
     assert received == sent
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+def test_stage_keeps_order(stalls):
+    sent = [random.Random(0).randrange(256) for _ in range(100)]
+    dut = Stage(8)
+    received, clocks = run(dut, [(dut.i, sent)], [(dut.o, len(sent))], stalls=stalls)
+    assert received == sent
+    assert clocks >= 2 * len(sent), "never filled in the clock it is emptied in"
 
 
 @pytest.mark.parametrize("stalls", STALLS)
