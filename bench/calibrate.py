@@ -33,13 +33,15 @@ from tests import networks  # noqa: E402
 
 # Yosys' ABC9 confuses a wire `x[0]` with bit 0 of a wire `x`, hence the names.
 NAMES = "rename -hide w:*[*]"
-MODULES = {
-    XC7.name: "synth_xilinx -family xc7",
-    ECP5.name: ECP5.synth.replace("synth_ecp5", "synth_ecp5 -noflatten"),
-    ICE40.name: "synth_ice40 -dsp -noflatten",
-    GOWIN.name: "synth_gowin -noflatten",
-}
-FLAT = {family.name: family.synth for family in (XC7, ECP5, ICE40, GOWIN)}
+FAMILIES = {family.name: family for family in (XC7, ECP5, ICE40, GOWIN)}
+
+
+def in_modules(family):
+    """The commands that synthesise for a family, without what takes the hierarchy away."""
+    if "-flatten" in family.synth:
+        return family.synth.replace(" -flatten", "")
+    return re.sub(r"\bsynth_\w+", r"\g<0> -noflatten", family.synth)
+
 
 # Block RAMs of the devices that the designs are placed for: plenty, and next to none.
 PLENTY, FEW = 200, 6
@@ -76,15 +78,18 @@ def synthesise(out, family, name, config, image, brams, command, *, flat):
     verilog = out / "top.v"
     text = component_verilog(top, "top", placement)
     stat = out / "stat.json"
-    if stat.exists() and verilog.exists() and verilog.read_text() == text:
+    script = out / "synth.ys"
+    names = [] if flat else [NAMES]
+    steps = "\n".join(["read_verilog top.v", *names, "hierarchy -top top", command,
+                       "tee -q -o cells.json stat -json", ""])
+    if stat.exists() and script.exists() and (verilog.read_text(), script.read_text()) == (
+            text, steps):
         return json.loads(stat.read_text())
     print(f"{family}: {name}{' flat' if flat else ''} ...", file=sys.stderr)
     stat.unlink(missing_ok=True)
     verilog.write_text(text)
-    names = [] if flat else [NAMES]
-    steps = ["read_verilog top.v", *names, "hierarchy -top top", *command.split("; "),
-             "tee -q -o cells.json stat -json"]
-    subprocess.run([*yosys(), "-q", "-p", "; ".join(steps)], cwd=out, check=True)
+    script.write_text(steps)
+    subprocess.run([*yosys(), "-q", "synth.ys"], cwd=out, check=True)
     cells = {module: figures["num_cells_by_type"] for module, figures in json.loads(
         (out / "cells.json").read_text())["modules"].items()}
     (out / "cells.json").unlink()
@@ -161,12 +166,12 @@ def calibrate(family, out, flat):
     samples, totals = defaultdict(list), {}
     for name, (config, image, brams) in designs().items():
         cells = synthesise(out / family / name, family, name, config, image, brams,
-                           MODULES[family], flat=False)
+                           in_modules(FAMILIES[family]), flat=False)
         for kind, row in rows(family, config, brams, cells):
             samples[kind].append(row)
         if name in flat:
             cells = synthesise(out / family / f"{name}-flat", family, name, config, image, brams,
-                               FLAT[family], flat=True)
+                               FAMILIES[family].synth, flat=True)
             totals[name] = synth.count(sum((Counter(types) for types in cells.values()), Counter()))
     model = {kind: fit(rows) for kind, rows in samples.items()}
     model["total"] = {"luts": 1.0, "ffs": 1.0}
@@ -175,13 +180,13 @@ def calibrate(family, out, flat):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", action="append", choices=sorted(MODULES))
+    parser.add_argument("--family", action="append", choices=sorted(FAMILIES))
     parser.add_argument("--flat", action="append", help="designs that set the factor",
                         default=[])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "calibrate")
     args = parser.parse_args()
     flat = args.flat or ["digits"]
-    for family in args.family or sorted(MODULES):
+    for family in args.family or sorted(FAMILIES):
         model, totals = calibrate(family, args.output, flat)
         write(family, model)
         ratios = []

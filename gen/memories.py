@@ -31,8 +31,9 @@ class _Technology:
     is made of flip-flops then. ``page`` are the rows of a ROM that one LUT holds. A bit of a word
     takes ``rom_choice`` and ``ram_choice`` LUTs for each page or turn after the first, measured
     with random contents, and beside blocks one LUT for each ``chosen`` words after the first that
-    lie side by side. ``reads_old`` says whether a block gives the old word when one is read and
-    written in the same clock; if not, Yosys adds a register and a multiplexer that do.
+    lie side by side. ``collides`` says whether Yosys adds a register and a multiplexer that give
+    the old word when one is read and written in the same clock: 7-series needs none, and the
+    command for iCE40 declares that nothing depends on it.
     """
 
     shapes: tuple[tuple[float, int, int, int], ...]
@@ -42,7 +43,7 @@ class _Technology:
     rom_choice: float
     ram_choice: float
     chosen: int
-    reads_old: bool
+    collides: bool
 
 
 def _shapes(units, cost, width, depth):
@@ -59,9 +60,9 @@ def _shapes(units, cost, width, depth):
 
 _TECHNOLOGIES = {
     "7-series": _Technology(_shapes(0.5, 129, 36, 512) + _shapes(1, 257, 72, 512), 9,
-                          ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, 3, True),
-    "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, 2, False),
-    "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, False),
+                          ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, 3, False),
+    "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, 2, True),
+    "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, True),
     "iCE40": _Technology(((1, 16, 256, 64), (1, 8, 512, 64), (1, 4, 1024, 64), (1, 2, 2048, 64)),
                          1, (), 16, 2.4, 1.0, 1, False),
 }
@@ -104,7 +105,7 @@ def luts(family: str, memory: Memory, *, block: bool) -> int:
     if block:
         turns = _block(family, memory)[1]
         choice = memory.width * ((turns - 1) // technology.chosen)
-        old = 0 if memory.rom or technology.reads_old else memory.width + 8
+        old = memory.width + 8 if technology.collides and not memory.rom else 0
         return choice + old
     if memory.rom:
         pages = -(-memory.depth // technology.page)
@@ -126,7 +127,7 @@ def ffs(family: str, memory: Memory, *, block: bool) -> int:
     """Flip-flops of a memory: its output, where that is not inside a block."""
     technology = _TECHNOLOGIES[family]
     if block:
-        return 0 if memory.rom or technology.reads_old else 2 * memory.width + 8
+        return 2 * memory.width + 8 if technology.collides and not memory.rom else 0
     if memory.rom:
         return _columns(memory)
     if technology.ram:
