@@ -16,7 +16,11 @@ from gen.build import build
 from gen.shipped import find, names
 from gen.simulate import simulate
 
-ASKED = {"mnist": ({}, {"interval": 3500})}
+ASKED = {
+    "fashion-mnist": ({}, {"interval": 5000}),
+    "mnist": ({}, {"interval": 3500}),
+    "mnist-mlp-128": ({"interval": 350},),
+}
 """Network -> what its mapping is asked for, see :func:`gen.fit.plan`; others are left alone."""
 
 COLUMNS = {
