@@ -103,18 +103,18 @@ def test_wrong_bit_of_a_look_up_table(compared):
 
 
 def test_wrong_bit_of_a_block_ram(compared):
-    """The sign of the weight from the first input to the first neuron."""
+    """The sign of the weight from the first input to the third neuron."""
     def change(module):
         (ram,) = (cell for name, cell in module["cells"].items()
                   if cell["type"] == "SB_RAM40_4K" and f"{ARRAY}.l0_fc1.lanes.weights" in name)
         assert int(ram["parameters"]["READ_MODE"], 2) == 0
-        # Yosys has the bits of a row in the order of their reversed numbers: 3 is at 12.
-        flip(ram, "INIT_0", 12)
+        # Yosys has the bits of a row in the order of their reversed numbers: 11 is at 13.
+        flip(ram, "INIT_0", 13)
 
     result = compared(change)
     assert by_layer(result)["fc1"] > 0
     first = result["first_mismatch"]
-    assert (first["layer"], first["channel"]) == ("fc1", 0)
+    assert (first["layer"], first["channel"]) == ("fc1", 2)
 
 
 def test_net_that_is_not_there(netlist, config):
