@@ -21,6 +21,7 @@ a negative potential is -1, so that it leaks 1 a step.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,18 +57,21 @@ def carried_over(network, images):
     if left.any():
         raise SystemExit(f"{network.name}: {len(silent)} pixels that never spike can't carry "
                          f"potentials of {np.abs(hidden.initial).max()}")
-    return weights, readout.synapses[0].weights.reshape(readout.channels, -1), hidden.levels, held
+    last = readout.synapses[0].weights.reshape(readout.channels, -1).astype(np.int64)
+    return weights, last, hidden.levels, held
 
 
-def membrane_width(weights, held, pixels, steps, thresholds):
-    """Bits of a hidden membrane that holds all sums that these images lead to."""
-    inputs = pixels.copy()
-    inputs[:, held] = 1
-    charge = inputs @ weights.T
-    swing = np.minimum(inputs @ np.minimum(weights, 0).T, 0).min()
-    low = min(steps * int(charge.min()), int(swing) + min(0, (steps - 1) * int(charge.min())))
-    high = max(int((inputs @ np.maximum(weights, 0).T).max()) * steps, int(thresholds.max()))
-    return 1 + max((-low - 1).bit_length(), high.bit_length())
+def membrane_width(layers, steps):
+    """Bits of a membrane that holds all sums on the way, whatever the order of the additions.
+
+    ``layers`` are pairs of weights ``(neurons, inputs)`` and greatest inputs ``(N, inputs)``.
+    """
+    low = high = 0
+    for weights, inputs in layers:
+        charge = inputs @ weights.T
+        low = min(low, (inputs @ weights.clip(max=0).T + (steps - 1) * charge.clip(max=0)).min())
+        high = max(high, (inputs @ weights.clip(min=0).T + (steps - 1) * charge.clip(min=0)).max())
+    return 1 + max(int(-low - 1).bit_length(), int(high).bit_length())
 
 
 def generate(directory, weights, readout, thresholds, steps, bits, width):
@@ -83,9 +87,13 @@ def generate(directory, weights, readout, thresholds, steps, bits, width):
     write_vhdl(network, output_dir=str(directory))
 
 
-def ghdl(directory, *words):
-    subprocess.run(["ghdl", words[0], "--std=08", "-frelaxed", *words[1:]], cwd=directory,
-                   check=True)
+def ghdl(directory, command, *words):
+    """What it prints. Its warnings are those of generated code, and shown only if it fails."""
+    done = subprocess.run(["ghdl", command, "--std=08", "-frelaxed", *words], cwd=directory,
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"ghdl {command}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def run(directory, stimuli, width, classes):
@@ -105,21 +113,28 @@ def run(directory, stimuli, width, classes):
             (digits.reshape(len(rows), classes, width) * place).sum(axis=2)[:, ::-1])
 
 
-def luts(directory, board):
-    """LUTs of Spiker+'s network for the same device, its weight memories left out."""
+def area(directory, board):
+    """LUTs of Spiker+'s network for the same device, its weight memories left out.
+
+    GHDL writes a memory as one literal, which Yosys can't read. Without its file it is a black box.
+    """
     memories = [path.stem for path in directory.glob("rom_*_ip.vhd")]
-    verilog = subprocess.run(["ghdl", "--synth", "--std=08", "-frelaxed", "--out=verilog",
-                              "network"], cwd=directory, check=True, capture_output=True,
-                             text=True).stdout
-    (directory / "network.v").write_text(verilog)
-    empty = "; ".join(f"blackbox {name}" for name in memories)
-    script = (f"read_verilog network.v; {empty}; {board.synth} -top network; "
-              f"tee -o stat.json stat -json")
-    subprocess.run([*yosys(), "-q", "-p", script], cwd=directory, check=True)
-    text = (directory / "stat.json").read_text()
-    design = json.loads(text[text.index("{"):])["design"]
+    logic = directory / "logic"
+    logic.mkdir()
+    for path in directory.glob("*.vhd"):
+        if path.stem not in (*memories, "bench"):
+            shutil.copy(path, logic)
+    ghdl(logic, "-i", *(path.name for path in logic.glob("*.vhd")))
+    ghdl(logic, "-m", "network")
+    verilog = ghdl(logic, "--synth", "--out=verilog", "network")
+    (logic / "network.v").write_text(verilog)
+    script = (f"read_verilog network.v; {board.synth} -top network; "
+              f"tee -q -o stat.json stat -json")
+    subprocess.run([*yosys(), "-q", "-p", script], cwd=logic, check=True)
+    text = (logic / "stat.json").read_text()
+    cells = json.loads(text[text.index("{"):])["design"]["num_cells_by_type"]
     return count({kind: value if isinstance(value, int) else value["count"]
-                  for kind, value in design["num_cells_by_type"].items()})
+                  for kind, value in cells.items()})
 
 
 def compare(args):
@@ -131,14 +146,15 @@ def compare(args):
     steps = levels + 1
     thresholds = network.layers[0].threshold * levels
     stimuli = network.encode(images).reshape(len(images), -1)
-    width = membrane_width(weights, held, stimuli, steps, thresholds)
     stimuli[:, held] = 1
+    spikes = network.run(network.encode(images)).counts[network.layers[0].name] > 0
+    width = membrane_width([(weights, stimuli), (readout, spikes.reshape(len(images), -1))], steps)
     bits = network.layers[0].synapses[0].bits
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         generate(folder, weights, readout, thresholds, steps, bits, width)
         clocks, potentials = run(folder, stimuli, width, len(readout))
-        area = luts(folder, board) if args.area else None
+        peer = area(folder, board) if args.area else None
     potentials = potentials + network.layers[1].initial
     ours = simulate(network, board=args.board, interval=args.interval, limit=args.images,
                     data_dir=args.data)
@@ -151,11 +167,11 @@ def compare(args):
                             == network.predict(images).argmax(axis=1)).mean()),
         "ratio_clocks": float(clocks.mean()) / ours["interval_cycles"],
     }
-    if area:
+    if peer:
         built = build(network, board=args.board, out=f"build/bench/{network.name}-peers",
                       interval=args.interval)
-        result |= {"peer_luts": area.luts, "peer_latches": area.latches, "luts": built["luts"],
-                   "ratio_luts": area.luts / built["luts"]}
+        result |= {"peer_luts": peer.luts, "peer_latches": peer.latches, "luts": built["luts"],
+                   "ratio_luts": peer.luts / built["luts"]}
     return result
 
 
@@ -164,8 +180,8 @@ def main():
     parser.add_argument("network", nargs="?", default="mnist-mlp-128")
     parser.add_argument("--board", default="arty-a7")
     parser.add_argument("--images", type=int, default=100, metavar="N")
-    parser.add_argument("--interval", type=int, default=400, metavar="CLOCKS",
-                        help="pace asked of Spikeloom (default: 400)")
+    parser.add_argument("--interval", type=int, default=350, metavar="CLOCKS",
+                        help="pace asked of Spikeloom (default: 350)")
     parser.add_argument("--data", metavar="DIR", help="folder of the data sets")
     parser.add_argument("--area", action="store_true", help="count LUTs too, which takes minutes")
     print(json.dumps(compare(parser.parse_args()), indent=2), file=sys.stdout)

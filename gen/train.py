@@ -89,8 +89,8 @@ RECIPES = {
                                             "dropout": 0.1}),
     ("fashion-mnist", "mlp"): Recipe(16, 10, "4,readout=8", 3, 15, flip=True,
                                      model={"hidden": (192,), "dropout": 0.1}),
-    ("cifar-10", "cnn"): Recipe(20, 6, "4,conv1=8,readout=8", 3, 15, shift=3, flip=True,
-                                penalty=0.05, fast=True, threads=1,
+    ("cifar-10", "cnn"): Recipe(20, 1, "4,conv1=8,readout=8", 3, 15, tuning_rate=5e-4, shift=3,
+                                flip=True, penalty=0.05, fast=True, threads=1,
                                 model={"channels": ((32,), (64, 64), (128, 128)), "hidden": (),
                                        "pool": "max"}),
 }
