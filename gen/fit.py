@@ -29,10 +29,12 @@ __all__ = ["LUT_SHARE", "OBJECTIVES", "Plan", "choose", "fit", "interval", "plan
 OBJECTIVES = ("throughput", "latency", "smallest")
 """What a mapping can be chosen for."""
 
-LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.68, GOWIN.name: 0.85}
-"""Family -> the share of a device's LUTs that place-and-route can live with. A logic cell of an
-iCE40 is a LUT and a flip-flop that keeps what this LUT computes: every third cell is taken by a
-flip-flop that keeps something else."""
+LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.96, GOWIN.name: 0.85}
+"""Family -> the share of a device's LUTs that place-and-route can live with."""
+
+# The share of the flip-flops that take a logic cell, and with it a LUT, for themselves. One of an
+# iCE40 keeps what the LUT of its cell computes; as nextpnr packs our designs, most don't.
+_LONE_FFS = {ICE40.name: 0.62}
 
 # Images whose spikes decide how many lanes a layer gets.
 _ENOUGH = 32
@@ -103,9 +105,14 @@ class _Planner:
         times as much."""
         budget, share = self._board.budget, LUT_SHARE[self._board.family.name]
         return [f"{need:,} {words} of {limit:,}" for need, limit, words in (
-            (plan.needs.luts, int(share * budget.luts), "LUTs"),
+            (self._area(plan), int(share * budget.luts), "LUTs"),
             (plan.needs.ffs, budget.ffs, "flip-flops"),
             (plan.needs.brams, budget.brams, "block RAMs")) if need > allowance * limit]
+
+    def _area(self, plan):
+        """LUTs that are taken, by flip-flops too."""
+        alone = _LONE_FFS.get(self._board.family.name, 0)
+        return round(plan.needs.luts + alone * plan.needs.ffs)
 
     def at(self, pace):
         """The mapping in which every layer keeps a pace as cheaply as it can, or goes as fast as
@@ -210,8 +217,8 @@ class _Planner:
         if pace is not None:
             return self._lean(self.plan(self.at(pace)), pace)
         paces = np.geomspace(self._workload.interval(self.widest()), slowest, 6)
-        best = min((self.plan(self.at(pace)) for pace in paces), key=lambda plan: plan.needs.luts)
-        return self._lean(best, math.inf)
+        starts = sorted((self.plan(self.at(pace)) for pace in paces), key=self._area)
+        return min((self._lean(start, math.inf) for start in starts[:3]), key=self._area)
 
     def throughput(self):
         """The fastest pace that fits, by bisection."""
@@ -231,13 +238,13 @@ class _Planner:
     def _trimmed(self, plan):
         """The same pace, and nothing that does not serve it."""
         other = self.plan(self.at(plan.interval))
-        worse = other.interval > plan.interval or other.needs.luts > plan.needs.luts
+        worse = other.interval > plan.interval or self._area(other) > self._area(plan)
         return plan if worse or self.excess(other) else other
 
     def _lean(self, plan, pace):
         """Steps down in LUTs, as long as the pace is kept."""
         pace = max(pace, plan.interval)
-        return self._climb(plan, lambda other: -other.needs.luts,
+        return self._climb(plan, lambda other: -self._area(other),
                            lambda other: other.interval <= pace)
 
     def latency(self, pace):

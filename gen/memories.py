@@ -15,10 +15,7 @@ from dataclasses import dataclass
 __all__ = ["Memory", "Placement", "blocks", "luts", "ffs", "place"]
 
 # Block RAM must save so many LUTs for each of the device's blocks to be worth its wires.
-_WORTH = 48
-
-# The share of a device's block RAMs that is used.
-_SHARE = 0.96
+_WORTH = 24
 
 
 @dataclass(frozen=True)
@@ -157,6 +154,12 @@ class Placement:
         return "logic" if memory.rom or not _TECHNOLOGIES[self.family].ram else "distributed"
 
 
+def _area(family, memory, *, block):
+    """LUTs, and flip-flops where they take the place of LUTs."""
+    alone = 0 if _TECHNOLOGIES[family].ram else ffs(family, memory, block=block)
+    return luts(family, memory, block=block) + alone
+
+
 def place(family: str, memories: Counter, brams: float) -> Placement:
     """Choose what goes to block RAM: what saves the most LUTs for each block, while there are any.
 
@@ -170,11 +173,11 @@ def place(family: str, memories: Counter, brams: float) -> Placement:
     gains = []
     for memory, copies in memories.items():
         needs = blocks(family, memory)
-        saved = luts(family, memory, block=False) - luts(family, memory, block=True)
+        saved = _area(family, memory, block=False) - _area(family, memory, block=True)
         if saved >= _WORTH * needs:
             gains.append((-saved / needs, memory.width, memory.depth, memory.rom, copies * needs))
     for _, width, depth, rom, needs in sorted(gains):
-        if used + needs <= _SHARE * brams:
+        if used + needs <= brams:
             used += needs
             chosen.add(Memory(width, depth, rom))
     return Placement(family, frozenset(chosen), used)
