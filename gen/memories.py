@@ -14,10 +14,6 @@ from dataclasses import dataclass
 
 __all__ = ["Memory", "Placement", "blocks", "luts", "ffs", "place"]
 
-# Block RAM must save so many LUTs for each of the device's blocks to be worth its wires.
-_WORTH = 24
-
-
 @dataclass(frozen=True)
 class _Technology:
     """Memories of a family.
@@ -30,7 +26,8 @@ class _Technology:
     with random contents, and beside blocks one LUT for each ``chosen`` words after the first that
     lie side by side. ``collides`` says whether Yosys adds a register and a multiplexer that give
     the old word when one is read and written in the same clock: 7-series needs none, and the
-    command for iCE40 declares that nothing depends on it.
+    command for iCE40 declares that nothing depends on it. A block is used if it saves ``worth``
+    LUTs, so that its wires are worth it, and ``share`` of a device's blocks are used.
     """
 
     shapes: tuple[tuple[float, int, int, int], ...]
@@ -41,6 +38,8 @@ class _Technology:
     ram_choice: float
     chosen: int
     collides: bool
+    worth: int = 48
+    share: float = 0.96
 
 
 def _shapes(units, cost, width, depth):
@@ -61,7 +60,7 @@ _TECHNOLOGIES = {
     "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, 2, True),
     "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, True),
     "iCE40": _Technology(((1, 16, 256, 64), (1, 8, 512, 64), (1, 4, 1024, 64), (1, 2, 2048, 64)),
-                         1, (), 16, 2.4, 1.0, 1, False),
+                         1, (), 16, 2.4, 1.0, 1, False, worth=24, share=1),
 }
 
 
@@ -169,15 +168,15 @@ def place(family: str, memories: Counter, brams: float) -> Placement:
     memories : how many of each :class:`Memory` the design has
     brams : block RAMs of the device
     """
-    chosen, used = set(), 0
+    technology, chosen, used = _TECHNOLOGIES[family], set(), 0
     gains = []
     for memory, copies in memories.items():
         needs = blocks(family, memory)
         saved = _area(family, memory, block=False) - _area(family, memory, block=True)
-        if saved >= _WORTH * needs:
+        if saved >= technology.worth * needs:
             gains.append((-saved / needs, memory.width, memory.depth, memory.rom, copies * needs))
     for _, width, depth, rom, needs in sorted(gains):
-        if used + needs <= brams:
+        if used + needs <= technology.share * brams:
             used += needs
             chosen.add(Memory(width, depth, rom))
     return Placement(family, frozenset(chosen), used)
