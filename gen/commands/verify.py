@@ -10,6 +10,7 @@ from .arguments import (
     parse_lanes,
     positive,
 )
+from .tables import as_columns, as_lines
 
 __all__ = ["add"]
 
@@ -32,11 +33,20 @@ def _run(args):
     return verify(network, **options)
 
 
+def _table(result):
+    layers = result.get("layers", ())
+    rows = [("", "compared", "differ")] if layers else []
+    rows += [(layer["layer"], f"{layer['spikes']:,}", f"{layer['mismatches']:,}")
+             for layer in layers]
+    facts = as_lines({key: value for key, value in result.items() if key != "layers"})
+    return f"{facts}\n\n{as_columns(rows)}" if rows else facts
+
+
 def add(commands):
     parser = command(commands, "verify", _run,
                      "compare every spike with the network in integers: of the emitted Verilog, of "
                      "the synthesised netlist, or the logits of the bitstream",
-                     "verify digits --images 20")
+                     "verify digits --images 20", show=_table)
     add_network(parser)
     past = parser.add_mutually_exclusive_group()
     past.add_argument("--netlist", action="store_true",
