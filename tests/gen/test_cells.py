@@ -6,9 +6,11 @@ import subprocess
 
 import pytest
 
+import boards
 from gen.cells import models
 from gen.errors import SimulationError
 from gen.netlist import load, netlist_verilog
+from gen.synth import NETLIST, SCRIPT, script
 from gen.toolchain import yosys
 from gen.verilator import verilate
 
@@ -34,9 +36,7 @@ int main(int, char** argv) {
 # A memory with contents; `parts` of a row are written apart, and none if there are 0 of them.
 MEMORY = """
 (* ram_style = "block" *) reg [{width} - 1:0] mem{k} [0:{depth} - 1];
-initial begin
 {contents}
-end
 reg [{width} - 1:0] data{k};
 always @(posedge clk) if (noise[5]) data{k} <= mem{k}[noise[40:24] % {depth}];
 """
@@ -48,8 +48,10 @@ always @(posedge clk) if (noise[{bit}] && noise[9])
 
 def memory(k, width, depth, parts):
     rng = random.Random(k)
-    contents = "\n".join(f"mem{k}[{row}] = {width}'d{rng.getrandbits(width)};"
-                         for row in range(depth))
+    rows = [f"mem{k}[{row}] = {width}'d{rng.getrandbits(width)};" for row in range(depth)]
+    # Yosys reads an initial block in a time that grows with the square of its length.
+    contents = "\n".join(f"initial begin {' '.join(rows[first:first + 64])} end"
+                         for first in range(0, depth, 64))
     size = width // max(1, parts)
     return MEMORY.format(k=k, width=width, depth=depth, contents=contents) + "".join(
         WRITE.format(k=k, depth=depth, bit=10 + part, low=part * size, size=size)
@@ -82,9 +84,9 @@ endmodule
 
 def synthesised(directory, text, command):
     (directory / "top.v").write_text(text)
-    script = f"read_verilog top.v; {command} -top top; write_json netlist.json"
-    subprocess.run([*yosys(), "-q", "-p", script], cwd=directory, check=True, capture_output=True)
-    return load(directory / "netlist.json", "top")
+    (directory / SCRIPT).write_text(script(["top.v"], top="top", command=command))
+    subprocess.run([*yosys(), "-q", SCRIPT], cwd=directory, check=True, capture_output=True)
+    return load(directory / NETLIST, "top")
 
 
 def levels(directory, text, clocks):
@@ -99,6 +101,8 @@ def levels(directory, text, clocks):
 # Width, rows, parts that are written apart.
 XILINX = ((36, 600, 0), (9, 2048, 1), (18, 1024, 2), (36, 512, 4), (36, 1024, 4), (1, 16384, 1),
           (4, 4096, 1), (72, 512, 8), (32, 700, 1), (18, 1500, 0))
+GOWIN = ((36, 400, 0), (36, 512, 1), (36, 512, 4), (18, 1024, 2), (18, 1000, 1), (9, 2048, 1),
+         (4, 4096, 1), (2, 8192, 1), (1, 16384, 1))
 ECP5 = ((36, 400, 0), (36, 512, 1), (36, 512, 4), (18, 1024, 2), (18, 1000, 1), (9, 2048, 1),
         (4, 4096, 1), (2, 8192, 1), (1, 16384, 1), (18, 1024, 0))
 
@@ -107,6 +111,7 @@ ECP5 = ((36, 400, 0), (36, 512, 1), (36, 512, 4), (18, 1024, 2), (18, 1000, 1), 
 @pytest.mark.parametrize("family, command, shapes, cells", [
     ("xilinx", "synth_xilinx -family xc7 -flatten -noiopad", XILINX, {"RAMB18E1", "RAMB36E1"}),
     ("ecp5", "synth_ecp5", ECP5, {"DP16KD"}),
+    ("gowin", boards.find("tang-nano-9k").synth, GOWIN, {"SDPB", "SDPX9B"}),
 ])
 def test_block_ram(tmp_path, family, command, shapes, cells):
     text = design(shapes)
