@@ -45,8 +45,6 @@ class Recipe:
     batch : images a step
     bits : widths of the weights (:func:`gen.quantised.layer_bits`)
     levels, input_levels : greatest spike counts of a neuron and of a pixel
-    full_scale : pixel value that ``input_levels`` stands for, by default the data's greatest; with
-        one above it fewer pixels spike (506: with one level, those of 253 or more)
     shift : images are moved by up to so many pixels each way
     flip : images are mirrored half of the time
     penalty : weight of the mean spike count in the loss of the second phase
@@ -69,7 +67,6 @@ class Recipe:
     penalty: float = 0.0
     fast: bool = False
     threads: int = 2
-    full_scale: int | None = None
     model: dict = field(default_factory=dict)
 
 
@@ -148,10 +145,9 @@ def _override(recipe: Recipe, epochs, bits, levels, input_levels) -> Recipe:
 def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: bool):
     shape = samples.train_images.shape[1:]
     classes = int(samples.train_labels.max()) + 1
-    full_scale = recipe.full_scale or samples.pixel_max
-    images = _encode(samples.train_images, full_scale, recipe.input_levels)
+    images = _encode(samples.train_images, samples.pixel_max, recipe.input_levels)
     labels = torch.from_numpy(samples.train_labels)
-    test_images = _encode(samples.test_images, full_scale, recipe.input_levels)
+    test_images = _encode(samples.test_images, samples.pixel_max, recipe.input_levels)
     test_labels = torch.from_numpy(samples.test_labels)
 
     architecture = MODELS[model.partition("-")[0]]
@@ -165,7 +161,7 @@ def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: 
     _fit(quantised, images, labels, recipe, recipe.tuning, recipe.tuning_rate, generator,
          _bar(progress, "integers"))
     result["accuracy_quantised"] = _accuracy(quantised, test_images, test_labels)
-    network = quantised.to_network(name, pixel_max=full_scale)
+    network = quantised.to_network(name, pixel_max=samples.pixel_max)
     predictions = network.predict(samples.test_images).argmax(axis=1)
     result["accuracy_integer"] = float((predictions == samples.test_labels).mean())
     result["spikes"] = _spikes(network, samples.test_images[:_BATCH])

@@ -65,6 +65,14 @@ def test_stages_of_a_cnn(tmp_path, monkeypatch):
     assert network.layers[-1].synapses[0].weights.shape == (10, 8, 2, 2)
 
 
+def test_a_variant_of_an_architecture(tmp_path, monkeypatch):
+    recipe = replace(RECIPES["digits", "mlp"], epochs=1, tuning=1, model={"hidden": (7,)})
+    monkeypatch.setitem(RECIPES, ("digits", "mlp-7"), recipe)
+    network = load(train("digits", "mlp-7", out=tmp_path / "a.npz", progress=False)["network"])
+    assert network.name == "digits-mlp-7" and network.layers[0].channels == 7
+    assert "--model mlp-7 --name digits-mlp-7" in network.metadata["command"]
+
+
 def test_unknown_recipe():
     with pytest.raises(DataError, match="^there is no recipe for digits rnn; there are digits cnn"):
         train("digits", "rnn")
