@@ -145,12 +145,12 @@ class _Sweep:
         missing = [k for k, result in enumerate(results) if result is None]
         self.kept += len(tasks) - len(missing)
         futures = {self._executor.submit(*tasks[k]): k for k in missing}
-        for done in as_completed(futures):
+        for number, done in enumerate(as_completed(futures), 1):
             k = futures[done]
             results[k] = done.result()
             self._store.write(files[k], results[k])
             self.computed += 1
-            log.info("%d of %d", self.computed, self.computed + len(missing))
+            log.info("%s: %d of %d", tasks[k][0].__name__.strip("_"), number, len(missing))
         return results
 
 
