@@ -37,8 +37,8 @@ _HARNESS = Path(__file__).parent / "harness" / "simulate.cpp"
 # Samples are packed, and run through the reference, so many at a time, to save memory.
 _BATCH = 256
 
-# Images whose clocks decide which layer is the bottleneck.
-_ENOUGH = 64
+# Images, from all over the data set, whose clocks decide which layer is the bottleneck.
+_ENOUGH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,7 +365,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
         "cycles_max": int(run.latency.max()),
         "latency_images": len(run.latency),
         "interval_cycles": run.interval,
-        "bottleneck": bottleneck(network, config, counts[:_ENOUGH]),
+        "bottleneck": bottleneck(network, config, counts[::-(-len(counts) // _ENOUGH)]),
         "layer_cycles": {layer.name: {"first": first[k], "last": last[k]}
                          for k, layer in enumerate(config.layers)},
         "lane_utilisation": run.busy,
