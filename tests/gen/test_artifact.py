@@ -206,5 +206,5 @@ def test_shipped_names(tmp_path):
     assert shipped.find("digits").name == "digits"
     assert shipped.find(tmp_path / "digits").name == "net"
     with pytest.raises(ArtifactError, match="^none: is neither a file nor a shipped network; those "
-                                            "are digits"):
+                                            "are cifar-10, digits"):
         shipped.find("none")
