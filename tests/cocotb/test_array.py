@@ -20,6 +20,9 @@ CASES = {
     "residual-rate": (networks.residual(size=4, seed=5), {"stem": 2, "down": 8}, "rate"),
 }
 
+IMAGES = 64
+"""Layers with one position need so many for each bit of a weight and a threshold to matter."""
+
 
 @pytest.fixture(scope="module")
 def build_dir(tmp_path_factory):
@@ -29,7 +32,7 @@ def build_dir(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_random_network(build_dir, case):
     network, lanes, code = CASES[case]
-    counts = networks.counts_for(network, 16)
+    counts = networks.counts_for(network, IMAGES)
     config, image = map_network(network, lanes=lanes, code=code)
     trace = network.run(counts)
     result = compare(config, image, counts, trace, build_dir=build_dir)

@@ -75,5 +75,5 @@ def _line(m, dut):
 
 PROOFS = {
     "slip": Proof(Frames, _frames),
-    "uart-8": Proof(lambda: Line(8), _line, depth=90),
+    "uart-8": Proof(lambda: Line(8), _line, depth=90, bound=95),
 }

@@ -1,0 +1,179 @@
+"""How many mutants the regression on the emitted Verilog kills.
+
+The regression is that of ``tests/cocotb/test_array.py``: its networks, and
+:func:`gen.verify.compare`, every beat of every layer with random stalls and resets. A mutant that
+computes the right spikes may still be too slow, or report the wrong utilisation; what survives is
+therefore simulated once more, without stalls, and its clocks are compared with those of the array
+as it was emitted.
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from unittest import mock
+
+import numpy as np
+
+from gen.errors import SimulationError
+from gen.mapping import map_network
+from gen.simulate import stream
+from gen.verify import compare
+from tests import networks
+from tests.cocotb.test_array import CASES, IMAGES
+
+from . import mutants as emitted
+from .equivalence import equivalent
+
+__all__ = ["PARTS", "Mutant", "measure", "score"]
+
+PARTS = {
+    "lanes": (60, ["lanes"]),
+    "encoder": (30, ["encoder"]),
+    "select": (30, ["select", "select.*"]),
+    "window": (40, ["window_*"]),
+    "core": (40, ["fetch", "fetch.*", "words", "words.*", "spikes_*"]),
+}
+"""Mutants to be sampled, and submodules of a core to sample them from."""
+
+_TOLERANCE = 0.03
+"""Clocks may differ from the formulas by so much (``tests/hw/test_core.py``)."""
+
+_ALONE = 16
+"""Images whose latency is measured."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mutant of the array of a network.
+
+    Parameters
+    ----------
+    case : of ``tests/cocotb/test_array.py``
+    part : of :data:`PARTS`
+    number : among the mutants of its case, from 1
+    command : what Yosys did
+    verdict : what killed it, or ``None``
+    harmless : where it is proven to make no difference, or ``None``
+    """
+
+    case: str
+    part: str
+    number: int
+    command: str
+    verdict: str | None = None
+    harmless: str | None = None
+
+    @property
+    def module(self):
+        return self.command.split("-module ")[1].split()[0]
+
+
+def _mapped(case):
+    network, lanes, code = CASES[case]
+    return network, *map_network(network, lanes=lanes, code=code)
+
+
+def _quota(count, case):
+    """Of ``count`` mutants, how many are of this case."""
+    share, rest = divmod(count, len(CASES))
+    return share + (list(CASES).index(case) < rest)
+
+
+def prepare(case, parts, seed):
+    """``(mutants, Verilog)`` of a case."""
+    _, config, image = _mapped(case)
+    source = emitted.netlist(config, image)
+    commands = []
+    for part, (count, names) in parts.items():
+        patterns = [f"array.{core.port}.{name}" for core in config.cores for name in names]
+        quota = _quota(count, case)
+        if quota:
+            commands += [(part, command)
+                         for command in emitted.sample(source, patterns, quota, seed=seed)]
+    made = [Mutant(case, part, number, command)
+            for number, (part, command) in enumerate(commands, 1)]
+    return made, emitted.verilog(source, [command for _, command in commands])
+
+
+def _regression(case, verilog, number, build_dir):
+    """``None``, or what the regression says of a mutant."""
+    network, config, image = _mapped(case)
+    counts = networks.counts_for(network, IMAGES)
+    os.environ[emitted.VARIABLE] = str(number)
+    with mock.patch("gen.verify.array_verilog", return_value=verilog):
+        try:
+            result = compare(config, image, counts, network.run(counts), build_dir=build_dir)
+        except SimulationError as error:
+            return str(error)
+    return f"{result['mismatches']} mismatches" if result["mismatches"] else None
+
+
+def _clocks(case, verilog, number, build_dir):
+    """Mean latency, mean interval, and the rows that each core added for a sample."""
+    network, config, image = _mapped(case)
+    os.environ[emitted.VARIABLE] = str(number)
+    with mock.patch("gen.simulate.array_verilog", return_value=verilog):
+        run = stream(config, image, networks.counts_for(network, IMAGES), alone=_ALONE,
+                     jobs=1, build_dir=build_dir)
+    return run.latency.mean(), run.interval, run.interval * np.array(list(run.busy.values()))
+
+
+def _pace(case, verilog, number, build_dir):
+    """``None``, or how far the clocks of a mutant are from those of the array as emitted."""
+    try:
+        names, pairs = ("latency", "interval", "busy"), zip(
+            _clocks(case, verilog, 0, build_dir), _clocks(case, verilog, number, build_dir),
+            strict=True)
+    except SimulationError as error:
+        return str(error)
+    for name, (right, wrong) in zip(names, pairs, strict=True):
+        if not np.allclose(wrong, right, rtol=_TOLERANCE):
+            return f"{name} is {np.round(wrong, 3)}, not {np.round(right, 3)}"
+    return None
+
+
+def _judge(mutant, verilogs, build_dir):
+    arguments = mutant.case, verilogs[mutant.case], mutant.number, build_dir
+    verdict = _regression(*arguments) or _pace(*arguments)
+    if verdict is None:
+        _, config, image = _mapped(mutant.case)
+        scope = equivalent(emitted.netlist(config, image), mutant.command, mutant.module)
+        return replace(mutant, harmless=scope)
+    return replace(mutant, verdict=verdict)
+
+
+def score(mutants):
+    """Share of the mutants that are killed, of those that are not proven to make no difference."""
+    return (sum(mutant.verdict is not None for mutant in mutants)
+            / sum(mutant.harmless is None for mutant in mutants))
+
+
+def measure(build_dir, *, parts=PARTS, seed=0, jobs=None, progress=iter):
+    """Sample mutants and run the regression on each; try to prove those equivalent that survive.
+
+    Parameters
+    ----------
+    build_dir : where compiled simulators are kept
+    parts : part -> ``(count, submodules)``
+    jobs : processes
+    progress : called with the results as they come, gives them back
+
+    Returns
+    -------
+    The mutants, with verdicts.
+
+    Raises
+    ------
+    AssertionError
+        If the array as it was emitted fails its own regression.
+    """
+    prepared = {case: prepare(case, parts, seed) for case in CASES}
+    verilogs = {case: verilog for case, (_, verilog) in prepared.items()}
+    for case, verilog in verilogs.items():
+        said = _regression(case, verilog, 0, build_dir) or _pace(case, verilog, 0, build_dir)
+        assert said is None, f"{case} without a mutant: {said}"
+    every = [mutant for made, _ in prepared.values() for mutant in made]
+    with ProcessPoolExecutor(jobs or os.cpu_count()) as pool:
+        return list(progress(pool.map(
+            partial(_judge, verilogs=verilogs, build_dir=build_dir), every)))

@@ -1,0 +1,16 @@
+"""The regression notices what is broken (docs/proofs.md)."""
+
+import pytest
+
+from .score import measure, score
+
+_LEAST = 0.9
+"""Of the mutants that are not proven equivalent."""
+
+
+@pytest.mark.slow
+def test_regression_kills_mutants(tmp_path):
+    mutants = measure(tmp_path)
+    assert len(mutants) == 200
+    survivors = [mutant for mutant in mutants if not mutant.verdict and not mutant.harmless]
+    assert score(mutants) >= _LEAST, survivors
