@@ -29,7 +29,7 @@ _COMMON = {
 ulx3s_85f = Board(
     name="ulx3s-85f", platform=partial(ULX3S_85F_Platform, toolchain="Diamond"),
     device="LFE5U-85F-6BG381", open_device="--85k --package CABGA381 --speed 6",
-    loader=("--board", "ulx3s"), clock_hz=75_000_000, **_COMMON)
+    loader=("--board", "ulx3s"), clock_hz=62_500_000, **_COMMON)
 
 ecpix5_85 = Board(
     name="ecpix5-85", platform=partial(ECPIX585Platform, toolchain="Diamond"),
@@ -39,5 +39,5 @@ ecpix5_85 = Board(
 orangecrab_85f = Board(
     name="orangecrab-85f", platform=partial(_OrangeCrab, toolchain="Diamond"),
     device="LFE5U-85F-8MG285", open_device="--85k --package CSFBGA285 --speed 8",
-    loader=("--board", "orangeCrab"), clock_hz=96_000_000,
+    loader=("--board", "orangeCrab"), clock_hz=80_000_000,
     wiring="3.3 V adapter on header pins 0 (rx) and 1 (tx)", **_COMMON)

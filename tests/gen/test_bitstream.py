@@ -12,7 +12,9 @@ from gen.build import build
 from gen.errors import BuildError
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
 
-OPEN = [board for board in boards.BOARDS if not board.name.startswith(("arty", "nexys", "nite"))]
+# Without the iCEBreaker, which the digits are too large for (docs/boards.md).
+OPEN = [board for board in boards.BOARDS if board.family.name != "7-series"
+        and board.name != "icebreaker"]
 
 
 def tiny():
@@ -105,5 +107,6 @@ def test_tiny(board, magic, tmp_path):
 def test_digits(board, tmp_path):
     result = build(shipped.find("digits"), board=board.name, out=tmp_path)
     timing = read(tmp_path, "timing.json")
-    assert timing["clock_hz"] == board.clock_hz <= timing["fmax_hz"]
+    assert timing["clock_hz"] <= timing["fmax_hz"]
+    assert timing["asked_hz"] == board.clock_hz
     assert read(tmp_path, "manifest.json")["bitstream"] in result["bitstream"]
