@@ -207,7 +207,7 @@ class Link(wiring.Component):
             store.data.eq(Cat(word[8:], self.i.p.data)),
             load.addr.eq(index),
             self.bus.addr.eq(address),
-            self.bus.w_data.eq(load.data),
+            self.bus.w_data.eq(word),
             check.data.eq(self.o.p.data),
         ]
         sent = Signal()
@@ -270,6 +270,10 @@ class Link(wiring.Component):
 
             with m.State("Fetch"):
                 m.d.sync += index.eq(index + 1)
+                m.next = "Hold"
+
+            with m.State("Hold"):
+                m.d.sync += word.eq(load.data)
                 m.next = "Write"
 
             with m.State("Write"):
