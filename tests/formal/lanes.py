@@ -62,7 +62,7 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
 
 def _choose(m, index, values, name):
     """A constant of a list, by a signal."""
-    chosen = Signal(signed(max(Const(v).width + 1 for v in values)), name=name)
+    chosen = Signal(signed(max(len(Const(v)) + 1 for v in values)), name=name)
     with m.Switch(index):
         for k, value in enumerate(values):
             with m.Case(k):
