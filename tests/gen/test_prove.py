@@ -189,7 +189,7 @@ class TestBitstream:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", ["arty-a7", "ulx3s-85f", "ice40-hx8k"])
+@pytest.mark.parametrize("board", ["arty-a7", "ulx3s-85f", "ice40-hx8k", "tang-nano-9k"])
 def test_digits(board, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = verify_netlist(shipped.find("digits"), board=board, images=3)
