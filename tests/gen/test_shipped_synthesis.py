@@ -19,7 +19,7 @@ NETWORKS = [pytest.param(name, marks=() if name == "digits" else pytest.mark.slo
 def test_arty(name, tmp_path):
     board = boards.find("arty-a7-100") if name == "cifar-10" else ARTY
     design = design_for(shipped.find(name), board=board)
-    project.write(project.project_files(board, design.verilog()), tmp_path)
+    project.write(project.project_files(board, design.verilog(), design.clock), tmp_path)
     resources = synthesise(tmp_path, list(project.SOURCES), top=project.TOP, command=board.synth)
     require_pure(resources, name)
     require_fit(name, board, asdict(resources))
