@@ -74,7 +74,7 @@ class Recipe:
 RECIPES = {
     ("digits", "cnn"): Recipe(60, 40, "4", 3, 15, batch=64, shift=1, penalty=0.02,
                               model={"channels": ((8,), (16,)), "hidden": (32,)}),
-    ("digits", "mlp"): Recipe(60, 40, "8", 3, 15, batch=64, shift=1, model={"hidden": (64,)}),
+    ("digits", "mlp"): Recipe(60, 40, "6", 3, 15, batch=64, shift=1, model={"hidden": (64,)}),
     ("mnist", "cnn"): Recipe(8, 6, "4", 3, 15, shift=2, penalty=0.02,
                              model={"channels": ((16,), (32,)), "hidden": (64,)}),
     ("mnist", "mlp"): Recipe(20, 12, "4,readout=8", 3, 3, shift=1, penalty=0.02,

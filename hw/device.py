@@ -9,6 +9,7 @@ from .feeder import Collector, Feeder, Packing
 from .link import Bus, Link, Status
 from .registers import MAGIC, VERSION, RegisterMap
 from .slip import Decoder, Encoder
+from .stream import Stage
 from .uart import Symbol
 
 __all__ = ["packing", "register_map", "identity", "DeviceModel", "Registers", "Device"]
@@ -224,11 +225,13 @@ class Device(wiring.Component):
             self._config, digest=self._digest, clock_hz=self._clock_hz)
         m.submodules.decoder = decoder = Decoder()
         m.submodules.link = link = Link(registers.map)
+        m.submodules.stage = stage = Stage(link.o.p.shape())
         m.submodules.encoder = encoder = Encoder()
 
         connect(m, flipped(self.i), decoder.i)
         connect(m, decoder.o, link.i)
-        connect(m, link.o, encoder.i)
+        connect(m, link.o, stage.i)
+        connect(m, stage.o, encoder.i)
         connect(m, encoder.o, flipped(self.o))
         connect(m, link.bus, registers.bus)
         connect(m, registers.o, array.i)

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["EventEncoder", "word_layout", "event_layout", "lowest"]
+__all__ = ["EventEncoder", "word_layout", "event_layout", "lowest", "several"]
 
 
 def lowest(bits):
@@ -16,6 +16,16 @@ def lowest(bits):
     one_hot = (bits & -bits)[:width]
     return Cat((one_hot & sum(1 << i for i in range(width) if i >> k & 1)).any()
                for k in range(max(1, (width - 1).bit_length())))
+
+
+def several(bits):
+    """Whether more than one bit of ``bits`` is set: a tree, which is faster than a subtraction."""
+    nodes = [(bit, Const(0)) for bit in bits]
+    while len(nodes) > 1:
+        odd = nodes[len(nodes) // 2 * 2:]
+        nodes = [(a | b, more_a | more_b | (a & b))
+                 for (a, more_a), (b, more_b) in zip(nodes[::2], nodes[1::2], strict=False)] + odd
+    return nodes[0][1]
 
 
 def word_layout(word, rows):
@@ -82,7 +92,7 @@ class EventEncoder(wiring.Component):
         held, move, final = Signal(), Signal(), Signal()
         rest = Signal(self._word)
         m.d.comb += rest.eq(word.spikes & (word.spikes - 1))
-        m.d.comb += final.eq(rest == 0)
+        m.d.comb += final.eq(~several(word.spikes))
         m.d.comb += self.i.ready.eq(~held | (move & final))
         with m.If(move):
             m.d.sync += word.spikes.eq(rest)

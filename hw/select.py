@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .encoder import lowest
+from .encoder import lowest, several
 from .sequence import Loop, Sequence
 
 __all__ = ["Select", "command_layout"]
@@ -103,8 +103,9 @@ class Select(wiring.Component):
 
         step = Signal(range(max(2, len(steps))))
         todo, rest, upcoming = Signal(taps), Signal(taps), Signal(taps)
-        entered = Signal()
+        entered, single = Signal(), Signal()
         m.d.comb += rest.eq(todo & (todo - 1))
+        m.d.comb += single.eq(~several(todo))
         with m.Switch(step):
             for number in range(1, len(steps)):
                 with m.Case(number):
@@ -124,7 +125,7 @@ class Select(wiring.Component):
             final = corner.last.all()
 
         last_group = group == groups - 1
-        last = (step == 0) & (rest == 0)
+        last = (step == 0) & single
         # Finding a word and adding its place to the index would be too much for one clock.
         scan, move = Signal(), Signal()
         clear, base = Signal(), Signal.like(first_index)
@@ -173,9 +174,9 @@ class Select(wiring.Component):
                 m.d.comb += scan.eq(1)
                 with m.If(move):
                     m.d.sync += clear.eq(0)
-                    m.d.sync += entered.eq(rest == 0)
+                    m.d.sync += entered.eq(single)
                     m.d.sync += todo.eq(rest)
-                    with m.If((rest == 0) & (step != 0)):
+                    with m.If(single & (step != 0)):
                         m.d.sync += step.eq(step - 1)
                         m.d.sync += todo.eq(upcoming)
                     with m.If(last):
