@@ -95,11 +95,21 @@ class Select(wiring.Component):
 
         group = Signal(range(max(2, groups)))
         first_index = Signal(range(max(2, groups * taps)))
-        mask = Signal(taps)
+        mask, next_mask = Signal(taps), Signal(taps)
         with m.Switch(group):
             for number, value in enumerate(core.masks):
                 with m.Case(number):
                     m.d.comb += mask.eq(value)
+                    m.d.comb += next_mask.eq(core.masks[(number + 1) % groups])
+
+        # Which planes have spikes is found out a clock before they are looked at: in a window that
+        # is about to be taken, or in the present one for the next group.
+        last_group = group == groups - 1
+        taking = Signal()
+        spiking = Signal(len(steps))
+        m.d.sync += spiking.eq(Cat(
+            Mux(taking, flags & core.masks[0], register & next_mask).any()
+            for flags, register in zip(offered, held, strict=True)))
 
         step = Signal(range(max(2, len(steps))))
         todo, rest, upcoming = Signal(taps), Signal(taps), Signal(taps)
@@ -124,7 +134,6 @@ class Select(wiring.Component):
             corners.append(corner)
             final = corner.last.all()
 
-        last_group = group == groups - 1
         last = (step == 0) & single
         # Finding a word and adding its place to the index would be too much for one clock.
         scan, move = Signal(), Signal()
@@ -156,6 +165,7 @@ class Select(wiring.Component):
         with m.FSM():
             with m.State("Take"):
                 m.d.comb += take.eq(available)
+                m.d.comb += taking.eq(1)
                 with m.If(available):
                     m.next = "Begin"
 
@@ -165,13 +175,14 @@ class Select(wiring.Component):
                 m.d.sync += step.eq(0)
                 m.d.sync += todo.eq(held[0] & mask)
                 for number in range(1, len(steps)):
-                    with m.If((held[number] & mask).any()):
+                    with m.If(spiking[number]):
                         m.d.sync += step.eq(number)
                         m.d.sync += todo.eq(held[number] & mask)
                 m.next = "Scan"
 
             with m.State("Scan"):
                 m.d.comb += scan.eq(1)
+                m.d.comb += taking.eq(last_group)
                 with m.If(move):
                     m.d.sync += clear.eq(0)
                     m.d.sync += entered.eq(single)
