@@ -37,7 +37,8 @@ _TRELLIS = _HEAD + """\
 
 """ + _SYNTHESIS + """\
 "$NEXTPNR_ECP5" {open_device} --json {netlist} --lpf {top}.lpf \\
-    --freq {mhz} --seed 1 --textcfg {top}.config --report nextpnr.json -q -l nextpnr.log
+    --freq {mhz} --seed 1 --router router2 \\
+    --textcfg {top}.config --report nextpnr.json -q -l nextpnr.log
 "$ECPPACK" {pack} --input {top}.config --bit {top}.bit
 """
 
