@@ -14,8 +14,7 @@ import sysconfig
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["find", "yosys", "identity", "yosys_identity", "environment", "missing",
-           "builtin_yosys", "TOOLCHAINS"]
+__all__ = ["find", "yosys", "identity", "environment", "missing", "builtin_yosys", "TOOLCHAINS"]
 
 TOOLCHAINS = {
     "vivado":   ("vivado",),
@@ -82,11 +81,6 @@ def identity(tool: str) -> str:
         return str(path)
     stat = path.stat()
     return f"{path} {stat.st_size} {stat.st_mtime_ns}"
-
-
-def yosys_identity() -> str:
-    """Which Yosys runs."""
-    return identity("yosys")
 
 
 def environment(toolchain: str) -> dict[str, str]:

@@ -6,8 +6,8 @@ from ..errors import BuildError, DataError
 from .tables import as_lines
 
 __all__ = [
-    "command", "add_network", "add_dataset", "add_data", "add_mapping", "find_network",
-    "board_name", "parse_lanes", "positive",
+    "command", "add_network", "add_dataset", "add_data", "add_mapping", "mapping_options",
+    "find_network", "board_name", "positive",
 ]
 
 
@@ -62,6 +62,12 @@ def add_mapping(parser):
                              "(default: --interval at the least cost)")
     parser.add_argument("--code", choices=("phase", "rate"), default="phase",
                         help="how layers replay each other's spike counts")
+
+
+def mapping_options(args):
+    """What :func:`add_mapping` has asked for, as keyword arguments of ``build`` and others."""
+    return {"board": board_name(args.board), "lanes": parse_lanes(args.lanes),
+            "interval": args.interval, "objective": args.objective, "code": args.code}
 
 
 def find_network(name):

@@ -3,10 +3,9 @@
 from .arguments import (
     add_mapping,
     add_network,
-    board_name,
     command,
     find_network,
-    parse_lanes,
+    mapping_options,
     positive,
 )
 from .tables import as_columns, as_share, as_text
@@ -17,10 +16,10 @@ __all__ = ["add"]
 def _run(args):
     from ..build import build
     network = find_network(args.network)
-    return build(network, board=board_name(args.board), lanes=parse_lanes(args.lanes),
-                 interval=args.interval, objective=args.objective, code=args.code,
-                 out=args.output or f"build/{network.name}-{args.board}", baud=args.baud,
-                 clock_hz=args.clock and args.clock * 1e6, synthesise=not args.no_synthesis)
+    return build(network, **mapping_options(args),
+                 out=args.output or f"build/{network.name}-{args.board}",
+                 baud=args.baud, clock_hz=args.clock and args.clock * 1e6,
+                 synthesise=not args.no_synthesis)
 
 
 def _table(result):

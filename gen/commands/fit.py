@@ -4,10 +4,9 @@ from .arguments import (
     add_dataset,
     add_mapping,
     add_network,
-    board_name,
     command,
     find_network,
-    parse_lanes,
+    mapping_options,
     positive,
 )
 from .tables import as_columns, as_share
@@ -17,9 +16,8 @@ __all__ = ["add"]
 
 def _run(args):
     from ..fit import fit
-    return fit(find_network(args.network), board=board_name(args.board),
-               lanes=parse_lanes(args.lanes), interval=args.interval, objective=args.objective,
-               code=args.code, dataset=args.dataset, data_dir=args.data, limit=args.limit)
+    return fit(find_network(args.network), **mapping_options(args), dataset=args.dataset,
+               data_dir=args.data, limit=args.limit)
 
 
 def _stored(layer):

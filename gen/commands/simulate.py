@@ -4,10 +4,9 @@ from .arguments import (
     add_dataset,
     add_mapping,
     add_network,
-    board_name,
     command,
     find_network,
-    parse_lanes,
+    mapping_options,
     positive,
 )
 
@@ -17,9 +16,8 @@ __all__ = ["add"]
 def _run(args):
     from ..simulate import simulate
     return simulate(find_network(args.network), dataset=args.dataset, data_dir=args.data,
-                    limit=args.limit, board=board_name(args.board), lanes=parse_lanes(args.lanes),
-                    interval=args.interval, objective=args.objective, code=args.code,
-                    jobs=args.jobs, images_out=args.images_out)
+                    limit=args.limit, jobs=args.jobs, images_out=args.images_out,
+                    **mapping_options(args))
 
 
 def add(commands):

@@ -4,10 +4,9 @@ from .arguments import (
     add_dataset,
     add_mapping,
     add_network,
-    board_name,
     command,
     find_network,
-    parse_lanes,
+    mapping_options,
     positive,
 )
 from .tables import as_columns, as_lines
@@ -17,10 +16,8 @@ __all__ = ["add"]
 
 def _run(args):
     options = {
-        "board": board_name(args.board), "lanes": parse_lanes(args.lanes),
-        "interval": args.interval, "objective": args.objective, "code": args.code,
-        "seed": args.seed, "dataset": args.dataset, "data_dir": args.data,
-        "images_file": args.images_file,
+        **mapping_options(args), "seed": args.seed, "dataset": args.dataset,
+        "data_dir": args.data, "images_file": args.images_file,
     }
     if args.images is not None:
         options["images"] = args.images

