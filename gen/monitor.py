@@ -14,7 +14,8 @@ class Monitor(wiring.Component):
 
     In the clock after any beat moved, ``event`` has toggled, ``seen`` has a bit for each stream
     that moved one (the layers in order, the logits last), and ``beat_<k>`` holds the beat of stream
-    ``k``. ``taken`` toggles with every input beat that the array accepted.
+    ``k``. ``taken`` toggles with every input beat that the array accepted. ``rows_<k>`` counts the
+    rows that the lanes of core ``k`` have added since the reset, all its replicas together.
 
     Members
     -------
@@ -22,6 +23,7 @@ class Monitor(wiring.Component):
     taken, event : ``Out(1)``
     seen : ``Out(streams)``
     beat_<k> : ``Out``
+    rows_<k> : ``Out(32)``
     """
 
     def __init__(self, config):
@@ -37,6 +39,7 @@ class Monitor(wiring.Component):
             "event":     Out(1),
             "seen":      Out(len(widths)),
             **{name: Out(width) for name, width in self._beats.items()},
+            **{f"rows_{k}": Out(32) for k in range(len(config.cores))},
         })
 
     def elaborate(self, platform):
@@ -50,7 +53,10 @@ class Monitor(wiring.Component):
         readout = self._config.readout
         ports |= {f"o_spy_{readout.port}__payload": Signal(readout.logit_bits),
                   f"o_spy_{readout.port}__valid": Signal()}
-        ports |= {f"o_busy_{core.port}": Signal(core.replicas) for core in self._config.cores}
+        for k, core in enumerate(self._config.cores):
+            busy, rows = Signal(core.replicas, name=f"busy_{k}"), getattr(self, f"rows_{k}")
+            ports[f"o_busy_{core.port}"] = busy
+            m.d.sync += rows.eq(rows + sum(busy))
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
             i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,

@@ -26,13 +26,26 @@ from .beats import fields, to_ints
 __all__ = ["STALLS", "TESTS", "compares", "recovers"]
 
 STALLS = ("none", "input", "output", "both")
-"""Where streams are stalled at random; the samples of a plan are dealt out to these in turn."""
+"""Where streams are stalled at random; the samples of a plan are dealt out to these in turn.
+
+A stalled input pauses for moments and for long, sends some samples slowly, from the first beat to
+the last, and now and then waits until the array is empty. A stalled output takes nothing for up to
+a few intervals between samples, then for a while everything at once.
+"""
 
 TESTS = (*STALLS, "recovers")
 """Tests that leave a line of results."""
 
 _PERIOD = 10
-_RESETS = 3
+
+_RESETS = 9
+
+_UNTIL_RESET = ("none", "both", "blocked")
+"""Stalls of the samples that a reset interrupts, in turn. Blocked: no logits are taken, so that the
+array fills up from its end."""
+
+_FILLING = 8
+"""Samples that are sent until a reset, if it comes late."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +64,22 @@ class _Stream:
 
 @dataclass(frozen=True)
 class _Plan:
+    """What is sent and expected.
+
+    Parameters
+    ----------
+    inputs : beats of each sample
+    streams : see :class:`_Stream`
+    rows : of each core its name and the rows that its lanes add for each sample
+    interval : clocks between samples that follow each other without a pause, roughly
+    watchdog : clocks without any movement that are not waited for
+    results, progress : files to write
+    """
+
     inputs: list
     streams: list
+    rows: list
+    interval: int
     watchdog: int
     results: Path
     progress: Path
@@ -64,8 +91,8 @@ class _Plan:
             ints = {name: [to_ints(sample) for sample in arrays[name]] for name in arrays}
         streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
                    for k, facts in enumerate(plan["streams"])]
-        return cls(ints["input"], streams, plan["watchdog"], directory / "results.jsonl",
-                   directory / "progress")
+        return cls(ints["input"], streams, plan["rows"], plan["interval"], plan["watchdog"],
+                   directory / "results.jsonl", directory / "progress")
 
 
 class _Score:
@@ -82,12 +109,16 @@ class _Score:
         self.mismatches, self.first, self.error = 0, None, None
         self.moved = 0
         self.done = Event()
-        self._streams = streams
+        self._samples, self._streams = samples, streams
         self._expected = [[(sample, index, beat) for sample in samples
                            for index, beat in enumerate(stream.samples[sample])]
                           for stream in streams]
         self._next = [0] * len(streams)
         self._total = sum(map(len, self._expected))
+
+    @property
+    def right(self):
+        return self.error is None and not self.mismatches
 
     def take(self, k, got):
         stream, position = self._streams[k], self._next[k]
@@ -105,6 +136,17 @@ class _Score:
         self.moved += 1
         if self.moved == self._total:
             self.done.set()
+
+    def complete(self, count):
+        """Whether the first ``count`` samples are through, and nothing of a later one has moved."""
+        return self.moved == count * sum(len(stream.masks) for stream in self._streams)
+
+    def count(self, core, rows, added):
+        """``rows`` that a core adds for each sample of the plan, and what it ``added`` for these.
+        """
+        right = sum(rows[sample] for sample in self._samples)
+        if added != right:
+            self.error = f"{core} added {added} rows, and its samples have {right}"
 
     def hang(self, clocks):
         """Give up, and say what did not come."""
@@ -130,14 +172,13 @@ class _Bench:
         self.score = _Score(plan.streams, [])
         self.began, self._origin = time.perf_counter(), get_sim_time("ns")
         self._tasks = []
-        self._interval = 64
         self._beats = [getattr(dut, f"beat_{k}") for k in range(len(plan.streams))]
 
     def elapsed(self):
         """Clocks since the test began."""
         return int(get_sim_time("ns") - self._origin) // _PERIOD
 
-    async def reset(self):
+    async def reset(self, clocks=3):
         """Stop whatever is under way; afterwards the array is empty."""
         for task in self._tasks:
             task.cancel()
@@ -145,7 +186,7 @@ class _Bench:
         for signal in (self.dut.i_valid, self.dut.i_payload, self.dut.o_ready):
             signal.value = 0
         self.dut.rst.value = 1
-        await self.clocks(3)
+        await self.clocks(clocks)
         self.dut.rst.value = 0
 
     def start(self, samples, stalls, progress=None):
@@ -154,7 +195,7 @@ class _Bench:
         self._tasks += [cocotb.start_soon(coroutine) for coroutine in (
             self._watch(self.score, progress or io.BytesIO()),
             self._drive(samples, stalls in ("input", "both")),
-            self._drain(stalls in ("output", "both")))]
+            *([] if stalls == "blocked" else [self._drain(stalls in ("output", "both"))]))]
 
     async def finish(self):
         """Until all beats have come, or none comes any more."""
@@ -168,16 +209,17 @@ class _Bench:
         if not score.done.is_set():
             score.hang(self.plan.watchdog)
         await self.clocks(100)
+        if score.error is None:
+            for k, (core, rows) in enumerate(self.plan.rows):
+                score.count(core, rows, int(getattr(self.dut, f"rows_{k}").value))
 
     async def _watch(self, score, progress):
         event, seen, beats = self.dut.event.value_change, self.dut.seen, self._beats
-        last, completed, groups = len(beats) - 1, self.elapsed(), 0
+        last, groups = len(beats) - 1, 0
         while True:
             await event
             bits = int(seen.value)
             if bits >> last:
-                now = self.elapsed()
-                self._interval, completed = max(64, now - completed), now
                 groups += 1
                 if groups % len(self.plan.streams[last].masks) == 0:
                     progress.write(b".")
@@ -186,14 +228,21 @@ class _Bench:
                     score.take(k, int(beat.value))
 
     async def _drive(self, samples, stalled):
-        taken = self.dut.taken.value_change
-        for sample in samples:
+        taken, interval = self.dut.taken.value_change, self.plan.interval
+        for count, sample in enumerate(samples):
             beats = self.plan.inputs[sample]
             long = self.rng.randrange(len(beats)) if stalled else None
+            share, moment = 0.25, 16
+            if stalled and self.rng.random() < 0.25:
+                share, moment = 1, max(16, 8 * interval // len(beats))
+            if stalled and self.rng.random() < 0.25:
+                self.dut.i_valid.value = 0
+                while not self.score.complete(count):
+                    await self.clocks(interval)
             for index, beat in enumerate(beats):
-                if stalled and (index == long or self.rng.random() < 0.25):
+                if stalled and (index == long or self.rng.random() < share):
                     self.dut.i_valid.value = 0
-                    await self._pause(self._interval if index == long else 16)
+                    await self._pause(interval if index == long else moment)
                 self.dut.i_payload.value = beat
                 self.dut.i_valid.value = 1
                 await taken
@@ -202,9 +251,9 @@ class _Bench:
     async def _drain(self, stalled):
         self.dut.o_ready.value = 1
         while stalled:
-            await self._pause(self._interval // 4)
+            await self._pause(self.plan.interval // 4)
             self.dut.o_ready.value = 0
-            await self._pause(self._interval)
+            await self._pause(4 * self.plan.interval)
             self.dut.o_ready.value = 1
 
     async def _pause(self, most):
@@ -251,17 +300,19 @@ async def compares(dut, stalls):
 
 @cocotb.test()
 async def recovers(dut):
-    """A reset in the middle of a sample leaves nothing behind."""
+    """A reset in the middle of samples leaves nothing behind, wherever they are."""
     bench = await _open(dut)
     samples = list(range(len(bench.plan.inputs)))[:2]
     bench.start(samples, "none")
     await bench.finish()
-    if bench.score.error is None:
-        busy = bench.elapsed()
-        for _ in range(_RESETS):
-            await bench.reset()
-            bench.start(samples, "both")
+    busy = bench.elapsed()
+    for k in range(_RESETS):
+        if bench.score.right:
+            await bench.reset(bench.rng.randint(1, 3))
+            bench.start(bench.rng.choices(samples, k=_FILLING),
+                        _UNTIL_RESET[k % len(_UNTIL_RESET)])
             await bench.clocks(bench.rng.randint(1, busy))
+    if bench.score.right:
         await bench.reset()
         bench.start(samples, "none")
         await bench.finish()

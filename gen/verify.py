@@ -15,6 +15,7 @@ import boards
 
 from . import beats
 from .build import design_for
+from .cycles import row_clocks, sample_clocks
 from .data import load
 from .errors import DataError, SimulationError
 from .monitor import monitor_verilog
@@ -53,12 +54,15 @@ def compare(config, image, counts, trace, *, build_dir, seed=0):
     Raises
     ------
     SimulationError
-        If the simulator can't be built or run, or the array hangs without a mismatch before.
+        Without a mismatch before: if the array hangs, or the lanes of a core add another number of
+        rows than its samples have. If the simulator can't be built or run.
     """
     simulator = _simulator(config, image, build_dir)
     streams = list(_streams(config, trace))
     with tempfile.TemporaryDirectory() as directory:
-        _write_plan(Path(directory), beats.pack_input(counts, config), streams, patience(config))
+        _write_plan(Path(directory), beats.pack_input(counts, config), streams,
+                    rows=_rows(config, trace, counts), watchdog=patience(config),
+                    interval=_interval(config, trace, counts))
         results = _run(simulator, Path(directory), seed, len(counts))
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]
@@ -106,8 +110,22 @@ def _streams(config, trace):
             "masks": masks}, beats.pack_logits(trace.logits, readout))
 
 
-def _write_plan(directory, inputs, streams, watchdog):
-    plan = {"streams": [facts for facts, _ in streams], "watchdog": watchdog}
+def _rows(config, trace, inputs):
+    """``(name, rows)`` of every core: the rows that its lanes add for each sample."""
+    for core in config.cores:
+        counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
+                  for source in core.sources]
+        yield core.name, row_clocks(core, counts, idle=False).sum(axis=1).tolist()
+
+
+def _interval(config, trace, inputs):
+    """Clocks of the slowest layer."""
+    return round(max(clocks.mean() for clocks in sample_clocks(config, trace, inputs).values()))
+
+
+def _write_plan(directory, inputs, streams, *, rows, interval, watchdog):
+    plan = {"streams": [facts for facts, _ in streams], "rows": list(rows), "interval": interval,
+            "watchdog": watchdog}
     (directory / "plan.json").write_text(json.dumps(plan))
     np.savez(directory / "beats.npz", input=inputs,
              **{f"stream_{k}": words for k, (_, words) in enumerate(streams)})
@@ -195,15 +213,15 @@ def _from_file(path):
     return images
 
 
-def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, objective=None,
-           code="phase", seed=0, dataset=None, data_dir=None, images_file=None, build_dir=None):
+def verify(network, *, images=20, board="arty-a7", seed=0, dataset=None, data_dir=None,
+           images_file=None, build_dir=None, **mapping):
     """Compare the Verilog that ``build`` makes for a board with :meth:`Network.run`.
 
     Parameters
     ----------
     network : :class:`gen.network.Network`
     images : how many
-    board, lanes, interval, objective, code : see :func:`gen.build.build`
+    board, mapping : see :func:`gen.build.design_for`
     seed : of the choice of images and of the stalls
     dataset, data_dir : where images come from; by default the data set that the network's metadata
         name, else the samples that the network carries, else random ones
@@ -218,8 +236,7 @@ def verify(network, *, images=20, board="arty-a7", lanes=None, interval=None, ob
     counts = network.encode(chosen)
     if not len(counts):
         raise DataError(f"{source} has no images")
-    design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
-                        objective=objective, code=code)
+    design = design_for(network, board=boards.find(board), **mapping)
     result = compare(design.config, design.image, counts, network.run(counts), seed=seed,
                      build_dir=build_dir or Path("build") / "verilator")
     return result | {"source": source}

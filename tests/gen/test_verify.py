@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gen import verify as module
+from gen.cycles import row_clocks
 from gen.errors import DataError, SimulationError
 from gen.mapping import map_network
 from gen.network import Network
@@ -85,6 +86,15 @@ def test_wrong_expected_logit(build_dir):
     assert result["mismatches"] == 1
     assert result["first_mismatch"] == {"layer": "out", "sample": 5, "channel": 4, "y": 0, "x": 0,
                                         "expected": -true - 1, "got": true}
+
+
+def test_wrong_number_of_rows_is_an_error(build_dir, monkeypatch):
+    def rows(core, counts, *, idle=True):
+        return row_clocks(core, counts, idle=idle) + (core.name == "out")
+
+    monkeypatch.setattr(module, "row_clocks", rows)
+    with pytest.raises(SimulationError, match=r"^out added \d+ rows, and its samples have \d+$"):
+        compared(build_dir)
 
 
 def test_hang_is_an_error(build_dir, monkeypatch):
