@@ -18,18 +18,22 @@ __all__ = ["Core"]
 # cost the scan a clock, hide behind words with several.
 _WORDS_AHEAD = 4
 
+# The fewest with which a command may pass every clock.
+_COMMANDS_AHEAD = 3
+
 
 class Core(wiring.Component):
     """A layer of neurons, or the read-out, over its spike memories.
 
-    Spike memories -> windows -> stages -> select -> fetch -> queue -> event encoder -> lanes.
+    Spike memories -> windows -> stages -> select -> queue -> fetch -> queue -> event encoder ->
+    lanes.
     Samples follow each other without a gap: while the lanes work on one, the windows gather the
     next.
 
     Parameters
     ----------
     core : :class:`hw.config.CoreConfig`
-    weights, parameters : see :class:`hw.lanes.Lanes`
+    weights, parameters, results : see :class:`hw.lanes.Lanes`
 
     Members
     -------
@@ -38,9 +42,9 @@ class Core(wiring.Component):
     busy : ``Out(1)``: the lanes are adding a row
     """
 
-    def __init__(self, core, weights, parameters):
+    def __init__(self, core, weights, parameters, *, results=2):
         self._core = core
-        self._lanes = Lanes(core, weights, parameters)
+        self._lanes = Lanes(core, weights, parameters, results=results)
         super().__init__({
             **{f"i{s}": In(stream.Signature(source.map.beat_bits))
                for s, source in enumerate(core.sources)},
@@ -80,7 +84,10 @@ class Core(wiring.Component):
                 spikes.release.eq(fetch.release),
             ]
 
-        connect(m, select.o, fetch.i)
+        # Nothing that stalls the fetching reaches the scan in the same clock.
+        m.submodules.commands = commands = Queue(select.o.p.shape(), depth=_COMMANDS_AHEAD)
+        connect(m, select.o, commands.i)
+        connect(m, commands.o, fetch.i)
         connect(m, fetch.o, words.i)
         connect(m, words.o, encoder.i)
         connect(m, encoder.o, lanes.i)

@@ -1,31 +1,40 @@
 """The event encoder: words of spikes become row addresses, one a clock."""
 
+from functools import partial
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["EventEncoder", "word_layout", "event_layout", "lowest", "several"]
+__all__ = ["EventEncoder", "word_layout", "event_layout", "lowest", "more_than"]
 
 
 def lowest(bits):
     """Index of the lowest set bit of ``bits``, combinationally; 0 if there is none.
 
-    Bit k of the index is the OR of those one-hot bits whose position has bit k set.
+    A tree: of two halves the lower one is taken if it has a bit. Finding the bit by a subtraction
+    first (``bits & -bits``) would be a carry chain in front of another tree.
     """
-    width = len(bits)
-    one_hot = (bits & -bits)[:width]
-    return Cat((one_hot & sum(1 << i for i in range(width) if i >> k & 1)).any()
-               for k in range(max(1, (width - 1).bit_length())))
-
-
-def several(bits):
-    """Whether more than one bit of ``bits`` is set: a tree, which is faster than a subtraction."""
-    nodes = [(bit, Const(0)) for bit in bits]
+    # Each node says whether it has a bit, and where, the lowest bit of the index first.
+    nodes = [(bit, ()) for bit in bits]
     while len(nodes) > 1:
-        odd = nodes[len(nodes) // 2 * 2:]
-        nodes = [(a | b, more_a | more_b | (a & b))
-                 for (a, more_a), (b, more_b) in zip(nodes[::2], nodes[1::2], strict=False)] + odd
-    return nodes[0][1]
+        if len(nodes) % 2:
+            nodes.append((Const(0), tuple(Const(0) for _ in nodes[0][1])))
+        nodes = [(low | high, (*map(partial(Mux, low), lows, highs), ~low & high))
+                 for (low, lows), (high, highs) in zip(nodes[::2], nodes[1::2], strict=True)]
+    return Cat(nodes[0][1])
+
+
+def more_than(n, bits):
+    """Whether more than ``n`` bits of ``bits`` are set: a tree, which is faster than an adder."""
+    # Each node says whether at least 0, 1, ... n + 1 bits are set.
+    nodes = [[Const(1), bit, *[Const(0)] * n] for bit in bits]
+    while len(nodes) > 1:
+        if len(nodes) % 2:
+            nodes.append([Const(1), *[Const(0)] * (n + 1)])
+        nodes = [[Cat(a[i] & b[k - i] for i in range(k + 1)).any() for k in range(n + 2)]
+                 for a, b in zip(nodes[::2], nodes[1::2], strict=True)]
+    return nodes[0][n + 1]
 
 
 def word_layout(word, rows):
@@ -90,16 +99,16 @@ class EventEncoder(wiring.Component):
         m = Module()
         word = Signal(word_layout(self._word, self._rows))
         held, move, final = Signal(), Signal(), Signal()
-        rest = Signal(self._word)
-        m.d.comb += rest.eq(word.spikes & (word.spikes - 1))
-        m.d.comb += final.eq(~several(word.spikes))
         m.d.comb += self.i.ready.eq(~held | (move & final))
+        # Whether a spike is the last of its word is found out a clock before it is looked at.
         with m.If(move):
-            m.d.sync += word.spikes.eq(rest)
+            m.d.sync += word.spikes.eq(word.spikes & (word.spikes - 1))
+            m.d.sync += final.eq(~more_than(2, word.spikes))
             m.d.sync += word.clear.eq(0)
             m.d.sync += word.double.eq(0)
         with m.If(self.i.ready):
             m.d.sync += word.eq(self.i.payload)
+            m.d.sync += final.eq(~more_than(1, self.i.p.spikes))
             m.d.sync += held.eq(self.i.valid)
 
         # Finding a spike and adding its place to the row would be too much for one clock.

@@ -2,10 +2,11 @@
 
 from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import BANK_ROWS
 from .encoder import event_layout
+from .stream import Queue
 
 __all__ = ["Lanes"]
 
@@ -21,8 +22,9 @@ class Lanes(wiring.Component):
     The read-out does not fire; its potentials are the result.
 
     An output position therefore takes as many clocks as it has events, plus 1 + ``fires``; a last
-    event without a spike takes none. A full output stalls the lanes when the next result is about
-    to be made, not before.
+    event without a spike takes none, unless the lanes do not fire. Results wait in a queue. While
+    it is full the lanes stall when the next result is about to be made, not before; nothing behind
+    the first stage ever stops.
 
     Sums may wrap until they are compared. A potential that is compared, the negated threshold and
     their sum must be numbers of ``membrane_bits``.
@@ -32,6 +34,7 @@ class Lanes(wiring.Component):
     core : :class:`hw.config.CoreConfig`
     weights, parameters : rows of ``lanes`` weights, and of ``lanes`` potentials
         (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
+    results : entries of the queue, at least 2
 
     Members
     -------
@@ -40,7 +43,7 @@ class Lanes(wiring.Component):
     busy : ``Out(1)``: a row is being added: of weights, initial potentials or thresholds
     """
 
-    def __init__(self, core, weights, parameters):
+    def __init__(self, core, weights, parameters, *, results=2):
         if len(weights) != core.weight_rows:
             raise ValueError(f"weights must have {core.weight_rows} rows, not {len(weights)}")
         if len(parameters) != core.groups * core.parameter_rows:
@@ -49,6 +52,7 @@ class Lanes(wiring.Component):
         self._core = core
         self._weights = weights
         self._parameters = parameters
+        self._results = results
         result = core.logit_bits if core.out is None else core.out.beat_bits
         super().__init__({
             "i": In(stream.Signature(event_layout(core.weight_rows))),
@@ -112,9 +116,6 @@ class Lanes(wiring.Component):
             shape=core.lanes * width, depth=max(2, len(self._parameters)), init=self._parameters)
         parameter = parameters.read_port()
 
-        advance = Signal()
-        m.d.comb += [port.en.eq(advance) for port in (*banks, parameter)]
-
         # First stage: an event, or one of the operations that complete a position ("tail").
         op = Signal(data.StructLayout({
             "valid": 1, "add": 1, "parameter": 1, "clear": 1, "double": 1,
@@ -125,73 +126,71 @@ class Lanes(wiring.Component):
         m.d.comb += [port.addr.eq(self.i.p.row) for port in banks]
         # An event without a spike that ends a position only clears or doubles: it takes the initial
         # potential along.
-        merge = self.i.p.last & ~self.i.p.add
-        move = Signal()
+        merge = self.i.p.last & ~self.i.p.add & (core.fires != 0)
+        move, room = Signal(), Signal()
         with m.If(tail == 0):
-            m.d.comb += self.i.ready.eq(advance)
+            m.d.comb += self.i.ready.eq(1)
             m.d.comb += [
                 op.valid.eq(self.i.valid),
                 op.add.eq(self.i.p.add),
                 op.clear.eq(self.i.p.clear),
                 op.double.eq(self.i.p.double),
                 op.parameter.eq(merge),
-                op.emit.eq(merge & (core.fires == 0)),
                 move.eq(self.i.valid & merge),
             ]
-            with m.If(advance & self.i.valid & self.i.p.last):
-                m.d.sync += tail.eq(Mux(merge, 2 if core.fires else 0, 1))
+            with m.If(self.i.valid & self.i.p.last):
+                m.d.sync += tail.eq(Mux(merge, 2, 1))
         with m.Else():
             m.d.comb += [
-                op.valid.eq(1),
+                op.valid.eq(room | ~(op.fire | op.emit)),
                 op.parameter.eq(1),
                 op.first.eq(tail == 2),
                 op.fire.eq(tail != 1),
                 op.emit.eq(tail == core.fires + 1),
                 # In rate code every fire compares with the one threshold row.
-                move.eq(op.emit | ~op.fire if core.code == "rate" else 1),
+                move.eq(op.valid & (op.emit | ~op.fire if core.code == "rate" else 1)),
             ]
-            with m.If(advance):
+            with m.If(op.valid):
                 m.d.sync += tail.eq(Mux(op.emit, 0, tail + 1))
-        with m.If(advance & move):
+        with m.If(move):
             m.d.sync += row.eq(Mux(row == len(self._parameters) - 1, 0, row + 1))
+
+        # The next result may be made if those before it have room in the queue: then they are there
+        # by the time it is.
+        ahead = Signal(range(self._results + 2))
+        m.d.comb += room.eq(ahead != self._results + 1)
+        m.d.sync += ahead.eq(ahead + (op.valid & op.emit) - (self.o.valid & self.o.ready))
 
         # Second stage: the weights arrive, the parameters are looked up.
         chosen, loaded, running = Signal.like(op), Signal.like(op), Signal.like(op)
         bank, whose = (Signal(range(max(2, len(banks))), name=name) for name in ("bank", "whose"))
         arrived = [Signal(core.lanes * core.weight_bits, name=f"arrived_{k}")
                    for k in range(len(banks))]
-        with m.If(advance):
-            m.d.sync += chosen.eq(op)
-            m.d.sync += bank.eq(self.i.p.row >> (BANK_ROWS - 1).bit_length())
-            m.d.sync += parameter_row.eq(row)
-            m.d.sync += loaded.eq(chosen)
-            m.d.sync += whose.eq(bank)
-            m.d.sync += [register.eq(port.data)
-                         for register, port in zip(arrived, banks, strict=True)]
+        m.d.sync += [
+            chosen.eq(op),
+            bank.eq(self.i.p.row >> (BANK_ROWS - 1).bit_length()),
+            parameter_row.eq(row),
+            loaded.eq(chosen),
+            whose.eq(bank),
+            *(register.eq(port.data) for register, port in zip(arrived, banks, strict=True)),
+        ]
         m.d.comb += parameter.addr.eq(parameter_row)
 
         # Third stage: the row to be added is chosen.
         addend = Signal(data.ArrayLayout(signed(width), core.lanes))
         weights = arrived[0] if len(banks) == 1 else Array(arrived)[whose]
-        with m.If(advance):
-            m.d.sync += running.eq(loaded)
-            for k in range(core.lanes):
-                charge = weights.word_select(k, core.weight_bits).as_signed()
-                with m.If(loaded.add):
-                    m.d.sync += addend[k].eq(charge)
-                with m.Elif(loaded.parameter):
-                    m.d.sync += addend[k].eq(parameter.data.word_select(k, width).as_signed())
-                with m.Else():
-                    m.d.sync += addend[k].eq(0)
+        m.d.sync += running.eq(loaded)
+        for k in range(core.lanes):
+            charge = weights.word_select(k, core.weight_bits).as_signed()
+            with m.If(loaded.add):
+                m.d.sync += addend[k].eq(charge)
+            with m.Elif(loaded.parameter):
+                m.d.sync += addend[k].eq(parameter.data.word_select(k, width).as_signed())
+            with m.Else():
+                m.d.sync += addend[k].eq(0)
 
         # Fourth stage: the adder.
-        changes = running.valid & (running.fire | running.emit)
-        m.d.comb += advance.eq(~(changes & self.o.valid & ~self.o.ready))
-        m.d.comb += self.busy.eq(advance & running.valid & (running.add | running.parameter))
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        with m.If(advance & running.valid & running.emit):
-            m.d.sync += self.o.valid.eq(1)
+        m.d.comb += self.busy.eq(running.valid & (running.add | running.parameter))
 
         # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
         # between the potential and its double is left to the LUT in front of the adder. Yosys takes
@@ -207,23 +206,30 @@ class Lanes(wiring.Component):
                 total.eq(addend[k] + base),
                 spike.eq(~total[-1]),
             ]
-            with m.If(advance & running.valid & ~(running.fire & ~spike)):
+            with m.If(running.valid & ~(running.fire & ~spike)):
                 m.d.sync += v.eq(total)
-            results.append(self._result(m, k, total, spike, running, advance))
-        m.d.comb += self.o.payload.eq(Cat(results))
+            results.append(self._result(m, k, total, spike, running))
+
+        m.submodules.results = queue = Queue(self.o.p.shape(), depth=self._results)
+        m.d.comb += queue.i.payload.eq(Cat(results))
+        with m.If(running.valid & running.emit):
+            m.d.sync += queue.i.valid.eq(1)
+        with m.Elif(queue.i.ready):
+            m.d.sync += queue.i.valid.eq(0)
+        connect(m, queue.o, flipped(self.o))
         return m
 
-    def _result(self, m, k, total, spike, running, advance):
-        """What a lane shows on the output: a count that grows spike by spike, or its potential."""
+    def _result(self, m, k, total, spike, running):
+        """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
         if core.out is None:
             logit = Signal(core.membrane_bits, name=f"logit_{k}")
-            with m.If(advance & running.valid & running.emit):
+            with m.If(running.valid & running.emit):
                 m.d.sync += logit.eq(total)
             return logit
         bits = core.out.bits
         count = Signal(bits, name=f"count_{k}")
-        with m.If(advance & running.valid & running.fire):
+        with m.If(running.valid & running.fire):
             if core.code == "rate":
                 m.d.sync += count.eq(Mux(running.first, 0, count) + spike)
             else:

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
-from .stream import Fork, Queue, TakeTurns
+from .stream import Fork, TakeTurns
 
 __all__ = ["Replicas"]
 
@@ -34,7 +34,10 @@ class Replicas(wiring.Component):
             raise ValueError(f"replicas must be 2 to {height} (the output rows), not "
                              f"{core.replicas!r}")
         self._core = core
-        self._replicas = [Core(share, weights, parameters) for share in core.shares]
+        # A row of results waits in the lanes' queue until it is its turn.
+        self._row = width * core.groups
+        self._replicas = [Core(share, weights, parameters, results=max(2, self._row))
+                          for share in core.shares]
         super().__init__({
             **{f"i{s}": In(stream.Signature(source.map.beat_bits))
                for s, source in enumerate(core.sources)},
@@ -49,15 +52,11 @@ class Replicas(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         core, count = self._core, self._core.replicas
-        height, width = core.sources[0].positions
-        row = width * core.groups
-
-        m.submodules.merge = merge = TakeTurns(core.out.beat_bits, count, burst=row, turns=height)
+        m.submodules.merge = merge = TakeTurns(core.out.beat_bits, count, burst=self._row,
+                                               turns=core.sources[0].positions[0])
         for k, replica in enumerate(self._replicas):
             m.submodules[f"replica_{k}"] = replica
-            m.submodules[f"rows_{k}"] = rows = Queue(core.out.beat_bits, depth=max(2, row))
-            connect(m, replica.o, rows.i)
-            connect(m, rows.o, merge.i[k])
+            connect(m, replica.o, merge.i[k])
         for s, source in enumerate(core.sources):
             m.submodules[f"fork_{s}"] = fork = Fork(source.map.beat_bits, count)
             connect(m, flipped(self.i[s]), fork.i)

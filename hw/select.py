@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .encoder import lowest, several
+from .encoder import lowest, more_than
 from .sequence import Loop, Sequence
 
 __all__ = ["Select", "command_layout"]
@@ -102,20 +102,21 @@ class Select(wiring.Component):
                     m.d.comb += mask.eq(value)
                     m.d.comb += next_mask.eq(core.masks[(number + 1) % groups])
 
-        # Which planes have spikes is found out a clock before they are looked at: in a window that
-        # is about to be taken, or in the present one for the next group.
+        # Which planes have spikes, and which no more than one, is found out a clock before they are
+        # looked at: in a window that is about to be taken, or in the present one for the next
+        # group.
         last_group = group == groups - 1
         taking = Signal()
-        spiking = Signal(len(steps))
-        m.d.sync += spiking.eq(Cat(
-            Mux(taking, flags & core.masks[0], register & next_mask).any()
-            for flags, register in zip(offered, held, strict=True)))
+        spiking, alone = Signal(len(steps)), Signal(len(steps))
+        for number, (flags, register) in enumerate(zip(offered, held, strict=True)):
+            looked_at = Signal(taps, name=f"looked_at_{number}")
+            m.d.comb += looked_at.eq(Mux(taking, flags & core.masks[0], register & next_mask))
+            m.d.sync += spiking[number].eq(looked_at.any())
+            m.d.sync += alone[number].eq(~more_than(1, looked_at))
 
         step = Signal(range(max(2, len(steps))))
-        todo, rest, upcoming = Signal(taps), Signal(taps), Signal(taps)
-        entered, single = Signal(), Signal()
-        m.d.comb += rest.eq(todo & (todo - 1))
-        m.d.comb += single.eq(~several(todo))
+        todo, upcoming = Signal(taps), Signal(taps)
+        entered, single, singles = Signal(), Signal(), Signal(len(steps))
         with m.Switch(step):
             for number in range(1, len(steps)):
                 with m.Case(number):
@@ -172,12 +173,15 @@ class Select(wiring.Component):
             with m.State("Begin"):
                 m.d.sync += clear.eq(1)
                 m.d.sync += entered.eq(0)
+                m.d.sync += singles.eq(alone)
                 m.d.sync += step.eq(0)
                 m.d.sync += todo.eq(held[0] & mask)
+                m.d.sync += single.eq(alone[0])
                 for number in range(1, len(steps)):
                     with m.If(spiking[number]):
                         m.d.sync += step.eq(number)
                         m.d.sync += todo.eq(held[number] & mask)
+                        m.d.sync += single.eq(alone[number])
                 m.next = "Scan"
 
             with m.State("Scan"):
@@ -186,10 +190,12 @@ class Select(wiring.Component):
                 with m.If(move):
                     m.d.sync += clear.eq(0)
                     m.d.sync += entered.eq(single)
-                    m.d.sync += todo.eq(rest)
+                    m.d.sync += todo.eq(todo & (todo - 1))
+                    m.d.sync += single.eq(~more_than(2, todo))
                     with m.If(single & (step != 0)):
                         m.d.sync += step.eq(step - 1)
                         m.d.sync += todo.eq(upcoming)
+                        m.d.sync += single.eq((singles << 1).bit_select(step, 1))
                     with m.If(last):
                         m.next = "Begin"
                         m.d.sync += group.eq(Mux(last_group, 0, group + 1))
