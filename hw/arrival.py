@@ -40,10 +40,17 @@ class Arrival(wiring.Component):
         # A stride may leave out the last rows: then the walk finishes before they arrive, and they
         # are owed.
         rows = Signal(range(-height, height * source.banks + 1))
-        m.d.comb += self.ready.eq((rows >= height) | (rows >= edge))
+        # Rows never become fewer before the walk moves on, so the answer may be a clock old.
+        def there(lowest):
+            return (rows >= height) | (rows >= lowest)
+
         with m.If(self.finish):
             m.d.sync += edge.eq(first)
+            m.d.sync += self.ready.eq(rows >= height + min(first, height))
         with m.Elif(self.descend):
             m.d.sync += edge.eq(edge + source.descent)
-        m.d.sync += rows.eq(rows + self.filled - Mux(self.finish, height, 0))
+            m.d.sync += self.ready.eq(there(edge + source.descent))
+        with m.Else():
+            m.d.sync += self.ready.eq(there(edge))
+        m.d.sync += rows.eq(Mux(self.finish, rows - height, rows) + self.filled)
         return m

@@ -31,4 +31,4 @@ def test_pool_equals_model(name, kind, stalls):
     assert received == expected
     if stalls == "none":
         reads = config.out.beats * kernel[0] * kernel[1]
-        assert clocks <= map.beats + 3 * max(reads, map.beats) + 4
+        assert clocks <= map.beats + 3 * max(reads, map.beats) + 8
