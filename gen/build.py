@@ -23,8 +23,7 @@ from . import artifact, bitstream, clocking, project
 from .bitstream import MissedClock
 from .clocking import Clock
 from .errors import FitError
-from .fit import choose
-from .fit import interval as predicted_interval
+from .fit import plan
 from .flows import FLOWS
 from .mapping import map_network
 from .network import Network
@@ -32,6 +31,7 @@ from .resources import placement
 from .synth import Resources, require_pure
 from .synth import synthesise as run_yosys
 from .verilog import component_verilog
+from .workload import Calibration, calibrate
 
 __all__ = ["Design", "build", "design_for", "require_fit"]
 
@@ -51,6 +51,8 @@ class Design:
     image : contents of its memories
     baud : speed of the serial link
     clock : what clocks the fabric
+    interval : clocks from one sample to the next, predicted
+    calibration : from which samples
     """
 
     network: Network
@@ -59,6 +61,8 @@ class Design:
     image: dict[str, MemoryImage]
     baud: int
     clock: Clock
+    interval: float
+    calibration: str
 
     @property
     def digest(self) -> str:
@@ -79,12 +83,15 @@ class Design:
 
 def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None = None,
                interval: int | None = None, objective: str | None = None, code: str = "phase",
-               baud: int = 1_000_000, clock_hz: float | None = None) -> Design:
+               calibration: Calibration | None = None, baud: int = 1_000_000,
+               clock_hz: float | None = None) -> Design:
     """The design of a network for a board; see :func:`build` for the arguments."""
     clock = clocking.require(board, clock_hz or board.clock_hz, baud)
-    chosen = choose(network, board, code=code, interval=interval, objective=objective, lanes=lanes)
-    config, image = map_network(network, **chosen, code=code)
-    return Design(network, board, config, image, baud, clock)
+    workload = calibrate(network, calibration)
+    chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
+                  workload=workload)
+    config, image = map_network(network, **chosen.shares, code=code)
+    return Design(network, board, config, image, baud, clock, chosen.interval, workload.source)
 
 
 def _advice(board, needed):
@@ -143,7 +150,7 @@ _FILES = {"verilog": "top.v", "board_verilog": "board.v", "image": "memory.img",
 _ATTEMPTS, _MARGIN = 4, 0.95
 
 
-def _manifest(design, resources, made, interval):
+def _manifest(design, resources, made):
     config, board = design.config, design.board
     words, layout = packing(config), config.input
     scripts = {toolchain: FLOWS[toolchain].script for toolchain in board.toolchains}
@@ -170,7 +177,8 @@ def _manifest(design, resources, made, interval):
         "replicas": {core.name: core.replicas for core in config.cores},
         "resources": resources and asdict(resources),
         "budget": asdict(board.budget),
-        "interval_cycles": interval,
+        "interval_cycles": round(design.interval),
+        "calibration": design.calibration,
         "toolchain": made and made.toolchain,
         "tools": made and made.tools,
         "bitstream": made and made.path.name,
@@ -210,8 +218,8 @@ def _realise(design, out, asked_hz):
 
 def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int] | None = None,
           interval: int | None = None, objective: str | None = None, code: str = "phase",
-          baud: int = 1_000_000, clock_hz: float | None = None,
-          synthesise: bool = True) -> dict:
+          calibration: Calibration | None = None, baud: int = 1_000_000,
+          clock_hz: float | None = None, synthesise: bool = True) -> dict:
     """Build a network for a board.
 
     Parameters
@@ -224,6 +232,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
         budget
     objective : what lanes and replicas are chosen for, see :data:`gen.fit.OBJECTIVES`
     code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
+    calibration : samples whose spikes decide; by default those that travel with the network
     baud : speed of the serial link
     clock_hz : frequency of the fabric's clock, the board's default if None; the fastest that the
         board can make and that is not above it is taken, or, where the routed design is too slow
@@ -234,19 +243,23 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     -------
     ``board``, ``device``, ``clock_hz``; ``luts``, ``ffs``, ``brams``, ``dsps``, ``latches`` (None
     without synthesis); ``budget``; ``fmax_hz`` (None without a bitstream); paths ``verilog``,
-    ``manifest`` and ``bitstream`` (or None); ``interval_cycles``, steady-state clocks an image.
+    ``manifest`` and ``bitstream`` (or None); ``interval_cycles``, steady-state clocks an image as
+    predicted, and ``calibration``, from which samples.
 
     Raises
     ------
     FitError
         If the board has less than the network needs.
+    DataError
+        If there are no calibration samples.
     BuildError
         If a tool fails, timing is not met, or synthesis finds a multiplier or a latch.
     boards.UnknownBoard
         If there is no such board.
     """
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
-                        objective=objective, code=code, baud=baud, clock_hz=clock_hz)
+                        objective=objective, code=code, calibration=calibration, baud=baud,
+                        clock_hz=clock_hz)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     manifest = out / "manifest.json"
@@ -259,8 +272,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     resources = made = None
     if synthesise:
         design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))
-    predicted = predicted_interval(network, design.config)
-    text = json.dumps(_manifest(design, resources, made, predicted), indent=1)
+    text = json.dumps(_manifest(design, resources, made), indent=1)
     manifest.write_text(text + "\n")
     figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
     return {
@@ -268,5 +280,6 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
         "clock_hz": design.clock.hz, **figures, "budget": asdict(design.board.budget),
         "fmax_hz": made and made.timing.fmax_hz,
         "verilog": str(out / _FILES["verilog"]), "manifest": str(manifest),
-        "bitstream": str(made.path) if made else None, "interval_cycles": predicted,
+        "bitstream": str(made.path) if made else None,
+        "interval_cycles": round(design.interval), "calibration": design.calibration,
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.config import PoolConfig
 
-__all__ = ["gathering_clocks", "layer_clocks", "row_clocks", "sample_clocks"]
+__all__ = ["gathering_clocks", "layer_clocks", "row_clocks", "row_words", "sample_clocks"]
 
 
 def _planes(map, counts):
@@ -30,6 +30,28 @@ def _tap_spikes(source, words):
     return view.reshape(*view.shape[:3], source.taps)
 
 
+def _events(core, counts):
+    """For each group of lanes ``(steps, N, OY, OX, taps)`` spikes in each word, and ``(taps,)``
+    which words are connected."""
+    planes = [_planes(source.map, c) for source, c in zip(core.sources, counts, strict=True)]
+    height, width = core.sources[0].positions
+    n = len(counts[0])
+    steps = np.stack([np.concatenate([
+        np.zeros((n, height, width, source.taps), dtype=np.int64) if plane is None
+        else _tap_spikes(source, spikes[plane])
+        for source, spikes, plane in zip(core.sources, planes, step, strict=True)], axis=3)
+        for _, step in core.steps])
+    for mask in core.masks:
+        yield steps, np.array([mask >> tap & 1 for tap in range(core.taps)])
+
+
+def _doubles(events):
+    """Clocks that only double the potential, of the events of each step: a plane without any takes
+    one, but the last one does that on the way."""
+    begun = np.cumsum(events, axis=0) > 0
+    return (begun[:-1] & (events[:-1] == 0)).sum(axis=0)
+
+
 def row_clocks(core, counts, *, idle=True):
     """Clocks that the lanes of a core work on each output row of each sample, ``(N, OY)``.
 
@@ -38,23 +60,21 @@ def row_clocks(core, counts, *, idle=True):
     counts : counts of each source, ``(N, C, H, W)``
     idle : count the clocks that only double the potential; without them it is the rows added
     """
-    planes = [_planes(source.map, c) for source, c in zip(core.sources, counts, strict=True)]
-    height, width = core.sources[0].positions
-    n = len(counts[0])
-    steps = [np.concatenate([
-        np.zeros((n, height, width, source.taps), dtype=np.int64) if plane is None
-        else _tap_spikes(source, spikes[plane])
-        for source, spikes, plane in zip(core.sources, planes, step, strict=True)], axis=3)
-        for _, step in core.steps]
-    clocks = np.zeros((n, height, width), dtype=np.int64)
-    for mask in core.masks:
-        used = np.array([mask >> tap & 1 for tap in range(core.taps)])
-        events = np.stack([spikes @ used for spikes in steps])
-        begun = np.cumsum(events, axis=0) > 0
-        # A plane without events takes a clock to double, but the last one does that on the way.
-        doubles = begun[:-1] & (events[:-1] == 0)
-        clocks += events.sum(axis=0) + idle * doubles.sum(axis=0) + 1 + core.fires
+    clocks = 0
+    for spikes, connected in _events(core, counts):
+        events = spikes @ connected
+        clocks += events.sum(axis=0) + idle * _doubles(events) + 1 + core.fires
     return clocks.sum(axis=2)
+
+
+def row_words(core, counts):
+    """Words of spikes that a core reads for each output row of each sample, and the empty ones that
+    end or double a potential, ``(N, OY)``; see :func:`row_clocks`."""
+    words = 0
+    for spikes, connected in _events(core, counts):
+        events = (spikes > 0) @ connected
+        words += events.sum(axis=0) + _doubles(events) + (events[-1] == 0)
+    return words.sum(axis=2)
 
 
 def gathering_clocks(source):

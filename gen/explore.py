@@ -32,14 +32,11 @@ from .resources import COEFFICIENTS, placement
 from .synth import require_pure
 from .synth import synthesise as run_yosys
 from .verilog import component_verilog
-from .workload import Workload, sample_counts
+from .workload import Calibration, Workload, calibrate
 
 __all__ = ["explore", "front"]
 
 log = logging.getLogger(__name__)
-
-# Images whose spikes decide the clocks of a point.
-_ENOUGH = 64
 
 # Seconds to wait for a scheduler.
 _PATIENCE = 20
@@ -189,20 +186,21 @@ def front(points: list[dict]) -> list[dict]:
     return [point for point in points if not beaten(point)]
 
 
-def _data(network, dataset, data_dir, limit):
-    """``(data set's name or None, counts that decide the clocks, images, labels)``."""
+def _data(network, dataset, data_dir, limit, calibration):
+    """``(data set's name or None, what decides the clocks, images, labels)``."""
     name = dataset or network.metadata.get("dataset")
     if name is None:
-        return None, sample_counts(network, _ENOUGH), None, None
+        return None, calibrate(network), None, None
     try:
         data = load(name, data_dir)
     except DataError as error:
         if dataset is not None:
             raise
         log.info("%s: no accuracy, since %s", network.name, error)
-        return name, sample_counts(network, _ENOUGH), None, None
+        return name, calibrate(network), None, None
     images, labels = data.test_images[:limit], data.test_labels[:limit]
-    return name, network.encode(images[:_ENOUGH]), images, labels
+    workload = calibrate(network, Calibration(calibration, name, data_dir))
+    return name, workload, images, labels
 
 
 def _paces(fastest, slowest, points):
@@ -215,7 +213,8 @@ def _paces(fastest, slowest, points):
 
 
 def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out="build/explore",
-            dataset=None, data_dir=None, limit=1000, scheduler=None, jobs=None, synthesise=False):
+            dataset=None, data_dir=None, calibration=1000, limit=1000, scheduler=None, jobs=None,
+            synthesise=False):
     """Sweep networks over boards and paces.
 
     Parameters
@@ -226,9 +225,10 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
         fits and that of the mapping with the fewest LUTs
     codes : ``"phase"``, ``"rate"``
     out : directory of the results; what is there already is not computed again
-    dataset, data_dir : test images whose spikes and labels count; by default those of the data set
-        that each network's metadata name, or else the images that travel with it, without accuracy
-    limit : only so many test images
+    dataset, data_dir : whose images count; by default the data set that each network's metadata
+        name, or else the images that travel with it, without accuracy
+    calibration : training images whose spikes decide
+    limit : test images whose labels decide the accuracy
     scheduler : address of a Dask scheduler; its workers must have this package installed
     jobs : processes on this machine, where there is no scheduler; by default all cores
     synthesise : run Yosys on the points of the front
@@ -237,7 +237,8 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     -------
     ``points``, each with ``network``, ``board``, ``device``, ``code``, ``lanes``, ``replicas``,
     ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``luts``,
-    ``ffs``, ``brams``, ``dataset``, ``accuracy`` (or None), ``front`` (whether it is on the Pareto
+    ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are predicted),
+    ``accuracy`` (or None), ``front`` (whether it is on the Pareto
     front) and, with ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``too_large``,
     what does not fit; ``computed`` and ``kept``, results that were computed and that were there;
     ``files``, the table and the plots.
@@ -252,15 +253,16 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
         all_boards.find(board)
     with _executor(scheduler, jobs) as executor:
         sweep = _Sweep(executor, _Store(out))
-        subjects = [(_content(network), *_data(network, dataset, data_dir, limit))
+        subjects = [(_content(network), *_data(network, dataset, data_dir, limit, calibration))
                     for network in networks]
         accuracies = sweep.run((_accuracy, content, images, labels)
                                for content, _, _, images, labels in subjects
                                if images is not None)
         known = iter(accuracies)
-        facts = [{"dataset": name, "accuracy": next(known)["accuracy"] if images is not None
-                  else None} for _, name, _, images, _ in subjects]
-        cases = [(content, counts, board, code) for content, _, counts, _, _ in subjects
+        facts = [{"dataset": name, "calibration": workload.source,
+                  "accuracy": next(known)["accuracy"] if images is not None else None}
+                 for _, name, workload, images, _ in subjects]
+        cases = [(content, workload.counts, board, code) for content, _, workload, _, _ in subjects
                  for board in boards for code in codes]
         whose = [fact for fact in facts for _ in boards for _ in codes]
         if intervals is None:

@@ -3,6 +3,7 @@
 A layer that has to keep a pace gets the cheapest pair of lanes and replicas that does, by the
 formulas of :mod:`gen.cycles` on real samples and the sizes of :mod:`gen.resources`; so no layer is
 faster than the pipeline can use. What is left to choose is the pace, which the objective decides.
+What layers wait for each other besides, :mod:`gen.pipeline` knows.
 """
 
 import math
@@ -17,14 +18,13 @@ from hw.config import ArrayConfig, CoreConfig
 
 from . import resources
 from .cycles import gathering_clocks
-from .data import load
 from .errors import FitError
 from .mapping import map_config
 from .network import Network
 from .spikes import map_spikes
-from .workload import Workload, sample_counts
+from .workload import Calibration, Workload, calibrate
 
-__all__ = ["LUT_SHARE", "OBJECTIVES", "Plan", "choose", "fit", "interval", "plan", "sample_counts"]
+__all__ = ["LUT_SHARE", "OBJECTIVES", "Plan", "fit", "plan"]
 
 OBJECTIVES = ("throughput", "latency", "smallest")
 """What a mapping can be chosen for."""
@@ -36,19 +36,14 @@ LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.96, GOWIN.name: 0.85}
 # iCE40 keeps what the LUT of its cell computes; as nextpnr packs our designs, most don't.
 _LONE_FFS = {ICE40.name: 0.62}
 
-# Images whose spikes decide how many lanes a layer gets.
-_ENOUGH = 32
-
 # How much too large a mapping may be for steps down in LUTs to be tried.
 _HOPE = 1.2
 
 # Paces are tried in steps of this ratio at the finest.
 _STEP = 1.01
 
-
-def interval(network, config, counts=None):
-    """Predicted clocks from one sample to the next: those of the slowest layer."""
-    return round(Workload(network, counts).interval(config))
+# How often a faster pace is tried where layers wait for each other.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,8 @@ class Plan:
     ----------
     config : shape of the array
     needs : :class:`gen.resources.Prediction`
-    interval : clocks from one sample to the next
+    interval : clocks from one sample to the next; while a mapping is chosen those of the slowest
+        layer
     """
 
     config: ArrayConfig
@@ -98,7 +94,7 @@ class _Planner:
     def plan(self, config):
         budget = self._board.budget
         needs = resources.predict(config, self._board.family.name, budget.brams)
-        return Plan(config, needs, self._workload.interval(config))
+        return Plan(config, needs, self._workload.pace(config))
 
     def excess(self, plan, allowance=1):
         """What there is too little of, as a list of phrases, even if there were ``allowance``
@@ -200,7 +196,7 @@ class _Planner:
 
     def keep_pace(self, pace):
         """The cheapest plan that keeps a pace, or a slower one where there is no room."""
-        slowest = self._workload.interval(self.narrowest())
+        slowest = self._workload.pace(self.narrowest())
         while pace < slowest:
             plan = self.plan(self.at(pace))
             if not self.excess(plan, _HOPE):
@@ -213,10 +209,10 @@ class _Planner:
     def smallest(self, pace):
         """The fewest LUTs. Few lanes make narrow words, and many narrow words are many to choose
         from, so that one lane a layer is not the least."""
-        slowest = self._workload.interval(self.narrowest())
+        slowest = self._workload.pace(self.narrowest())
         if pace is not None:
             return self._lean(self.plan(self.at(pace)), pace)
-        paces = np.geomspace(self._workload.interval(self.widest()), slowest, 6)
+        paces = np.geomspace(self._workload.pace(self.widest()), slowest, 6)
         starts = sorted((self.plan(self.at(pace)) for pace in paces), key=self._area)
         return min((self._lean(start, math.inf) for start in starts[:3]), key=self._area)
 
@@ -311,13 +307,12 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     if objective == "throughput" and interval is not None:
         raise FitError("the objective throughput takes the fastest pace there is; an interval can "
                        "be given with latency, smallest or no objective")
-    if workload is None:
-        workload = Workload(network, sample_counts(network, _ENOUGH))
+    workload = workload or Workload(network)
     planner = _Planner(network, board, workload, code=code, lanes=dict(lanes or {}))
     if objective is None:
-        return planner.keep_pace(interval or workload.interval(planner.widest()))
-    found = {"throughput": planner.throughput, "latency": lambda: planner.latency(interval),
-             "smallest": lambda: planner.smallest(interval)}[objective]()
+        return _waiting(planner.keep_pace, workload, interval, workload.pace(planner.widest()))
+    found = _waiting({"throughput": lambda _: planner.throughput(), "latency": planner.latency,
+                      "smallest": planner.smallest}[objective], workload, interval)
     excess = planner.excess(found)
     if excess:
         what = "its smallest mapping" if interval is None else f"{interval:,} clocks an image"
@@ -329,28 +324,34 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     return found
 
 
-def choose(network: Network, board: Board, **options) -> dict[str, dict[str, int]]:
-    """The ``lanes`` and ``replicas`` of :func:`plan`, as :func:`gen.mapping.map_network` takes
-    them."""
-    return plan(network, board, **options).shares
+def _waiting(choose, workload, interval, pace=None):
+    """What ``choose`` finds for a pace, with the interval that comes of it. Where layers wait for
+    each other, an interval takes a somewhat faster pace."""
+    pace, tried = interval or pace, []
+    while len(tried) < _ATTEMPTS:
+        found = choose(pace)
+        tried.append(replace(found, interval=workload.interval(found.config)))
+        if interval is None or tried[-1].interval <= interval:
+            return tried[-1]
+        pace *= interval / tried[-1].interval
+    return min(tried, key=lambda plan: plan.interval)
 
 
 def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
         interval: int | None = None, objective: str | None = None, code: str = "phase",
-        dataset: str | None = None, data_dir=None, limit: int = 64) -> dict:
+        calibration: Calibration | None = None) -> dict:
     """Choose lanes and replicas, and tell what is expected of them.
 
     Parameters
     ----------
     board : name of a board, see :data:`boards.BOARDS`
     lanes, interval, objective, code : see :func:`plan`
-    dataset : data set whose first ``limit`` test images are the samples; by default the images
-        that travel with the network
-    data_dir : folder of the data set's files
+    calibration : the samples; by default those that travel with the network
 
     Returns
     -------
-    ``network``, ``board``, ``device``, ``clock_hz``, ``objective``, ``images`` (how many samples);
+    ``network``, ``board``, ``device``, ``clock_hz``, ``objective``, ``calibration`` (what the
+    samples are), ``images`` (how many);
     ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``latency_us``, ``bottleneck``
     (a layer's name or ``"input"``), ``utilisation`` (share of the clocks in which a lane adds,
     over all lanes); ``luts``, ``ffs``, ``brams``, ``budget``, ``lut_limit``; and ``layers``, each
@@ -358,11 +359,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     ``memories``, and if it has neurons ``lanes``, ``replicas`` and ``utilisation``.
     """
     target = boards.find(board)
-    if dataset is None:
-        counts = sample_counts(network)
-    else:
-        counts = network.encode(load(dataset, data_dir).test_images[:limit])
-    workload = Workload(network, counts)
+    workload = calibrate(network, calibration)
     chosen = plan(network, target, code=code, interval=interval, objective=objective, lanes=lanes,
                   workload=workload)
     clocks = workload.all_clocks(chosen.config)
@@ -371,7 +368,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
               for core in chosen.config.cores}
     everywhere = sum(core.lanes * core.replicas for core in chosen.config.cores)
     layers = [{"name": "input", "kind": "input", "clocks": clocks["input"],
-               "spikes": _mean_spikes(chosen.config.input, counts)}]
+               "spikes": _mean_spikes(chosen.config.input, workload.counts)}]
     for layer in chosen.config.layers:
         layers.append({
             "name": layer.name, "kind": "core" if layer.name in adding else "pool",
@@ -385,11 +382,12 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
                            "utilisation": adding[layer.name]}
     return {
         "network": network.name, "board": target.name, "device": target.device,
-        "clock_hz": target.clock_hz, "objective": objective, "images": len(counts),
+        "clock_hz": target.clock_hz, "objective": objective,
+        "calibration": workload.source, "images": len(workload.counts),
         "interval_cycles": round(chosen.interval),
         "images_per_second": target.clock_hz / chosen.interval,
         "latency_cycles": round(latency), "latency_us": latency / target.clock_hz * 1e6,
-        "bottleneck": max(clocks, key=clocks.get),
+        "bottleneck": workload.bottleneck(chosen.config),
         "utilisation": sum(adding[core.name] * core.lanes * core.replicas
                            for core in chosen.config.cores) / everywhere,
         "luts": chosen.needs.luts, "ffs": chosen.needs.ffs, "brams": chosen.needs.brams,

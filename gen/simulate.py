@@ -26,8 +26,7 @@ from .verilog import array_verilog
 from .workload import Workload
 
 __all__ = [
-    "Occupancy", "Run", "array_utilisation", "bottleneck", "expected", "simulate", "stream",
-    "write_images",
+    "Occupancy", "Run", "array_utilisation", "expected", "simulate", "stream", "write_images",
 ]
 
 log = logging.getLogger(__name__)
@@ -36,9 +35,6 @@ _HARNESS = Path(__file__).parent / "harness" / "simulate.cpp"
 
 # Samples are packed, and run through the reference, so many at a time, to save memory.
 _BATCH = 256
-
-# Images, from all over the data set, whose clocks decide which layer is the bottleneck.
-_ENOUGH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +87,14 @@ class Run:
         return self.outputs[self.alone, -1, 1]
 
     @property
+    def paced(self):
+        """``(N,)`` whether there is an interval before a sample."""
+        return self.intervals > 0
+
+    @property
     def interval(self):
         """Mean clocks from one sample to the next, back to back; ``None`` of fewer than two."""
-        paced = self.intervals[self.intervals > 0]
-        return float(paced.mean()) if len(paced) else None
+        return float(self.intervals[self.paced].mean()) if self.paced.any() else None
 
 
 def _words(bits):
@@ -262,12 +262,6 @@ def array_utilisation(config, busy):
     return sum(busy[name] * number for name, number in lanes.items()) / sum(lanes.values())
 
 
-def bottleneck(network, config, counts):
-    """Name of the layer that sets the pace on these input counts, or ``"input"``."""
-    clocks = Workload(network, counts).all_clocks(config)
-    return max(clocks, key=clocks.get)
-
-
 def expected(network, config, counts, *, progress=iter):
     """Logits of :meth:`Network.run` and spikes of each layer, in batches.
 
@@ -311,9 +305,8 @@ def write_images(path, config, run, spikes, labels, logits):
                 run.intervals[k] or "", *outputs.ravel().tolist()])
 
 
-def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7", lanes=None,
-             interval=None, objective=None, code="phase", jobs=None, build_dir=None,
-             images_out=None):
+def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7", jobs=None,
+             build_dir=None, images_out=None, **mapping):
     """Run a data set's test images through the Verilog that ``build`` makes for a board.
 
     Parameters
@@ -321,7 +314,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     network : :class:`gen.network.Network`
     dataset, data_dir : see :func:`gen.data.load`; by default what the network's metadata name
     limit : only so many images
-    board, lanes, interval, objective, code : see :func:`gen.build.build`
+    board, mapping : see :func:`gen.build.design_for`
     jobs, build_dir : see :func:`stream`
     images_out : a file for what is known of each image, see :func:`write_images`
 
@@ -331,8 +324,9 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     :meth:`Network.run`; ``mismatches``, logits that differ; ``cycles_mean`` and ``cycles_max``, the
     latency of a sample that is alone in the array (its first input beat to its last logits, in
     clocks), over the first samples of each process, ``latency_images`` in all;
-    ``interval_cycles``, clocks an image when they follow each other without a pause, and
-    ``bottleneck``, the layer that sets this pace; ``layer_cycles``, layer -> clocks of its
+    ``interval_cycles``, clocks an image when they follow each other without a pause,
+    ``interval_cycles_predicted``, the same of the same images by :class:`gen.workload.Workload`,
+    and ``bottleneck``, the layer that sets this pace; ``layer_cycles``, layer -> clocks of its
     ``first`` and ``last`` output of a sample that is alone; ``lane_utilisation``, layer -> share of
     the clocks in which its lanes add a row, in steady state, and ``array_utilisation``, the same
     over all lanes; ``spikes``, layer -> spikes an image that it sends; ``images_per_second`` of
@@ -346,8 +340,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
         raise DataError(f"limit must be at least 1, not {limit!r}")
     images, labels = data.test_images[:limit], data.test_labels[:limit]
     counts = network.encode(images)
-    design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
-                        objective=objective, code=code)
+    design = design_for(network, board=boards.find(board), **mapping)
     config = design.config
     run = stream(config, design.image, counts, jobs=jobs, progress=log.info,
                  build_dir=build_dir or Path("build") / "verilator")
@@ -356,6 +349,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     if images_out is not None:
         write_images(images_out, config, run, spikes, labels, reference)
     first, last = run.outputs[run.alone].mean(axis=0).T.tolist()
+    workload = Workload(network, counts[run.paced] if run.paced.any() else counts)
     return {
         "images": len(images),
         "accuracy": float(np.mean(run.logits.argmax(axis=1) == labels)),
@@ -365,7 +359,8 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
         "cycles_max": int(run.latency.max()),
         "latency_images": len(run.latency),
         "interval_cycles": run.interval,
-        "bottleneck": bottleneck(network, config, counts[::-(-len(counts) // _ENOUGH)]),
+        "interval_cycles_predicted": workload.interval(config),
+        "bottleneck": workload.bottleneck(config),
         "layer_cycles": {layer.name: {"first": first[k], "last": last[k]}
                          for k, layer in enumerate(config.layers)},
         "lane_utilisation": run.busy,

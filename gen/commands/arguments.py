@@ -6,9 +6,13 @@ from ..errors import BuildError, DataError
 from .tables import as_lines
 
 __all__ = [
-    "command", "add_network", "add_dataset", "add_data", "add_mapping", "mapping_options",
-    "find_network", "board_name", "positive",
+    "CALIBRATION", "command", "add_network", "add_dataset", "add_data", "add_calibration",
+    "add_mapping", "mapping_options", "require_calibration", "find_network", "board_name",
+    "positive",
 ]
+
+CALIBRATION = 1000
+"""Images that are enough to calibrate with."""
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -48,6 +52,14 @@ def add_data(parser):
                              "they are downloaded)")
 
 
+def add_calibration(parser, default=None):
+    parser.add_argument("--calibration", metavar="N", type=positive, nargs="?", const=CALIBRATION,
+                        default=default,
+                        help=f"let the spikes of the first N training images of the data set "
+                             f"decide, {CALIBRATION:,} if no N is given" + ("" if default else
+                             " (default: the images that travel with the network)"))
+
+
 def add_mapping(parser):
     parser.add_argument("--board", default="arty-a7", help="what to build for: see the boards")
     parser.add_argument("--lanes", metavar="LAYER=N", action="append", default=[],
@@ -62,12 +74,28 @@ def add_mapping(parser):
                              "(default: --interval at the least cost)")
     parser.add_argument("--code", choices=("phase", "rate"), default="phase",
                         help="how layers replay each other's spike counts")
+    add_calibration(parser)
 
 
 def mapping_options(args):
-    """What :func:`add_mapping` has asked for, as keyword arguments of ``build`` and others."""
+    """What :func:`add_mapping` and :func:`add_dataset` have asked for, as keyword arguments of
+    ``build`` and others."""
     return {"board": board_name(args.board), "lanes": parse_lanes(args.lanes),
-            "interval": args.interval, "objective": args.objective, "code": args.code}
+            "interval": args.interval, "objective": args.objective, "code": args.code,
+            "calibration": _calibration(args)}
+
+
+def _calibration(args):
+    if args.calibration is None:
+        return None
+    from ..workload import Calibration
+    return Calibration(args.calibration, args.dataset, args.data)
+
+
+def require_calibration(args):
+    """Of a command that needs a data set for nothing else."""
+    if args.calibration is None and (args.dataset or args.data):
+        raise DataError("--dataset and --data say whose images calibrate: say so (--calibration)")
 
 
 def find_network(name):

@@ -1,12 +1,14 @@
 """Build a network for a board."""
 
 from .arguments import (
+    add_dataset,
     add_mapping,
     add_network,
     command,
     find_network,
     mapping_options,
     positive,
+    require_calibration,
 )
 from .tables import as_columns, as_share, as_text
 
@@ -15,6 +17,7 @@ __all__ = ["add"]
 
 def _run(args):
     from ..build import build
+    require_calibration(args)
     network = find_network(args.network)
     return build(network, **mapping_options(args),
                  out=args.output or f"build/{network.name}-{args.board}",
@@ -31,6 +34,7 @@ def _table(result):
             rows.append((words, as_share(result[kind], result["budget"][kind])))
     rows += [("latches", as_text(result["latches"])),
              ("clocks an image", f"{result['interval_cycles']:,} (predicted)"),
+             ("predicted from", result["calibration"]),
              ("Verilog", result["verilog"]), ("manifest", result["manifest"]),
              ("fastest clock", f"{result['fmax_hz'] / 1e6:.4g} MHz" if result["fmax_hz"] else "-"),
              ("bitstream", result["bitstream"] or "none: no tool for it was found")]
@@ -42,6 +46,7 @@ def add(commands):
                      "build digits --board arty-a7 -o build/digits", show=_table)
     add_network(parser, default="mnist")
     add_mapping(parser)
+    add_dataset(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
     parser.add_argument("--baud", type=positive, metavar="N", default=1_000_000,
                         help="speed of the serial link")

@@ -1,6 +1,14 @@
 """Sweep boards, paces and networks, and show the Pareto front."""
 
-from .arguments import add_data, board_name, command, find_network, positive
+from .arguments import (
+    CALIBRATION,
+    add_calibration,
+    add_dataset,
+    board_name,
+    command,
+    find_network,
+    positive,
+)
 from .tables import as_columns
 
 __all__ = ["add"]
@@ -12,8 +20,8 @@ def _run(args):
         [find_network(name) for name in args.networks],
         boards=[board_name(name) for name in args.boards.split(",")],
         intervals=args.intervals, points=args.points, codes=tuple(args.codes.split(",")),
-        out=args.output, dataset=args.dataset, data_dir=args.data, limit=args.limit,
-        scheduler=args.scheduler, jobs=args.jobs, synthesise=args.synthesise)
+        out=args.output, dataset=args.dataset, data_dir=args.data, calibration=args.calibration,
+        limit=args.limit, scheduler=args.scheduler, jobs=args.jobs, synthesise=args.synthesise)
 
 
 def _table(result):
@@ -29,7 +37,9 @@ def _table(result):
                      f"{point['interval_cycles']:,}", f"{point['images_per_second']:,.0f}", luts,
                      brams, "-" if accuracy is None else f"{accuracy:.2%}",
                      "*" if point["front"] else ""))
-    facts = [("computed", f"{result['computed']} points, {result['kept']} were there"),
+    facts = [("clocks from", "; ".join(sorted({
+                 point["calibration"] for point in result["points"]})) or "nothing"),
+             ("computed", f"{result['computed']} points, {result['kept']} were there"),
              ("too large", "; ".join(result["too_large"]) or "none"),
              *((name, path) for name, path in result["files"].items())]
     return f"{as_columns(rows)}\n\n{as_columns(facts)}"
@@ -54,10 +64,8 @@ def add(commands):
     parser.add_argument("--points", type=positive, default=6, metavar="N",
                         help="paces for each network and board")
     parser.add_argument("--codes", default="phase", metavar="C,C", help="phase, rate or both")
-    parser.add_argument("--dataset", metavar="D",
-                        help="data set whose test images decide the accuracy and the spikes "
-                             "(default: what each network was trained on)")
-    add_data(parser)
+    add_dataset(parser)
+    add_calibration(parser, CALIBRATION)
     parser.add_argument("--limit", type=positive, metavar="N", default=1000,
                         help="test images whose accuracy counts")
     parser.add_argument("--scheduler", metavar="ADDRESS",

@@ -7,7 +7,7 @@ from .arguments import (
     command,
     find_network,
     mapping_options,
-    positive,
+    require_calibration,
 )
 from .tables import as_columns, as_share
 
@@ -16,8 +16,8 @@ __all__ = ["add"]
 
 def _run(args):
     from ..fit import fit
-    return fit(find_network(args.network), **mapping_options(args), dataset=args.dataset,
-               data_dir=args.data, limit=args.limit)
+    require_calibration(args)
+    return fit(find_network(args.network), **mapping_options(args))
 
 
 def _stored(layer):
@@ -41,6 +41,7 @@ def _table(result):
     clock, budget = result["clock_hz"], result["budget"]
     totals = [
         ("board", f"{result['board']} ({result['device']}, {clock / 1e6:g} MHz)"),
+        ("predicted from", result["calibration"]),
         ("bottleneck", result["bottleneck"]),
         ("clocks an image", f"{result['interval_cycles']:,}"),
         ("images a second", f"{result['images_per_second']:,.0f}"),
@@ -57,9 +58,8 @@ def _table(result):
 def add(commands):
     parser = command(commands, "fit", _run,
                      "choose lanes and replicas for a board, and show what is expected of them",
-                     "fit mnist --board arty-a7 --objective throughput", show=_table)
+                     "fit mnist --board arty-a7 --objective throughput --calibration 1000",
+                     show=_table)
     add_network(parser)
     add_dataset(parser)
-    parser.add_argument("--limit", type=positive, metavar="N", default=64,
-                        help="images of the data set whose spikes decide")
     add_mapping(parser)

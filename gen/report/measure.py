@@ -32,9 +32,6 @@ _ENOUGH = 128
 # Images that every single spike is compared of, under back-pressure.
 _VERIFIED = 4
 
-# Images whose clocks are predicted.
-_PREDICTED = 256
-
 # Random images for a network that carries none.
 _RANDOM = 16
 
@@ -122,7 +119,7 @@ def _measure(built, images, labels, source, jobs, build_dir):
                  progress=log.info, build_dir=build_dir)
     logits, spikes = expected(network, config, counts)
     # Those that were sent back to back, so that what is predicted can be compared with the pace.
-    paced = counts[run.intervals > 0][:_PREDICTED] if run.interval else counts
+    paced = counts[run.paced] if run.paced.any() else counts
     few = counts[:_VERIFIED]
     log.info("comparing every spike of %d images ...", len(few))
     verified = compare(config, memories, few, network.run(few), build_dir=build_dir)
@@ -137,7 +134,7 @@ def _measure(built, images, labels, source, jobs, build_dir):
         "interval": run.interval,
         "latency": {"images": len(run.latency), "mean": float(run.latency.mean()),
                     "min": int(run.latency.min()), "max": int(run.latency.max())},
-        **_predicted(network, config, paced, counts[run.alone][:_PREDICTED]),
+        **_predicted(network, config, paced, counts[run.alone]),
         "busy": run.busy, "array": run.busy and array_utilisation(config, run.busy),
         "alone": {layer.name: [float(first[k]), float(last[k])]
                   for k, layer in enumerate(config.layers)},
@@ -159,12 +156,13 @@ def _predicted(network, config, paced, alone):
     Returns
     -------
     ``predicted``, layer -> clocks that it needs for an image; ``bottleneck``, which needs most;
-    ``predicted_adds``, core -> clocks in which its lanes add; ``predicted_latency``
+    ``predicted_interval``; ``predicted_adds``, core -> clocks in which its lanes add;
+    ``predicted_latency``
     """
     work = Workload(network, paced)
-    clocks = work.all_clocks(config)
     return {
-        "predicted": clocks, "bottleneck": max(clocks, key=clocks.get),
+        "predicted": work.all_clocks(config), "bottleneck": work.bottleneck(config),
+        "predicted_interval": work.interval(config),
         "predicted_adds": {core.name: work.adds(config, core) / core.replicas
                            for core in config.cores},
         "predicted_latency": Workload(network, alone).latency(config),

@@ -122,6 +122,10 @@ class TestRun:
      "error: --lanes must be LAYER=NUMBER, not 'hidden'\n"),
     (["build", "TINY", "--lanes", "hidden=3"],
      "error: hidden: lanes must be 1 to 2"),
+    (["fit", "TINY", "--calibration"],
+     "error: tiny names no data set to calibrate with: say which (--dataset)\n"),
+    (["fit", "TINY", "--dataset", "digits"],
+     "error: --dataset and --data say whose images calibrate: say so (--calibration)\n"),
 ])
 def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 import boards
+from gen import shipped
 from gen.cycles import sample_clocks
-from gen.errors import FitError
-from gen.fit import OBJECTIVES, choose, fit, interval, plan
+from gen.data import load
+from gen.errors import DataError, FitError
+from gen.fit import OBJECTIVES, fit, plan
 from gen.mapping import map_config
-from gen.workload import Workload, sample_counts
+from gen.workload import Calibration, Workload, calibrate, sample_counts
 from tests.hw.cases import NETWORKS, mapped, network
 
 BOARD = boards.find("arty-a7")
@@ -18,11 +20,46 @@ def smaller(**budget):
     return replace(BOARD, budget=replace(BOARD.budget, **budget))
 
 
+def choose(net, board=BOARD, **options):
+    return plan(net, board, **options).shares
+
+
+def pace(net, config):
+    return Workload(net).pace(config)
+
+
 def test_samples_that_travel_with_a_network_are_preferred():
     net = network("conv")
     images = np.full((3, *net.input_shape), net.pixel_max)
     assert (sample_counts(replace(net, samples=images)) == net.input_levels).all()
     assert sample_counts(net).shape == (2, *net.input_shape)
+
+
+def test_a_calibration_set():
+    net = replace(shipped.find("digits"), samples=None)
+    images = load("digits").train_images
+    for calibration in (Calibration(200), Calibration(200, "digits")):
+        workload = calibrate(net, calibration)
+        assert (workload.counts == net.encode(images[:200])).all()
+        assert workload.source == "200 training images of digits"
+    assert calibrate(net, Calibration(9999)).source == f"{len(images):,} training images of digits"
+    assert calibrate(net).source == "2 random samples"
+    assert calibrate(replace(net, samples=images[:3])).source == (
+        "3 samples that travel with the network")
+    with pytest.raises(DataError, match=r"^case names no data set to calibrate with: say which "
+                                        r"\(--dataset\)$"):
+        calibrate(network("conv"), Calibration(1))
+
+
+def test_the_calibration_set_decides():
+    net = shipped.find("digits")
+    dark = replace(net, samples=np.zeros_like(net.samples))
+    assert fit(dark, board="arty-a7")["layers"][1]["spikes"] == 0
+    calibrated = fit(dark, board="arty-a7", calibration=Calibration(100))
+    assert calibrated["images"] == 100
+    assert calibrated["layers"][1]["spikes"] > 0
+    assert calibrated["layers"] == fit(net, board="arty-a7",
+                                       calibration=Calibration(100))["layers"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -38,17 +75,19 @@ def test_a_workload_has_the_clocks_of_the_formulas(name, code):
         clocks = sample_clocks(config, trace, inputs)
         assert workload.all_clocks(config) == pytest.approx(
             {name: values.mean() for name, values in clocks.items()})
-        assert interval(net, config, inputs) == round(max(c.mean() for c in clocks.values()))
+        slowest = max(clocks, key=lambda name: clocks[name].mean())
+        assert workload.pace(config) == pytest.approx(clocks[slowest].mean())
+        assert clocks[workload.bottleneck(config)].mean() == workload.pace(config)
         assert workload.latency(config) >= max(clocks[name].mean() for name in clocks)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_only_the_slowest_layer_gets_a_lane_a_channel(name):
     net = network(name)
-    chosen = choose(net, BOARD)
+    chosen = choose(net)
     config = map_config(net, **chosen)
     widest = map_config(net, lanes={core.name: core.channels for core in config.cores})
-    assert interval(net, config) <= 1.01 * interval(net, widest)
+    assert pace(net, config) <= 1.01 * pace(net, widest)
     assert sum(chosen["lanes"].values()) < sum(core.channels for core in config.cores)
     assert set(chosen["replicas"].values()) == {1}
 
@@ -56,11 +95,11 @@ def test_only_the_slowest_layer_gets_a_lane_a_channel(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_replicas_keep_a_pace_that_lanes_do_not(name):
     net = network(name)
-    pace = interval(net, map_config(net, **choose(net, BOARD))) * 2 // 3
-    found = plan(net, BOARD, interval=pace, objective="smallest")
-    assert found.interval <= pace
+    faster = round(plan(net, BOARD).interval * 2 / 3)
+    found = plan(net, BOARD, interval=faster, objective="smallest")
+    assert found.interval <= faster
     assert any(core.replicas > 1 for core in found.config.cores)
-    assert choose(net, BOARD, interval=pace) == found.shares
+    assert choose(net, interval=faster) == found.shares
 
 
 def test_objectives_are_better_at_what_they_are_for():
@@ -68,9 +107,9 @@ def test_objectives_are_better_at_what_they_are_for():
     workload = Workload(net)
     plans = {objective: plan(net, BOARD, objective=objective, workload=workload)
              for objective in OBJECTIVES}
-    fastest = min(found.interval for found in plans.values())
+    paces = {objective: workload.pace(found.config) for objective, found in plans.items()}
     shortest = min(workload.latency(found.config) for found in plans.values())
-    assert plans["throughput"].interval <= 1.02 * fastest
+    assert paces["throughput"] <= 1.02 * min(paces.values())
     assert workload.latency(plans["latency"].config) == shortest
     assert plans["smallest"].needs.luts == min(found.needs.luts for found in plans.values())
     assert plans["throughput"].needs.luts > 1.5 * plans["smallest"].needs.luts
@@ -84,15 +123,15 @@ def test_no_layer_is_faster_than_the_pipeline_can_use():
         if core.replicas > 1:
             fewer = map_config(net, lanes=found.shares["lanes"], replicas=found.shares[
                 "replicas"] | {core.name: core.replicas - 1})
-            assert workload.interval(fewer) > found.interval
+            assert workload.pace(fewer) > workload.pace(found.config)
 
 
 def test_less_budget_means_fewer_lanes():
     net = network("residual")
-    pace = interval(net, map_config(net, **choose(net, BOARD))) // 2
-    ample = plan(net, BOARD, interval=pace)
-    scant = plan(net, smaller(luts=ample.needs.luts), interval=pace)
-    assert ample.interval <= pace < scant.interval
+    faster = round(plan(net, BOARD).interval / 2)
+    ample = plan(net, BOARD, interval=faster)
+    scant = plan(net, smaller(luts=ample.needs.luts), interval=faster)
+    assert ample.interval <= faster < scant.interval
     assert scant.needs.luts <= 0.9 * ample.needs.luts
     least = plan(net, BOARD, objective="smallest")
     assert choose(net, smaller(luts=1)) == least.shares  # the build says what is missing
@@ -102,9 +141,9 @@ def test_given_lanes_are_kept():
     net = network("residual")
     name = next(layer.name for layer in net.layers if hasattr(layer, "synapses"))
     for objective in (None, *OBJECTIVES):
-        assert choose(net, BOARD, objective=objective, lanes={name: 2})["lanes"][name] == 2
+        assert choose(net, objective=objective, lanes={name: 2})["lanes"][name] == 2
     with pytest.raises(FitError, match="^lanes are given for 'nobody', which is not a layer"):
-        choose(net, BOARD, lanes={"nobody": 2})
+        choose(net, lanes={"nobody": 2})
 
 
 def test_what_does_not_fit_is_said_with_figures():
@@ -126,8 +165,9 @@ def test_the_plan_as_a_table():
     assert names == ["input", *(layer.name for layer in net.layers)]
     slowest = max(result["layers"], key=lambda layer: layer["clocks"])
     assert result["bottleneck"] == slowest["name"]
-    assert result["interval_cycles"] == round(slowest["clocks"])
-    assert result["images_per_second"] == pytest.approx(1e8 / slowest["clocks"])
+    assert result["interval_cycles"] == pytest.approx(slowest["clocks"], rel=0.1)
+    assert result["images_per_second"] == pytest.approx(1e8 / result["interval_cycles"], rel=0.01)
+    assert result["calibration"] == "2 random samples" and result["images"] == 2
     cores = [layer for layer in result["layers"] if "lanes" in layer]
     assert all(0 < layer["utilisation"] <= 1 for layer in cores)
     assert sum(layer.get("luts", 0) for layer in result["layers"]) < result["luts"]

@@ -8,8 +8,9 @@ from gen import simulate as module
 from gen.errors import DataError, SimulationError
 from gen.mapping import map_network
 from gen.network import Network
-from gen.simulate import array_utilisation, bottleneck, simulate, stream
+from gen.simulate import array_utilisation, simulate, stream
 from gen.spikes import replayed, sample_spikes
+from gen.workload import Workload
 from tests import networks
 
 
@@ -120,7 +121,7 @@ def test_bottleneck():
     counts = networks.counts_for(network, 4)
     for lanes, name in [({"fc1": 1, "out": 5}, "fc1"), ({"fc1": 11, "out": 1}, "out")]:
         config, _ = map_network(network, lanes=lanes)
-        assert bottleneck(network, config, counts) == name
+        assert Workload(network, counts).bottleneck(config) == name
 
 
 @pytest.mark.parametrize("images, jobs", [(1, 4), (3, 2), (40, 1)])
@@ -160,6 +161,7 @@ def test_simulate(build_dir, tmp_path):
     assert result["accuracy"] == result["accuracy_reference"]
     assert 0 < result["cycles_mean"] <= result["cycles_max"]
     assert 0 < result["interval_cycles"] <= result["cycles_max"]
+    assert result["interval_cycles"] == pytest.approx(result["interval_cycles_predicted"], rel=0.03)
     assert result["latency_images"] == 30
     assert result["bottleneck"] == "fc1"
     assert result["lane_utilisation"].keys() == result["layer_cycles"].keys() == {"fc1", "out"}
