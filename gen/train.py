@@ -30,6 +30,9 @@ __all__ = ["Recipe", "RECIPES", "train"]
 
 _BATCH = 1000
 
+# Steps of the shortest schedule, whose rate rises at all; fewer steps are its beginning.
+_SHORTEST = 11
+
 # Test images that travel with the network.
 _SAMPLES = 32
 
@@ -146,6 +149,9 @@ def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: 
     shape = samples.train_images.shape[1:]
     classes = int(samples.train_labels.max()) + 1
     images = _encode(samples.train_images, samples.pixel_max, recipe.input_levels)
+    if len(images) < recipe.batch:
+        raise DataError(f"{samples.name} has {len(images):,} training images; a step of its recipe "
+                        f"takes {recipe.batch:,}")
     labels = torch.from_numpy(samples.train_labels)
     test_images = _encode(samples.test_images, samples.pixel_max, recipe.input_levels)
     test_labels = torch.from_numpy(samples.test_labels)
@@ -196,8 +202,8 @@ def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, genera
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, rate)
     steps = epochs * (len(images) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps,
-                                                   pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, pct_start=0.1,
+                                                   total_steps=max(steps, _SHORTEST))
     objective = torch.compile(_loss) if recipe.fast else _loss
     model.train()
     with bar(total=steps) as shown:

@@ -73,6 +73,31 @@ def test_a_variant_of_an_architecture(tmp_path, monkeypatch):
     assert "--model mlp-7 --name digits-mlp-7" in network.metadata["command"]
 
 
+@pytest.mark.parametrize("images, tuning", [(64, 1), (150, 1), (640, 10), (64, 11)])
+def test_few_steps(images, tuning, tmp_path, monkeypatch):
+    few(images, monkeypatch)
+    recipe = replace(RECIPES["digits", "mlp"], epochs=1, tuning=tuning, batch=64)
+    monkeypatch.setitem(RECIPES, ("digits", "mlp"), recipe)
+    result = train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
+    assert result["accuracy_quantised"] == result["accuracy_integer"]
+
+
+def test_too_few_images(tmp_path, monkeypatch):
+    few(63, monkeypatch)
+    monkeypatch.setitem(RECIPES, ("digits", "mlp"), replace(RECIPES["digits", "mlp"], batch=64))
+    with pytest.raises(DataError, match="^digits has 63 training images; a step of its recipe "
+                                        "takes 64$"):
+        train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
+
+
+def few(images, monkeypatch):
+    """Training images of digits."""
+    digits = data.load("digits")
+    monkeypatch.setattr(data, "load", lambda *_: replace(
+        digits, train_images=digits.train_images[:images],
+        train_labels=digits.train_labels[:images]))
+
+
 def test_unknown_recipe():
     with pytest.raises(DataError, match="^there is no recipe for digits rnn; there are digits cnn"):
         train("digits", "rnn")
@@ -89,7 +114,7 @@ def test_every_recipe_has_a_command_line_name():
 
 def test_shifts_and_flips():
     generator = torch.Generator().manual_seed(0)
-    recipe = RECIPES["fashion-mnist", "cnn"]
+    recipe = replace(RECIPES["fashion-mnist", "cnn"], shift=2)
     x = torch.zeros(200, 1, 9, 9)
     x[:, :, 4, 3] = 7
     moved = _augment(x, recipe, generator)
