@@ -151,6 +151,13 @@ class Registers(wiring.Component):
             m.d.sync += running.eq(0)
             m.d.sync += cycles.eq(clocks)
 
+        # The bus holds still for a clock before a word is written.
+        submits, repeats, follows = Signal(), Signal(), Signal()
+        m.d.sync += [
+            submits.eq(bus.addr == where.submit),
+            repeats.eq(bus.w_data == submitted),
+            follows.eq(bus.w_data == (submitted + 1)[:32]),
+        ]
         held = Signal()
         start = Signal()
         with m.If(bus.begin):
@@ -160,12 +167,12 @@ class Registers(wiring.Component):
             feeder.w_data.eq(bus.w_data),
             feeder.start.eq(start),
         ]
-        with m.If(bus.addr != where.submit):
+        with m.If(~submits):
             m.d.comb += feeder.w_en.eq(bus.w_en & ~held)
             m.d.comb += bus.w_status.eq(Mux(held, Status.BUSY, Status.OK))
-        with m.Elif(bus.w_data == submitted):
+        with m.Elif(repeats):
             m.d.comb += bus.w_status.eq(Status.OK)
-        with m.Elif(bus.w_data != (submitted + 1)[:32]):
+        with m.Elif(~follows):
             m.d.comb += bus.w_status.eq(Status.ORDER)
         with m.Elif(held):
             m.d.comb += bus.w_status.eq(Status.BUSY)

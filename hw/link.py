@@ -50,7 +50,8 @@ Bus = wiring.Signature({
 """Access to registers, as the link sees it.
 
 ``r_data`` is the word at ``addr``, one clock later. ``begin`` is high for a clock before the first
-word of a write; ``w_status`` is the outcome of the word that ``w_en`` writes, in the same clock.
+word of a write. ``addr`` and ``w_data`` are there a clock before ``w_en`` is high; ``w_status`` is
+the outcome of the word that ``w_en`` writes, in the same clock.
 """
 
 _HEADER = Header.size // 8
@@ -198,6 +199,9 @@ class Link(wiring.Component):
         m.d.comb += [
             write.eq(header.op == Op.WRITE),
             known.eq(write | (header.op == Op.READ)),
+        ]
+        # The header and the index are there a clock before they are judged.
+        m.d.sync += [
             complete.eq((lane == 0) & (index == Mux(write, header.count + 1, 1))),
             allowed.eq(self._allowed(header, write)),
         ]
@@ -274,6 +278,9 @@ class Link(wiring.Component):
 
             with m.State("Hold"):
                 m.d.sync += word.eq(load.data)
+                m.next = "Offer"
+
+            with m.State("Offer"):
                 m.next = "Write"
 
             with m.State("Write"):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .arrival import Arrival
 from .sequence import Loop, Sequence
 from .spikes import SpikeMemory, counts_layout
+from .stream import Stage
 
 __all__ = ["Pool"]
 
@@ -71,9 +72,13 @@ class Pool(wiring.Component):
         connect(m, flipped(self.i0), spikes.i)
 
         m.submodules.arrival = arrival = Arrival(source)
+        # Its result leaves through a register of its own, because the consumers may be far away.
+        m.submodules.stage = stage = Stage(self.o.p.shape())
+        connect(m, stage.o, flipped(self.o))
+        result = stage.i
         advance, issue = Signal(), Signal()
         m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
+            advance.eq(~result.valid | result.ready),
             issue.eq(advance & arrival.ready),
             walk.next.eq(issue),
             spikes.counts_en.eq(issue),
@@ -96,11 +101,11 @@ class Pool(wiring.Component):
                 read.last.eq(walk.last[3:].all()),
                 arrives.eq(read),
                 Value.cast(arrived).eq(Mux(read.inside, spikes.counts, 0)),
-                self.o.valid.eq(arrives.valid & arrives.last),
+                result.valid.eq(arrives.valid & arrives.last),
             ]
             with m.If(arrives.valid):
                 m.d.sync += first.eq(arrives.last)
-                folded = data.View(counts_layout(self._pool.out), self.o.payload)
+                folded = data.View(counts_layout(self._pool.out), result.payload)
                 for c in range(map.word):
                     so_far = Mux(first, 0, folded[c])
                     if self._pool.kind == "sum":

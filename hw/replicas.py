@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
-from .stream import Fork, TakeTurns
+from .stream import Fork, Queue, TakeTurns
 
 __all__ = ["Replicas"]
 
@@ -62,6 +62,9 @@ class Replicas(wiring.Component):
             connect(m, flipped(self.i[s]), fork.i)
             for o, replica in zip(fork.o, self._replicas, strict=True):
                 connect(m, o, replica.i[s])
-        connect(m, merge.o, flipped(self.o))
+        # The consumers may be far away.
+        m.submodules.merged = merged = Queue(core.out.beat_bits, depth=3)
+        connect(m, merge.o, merged.i)
+        connect(m, merged.o, flipped(self.o))
         m.d.comb += self.busy.eq(Cat(replica.busy for replica in self._replicas))
         return m

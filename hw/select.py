@@ -104,19 +104,23 @@ class Select(wiring.Component):
 
         # Which planes have spikes, and which no more than one, is found out a clock before they are
         # looked at: in a window that is about to be taken, or in the present one for the next
-        # group.
-        last_group = group == groups - 1
-        taking = Signal()
+        # group if that is connected to other words.
+        take, taking = Signal(), Signal()
+        same = len(set(core.masks)) == 1
         spiking, alone = Signal(len(steps)), Signal(len(steps))
         for number, (flags, register) in enumerate(zip(offered, held, strict=True)):
             looked_at = Signal(taps, name=f"looked_at_{number}")
-            m.d.comb += looked_at.eq(Mux(taking, flags & core.masks[0], register & next_mask))
-            m.d.sync += spiking[number].eq(looked_at.any())
-            m.d.sync += alone[number].eq(~more_than(1, looked_at))
+            m.d.comb += looked_at.eq(flags & core.masks[0] if same else Mux(
+                taking, flags & core.masks[0], register & next_mask))
+            with m.If(take if same else 1):
+                m.d.sync += spiking[number].eq(looked_at.any())
+                m.d.sync += alone[number].eq(~more_than(1, looked_at))
 
         step = Signal(range(max(2, len(steps))))
         todo, upcoming = Signal(taps), Signal(taps)
         entered, single, singles = Signal(), Signal(), Signal(len(steps))
+        # The last word of the group; the last group.
+        last, last_group = Signal(), Signal(init=groups == 1)
         with m.Switch(step):
             for number in range(1, len(steps)):
                 with m.Case(number):
@@ -135,7 +139,6 @@ class Select(wiring.Component):
             corners.append(corner)
             final = corner.last.all()
 
-        last = (step == 0) & single
         # Finding a word and adding its place to the index would be too much for one clock.
         scan, move = Signal(), Signal()
         clear, base = Signal(), Signal.like(first_index)
@@ -158,7 +161,6 @@ class Select(wiring.Component):
                          for s, corner in enumerate(corners)]
 
         available = Cat(i.valid for i in self.i).all()
-        take = Signal()
         m.d.comb += [i.ready.eq(take) for i in self.i]
         with m.If(take):
             m.d.sync += [register.eq(flags) for register, flags in zip(held, offered, strict=True)]
@@ -177,6 +179,7 @@ class Select(wiring.Component):
                 m.d.sync += step.eq(0)
                 m.d.sync += todo.eq(held[0] & mask)
                 m.d.sync += single.eq(alone[0])
+                m.d.sync += last.eq(alone[0] & ~spiking[1:].any())
                 for number in range(1, len(steps)):
                     with m.If(spiking[number]):
                         m.d.sync += step.eq(number)
@@ -192,13 +195,17 @@ class Select(wiring.Component):
                     m.d.sync += entered.eq(single)
                     m.d.sync += todo.eq(todo & (todo - 1))
                     m.d.sync += single.eq(~more_than(2, todo))
+                    m.d.sync += last.eq((step == 0) & ~more_than(2, todo))
                     with m.If(single & (step != 0)):
                         m.d.sync += step.eq(step - 1)
                         m.d.sync += todo.eq(upcoming)
                         m.d.sync += single.eq((singles << 1).bit_select(step, 1))
+                        m.d.sync += last.eq((step == 1) & singles[0])
                     with m.If(last):
                         m.next = "Begin"
                         m.d.sync += group.eq(Mux(last_group, 0, group + 1))
+                        if groups > 1:
+                            m.d.sync += last_group.eq(group == groups - 2)
                         m.d.sync += first_index.eq(Mux(last_group, 0, first_index + taps))
                         with m.If(last_group):
                             m.d.comb += [corner.next.eq(1) for corner in corners]

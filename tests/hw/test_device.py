@@ -38,6 +38,7 @@ class Bench:
         ctx, bus = self.ctx, self.dut.bus
         ctx.set(bus.addr, addr)
         ctx.set(bus.w_data, value)
+        await self.tick()
         ctx.set(bus.w_en, 1)
         status = ctx.get(bus.w_status)
         await self.tick()
