@@ -12,7 +12,7 @@ from pathlib import Path
 from .cells import models
 from .errors import SimulationError
 
-__all__ = ["load", "netlist_verilog", "spied"]
+__all__ = ["cell_count", "load", "netlist_verilog", "spied"]
 
 _ARRAY = "top.device.array"
 
@@ -32,6 +32,11 @@ def load(path: Path, top: str) -> dict:
     except (ValueError, LookupError, TypeError) as error:
         raise SimulationError(f"{path}: not a netlist of {top!r} ({type(error).__name__}: "
                               f"{error})") from error
+
+
+def cell_count(module: dict) -> int:
+    """Cells of the vendor's; others are notes of Yosys."""
+    return sum(not cell["type"].startswith("$") for cell in module["cells"].values())
 
 
 def spied(module: dict, layers) -> list[tuple[list, list]]:

@@ -24,9 +24,10 @@ from .build import build, design_for
 from .cells import models
 from .errors import SimulationError
 from .icestorm import bitstream_verilog
-from .netlist import load, netlist_verilog
+from .netlist import cell_count, load, netlist_verilog
 from .pins import HARNESS, infer
 from .project import SOURCES, TOP
+from .proofs import keep
 from .synth import NETLIST, synthesise
 from .verify import choose_images
 from .verilator import patience, verilate
@@ -112,7 +113,7 @@ def compare_netlist(network, config, board, directory, images, *, build_dir):
     for each image, and the logits again as the host got them; ``mismatches``, how many of them
     differ or did not come; ``first_mismatch``, ``None`` or the first layer's first as layer,
     sample, channel, y, x, expected and got; ``layers``, these figures by layer, the host last;
-    ``clocks``; and ``clocks_per_second`` of the simulation.
+    ``clocks``; ``clocks_per_second`` of the simulation; and ``cells`` of the netlist.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def compare_netlist(network, config, board, directory, images, *, build_dir):
     layers = [_compare(layer, *pair) for layer, pair in zip(
         config.layers, _spied(config, trace, words), strict=True)]
     layers.append(_figures(_HOST, trace.logits, result.logits))
-    return _summary(layers, images, figures)
+    return _summary(layers, images, figures) | {"cells": cell_count(module)}
 
 
 def _drive(simulator, config, directory, images):
@@ -229,7 +230,7 @@ def compare_bitstream(network, config, board, directory, images, *, build_dir):
     """Compare the logits of a configured device with :meth:`Network.run`.
 
     Takes, returns and raises what :func:`compare_netlist` does; ``directory`` has the bitstream and
-    its constraints, and of the layers there is only the host.
+    its constraints, of the layers there is only the host, and cells are not counted.
     """
     simulator = bitstream_simulator(directory, board, build_dir)
     result, _, figures = _drive(simulator, config, directory, images)
@@ -239,6 +240,8 @@ def compare_bitstream(network, config, board, directory, images, *, build_dir):
 
 def verify_netlist(network, **options):
     """Compare the netlist that Yosys makes for a board with :meth:`Network.run`.
+
+    What was found stays with the build, for its report (:mod:`gen.proofs`).
 
     Parameters
     ----------
@@ -255,12 +258,13 @@ def verify_netlist(network, **options):
     SimulationError
         If the directory holds another build; and see :func:`compare_netlist`.
     """
-    return _verify(compare_netlist, _synthesise, network, **options)
+    return _verify("netlist", NETLIST, compare_netlist, _synthesise, network, **options)
 
 
 def verify_bitstream(network, **options):
     """Compare the bitstream for a board with :meth:`Network.run`; see :func:`verify_netlist`."""
-    return _verify(compare_bitstream, _place_and_route, network, **options)
+    return _verify("bitstream", f"{TOP}.bin", compare_bitstream, _place_and_route, network,
+                   **options)
 
 
 def _synthesise(network, board, mapping):
@@ -277,7 +281,7 @@ def _place_and_route(network, board, mapping):
     return Path(built["manifest"]).parent
 
 
-def _verify(compare, make, network, *, images=3, seed=0, board="arty-a7", dataset=None,
+def _verify(kind, file, compare, make, network, *, images=3, seed=0, board="arty-a7", dataset=None,
             data_dir=None, images_file=None, directory=None, build_dir=None, **mapping):
     chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
     design = design_for(network, board=boards.find(board), **mapping)
@@ -287,4 +291,5 @@ def _verify(compare, make, network, *, images=3, seed=0, board="arty-a7", datase
                               f"asked for: say which (--board, --lanes, --interval, ...)")
     result = compare(network, design.config, design.board, directory, chosen,
                      build_dir=build_dir or Path("build") / "verilator")
+    keep(kind, Path(directory) / file, result)
     return result | {"source": source}

@@ -35,7 +35,7 @@ def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs
     """
     built = read(directory)
     from .measure import measure
-    from .page import headline, render
+    from .page import headline, render, wrong
     measured = measure(built, dataset=dataset, data_dir=data_dir, limit=limit, jobs=jobs,
                        build_dir=build_dir)
     out = Path(out or built.directory / "report.html")
@@ -44,7 +44,7 @@ def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs
         "report": str(out), "network": built.network.name, "board": built.board,
         "headline": headline(built, measured),
         "images": measured["images"], "accuracy": measured["accuracy"],
-        "mismatches": measured["mismatches"] + measured["verified"]["mismatches"],
+        "mismatches": wrong(built, measured),
         "interval_cycles": measured["interval"], "cycles_mean": measured["latency"]["mean"],
         "bottleneck": measured["bottleneck"], "lane_utilisation": measured["busy"],
         "array_utilisation": measured["array"],

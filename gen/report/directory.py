@@ -12,6 +12,7 @@ from .. import artifact
 from ..errors import BuildError, FitError
 from ..mapping import map_config
 from ..network import Network
+from ..proofs import kept
 from ..resources import Prediction, predict
 
 __all__ = ["Built", "read"]
@@ -38,6 +39,7 @@ class Built:
     budget : the same, of the device
     needs : the same, predicted; ``None`` if nothing has been measured for this family of devices
     timing : what ``timing.json`` holds, or ``None``
+    proofs : what :func:`gen.proofs.kept` returns
     files : name -> SHA-256 of each file of the build that the manifest lists
     """
 
@@ -55,6 +57,7 @@ class Built:
     budget: dict
     needs: Prediction | None
     timing: dict | None
+    proofs: list[dict]
     files: dict[str, str]
 
 
@@ -82,7 +85,7 @@ def read(directory) -> Built:
         raise BuildError(f"{directory / 'manifest.json'}: {error}; build the network again "
                          f"(python -m gen build)") from error
     return Built(directory=directory, network=network, config=config, mapping=mapping,
-                 needs=_needs(config, board), timing=timing,
+                 needs=_needs(config, board), timing=timing, proofs=kept(directory),
                  files=_digests(directory, manifest), **facts)
 
 

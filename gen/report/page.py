@@ -12,7 +12,7 @@ from ..toolchain import identity
 from . import drawings
 from .drawings import printable
 
-__all__ = ["headline", "render"]
+__all__ = ["headline", "render", "wrong"]
 
 _KINDS = (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"), ("dsps", "DSP blocks"))
 
@@ -51,11 +51,12 @@ def render(built, measured) -> str:
     environment.filters |= {"number": _number, "share": "{:.0%}".format, "printable": printable}
     return environment.get_template("page.html").render(
         built=built, measured=measured, network=built.network, headline=headline(built, measured),
-        advice=_advice(built, measured), wrong=_wrong(measured),
+        advice=_advice(built, measured), wrong=wrong(built, measured),
         latency_us=measured["latency"]["mean"] / built.clock_hz * 1e6,
         layers=list(_layers(built.config, measured)), device=list(_device(built)),
         parts=_parts(built),
-        spikes=list(_spikes(built, measured)), drawings=_drawings(built, measured),
+        spikes=list(_spikes(built, measured)), firsts=list(_firsts(built, measured)),
+        drawings=_drawings(built, measured),
         timing=_timing(built.timing), versions=_versions(built.timing))
 
 
@@ -66,9 +67,10 @@ def _number(value):
     return f"{value:,.0f}" if isinstance(value, int | float) else printable(value)
 
 
-def _wrong(measured):
+def wrong(built, measured):
     """Values that differ from the network in integers, of all that were compared."""
-    return measured["mismatches"] + measured["verified"]["mismatches"]
+    return (measured["mismatches"] + measured["verified"]["mismatches"]
+            + sum(proof["mismatches"] for proof in built.proofs))
 
 
 def _advice(built, measured):
@@ -173,6 +175,14 @@ def _spikes(built, measured):
         neurons = maps[name].channels * maps[name].height * maps[name].width
         yield {"name": name, "neurons": neurons, "spikes": number, "rate": number / neurons,
                "most": maps[name].planes}
+
+
+def _firsts(built, measured):
+    """The first mismatch of every comparison that has one."""
+    for of, found in (("", measured["verified"]), *(
+            (proof["kind"], proof) for proof in built.proofs)):
+        if found["first_mismatch"]:
+            yield {"of": of, "where": found["first_mismatch"]}
 
 
 def _drawings(built, measured):

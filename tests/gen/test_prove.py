@@ -11,10 +11,11 @@ import pytest
 import boards
 from gen import icestorm, shipped
 from gen.build import build, design_for
-from gen.errors import SimulationError
+from gen.errors import BuildError, SimulationError
 from gen.netlist import load, netlist_verilog
 from gen.pins import infer
 from gen.project import SOURCES, TOP
+from gen.proofs import kept
 from gen.prove import bitstream_simulator, compare_netlist, roles, verify_bitstream, verify_netlist
 from gen.synth import NETLIST, synthesise
 from host import manifest
@@ -152,6 +153,31 @@ def test_another_build(directory, build_dir):
                                               "or mapping than asked for"):
         verify_netlist(NETWORK, board=BOARD.name, lanes={"fc1": 11, "out": 3}, images=1,
                        directory=directory, build_dir=build_dir)
+
+
+def test_a_proof_stays_with_the_build(directory, netlist, build_dir):
+    result = verify_netlist(NETWORK, board=BOARD.name, lanes=LANES, images=2, directory=directory,
+                            build_dir=build_dir)
+    (proof,) = kept(directory)
+    assert proof["kind"] == "netlist" and proof["file"] == NETLIST
+    figures = ("images", "spikes", "mismatches", "first_mismatch", "cells")
+    assert {name: proof[name] for name in figures} == {name: result[name] for name in figures}
+    assert result["images"] == 2 and result["cells"] > 500
+    (directory / NETLIST).write_text(json.dumps(netlist, indent=3))
+    assert kept(directory) == [], "it is about another file"
+
+
+@pytest.mark.parametrize("text", [
+    "{", "[]", "{}", '{"file": 3}', "[" * 100_000,
+    '{"file": "../x", "sha256": "", "images": 1, "spikes": 1, "mismatches": 0}',
+    '{"file": "x", "sha256": "", "images": 1, "spikes": "1", "mismatches": 0}',
+    '{"file": "x", "sha256": "", "images": 1, "spikes": 1, "mismatches": 0, "cells": "3"}'])
+def test_a_damaged_proof(text, tmp_path):
+    (tmp_path / "verified-bitstream.json").write_text(text)
+    with pytest.raises(BuildError, match=rf"^{tmp_path}/verified-bitstream.json: is damaged; "
+                                         r"verify the bitstream again \(python -m gen verify "
+                                         r"--bitstream\), or remove it$"):
+        kept(tmp_path)
 
 
 def test_roles_of_pins():

@@ -168,6 +168,23 @@ def test_mismatches_are_seen(built, measured):
     assert 'class="good"><dt>mismatches</dt>' in page.render(whole, measured)
 
 
+def test_proofs(built, measured):
+    whole = replace(directory.read(built), proofs=[
+        {"kind": "netlist", "file": "netlist.json", "images": 3, "spikes": 3036, "mismatches": 0,
+         "first_mismatch": None, "cells": 7654},
+        {"kind": "bitstream", "file": "board.bin", "images": 5, "spikes": 50, "mismatches": 8,
+         "first_mismatch": {"layer": "<u>", "sample": 3}, "cells": None}])
+    text = page.render(whole, measured)
+    for words in ("<dt>mismatches</dt><dd>8</dd>", "the netlist, from pin to pin",
+                  "netlist.json, 7,654 cells", "<td>3,036</td>", "the bitstream, from pin to pin",
+                  "<small>board.bin</small>",
+                  "First mismatch of the bitstream: layer &lt;u&gt;, sample 3."):
+        assert words in text, words
+    assert page.wrong(whole, measured) == 8
+    Page(text)
+    assert "from pin to pin" not in page.render(directory.read(built), measured)
+
+
 def test_device_and_timing(built, measured):
     whole = directory.read(built)
     whole = replace(
