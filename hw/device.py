@@ -186,9 +186,11 @@ class Registers(wiring.Component):
             *self._identity, self.frames, self.crc_errors, self.dropped,
             submitted, completed, cycles, busy, where.input_words, where.classes,
         ]
+        read = Signal(16)
+        m.d.sync += read.eq(bus.addr)
         fact = Signal(32)
         is_logit = Signal()
-        with m.Switch(bus.addr):
+        with m.Switch(read):
             for address, value in enumerate(facts):
                 with m.Case(address):
                     m.d.sync += fact.eq(value)
@@ -196,9 +198,9 @@ class Registers(wiring.Component):
                 m.d.sync += fact.eq(completed)
             with m.Case(where.result + 1):
                 m.d.sync += fact.eq(cycles)
-        m.d.sync += is_logit.eq(bus.addr >= where.result + 2)
+        m.d.sync += is_logit.eq(read >= where.result + 2)
         m.d.comb += [
-            collector.r_addr.eq(bus.addr - (where.result + 2)),
+            collector.r_addr.eq(read - (where.result + 2)),
             bus.r_data.eq(Mux(is_logit, collector.r_data, fact)),
         ]
 

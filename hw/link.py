@@ -49,7 +49,7 @@ Bus = wiring.Signature({
 })
 """Access to registers, as the link sees it.
 
-``r_data`` is the word at ``addr``, one clock later. ``begin`` is high for a clock before the first
+``r_data`` is the word at ``addr``, two clocks later. ``begin`` is high for a clock before the first
 word of a write. ``addr`` and ``w_data`` are there a clock before ``w_en`` is high; ``w_status`` is
 the outcome of the word that ``w_en`` writes, in the same clock.
 """
@@ -163,9 +163,8 @@ class Link(wiring.Component):
     def registers(self):
         return self._registers
 
-    def _allowed(self, header, write):
-        """Whether the words of the request lie in a region that allows it."""
-        stop = header.addr + header.count
+    def _allowed(self, header, stop, write):
+        """Whether the words of the request, up to ``stop``, lie in a region that allows it."""
         return (header.count != 0) & (header.count <= MAX_WORDS) & Cat(
             (header.addr >= region.start) & (stop <= region.stop) & (write == region.writable)
             for region in self._registers.regions).any()
@@ -200,10 +199,12 @@ class Link(wiring.Component):
             write.eq(header.op == Op.WRITE),
             known.eq(write | (header.op == Op.READ)),
         ]
-        # The header and the index are there a clock before they are judged.
+        # The header and the index are there clocks before they are judged.
+        stop = Signal(17)
         m.d.sync += [
+            stop.eq(header.addr + header.count),
             complete.eq((lane == 0) & (index == Mux(write, header.count + 1, 1))),
-            allowed.eq(self._allowed(header, write)),
+            allowed.eq(self._allowed(header, stop, write)),
         ]
 
         m.d.comb += [
