@@ -19,8 +19,8 @@ __all__ = ["Pipeline"]
 
 # Clocks from a window to the beat, besides those of the lanes: the stages of select, fetch, encoder
 # and lanes, and the queues between them; and of these, those until the spike memory is read. A
-# pooling has fewer.
-_FILL, _READ, _POOL_FILL = 20, 11, 4
+# pooling has fewer; replicas have a queue each, and one behind the merge.
+_FILL, _READ, _POOL_FILL, _MERGE = 21, 12, 6, 4
 
 # Words that fetch, queue and encoder hold when the lanes are late: the spike memory is released
 # when the last word of the sample has been read.
@@ -106,6 +106,7 @@ class Pipeline:
         width = core.sources[0].positions[1]
         beats = width * core.groups
         gone, done = 1 - 1 / beats, []
+        fill = _FILL + _MERGE * (core.replicas > 1)
         for row, work in enumerate(clocks):
             replica = self._cores[core.name][row % core.replicas]
             begin = np.maximum(replica.window, self._needed(core, row, came))
@@ -118,8 +119,8 @@ class Pipeline:
             replica.read = np.maximum(begin + first + words[row], replica.lanes - ahead) + _READ
             replica.window = np.maximum(
                 replica.window, replica.lanes - ahead - _WINDOWS_AHEAD / width * work)
-            done.append(self._send(index, row, beats, replica.lanes + _FILL, gone * work))
-            replica.sent = done[-1] - _FILL
+            done.append(self._send(index, row, beats, replica.lanes + fill, gone * work))
+            replica.sent = done[-1] - fill
         self._release(index, np.max([r.read for r in self._cores[core.name]], axis=0))
         return done
 
