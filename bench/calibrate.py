@@ -48,7 +48,8 @@ PLENTY, FEW = 200, 6
 
 PART = {
     "spikes": "spikes", "window": "window", "select": "select", "fetch": "fetch", "words": "queue",
-    "rows": "queue", "encoder": "encoder", "lanes": "lanes", "merge": "merge", "stage": "select",
+    "commands": "queue", "encoder": "encoder", "lanes": "lanes", "merge": "merge",
+    "merged": "merge", "stage": "select",
 }
 
 

@@ -13,9 +13,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from amaranth import Shape
+
 from hw.config import CoreConfig
 from hw.device import packing
 from hw.link import MAX_WORDS
+from hw.select import command_layout
 
 from . import memories
 from .errors import FitError
@@ -140,9 +143,17 @@ def _varying(values):
 
 
 def _queue(layer, width, depth, copies):
-    """:class:`hw.stream.Queue`: the last entry waits in the output register."""
     return Part("queue", layer.name, {"one": 1, "width": width, "levels": _bits(depth)},
-                (Memory(width, depth - 1, False),) if depth > 2 else (), copies)
+                _waiting(width, depth), copies)
+
+
+def _waiting(width, depth):
+    """Memory of a :class:`hw.stream.Queue`, whose last entry waits in the output register."""
+    return (Memory(width, depth - 1, False),) if depth > 2 else ()
+
+
+def _command_bits(core):
+    return Shape.cast(command_layout(core)).width
 
 
 def _word_bits(core):
@@ -166,10 +177,14 @@ def _lanes(core, copies):
                 "counts": lanes * count, "rated": lanes * count * (core.code == "rate"),
                 "clamped": lanes * count * bool(clamped),
                 "logits": lanes * bits * (core.out is None),
-                "row": _bits(core.groups * core.parameter_rows)}
+                "row": _bits(core.groups * core.parameter_rows),
+                "results": core.lanes * (count or bits)}
+    # A row of a replica's results waits there; a second one is a register.
+    row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
                 for rows in core.weight_banks),
-              Memory(lanes * bits, max(2, core.groups * core.parameter_rows), True))
+              Memory(lanes * bits, max(2, core.groups * core.parameter_rows), True),
+              *_waiting(lanes * (count or bits), max(2, row)))
     return Part("lanes", core.name, features, stored, copies)
 
 
@@ -179,15 +194,14 @@ def _core(core):
     yield from (_window(core, source, copies) for source in share.sources)
     yield _select(share, copies)
     yield _fetch(share, copies)
+    yield _queue(core, _command_bits(share), 3, copies)
     yield _queue(core, _word_bits(core), 4, copies)
     yield _encoder(share, copies)
     yield _lanes(share, copies)
     if copies > 1:
-        width = core.sources[0].positions[1]
         beat = core.out.beat_bits
-        yield _queue(core, beat, max(2, width * core.groups), copies)
         yield Part("merge", core.name, {"one": 1, "streams": copies, "chosen": copies * beat,
-                                        "beat": beat})
+                                        "beat": beat}, _waiting(beat, 3))
 
 
 def _pool(pool):
