@@ -6,7 +6,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["EventEncoder", "word_layout", "event_layout", "lowest", "more_than"]
+__all__ = ["EventEncoder", "word_layout", "event_layout", "lowest", "more_than",
+           "place"]
 
 
 def lowest(bits):
@@ -23,6 +24,14 @@ def lowest(bits):
         nodes = [(low | high, (*map(partial(Mux, low), lows, highs), ~low & high))
                  for (low, lows), (high, highs) in zip(nodes[::2], nodes[1::2], strict=True)]
     return Cat(nodes[0][1])
+
+
+def place(one_hot):
+    """Index of the only set bit; 0 if there is none. Bit k is the OR of the bits whose own index
+    has bit k set."""
+    width = len(one_hot)
+    return Cat((one_hot & sum(1 << i for i in range(width) if i >> k & 1)).any()
+               for k in range(max(1, (width - 1).bit_length())))
 
 
 def more_than(n, bits):

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .encoder import lowest, more_than
+from .encoder import more_than, place
 from .sequence import Loop, Sequence
 
 __all__ = ["Select", "command_layout"]
@@ -139,17 +139,18 @@ class Select(wiring.Component):
             corners.append(corner)
             final = corner.last.all()
 
-        # Finding a word and adding its place to the index would be too much for one clock.
+        # Finding a word, its place and its index would be too much for one clock.
         scan, move = Signal(), Signal()
         clear, base = Signal(), Signal.like(first_index)
-        place = Signal(range(max(2, taps)))
+        picked, rest = Signal(taps), Signal(taps)
+        m.d.comb += rest.eq(todo & (todo - 1))
         m.d.comb += move.eq(~self.o.valid | self.o.ready)
-        m.d.comb += self.o.p.index.eq(base + place)
+        m.d.comb += self.o.p.index.eq(base + place(picked))
         with m.If(move):
             m.d.sync += [
                 self.o.valid.eq(scan),
                 base.eq(first_index),
-                place.eq(lowest(todo)),
+                picked.eq(todo & ~rest),
                 self.o.p.step.eq(step),
                 self.o.p.empty.eq(todo == 0),
                 self.o.p.clear.eq(clear),
@@ -193,7 +194,7 @@ class Select(wiring.Component):
                 with m.If(move):
                     m.d.sync += clear.eq(0)
                     m.d.sync += entered.eq(single)
-                    m.d.sync += todo.eq(todo & (todo - 1))
+                    m.d.sync += todo.eq(rest)
                     m.d.sync += single.eq(~more_than(2, todo))
                     m.d.sync += last.eq((step == 0) & ~more_than(2, todo))
                     with m.If(single & (step != 0)):
