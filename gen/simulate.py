@@ -325,12 +325,12 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     latency of a sample that is alone in the array (its first input beat to its last logits, in
     clocks), over the first samples of each process, ``latency_images`` in all;
     ``interval_cycles``, clocks an image when they follow each other without a pause,
-    ``interval_cycles_predicted``, the same of the same images by :class:`gen.workload.Workload`,
-    and ``bottleneck``, the layer that sets this pace; ``layer_cycles``, layer -> clocks of its
-    ``first`` and ``last`` output of a sample that is alone; ``lane_utilisation``, layer -> share of
-    the clocks in which its lanes add a row, in steady state, and ``array_utilisation``, the same
-    over all lanes; ``spikes``, layer -> spikes an image that it sends; ``images_per_second`` of
-    wall time, without compiling.
+    ``bottleneck``, the layer that sets this pace; ``cycles_mean_predicted`` and
+    ``interval_cycles_predicted``, what :class:`gen.workload.Workload` says of the same images;
+    ``layer_cycles``, layer -> clocks of its ``first`` and ``last`` output of a sample that is
+    alone; ``lane_utilisation``, layer -> share of the clocks in which its lanes add a row, in
+    steady state, and ``array_utilisation``, the same over all lanes; ``spikes``, layer -> spikes an
+    image that it sends; ``images_per_second`` of wall time, without compiling.
     """
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
@@ -357,6 +357,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
         "mismatches": int(np.sum(run.logits != reference)),
         "cycles_mean": float(run.latency.mean()),
         "cycles_max": int(run.latency.max()),
+        "cycles_mean_predicted": Workload(network, counts[run.alone]).latency(config),
         "latency_images": len(run.latency),
         "interval_cycles": run.interval,
         "interval_cycles_predicted": workload.interval(config),

@@ -162,6 +162,7 @@ def test_simulate(build_dir, tmp_path):
     assert 0 < result["cycles_mean"] <= result["cycles_max"]
     assert 0 < result["interval_cycles"] <= result["cycles_max"]
     assert result["interval_cycles"] == pytest.approx(result["interval_cycles_predicted"], rel=0.03)
+    assert result["cycles_mean"] == pytest.approx(result["cycles_mean_predicted"], rel=0.03)
     assert result["latency_images"] == 30
     assert result["bottleneck"] == "fc1"
     assert result["lane_utilisation"].keys() == result["layer_cycles"].keys() == {"fc1", "out"}
