@@ -8,7 +8,8 @@ import numpy as np
 
 from hw.config import PoolConfig
 
-__all__ = ["gathering_clocks", "layer_clocks", "row_clocks", "row_words", "sample_clocks"]
+__all__ = ["gathering_clocks", "layer_clocks", "row_clocks", "row_events", "row_words",
+           "sample_clocks"]
 
 
 def _planes(map, counts):
@@ -65,6 +66,16 @@ def row_clocks(core, counts, *, idle=True):
         events = spikes @ connected
         clocks += events.sum(axis=0) + idle * _doubles(events) + 1 + core.fires
     return clocks.sum(axis=2)
+
+
+def row_events(core, counts):
+    """Events that the lanes of a core take for each output row of each sample: its spikes, and
+    those without one, which double or end a potential, ``(N, OY)``; see :func:`row_clocks`."""
+    number = 0
+    for spikes, connected in _events(core, counts):
+        events = spikes @ connected
+        number += events.sum(axis=0) + _doubles(events) + (events[-1] == 0)
+    return number.sum(axis=2)
 
 
 def row_words(core, counts):

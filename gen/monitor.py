@@ -15,7 +15,8 @@ class Monitor(wiring.Component):
     In the clock after any beat moved, ``event`` has toggled, ``seen`` has a bit for each stream
     that moved one (the layers in order, the logits last), and ``beat_<k>`` holds the beat of stream
     ``k``. ``taken`` toggles with every input beat that the array accepted. ``rows_<k>`` counts the
-    rows that the lanes of core ``k`` have added since the reset, all its replicas together.
+    rows that the lanes of core ``k`` have added since the reset, ``events_<k>`` the events that
+    they have taken, all its replicas together.
 
     Members
     -------
@@ -23,7 +24,7 @@ class Monitor(wiring.Component):
     taken, event : ``Out(1)``
     seen : ``Out(streams)``
     beat_<k> : ``Out``
-    rows_<k> : ``Out(32)``
+    rows_<k>, events_<k> : ``Out(32)``
     """
 
     def __init__(self, config):
@@ -39,7 +40,8 @@ class Monitor(wiring.Component):
             "event":     Out(1),
             "seen":      Out(len(widths)),
             **{name: Out(width) for name, width in self._beats.items()},
-            **{f"rows_{k}": Out(32) for k in range(len(config.cores))},
+            **{f"{what}_{k}": Out(32) for what in ("rows", "events")
+               for k in range(len(config.cores))},
         })
 
     def elaborate(self, platform):
@@ -54,9 +56,12 @@ class Monitor(wiring.Component):
         ports |= {f"o_spy_{readout.port}__payload": Signal(readout.logit_bits),
                   f"o_spy_{readout.port}__valid": Signal()}
         for k, core in enumerate(self._config.cores):
-            busy, rows = Signal(core.replicas, name=f"busy_{k}"), getattr(self, f"rows_{k}")
+            busy, taken = (Signal(core.replicas, name=f"{what}_{k}") for what in ("busy", "taken"))
             ports[f"o_busy_{core.port}"] = busy
-            m.d.sync += rows.eq(rows + sum(busy))
+            m.submodules[f"probe_{k}"] = Instance(f"probe_{k}", o_taken=taken)
+            for counter, happened in ((f"rows_{k}", busy), (f"events_{k}", taken)):
+                counter = getattr(self, counter)
+                m.d.sync += counter.eq(counter + sum(happened))
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
             i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,
@@ -74,6 +79,23 @@ class Monitor(wiring.Component):
         return m
 
 
+# What a core's lanes are sent is no port of the array: it is looked up where it is.
+_PROBE = """
+module probe_{number}(output [{top}:0] taken);
+  assign taken = {{{taken}}};
+endmodule
+"""
+
+
+def _probe(number, core):
+    paths = [f"monitor.array.{core.port}"]
+    if core.replicas > 1:
+        paths = [f"{paths[0]}.replica_{k}" for k in reversed(range(core.replicas))]
+    taken = (f"{path}.lanes.i__valid & {path}.lanes.i__ready" for path in paths)
+    return _PROBE.format(number=number, top=core.replicas - 1, taken=", ".join(taken))
+
+
 def monitor_verilog(config):
     """Verilog of module ``monitor``, without the ``array`` that it instantiates."""
-    return component_verilog(Monitor(config), "monitor")
+    return component_verilog(Monitor(config), "monitor") + "".join(
+        _probe(number, core) for number, core in enumerate(config.cores))

@@ -29,8 +29,8 @@ STALLS = ("none", "input", "output", "both")
 """Where streams are stalled at random; the samples of a plan are dealt out to these in turn.
 
 A stalled input pauses for moments and for long, sends some samples slowly, from the first beat to
-the last, and now and then waits until the array is empty. A stalled output takes nothing for up to
-a few intervals between samples, then for a while everything at once.
+the last, and now and then waits until the array is empty. A stalled output takes nothing until the
+array is full, and later for up to a few intervals, then for a while everything at once.
 """
 
 TESTS = (*STALLS, "recovers")
@@ -70,7 +70,8 @@ class _Plan:
     ----------
     inputs : beats of each sample
     streams : see :class:`_Stream`
-    rows : of each core its name and the rows that its lanes add for each sample
+    work : of each core its name, and how many ``events`` its lanes take for each sample and
+        ``rows`` they add
     interval : clocks between samples that follow each other without a pause, roughly
     watchdog : clocks without any movement that are not waited for
     results, progress : files to write
@@ -78,7 +79,7 @@ class _Plan:
 
     inputs: list
     streams: list
-    rows: list
+    work: list
     interval: int
     watchdog: int
     results: Path
@@ -91,7 +92,7 @@ class _Plan:
             ints = {name: [to_ints(sample) for sample in arrays[name]] for name in arrays}
         streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
                    for k, facts in enumerate(plan["streams"])]
-        return cls(ints["input"], streams, plan["rows"], plan["interval"], plan["watchdog"],
+        return cls(ints["input"], streams, plan["work"], plan["interval"], plan["watchdog"],
                    directory / "results.jsonl", directory / "progress")
 
 
@@ -141,12 +142,11 @@ class _Score:
         """Whether the first ``count`` samples are through, and nothing of a later one has moved."""
         return self.moved == count * sum(len(stream.masks) for stream in self._streams)
 
-    def count(self, core, rows, added):
-        """``rows`` that a core adds for each sample of the plan, and what it ``added`` for these.
-        """
-        right = sum(rows[sample] for sample in self._samples)
-        if added != right:
-            self.error = f"{core} added {added} rows, and its samples have {right}"
+    def count(self, core, what, each, got):
+        """How many events or rows there are for ``each`` sample of the plan, and were for these."""
+        right = sum(each[sample] for sample in self._samples)
+        if got != right:
+            self.error = f"{core} had {got} {what}, and its samples have {right}"
 
     def hang(self, clocks):
         """Give up, and say what did not come."""
@@ -210,8 +210,10 @@ class _Bench:
             score.hang(self.plan.watchdog)
         await self.clocks(100)
         if score.error is None:
-            for k, (core, rows) in enumerate(self.plan.rows):
-                score.count(core, rows, int(getattr(self.dut, f"rows_{k}").value))
+            for k, core in enumerate(self.plan.work):
+                for what in ("events", "rows"):
+                    score.count(core["name"], what, core[what],
+                                int(getattr(self.dut, f"{what}_{k}").value))
 
     async def _watch(self, score, progress):
         event, seen, beats = self.dut.event.value_change, self.dut.seen, self._beats
@@ -249,6 +251,10 @@ class _Bench:
         self.dut.i_valid.value = 0
 
     async def _drain(self, stalled):
+        moved = -1
+        while stalled and self.score.moved > moved:
+            moved = self.score.moved
+            await self.clocks(2 * self.plan.interval)
         self.dut.o_ready.value = 1
         while stalled:
             await self._pause(self.plan.interval // 4)
@@ -309,9 +315,9 @@ async def recovers(dut):
     for k in range(_RESETS):
         if bench.score.right:
             await bench.reset(bench.rng.randint(1, 3))
-            bench.start(bench.rng.choices(samples, k=_FILLING),
-                        _UNTIL_RESET[k % len(_UNTIL_RESET)])
-            await bench.clocks(bench.rng.randint(1, busy))
+            stalls = _UNTIL_RESET[k % len(_UNTIL_RESET)]
+            bench.start(bench.rng.choices(samples, k=_FILLING), stalls)
+            await bench.clocks(bench.rng.randint(1, busy) + busy * (stalls == "blocked"))
     if bench.score.right:
         await bench.reset()
         bench.start(samples, "none")

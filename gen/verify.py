@@ -15,7 +15,7 @@ import boards
 
 from . import beats
 from .build import design_for
-from .cycles import row_clocks, sample_clocks
+from .cycles import row_clocks, row_events, sample_clocks
 from .data import load
 from .errors import DataError, SimulationError
 from .monitor import monitor_verilog
@@ -54,14 +54,15 @@ def compare(config, image, counts, trace, *, build_dir, seed=0):
     Raises
     ------
     SimulationError
-        Without a mismatch before: if the array hangs, or the lanes of a core add another number of
-        rows than its samples have. If the simulator can't be built or run.
+        Without a mismatch before: if the array hangs, or the lanes of a core take another number of
+        events, or add another number of rows, than its samples have. If the simulator can't be
+        built or run.
     """
     simulator = _simulator(config, image, build_dir)
     streams = list(_streams(config, trace))
     with tempfile.TemporaryDirectory() as directory:
         _write_plan(Path(directory), beats.pack_input(counts, config), streams,
-                    rows=_rows(config, trace, counts), watchdog=patience(config),
+                    work=_work(config, trace, counts), watchdog=patience(config),
                     interval=_interval(config, trace, counts))
         results = _run(simulator, Path(directory), seed, len(counts))
     mismatches = sum(result["mismatches"] for result in results)
@@ -110,12 +111,13 @@ def _streams(config, trace):
             "masks": masks}, beats.pack_logits(trace.logits, readout))
 
 
-def _rows(config, trace, inputs):
-    """``(name, rows)`` of every core: the rows that its lanes add for each sample."""
+def _work(config, trace, inputs):
+    """Of every core: how many events its lanes take for each sample, and how many rows they add."""
     for core in config.cores:
         counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
                   for source in core.sources]
-        yield core.name, row_clocks(core, counts, idle=False).sum(axis=1).tolist()
+        yield {"name": core.name, "events": row_events(core, counts).sum(axis=1).tolist(),
+               "rows": row_clocks(core, counts, idle=False).sum(axis=1).tolist()}
 
 
 def _interval(config, trace, inputs):
@@ -123,8 +125,8 @@ def _interval(config, trace, inputs):
     return round(max(clocks.mean() for clocks in sample_clocks(config, trace, inputs).values()))
 
 
-def _write_plan(directory, inputs, streams, *, rows, interval, watchdog):
-    plan = {"streams": [facts for facts, _ in streams], "rows": list(rows), "interval": interval,
+def _write_plan(directory, inputs, streams, *, work, interval, watchdog):
+    plan = {"streams": [facts for facts, _ in streams], "work": list(work), "interval": interval,
             "watchdog": watchdog}
     (directory / "plan.json").write_text(json.dumps(plan))
     np.savez(directory / "beats.npz", input=inputs,

@@ -4,6 +4,7 @@ Each case runs without stalls, with stalls on the input, on the output and on bo
 the middle of samples.
 """
 
+import numpy as np
 import pytest
 
 from gen import shipped
@@ -24,6 +25,16 @@ IMAGES = 64
 """Layers with one position need so many for each bit of a weight and a threshold to matter."""
 
 
+def stimuli(network):
+    """Input counts of images of all kinds, from dark to as bright as can be."""
+    counts = networks.counts_for(network, IMAGES)
+    rng = np.random.default_rng(1)
+    share = rng.random((IMAGES, 1, 1, 1))
+    counts[1::4] *= (rng.random(counts.shape) < share ** 2)[1::4]
+    counts[2::4] = np.where(rng.random(counts.shape) < share, network.input_levels, 0)[2::4]
+    return counts
+
+
 @pytest.fixture(scope="module")
 def build_dir(tmp_path_factory):
     return tmp_path_factory.getbasetemp() / "verilator"
@@ -32,7 +43,7 @@ def build_dir(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_random_network(build_dir, case):
     network, lanes, code = CASES[case]
-    counts = networks.counts_for(network, IMAGES)
+    counts = stimuli(network)
     config, image = map_network(network, lanes=lanes, code=code)
     trace = network.run(counts)
     result = compare(config, image, counts, trace, build_dir=build_dir)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from gen import verify as module
-from gen.cycles import row_clocks
 from gen.errors import DataError, SimulationError
 from gen.mapping import map_network
 from gen.network import Network
@@ -88,13 +87,25 @@ def test_wrong_expected_logit(build_dir):
                                         "expected": -true - 1, "got": true}
 
 
-def test_wrong_number_of_rows_is_an_error(build_dir, monkeypatch):
-    def rows(core, counts, *, idle=True):
-        return row_clocks(core, counts, idle=idle) + (core.name == "out")
+@pytest.mark.parametrize("name, what", [("row_clocks", "rows"), ("row_events", "events")])
+def test_more_work_than_there_is_in_the_samples(build_dir, monkeypatch, name, what):
+    right = getattr(module, name)
 
-    monkeypatch.setattr(module, "row_clocks", rows)
-    with pytest.raises(SimulationError, match=r"^out added \d+ rows, and its samples have \d+$"):
+    def wrong(core, counts, **options):
+        return right(core, counts, **options) + (core.name == "out")
+
+    monkeypatch.setattr(module, name, wrong)
+    with pytest.raises(SimulationError, match=rf"^out had \d+ {what}, and its samples have \d+$"):
         compared(build_dir)
+
+
+def test_replicas_together(build_dir):
+    network = networks.convolutional()
+    counts = networks.counts_for(network, 4)
+    config, image = map_network(network, lanes={"conv1": 5, "conv2": 7, "out": 10},
+                                replicas={"conv1": 3, "conv2": 2})
+    result = compare(config, image, counts, network.run(counts), build_dir=build_dir)
+    assert result["mismatches"] == 0, result["first_mismatch"]
 
 
 def test_hang_is_an_error(build_dir, monkeypatch):

@@ -29,16 +29,11 @@ _LINT = """/* verilator lint_off UNOPTFLAT */
 /* verilator lint_off CASEOVERLAP */
 """
 
-# Module `array` again, around the array with the mutants. Verilator calls C for the variable.
+# Instead of the input that Yosys gave the array. Verilator calls C for the variable.
 _SELECTOR = """
-module array({ports});
-{declarations}
-  wire [{top}:0] mutant;
   reg [31:0] chosen;
   initial chosen = $c32("std::getenv(\\"{name}\\") ? std::atoi(std::getenv(\\"{name}\\")) : 0");
   assign mutant = chosen[{top}:0];
-  mutants array(.*);
-endmodule
 """
 
 
@@ -66,7 +61,7 @@ def netlist(config, image):
     source = rtlil.convert(Array(config, image), name="array", emit_src=False)
     return _through_yosys({"array.il": source}, [
         "read_rtlil array.il", "hierarchy -top array", "proc", "opt", "wreduce", "opt",
-        "write_rtlil reduced.il"], "reduced.il")
+        "memory_collect", "write_rtlil reduced.il"], "reduced.il")
 
 
 def sample(source, modules, count, *, seed):
@@ -87,12 +82,11 @@ def verilog(source, mutants):
     text = _through_yosys({"array.il": source}, [
         "read_rtlil array.il",
         *(f"{mutant} -ctrl mutant {_WIDTH} {number}" for number, mutant in enumerate(mutants, 1)),
-        "memory_collect", "attrmap -remove src -remove generator",
-        "rename array mutants", "write_verilog -norename array.v"], "array.v")
-    header = re.search(r"^module mutants\((.*?)\);$(.*?)^endmodule$", text,
-                       re.MULTILINE | re.DOTALL)
-    ports = [port for port in header[1].split(", ") if port != "mutant"]
-    declarations = [line for line in re.findall(r"^  (?:in|out)put .*;$", header[2], re.MULTILINE)
-                    if not line.endswith(" mutant;")]
-    return _LINT + text + _SELECTOR.format(
-        ports=", ".join(ports), declarations="\n".join(declarations), top=_WIDTH - 1, name=VARIABLE)
+        "attrmap -remove src -remove generator",
+        "write_verilog -norename array.v"], "array.v")
+    before, array, after = re.split(r"^(module array\(.*?^endmodule$)", text,
+                                    flags=re.MULTILINE | re.DOTALL)
+    array = re.sub(r"\bmutant, |, mutant(?=\);$)", "", array, count=1, flags=re.MULTILINE)
+    array = re.sub(r"^  input .* mutant;$", "", array, flags=re.MULTILINE)
+    selector = _SELECTOR.format(top=_WIDTH - 1, name=VARIABLE)
+    return _LINT + before + array.removesuffix("endmodule") + selector + "endmodule" + after
