@@ -24,7 +24,7 @@ def _config(levels, code, channels, lanes, width):
                       masks=(1,) * -(-channels // lanes), levels=levels, code=code)
 
 
-def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, inside=3):
+def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, inside=4):
     """``inside``: positions whose events are complete and whose result has not left."""
     config = _config(levels, code, channels, lanes, width)
     weights = [[(row + lane * (row + 1)) % (1 << _BITS) for lane in range(lanes)]
@@ -104,8 +104,8 @@ def _lane(m, config, i, complete, group, v, weights, initial, fires):
 
 
 PROOFS = {
-    "lanes-read-out": lanes(None, width=3, inside=4),
-    "lanes-phase-1": lanes(1, width=3, inside=3),
+    "lanes-read-out": lanes(None, width=3),
+    "lanes-phase-1": lanes(1, width=3),
     **{f"lanes-{code}-{levels}": lanes(levels, code, channels=2, bound=16)
        for levels, code in ((2, "phase"), (3, "phase"), (1, "rate"), (2, "rate"))},
     "lanes-side-by-side": lanes(3, channels=3, lanes=2, bound=14),
