@@ -213,8 +213,12 @@ class Link(wiring.Component):
             load.addr.eq(index),
             self.bus.addr.eq(address),
             self.bus.w_data.eq(word),
-            check.data.eq(self.o.p.data),
         ]
+        # The CRC is a clock behind what it is of: an answer waits for it, and a request is judged
+        # two clocks after its last byte.
+        checked = Signal()
+        m.d.comb += check.valid.eq(checked)
+        m.d.sync += [checked.eq(0), check.data.eq(self.o.p.data)]
         sent = Signal()
         m.d.comb += sent.eq(self.o.valid & self.o.ready)
 
@@ -222,7 +226,7 @@ class Link(wiring.Component):
             with m.State("Receive"):
                 byte = self.i.p.data
                 m.d.comb += self.i.ready.eq(1)
-                m.d.comb += check.data.eq(byte)
+                m.d.sync += check.data.eq(byte)
                 with m.If(self.i.valid):
                     with m.If(self.i.p.end):
                         with m.If(poisoned | (position != 0)):
@@ -230,7 +234,7 @@ class Link(wiring.Component):
                     with m.Elif(self.i.p.bad):
                         m.d.sync += poisoned.eq(1)
                     with m.Else():
-                        m.d.comb += check.valid.eq(1)
+                        m.d.sync += checked.eq(1)
                         with m.If(position != _HEADER):
                             m.d.sync += header.eq(Cat(header.as_value()[8:], byte))
                             m.d.sync += position.eq(position + 1)
@@ -303,7 +307,7 @@ class Link(wiring.Component):
             with m.State("Header"):
                 m.d.comb += self.o.valid.eq(1)
                 m.d.comb += self.o.p.data.eq(header.as_value()[:8])
-                m.d.comb += check.valid.eq(sent)
+                m.d.sync += checked.eq(sent)
                 with m.If(sent):
                     m.d.sync += header.eq(header.as_value()[8:])
                     m.d.sync += position.eq(position + 1)
@@ -311,7 +315,7 @@ class Link(wiring.Component):
                         m.d.sync += position.eq(0)
                         m.next = "Load"
                         with m.If(left == 0):
-                            m.next = "Crc"
+                            m.next = "Settle"
 
             with m.State("Load"):
                 m.d.sync += word.eq(self.bus.r_data)
@@ -322,14 +326,17 @@ class Link(wiring.Component):
             with m.State("Data"):
                 m.d.comb += self.o.valid.eq(1)
                 m.d.comb += self.o.p.data.eq(word[:8])
-                m.d.comb += check.valid.eq(sent)
+                m.d.sync += checked.eq(sent)
                 with m.If(sent):
                     m.d.sync += word.eq(word[8:])
                     m.d.sync += lane.eq(lane + 1)
                     with m.If(lane == 3):
                         m.next = "Load"
                         with m.If(left == 0):
-                            m.next = "Crc"
+                            m.next = "Settle"
+
+            with m.State("Settle"):
+                m.next = "Crc"
 
             with m.State("Crc"):
                 m.d.comb += self.o.valid.eq(1)
