@@ -220,7 +220,7 @@ def _frame(config):
     """What stands around the array."""
     readout, words = config.readout, packing(config)
     yield Part("device", None, {"one": 1, "classes": readout.channels},
-               (Memory(32, MAX_WORDS + 1, False),))
+               (Memory(32, MAX_WORDS + 1, False), *_waiting(config.input.beat_bits, 3)))
     yield Part("feeder", None, {"one": 1, "window": 32 * words.per_beat,
                                 "beats": _bits(words.beats)},
                (Memory(32, words.words, False),))

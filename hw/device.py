@@ -9,7 +9,7 @@ from .feeder import Collector, Feeder, Packing
 from .link import Bus, Link, Status
 from .registers import MAGIC, VERSION, RegisterMap
 from .slip import Decoder, Encoder
-from .stream import Stage
+from .stream import Queue, Stage
 from .uart import Symbol
 
 __all__ = ["packing", "register_map", "identity", "DeviceModel", "Registers", "Device"]
@@ -243,7 +243,10 @@ class Device(wiring.Component):
         connect(m, stage.o, encoder.i)
         connect(m, encoder.o, flipped(self.o))
         connect(m, link.bus, registers.bus)
-        connect(m, registers.o, array.i)
+        # Whether the array takes a beat does not reach the registers in the same clock.
+        m.submodules.beats = beats = Queue(registers.o.p.shape(), depth=3)
+        connect(m, registers.o, beats.i)
+        connect(m, beats.o, array.i)
         connect(m, array.o, registers.i)
         m.d.comb += [
             registers.frames.eq(link.frames),
