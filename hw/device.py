@@ -129,7 +129,10 @@ class Registers(wiring.Component):
         m.submodules.feeder = feeder = Feeder(packing(self._config))
         m.submodules.collector = collector = Collector(
             readout.channels, readout.lanes, readout.membrane_bits)
-        connect(m, feeder.o, flipped(self.o))
+        # Whether the array takes a beat does not reach the feeder in the same clock.
+        m.submodules.beats = beats = Queue(feeder.o.p.shape(), depth=3)
+        connect(m, feeder.o, beats.i)
+        connect(m, beats.o, flipped(self.o))
         connect(m, flipped(self.i), collector.i)
 
         submitted = Signal(32)
@@ -188,20 +191,19 @@ class Registers(wiring.Component):
         ]
         read = Signal(16)
         m.d.sync += read.eq(bus.addr)
-        fact = Signal(32)
+        facts = dict(enumerate(facts)) | {where.result: completed, where.result + 1: cycles}
+        # What never changes and what does are looked up side by side.
+        constant, variable = Signal(32), Signal(32)
         is_logit = Signal()
+        m.d.sync += Cat(constant, variable).eq(0)
         with m.Switch(read):
-            for address, value in enumerate(facts):
+            for address, value in facts.items():
                 with m.Case(address):
-                    m.d.sync += fact.eq(value)
-            with m.Case(where.result):
-                m.d.sync += fact.eq(completed)
-            with m.Case(where.result + 1):
-                m.d.sync += fact.eq(cycles)
+                    m.d.sync += (constant if isinstance(value, int) else variable).eq(value)
         m.d.sync += is_logit.eq(read >= where.result + 2)
         m.d.comb += [
             collector.r_addr.eq(read - (where.result + 2)),
-            bus.r_data.eq(Mux(is_logit, collector.r_data, fact)),
+            bus.r_data.eq(Mux(is_logit, collector.r_data, constant | variable)),
         ]
 
         return m
@@ -243,10 +245,7 @@ class Device(wiring.Component):
         connect(m, stage.o, encoder.i)
         connect(m, encoder.o, flipped(self.o))
         connect(m, link.bus, registers.bus)
-        # Whether the array takes a beat does not reach the registers in the same clock.
-        m.submodules.beats = beats = Queue(registers.o.p.shape(), depth=3)
-        connect(m, registers.o, beats.i)
-        connect(m, beats.o, array.i)
+        connect(m, registers.o, array.i)
         connect(m, array.o, registers.i)
         m.d.comb += [
             registers.frames.eq(link.frames),

@@ -214,9 +214,10 @@ class Link(wiring.Component):
             self.bus.addr.eq(address),
             self.bus.w_data.eq(word),
         ]
-        # The CRC is a clock behind what it is of: an answer waits for it, and a request is judged
-        # two clocks after its last byte.
-        checked = Signal()
+        # The CRC is a clock behind what it is of, and whether it matches one more: an answer waits
+        # for it, and so does the judgement of a request.
+        checked, matches = Signal(), Signal()
+        m.d.sync += matches.eq(check.match_detected)
         m.d.comb += check.valid.eq(checked)
         m.d.sync += [checked.eq(0), check.data.eq(self.o.p.data)]
         sent = Signal()
@@ -230,7 +231,7 @@ class Link(wiring.Component):
                 with m.If(self.i.valid):
                     with m.If(self.i.p.end):
                         with m.If(poisoned | (position != 0)):
-                            m.next = "Check"
+                            m.next = "Match"
                     with m.Elif(self.i.p.bad):
                         m.d.sync += poisoned.eq(1)
                     with m.Else():
@@ -246,6 +247,9 @@ class Link(wiring.Component):
                             m.d.comb += store.en.eq(lane == 3)
                             m.d.sync += index.eq(index + store.en)
 
+            with m.State("Match"):
+                m.next = "Check"
+
             with m.State("Check"):
                 m.d.comb += check.start.eq(1)
                 m.d.sync += [
@@ -260,7 +264,7 @@ class Link(wiring.Component):
                 m.next = "Receive"
                 with m.If(poisoned | (index == 0)):
                     m.d.sync += self.dropped.eq(self.dropped + 1)
-                with m.Elif(~check.match_detected):
+                with m.Elif(~matches):
                     m.d.sync += self.crc_errors.eq(self.crc_errors + 1)
                 with m.Elif(known & ~complete):
                     m.d.sync += self.dropped.eq(self.dropped + 1)

@@ -1,0 +1,62 @@
+"""How fast a clock nextpnr closes hundreds of lanes at, on an ECP5 of speed grade 6.
+
+    python bench/ecp5_clock.py [--mhz 103] [--seed 2]
+
+MNIST's CNN with at least 256 lanes becomes a project for the ULX3S, as ``gen build`` would make
+it, and is routed with ``--tmg-ripup``: nextpnr then routes what is late again until nothing is.
+That takes minutes, and does not end at a clock out of reach; ``gen build`` does without.
+"""
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import boards
+from gen import project, shipped
+from gen.build import build
+from gen.errors import BuildError
+from gen.flows import FLOWS
+from gen.synth import synthesise
+from gen.toolchain import environment
+
+INTERVAL, ASKED = 2500, 100_000_000
+"""Clocks an image that take more than 256 lanes, and the fabric's clock."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mhz", type=float, default=103, help="what to route for (default 103)")
+    parser.add_argument("--seed", type=int, default=2, help="of the placement (default 2)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("build") / "bench" / "ecp5-clock")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+    board, flow, out = boards.find("ulx3s-85f"), FLOWS["trellis"], args.output
+    built = build(shipped.find("mnist"), board=board.name, out=out, interval=INTERVAL,
+                  clock_hz=ASKED, synthesise=False)
+    manifest = json.loads(Path(built["manifest"]).read_text())
+    lanes = sum(manifest["lanes"][core] * manifest["replicas"][core] for core in manifest["lanes"])
+    resources = synthesise(out, list(project.SOURCES), top=project.TOP, command=board.synth)
+
+    script = (out / flow.script).read_text()
+    asked = f"--freq {ASKED / 1e6:g} --seed 1"
+    if asked not in script:
+        raise BuildError(f"{flow.script} does not route with {asked}")
+    (out / flow.script).write_text(script.replace(
+        asked, f"--freq {args.mhz:g} --seed {args.seed} --placer-heap-timingweight 30 --tmg-ripup"))
+    (out / flow.report).unlink(missing_ok=True)
+    logging.info("nextpnr: placing and routing %d lanes for %g MHz ...", lanes, args.mhz)
+    # It fails where it misses its goal, and leaves a report all the same.
+    subprocess.run(["sh", flow.script], cwd=out, env=environment(flow.name), check=False)
+    timing = flow.timing((out / flow.report).read_text(), ASKED)
+    print(f"{lanes} lanes, {resources.luts:,} LUTs: {timing.fmax_hz / 1e6:.1f} MHz")
+    for step in timing.critical_path:
+        print("   ", step)
+    sys.exit(timing.fmax_hz < ASKED)
+
+
+if __name__ == "__main__":
+    main()
