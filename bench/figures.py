@@ -17,9 +17,9 @@ from gen.shipped import find, names
 from gen.simulate import simulate
 
 ASKED = {
-    "fashion-mnist": ({}, {"interval": 5000}),
-    "mnist": ({}, {"interval": 3500}),
-    "mnist-mlp-128": ({"interval": 350},),
+    "fashion-mnist": ({"interval": 5000},),
+    "mnist": ({"interval": 3500},),
+    "mnist-mlp-128": ({"interval": 350}, {"interval": 100}),
 }
 """Network -> what its mapping is asked for, see :func:`gen.fit.plan`; others are left alone."""
 
