@@ -17,8 +17,9 @@ CASES = {
     "one-lane":      (networks.linear(), {"fc1": 1, "out": 1}, "rate"),
     "convolutional": (networks.convolutional(), {"conv1": 2, "conv2": 4, "out": 4}, "phase"),
     "rate":          (networks.convolutional(size=7, levels=5), {"conv1": 5, "conv2": 3}, "rate"),
-    "residual":      (networks.residual(), {"stem": 4, "deep": 3, "add1": 6, "out": 3}, "phase"),
-    "residual-rate": (networks.residual(size=4, seed=5), {"stem": 2, "down": 8}, "rate"),
+    "residual":      (networks.residual(seed=19), {"stem": 4, "deep": 3, "add1": 6, "out": 3},
+                      "phase"),
+    "residual-rate": (networks.residual(size=4, seed=24), {"stem": 2, "down": 8}, "rate"),
 }
 
 IMAGES = 64
@@ -33,6 +34,16 @@ def stimuli(network):
     counts[1::4] *= (rng.random(counts.shape) < share ** 2)[1::4]
     counts[2::4] = np.where(rng.random(counts.shape) < share, network.input_levels, 0)[2::4]
     return counts
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_neuron_is_put_to_the_test(case):
+    """A channel that never fires, or always as much, would hide what is wrong with it."""
+    network, _, _ = CASES[case]
+    trace = network.run(stimuli(network))
+    for layer in map_network(network)[0].cores[:-1]:
+        counts = trace.counts[layer.name]
+        assert (counts.max(axis=(0, 2, 3)) > counts.min(axis=(0, 2, 3))).all(), layer.name
 
 
 @pytest.fixture(scope="module")
