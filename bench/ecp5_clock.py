@@ -1,17 +1,16 @@
 """How fast a clock nextpnr closes hundreds of lanes at, on an ECP5 of speed grade 6.
 
-    python bench/ecp5_clock.py [--mhz 103] [--seed 2]
+    python bench/ecp5_clock.py [--mhz 100] [--seed 2]
 
 MNIST's CNN with at least 256 lanes becomes a project for the ULX3S, as ``gen build`` would make
-it, and is routed with ``--tmg-ripup``: nextpnr then routes what is late again until nothing is.
-That takes minutes, and does not end at a clock out of reach; ``gen build`` does without.
+it. It is routed for more than it reaches, with timing weighing more in the placement than by
+default, and what it reaches is printed. Takes some five minutes.
 """
 
 import argparse
 import json
 import logging
 import subprocess
-import sys
 from pathlib import Path
 
 import boards
@@ -28,7 +27,7 @@ INTERVAL, ASKED = 2500, 100_000_000
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mhz", type=float, default=103, help="what to route for (default 103)")
+    parser.add_argument("--mhz", type=float, default=100, help="what to route for (default 100)")
     parser.add_argument("--seed", type=int, default=2, help="of the placement (default 2)")
     parser.add_argument("-o", "--output", type=Path, default=Path("build") / "bench" / "ecp5-clock")
     args = parser.parse_args()
@@ -46,7 +45,7 @@ def main():
     if asked not in script:
         raise BuildError(f"{flow.script} does not route with {asked}")
     (out / flow.script).write_text(script.replace(
-        asked, f"--freq {args.mhz:g} --seed {args.seed} --placer-heap-timingweight 30 --tmg-ripup"))
+        asked, f"--freq {args.mhz:g} --seed {args.seed} --placer-heap-timingweight 30"))
     (out / flow.report).unlink(missing_ok=True)
     logging.info("nextpnr: placing and routing %d lanes for %g MHz ...", lanes, args.mhz)
     # It fails where it misses its goal, and leaves a report all the same.
@@ -55,7 +54,6 @@ def main():
     print(f"{lanes} lanes, {resources.luts:,} LUTs: {timing.fmax_hz / 1e6:.1f} MHz")
     for step in timing.critical_path:
         print("   ", step)
-    sys.exit(timing.fmax_hz < ASKED)
 
 
 if __name__ == "__main__":
