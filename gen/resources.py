@@ -178,8 +178,8 @@ def _lanes(core, copies):
                 "clamped": lanes * count * bool(clamped),
                 "logits": lanes * bits * (core.out is None),
                 "row": _bits(core.groups * core.parameter_rows),
-                "results": core.lanes * (count or bits)}
-    # A row of a replica's results waits there; a second one is a register.
+                "results": lanes * (count or bits) * (core.sources[0].positions != (1, 1))}
+    # A row of a replica's results waits there; otherwise there is a register, if anything.
     row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
                 for rows in core.weight_banks),

@@ -33,7 +33,8 @@ class Core(wiring.Component):
     Parameters
     ----------
     core : :class:`hw.config.CoreConfig`
-    weights, parameters, results : see :class:`hw.lanes.Lanes`
+    weights, parameters, results : see :class:`hw.lanes.Lanes`; by default results wait where there
+        is more than one position
 
     Members
     -------
@@ -42,7 +43,10 @@ class Core(wiring.Component):
     busy : ``Out(1)``: the lanes are adding a row
     """
 
-    def __init__(self, core, weights, parameters, *, results=2):
+    def __init__(self, core, weights, parameters, *, results=None):
+        if results is None:
+            # Between the results of a lone position lie all of a sample's events.
+            results = 0 if core.sources[0].positions == (1, 1) else 2
         self._core = core
         self._lanes = Lanes(core, weights, parameters, results=results)
         super().__init__({

@@ -34,7 +34,8 @@ class Lanes(wiring.Component):
     core : :class:`hw.config.CoreConfig`
     weights, parameters : rows of ``lanes`` weights, and of ``lanes`` potentials
         (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
-    results : entries of the queue, at least 2
+    results : entries of the queue, at least 2; or 0 for none, which stalls the lanes from a result
+        that is made until it is taken
 
     Members
     -------
@@ -210,13 +211,17 @@ class Lanes(wiring.Component):
                 m.d.sync += v.eq(total)
             results.append(self._result(m, k, total, spike, running))
 
-        m.submodules.results = queue = Queue(self.o.p.shape(), depth=self._results)
-        m.d.comb += queue.i.payload.eq(Cat(results))
+        made, taken = Signal(), Signal()
         with m.If(running.valid & running.emit):
-            m.d.sync += queue.i.valid.eq(1)
-        with m.Elif(queue.i.ready):
-            m.d.sync += queue.i.valid.eq(0)
-        connect(m, queue.o, flipped(self.o))
+            m.d.sync += made.eq(1)
+        with m.Elif(taken):
+            m.d.sync += made.eq(0)
+        out = self.o
+        if self._results:
+            m.submodules.results = queue = Queue(self.o.p.shape(), depth=self._results)
+            connect(m, queue.o, flipped(self.o))
+            out = queue.i
+        m.d.comb += [out.payload.eq(Cat(results)), out.valid.eq(made), taken.eq(out.ready)]
         return m
 
     def _result(self, m, k, total, spike, running):
