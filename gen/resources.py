@@ -149,7 +149,7 @@ def _queue(layer, width, depth, copies):
 
 def _waiting(width, depth):
     """Memory of a :class:`hw.stream.Queue`, whose last entry waits in the output register."""
-    return (Memory(width, depth - 1, False),) if depth > 2 else ()
+    return (Memory(width, depth - 1, False),) if depth > 1 else ()
 
 
 def _command_bits(core):
@@ -179,12 +179,13 @@ def _lanes(core, copies):
                 "logits": lanes * bits * (core.out is None),
                 "row": _bits(core.groups * core.parameter_rows),
                 "results": lanes * (count or bits) * (core.sources[0].positions != (1, 1))}
-    # A row of a replica's results waits there; otherwise there is a register, if anything.
+    # A row of a replica's results waits there; otherwise two, or none of a lone position's.
     row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
+    waiting = 0 if core.sources[0].positions == (1, 1) else max(2, row)
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
                 for rows in core.weight_banks),
               Memory(lanes * bits, max(2, core.groups * core.parameter_rows), True),
-              *_waiting(lanes * (count or bits), max(2, row)))
+              *_waiting(lanes * (count or bits), waiting))
     return Part("lanes", core.name, features, stored, copies)
 
 
