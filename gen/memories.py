@@ -26,8 +26,10 @@ class _Technology:
     with random contents, and beside blocks one LUT for each ``chosen`` words after the first that
     lie side by side. ``collides`` says whether Yosys adds a register and a multiplexer that give
     the old word when one is read and written in the same clock: 7-series needs none, and the
-    command for iCE40 declares that nothing depends on it. A block is used if it saves ``worth``
-    LUTs, so that its wires are worth it, and ``share`` of a device's blocks are used.
+    command for iCE40 declares that nothing depends on it. A RAM of ``shallow`` words or fewer stays
+    out of blocks: it is a queue or a small map, and the slow output of a block would be in its
+    path. A block is used if it saves ``worth`` LUTs, so that its wires are worth it, and ``share``
+    of a device's blocks are used.
     """
 
     shapes: tuple[tuple[float, int, int, int], ...]
@@ -38,6 +40,7 @@ class _Technology:
     ram_choice: float
     chosen: int
     collides: bool
+    shallow: int = 32
     worth: int = 48
     share: float = 0.96
 
@@ -60,7 +63,7 @@ _TECHNOLOGIES = {
     "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, 2, True),
     "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, True),
     "iCE40": _Technology(((1, 16, 256, 64), (1, 8, 512, 64), (1, 4, 1024, 64), (1, 2, 2048, 64)),
-                         1, (), 16, 2.4, 1.0, 1, False, worth=24, share=1),
+                         1, (), 16, 2.4, 1.0, 1, False, shallow=1, worth=24, share=1),
 }
 
 
@@ -106,6 +109,8 @@ def luts(family: str, memory: Memory, *, block: bool) -> int:
     if memory.rom:
         pages = -(-memory.depth // technology.page)
         return round(_columns(memory) * (1 + technology.rom_choice * (pages - 1)))
+    if memory.depth == 1:
+        return 0
     if not technology.ram:
         return round(memory.width * memory.depth)
     return min(
@@ -126,7 +131,7 @@ def ffs(family: str, memory: Memory, *, block: bool) -> int:
         return 2 * memory.width + 8 if technology.collides and not memory.rom else 0
     if memory.rom:
         return _columns(memory)
-    if technology.ram:
+    if technology.ram and memory.depth > 1:
         return memory.width
     return memory.width * (memory.depth + 1)
 
@@ -171,6 +176,8 @@ def place(family: str, memories: Counter, brams: float) -> Placement:
     technology, chosen, used = _TECHNOLOGIES[family], set(), 0
     gains = []
     for memory, copies in memories.items():
+        if not memory.rom and memory.depth <= technology.shallow:
+            continue
         needs = blocks(family, memory)
         saved = _area(family, memory, block=False) - _area(family, memory, block=True)
         if saved >= technology.worth * needs:
