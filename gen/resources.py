@@ -158,7 +158,7 @@ def _command_bits(core):
 
 def _word_bits(core):
     return max(source.map.word for source in core.sources) + max(
-        1, (max(2, core.weight_rows) - 1).bit_length()) + 3
+        1, (max(2, core.weight_rows) - 1).bit_length()) + 2
 
 
 def _encoder(core, copies):

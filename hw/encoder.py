@@ -49,19 +49,19 @@ def more_than(n, bits):
 def word_layout(word, rows):
     """A word of spikes on its way to the encoder.
 
-    ``row`` is the weight row of the word's first channel. ``clear`` and ``double`` say what happens
-    to the potential before the first charge of this word, ``last`` that the sums are complete after
-    it. A word without a spike carries these three alone.
+    ``row`` is the weight row of the word's first channel. ``double`` says that the potential
+    doubles before the first charge of this word, ``last`` that the sums are complete after it. A
+    word without a spike carries these two alone.
     """
     return data.StructLayout({
-        "spikes": word, "row": range(max(2, rows)), "clear": 1, "double": 1, "last": 1,
+        "spikes": word, "row": range(max(2, rows)), "double": 1, "last": 1,
     })
 
 
 def event_layout(rows):
-    """One operation of the lanes: the potential is cleared or doubled, then a row is added."""
+    """One operation of the lanes: the potential may double, then a row may be added."""
     return data.StructLayout({
-        "row": range(max(2, rows)), "add": 1, "clear": 1, "double": 1, "last": 1,
+        "row": range(max(2, rows)), "add": 1, "double": 1, "last": 1,
     })
 
 
@@ -98,7 +98,6 @@ class EventEncoder(wiring.Component):
             for turn, bit in enumerate(bits or [0]):
                 events.append({
                     "row": word["row"] + bit, "add": int(bool(bits)),
-                    "clear": word["clear"] if turn == 0 else 0,
                     "double": word["double"] if turn == 0 else 0,
                     "last": word["last"] if turn == len(bits or [0]) - 1 else 0,
                 })
@@ -113,7 +112,6 @@ class EventEncoder(wiring.Component):
         with m.If(move):
             m.d.sync += word.spikes.eq(word.spikes & (word.spikes - 1))
             m.d.sync += final.eq(~more_than(2, word.spikes))
-            m.d.sync += word.clear.eq(0)
             m.d.sync += word.double.eq(0)
         with m.If(self.i.ready):
             m.d.sync += word.eq(self.i.payload)
@@ -130,7 +128,6 @@ class EventEncoder(wiring.Component):
                 row.eq(word.row),
                 place.eq(lowest(word.spikes)),
                 self.o.p.add.eq(word.spikes != 0),
-                self.o.p.clear.eq(word.clear),
                 self.o.p.double.eq(word.double),
                 self.o.p.last.eq(word.last & final),
             ]

@@ -64,8 +64,8 @@ class Fetch(wiring.Component):
                     count = beat >> c * map.bits & (1 << map.bits) - 1
                     spike = count >> plane & 1 if map.code == "phase" else count > plane
                     word["spikes"] |= spike << c
-            words.append(word | {"row": place["row"], "clear": command["clear"],
-                                 "double": command["double"], "last": command["last"]})
+            words.append(word | {"row": place["row"], "double": command["double"],
+                                 "last": command["last"]})
         return words
 
     def elaborate(self, platform):
@@ -135,7 +135,6 @@ class Fetch(wiring.Component):
         with m.If(~read.empty):
             m.d.comb += self.o.p.spikes.eq(Array(spikes)[whose])
         m.d.comb += [
-            self.o.p.clear.eq(read.clear),
             self.o.p.double.eq(read.double),
             self.o.p.last.eq(read.last),
             self.o.valid.eq(answered.valid),

@@ -14,12 +14,13 @@ __all__ = ["Lanes"]
 class Lanes(wiring.Component):
     """``lanes`` integrate-and-fire neurons side by side, each a register, an adder and a sign.
 
-    Every clock one operation: the potential is kept, cleared or doubled, and a row is added. After
-    the event marked ``last`` the lanes add the initial potential and then fire: they add negated
-    thresholds, and a lane keeps the difference only if it is not negative, which is its spike. In
-    phase code the thresholds are theta * 2^k, most significant first, and the spikes are the bits
-    of the count; in rate code the same threshold comes ``levels`` times and spikes are counted.
-    The read-out does not fire; its potentials are the result.
+    Every clock one operation: the potential is kept or doubled, and a row is added. After the event
+    marked ``last`` the lanes add the initial potential and then fire: they add negated thresholds,
+    and a lane keeps the difference only if it is not negative, which is its spike. In phase code
+    the thresholds are theta * 2^k, most significant first, and the spikes are the bits of the
+    count; in rate code the same threshold comes ``levels`` times and spikes are counted. The
+    read-out does not fire; its potentials are the result. With the result the potentials are
+    cleared.
 
     An output position therefore takes as many clocks as it has events, plus 1 + ``fires``; a last
     event without a spike takes none, unless the lanes do not fire. Results wait in a queue. While
@@ -75,8 +76,6 @@ class Lanes(wiring.Component):
 
         v = [0] * core.lanes
         for event in events:
-            if event["clear"]:
-                v = [0] * core.lanes
             if event["double"]:
                 v = add(v, v)
             if event["add"]:
@@ -98,7 +97,7 @@ class Lanes(wiring.Component):
                 else:
                     counts = [x & (1 << bits) - 1 for x in v]
                 results.append(sum(n << k * bits for k, n in enumerate(counts)))
-                group = (group + 1) % core.groups
+                v, group = [0] * core.lanes, (group + 1) % core.groups
         return results
 
     def elaborate(self, platform):
@@ -119,14 +118,14 @@ class Lanes(wiring.Component):
 
         # First stage: an event, or one of the operations that complete a position ("tail").
         op = Signal(data.StructLayout({
-            "valid": 1, "add": 1, "parameter": 1, "clear": 1, "double": 1,
-            "first": 1, "fire": 1, "emit": 1}))
+            "valid": 1, "add": 1, "parameter": 1, "double": 1, "first": 1,
+             "fire": 1, "emit": 1}))
         tail = Signal(range(core.fires + 2))
         row, parameter_row = (Signal(range(max(2, len(self._parameters))), name=name)
                               for name in ("row", "parameter_row"))
         m.d.comb += [port.addr.eq(self.i.p.row) for port in banks]
-        # An event without a spike that ends a position only clears or doubles: it takes the initial
-        # potential along.
+        # An event without a spike that ends a position only doubles: it takes the initial potential
+        # along.
         merge = self.i.p.last & ~self.i.p.add & (core.fires != 0)
         move, room = Signal(), Signal()
         with m.If(tail == 0):
@@ -134,7 +133,6 @@ class Lanes(wiring.Component):
             m.d.comb += [
                 op.valid.eq(self.i.valid),
                 op.add.eq(self.i.p.add),
-                op.clear.eq(self.i.p.clear),
                 op.double.eq(self.i.p.double),
                 op.parameter.eq(merge),
                 move.eq(self.i.valid & merge),
@@ -203,11 +201,13 @@ class Lanes(wiring.Component):
             total = Signal(signed(width + 1), name=f"sum_{k}")
             spike = Signal(name=f"spike_{k}")
             m.d.comb += [
-                base.eq(Mux(running.clear, 0, Mux(running.double, v << 1, v))),
+                base.eq(Mux(running.double, v << 1, v)),
                 total.eq(addend[k] + base),
                 spike.eq(~total[-1]),
             ]
-            with m.If(running.valid & ~(running.fire & ~spike)):
+            with m.If(running.valid & running.emit):
+                m.d.sync += v.eq(0)
+            with m.Elif(running.valid & ~(running.fire & ~spike)):
                 m.d.sync += v.eq(total)
             results.append(self._result(m, k, total, spike, running))
 

@@ -23,7 +23,7 @@ def command_layout(core):
         "corners": data.StructLayout({
             str(s): range(max(2, source.map.beats * source.banks))
             for s, source in enumerate(core.sources)}),
-        "empty": 1, "clear": 1, "double": 1, "last": 1, "release": 1,
+        "empty": 1, "double": 1, "last": 1, "release": 1,
     })
 
 
@@ -59,8 +59,8 @@ class Select(wiring.Component):
         return [getattr(self, f"i{s}") for s in range(len(self._core.sources))]
 
     def model(self, windows):
-        """``windows[source]``: flags of each tap. -> Commands ``(group, tap, step, clear, double,
-        last)`` of a position, with ``tap`` ``None`` for an empty one."""
+        """``windows[source]``: flags of each tap. -> Commands ``(group, tap, step, double, last)``
+        of a position, with ``tap`` ``None`` for an empty one."""
         core, steps, commands = self._core, self._core.steps, []
         for group, mask in enumerate(core.masks):
             planes = [[tap for tap, flag in enumerate(self._flags(windows, step))
@@ -70,7 +70,7 @@ class Select(wiring.Component):
                 taps = planes[step] or [None]
                 for turn, tap in enumerate(taps):
                     commands.append((
-                        group, tap, step, step == top and turn == 0,
+                        group, tap, step,
                         step != top and turn == 0 and steps[step][0],
                         step == len(steps) - 1 and turn == len(taps) - 1))
         return commands
@@ -141,7 +141,7 @@ class Select(wiring.Component):
 
         # Finding a word, its place and its index would be too much for one clock.
         scan, move = Signal(), Signal()
-        clear, base = Signal(), Signal.like(first_index)
+        base = Signal.like(first_index)
         picked, rest = Signal(taps), Signal(taps)
         m.d.comb += rest.eq(todo & (todo - 1))
         m.d.comb += move.eq(~self.o.valid | self.o.ready)
@@ -153,8 +153,7 @@ class Select(wiring.Component):
                 picked.eq(todo & ~rest),
                 self.o.p.step.eq(step),
                 self.o.p.empty.eq(todo == 0),
-                self.o.p.clear.eq(clear),
-                self.o.p.double.eq(entered & doubles.bit_select(step, 1) & ~clear),
+                self.o.p.double.eq(entered & doubles.bit_select(step, 1)),
                 self.o.p.last.eq(last),
                 self.o.p.release.eq(last & last_group & final),
             ]
@@ -174,7 +173,6 @@ class Select(wiring.Component):
                     m.next = "Begin"
 
             with m.State("Begin"):
-                m.d.sync += clear.eq(1)
                 m.d.sync += entered.eq(0)
                 m.d.sync += singles.eq(alone)
                 m.d.sync += step.eq(0)
@@ -192,7 +190,6 @@ class Select(wiring.Component):
                 m.d.comb += scan.eq(1)
                 m.d.comb += taking.eq(last_group)
                 with m.If(move):
-                    m.d.sync += clear.eq(0)
                     m.d.sync += entered.eq(single)
                     m.d.sync += todo.eq(rest)
                     m.d.sync += single.eq(~more_than(2, todo))

@@ -35,7 +35,6 @@ def encoder(word, rows):
             m.d.comb += Assert(event.add == spikes.any())
             with m.If(spikes.any() & (oldest.row + bit < rows)):
                 m.d.comb += Assert(event.row == oldest.row + bit)
-            m.d.comb += Assert(event.clear == (oldest.clear & ~begun))
             m.d.comb += Assert(event.double == (oldest.double & ~begun))
             m.d.comb += Assert(event.last == (oldest.last & single))
 

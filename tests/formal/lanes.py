@@ -82,8 +82,7 @@ def _lane(m, config, i, complete, group, v, weights, initial, fires):
     half = Const(1 << width.width - 1, width.width + 1)
     weights = [w - (w >> _BITS - 1 << _BITS) for w in weights]
     weight = _choose(m, i.p.row, weights, f"{v.name}_weight")
-    now = signal(width, Mux(i.p.clear, 0, v))
-    now = signal(width, Mux(i.p.double, 2 * now, now))
+    now = signal(width, Mux(i.p.double, 2 * v, v))
     now = signal(width, Mux(i.p.add, now + weight, now))
     after = signal(width, now + _choose(m, group, initial, f"{v.name}_initial"))
     count = signal(unsigned(8), 0)
@@ -96,7 +95,7 @@ def _lane(m, config, i, complete, group, v, weights, initial, fires):
         count = signal(unsigned(8), (count if rate else 2 * count) + (left >= 0))
         after = signal(width, Mux(left >= 0, left, after))
     with m.If(moves(i)):
-        m.d.sync += v.eq(Mux(i.p.last, after, now))
+        m.d.sync += v.eq(Mux(i.p.last, 0, now))
     m.d.comb += Cover(complete & (count == (config.levels or 0)) & (v != 0))
     if config.levels is None:
         return after.as_unsigned()

@@ -8,14 +8,14 @@ from .streams import STALLS, run
 
 
 def cases(width, rows):
-    yield dict(spikes=0, row=0, clear=1, double=0, last=1)
-    yield dict(spikes=(1 << width) - 1, row=rows - width, clear=0, double=1, last=0)
-    yield dict(spikes=1 << width - 1, row=0, clear=0, double=0, last=1)
+    yield dict(spikes=0, row=0, double=0, last=1)
+    yield dict(spikes=(1 << width) - 1, row=rows - width, double=1, last=0)
+    yield dict(spikes=1 << width - 1, row=0, double=0, last=1)
     rng = random.Random(width)
     for _ in range(60):
         yield dict(spikes=rng.randrange(1 << width) & rng.randrange(1 << width),
-                   row=rng.randrange(rows - width + 1), clear=rng.randrange(2),
-                   double=rng.randrange(2), last=rng.randrange(2))
+                   row=rng.randrange(rows - width + 1), double=rng.randrange(2),
+                   last=rng.randrange(2))
 
 
 @pytest.mark.parametrize("stalls", STALLS)

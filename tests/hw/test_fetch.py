@@ -24,8 +24,7 @@ def commands_of(core, rng, count=80):
         corners = {str(s): rng.randrange(max(1, depth - place["offset"]))
                    for s, depth in enumerate(depths)}
         yield dict(index=index, step=step, corners=corners, empty=int(empty),
-                   clear=rng.randrange(2), double=rng.randrange(2), last=rng.randrange(2),
-                   release=rng.randrange(2))
+                   double=rng.randrange(2), last=rng.randrange(2), release=rng.randrange(2))
 
 
 @pytest.mark.parametrize("stalls", STALLS)

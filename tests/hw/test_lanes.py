@@ -45,7 +45,7 @@ def test_lanes_equal_model(levels, code, stalls, results):
     for _ in range(positions):
         burst = rng.randrange(1, 8)
         events += [dict(row=rng.randrange(config.weight_rows), add=rng.randrange(4) > 0,
-                        clear=turn == 0, double=rng.randrange(4) == 0, last=turn == burst - 1)
+                        double=rng.randrange(4) == 0, last=turn == burst - 1)
                    for turn in range(burst)]
     expected = dut.model(events)
     received, busy, clocks = run(dut, [(dut.i, events)], [(dut.o, len(expected))],
@@ -65,7 +65,7 @@ def test_a_deep_memory_is_several():
     dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config))
     edges = [0, BANK_ROWS - 1, BANK_ROWS, 2 * BANK_ROWS - 1, 2 * BANK_ROWS, config.weight_rows - 1]
     events = [dict(row=rng.choice([*edges, rng.randrange(config.weight_rows)]), add=1,
-                   clear=turn % 5 == 0, double=0, last=turn % 5 == 4) for turn in range(200)]
+                   double=0, last=turn % 5 == 4) for turn in range(200)]
     expected = dut.model(events)
     received, _ = run(dut, [(dut.i, events)], [(dut.o, len(expected))], stalls="both")
     assert received == expected

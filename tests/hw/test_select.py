@@ -14,10 +14,9 @@ def expected_commands(core, dut, windows):
     positions = core.sources[0].positions[0] * core.sources[0].positions[1]
     for turn, window in enumerate(windows):
         commands = dut.model(window)
-        for k, (group, tap, step, clear, double, last) in enumerate(commands):
+        for k, (group, tap, step, double, last) in enumerate(commands):
             yield dict(index=group * core.taps + (tap or 0), step=len(core.steps) - 1 - step,
-                       empty=int(tap is None), clear=int(clear), double=int(double),
-                       last=int(last),
+                       empty=int(tap is None), double=int(double), last=int(last),
                        release=int(k == len(commands) - 1 and turn % positions == positions - 1))
 
 
