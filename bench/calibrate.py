@@ -127,13 +127,13 @@ def measured(cells, config):
     return figures
 
 
-def rows(family, config, brams, cells):
+def rows(family, config, image, brams, cells):
     """Kind -> list of (features, (LUTs, flip-flops) of the memories that are not in blocks, (LUTs,
     flip-flops) found, without what is beside blocks)."""
     placed = resources.placement(config, family, brams)
     features = defaultdict(Counter)
     stored = defaultdict(lambda: np.zeros((2, 2)))
-    for part in resources.parts(config):
+    for part in resources.parts(config, image):
         key = part.kind, part.layer
         for name, value in part.features.items():
             features[key][name] += part.copies * value
@@ -168,7 +168,7 @@ def calibrate(family, out, flat):
     for name, (config, image, brams) in designs().items():
         cells = synthesise(out / family / name, family, name, config, image, brams,
                            in_modules(FAMILIES[family]), flat=False)
-        for kind, row in rows(family, config, brams, cells):
+        for kind, row in rows(family, config, image, brams, cells):
             samples[kind].append(row)
         if name in flat:
             cells = synthesise(out / family / f"{name}-flat", family, name, config, image, brams,
@@ -192,8 +192,8 @@ def main():
         write(family, model)
         ratios = []
         for name, found in totals.items():
-            config, _, brams = designs()[name]
-            guess = resources.predict(config, family, brams)
+            config, image, brams = designs()[name]
+            guess = resources.predict(config, family, brams, image)
             ratios.append((found.luts / guess.luts, found.ffs / guess.ffs))
             print(f"{family} {name}: LUTs {guess.luts} (Yosys {found.luts}), "
                   f"flip-flops {guess.ffs} ({found.ffs}), block RAMs {guess.brams} "

@@ -19,7 +19,7 @@ from hw.config import ArrayConfig, CoreConfig
 from . import resources
 from .cycles import gathering_clocks
 from .errors import FitError
-from .mapping import map_config
+from .mapping import map_config, map_network
 from .network import Network
 from .spikes import map_spikes
 from .workload import Calibration, Workload, calibrate
@@ -95,6 +95,12 @@ class _Planner:
         budget = self._board.budget
         needs = resources.predict(config, self._board.family.name, budget.brams)
         return Plan(config, needs, self._workload.pace(config))
+
+    def filled(self, plan):
+        """The plan with what its memories take with their contents."""
+        _, image = map_network(self._network, **plan.shares, code=self._code)
+        return replace(plan, needs=resources.predict(
+            plan.config, self._board.family.name, self._board.budget.brams, image))
 
     def excess(self, plan, allowance=1):
         """What there is too little of, as a list of phrases, even if there were ``allowance``
@@ -310,7 +316,8 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     workload = workload or Workload(network)
     planner = _Planner(network, board, workload, code=code, lanes=dict(lanes or {}))
     if objective is None:
-        return _waiting(planner.keep_pace, workload, interval, workload.pace(planner.widest()))
+        return planner.filled(_waiting(planner.keep_pace, workload, interval,
+                                       workload.pace(planner.widest())))
     found = _waiting({"throughput": lambda _: planner.throughput(), "latency": planner.latency,
                       "smallest": planner.smallest}[objective], workload, interval)
     excess = planner.excess(found)
@@ -321,7 +328,7 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     if interval is not None and found.interval > interval:
         raise FitError(f"{network.name} on {board.name} can't keep {interval:,} clocks an image: "
                        f"by prediction it takes {found.interval:,.0f}")
-    return found
+    return planner.filled(found)
 
 
 def _waiting(choose, workload, interval, pace=None):

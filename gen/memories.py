@@ -10,7 +10,7 @@ than a block: the words of equal low address bits lie side by side.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 __all__ = ["Memory", "Placement", "blocks", "luts", "ffs", "place"]
 
@@ -69,11 +69,21 @@ _TECHNOLOGIES = {
 
 @dataclass(frozen=True)
 class Memory:
-    """Shape of a memory with one read port, and one write port unless it is a ROM."""
+    """Shape of a memory with one read port, and one write port unless it is a ROM.
+
+    ``varying`` are the columns that are not the same in all rows, where that is known: Yosys stores
+    no others. Memories of a shape are equal, whatever they hold.
+    """
 
     width: int
     depth: int
     rom: bool
+    varying: int | None = field(default=None, compare=False)
+
+    @property
+    def columns(self) -> int:
+        """Bits of a row that are stored."""
+        return self.width if self.varying is None else self.varying
 
 
 def blocks(family: str, memory: Memory) -> float:
@@ -88,11 +98,11 @@ def _block(family, memory):
     for units, width, depth, cost in technology.shapes:
         turns = -(-memory.depth // depth)
         if memory.rom or technology.grain == 1 and width == 16:
-            count = -(-turns * memory.width // width)
+            count = -(-turns * memory.columns // width)
         elif width < 9:
-            count = turns * -(-memory.width // width)
+            count = turns * -(-memory.columns // width)
         else:
-            count = -(-turns * -(-memory.width // 9) // (width // 9))
+            count = -(-turns * -(-memory.columns // 9) // (width // 9))
         if best is None or count * cost < best[0]:
             best = (count * cost, count * units, turns)
     return best[1:]
@@ -103,7 +113,7 @@ def luts(family: str, memory: Memory, *, block: bool) -> int:
     technology = _TECHNOLOGIES[family]
     if block:
         turns = _block(family, memory)[1]
-        choice = memory.width * ((turns - 1) // technology.chosen)
+        choice = memory.columns * ((turns - 1) // technology.chosen)
         old = memory.width + 8 if technology.collides and not memory.rom else 0
         return choice + old
     if memory.rom:
@@ -121,7 +131,7 @@ def luts(family: str, memory: Memory, *, block: bool) -> int:
 
 def _columns(memory):
     """Columns of a ROM that can differ."""
-    return min(memory.width, 1 << min(memory.depth, memory.width))
+    return min(memory.columns, 1 << min(memory.depth, memory.width))
 
 
 def ffs(family: str, memory: Memory, *, block: bool) -> int:
@@ -144,7 +154,7 @@ class Placement:
     ----------
     family : name of the device's family
     in_blocks : their shapes
-    brams : block RAMs that they take
+    brams : block RAMs that they take, if all their columns are stored
     """
 
     family: str
@@ -167,6 +177,8 @@ def _area(family, memory, *, block):
 def place(family: str, memories: Counter, brams: float) -> Placement:
     """Choose what goes to block RAM: what saves the most LUTs for each block, while there are any.
 
+    Shapes alone decide, whatever columns vary, so that an array can be planned without contents.
+
     Parameters
     ----------
     family : name of the device's family
@@ -178,6 +190,7 @@ def place(family: str, memories: Counter, brams: float) -> Placement:
     for memory, copies in memories.items():
         if not memory.rom and memory.depth <= technology.shallow:
             continue
+        memory = replace(memory, varying=None)
         needs = blocks(family, memory)
         saved = _area(family, memory, block=False) - _area(family, memory, block=True)
         if saved >= technology.worth * needs:

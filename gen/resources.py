@@ -10,12 +10,12 @@ import functools
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amaranth import Shape
 
-from hw.config import CoreConfig
+from hw.config import BANK_ROWS, CoreConfig
 from hw.device import packing
 from hw.link import MAX_WORDS
 from hw.select import command_layout
@@ -126,7 +126,7 @@ def _fetch(core, copies):
     sources = len(core.sources)
     entry = _varying(range(sources)) + _varying(offsets) + _varying(starts)
     table = Memory(sum(max(1, _bits(count)) for count in (
-        sources, max(offsets) + 1, core.weight_rows)), max(2, core.groups * core.taps), True)
+        sources, max(offsets) + 1, core.weight_rows)), max(2, core.groups * core.taps), True, entry)
     features = {"one": 1, "corners": sum(map(_address, core.sources)), "entry": entry,
                 "chosen": sum(source.map.word * source.map.planes for source in core.sources),
                 "word": max(source.map.word for source in core.sources),
@@ -229,12 +229,28 @@ def _frame(config):
                (Memory(readout.membrane_bits, readout.channels, False),))
 
 
-def parts(config) -> list[Part]:
-    """All parts of the design around an array of this configuration."""
+def parts(config, image: dict | None = None) -> list[Part]:
+    """All parts of the design around an array of this configuration.
+
+    With ``image``, the contents of its memories (:func:`gen.mapping.map_network`), those have the
+    columns that vary.
+    """
     found = list(_frame(config))
     for layer in config.layers:
-        found += _layer(layer)
+        found += _layer(layer) if image is None else (
+            _filled(part, layer, image) for part in _layer(layer))
     return found
+
+
+def _filled(part, core, image):
+    if part.kind != "lanes":
+        return part
+    rows = image[f"{core.port}.weights"].rows
+    contents = [rows[k:k + BANK_ROWS] for k in range(0, len(rows), BANK_ROWS)]
+    contents.append(image[f"{core.port}.parameters"].rows)
+    filled = [replace(memory, varying=_varying(held))
+              for memory, held in zip(part.memories, contents, strict=False)]
+    return replace(part, memories=(*filled, *part.memories[len(filled):]))
 
 
 # Trial mappings differ in a layer or two.
@@ -283,7 +299,7 @@ def _coefficients(family):
     return table[family]
 
 
-def predict(config, family: str, brams: float) -> Prediction:
+def predict(config, family: str, brams: float, image: dict | None = None) -> Prediction:
     """What the design around an array is expected to take on a device.
 
     Parameters
@@ -291,8 +307,10 @@ def predict(config, family: str, brams: float) -> Prediction:
     config : :class:`hw.config.ArrayConfig`
     family : name of the device's family
     brams : block RAMs of the device
+    image : contents of the memories, by name (:func:`gen.mapping.map_network`). Columns that never
+        change are not stored, so that block RAMs are exact with it, and at most so many without
     """
-    all_parts, total = parts(config), _coefficients(family)["total"]
+    all_parts, total = parts(config, image), _coefficients(family)["total"]
     placed = _placement(all_parts, family, brams)
     layers = {part.layer: {"luts": 0, "ffs": 0, "brams": 0} for part in all_parts}
     for part in all_parts:
@@ -303,7 +321,7 @@ def predict(config, family: str, brams: float) -> Prediction:
     return Prediction(
         luts=round(sum(figures["luts"] for figures in layers.values())),
         ffs=round(sum(figures["ffs"] for figures in layers.values())),
-        brams=placed.brams,
+        brams=sum(figures["brams"] for figures in layers.values()),
         layers={name: {**figures, "luts": round(figures["luts"]), "ffs": round(figures["ffs"])}
                 for name, figures in layers.items()},
         placement=placed)

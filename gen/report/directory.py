@@ -10,7 +10,7 @@ from hw.config import ArrayConfig
 
 from .. import artifact
 from ..errors import BuildError, FitError
-from ..mapping import map_config
+from ..mapping import map_config, map_network
 from ..network import Network
 from ..proofs import kept
 from ..resources import Prediction, predict
@@ -85,7 +85,7 @@ def read(directory) -> Built:
         raise BuildError(f"{directory / 'manifest.json'}: {error}; build the network again "
                          f"(python -m gen build)") from error
     return Built(directory=directory, network=network, config=config, mapping=mapping,
-                 needs=_needs(config, board), timing=timing, proofs=kept(directory),
+                 needs=_needs(network, mapping, board), timing=timing, proofs=kept(directory),
                  files=_digests(directory, manifest), **facts)
 
 
@@ -155,9 +155,10 @@ def _board(name):
         raise _Malformed(str(error)) from error
 
 
-def _needs(config, board):
+def _needs(network, mapping, board):
+    config, image = map_network(network, **mapping)
     try:
-        return predict(config, board.family.name, board.budget.brams)
+        return predict(config, board.family.name, board.budget.brams, image)
     except FitError:
         return None
 

@@ -21,7 +21,7 @@ from tests.hw.cases import mapped
 def check(network, board, tmp_path, *, lanes=None, replicas=None, code="phase"):
     board = boards.find(board)
     config, image = map_network(network, lanes=lanes, replicas=replicas, code=code)
-    needs = predict(config, board.family.name, board.budget.brams)
+    needs = predict(config, board.family.name, board.budget.brams, image)
     top = Top(config, image, digest="0" * 64, clock_hz=board.clock_hz, baud=1_000_000)
     (tmp_path / "top.v").write_text(component_verilog(top, "top", needs.placement))
     found = synthesise(tmp_path, ["top.v"], top="top", command=board.synth)

@@ -23,7 +23,7 @@ def test_arty(name, tmp_path):
     resources = synthesise(tmp_path, list(project.SOURCES), top=project.TOP, command=board.synth)
     require_pure(resources, name)
     require_fit(name, board, asdict(resources))
-    predicted = predict(design.config, board.family.name, board.budget.brams)
+    predicted = predict(design.config, board.family.name, board.budget.brams, design.image)
     assert predicted.luts == pytest.approx(resources.luts, rel=0.15)
     assert predicted.ffs == pytest.approx(resources.ffs, rel=0.15)
     assert predicted.brams == resources.brams
@@ -37,6 +37,6 @@ def test_ecp5(name, tmp_path):
     (tmp_path / "top.v").write_text(design.verilog())
     resources = synthesise(tmp_path, ["top.v"], top="top", command=board.synth)
     require_pure(resources, name)
-    predicted = predict(design.config, board.family.name, board.budget.brams)
+    predicted = predict(design.config, board.family.name, board.budget.brams, design.image)
     assert predicted.luts == pytest.approx(resources.luts, rel=0.15)
     assert predicted.brams == resources.brams
