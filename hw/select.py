@@ -93,7 +93,7 @@ class Select(wiring.Component):
                    for _, planes in reversed(steps)]
         held = [Signal(taps, name=f"held_{k}") for k in range(len(steps))]
 
-        group = Signal(range(max(2, groups)))
+        group, last_group = Signal(range(max(2, groups))), Signal(init=groups == 1)
         first_index = Signal(range(max(2, groups * taps)))
         mask, next_mask = Signal(taps), Signal(taps)
         with m.Switch(group):
@@ -102,29 +102,50 @@ class Select(wiring.Component):
                     m.d.comb += mask.eq(value)
                     m.d.comb += next_mask.eq(core.masks[(number + 1) % groups])
 
-        # Which planes have spikes, and which no more than one, is found out a clock before they are
-        # looked at: in a window that is about to be taken, or in the present one for the next
-        # group if that is connected to other words.
+        # The plane that comes first, one-hot, and which planes have no more than one word with
+        # spikes, is found out a clock before it is looked at: in a window that is about to be
+        # taken, or in the present one for the next group if that is connected to other words.
         take, taking = Signal(), Signal()
         same = len(set(core.masks)) == 1
-        spiking, alone = Signal(len(steps)), Signal(len(steps))
+        spiking, top, alone = Signal(len(steps)), Signal(len(steps), init=1), Signal(len(steps))
         for number, (flags, register) in enumerate(zip(offered, held, strict=True)):
             looked_at = Signal(taps, name=f"looked_at_{number}")
             m.d.comb += looked_at.eq(flags & core.masks[0] if same else Mux(
                 taking, flags & core.masks[0], register & next_mask))
+            m.d.comb += spiking[number].eq(looked_at.any())
             with m.If(take if same else 1):
-                m.d.sync += spiking[number].eq(looked_at.any())
+                m.d.sync += top[number].eq((spiking[number] if number else 1)
+                                           & ~spiking[number + 1:].any())
                 m.d.sync += alone[number].eq(~more_than(1, looked_at))
 
+        # A plane is entered as a group begins, the first one, or after the last word of the one
+        # above it.
+        begin, scan, move, enter = Signal(), Signal(), Signal(), Signal()
+        plane, below, ones, singles = (Signal(len(steps), name=name)
+                                       for name in ("plane", "below", "ones", "singles"))
         step = Signal(range(max(2, len(steps))))
-        todo, upcoming = Signal(taps), Signal(taps)
-        entered, single, singles = Signal(), Signal(), Signal(len(steps))
-        # The last word of the group; the last group.
-        last, last_group = Signal(), Signal(init=groups == 1)
-        with m.Switch(step):
-            for number in range(1, len(steps)):
-                with m.Case(number):
-                    m.d.comb += upcoming.eq(held[number - 1] & mask)
+        todo, rest = Signal(taps), Signal(taps)
+        # The present word is the last one of its plane; of its group; whether a word was the last
+        # one of the plane above.
+        single, last, entered = Signal(), Signal(), Signal()
+        m.d.comb += [
+            enter.eq(begin | single),
+            plane.eq(Mux(begin, top, below)),
+            ones.eq(Mux(begin, alone, singles)),
+            rest.eq(todo & (todo - 1)),
+        ]
+        upcoming = Cat((plane & Cat(flags)).any() for flags in zip(*held, strict=True))
+        with m.If(begin | scan & move):
+            m.d.sync += [
+                entered.eq(scan & single),
+                singles.eq(ones),
+                todo.eq(Mux(enter, upcoming & mask, rest)),
+                single.eq(Mux(enter, (plane & ones).any(), ~more_than(2, todo))),
+                last.eq(Mux(enter, plane[0] & ones[0], ~below.any() & ~more_than(2, todo))),
+            ]
+            with m.If(enter):
+                m.d.sync += step.eq(place(plane))
+                m.d.sync += below.eq(plane >> 1)
 
         doubles = Signal(len(steps))
         m.d.comb += doubles.eq(Cat(double for double, _ in reversed(steps)))
@@ -140,10 +161,7 @@ class Select(wiring.Component):
             final = corner.last.all()
 
         # Finding a word, its place and its index would be too much for one clock.
-        scan, move = Signal(), Signal()
-        base = Signal.like(first_index)
-        picked, rest = Signal(taps), Signal(taps)
-        m.d.comb += rest.eq(todo & (todo - 1))
+        base, picked = Signal.like(first_index), Signal(taps)
         m.d.comb += move.eq(~self.o.valid | self.o.ready)
         m.d.comb += self.o.p.index.eq(base + place(picked))
         with m.If(move):
@@ -173,41 +191,21 @@ class Select(wiring.Component):
                     m.next = "Begin"
 
             with m.State("Begin"):
-                m.d.sync += entered.eq(0)
-                m.d.sync += singles.eq(alone)
-                m.d.sync += step.eq(0)
-                m.d.sync += todo.eq(held[0] & mask)
-                m.d.sync += single.eq(alone[0])
-                m.d.sync += last.eq(alone[0] & ~spiking[1:].any())
-                for number in range(1, len(steps)):
-                    with m.If(spiking[number]):
-                        m.d.sync += step.eq(number)
-                        m.d.sync += todo.eq(held[number] & mask)
-                        m.d.sync += single.eq(alone[number])
+                m.d.comb += begin.eq(1)
                 m.next = "Scan"
 
             with m.State("Scan"):
                 m.d.comb += scan.eq(1)
                 m.d.comb += taking.eq(last_group)
-                with m.If(move):
-                    m.d.sync += entered.eq(single)
-                    m.d.sync += todo.eq(rest)
-                    m.d.sync += single.eq(~more_than(2, todo))
-                    m.d.sync += last.eq((step == 0) & ~more_than(2, todo))
-                    with m.If(single & (step != 0)):
-                        m.d.sync += step.eq(step - 1)
-                        m.d.sync += todo.eq(upcoming)
-                        m.d.sync += single.eq((singles << 1).bit_select(step, 1))
-                        m.d.sync += last.eq((step == 1) & singles[0])
-                    with m.If(last):
-                        m.next = "Begin"
-                        m.d.sync += group.eq(Mux(last_group, 0, group + 1))
-                        if groups > 1:
-                            m.d.sync += last_group.eq(group == groups - 2)
-                        m.d.sync += first_index.eq(Mux(last_group, 0, first_index + taps))
-                        with m.If(last_group):
-                            m.d.comb += [corner.next.eq(1) for corner in corners]
-                            m.d.comb += take.eq(available)
-                            with m.If(~available):
-                                m.next = "Take"
+                with m.If(move & last):
+                    m.next = "Begin"
+                    m.d.sync += group.eq(Mux(last_group, 0, group + 1))
+                    if groups > 1:
+                        m.d.sync += last_group.eq(group == groups - 2)
+                    m.d.sync += first_index.eq(Mux(last_group, 0, first_index + taps))
+                    with m.If(last_group):
+                        m.d.comb += [corner.next.eq(1) for corner in corners]
+                        m.d.comb += take.eq(available)
+                        with m.If(~available):
+                            m.next = "Take"
         return m
