@@ -116,7 +116,7 @@ class Fetch(wiring.Component):
         # Fourth: its answer. Then the plane is picked.
         counts, whose = [], Signal.like(source)
         for s, inner in enumerate(core.sources):
-            counts.append(Signal(inner.map.beat_bits, name=f"counts_{s}"))
+            counts.append(Signal(inner.map.beat_bits, name=f"counts_{s}", reset_less=True))
             with m.If(advance):
                 m.d.sync += counts[s].eq(getattr(self, f"counts{s}"))
         with m.If(advance):

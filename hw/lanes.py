@@ -10,6 +10,9 @@ from .stream import Queue
 
 __all__ = ["Lanes"]
 
+_LANES_PER_COPY = 4
+"""Lanes that share a register with the decision to double."""
+
 
 class Lanes(wiring.Component):
     """``lanes`` integrate-and-fire neurons side by side, each a register, an adder and a sign.
@@ -118,9 +121,8 @@ class Lanes(wiring.Component):
 
         # First stage: an event, or one of the operations that complete a position ("tail").
         op = Signal(data.StructLayout({
-            "valid": 1, "add": 1, "parameter": 1, "double": 1, "first": 1,
-             "fire": 1, "emit": 1}))
-        tail = Signal(range(core.fires + 2))
+            "valid": 1, "add": 1, "parameter": 1, "first": 1, "fire": 1, "emit": 1}))
+        tail, idle = Signal(range(core.fires + 2)), Signal(init=1)
         row, parameter_row = (Signal(range(max(2, len(self._parameters))), name=name)
                               for name in ("row", "parameter_row"))
         m.d.comb += [port.addr.eq(self.i.p.row) for port in banks]
@@ -128,17 +130,16 @@ class Lanes(wiring.Component):
         # along.
         merge = self.i.p.last & ~self.i.p.add & (core.fires != 0)
         move, room = Signal(), Signal()
-        with m.If(tail == 0):
-            m.d.comb += self.i.ready.eq(1)
+        m.d.comb += self.i.ready.eq(idle)
+        with m.If(idle):
             m.d.comb += [
                 op.valid.eq(self.i.valid),
                 op.add.eq(self.i.p.add),
-                op.double.eq(self.i.p.double),
                 op.parameter.eq(merge),
                 move.eq(self.i.valid & merge),
             ]
             with m.If(self.i.valid & self.i.p.last):
-                m.d.sync += tail.eq(Mux(merge, 2, 1))
+                m.d.sync += [tail.eq(Mux(merge, 2, 1)), idle.eq(0)]
         with m.Else():
             m.d.comb += [
                 op.valid.eq(room | ~(op.fire | op.emit)),
@@ -150,7 +151,7 @@ class Lanes(wiring.Component):
                 move.eq(op.valid & (op.emit | ~op.fire if core.code == "rate" else 1)),
             ]
             with m.If(op.valid):
-                m.d.sync += tail.eq(Mux(op.emit, 0, tail + 1))
+                m.d.sync += [tail.eq(Mux(op.emit, 0, tail + 1)), idle.eq(op.emit)]
         with m.If(move):
             m.d.sync += row.eq(Mux(row == len(self._parameters) - 1, 0, row + 1))
 
@@ -163,7 +164,7 @@ class Lanes(wiring.Component):
         # Second stage: the weights arrive, the parameters are looked up.
         chosen, loaded, running = Signal.like(op), Signal.like(op), Signal.like(op)
         bank, whose = (Signal(range(max(2, len(banks))), name=name) for name in ("bank", "whose"))
-        arrived = [Signal(core.lanes * core.weight_bits, name=f"arrived_{k}")
+        arrived = [Signal(core.lanes * core.weight_bits, name=f"arrived_{k}", reset_less=True)
                    for k in range(len(banks))]
         m.d.sync += [
             chosen.eq(op),
@@ -176,7 +177,7 @@ class Lanes(wiring.Component):
         m.d.comb += parameter.addr.eq(parameter_row)
 
         # Third stage: the row to be added is chosen.
-        addend = Signal(data.ArrayLayout(signed(width), core.lanes))
+        addend = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
         weights = arrived[0] if len(banks) == 1 else Array(arrived)[whose]
         m.d.sync += running.eq(loaded)
         for k in range(core.lanes):
@@ -188,24 +189,27 @@ class Lanes(wiring.Component):
             with m.Else():
                 m.d.sync += addend[k].eq(0)
 
-        # Fourth stage: the adder.
+        # Fourth stage: the adder. A reset clears the potentials as a result does.
         m.d.comb += self.busy.eq(running.valid & (running.add | running.parameter))
+        clear = Signal(init=1)
+        m.d.sync += clear.eq(loaded.valid & loaded.emit)
+        doubles = self._forked(m, idle & self.i.p.double, stages=3)
 
         # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
         # between the potential and its double is left to the LUT in front of the adder. Yosys takes
         # the narrower operand for the chain; that is why the other one has a bit more.
         results = []
         for k in range(core.lanes):
-            v = Signal(signed(width), name=f"v_{k}")
+            v = Signal(signed(width), name=f"v_{k}", reset_less=True)
             base = Signal(signed(width + 1), name=f"base_{k}")
             total = Signal(signed(width + 1), name=f"sum_{k}")
             spike = Signal(name=f"spike_{k}")
             m.d.comb += [
-                base.eq(Mux(running.double, v << 1, v)),
+                base.eq(Mux(doubles[k * len(doubles) // core.lanes], v << 1, v)),
                 total.eq(addend[k] + base),
                 spike.eq(~total[-1]),
             ]
-            with m.If(running.valid & running.emit):
+            with m.If(clear):
                 m.d.sync += v.eq(0)
             with m.Elif(running.valid & ~(running.fire & ~spike)):
                 m.d.sync += v.eq(total)
@@ -224,16 +228,29 @@ class Lanes(wiring.Component):
         m.d.comb += [out.payload.eq(Cat(results)), out.valid.eq(made), taken.eq(out.ready)]
         return m
 
+    def _forked(self, m, source, stages):
+        """``source``, ``stages`` clocks later, in a register for every few lanes: it goes to a LUT
+        in front of each of their bits. Of two registers behind one, one begins as 1, because
+        synthesis would make one of them if they were equal."""
+        copies = [source]
+        for stage in range(stages):
+            forks = 2 if len(copies) * _LANES_PER_COPY < self._core.lanes else 1
+            copies = [(copy, begins) for copy in copies for begins in range(forks)]
+            for k, (copy, begins) in enumerate(copies):
+                copies[k] = Signal(name=f"double_{stage}_{k}", init=begins, reset_less=True)
+                m.d.sync += copies[k].eq(copy)
+        return copies
+
     def _result(self, m, k, total, spike, running):
         """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
         if core.out is None:
-            logit = Signal(core.membrane_bits, name=f"logit_{k}")
+            logit = Signal(core.membrane_bits, name=f"logit_{k}", reset_less=True)
             with m.If(running.valid & running.emit):
                 m.d.sync += logit.eq(total)
             return logit
         bits = core.out.bits
-        count = Signal(bits, name=f"count_{k}")
+        count = Signal(bits, name=f"count_{k}", reset_less=True)
         with m.If(running.valid & running.fire):
             if core.code == "rate":
                 m.d.sync += count.eq(Mux(running.first, 0, count) + spike)

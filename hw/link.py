@@ -214,6 +214,9 @@ class Link(wiring.Component):
             self.bus.addr.eq(address),
             self.bus.w_data.eq(word),
         ]
+        # Block RAM answers late in the clock.
+        loaded = Signal.like(word)
+        m.d.sync += loaded.eq(load.data)
         # The CRC is a clock behind what it is of, and whether it matches one more: an answer waits
         # for it, and so does the judgement of a request.
         checked, matches = Signal(), Signal()
@@ -283,10 +286,13 @@ class Link(wiring.Component):
 
             with m.State("Fetch"):
                 m.d.sync += index.eq(index + 1)
+                m.next = "Answer"
+
+            with m.State("Answer"):
                 m.next = "Hold"
 
             with m.State("Hold"):
-                m.d.sync += word.eq(load.data)
+                m.d.sync += word.eq(loaded)
                 m.next = "Offer"
 
             with m.State("Offer"):

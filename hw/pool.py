@@ -93,7 +93,7 @@ class Pool(wiring.Component):
         # they are registered before they are folded into the result.
         read, arrives = (Signal(data.StructLayout({"valid": 1, "inside": 1, "last": 1}), name=name)
                          for name in ("read", "arrives"))
-        arrived, first = Signal(counts_layout(map)), Signal(init=1)
+        arrived, first = Signal(counts_layout(map), reset_less=True), Signal(init=1)
         with m.If(advance):
             m.d.sync += [
                 read.valid.eq(issue),

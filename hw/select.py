@@ -91,7 +91,7 @@ class Select(wiring.Component):
                        for i, source, plane in zip(self.i, core.sources, planes, strict=True)
                        for tap in range(source.taps))
                    for _, planes in reversed(steps)]
-        held = [Signal(taps, name=f"held_{k}") for k in range(len(steps))]
+        held = [Signal(taps, name=f"held_{k}", reset_less=True) for k in range(len(steps))]
 
         group, last_group = Signal(range(max(2, groups))), Signal(init=groups == 1)
         first_index = Signal(range(max(2, groups * taps)))

@@ -79,10 +79,14 @@ class Sequence(wiring.Component):
         # done[k]: loop k and all loops inside it are in their last turn.
         done = [self.last[k:].all() for k in range(len(self._loops))] + [Const(1)]
         for k, loop in enumerate(self._loops):
+            # That a turn is the last one is found out as the one before it ends.
             turn = Signal(range(max(2, loop.count)), name=f"turn_{k}")
-            m.d.comb += self.last[k].eq(turn == loop.count - 1)
-            with m.If(self.next & done[k + 1]):
-                m.d.sync += turn.eq(Mux(self.last[k], 0, turn + 1))
+            last = Signal(name=f"last_{k}", init=loop.count == 1)
+            m.d.comb += self.last[k].eq(last)
+            if loop.count > 1:
+                with m.If(self.next & done[k + 1]):
+                    m.d.sync += turn.eq(Mux(last, 0, turn + 1))
+                    m.d.sync += last.eq(turn == loop.count - 2)
 
         # Address arithmetic is modulo the width: off the map it may wrap, and nobody looks.
         size = len(self.address)

@@ -72,18 +72,24 @@ class SpikeMemory(wiring.Component):
         row = map.width * map.chunks
         beat = Signal(range(max(2, row)))
         line = Signal(range(max(2, map.height)))
+        # The next beat completes a row; the next row completes a sample.
+        row_ends, sample_ends = Signal(init=row == 1), Signal(init=map.height == 1)
         address = Signal(range(max(2, depth)))
         write = Signal()
         m.d.comb += self.i.ready.eq(free != 0)
         m.d.comb += write.eq(self.i.valid & self.i.ready)
-        m.d.comb += self.filled.eq(write & (beat == row - 1))
-        full = self.filled & (line == map.height - 1)
+        m.d.comb += self.filled.eq(write & row_ends)
+        full = self.filled & sample_ends
         m.d.sync += free.eq(free - full + self.release)
         with m.If(write):
-            m.d.sync += beat.eq(Mux(self.filled, 0, beat + 1))
+            m.d.sync += beat.eq(Mux(row_ends, 0, beat + 1))
+            if row > 1:
+                m.d.sync += row_ends.eq(beat == row - 2)
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         with m.If(self.filled):
-            m.d.sync += line.eq(Mux(full, 0, line + 1))
+            m.d.sync += line.eq(Mux(sample_ends, 0, line + 1))
+            if map.height > 1:
+                m.d.sync += sample_ends.eq(line == map.height - 2)
 
         def store(name, width, value, en, read_address, read_data):
             mem = memory.Memory(shape=width, depth=max(2, depth), init=[])

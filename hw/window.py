@@ -89,15 +89,21 @@ class Window(wiring.Component):
             with m.Else():
                 m.d.sync += missing.eq(missing - 1)
 
-        # One clock behind the address: the flags arrive and enter the shift register.
-        arrives, inside, complete = Signal(), Signal(), Signal()
+        # One clock behind the address the flags arrive, late if from block RAM; one more, and they
+        # enter the shift register.
+        read, arrives = (Signal(data.StructLayout({"valid": 1, "complete": 1}), name=name)
+                         for name in ("read", "arrives"))
+        inside, arrived = Signal(), Signal(map.planes, reset_less=True)
         with m.If(advance):
-            m.d.sync += arrives.eq(issue)
-            m.d.sync += inside.eq(walk.inside)
-            m.d.sync += complete.eq(column & (missing == 0))
-            m.d.sync += self.o.valid.eq(arrives & complete)
-            with m.If(arrives):
-                entering = Mux(inside, self.flags, 0)
+            m.d.sync += [
+                read.valid.eq(issue),
+                read.complete.eq(column & (missing == 0)),
+                inside.eq(walk.inside),
+                arrives.eq(read),
+                arrived.eq(Mux(inside, self.flags, 0)),
+                self.o.valid.eq(arrives.valid & arrives.complete),
+            ]
+            with m.If(arrives.valid):
                 m.d.sync += Value.cast(self.o.payload).eq(
-                    Cat(Value.cast(self.o.payload)[map.planes:], entering))
+                    Cat(Value.cast(self.o.payload)[map.planes:], arrived))
         return m
