@@ -9,7 +9,7 @@ from .fetch import Fetch
 from .lanes import Lanes
 from .select import Select
 from .spikes import SpikeMemory
-from .stream import Queue, Stage
+from .stream import Queue
 from .window import Window
 
 __all__ = ["Core"]
@@ -25,8 +25,7 @@ _COMMANDS_AHEAD = 3
 class Core(wiring.Component):
     """A layer of neurons, or the read-out, over its spike memories.
 
-    Spike memories -> windows -> stages -> select -> queue -> fetch -> queue -> event encoder ->
-    lanes.
+    Spike memories -> windows -> select -> queue -> fetch -> queue -> event encoder -> lanes.
     Samples follow each other without a gap: while the lanes work on one, the windows gather the
     next.
 
@@ -74,9 +73,7 @@ class Core(wiring.Component):
             m.submodules[f"spikes_{s}"] = spikes = SpikeMemory(source.map, source.banks)
             m.submodules[f"window_{s}"] = window = Window(source)
             connect(m, flipped(self.i[s]), spikes.i)
-            m.submodules[f"stage_{s}"] = stage = Stage(window.o.p.shape())
-            connect(m, window.o, stage.i)
-            connect(m, stage.o, select.i[s])
+            connect(m, window.o, select.i[s])
             m.d.comb += [
                 window.filled.eq(spikes.filled),
                 spikes.flags_en.eq(window.flags_en),

@@ -91,7 +91,33 @@ class Select(wiring.Component):
                        for i, source, plane in zip(self.i, core.sources, planes, strict=True)
                        for tap in range(source.taps))
                    for _, planes in reversed(steps)]
-        held = [Signal(taps, name=f"held_{k}", reset_less=True) for k in range(len(steps))]
+
+        # Of the windows of one position, of one group of lanes.
+        flags = data.ArrayLayout(taps, len(steps))
+        facts = data.StructLayout({"top": len(steps), "alone": len(steps)})
+
+        def find(planes, mask):
+            """The first plane with spikes, one-hot, and the planes with no more than one word that
+            has any."""
+            masked = [plane & mask for plane in planes]
+            spiking = Cat(plane.any() for plane in masked) | 1
+            return {"top": Cat(spikes & ~spiking[number + 1:].any()
+                               for number, spikes in enumerate(spiking)),
+                    "alone": Cat(~more_than(1, plane) for plane in masked)}
+
+        # The next position waits in a register with what has to be known of it at once.
+        take, waits = Signal(), Signal()
+        waiting, held = (Signal(flags, name=name, reset_less=True) for name in ("waiting", "held"))
+        first, others = (Signal(facts, name=name) for name in ("first", "others"))
+        accept = Cat(i.valid for i in self.i).all() & (~waits | take)
+        m.d.comb += [i.ready.eq(accept) for i in self.i]
+        m.d.sync += waits.eq(accept | waits & ~take)
+        with m.If(accept):
+            for name, value in find(offered, core.masks[0]).items():
+                m.d.sync += first[name].eq(value)
+            m.d.sync += waiting.eq(Cat(offered))
+        with m.If(take):
+            m.d.sync += held.eq(waiting)
 
         group, last_group = Signal(range(max(2, groups))), Signal(init=groups == 1)
         first_index = Signal(range(max(2, groups * taps)))
@@ -101,51 +127,38 @@ class Select(wiring.Component):
                 with m.Case(number):
                     m.d.comb += mask.eq(value)
                     m.d.comb += next_mask.eq(core.masks[(number + 1) % groups])
+        if len(set(core.masks)) == 1:
+            with m.If(take):
+                m.d.sync += others.eq(first)
+        else:
+            for name, value in find(held, next_mask).items():
+                m.d.sync += others[name].eq(value)
 
-        # The plane that comes first, one-hot, and which planes have no more than one word with
-        # spikes, is found out a clock before it is looked at: in a window that is about to be
-        # taken, or in the present one for the next group if that is connected to other words.
-        take, taking = Signal(), Signal()
-        same = len(set(core.masks)) == 1
-        spiking, top, alone = Signal(len(steps)), Signal(len(steps), init=1), Signal(len(steps))
-        for number, (flags, register) in enumerate(zip(offered, held, strict=True)):
-            looked_at = Signal(taps, name=f"looked_at_{number}")
-            m.d.comb += looked_at.eq(flags & core.masks[0] if same else Mux(
-                taking, flags & core.masks[0], register & next_mask))
-            m.d.comb += spiking[number].eq(looked_at.any())
-            with m.If(take if same else 1):
-                m.d.sync += top[number].eq((spiking[number] if number else 1)
-                                           & ~spiking[number + 1:].any())
-                m.d.sync += alone[number].eq(~more_than(1, looked_at))
-
-        # A plane is entered as a group begins, the first one, or after the last word of the one
-        # above it.
-        begin, scan, move, enter = Signal(), Signal(), Signal(), Signal()
-        plane, below, ones, singles = (Signal(len(steps), name=name)
-                                       for name in ("plane", "below", "ones", "singles"))
+        # A plane is entered as a group begins, or after the last word of the one above it: the
+        # first of the planes that are still ahead, one-hot.
+        begin, scan, move = Signal(), Signal(), Signal()
+        ahead, alone = (Signal(len(steps), name=name) for name in ("ahead", "alone"))
         step = Signal(range(max(2, len(steps))))
         todo, rest = Signal(taps), Signal(taps)
-        # The present word is the last one of its plane; of its group; whether a word was the last
-        # one of the plane above.
-        single, last, entered = Signal(), Signal(), Signal()
-        m.d.comb += [
-            enter.eq(begin | single),
-            plane.eq(Mux(begin, top, below)),
-            ones.eq(Mux(begin, alone, singles)),
-            rest.eq(todo & (todo - 1)),
-        ]
-        upcoming = Cat((plane & Cat(flags)).any() for flags in zip(*held, strict=True))
+        # The present word is the last one of its plane, or there is none; it is the last one of its
+        # group; the word before was the last one of its plane.
+        enter, last, entered = Signal(init=1), Signal(), Signal()
+        upcoming = Cat((ahead & Cat(planes)).any() for planes in zip(*held, strict=True))
+        m.d.comb += rest.eq(todo & (todo - 1))
         with m.If(begin | scan & move):
             m.d.sync += [
-                entered.eq(scan & single),
-                singles.eq(ones),
+                entered.eq(scan & enter),
                 todo.eq(Mux(enter, upcoming & mask, rest)),
-                single.eq(Mux(enter, (plane & ones).any(), ~more_than(2, todo))),
-                last.eq(Mux(enter, plane[0] & ones[0], ~below.any() & ~more_than(2, todo))),
+                enter.eq(Mux(enter, (ahead & alone).any() | (ahead == 0), ~more_than(2, todo))),
+                last.eq(Mux(enter, ahead[0] & alone[0], (ahead == 0) & ~more_than(2, todo))),
             ]
             with m.If(enter):
-                m.d.sync += step.eq(place(plane))
-                m.d.sync += below.eq(plane >> 1)
+                m.d.sync += step.eq(place(ahead))
+                m.d.sync += ahead.eq(ahead >> 1)
+        with m.If(scan & move & last):
+            m.d.sync += [ahead.eq(others.top), alone.eq(others.alone)]
+        with m.If(take):
+            m.d.sync += [ahead.eq(first.top), alone.eq(first.alone)]
 
         doubles = Signal(len(steps))
         m.d.comb += doubles.eq(Cat(double for double, _ in reversed(steps)))
@@ -178,16 +191,10 @@ class Select(wiring.Component):
             m.d.sync += [self.o.p.corners[str(s)].eq(corner.address)
                          for s, corner in enumerate(corners)]
 
-        available = Cat(i.valid for i in self.i).all()
-        m.d.comb += [i.ready.eq(take) for i in self.i]
-        with m.If(take):
-            m.d.sync += [register.eq(flags) for register, flags in zip(held, offered, strict=True)]
-
         with m.FSM():
             with m.State("Take"):
-                m.d.comb += take.eq(available)
-                m.d.comb += taking.eq(1)
-                with m.If(available):
+                m.d.comb += take.eq(waits)
+                with m.If(waits):
                     m.next = "Begin"
 
             with m.State("Begin"):
@@ -196,7 +203,6 @@ class Select(wiring.Component):
 
             with m.State("Scan"):
                 m.d.comb += scan.eq(1)
-                m.d.comb += taking.eq(last_group)
                 with m.If(move & last):
                     m.next = "Begin"
                     m.d.sync += group.eq(Mux(last_group, 0, group + 1))
@@ -205,7 +211,7 @@ class Select(wiring.Component):
                     m.d.sync += first_index.eq(Mux(last_group, 0, first_index + taps))
                     with m.If(last_group):
                         m.d.comb += [corner.next.eq(1) for corner in corners]
-                        m.d.comb += take.eq(available)
-                        with m.If(~available):
+                        m.d.comb += take.eq(waits)
+                        with m.If(~waits):
                             m.next = "Take"
         return m
