@@ -1,5 +1,8 @@
 """The device that a host talks to: an array behind registers and a link."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -139,11 +142,11 @@ class Registers(wiring.Component):
         completed = Signal(32)
         cycles = Signal(32)
         busy = Signal()
-        m.d.comb += busy.eq(submitted != completed)
+        m.d.sync += busy.eq(submitted != completed)
         with m.If(collector.done):
             m.d.sync += completed.eq(submitted)
 
-        clocks = Signal(32)
+        clocks = Signal(32, reset_less=True)
         running = Signal()
         with m.If(self.o.valid & self.o.ready & ~running):
             m.d.sync += running.eq(1)
@@ -189,21 +192,20 @@ class Registers(wiring.Component):
             *self._identity, self.frames, self.crc_errors, self.dropped,
             submitted, completed, cycles, busy, where.input_words, where.classes,
         ]
+        facts = {**dict(enumerate(facts)), where.result: completed, where.result + 1: cycles}
+        # First the address, then what lies there, then its word.
         read = Signal(16)
         m.d.sync += read.eq(bus.addr)
-        facts = dict(enumerate(facts)) | {where.result: completed, where.result + 1: cycles}
-        # What never changes and what does are looked up side by side.
-        constant, variable = Signal(32), Signal(32)
-        is_logit = Signal()
-        m.d.sync += Cat(constant, variable).eq(0)
-        with m.Switch(read):
-            for address, value in facts.items():
-                with m.Case(address):
-                    m.d.sync += (constant if isinstance(value, int) else variable).eq(value)
-        m.d.sync += is_logit.eq(read >= where.result + 2)
+        here, is_logit, word = Signal(len(facts)), Signal(2), Signal(32)
+        m.d.sync += here.eq(Cat(read == address for address in facts))
+        m.d.sync += is_logit.eq(Cat(read >= where.result + 2, is_logit))
+        words = [Mux(flag, value, 0) for flag, value in zip(here, facts.values(), strict=True)]
+        m.d.sync += word.eq(reduce(or_, words))
+        logit = Signal(32)
+        m.d.sync += logit.eq(collector.r_data)
         m.d.comb += [
             collector.r_addr.eq(read - (where.result + 2)),
-            bus.r_data.eq(Mux(is_logit, collector.r_data, constant | variable)),
+            bus.r_data.eq(Mux(is_logit[1], logit, word)),
         ]
 
         return m

@@ -121,7 +121,6 @@ class Feeder(wiring.Component):
             sent.eq(self.o.valid & self.o.ready),
             used.eq(sent & (slot == packing.per_word - 1)),
             take.eq(self.busy & (~full | used)),
-            self.busy.eq(left != 0),
             self.o.valid.eq(self.busy & full),
             self.o.payload.eq(window),
         ]
@@ -138,9 +137,9 @@ class Feeder(wiring.Component):
         with m.If(sent):
             m.d.sync += left.eq(left - 1)
             with m.If(left == 1):
-                m.d.sync += Cat(index, parts, slot).eq(0)
+                m.d.sync += Cat(index, parts, slot, self.busy).eq(0)
         with m.If(self.start & ~self.busy):
-            m.d.sync += left.eq(packing.beats)
+            m.d.sync += [left.eq(packing.beats), self.busy.eq(1)]
 
         return m
 

@@ -49,9 +49,9 @@ Bus = wiring.Signature({
 })
 """Access to registers, as the link sees it.
 
-``r_data`` is the word at ``addr``, two clocks later. ``begin`` is high for a clock before the first
-word of a write. ``addr`` and ``w_data`` are there a clock before ``w_en`` is high; ``w_status`` is
-the outcome of the word that ``w_en`` writes, in the same clock.
+``r_data`` is the word at ``addr``, three clocks later. ``begin`` is high for a clock before the
+first word of a write. ``addr`` and ``w_data`` are there a clock before ``w_en`` is high;
+``w_status`` is the outcome of the word that ``w_en`` writes, in the same clock.
 """
 
 _HEADER = Header.size // 8

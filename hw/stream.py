@@ -1,5 +1,8 @@
 """Stream plumbing with the hand-shake of ``amaranth.lib.stream``."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -120,20 +123,24 @@ class TakeTurns(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        whose = Signal(range(max(2, self._count)))
+        # Whose turn it is, one-hot; this payload ends a burst; this burst is the last of the turns.
+        whose = Signal(self._count, init=1)
+        done, final = Signal(init=self._burst == 1), Signal(init=self._turns == 1)
         left = Signal(range(max(2, self._burst)), init=self._burst - 1)
         turn = Signal(range(max(2, self._turns)))
-        with m.Switch(whose):
-            for k, i in enumerate(self.i):
-                with m.Case(k):
-                    m.d.comb += self.o.payload.eq(i.payload)
-                    m.d.comb += self.o.valid.eq(i.valid)
-                    m.d.comb += i.ready.eq(self.o.ready)
-        final = turn == self._turns - 1
+        m.d.comb += [i.ready.eq(mine & self.o.ready)
+                     for mine, i in zip(whose, self.i, strict=True)]
+        for member in ("valid", "payload"):
+            chosen = [Mux(mine, Value.cast(getattr(i, member)), 0)
+                      for mine, i in zip(whose, self.i, strict=True)]
+            m.d.comb += getattr(self.o, member).eq(reduce(or_, chosen))
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += left.eq(left - 1)
-            with m.If(left == 0):
-                m.d.sync += left.eq(self._burst - 1)
+            m.d.sync += left.eq(Mux(done, self._burst - 1, left - 1))
+            if self._burst > 1:
+                m.d.sync += done.eq(left == 1)
+            with m.If(done):
                 m.d.sync += turn.eq(Mux(final, 0, turn + 1))
-                m.d.sync += whose.eq(Mux(final | (whose == self._count - 1), 0, whose + 1))
+                if self._turns > 1:
+                    m.d.sync += final.eq(turn == self._turns - 2)
+                m.d.sync += whose.eq(Mux(final, 1, whose.rotate_left(1)))
         return m

@@ -26,7 +26,7 @@ class Bench:
 
     async def read(self, addr):
         self.ctx.set(self.dut.bus.addr, addr)
-        await self.tick(2)
+        await self.tick(3)
         return self.ctx.get(self.dut.bus.r_data)
 
     async def begin(self):
