@@ -68,7 +68,7 @@ class SpikeMemory(wiring.Component):
         map, depth = self._map, self._map.beats * self._banks
 
         # A sample may be released before its last rows have come, if nobody looks at them.
-        free = Signal(range(self._banks + 2), init=self._banks)
+        free, ready = Signal(range(self._banks + 2), init=self._banks), Signal(init=1)
         row = map.width * map.chunks
         beat = Signal(range(max(2, row)))
         line = Signal(range(max(2, map.height)))
@@ -76,11 +76,12 @@ class SpikeMemory(wiring.Component):
         row_ends, sample_ends = Signal(init=row == 1), Signal(init=map.height == 1)
         address = Signal(range(max(2, depth)))
         write = Signal()
-        m.d.comb += self.i.ready.eq(free != 0)
+        m.d.comb += self.i.ready.eq(ready)
         m.d.comb += write.eq(self.i.valid & self.i.ready)
         m.d.comb += self.filled.eq(write & row_ends)
         full = self.filled & sample_ends
         m.d.sync += free.eq(free - full + self.release)
+        m.d.sync += ready.eq((free > full) | self.release)
         with m.If(write):
             m.d.sync += beat.eq(Mux(row_ends, 0, beat + 1))
             if row > 1:
