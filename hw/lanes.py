@@ -191,8 +191,9 @@ class Lanes(wiring.Component):
 
         # Fourth stage: the adder. A reset clears the potentials as a result does.
         m.d.comb += self.busy.eq(running.valid & (running.add | running.parameter))
-        clear = Signal(init=1)
+        clear, fires = Signal(init=1), Signal()
         m.d.sync += clear.eq(loaded.valid & loaded.emit)
+        m.d.sync += fires.eq(loaded.valid & loaded.fire)
         doubles = self._forked(m, idle & self.i.p.double, stages=3)
 
         # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
@@ -213,7 +214,7 @@ class Lanes(wiring.Component):
                 m.d.sync += v.eq(0)
             with m.Elif(running.valid & ~(running.fire & ~spike)):
                 m.d.sync += v.eq(total)
-            results.append(self._result(m, k, total, spike, running))
+            results.append(self._result(m, k, total, spike, fires, clear, running.first))
 
         made, taken = Signal(), Signal()
         with m.If(running.valid & running.emit):
@@ -241,19 +242,19 @@ class Lanes(wiring.Component):
                 m.d.sync += copies[k].eq(copy)
         return copies
 
-    def _result(self, m, k, total, spike, running):
+    def _result(self, m, k, total, spike, fires, emits, first):
         """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
         if core.out is None:
             logit = Signal(core.membrane_bits, name=f"logit_{k}", reset_less=True)
-            with m.If(running.valid & running.emit):
+            with m.If(emits):
                 m.d.sync += logit.eq(total)
             return logit
         bits = core.out.bits
         count = Signal(bits, name=f"count_{k}", reset_less=True)
-        with m.If(running.valid & running.fire):
+        with m.If(fires):
             if core.code == "rate":
-                m.d.sync += count.eq(Mux(running.first, 0, count) + spike)
+                m.d.sync += count.eq(Mux(first, 0, count) + spike)
             else:
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
         if core.code == "phase" and core.levels != (1 << bits) - 1:

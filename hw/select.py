@@ -105,11 +105,12 @@ class Select(wiring.Component):
                                for number, spikes in enumerate(spiking)),
                     "alone": Cat(~more_than(1, plane) for plane in masked)}
 
-        # The next position waits in a register with what has to be known of it at once.
+        # The next position waits in a register with what has to be known of it at once. None takes
+        # less than two clocks, so that the register may be empty for one.
         take, waits = Signal(), Signal()
         waiting, held = (Signal(flags, name=name, reset_less=True) for name in ("waiting", "held"))
         first, others = (Signal(facts, name=name) for name in ("first", "others"))
-        accept = Cat(i.valid for i in self.i).all() & (~waits | take)
+        accept = Cat(i.valid for i in self.i).all() & ~waits
         m.d.comb += [i.ready.eq(accept) for i in self.i]
         m.d.sync += waits.eq(accept | waits & ~take)
         with m.If(accept):

@@ -38,7 +38,7 @@ def parameters(rng, config):
 @pytest.mark.parametrize("results", [0, 2])
 def test_lanes_equal_model(levels, code, stalls, results):
     config = core(levels, code)
-    rng = random.Random(levels)
+    rng = random.Random(str((levels, code)))
     dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config),
                 results=results)
     events, positions = [], 40
