@@ -11,7 +11,7 @@ from .stream import Queue
 __all__ = ["Lanes"]
 
 _LANES_PER_COPY = 4
-"""Lanes that share a register with the decision to double."""
+"""Lanes that share a register with what decides about each of their bits, at the least."""
 
 
 class Lanes(wiring.Component):
@@ -180,11 +180,12 @@ class Lanes(wiring.Component):
         addend = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
         weights = arrived[0] if len(banks) == 1 else Array(arrived)[whose]
         m.d.sync += running.eq(loaded)
+        adds, fixed = (self._forked(m, name, op[name], stages=2) for name in ("add", "parameter"))
         for k in range(core.lanes):
             charge = weights.word_select(k, core.weight_bits).as_signed()
-            with m.If(loaded.add):
+            with m.If(self._own(adds, k)):
                 m.d.sync += addend[k].eq(charge)
-            with m.Elif(loaded.parameter):
+            with m.Elif(self._own(fixed, k)):
                 m.d.sync += addend[k].eq(parameter.data.word_select(k, width).as_signed())
             with m.Else():
                 m.d.sync += addend[k].eq(0)
@@ -194,7 +195,7 @@ class Lanes(wiring.Component):
         clear, fires = Signal(init=1), Signal()
         m.d.sync += clear.eq(loaded.valid & loaded.emit)
         m.d.sync += fires.eq(loaded.valid & loaded.fire)
-        doubles = self._forked(m, idle & self.i.p.double, stages=3)
+        doubles = self._forked(m, "double", idle & self.i.p.double, stages=3)
 
         # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
         # between the potential and its double is left to the LUT in front of the adder. Yosys takes
@@ -206,7 +207,7 @@ class Lanes(wiring.Component):
             total = Signal(signed(width + 1), name=f"sum_{k}")
             spike = Signal(name=f"spike_{k}")
             m.d.comb += [
-                base.eq(Mux(doubles[k * len(doubles) // core.lanes], v << 1, v)),
+                base.eq(Mux(self._own(doubles, k), v << 1, v)),
                 total.eq(addend[k] + base),
                 spike.eq(~total[-1]),
             ]
@@ -229,7 +230,7 @@ class Lanes(wiring.Component):
         m.d.comb += [out.payload.eq(Cat(results)), out.valid.eq(made), taken.eq(out.ready)]
         return m
 
-    def _forked(self, m, source, stages):
+    def _forked(self, m, name, source, stages):
         """``source``, ``stages`` clocks later, in a register for every few lanes: it goes to a LUT
         in front of each of their bits. Of two registers behind one, one begins as 1, because
         synthesis would make one of them if they were equal."""
@@ -238,9 +239,13 @@ class Lanes(wiring.Component):
             forks = 2 if len(copies) * _LANES_PER_COPY < self._core.lanes else 1
             copies = [(copy, begins) for copy in copies for begins in range(forks)]
             for k, (copy, begins) in enumerate(copies):
-                copies[k] = Signal(name=f"double_{stage}_{k}", init=begins, reset_less=True)
+                copies[k] = Signal(name=f"{name}_{stage}_{k}", init=begins, reset_less=True)
                 m.d.sync += copies[k].eq(copy)
         return copies
+
+    def _own(self, copies, k):
+        """The copy of lane ``k``."""
+        return copies[k * len(copies) // self._core.lanes]
 
     def _result(self, m, k, total, spike, fires, emits, first):
         """What a lane offers: a count that grows spike by spike, or its potential."""

@@ -195,13 +195,11 @@ class Link(wiring.Component):
         known = Signal()
         complete = Signal()
         allowed = Signal()
-        m.d.comb += [
-            write.eq(header.op == Op.WRITE),
-            known.eq(write | (header.op == Op.READ)),
-        ]
         # The header and the index are there clocks before they are judged.
         stop = Signal(17)
         m.d.sync += [
+            write.eq(header.op == Op.WRITE),
+            known.eq((header.op == Op.WRITE) | (header.op == Op.READ)),
             stop.eq(header.addr + header.count),
             complete.eq((lane == 0) & (index == Mux(write, header.count + 1, 1))),
             allowed.eq(self._allowed(header, stop, write)),

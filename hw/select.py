@@ -111,7 +111,7 @@ class Select(wiring.Component):
         waiting, held = (Signal(flags, name=name, reset_less=True) for name in ("waiting", "held"))
         first, others = (Signal(facts, name=name) for name in ("first", "others"))
         accept = Cat(i.valid for i in self.i).all() & ~waits
-        m.d.comb += [i.ready.eq(accept) for i in self.i]
+        m.d.comb += [i.ready.eq(accept if len(self.i) > 1 else ~waits) for i in self.i]
         m.d.sync += waits.eq(accept | waits & ~take)
         with m.If(accept):
             for name, value in find(offered, core.masks[0]).items():

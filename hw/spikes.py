@@ -78,8 +78,9 @@ class SpikeMemory(wiring.Component):
         write = Signal()
         m.d.comb += self.i.ready.eq(ready)
         m.d.comb += write.eq(self.i.valid & self.i.ready)
-        m.d.comb += self.filled.eq(write & row_ends)
-        full = self.filled & sample_ends
+        fills = write & row_ends
+        full = fills & sample_ends
+        m.d.sync += self.filled.eq(fills)
         m.d.sync += free.eq(free - full + self.release)
         m.d.sync += ready.eq((free > full) | self.release)
         with m.If(write):
@@ -87,7 +88,7 @@ class SpikeMemory(wiring.Component):
             if row > 1:
                 m.d.sync += row_ends.eq(beat == row - 2)
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
-        with m.If(self.filled):
+        with m.If(fills):
             m.d.sync += line.eq(Mux(sample_ends, 0, line + 1))
             if map.height > 1:
                 m.d.sync += sample_ends.eq(line == map.height - 2)

@@ -1,7 +1,7 @@
 """A word that is read in the clock it is written in is never used.
 
-Yosys is told so for iCE40 (``-no-rw-check``), whose block RAM promises neither the old word nor the
-new one. Here such a read gives the old word with every bit inverted, which is neither.
+Yosys is told so for ECP5 and iCE40 (``-no-rw-check``), whose block RAM promises neither the old
+word nor the new one. Here such a read gives the old word with every bit inverted, which is neither.
 """
 
 import json
