@@ -29,7 +29,7 @@ _COMMON = {
 ulx3s_85f = Board(
     name="ulx3s-85f", platform=partial(ULX3S_85F_Platform, toolchain="Diamond"),
     device="LFE5U-85F-6BG381", open_device="--85k --package CABGA381 --speed 6",
-    loader=("--board", "ulx3s"), clock_hz=62_500_000, **_COMMON)
+    loader=("--board", "ulx3s"), clock_hz=80_000_000, **_COMMON)
 
 ecpix5_85 = Board(
     name="ecpix5-85", platform=partial(ECPIX585Platform, toolchain="Diamond"),
