@@ -20,7 +20,7 @@ SMALLER = {"icebreaker": "digits-mlp"}
 """Boards that the digits network does not fit, and what does."""
 
 HEAD = """\
-| board | network | LUTs | flip-flops | block RAMs | clock | fastest clock | clocks an image | seconds |
+| board | network | LUTs | flip-flops | block RAMs | clock | fastest clock | clocks | seconds |
 |---|---|--:|--:|--:|--:|--:|--:|--:|"""
 
 
@@ -30,8 +30,8 @@ def row(network, board):
     shares = [f"{result[kind]:,} ({result[kind] / result['budget'][kind]:.0%})"
               for kind in ("luts", "ffs", "brams")]
     clocks = [f"{result[kind] / 1e6:.4g} MHz" for kind in ("clock_hz", "fmax_hz")]
-    return [f"`{board.name}`", f"`{network.name}`", *shares, *clocks, f"{result['interval_cycles']:,}",
-            f"{time.monotonic() - start:.0f}"]
+    return [f"`{board.name}`", f"`{network.name}`", *shares, *clocks,
+            f"{result['interval_cycles']:,}", f"{time.monotonic() - start:.0f}"]
 
 
 def main():

@@ -24,8 +24,10 @@ def _config(levels, code, channels, lanes, width):
                       masks=(1,) * -(-channels // lanes), levels=levels, code=code)
 
 
-def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, inside=4):
-    """``inside``: positions whose events are complete and whose result has not left."""
+def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, inside=4,
+          results=2):
+    """``inside``: positions whose events are complete and whose result has not left; ``results``:
+    entries of the queue."""
     config = _config(levels, code, channels, lanes, width)
     weights = [[(row + lane * (row + 1)) % (1 << _BITS) for lane in range(lanes)]
                for row in range(config.weight_rows)]
@@ -37,7 +39,8 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
     def component():
         parameters = [_pack(row, width) for group in range(config.groups)
                       for row in (initial[group], *fires[group])]
-        return Lanes(config, [_pack(row, _BITS) for row in weights], parameters)
+        return Lanes(config, [_pack(row, _BITS) for row in weights], parameters,
+                     results=results)
 
     def properties(m, dut):
         anything(m, dut.i.valid, dut.i.payload, dut.o.ready)
@@ -107,5 +110,6 @@ PROOFS = {
     "lanes-phase-1": lanes(1, width=3),
     **{f"lanes-{code}-{levels}": lanes(levels, code, channels=2, bound=16)
        for levels, code in ((2, "phase"), (3, "phase"), (1, "rate"), (2, "rate"))},
+    "lanes-without-queue": lanes(2, channels=2, bound=16, results=0),
     "lanes-side-by-side": lanes(3, channels=3, lanes=2, bound=14),
 }
