@@ -28,8 +28,9 @@ class _Technology:
     the old word when one is read and written in the same clock: 7-series needs none, and the
     commands for ECP5 and iCE40 declare that nothing depends on it. A RAM of ``shallow`` words or
     fewer stays out of blocks: it is a queue or a small map, and the slow output of a block would be
-    in its path. A block is used if it saves ``worth`` LUTs, so that its wires are worth it, and
-    ``share`` of a device's blocks are used.
+    in its path; on Gowin's devices, where nextpnr finds it hard to place RAM in LUTs, and on iCE40,
+    which has none, only a lone word stays out. A block is used if it saves ``worth`` LUTs, so that
+    its wires are worth it, and ``share`` of a device's blocks are used.
     """
 
     shapes: tuple[tuple[float, int, int, int], ...]
@@ -61,7 +62,8 @@ _TECHNOLOGIES = {
     "7-series": _Technology(_shapes(0.5, 129, 36, 512) + _shapes(1, 257, 72, 512), 9,
                           ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, 3, False),
     "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, 2, False),
-    "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, True),
+    "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, True,
+                         shallow=1),
     "iCE40": _Technology(((1, 16, 256, 64), (1, 8, 512, 64), (1, 4, 1024, 64), (1, 2, 2048, 64)),
                          1, (), 16, 2.4, 1.0, 1, False, shallow=1, worth=24, share=1),
 }
