@@ -49,7 +49,7 @@ PLENTY, FEW = 200, 6
 PART = {
     "spikes": "spikes", "window": "window", "select": "select", "fetch": "fetch", "words": "queue",
     "commands": "queue", "encoder": "encoder", "lanes": "lanes", "merge": "merge",
-    "merged": "merge", "stage": "select",
+    "merged": "merge",
 }
 
 
