@@ -134,7 +134,9 @@ def test_less_budget_means_fewer_lanes():
     assert ample.interval <= faster < scant.interval
     assert scant.needs.luts <= 0.9 * ample.needs.luts
     least = plan(net, BOARD, objective="smallest")
-    assert choose(net, smaller(luts=1)) == least.shares  # the build says what is missing
+    # Where nothing fits, the build says what is missing. The search begins elsewhere, and may end
+    # in another mapping that is about as small.
+    assert plan(net, smaller(luts=1)).needs.luts == pytest.approx(least.needs.luts, rel=0.02)
 
 
 def test_given_lanes_are_kept():
