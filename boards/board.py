@@ -60,12 +60,15 @@ class Family:
     synth : Yosys' commands that synthesise for it, one a line
     toolchains : what can make a bitstream, the preferred one first
     reset_us : microseconds that the reset must last after configuration
+    clock_gate : the cell that stops a clock, without a glitch, for devices that are too large to
+        end a reset everywhere in one clock; its ports are ``CLKI``, ``CE`` and ``CLKO``
     """
 
     name: str
     synth: str
     toolchains: tuple[str, ...]
     reset_us: int = 0
+    clock_gate: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ XC7 = Family("7-series", "synth_xilinx -family xc7 -flatten", ("vivado", "openxc
 # nothing need see to it that it is the old one: here it would be a LUT behind each bit of a block
 # RAM that answers late, on iCE40 a seventh of the logic cells.
 ECP5 = Family("ECP5", "synth_ecp5 -no-rw-check -run begin:map_luts\nsplitnets\n"
-              "synth_ecp5 -run map_luts:", ("trellis",))
+              "synth_ecp5 -run map_luts:", ("trellis",), clock_gate="DCCA")
 
 # With -dsp a multiplier would show. Block RAM can't be read until some microseconds after
 # configuration (Project IceStorm's notes; Amaranth waits 15 as well).

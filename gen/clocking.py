@@ -181,15 +181,16 @@ def generate(m: Module, platform, clock: Clock):
 
     Returns
     -------
-    The clock, and a signal that is high as long as it can be relied upon.
+    The oscillator, the clock, and a signal that is high as long as the clock can be relied upon.
+    The oscillator is None where its pin leads to nothing but the PLL.
     """
     port = platform.request(platform.default_clk, dir="-")
     if clock.pll is not None and clock.pll.primitive == "SB_PLL40_PAD":
-        return _instance(m, clock, port.io)
+        return None, *_instance(m, clock, port.io)
     m.submodules.clk = buffer = io.Buffer("i", port)
     if clock.pll is None:
-        return buffer.i, Const(1)
-    return _instance(m, clock, buffer.i)
+        return buffer.i, buffer.i, Const(1)
+    return buffer.i, *_instance(m, clock, buffer.i)
 
 
 def _instance(m, clock, reference):

@@ -7,21 +7,12 @@ pins and clock. The files depend on nothing but the design, the board and its cl
 from pathlib import Path
 
 from amaranth.build import Subsignal
-from amaranth.hdl import (
-    ClockDomain,
-    ClockSignal,
-    Elaboratable,
-    Instance,
-    Module,
-    ResetSignal,
-    Signal,
-)
+from amaranth.hdl import Elaboratable, Instance, Module
 from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
 
 from boards import Board
 
-from . import clocking, synth
+from . import clocking, startup, synth
 from .clocking import Clock
 from .flows import FLOWS, TOP
 from .toolchain import builtin_yosys
@@ -35,10 +26,9 @@ SOURCES = ("top.v", f"{TOP}.v")
 class BoardTop(Elaboratable):
     """The design's ``top`` module on a board's serial port, clock and reset.
 
-    The clock domain is made here, of flip-flops and at most a PLL, because those that Amaranth
-    makes have cells that the open tools do not know. The reset lasts from configuration until the
-    clock is stable and what the device needs has passed, and as long as the board's reset button is
-    pressed.
+    Clock and reset are made here, because those that Amaranth makes have cells that the open tools
+    do not know. The reset lasts from configuration until the clock is stable and what the device
+    needs has passed, and as long as the board's reset button is pressed.
 
     Parameters
     ----------
@@ -54,18 +44,17 @@ class BoardTop(Elaboratable):
         uart = self._uart(platform)
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        clk, locked = clocking.generate(m, platform, self._clock)
-        reset = ~locked
+        oscillator, clk, locked = clocking.generate(m, platform, self._clock)
+        again = ~locked
         if platform.default_rst is not None:
-            m.submodules.rst = rst = io.Buffer("i", platform.request(platform.default_rst, dir="-"))
-            reset = reset | rst.i
-
-        m.domains.sync = ClockDomain()
-        m.d.comb += ClockSignal().eq(clk)
-        m.d.comb += ResetSignal().eq(self._hold(m, clk, reset))
+            pressed = io.Buffer("i", platform.request(platform.default_rst, dir="-"))
+            m.submodules.pressed = pressed
+            again = again | pressed.i
+        clk, rst = startup.start(m, self._board.family, oscillator=oscillator, clk=clk,
+                                 again=again, hz=self._clock.hz)
         m.submodules.top = Instance("top",
-            i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
+            i_clk=clk,
+            i_rst=rst,
             i_rx=rx.i,
             o_tx=tx.o,
         )
@@ -76,21 +65,6 @@ class BoardTop(Elaboratable):
         link = self._board.link
         lines = [part.name for part in platform.lookup(link).ios if isinstance(part, Subsignal)]
         return platform.request(link, 0, dir=dict.fromkeys(lines, "-"))
-
-    def _hold(self, m, clk, reset):
-        """The reset, in step with the clock and stretched."""
-        m.domains.start = start = ClockDomain(local=True)
-        m.d.comb += start.clk.eq(clk)
-        m.submodules.reset = ResetSynchronizer(reset, domain="start")
-        clocks = self._board.family.reset_us * self._clock.hz // 1_000_000
-        if not clocks:
-            return start.rst
-        left = Signal(range(clocks + 1), init=clocks)
-        holding = Signal(init=1)
-        m.d.start += holding.eq(left != 0)
-        with m.If(left != 0):
-            m.d.start += left.eq(left - 1)
-        return holding
 
 
 def project_files(board: Board, verilog: str, clock: Clock) -> dict[str, str]:

@@ -64,7 +64,18 @@ def test_reset_outlasts_what_ice40_needs():
     files, _ = files_of(board)
     assert "10'h2d0" in files["board.v"]
     assert 0x2d0 == 15 * board.clock_hz // 1_000_000
-    assert "left" not in files_of(boards.find("ulx3s-85f"))[0]["board.v"]
+    assert "left" not in files_of(boards.find("tang-nano-9k"))[0]["board.v"]
+
+
+@pytest.mark.parametrize("hz", [None, 25_000_000], ids=["pll", "oscillator"])
+def test_clock_of_a_large_device_is_gated(hz):
+    """From the oscillator or the PLL through the gate to the design, and nowhere else."""
+    verilog = files_of(boards.find("ulx3s-85f"), hz)[0]["board.v"]
+    ports = {name: dict(re.findall(r"\.(\w+)\((\S+?)\s*\)", text)) for name, text in
+             re.findall(r"^  (DCCA gate|top top) \((.*?)\);", verilog, re.MULTILINE | re.DOTALL)}
+    gate, top = ports["DCCA gate"], ports["top top"]
+    assert top["clk"] == gate["CLKO"] != gate["CLKI"]
+    assert ("EHXPLLL" in verilog) == (hz is None)
 
 
 def test_slower_clock_of_an_artix():
