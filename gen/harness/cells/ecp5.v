@@ -198,6 +198,16 @@ module EHXPLLL #(
     endgenerate
 endmodule
 
+// Stops a clock while it is low, so that no pulse is cut short (FPGA-TN-02200).
+module DCCA (
+    input CLKI, CE,
+    output CLKO
+);
+    reg enabled = 0;
+    always @(negedge CLKI) enabled <= CE;
+    assign CLKO = CLKI & enabled;
+endmodule
+
 // A pin. Yosys' model has a third level, which Verilator takes inside of a design but not at its
 // ports; here a pin that is not driven is high, as a pull-up makes it.
 module TRELLIS_IO #(
