@@ -41,11 +41,12 @@ _PERIOD = 10
 _RESETS = 9
 
 _UNTIL_RESET = ("none", "both", "blocked")
-"""Stalls of the samples that a reset interrupts, in turn. Blocked: no logits are taken, so that the
-array fills up from its end."""
+"""Stalls of the samples that a reset interrupts, in turn. Blocked: no logits are taken until the
+array is full, every queue of it."""
 
 _FILLING = 8
-"""Samples that are sent until a reset, if it comes late."""
+"""Samples that are sent until a reset, if it comes late; for each layer, if it comes when the array
+is full."""
 
 
 @dataclass(frozen=True)
@@ -250,11 +251,16 @@ class _Bench:
                 await taken
         self.dut.i_valid.value = 0
 
-    async def _drain(self, stalled):
+    async def full(self):
+        """Until nothing moves any more, because nothing is taken."""
         moved = -1
-        while stalled and self.score.moved > moved:
+        while self.score.moved > moved:
             moved = self.score.moved
             await self.clocks(2 * self.plan.interval)
+
+    async def _drain(self, stalled):
+        if stalled:
+            await self.full()
         self.dut.o_ready.value = 1
         while stalled:
             await self._pause(self.plan.interval // 4)
@@ -316,8 +322,12 @@ async def recovers(dut):
         if bench.score.right:
             await bench.reset(bench.rng.randint(1, 3))
             stalls = _UNTIL_RESET[k % len(_UNTIL_RESET)]
-            bench.start(bench.rng.choices(samples, k=_FILLING), stalls)
-            await bench.clocks(bench.rng.randint(1, busy) + busy * (stalls == "blocked"))
+            blocked = stalls == "blocked"
+            bench.start(bench.rng.choices(samples, k=_FILLING * len(bench.plan.streams)
+                                          if blocked else _FILLING), stalls)
+            if blocked:
+                await bench.full()
+            await bench.clocks(bench.rng.randint(1, busy))
     if bench.score.right:
         await bench.reset()
         bench.start(samples, "none")
