@@ -25,7 +25,6 @@ from .clocking import Clock
 from .errors import FitError
 from .fit import plan
 from .flows import FLOWS
-from .mapping import map_network
 from .network import Network
 from .resources import placement
 from .synth import Resources, require_pure
@@ -90,8 +89,8 @@ def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None =
     workload = calibrate(network, calibration)
     chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                   workload=workload)
-    config, image = map_network(network, **chosen.shares, code=code)
-    return Design(network, board, config, image, baud, clock, chosen.interval, workload.source)
+    return Design(network, board, chosen.config, chosen.image, baud, clock, chosen.interval,
+                  workload.source)
 
 
 def _advice(board, needed):

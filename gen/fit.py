@@ -14,7 +14,7 @@ import numpy as np
 import boards
 from boards import Board
 from boards.families import ECP5, GOWIN, ICE40, XC7
-from hw.config import ArrayConfig, CoreConfig
+from hw.config import ArrayConfig, CoreConfig, MemoryImage
 
 from . import resources
 from .cycles import gathering_clocks
@@ -56,11 +56,13 @@ class Plan:
     needs : :class:`gen.resources.Prediction`
     interval : clocks from one sample to the next; while a mapping is chosen those of the slowest
         layer
+    image : contents of the memories, by name, of the mapping that is chosen in the end
     """
 
     config: ArrayConfig
     needs: resources.Prediction
     interval: float
+    image: dict[str, MemoryImage] | None = None
 
     @property
     def shares(self):
@@ -97,10 +99,11 @@ class _Planner:
         return Plan(config, needs, self._workload.pace(config))
 
     def filled(self, plan):
-        """The plan with what its memories take with their contents."""
+        """The plan with the contents of its memories, and what they take with these."""
         _, image = map_network(self._network, **plan.shares, code=self._code)
-        return replace(plan, needs=resources.predict(
-            plan.config, self._board.family.name, self._board.budget.brams, image))
+        needs = resources.predict(
+            plan.config, self._board.family.name, self._board.budget.brams, image)
+        return replace(plan, needs=needs, image=image)
 
     def excess(self, plan, allowance=1):
         """What there is too little of, as a list of phrases, even if there were ``allowance``

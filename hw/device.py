@@ -1,12 +1,10 @@
 """The device that a host talks to: an array behind registers and a link."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .bits import chosen
 from .config import ArrayConfig
 from .feeder import Collector, Feeder, Packing
 from .link import Bus, Link, Status
@@ -199,8 +197,7 @@ class Registers(wiring.Component):
         here, is_logit, word = Signal(len(facts)), Signal(2), Signal(32)
         m.d.sync += here.eq(Cat(read == address for address in facts))
         m.d.sync += is_logit.eq(Cat(read >= where.result + 2, is_logit))
-        words = [Mux(flag, value, 0) for flag, value in zip(here, facts.values(), strict=True)]
-        m.d.sync += word.eq(reduce(or_, words))
+        m.d.sync += word.eq(chosen(here, facts.values()))
         logit = Signal(32)
         m.d.sync += logit.eq(collector.r_data)
         m.d.comb += [

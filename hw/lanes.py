@@ -237,10 +237,11 @@ class Lanes(wiring.Component):
         copies = [source]
         for stage in range(stages):
             forks = 2 if len(copies) * _LANES_PER_COPY < self._core.lanes else 1
-            copies = [(copy, begins) for copy in copies for begins in range(forks)]
-            for k, (copy, begins) in enumerate(copies):
-                copies[k] = Signal(name=f"{name}_{stage}_{k}", init=begins, reset_less=True)
-                m.d.sync += copies[k].eq(copy)
+            behind = [(copy, begins) for copy in copies for begins in range(forks)]
+            copies = [Signal(name=f"{name}_{stage}_{k}", init=begins, reset_less=True)
+                      for k, (_, begins) in enumerate(behind)]
+            m.d.sync += [copy.eq(source)
+                         for copy, (source, _) in zip(copies, behind, strict=True)]
         return copies
 
     def _own(self, copies, k):

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .encoder import more_than, place
+from .bits import more_than, place
 from .sequence import Loop, Sequence
 
 __all__ = ["Select", "command_layout"]

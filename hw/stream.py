@@ -1,11 +1,10 @@
 """Stream plumbing with the hand-shake of ``amaranth.lib.stream``."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+
+from .bits import chosen
 
 __all__ = ["Queue", "Stage", "Fork", "TakeTurns"]
 
@@ -131,9 +130,8 @@ class TakeTurns(wiring.Component):
         m.d.comb += [i.ready.eq(mine & self.o.ready)
                      for mine, i in zip(whose, self.i, strict=True)]
         for member in ("valid", "payload"):
-            chosen = [Mux(mine, Value.cast(getattr(i, member)), 0)
-                      for mine, i in zip(whose, self.i, strict=True)]
-            m.d.comb += getattr(self.o, member).eq(reduce(or_, chosen))
+            offered = (Value.cast(getattr(i, member)) for i in self.i)
+            m.d.comb += getattr(self.o, member).eq(chosen(whose, offered))
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += left.eq(Mux(done, self._burst - 1, left - 1))
             if self._burst > 1:

@@ -1,0 +1,52 @@
+"""Finding, counting and choosing among bits, as trees of LUTs.
+
+All of it is combinational and takes a value, or a list of its bits.
+"""
+
+from functools import partial, reduce
+from operator import or_
+
+from amaranth import *
+
+__all__ = ["lowest", "place", "chosen", "more_than"]
+
+
+def lowest(bits):
+    """Index of the lowest set bit of ``bits``, combinationally; 0 if there is none.
+
+    A tree: of two halves the lower one is taken if it has a bit. Finding the bit by a subtraction
+    first (``bits & -bits``) would be a carry chain in front of another tree.
+    """
+    # Each node says whether it has a bit, and where, the lowest bit of the index first.
+    nodes = [(bit, ()) for bit in bits]
+    while len(nodes) > 1:
+        if len(nodes) % 2:
+            nodes.append((Const(0), tuple(Const(0) for _ in nodes[0][1])))
+        nodes = [(low | high, (*map(partial(Mux, low), lows, highs), ~low & high))
+                 for (low, lows), (high, highs) in zip(nodes[::2], nodes[1::2], strict=True)]
+    return Cat(nodes[0][1])
+
+
+def place(one_hot):
+    """Index of the only set bit; 0 if there is none. Bit k is the OR of the bits whose own index
+    has bit k set."""
+    width = len(one_hot)
+    return Cat((one_hot & sum(1 << i for i in range(width) if i >> k & 1)).any()
+               for k in range(max(1, (width - 1).bit_length())))
+
+
+def chosen(one_hot, values):
+    """The value beside the only set bit; 0 if there is none."""
+    return reduce(or_, (Mux(bit, value, 0) for bit, value in zip(one_hot, values, strict=True)))
+
+
+def more_than(n, bits):
+    """Whether more than ``n`` bits of ``bits`` are set: a tree, which is faster than an adder."""
+    # Each node says whether at least 0, 1, ... n + 1 bits are set.
+    nodes = [[Const(1), bit, *[Const(0)] * n] for bit in bits]
+    while len(nodes) > 1:
+        if len(nodes) % 2:
+            nodes.append([Const(1), *[Const(0)] * (n + 1)])
+        nodes = [[Cat(a[i] & b[k - i] for i in range(k + 1)).any() for k in range(n + 2)]
+                 for a, b in zip(nodes[::2], nodes[1::2], strict=True)]
+    return nodes[0][n + 1]
