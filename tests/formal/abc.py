@@ -4,6 +4,10 @@ The Yosys from PyPI has ABC linked into it but no ``yosys-abc`` beside it, and k
 to itself. So the commands run as the script with which Yosys would map a one-gate design, the
 verdict is read from ABC's log file, and is said in the words that sby expects. Of anything but a
 clear verdict nothing is said, and sby reports ``UNKNOWN``.
+
+sby knows no other engine for every run than ``pdr``. Where sums are compared with sums, as in the
+lanes, reachability with BDDs (``reach``) takes seconds and ``pdr`` does not end: commands with
+``reach;`` in front of ``pdr`` are tried as far as that first, and to the end if it gave up.
 """
 
 import re
@@ -33,29 +37,44 @@ def _verdict(log, frames):
     status, frame, engine = log.split()[:3]
     if status == "snl_SAT":
         return 'Output 0 of miter "bench" was asserted in frame 0.'
-    if status == "snl_UNSAT" and engine == "pdr":
+    if status == "snl_UNSAT" and engine in ("pdr", "reach"):
         return "Property proved."
     if status == "snl_UNK" and engine == "bmc3" and int(frame) + 1 == frames:
         return f"No output asserted in {frames} frames."
     return None
 
 
-def main(argv):
-    option, commands = argv
-    if option != "-c":
-        raise ValueError(f"option must be -c, not {option!r}")
+def _attempts(commands):
+    """The lists of commands to be tried, each with one engine."""
+    before, reach, after = re.split(r"(reach\b[^;]*; )|$", commands, maxsplit=1)
+    return [before + reach, before + after] if reach else [commands]
+
+
+def _run(commands):
+    """The verdict, if there is one, and Yosys' exit status."""
     bound = re.search(r"-F (\d+)", commands)
     with tempfile.TemporaryDirectory(dir=".", prefix="abc-") as directory:
         directory = Path(Path(directory).name)  # Yosys, too, is in the directory above
         gate, script, log = (directory / name for name in ("gate.il", "script", "log"))
         gate.write_text(_GATE)
-        commands = re.sub(r"\b(pdr|bmc3)\b", rf"\1 -L {log}", commands)
+        commands = re.sub(r"\b(pdr|bmc3|reach)\b", rf"\1 -L {log}", commands)
         script.write_text(f"backup; {commands}; restore\n")
         done = subprocess.run([sys.executable, "-c", _YOSYS, "-q", "-p",
                                f"read_rtlil {gate}; abc -g AND -script {script}"], check=False)
-        if done.returncode == 0 and log.exists():
-            print(_verdict(log.read_text(), bound and int(bound[1])) or "")
-    return done.returncode
+        said = log.exists() and _verdict(log.read_text(), bound and int(bound[1]))
+        return said or None, done.returncode
+
+
+def main(argv):
+    option, commands = argv
+    if option != "-c":
+        raise ValueError(f"option must be -c, not {option!r}")
+    for attempt in _attempts(commands):
+        said, status = _run(attempt)
+        if said:
+            print(said)
+            return 0
+    return status
 
 
 if __name__ == "__main__":

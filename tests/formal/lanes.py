@@ -7,6 +7,7 @@ from hw.config import CoreConfig, MapConfig, SourceConfig
 from hw.lanes import Lanes
 
 from .properties import Proof, anything, in_order, moves, waits
+from .prover import BDD
 
 __all__ = ["PROOFS"]
 
@@ -60,7 +61,7 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
                                  [[row[lane] for row in rows] for rows in fires]))
         in_order(m, complete, Cat(results), moves(dut.o), dut.o.payload, inside)
 
-    return Proof(component, properties, depth=8 + 3 * config.fires, bound=bound)
+    return Proof(component, properties, depth=8 + 3 * config.fires, bound=bound, engine=BDD)
 
 
 def _choose(m, index, values, name):
@@ -110,6 +111,6 @@ PROOFS = {
     "lanes-phase-1": lanes(1, width=3),
     **{f"lanes-{code}-{levels}": lanes(levels, code, channels=2, bound=16)
        for levels, code in ((2, "phase"), (3, "phase"), (1, "rate"), (2, "rate"))},
-    "lanes-without-queue": lanes(2, channels=2, bound=16, results=0),
+    "lanes-without-queue": lanes(2, channels=2, results=0),
     "lanes-side-by-side": lanes(3, channels=3, lanes=2, bound=14),
 }

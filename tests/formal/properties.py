@@ -7,6 +7,8 @@ from amaranth import *
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Cover
 
+from .prover import PDR
+
 __all__ = ["Bench", "Proof", "anything", "moves", "waits", "in_order", "paced"]
 
 
@@ -20,12 +22,14 @@ class Proof:
     properties : called with the bench's module and the component; drives the inputs
     depth : clocks in which everything that is to be covered can be reached
     bound : clocks for which the properties are shown; ``None``: all
+    engine : what shows them for all clocks, see :mod:`prover`
     """
 
     component: Callable
     properties: Callable
     depth: int = 12
     bound: int | None = None
+    engine: str = PDR
 
     def bench(self):
         return Bench(self.component(), self.properties)

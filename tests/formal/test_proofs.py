@@ -17,7 +17,7 @@ _MUTANTS = 4
 def test_holds(name, tmp_path):
     proof = PROOFS[name]
     if proof.bound is None:
-        assert prover.prove(proof.bench(), tmp_path) == "PASS"
+        assert prover.prove(proof.bench(), tmp_path, engine=proof.engine) == "PASS"
     else:
         assert prover.bounded(proof.bench(), tmp_path, depth=proof.bound) == "PASS"
 
