@@ -1,8 +1,9 @@
 """One network through Spikeloom and through Spiker+: ``python bench/peers.py [NET] [--images N]``.
 
 Spiker+ (PyPI ``spikerplus``) generates VHDL for networks of leaky integrate-and-fire neurons that
-scan all their inputs in each of T steps. GHDL simulates it, Yosys counts its LUTs. Needs the extra
-``bench`` and GHDL (Debian package ``ghdl``).
+scan all their inputs in each of T steps. GHDL simulates it. Needs the extra ``bench`` and GHDL
+(Debian package ``ghdl``). ``--area`` counts the LUTs of both with Debian's ``yosys``, because
+Spiker+ takes more memory than the Yosys from PyPI can have.
 
 The network must have binary pixels, one hidden layer and pixels that never spike. It is carried
 over as follows:
@@ -34,19 +35,9 @@ from gen.data import load
 from gen.project import SOURCES, TOP
 from gen.shipped import find
 from gen.simulate import simulate
-from gen.synth import synthesise
+from gen.synth import count
 
 _TESTBENCH = Path(__file__).with_name("spiker_plus.vhd")
-
-_SYNTH = """\
-synth_xilinx -family xc7 -flatten -run begin:map_luts
-opt_expr -mux_undef -noclkinv
-abc -luts 2:2,3,6:5,10,20
-clean
-techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6
-xilinx_dffopt
-opt_lut_ins -tech xilinx"""
-"""How both are mapped to LUTs: ABC9, which a build uses, does not come to an end with Spiker+."""
 
 
 def carried_over(network, images):
@@ -122,8 +113,22 @@ def run(directory, stimuli, width, classes):
             (digits.reshape(len(rows), classes, width) * place).sum(axis=2)[:, ::-1])
 
 
-def area(directory):
-    """Resources of Spiker+'s network on a 7-series device, its weight memories left out.
+def area(directory, sources, top):
+    """Resources of a design on a 7-series device, by Debian's Yosys."""
+    script = (f"read_verilog {' '.join(sources)}; synth_xilinx -family xc7 -flatten -top {top}; "
+              f"tee -q -o stat.json stat -json")
+    done = subprocess.run(["yosys", "-q", "-p", script], cwd=directory, capture_output=True,
+                          text=True)
+    if done.returncode:
+        raise SystemExit(f"yosys {top}: {done.stderr.strip()}")
+    text = (directory / "stat.json").read_text()
+    cells = json.loads(text[text.index("{"):])["design"]["num_cells_by_type"]
+    return count({kind: value if isinstance(value, int) else value["count"]
+                  for kind, value in cells.items()})
+
+
+def peer_area(directory):
+    """Of Spiker+'s network, its weight memories left out.
 
     GHDL writes a memory as one literal, which Yosys can't read. Without its file it is a black box.
     """
@@ -136,7 +141,7 @@ def area(directory):
     ghdl(logic, "-i", *(path.name for path in logic.glob("*.vhd")))
     ghdl(logic, "-m", "network")
     (logic / "network.v").write_text(ghdl(logic, "--synth", "--out=verilog", "network"))
-    return synthesise(logic, ["network.v"], top="network", command=_SYNTH)
+    return area(logic, ["network.v"], "network")
 
 
 def compare(args):
@@ -156,7 +161,7 @@ def compare(args):
         folder = Path(folder)
         generate(folder, weights, readout, thresholds, steps, bits, width)
         clocks, potentials = run(folder, stimuli, width, len(readout))
-        peer = area(folder) if args.area else None
+        peer = peer_area(folder) if args.area else None
     potentials = potentials + network.layers[1].initial
     ours = simulate(network, board=args.board, interval=args.interval, limit=args.images,
                     data_dir=args.data)
@@ -172,7 +177,7 @@ def compare(args):
     if peer:
         out = Path("build") / "bench" / f"{network.name}-peers"
         build(network, board=args.board, out=out, interval=args.interval, synthesise=False)
-        mine = synthesise(out, list(SOURCES), top=TOP, command=_SYNTH)
+        mine = area(out, SOURCES, TOP)
         result |= {"peer_luts": peer.luts, "peer_latches": peer.latches, "luts": mine.luts,
                    "ratio_luts": peer.luts / mine.luts}
     return result

