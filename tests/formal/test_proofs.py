@@ -29,8 +29,9 @@ def test_says_something(name, tmp_path):
     assert prover.cover(PROOFS[name].bench(), tmp_path, depth=PROOFS[name].depth) == "PASS"
 
 
+# A fork to one consumer is all wires, and of some mutants nothing is left to be proven.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PROOFS)
+@pytest.mark.parametrize("name", [name for name in PROOFS if name != "fork-1"])
 def test_broken_component_fails(name, tmp_path):
     """Most ways to break a component matter; a stuck bit that is never set does not."""
     proof = PROOFS[name]
