@@ -13,6 +13,8 @@ XC7 = Family("7-series", "synth_xilinx -family xc7 -flatten", ("vivado", "openxc
 # A word that is read in the clock it is written in is never used (tests/gen/test_collisions.py), so
 # nothing need see to it that it is the old one: here it would be a LUT behind each bit of a block
 # RAM that answers late, on iCE40 a seventh of the logic cells.
+#
+# DCCA stops and starts a clock without a glitch (FPGA-TN-02200).
 ECP5 = Family("ECP5", "synth_ecp5 -no-rw-check -run begin:map_luts\nsplitnets\n"
               "synth_ecp5 -run map_luts:", ("trellis",), clock_gate="DCCA")
 
