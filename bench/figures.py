@@ -13,6 +13,7 @@ import json
 import sys
 
 from gen.build import build
+from gen.errors import SpikeloomError
 from gen.shipped import find, names
 from gen.simulate import simulate
 
@@ -51,8 +52,8 @@ def measure(name, board, asked, *, limit=None, data_dir=None):
     network = find(name)
     words = " ".join(f"--{option} {value}" for option, value in asked.items())
     folder = "-".join([network.name, board, *map(str, asked.values())])
-    built = build(network, board=board, out=f"build/bench/{folder}", **asked)
     run = simulate(network, board=board, limit=limit, data_dir=data_dir, **asked)
+    built = build(network, board=board, out=f"build/bench/{folder}", **asked)
     interval, clock = run["interval_cycles"], built["clock_hz"]
     return {
         "network": network.name, "dataset": network.metadata["dataset"], "asked": words,
@@ -102,4 +103,7 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SpikeloomError as error:
+        sys.exit(f"error: {error}")
