@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import boards as all_boards
+import hw
 from hw.top import Top
 
 from . import artifact
@@ -31,6 +32,7 @@ from .mapping import map_network
 from .resources import COEFFICIENTS, placement
 from .synth import require_pure
 from .synth import synthesise as run_yosys
+from .toolchain import identity
 from .verilog import component_verilog
 from .workload import Calibration, Workload, calibrate
 
@@ -40,6 +42,9 @@ log = logging.getLogger(__name__)
 
 # Seconds to wait for a scheduler.
 _PATIENCE = 20
+
+# Where the programs are that compute points.
+_PROGRAMS = [Path(file).parent for file in (__file__, hw.__file__, all_boards.__file__)]
 
 
 def _content(network):
@@ -93,13 +98,22 @@ def _synthesis(content, board, code, lanes, replicas):
     return asdict(resources)
 
 
+def _version():
+    """A hash of what computes points besides their arguments: programs and coefficients."""
+    files = [file for folder in _PROGRAMS for file in sorted(folder.rglob("*.py"))]
+    sha = hashlib.sha256(identity("yosys").encode())
+    for file in [*files, COEFFICIENTS]:
+        sha.update(hashlib.sha256(file.read_bytes()).digest())
+    return sha.hexdigest()
+
+
 class _Store:
     """Results on disk, each under a hash of all that it depends on."""
 
     def __init__(self, folder):
         self._folder = Path(folder) / "points"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._version = hashlib.sha256(COEFFICIENTS.read_bytes()).hexdigest()
+        self._version = _version()
 
     def file(self, task, arguments):
         sha = hashlib.sha256(f"{task.__name__} {self._version}\n".encode())

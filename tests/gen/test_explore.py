@@ -54,6 +54,18 @@ def test_finished_points_are_not_computed_again(sampled, tmp_path):
     assert (tmp_path / "explore.svg").read_bytes() == drawn
 
 
+def test_points_of_another_version_are_computed_again(sampled, tmp_path, monkeypatch):
+    program = tmp_path / "programs" / "fit.py"
+    program.parent.mkdir()
+    program.write_text("one = 1\n")
+    monkeypatch.setattr("gen.explore._PROGRAMS", [program.parent])
+    options = {"boards": ["arty-a7"], "intervals": [5000], "out": tmp_path, "jobs": 1}
+    explore([sampled], **options)
+    assert explore([sampled], **options)["kept"] == 1
+    program.write_text("one = 2\n")
+    assert explore([sampled], **options)["kept"] == 0
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_cluster_computes_the_same(sampled, tmp_path):
