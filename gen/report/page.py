@@ -51,7 +51,7 @@ def render(built, measured) -> str:
     environment.filters |= {"number": _number, "share": "{:.0%}".format, "printable": printable}
     return environment.get_template("page.html").render(
         built=built, measured=measured, network=built.network, headline=headline(built, measured),
-        advice=_advice(built, measured), wrong=wrong(built, measured),
+        more_would_help=_more_would_help(built, measured), wrong=wrong(built, measured),
         latency_us=measured["latency"]["mean"] / built.clock_hz * 1e6,
         layers=list(_layers(built.config, measured)), device=list(_device(built)),
         parts=_parts(built),
@@ -73,14 +73,13 @@ def wrong(built, measured):
             + sum(proof["mismatches"] for proof in built.proofs))
 
 
-def _advice(built, measured):
-    """What would make the array faster, if there is anything."""
+def _more_would_help(built, measured):
+    """The bottleneck's name if it is a core that more lanes or replicas would make faster."""
     for core in built.config.cores:
         if core.name == measured["bottleneck"]:
             height, _ = core.sources[0].positions
             if core.lanes < core.channels or core.replicas < height:
-                return (f"More lanes or replicas for {printable(core.name)} would make it faster "
-                        f"(--interval), as far as the device has room.")
+                return core.name
     return None
 
 
