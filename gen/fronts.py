@@ -1,4 +1,8 @@
-"""The plot of an exploration: images a second against LUTs, with the Pareto front of each board."""
+"""The plot of an exploration: images a second against LUTs, with the Pareto fronts.
+
+A front is a surface, since accuracy counts too. Of one accuracy it is a line that rises, and so are
+its points drawn.
+"""
 
 from collections import defaultdict
 from pathlib import Path
@@ -35,7 +39,7 @@ def draw(points: list[dict], files: list[Path]):
                   marker=_MARKERS[boards.index(point["board"]) % len(_MARKERS)], linestyle="",
                   color=colours[_label(point)], alpha=1 if point["front"] else 0.35, markersize=8)
         if point["front"]:
-            lines[point["board"], point["dataset"]].append(
+            lines[point["board"], point["dataset"], point["accuracy"]].append(
                 (point["luts"], point["images_per_second"]))
     for line in lines.values():
         axes.plot(*zip(*sorted(line), strict=True), color="0.6", linewidth=1, zorder=0)
@@ -45,7 +49,7 @@ def draw(points: list[dict], files: list[Path]):
         axes.plot([], [], marker=_MARKERS[k % len(_MARKERS)], linestyle="", color="0.4",
                   label=board)
     axes.set(xlabel="LUTs (predicted)", ylabel="images a second at the board's clock",
-             yscale="log", title="Pareto fronts: each board's best are joined")
+             yscale="log", title="Pareto fronts: the best of a board and an accuracy are joined")
     axes.grid(alpha=0.3)
     if points:
         axes.legend(fontsize="small")
