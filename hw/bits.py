@@ -42,11 +42,19 @@ def chosen(one_hot, values):
 
 def more_than(n, bits):
     """Whether more than ``n`` bits of ``bits`` are set: a tree, which is faster than an adder."""
-    # Each node says whether at least 0, 1, ... n + 1 bits are set.
-    nodes = [[Const(1), bit, *[Const(0)] * n] for bit in bits]
+    # Each node says whether at least 1, 2, ... n + 1 bits are set, as far as it has so many.
+    nodes = [[bit] for bit in bits]
     while len(nodes) > 1:
-        if len(nodes) % 2:
-            nodes.append([Const(1), *[Const(0)] * (n + 1)])
-        nodes = [[Cat(a[i] & b[k - i] for i in range(k + 1)).any() for k in range(n + 2)]
-                 for a, b in zip(nodes[::2], nodes[1::2], strict=True)]
-    return nodes[0][n + 1]
+        odd = nodes[len(nodes) & ~1:]
+        nodes = [_both(a, b, n + 1) for a, b in zip(nodes[::2], nodes[1::2], strict=False)] + odd
+    return nodes[0][n] if len(nodes[0]) > n else Const(0)
+
+
+def _both(a, b, most):
+    """Of two nodes of :func:`more_than` one: at least k bits are in one of them, or i in the one
+    and k - i in the other."""
+    def at_least(k):
+        split = (a[i - 1] & b[k - i - 1] for i in range(1, k) if i <= len(a) and k - i <= len(b))
+        return Cat(*(node[k - 1] for node in (a, b) if k <= len(node)), *split).any()
+
+    return [at_least(k) for k in range(1, min(most, len(a) + len(b)) + 1)]

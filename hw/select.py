@@ -96,10 +96,12 @@ class Select(wiring.Component):
         flags = data.ArrayLayout(taps, len(steps))
         facts = data.StructLayout({"top": len(steps), "alone": len(steps)})
 
-        def find(planes, mask):
+        def find(planes, mask, name):
             """The first plane with spikes, one-hot, and the planes with no more than one word that
             has any."""
-            masked = [plane & mask for plane in planes]
+            # A signal, not an expression, or each of its bits would be written as all of it.
+            masked = Signal(flags, name=name)
+            m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
             spiking = Cat(plane.any() for plane in masked) | 1
             return {"top": Cat(spikes & ~spiking[number + 1:].any()
                                for number, spikes in enumerate(spiking)),
@@ -114,7 +116,7 @@ class Select(wiring.Component):
         m.d.comb += [i.ready.eq(accept if len(self.i) > 1 else ~waits) for i in self.i]
         m.d.sync += waits.eq(accept | waits & ~take)
         with m.If(accept):
-            for name, value in find(offered, core.masks[0]).items():
+            for name, value in find(offered, core.masks[0], "offered").items():
                 m.d.sync += first[name].eq(value)
             m.d.sync += waiting.eq(Cat(offered))
         with m.If(take):
@@ -132,7 +134,7 @@ class Select(wiring.Component):
             with m.If(take):
                 m.d.sync += others.eq(first)
         else:
-            for name, value in find(held, next_mask).items():
+            for name, value in find(held, next_mask, "coming").items():
                 m.d.sync += others[name].eq(value)
 
         # A plane is entered as a group begins, or after the last word of the one above it: the

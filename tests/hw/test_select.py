@@ -1,7 +1,11 @@
 import random
 
+import numpy as np
 import pytest
 
+from gen.mapping import map_config
+from gen.network import INPUT, Network, Neurons, Readout, Synapses
+from gen.verilog import component_verilog
 from hw.config import CoreConfig
 from hw.select import Select, command_layout
 
@@ -44,3 +48,18 @@ def test_select_equals_model(name, code, layer, stalls):
     assert received == expected
     if stalls == "none":
         assert clocks <= len(expected) + len(windows) * core.groups + 3
+
+
+def test_verilog_grows_with_the_window_and_not_with_its_square():
+    def size(side):
+        def synapses(source, *shape):
+            return (Synapses(source, np.ones(shape, np.int64)),)
+        network = Network("windows", (1, 9, 9), 15, 255, (
+            Neurons("conv", synapses(INPUT, 1, 1, side, side), np.zeros(1, np.int64),
+                    np.full(1, 5), 3),
+            Readout("out", synapses("conv", 2, 1, 10 - side, 10 - side), np.zeros(2, np.int64))))
+        core = map_config(network).layers[0]
+        assert core.taps == side * side
+        return len(component_verilog(Select(core), "select"))
+
+    assert size(8) < 6 * size(4)
