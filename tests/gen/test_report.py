@@ -239,7 +239,8 @@ def test_every_kind_of_layer(network, built, measured):
     text = page.render(whole, made_up)
     Page(text)
     for words in ("× <strong>2</strong> replicas", "in each of 2 replicas", "sum pooling",
-                  "convolution 3×3", "read-out", "would make it faster (<code"):
+                  "convolution 3×3", "read-out",
+                  'would make it faster (<code class="option">--interval</code>)'):
         assert words in text, words
     assert ("sum of 2 sources" in text) == (network.name == "residual")
     assert ("from deep and stem" in text) == (network.name == "residual")
