@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from gen import shipped  # noqa: E402
 from gen.data import load  # noqa: E402
-from gen.errors import DataError  # noqa: E402
+from gen.errors import DataError, SpikeloomError  # noqa: E402
 from gen.mapping import map_config  # noqa: E402
 from gen.workload import Workload, sample_counts  # noqa: E402
 from hw.config import CoreConfig, PoolConfig  # noqa: E402
@@ -130,4 +130,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SpikeloomError as error:
+        sys.exit(f"error: {error}")

@@ -32,6 +32,7 @@ import numpy as np
 
 from gen.build import build
 from gen.data import load
+from gen.errors import SpikeloomError
 from gen.project import SOURCES, TOP
 from gen.shipped import find
 from gen.simulate import simulate
@@ -196,4 +197,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SpikeloomError as error:
+        sys.exit(f"error: {error}")
