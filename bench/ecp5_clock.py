@@ -1,11 +1,11 @@
 """How fast a clock nextpnr closes hundreds of lanes at, on an ECP5 of speed grade 6.
 
-    python bench/ecp5_clock.py [--seed 2]
+    python bench/ecp5_clock.py [--seed 3]
 
 MNIST's CNN with at least 256 lanes becomes a project for the ULX3S, as ``gen build`` would make
 it. It is placed with timing weighing more than by default, wires that are late are ripped up and
-routed again, and the clock that is reached is printed. Takes some five minutes with a seed that
-leads there; with another one the ripping up does not end, and is given up.
+routed again, and the clock that is reached is printed. Takes some six minutes with a seed that
+leads there; with another one the clock is missed, or the ripping up does not end, and is given up.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15,
                         help="when to give up routing (default 15)")
-    parser.add_argument("--seed", type=int, default=2, help="of the placement (default 2)")
+    parser.add_argument("--seed", type=int, default=3, help="of the placement (default 3)")
     parser.add_argument("-o", "--output", type=Path, default=Path("build") / "bench" / "ecp5-clock")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
