@@ -46,16 +46,15 @@ def main():
     resources = synthesise(out, list(project.SOURCES), top=project.TOP, command=board.synth)
 
     script = (out / flow.script).read_text()
-    asked = f"--freq {ASKED / 1e6:g} --seed 1"
+    asked = f'--freq {ASKED / 1e6:g} --seed "$SEED"'
     if asked not in script:
         raise BuildError(f"{flow.script} does not route with {asked}")
     (out / flow.script).write_text(script.replace(
-        asked, f"--freq {ASKED / 1e6:g} --seed {args.seed} --placer-heap-timingweight 30 "
-               f"--tmg-ripup"))
+        asked, f"{asked} --placer-heap-timingweight 30 --tmg-ripup"))
     (out / flow.report).unlink(missing_ok=True)
     logging.info("nextpnr: placing and routing %d lanes for %g MHz ...", lanes, ASKED / 1e6)
-    routing = subprocess.Popen(["sh", flow.script], cwd=out, env=environment(flow.name),
-                               start_new_session=True)
+    routing = subprocess.Popen(["sh", flow.script], cwd=out, start_new_session=True,
+                               env=environment(flow.name) | {"SEED": str(args.seed)})
     try:
         # It fails where it misses its goal, and leaves a report all the same.
         routing.wait(args.minutes * 60)

@@ -21,6 +21,16 @@ log = logging.getLogger(__name__)
 
 _TIMING, _MISSED = "timing.json", "missed.json"
 
+_SEEDS = (1, 2, 3, 4)
+"""Of nextpnr, tried in this order until its placer finds places for all cells."""
+
+_UNPLACED = "Unable to find legal placement"
+"""What nextpnr says when it gives up, which is a matter of luck unless the device is full."""
+
+
+class Unplaced(BuildError):
+    """nextpnr gave up placing the design; with another seed it may find places."""
+
 
 class MissedClock(BuildError):
     """The routed design is too slow for its clock.
@@ -47,12 +57,14 @@ class Bitstream:
     ----------
     path : of the file
     toolchain : what made it
+    seed : of nextpnr
     timing : by its report
     tools : program -> which build of it
     """
 
     path: Path
     toolchain: str
+    seed: int
     timing: Timing
     tools: dict[str, str]
 
@@ -99,26 +111,29 @@ def _cached(flow, out, key):
         digest = _sha256((out / flow.bitstream).read_bytes())
         if (known["key"], known["bitstream"]) == (key, digest):
             timing = Timing(known["fmax_hz"], known["critical_path"], known["used"])
-            return Bitstream(out / flow.bitstream, flow.name, timing, known["tools"])
+            return Bitstream(out / flow.bitstream, flow.name, known["seed"], timing,
+                             known["tools"])
     except (OSError, LookupError):
         pass
     return None
 
 
-def _run(flow, out, clock_hz):
+def _run(flow, out, clock_hz, seed):
     """Run a toolchain's script and read its report."""
     transcript = out / f"{Path(flow.script).stem}.log"
     with transcript.open("w") as output:
-        status = subprocess.run(["sh", flow.script], cwd=out, env=environment(flow.name),
-                                stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+        status = subprocess.run(["sh", flow.script], cwd=out, stdout=output,
+                                stderr=subprocess.STDOUT, check=False,
+                                env=environment(flow.name) | {"SEED": str(seed)}).returncode
     report = out / flow.report
     if report.exists():
         timing = flow.timing(report.read_text(errors="replace"), clock_hz)
         if timing.fmax_hz < clock_hz:
             raise MissedClock(flow.name, clock_hz, timing.fmax_hz)
     if status:
-        raise BuildError(f"{flow.script} failed with status {status}{_reason(transcript)} "
-                         f"(log: {transcript})")
+        reason = _reason(transcript)
+        kind = Unplaced if _UNPLACED in reason else BuildError
+        raise kind(f"{flow.script} failed with status {status}{reason} (log: {transcript})")
     if not report.exists():
         raise BuildError(f"{flow.script} left no {flow.report}, so timing is not known "
                          f"(log: {transcript})")
@@ -136,7 +151,7 @@ def _produce(flow: Flow, board: Board, out: Path, clock_hz: int, key: str) -> Bi
         stale.unlink(missing_ok=True)
     log.info("%s: place and route of %s ...", flow.name, board.device)
     try:
-        timing = _run(flow, out, clock_hz)
+        seed, timing = _place(flow, out, clock_hz)
     except BuildError as error:
         bitstream.unlink(missing_ok=True)
         if isinstance(error, MissedClock):
@@ -145,7 +160,19 @@ def _produce(flow: Flow, board: Board, out: Path, clock_hz: int, key: str) -> Bi
         raise
     if not bitstream.exists():
         raise BuildError(f"{flow.script} left no {bitstream.name}")
-    return Bitstream(bitstream, flow.name, timing, _tools(flow.name))
+    return Bitstream(bitstream, flow.name, seed, timing, _tools(flow.name))
+
+
+def _place(flow, out, clock_hz):
+    """The first seed with which nextpnr finds places for all cells, and the timing."""
+    for seed in _SEEDS:
+        try:
+            return seed, _run(flow, out, clock_hz, seed)
+        except Unplaced:
+            if seed == _SEEDS[-1]:
+                raise
+            log.info("%s: no places for all cells with seed %d: tried again with the next one",
+                     flow.name, seed)
 
 
 def make(board: Board, out: Path, *, clock_hz: int, asked_hz: int) -> Bitstream | None:
@@ -182,7 +209,7 @@ def make(board: Board, out: Path, *, clock_hz: int, asked_hz: int) -> Bitstream 
     else:
         made = _produce(flow, board, out, clock_hz, key)
     (out / _TIMING).write_text(json.dumps({
-        "toolchain": made.toolchain, "clock_hz": clock_hz, "asked_hz": asked_hz,
+        "toolchain": made.toolchain, "seed": made.seed, "clock_hz": clock_hz, "asked_hz": asked_hz,
         **asdict(made.timing), "tools": made.tools, "key": key,
         "netlist": _sha256((out / NETLIST).read_bytes()) if (out / NETLIST).exists() else None,
         "bitstream": _sha256(made.path.read_bytes())}, indent=1) + "\n")

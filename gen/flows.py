@@ -24,6 +24,7 @@ _HEAD = """\
 # Bitstream for {device} by {tools}.
 set -e
 cd "$(dirname "$0")"
+: "${{SEED:=1}}"
 """
 
 _SYNTHESIS = f"""\
@@ -37,7 +38,7 @@ _TRELLIS = _HEAD + """\
 
 """ + _SYNTHESIS + """\
 "$NEXTPNR_ECP5" {open_device} --json {netlist} --lpf {top}.lpf \\
-    --freq {mhz} --seed 1 --router router2 \\
+    --freq {mhz} --seed "$SEED" --router router2 \\
     --textcfg {top}.config --report nextpnr.json -q -l nextpnr.log
 "$ECPPACK" {pack} --input {top}.config --bit {top}.bit
 """
@@ -49,7 +50,7 @@ _ICESTORM = _HEAD + """\
 
 """ + _SYNTHESIS + """\
 "$NEXTPNR_ICE40" {open_device} --json {netlist} --pcf {top}.pcf \\
-    --freq {mhz} --seed 1 --asc {top}.asc --report nextpnr.json -q -l nextpnr.log
+    --freq {mhz} --seed "$SEED" --asc {top}.asc --report nextpnr.json -q -l nextpnr.log
 "$ICEPACK" {pack} {top}.asc {top}.bin
 """
 
@@ -60,7 +61,7 @@ _APICULA = _HEAD + """\
 
 """ + _SYNTHESIS + """\
 "$NEXTPNR_HIMBAECHEL_GOWIN" {open_device} --vopt cst={top}.cst --json {netlist} \\
-    --freq {mhz} --seed 1 --write {top}.pnr.json --report nextpnr.json -q -l nextpnr.log
+    --freq {mhz} --seed "$SEED" --write {top}.pnr.json --report nextpnr.json -q -l nextpnr.log
 "$GOWIN_PACK" {pack} -o {top}.fs {top}.pnr.json
 """
 
@@ -80,7 +81,7 @@ done
 """ + _SYNTHESIS + """\
 "$NEXTPNR_XILINX" --chipdb "${{chipdb:?CHIPDB_DIR has no database of {die}}}" \\
     --xdc openxc7.xdc --json {netlist} --fasm openxc7.fasm \\
-    --freq {mhz} --seed 1 --log openxc7_nextpnr.log
+    --freq {mhz} --seed "$SEED" --log openxc7_nextpnr.log
 "$FASM2FRAMES" --part {open_device} --db-root "$PRJXRAY_DB_DIR/{family}" openxc7.fasm \\
     > openxc7.frames
 "$XC7FRAMES2BIT" --part_file "$PRJXRAY_DB_DIR/{family}/{open_device}/part.yaml" \\

@@ -11,6 +11,7 @@ from gen import shipped
 from gen.build import build
 from gen.errors import BuildError
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
+from gen.toolchain import find
 
 # Without the iCEBreaker, which the digits are too large for (docs/boards.md).
 OPEN = [board for board in boards.BOARDS if board.family.name != "7-series"
@@ -89,6 +90,39 @@ class TestMissedClock:
             build(tiny(), board="ice40-hx8k", out=tmp_path, clock_hz=250e6)
         assert not (tmp_path / "board.bin").exists()
         assert not (tmp_path / "manifest.json").exists()
+
+
+class TestUnplaced:
+    """nextpnr itself, but for the seeds with which it is made to give up."""
+
+    @pytest.fixture
+    def gives_up(self, monkeypatch, tmp_path, quick):
+        def with_seeds(*seeds):
+            script = tmp_path / "nextpnr"
+            script.write_text(
+                f'#!/bin/sh\ncase "$SEED" in {"|".join(map(str, seeds))})\n'
+                f'echo "ERROR: Unable to find legal placement for all cells" >&2; exit 1;; esac\n'
+                f'exec {real} "$@"\n')
+            script.chmod(0o755)
+            monkeypatch.setenv("NEXTPNR_ICE40", str(script))
+        real = find("nextpnr-ice40")
+        return with_seeds
+
+    def test_next_seed(self, gives_up, tmp_path, caplog):
+        gives_up(1, 2)
+        with caplog.at_level("INFO"):
+            build(tiny(), board="ice40-hx8k", out=tmp_path / "out")
+        assert read(tmp_path / "out", "timing.json")["seed"] == 3
+        assert [line for line in caplog.messages if "seed" in line] == [
+            f"icestorm: no places for all cells with seed {seed}: tried again with the next one"
+            for seed in (1, 2)]
+
+    def test_none_of_them(self, gives_up, tmp_path):
+        gives_up(1, 2, 3, 4)
+        with pytest.raises(BuildError, match=r"^icestorm.sh failed with status 1: ERROR: Unable to "
+                                             r"find legal placement for all cells \(log: "):
+            build(tiny(), board="ice40-hx8k", out=tmp_path / "out")
+        assert not (tmp_path / "out" / "board.bin").exists()
 
 
 @pytest.mark.parametrize("board, magic", [("ice40-hx8k", b"\xff\x00\x00\xff\x7e\xaa"),
