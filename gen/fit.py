@@ -29,12 +29,13 @@ __all__ = ["LUT_SHARE", "OBJECTIVES", "Plan", "fit", "plan"]
 OBJECTIVES = ("throughput", "latency", "smallest")
 """What a mapping can be chosen for."""
 
-LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.96, GOWIN.name: 0.85}
+LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.96, GOWIN.name: 0.78}
 """Family -> the share of a device's LUTs that place-and-route can live with."""
 
 # The share of the flip-flops that take a logic cell, and with it a LUT, for themselves. One of an
-# iCE40 keeps what the LUT of its cell computes; as nextpnr packs our designs, most don't.
-_LONE_FFS = {ICE40.name: 0.62}
+# iCE40 keeps what the LUT of its cell computes; as nextpnr packs our designs, most don't. On Gowin,
+# nextpnr gives those a LUT that have neither a LUT nor an adder in front of them.
+_LONE_FFS = {ICE40.name: 0.62, GOWIN.name: 0.51}
 
 # How much too large a mapping may be for steps down in LUTs to be tried.
 _HOPE = 1.2
