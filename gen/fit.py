@@ -29,7 +29,7 @@ __all__ = ["LUT_SHARE", "OBJECTIVES", "Plan", "fit", "plan"]
 OBJECTIVES = ("throughput", "latency", "smallest")
 """What a mapping can be chosen for."""
 
-LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.96, GOWIN.name: 0.78}
+LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.96, GOWIN.name: 0.8}
 """Family -> the share of a device's LUTs that place-and-route can live with."""
 
 # The share of the flip-flops that take a logic cell, and with it a LUT, for themselves. One of an
