@@ -47,6 +47,7 @@ def test_project(board):
         assert script.startswith("#!/bin/sh\n")
         if toolchain != "vivado":
             assert f'--freq {clock.hz / 1e6:.9g} --seed "$SEED" ' in script
+            assert '\n: "${SEED:=1}"\n' in script
             assert " -s" not in script and "-nobram" not in files["synth.ys"]
     assert re.search(r"^  top top \(", files["board.v"], re.MULTILINE)
     assert (board.pll.primitive in files["board.v"]) == (clock.pll is not None)
