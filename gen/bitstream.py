@@ -25,7 +25,7 @@ _SEEDS = (1, 2, 3, 4)
 """Of nextpnr, tried in this order until its placer finds places for all cells."""
 
 _UNPLACED = "Unable to find legal placement"
-"""What nextpnr says when it gives up, which is a matter of luck unless the device is full."""
+"""What nextpnr says when it gives up, which is a matter of luck in a device that is rather full."""
 
 
 class Unplaced(BuildError):
