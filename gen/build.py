@@ -64,12 +64,34 @@ class Design:
     calibration: str
 
     @property
-    def digest(self) -> str:
-        """What the device is known by, 64 hexadecimal digits: the network and the array's shape.
+    def identity(self) -> dict:
+        """What the manifest says of the device and the digest covers: the network, the array's
+        shape, and all that a host needs in order to pack an input and to find the answer."""
+        config, layout, network = self.config, self.config.input, self.network
+        return {
+            "network_digest": network.digest,
+            "array_digest": config.digest(),
+            "input": {
+                "shape": list(network.input_shape),
+                "map": [layout.channels, layout.height, layout.width],
+                "levels": layout.levels, "pixel_max": network.pixel_max,
+                "word": layout.word, "bits": layout.bits, "chunks": layout.chunks,
+                "beats": layout.beats, "beat_bits": layout.beat_bits,
+                "words": packing(config).words,
+            },
+            "output": {"classes": config.readout.channels, "bits": config.readout.membrane_bits},
+            "registers": register_map(config).as_dict(),
+        }
 
-        A host that packs its input for another shape is a stranger even with the same network.
+    @property
+    def digest(self) -> str:
+        """What the device is known by, 64 hexadecimal digits: SHA-256 of the canonical JSON of
+        :attr:`identity`.
+
+        A host whose manifest says otherwise is a stranger even with the same network.
         """
-        return hashlib.sha256(f"{self.network.digest} {self.config.digest()}".encode()).hexdigest()
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def verilog(self) -> str:
         """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
@@ -151,27 +173,17 @@ _ATTEMPTS, _MARGIN = 4, 0.95
 
 def _manifest(design, resources, made):
     config, board = design.config, design.board
-    words, layout = packing(config), config.input
     scripts = {toolchain: FLOWS[toolchain].script for toolchain in board.toolchains}
     return {
-        "format": 1,
+        "format": 2,
         "board": board.name,
         "device": board.device,
         "clock_hz": design.clock.hz,
         "clock_source": clocking.describe(board, design.clock),
         "network": design.network.name,
-        "network_digest": design.network.digest,
         "digest": design.digest,
+        **design.identity,
         "link": {"kind": board.link, "baud": design.baud, "wiring": board.wiring},
-        "input": {
-            "shape": list(design.network.input_shape),
-            "map": [layout.channels, layout.height, layout.width],
-            "levels": layout.levels, "pixel_max": design.network.pixel_max,
-            "word": layout.word, "bits": layout.bits, "chunks": layout.chunks,
-            "beats": layout.beats, "beat_bits": layout.beat_bits, "words": words.words,
-        },
-        "output": {"classes": config.readout.channels, "bits": config.readout.membrane_bits},
-        "registers": register_map(config).as_dict(),
         "lanes": {core.name: core.lanes for core in config.cores},
         "replicas": {core.name: core.replicas for core in config.cores},
         "resources": resources and asdict(resources),

@@ -16,7 +16,7 @@ __all__ = ["Device", "Result", "PROTOCOL"]
 
 MAGIC = int.from_bytes(b"SPKL", "little")
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of frames and registers that this driver speaks."""
 
 _COUNTERS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "cycles")
@@ -43,8 +43,20 @@ class Result:
         return self.logits.argmax(axis=1)
 
 
+class _Refused(HostError):
+    """The device has refused a request."""
+
+    def __init__(self, message, status):
+        super().__init__(message)
+        self.status = status
+
+
 class Device:
     """A device on a line.
+
+    The first images open a session. From then on the device is this driver's until another host
+    opens one, or the device is reset: whatever is asked of it after that is an error, and never an
+    answer to another host's image.
 
     Parameters
     ----------
@@ -60,6 +72,7 @@ class Device:
         self.name = transport.name
         self.link = Link(transport, patience=patience, attempts=attempts)
         self._where = manifest.registers
+        self._sample = None  # number of the last one, once a session is open
 
     @property
     def retries(self) -> int:
@@ -70,10 +83,7 @@ class Device:
         words, most = [], self._where["max_words"]
         for start in range(0, count, most):
             answer = self.link.read(addr + start, min(most, count - start))
-            if answer.status != Status.OK:
-                raise HostError(f"{self.name}: the device refuses to read {answer.count} words at "
-                                f"{answer.addr:#06x} ({_status(answer)}); it doesn't match "
-                                f"{self.manifest.path}")
+            self._require(answer, f"to read {answer.count} words at {answer.addr:#06x}")
             words += answer.words
         return words
 
@@ -86,7 +96,7 @@ class Device:
         if version != PROTOCOL:
             raise HostError(f"{self.name}: the device speaks version {version} of the protocol, "
                             f"this driver version {PROTOCOL}")
-        facts = self._read(where["digest"], where["output_size"] + 1 - where["digest"])
+        facts = self._read(where["digest"], where["session"] + 1 - where["digest"])
         digest = struct.pack("<8I", *facts[:8]).hex()
 
         def fact(name):
@@ -100,6 +110,7 @@ class Device:
             "busy": bool(fact("status") & 1),
             "input_words": fact("input_size"),
             "classes": fact("output_size"),
+            "session": fact("session"),
         }
 
     def identify(self) -> dict:
@@ -122,10 +133,10 @@ class Device:
         return status
 
     def infer(self, images: np.ndarray, *, progress=iter) -> Result:
-        """Answers to raw images ``(N, C, H, W)`` or, for one channel, ``(N, H, W)``.
+        """Answers to raw images, see :meth:`host.manifest.Manifest.encode`.
 
-        Samples are numbered on from the last one that the device has seen, and an answer counts
-        only if it carries the right number.
+        Samples are numbered within the session, and an answer counts only if it carries the right
+        number.
 
         Parameters
         ----------
@@ -134,40 +145,72 @@ class Device:
         Raises
         ------
         HostError
-            If the images don't fit, the device is a stranger, or its line is dead.
+            If the images don't fit, the device is a stranger, its line is dead, it was reset on
+            the way, or another host has taken it over.
         """
         counts = self.manifest.encode(np.asarray(images))
         before = self.retries
-        sample = self.identify()["submitted"]
-        self._result(sample)
+        if self._sample is None:
+            self._open()
         logits = np.empty((len(counts), self._where["classes"]), dtype=np.int64)
         cycles = np.empty(len(counts), dtype=np.int64)
-        for k, image in enumerate(progress(counts)):
-            sample = (sample + 1) & 0xffffffff
-            self._submit(self.manifest.pack(image).tolist(), sample)
-            cycles[k], logits[k] = self._result(sample)
+        try:
+            for k, image in enumerate(progress(counts)):
+                self._sample = (self._sample + 1) & 0xffffffff
+                self._submit(self.manifest.pack(image).tolist(), self._sample)
+                cycles[k], logits[k] = self._result(self._sample)
+        except _Refused as refusal:
+            raise self._explained(refusal) from refusal
         return Result(logits, cycles, self.retries - before)
+
+    def _require(self, answer, what):
+        if answer.status != Status.OK:
+            raise _Refused(f"{self.name}: the device refuses {what} ({_status(answer)}); it "
+                           f"doesn't match {self.manifest.path}", answer.status)
+
+    def _explained(self, refusal):
+        """What a refusal within a session means, if the device is still the one that it was."""
+        session = self.identify()["session"]
+        if refusal.status != Status.SESSION:
+            return refusal
+        reason = ("was reset or programmed" if session in (0, self.link.session)
+                  else "was taken over by another program")
+        return HostError(f"{self.name}: the device {reason} since this one opened its session, so "
+                         f"there is no answer; start again")
+
+    def _open(self):
+        """Take the device over, and wait for what the last host has left in it."""
+        self.identify()
+        self._require(self.link.write(self._where["open"], [self.link.session]), "a session")
+        self._sample = 0
+        deadline = time.monotonic() + self.patience
+        while self._read(self._where["status"], 1)[0] & 1:
+            if time.monotonic() > deadline:
+                raise HostError(f"{self.name}: the device has been busy with another host's sample "
+                                f"for {self.patience:g} s; reset it")
 
     def _submit(self, words, sample):
         words, most = [*words, sample], self._where["max_words"]
         for start in range(0, len(words), most):
             answer = self.link.write(self._where["input"] + start, words[start:start + most])
-            if answer.status != Status.OK:
-                raise HostError(f"{self.name}: the device refuses sample {sample} "
-                                f"({_status(answer)}); was it reset, or is another program using "
-                                f"it?")
+            self._require(answer, f"sample {sample}")
 
     def _result(self, sample):
         """Cycles and logits of a sample, once the device has completed it."""
         deadline = time.monotonic() + self.patience
         while True:
-            completed, cycles, *logits = self._read(self._where["result"],
-                                                    2 + self._where["classes"])
+            completed, cycles, *logits = self._read(
+                self._where["result"], 2 + self._where["classes"] * self._where["logit_words"])
             if completed == sample:
-                return cycles, np.array(logits, dtype=np.uint32).view(np.int32)
+                return cycles, _integers(logits, self._where["logit_words"])
             if time.monotonic() > deadline:
                 raise HostError(f"{self.name}: the device has not completed sample {sample} in "
                                 f"{self.patience:g} s; its last is {completed}")
+
+
+def _integers(words, each):
+    """Signed integers of ``each`` 32-bit words, the lowest first."""
+    return np.array(words, dtype="<u4").view(f"<i{4 * each}")
 
 
 def _status(answer):

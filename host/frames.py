@@ -1,6 +1,7 @@
-"""Frames of the link: ``seq op addr(2) count data(4 * count) crc(4)`` in SLIP (RFC 1055).
+"""Frames of the link, in SLIP (RFC 1055).
 
-All is little-endian; the CRC is that of zlib over everything before it.
+A frame is ``seq op addr(2) count session(4) data(4 * count) crc(4)``, all of it little-endian; the
+CRC is that of zlib over everything before it.
 """
 
 import struct
@@ -11,7 +12,7 @@ from enum import IntEnum
 __all__ = ["Op", "Status", "Answer", "Decoder", "encode", "request", "parse", "OVERHEAD"]
 
 _END, _ESC = b"\xc0", b"\xdb"
-_HEADER = struct.Struct("<BBHB")
+_HEADER = struct.Struct("<BBHBI")
 
 OVERHEAD = _HEADER.size + 4 + 2
 """Bytes of a frame without data and escapes."""
@@ -28,6 +29,8 @@ class Status(IntEnum):
     RANGE = 2
     BUSY = 3
     ORDER = 4
+    SESSION = 5
+    INCOMPLETE = 6
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Answer:
     status: int
     addr: int
     count: int
+    session: int
     words: tuple[int, ...]
 
 
@@ -66,9 +70,9 @@ class Decoder:
         return head + b"".join((_END if part[0] == 0xdc else _ESC) + part[1:] for part in rest)
 
 
-def request(seq: int, op: Op, addr: int, count: int, words=()) -> bytes:
+def request(seq: int, op: Op, addr: int, count: int, session: int, words=()) -> bytes:
     """A request, not yet encoded. ``words`` are those of a write."""
-    frame = _HEADER.pack(seq, op, addr, count) + struct.pack(f"<{len(words)}I", *words)
+    frame = _HEADER.pack(seq, op, addr, count, session) + struct.pack(f"<{len(words)}I", *words)
     return frame + struct.pack("<I", zlib.crc32(frame))
 
 
@@ -77,8 +81,8 @@ def parse(frame: bytes) -> Answer | None:
     body = len(frame) - _HEADER.size - 4
     if body < 0 or body % 4 or struct.unpack("<I", frame[-4:])[0] != zlib.crc32(frame[:-4]):
         return None
-    seq, op, addr, count = _HEADER.unpack_from(frame)
+    seq, op, addr, count, session = _HEADER.unpack_from(frame)
     if not op & 0x80:
         return None
     words = struct.unpack_from(f"<{body // 4}I", frame, _HEADER.size)
-    return Answer(seq, op & 15, op >> 4 & 7, addr, count, words)
+    return Answer(seq, op & 15, op >> 4 & 7, addr, count, session, words)

@@ -1,6 +1,7 @@
 """Reads and writes of registers that survive a bad line: what gets no answer is asked again."""
 
 import random
+import secrets
 import time
 
 from .errors import LinkError
@@ -14,7 +15,8 @@ class Link:
     """Requests and answers.
 
     Each attempt has its own sequence number, so that a late answer to an earlier one is not taken
-    for its own. The device's registers are such that a repeated request does no harm.
+    for its own, and all carry the session, so that an answer to another host is not. The registers
+    are such that a repeated request does no harm.
 
     Parameters
     ----------
@@ -24,14 +26,17 @@ class Link:
 
     Members
     -------
+    session : a random number that this host is known by, never 0
     retries : requests that had to be sent again
     """
 
     def __init__(self, transport: Transport, *, patience: float = 0.5, attempts: int = 10):
         self.transport, self.patience, self.attempts = transport, patience, attempts
+        self.session = 1 + secrets.randbelow((1 << 32) - 1)
         self.retries = 0
         self._seq = random.randrange(256)
-        self._heard = False
+        self._answered = False
+        self._bytes = self._strangers = 0
 
     def read(self, addr: int, count: int) -> Answer:
         return self._exchange(Op.READ, addr, count, ())
@@ -41,11 +46,12 @@ class Link:
 
     def _exchange(self, op, addr, count, words):
         start = time.monotonic()
-        self._heard = False
+        self._bytes = self._strangers = 0
         for attempt in range(self.attempts):
             self.retries += attempt > 0
             answer = self._attempt(op, addr, count, words)
             if answer is not None:
+                self._answered = True
                 return answer
         self.retries -= self.attempts - 1
         raise LinkError(f"{self.transport.name}: {self._diagnosis()} ({self.attempts} requests in "
@@ -53,17 +59,18 @@ class Link:
 
     def _attempt(self, op, addr, count, words):
         self._seq = (self._seq + 1) & 0xff
-        self.transport.write(encode(request(self._seq, op, addr, count, words)))
+        self.transport.write(encode(request(self._seq, op, addr, count, self.session, words)))
         decoder = Decoder()
         # Every byte may be escaped, and start and stop bits make ten of eight.
         wire = 2 * (2 * OVERHEAD + 4 * count) * 10 / self.transport.baud
         deadline = time.monotonic() + wire + self.patience
         while (left := deadline - time.monotonic()) > 0:
             received = self.transport.read(left)
-            self._heard |= bool(received)
+            self._bytes += len(received)
             for answer in filter(None, map(parse, decoder.feed(received))):
-                if (answer.seq, answer.op, answer.addr, answer.count) == (
-                        self._seq, op, addr, count) and self._complete(answer):
+                self._strangers += answer.session != self.session
+                if (answer.seq, answer.op, answer.addr, answer.count, answer.session) == (
+                        self._seq, op, addr, count, self.session) and self._complete(answer):
                     return answer
         return None
 
@@ -73,7 +80,14 @@ class Link:
         return len(answer.words) == expected
 
     def _diagnosis(self):
-        if self._heard:
+        if self._strangers:
+            return "answers arrive, but to the requests of another program that uses the port"
+        if self._bytes and self._answered:
+            return ("the line has too many errors: bytes arrive, but no answer among them; check "
+                    "cable and ground, or build for a lower rate (--baud)")
+        if self._bytes:
             return (f"bytes arrive, but no answer among them; is the device's rate "
                     f"{self.transport.baud} baud?")
+        if self._answered:
+            return "no answer any more; was the cable pulled out, or the board switched off?"
         return "no answer; is the board powered and configured, and this its port?"

@@ -1,5 +1,6 @@
 """``manifest.json``: what a build says of the device it is for."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from math import prod
@@ -11,9 +12,14 @@ from .errors import HostError
 
 __all__ = ["Manifest", "load"]
 
-_REGISTERS = ("protocol", "max_words", "input_words", "classes", "magic", "version", "digest",
-              "clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "cycles",
-              "status", "input_size", "output_size", "input", "submit", "result")
+_REGISTERS = ("protocol", "max_words", "input_words", "classes", "logit_words", "magic", "version",
+              "digest", "clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed",
+              "cycles", "status", "input_size", "output_size", "session", "open", "input", "submit",
+              "result")
+
+# What the digest that the device confirms is made of, so that a manifest in which any of it was
+# edited is noticed before an input is packed by it.
+_IDENTITY = ("network_digest", "array_digest", "input", "output", "registers")
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,8 @@ class Manifest:
     map : ``(C, H, W)`` of the map that the array sees, of as many counts
     levels, pixel_max : greatest count, and the pixel that it stands for
     word, bits : channels in a beat, and bits of a count
-    registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words`` and
-        ``classes``
+    registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words``,
+        ``classes`` and ``logit_words``
     """
 
     path: str
@@ -52,6 +58,8 @@ class Manifest:
             self._require(len(value) == 3 and all(map(_natural, value)),
                           f"{name} is not three positive integers")
         self._require(prod(self.shape) == prod(self.map), "shape and map differ in size")
+        self._require((2 * self.levels + 1) * self.pixel_max < 1 << 63,
+                      "levels times pixel_max is too large")
         self._require(self.levels < 1 << self.bits <= 1 << 32, "bits don't hold levels")
         self._require(isinstance(self.digest, str) and len(self.digest) == 64
                       and not set(self.digest) - set("0123456789abcdef"),
@@ -61,6 +69,7 @@ class Manifest:
                           and self.registers[name] < 1 << 16, f"register {name} is no address")
         self._require(1 <= self.registers["max_words"] <= 255, "max_words is out of range")
         self._require(self.registers["classes"] >= 1, "there are no classes")
+        self._require(self.registers["logit_words"] in (1, 2), "logit_words is not 1 or 2")
         self._require(self.pack(np.zeros(self.shape, np.int64)).size
                       == self.registers["input_words"], "input and input_words disagree")
 
@@ -128,11 +137,11 @@ def load(directory: str | Path) -> Manifest:
                         f"`python -m gen build` has written") from error
     except (ValueError, RecursionError) as error:
         raise HostError(f"{path}: not JSON ({error}); build it again") from error
-    if not isinstance(raw, dict) or raw.get("format") != 1:
-        raise HostError(f"{path}: not a manifest of format 1; build it again with this version")
+    if not isinstance(raw, dict) or raw.get("format") != 2:
+        raise HostError(f"{path}: not a manifest of format 2; build it again with this version")
     try:
         layout = raw["input"]
-        return Manifest(
+        manifest = Manifest(
             path=str(path), network=str(raw["network"]), board=str(raw["board"]),
             digest=raw["digest"], clock_hz=raw["clock_hz"], baud=raw["link"]["baud"],
             shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
@@ -141,3 +150,14 @@ def load(directory: str | Path) -> Manifest:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise HostError(f"{path}: incomplete or damaged ({type(error).__name__}: {error}); build "
                         f"it again") from error
+    if manifest.digest != identity_digest({name: raw.get(name) for name in _IDENTITY}):
+        raise HostError(f"{path}: edited since the build (what it says of {', '.join(_IDENTITY)} "
+                        f"does not lead to its digest); build it again")
+    return manifest
+
+
+def identity_digest(facts: dict) -> str:
+    """What a device is known by, given what a manifest says of it: SHA-256 of the canonical JSON
+    (keys in order, no white space)."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

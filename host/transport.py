@@ -1,6 +1,7 @@
 """The line to a device: a serial port. A virtual board offers one too."""
 
 import errno
+import os
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
@@ -16,15 +17,28 @@ _OPENING = {
     errno.ENOENT: "there is no such port; is the board connected?",
     errno.EACCES: "permission denied; your user may have to join the group that owns the port "
                   "(often 'dialout')",
-    errno.EBUSY: "another program uses the port",
     errno.ENOTTY: "not a serial port",
     errno.EINVAL: "not a serial port, or it doesn't offer this rate",
     errno.EISDIR: "not a serial port",
 }
 
 
+def _holder(port):
+    """Who has locked a port, in parentheses, where the system tells (Linux)."""
+    try:
+        node = os.stat(port)
+        place = f"{os.major(node.st_dev):02x}:{os.minor(node.st_dev):02x}:{node.st_ino}"
+        locks = map(str.split, Path("/proc/locks").read_text(encoding="ascii").splitlines())
+        pid = next(lock[4] for lock in locks if lock[1] == "FLOCK" and lock[5] == place)
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError, LookupError, StopIteration):
+        return ""
+    command = " ".join(word.decode(errors="replace") for word in words).strip()
+    return f" (process {pid}: {command[:200]})"
+
+
 class Transport:
-    """Bytes to and from a serial port.
+    """Bytes to and from a serial port, which is locked as long as it is open.
 
     Parameters
     ----------
@@ -35,7 +49,7 @@ class Transport:
     Raises
     ------
     HostError
-        If the port can't be opened, or isn't one.
+        If the port can't be opened, isn't one, or another program has locked it.
     LinkError
         From any method, if the line is cut.
     """
@@ -43,20 +57,22 @@ class Transport:
     def __init__(self, port: str, baud: int, *, name: str | None = None):
         self.name, self.baud = name or port, baud
         try:
-            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=5)
+            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=5, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as error:
-            raise HostError(f"{self.name}: {self._reason(error)}") from error
+            raise HostError(f"{self.name}: {self._reason(error, port)}") from error
         # USB adapters otherwise collect bytes for 16 ms.
         with suppress(AttributeError, NotImplementedError, OSError, ValueError):
             self._serial.set_low_latency_mode(True)
 
     @staticmethod
-    def _reason(error):
+    def _reason(error, port):
         number = getattr(error, "errno", None)
         if number is None and error.args and isinstance(error.args[-1], tuple):
             number = error.args[-1][0]
         if number is None:
             number = next((code for code in _OPENING if f"({code}, " in str(error)), None)
+        if number in (errno.EAGAIN, errno.EBUSY):
+            return f"another program uses the port{_holder(port)}"
         return _OPENING.get(number) or " ".join(str(error).split())
 
     def write(self, data: bytes):

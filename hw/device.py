@@ -23,7 +23,8 @@ def packing(config):
 
 def register_map(config):
     """The register map of the device around an array."""
-    return RegisterMap(packing(config).words, config.readout.channels)
+    readout = config.readout
+    return RegisterMap(packing(config).words, readout.channels, -(-readout.membrane_bits // 32))
 
 
 def _digest_words(digest):
@@ -58,38 +59,67 @@ class DeviceModel:
         self._words = [0] * self._packing.words
         self._identity = identity(config, digest=digest, clock_hz=clock_hz)
         self._logits = [0] * self.registers.classes
-        self.submitted = self.cycles = 0
+        self._filled = self.submitted = self.cycles = 0
+        self.session = None
+        """Number of the session that is open, if one is."""
         self.link = None
         """The :class:`hw.link.Model` whose counters are read, once there is one."""
 
+    def owner(self, session):
+        return session == self.session
+
     def read(self, addr):
-        result = [self.submitted, self.cycles, *self._logits]
-        if addr >= self.registers.result:
-            return result[addr - self.registers.result] & 0xffffffff
+        where = self.registers
+        logits = (logit >> 32 * k for logit in self._logits for k in range(where.logit_words))
+        result = [self.submitted, self.cycles, *logits]
+        if addr >= where.result:
+            return result[addr - where.result] & 0xffffffff
         counters = (self.link.frames, self.link.crc_errors, self.link.dropped)
         return [*self._identity, *counters, self.submitted, self.submitted, self.cycles, 0,
-                self.registers.input_words, self.registers.classes][addr]
+                where.input_words, where.classes, self.session or 0][addr]
 
     def begin(self):
         pass
 
     def write(self, addr, value):
-        if addr != self.registers.submit:
-            self._words[addr - self.registers.input] = value
-        elif value == (self.submitted + 1) & 0xffffffff:
-            self._logits, self.cycles = self._compute(self._packing.unpack(self._words))
-            self.submitted = value
-        elif value != self.submitted:
+        if addr == self.registers.open:
+            self.session = value
+            self._filled = self.submitted = 0
+            return Status.OK
+        if addr == self.registers.submit:
+            return self._submit(value)
+        return self._fill(addr - self.registers.input, value)
+
+    def _fill(self, offset, value):
+        if offset > self._filled:
+            return Status.INCOMPLETE
+        self._words[offset] = value
+        self._filled = offset + 1
+        return Status.OK
+
+    def _submit(self, number):
+        if number == self.submitted:
+            return Status.OK
+        if number != (self.submitted + 1) & 0xffffffff:
             return Status.ORDER
+        if self._filled != self._packing.words:
+            return Status.INCOMPLETE
+        self._logits, self.cycles = self._compute(self._packing.unpack(self._words))
+        self.submitted, self._filled = number, 0
         return Status.OK
 
 
 class Registers(wiring.Component):
     """The register map: identity, counters, the input buffer and the results of an array.
 
-    While a sample is under way its input can't be overwritten: such words are ignored, and the
-    status is ``BUSY``, unless the last word repeats the number of that very sample. What counts is
-    whether it was under way at ``bus.begin``.
+    The input is written in ascending order. A word may be written again, and then those after it
+    must be, too: a sample starts only if all of its words were written in this session and after
+    the sample before had started. While it is under way its input can't be overwritten: such words
+    are ignored, and the status is ``BUSY``, unless the last word repeats the number of this very
+    sample. What counts is whether it was under way at ``bus.begin``.
+
+    The answer to a sample that was under way when another session was opened is dropped: it counts
+    for neither.
 
     Parameters
     ----------
@@ -136,13 +166,19 @@ class Registers(wiring.Component):
         connect(m, beats.o, flipped(self.o))
         connect(m, flipped(self.i), collector.i)
 
+        session = Signal(32)
+        opened = Signal()
         submitted = Signal(32)
         completed = Signal(32)
         cycles = Signal(32)
         busy = Signal()
-        m.d.sync += busy.eq(submitted != completed)
+        # Whether the session that started the sample under way is still open.
+        awaited = Signal()
+        m.d.sync += bus.owner.eq(opened & (bus.session == session))
         with m.If(collector.done):
-            m.d.sync += completed.eq(submitted)
+            m.d.sync += busy.eq(0)
+            with m.If(awaited):
+                m.d.sync += completed.eq(submitted)
 
         clocks = Signal(32, reset_less=True)
         running = Signal()
@@ -155,40 +191,60 @@ class Registers(wiring.Component):
             m.d.sync += running.eq(0)
             m.d.sync += cycles.eq(clocks)
 
+        # Words of the input that are there, and where the word that comes would lie.
+        filled = Signal(range(where.input_words + 1))
+        offset = Signal.like(filled)
         # The bus holds still for a clock before a word is written.
-        submits, repeats, follows = Signal(), Signal(), Signal()
+        opens, submits, repeats, follows = Signal(), Signal(), Signal(), Signal()
+        adjoins, complete = Signal(), Signal()
+        m.d.comb += offset.eq(bus.addr - where.input)
         m.d.sync += [
+            opens.eq(bus.addr == where.open),
             submits.eq(bus.addr == where.submit),
             repeats.eq(bus.w_data == submitted),
             follows.eq(bus.w_data == (submitted + 1)[:32]),
+            adjoins.eq(offset <= filled),
+            complete.eq(filled == where.input_words),
         ]
         held = Signal()
         start = Signal()
         with m.If(bus.begin):
             m.d.sync += held.eq(busy)
         m.d.comb += [
-            feeder.w_addr.eq(bus.addr - where.input),
+            feeder.w_addr.eq(offset),
             feeder.w_data.eq(bus.w_data),
             feeder.start.eq(start),
+            bus.w_status.eq(Status.OK),
         ]
-        with m.If(~submits):
-            m.d.comb += feeder.w_en.eq(bus.w_en & ~held)
-            m.d.comb += bus.w_status.eq(Mux(held, Status.BUSY, Status.OK))
-        with m.Elif(repeats):
-            m.d.comb += bus.w_status.eq(Status.OK)
-        with m.Elif(~follows):
+        with m.If(opens):
+            with m.If(bus.w_en):
+                m.d.sync += [
+                    session.eq(bus.w_data),
+                    opened.eq(1),
+                    Cat(submitted, completed, filled, awaited).eq(0),
+                ]
+        with m.Elif(submits & repeats):
+            pass
+        with m.Elif(submits & ~follows):
             m.d.comb += bus.w_status.eq(Status.ORDER)
         with m.Elif(held):
             m.d.comb += bus.w_status.eq(Status.BUSY)
-        with m.Else():
-            m.d.comb += bus.w_status.eq(Status.OK)
+        with m.Elif(Mux(submits, ~complete, ~adjoins)):
+            m.d.comb += bus.w_status.eq(Status.INCOMPLETE)
+        with m.Elif(submits):
             m.d.comb += start.eq(bus.w_en)
             with m.If(bus.w_en):
                 m.d.sync += submitted.eq(bus.w_data)
+                m.d.sync += Cat(busy, awaited).eq(~0)
+                m.d.sync += filled.eq(0)
+        with m.Else():
+            m.d.comb += feeder.w_en.eq(bus.w_en)
+            with m.If(bus.w_en):
+                m.d.sync += filled.eq(offset + 1)
 
         facts = [
             *self._identity, self.frames, self.crc_errors, self.dropped,
-            submitted, completed, cycles, busy, where.input_words, where.classes,
+            submitted, completed, cycles, busy, where.input_words, where.classes, session,
         ]
         facts = {**dict(enumerate(facts)), where.result: completed, where.result + 1: cycles}
         # First the address, then what lies there, then its word.

@@ -153,37 +153,39 @@ class Collector(wiring.Component):
     ----------
     classes : logits of a sample
     lanes : logits in a beat; those beyond ``classes`` are ignored
-    bits : of a logit, at most 32
+    bits : of a logit, at most 64
 
     Members
     -------
     i : ``In(stream.Signature(data.ArrayLayout(signed(bits), lanes)))``
     last : ``Out(1)``, the beat that is offered is the last one of a sample
     done : ``Out(1)``, high for a clock when the sample is stored
-    r_addr : ``In``, a class
-    r_data : ``Out(32)``, its logit, sign-extended, one clock after ``r_addr``
+    r_addr : ``In``, a word of the logits, which have one each, or two if they are wider than that
+    r_data : ``Out(32)``, this word, sign-extended, one clock after ``r_addr``
     """
 
     def __init__(self, classes, lanes, bits):
         for name, value in (("classes", classes), ("lanes", lanes), ("bits", bits)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
-        if bits > 32:
-            raise ValueError(f"bits must be at most 32, not {bits!r}")
+        if bits > 64:
+            raise ValueError(f"bits must be at most 64, not {bits!r}")
         self._classes, self._lanes, self._bits = classes, lanes, bits
+        self._words = -(-bits // 32)
         super().__init__({
             "i": In(stream.Signature(data.ArrayLayout(signed(bits), lanes))),
             "last": Out(1),
             "done": Out(1),
-            "r_addr": In(range(classes)),
+            "r_addr": In(range(classes * self._words)),
             "r_data": Out(32),
         })
 
     def model(self, beats):
-        """Beats of a sample, as integers, to its logits as 32-bit words."""
+        """Beats of a sample, as integers, to the words of its logits, the lowest first."""
         mask, sign = (1 << self._bits) - 1, 1 << self._bits - 1
         logits = (beat >> self._bits * k & mask for beat in beats for k in range(self._lanes))
-        return [((logit ^ sign) - sign) & 0xffffffff for logit in logits][:self._classes]
+        signed = [(logit ^ sign) - sign for logit in logits][:self._classes]
+        return [logit >> 32 * k & 0xffffffff for logit in signed for k in range(self._words)]
 
     def elaborate(self, platform):
         m = Module()
@@ -200,8 +202,6 @@ class Collector(wiring.Component):
         final = Signal()
 
         m.d.comb += [
-            load.addr.eq(self.r_addr),
-            self.r_data.eq(load.data),
             self.i.ready.eq(left == 0),
             self.last.eq(base == -(-self._classes // self._lanes) - 1),
             final.eq(index == self._classes - 1),
@@ -210,6 +210,15 @@ class Collector(wiring.Component):
             store.en.eq(left != 0),
             self.done.eq(store.en & final),
         ]
+
+        if self._words == 1:
+            m.d.comb += load.addr.eq(self.r_addr)
+            m.d.comb += self.r_data.eq(load.data)
+        else:
+            high = Signal()
+            m.d.sync += high.eq(self.r_addr[0])
+            m.d.comb += load.addr.eq(self.r_addr >> 1)
+            m.d.comb += self.r_data.eq(Mux(high, load.data >> 32, load.data))
 
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += beat.eq(self.i.payload)

@@ -1,9 +1,10 @@
 """The link engine: requests of a host become reads and writes of registers, and are answered.
 
-A frame is ``seq op addr(2) count data(4 * count) crc(4)``, all little-endian, the CRC-32 being that
-of zlib over all before it. A request reads (no data) or writes ``count`` words from ``addr``. The
-answer repeats ``seq``, ``addr`` and ``count``; its ``op`` is ``0x80 | status << 4 | op & 15``, and
-only a successful read carries data.
+A frame is ``seq op addr(2) count session(4) data(4 * count) crc(4)``, all little-endian, the CRC-32
+being that of zlib over all before it. A request reads (no data) or writes ``count`` words from
+``addr``. The answer repeats ``seq``, ``addr``, ``count`` and ``session``, so that no host takes an
+answer to another one for its own; its ``op`` is ``0x80 | status << 4 | op & 15``, and only a
+successful read carries data.
 """
 
 import zlib
@@ -35,12 +36,18 @@ class Status(enum.Enum, shape=3):
     """A sample is under way."""
     ORDER = 4
     """This sample is not the next one."""
+    SESSION = 5
+    """The session is not the one that is open."""
+    INCOMPLETE = 6
+    """Words of the input that come before have not been written."""
 
 
-Header = data.StructLayout({"seq": 8, "op": 8, "addr": 16, "count": 8})
+Header = data.StructLayout({"seq": 8, "op": 8, "addr": 16, "count": 8, "session": 32})
 
 Bus = wiring.Signature({
     "addr":     Out(16),
+    "session":  Out(32),
+    "owner":    In(1),
     "r_data":   In(32),
     "begin":    Out(1),
     "w_en":     Out(1),
@@ -49,9 +56,10 @@ Bus = wiring.Signature({
 })
 """Access to registers, as the link sees it.
 
-``r_data`` is the word at ``addr``, three clocks later. ``begin`` is high for a clock before the
-first word of a write. ``addr`` and ``w_data`` are there a clock before ``w_en`` is high;
-``w_status`` is the outcome of the word that ``w_en`` writes, in the same clock.
+``owner`` tells whether ``session`` is the one that is open, a clock later; only then may regions be
+accessed that are ``owned``. ``r_data`` is the word at ``addr``, three clocks later. ``begin`` is
+high for a clock before the first word of a write. ``addr`` and ``w_data`` are there a clock before
+``w_en`` is high; ``w_status`` is the outcome of the word that ``w_en`` writes, in the same clock.
 """
 
 _HEADER = Header.size // 8
@@ -64,7 +72,8 @@ class Model:
     Parameters
     ----------
     registers : :class:`~hw.registers.RegisterMap`
-    target : has ``read(addr)``, ``begin()``, ``write(addr, value)`` (returns a :class:`Status`)
+    target : has ``owner(session)``, ``read(addr)``, ``begin()``, ``write(addr, value)`` (returns a
+        :class:`Status`)
     """
 
     def __init__(self, registers, target):
@@ -103,10 +112,13 @@ class Model:
             return []
         self.frames += 1
         status, body = Status.OK, b""
+        region = self.registers.region(header.addr, header.count, write=write)
         if not known:
             status = Status.UNKNOWN
-        elif not self.registers.allows(header.addr, header.count, write=write):
+        elif region is None:
             status = Status.RANGE
+        elif region.owned and not self.target.owner(header.session):
+            status = Status.SESSION
         elif write:
             status = self._write(header, frame[_HEADER:-4])
         else:
@@ -131,8 +143,8 @@ class Link(wiring.Component):
     A request is stored while it arrives and acts only after its end, and only if its CRC and its
     length are right: frames that are damaged, too short, too long or of a length that contradicts
     their header are counted and dropped without an answer; those that ask for something that isn't
-    there are answered with a :class:`Status`. The status of a write is that of its last word. No
-    input is taken while a request is executed and answered.
+    there, or that belongs to another session, are answered with a :class:`Status`. The status of a
+    write is that of its last word. No input is taken while a request is executed and answered.
 
     Parameters
     ----------
@@ -163,11 +175,12 @@ class Link(wiring.Component):
     def registers(self):
         return self._registers
 
-    def _allowed(self, header, stop, write):
-        """Whether the words of the request, up to ``stop``, lie in a region that allows it."""
+    def _within(self, header, stop, write, *, owned):
+        """Whether the words of the request, up to ``stop``, lie in a region that allows it and that
+        is, or is not, owned."""
         return (header.count != 0) & (header.count <= MAX_WORDS) & Cat(
             (header.addr >= region.start) & (stop <= region.stop) & (write == region.writable)
-            for region in self._registers.regions).any()
+            for region in self._registers.regions if region.owned == owned).any()
 
     def elaborate(self, platform):
         # One CRC processor serves both directions, because a request is answered before the next
@@ -194,7 +207,7 @@ class Link(wiring.Component):
         write = Signal()
         known = Signal()
         complete = Signal()
-        allowed = Signal()
+        free, owned = Signal(), Signal()
         # The header and the index are there clocks before they are judged.
         stop = Signal(17)
         m.d.sync += [
@@ -202,7 +215,8 @@ class Link(wiring.Component):
             known.eq((header.op == Op.WRITE) | (header.op == Op.READ)),
             stop.eq(header.addr + header.count),
             complete.eq((lane == 0) & (index == Mux(write, header.count + 1, 1))),
-            allowed.eq(self._allowed(header, stop, write)),
+            free.eq(self._within(header, stop, write, owned=False)),
+            owned.eq(self._within(header, stop, write, owned=True)),
         ]
 
         m.d.comb += [
@@ -210,6 +224,7 @@ class Link(wiring.Component):
             store.data.eq(Cat(word[8:], self.i.p.data)),
             load.addr.eq(index),
             self.bus.addr.eq(address),
+            self.bus.session.eq(header.session),
             self.bus.w_data.eq(word),
         ]
         # Block RAM answers late in the clock.
@@ -274,8 +289,10 @@ class Link(wiring.Component):
                     m.next = "Open"
                     with m.If(~known):
                         m.d.sync += status.eq(Status.UNKNOWN)
-                    with m.Elif(~allowed):
+                    with m.Elif(~(free | owned)):
                         m.d.sync += status.eq(Status.RANGE)
+                    with m.Elif(owned & ~self.bus.owner):
+                        m.d.sync += status.eq(Status.SESSION)
                     with m.Else():
                         m.d.sync += left.eq(header.count)
                         with m.If(write):

@@ -2,7 +2,11 @@
 
 Addresses are those of 32-bit words. Everything may be repeated without harm, so that a request
 whose answer was lost is simply sent again: the input is a buffer that can be rewritten, and sample
-``n`` starts when ``n`` is written to ``submit`` right after sample ``n - 1`` and never again.
+``n`` of a session starts when ``n`` is written to ``submit`` right after sample ``n - 1`` and never
+again.
+
+Input and results belong to a *session*, a number that a host chooses at random and writes to
+``open``. Whoever opens one takes the device over, and a reset forgets it.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -10,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 __all__ = ["MAGIC", "VERSION", "MAX_WORDS", "RegisterMap", "Region"]
 
 MAGIC = int.from_bytes(b"SPKL", "little")
-VERSION = 1
+VERSION = 2
 """Version of the protocol: frames and registers."""
 
 MAX_WORDS = 60
@@ -21,11 +25,19 @@ _PAGE = 0x1000
 
 @dataclass(frozen=True)
 class Region:
-    """Adjacent registers that one frame may span: ``start`` to ``stop`` (exclusive)."""
+    """Adjacent registers that one frame may span.
+
+    Parameters
+    ----------
+    start, stop : first address, and the one after the last
+    writable : whether they are written, or else read
+    owned : whether only the host whose session is open may do so
+    """
 
     start: int
     stop: int
     writable: bool
+    owned: bool
 
 
 @dataclass(frozen=True)
@@ -36,21 +48,25 @@ class RegisterMap:
     ----------
     input_words : words of the input buffer
     classes : logits of a result
+    logit_words : words of a logit, the lowest first, 1 or 2
 
     Members
     -------
     magic, version, digest (8 words), clock_hz : what the device is
     frames, crc_errors, dropped : counters of good, corrupt and malformed requests
-    submitted, completed : numbers of the last samples
+    submitted, completed : numbers of the last samples of this session
     cycles : clocks of the last sample, from its first input beat to its last logits
     status : bit 0: a sample is under way
     input_size, output_size : ``input_words`` and ``classes``, as the device has them
-    input, submit : the input buffer; the word after it starts a sample (the only writable ones)
+    session : number of the session that is open, 0 before the first
+    open : written to open a session
+    input, submit : the input buffer; the word after it starts a sample
     result : number of the completed sample, its cycles, then its logits
     """
 
     input_words: int
     classes: int
+    logit_words: int = 1
     magic: int = 0
     version: int = 1
     digest: int = 2
@@ -64,6 +80,8 @@ class RegisterMap:
     status: int = 17
     input_size: int = 18
     output_size: int = 19
+    session: int = 20
+    open: int = _PAGE - 1
     input: int = _PAGE
 
     def __post_init__(self):
@@ -73,9 +91,11 @@ class RegisterMap:
                 raise ValueError(f"{field.name} must be a non-negative integer, not {value!r}")
         if self.input_words < 1 or self.classes < 1:
             raise ValueError("input_words and classes must be at least 1")
-        if self.result + 2 + self.classes > 1 << 16:
-            raise ValueError(f"an input of {self.input_words} words and {self.classes} logits "
-                             f"don't fit 16-bit addresses")
+        if self.logit_words not in (1, 2):
+            raise ValueError(f"logit_words must be 1 or 2, not {self.logit_words}")
+        if self.result_stop > 1 << 16:
+            raise ValueError(f"an input of {self.input_words:,} words and {self.classes:,} logits "
+                             f"don't fit the link's 16-bit addresses")
 
     @property
     def submit(self):
@@ -86,16 +106,22 @@ class RegisterMap:
         return max(2 * _PAGE, -(-(self.submit + 1) // _PAGE) * _PAGE)
 
     @property
-    def regions(self):
-        return (Region(0, self.output_size + 1, writable=False),
-                Region(self.input, self.submit + 1, writable=True),
-                Region(self.result, self.result + 2 + self.classes, writable=False))
+    def result_stop(self):
+        return self.result + 2 + self.classes * self.logit_words
 
-    def allows(self, address, count, *, write):
-        """Whether a frame may read or write ``count`` words from ``address``."""
-        return 1 <= count <= MAX_WORDS and any(
-            region.start <= address and address + count <= region.stop and region.writable == write
-            for region in self.regions)
+    @property
+    def regions(self):
+        return (Region(0, self.session + 1, writable=False, owned=False),
+                Region(self.open, self.open + 1, writable=True, owned=False),
+                Region(self.input, self.submit + 1, writable=True, owned=True),
+                Region(self.result, self.result_stop, writable=False, owned=True))
+
+    def region(self, address, count, *, write):
+        """The region in which a frame may read or write ``count`` words from ``address``, or None.
+        """
+        return next((region for region in self.regions if 1 <= count <= MAX_WORDS
+                     and region.start <= address and address + count <= region.stop
+                     and region.writable == write), None)
 
     def as_dict(self):
         """The map as the manifest has it: JSON-serialisable."""

@@ -16,19 +16,34 @@ from tests.networks import convolutional, linear, residual
 NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual}
 
 
+_DESIGNS = {}
+
+
+def _design(network):
+    """Its plan takes longer than a test."""
+    if network.digest not in _DESIGNS:
+        _DESIGNS[network.digest] = design_for(network, board=find("arty-a7"))
+    return _DESIGNS[network.digest]
+
+
 class ModelTransport:
     """The line to a device in integers, through which ``spoil`` lets bytes of either direction."""
 
     name, baud = "model", 1_000_000
 
     def __init__(self, network, *, spoil=bytes):
-        self.network, self.spoil, self.cut = network, spoil, False
-        design = design_for(network, board=find("arty-a7"))
+        self.spoil, self.cut = spoil, False
+        self._sent, self._received = bytearray(), bytearray()
+        self.reset(network)
+
+    def reset(self, network=None):
+        """Begin anew, with another network if one is given."""
+        self.network = network or self.network
+        design = _design(self.network)
         self.target = DeviceModel(design.config, self._compute, digest=design.digest,
                                   clock_hz=100_000_000)
         self.target.link = self.link = Model(self.target.registers, self.target)
         self.layout = design.config.input
-        self._sent, self._received = bytearray(), bytearray()
 
     def _compute(self, beats):
         layout = self.layout

@@ -6,6 +6,7 @@ import pytest
 
 from host.device import Device
 from host.errors import HostError, LinkError
+from host.frames import Decoder, encode, parse, request
 from host.link import Link
 from host.manifest import load
 
@@ -39,26 +40,156 @@ def test_status(board, images):
     device.infer(images(transport.network, 3))
     status = device.status()
     assert status == {
-        "digest": device.manifest.digest, "matches": True, "version": 1, "clock_hz": 100_000_000,
+        "digest": device.manifest.digest, "matches": True, "version": 2, "clock_hz": 100_000_000,
         "frames": transport.link.frames, "crc_errors": 0, "dropped": 0, "submitted": 3,
-        "completed": 3, "cycles": 1234, "busy": False, "input_words": 2, "classes": 5}
+        "completed": 3, "cycles": 1234, "busy": False, "input_words": 2, "classes": 5,
+        "session": device.link.session}
 
 
-def test_a_restarted_driver_goes_on(board, images):
+def test_a_driver_goes_on_in_its_session(board, images):
+    transport, device = board()
+    raw = images(transport.network, 5)
+    for part in (raw[:2], raw[2:2], raw[2:]):
+        assert np.array_equal(device.infer(part).logits, transport.network.predict(part))
+    assert device.status()["submitted"] == 5
+
+
+def test_a_restarted_driver_begins_anew(board, images):
     transport, device = board()
     raw = images(transport.network, 4)
     device.infer(raw[:2])
     again = Device(transport, device.manifest, patience=0.01)
     assert np.array_equal(again.infer(raw).logits, transport.network.predict(raw))
-    assert again.status()["submitted"] == 6
+    assert again.status()["submitted"] == 4
 
 
 def test_sample_numbers_wrap(board, images):
     transport, device = board()
-    transport.target.submitted = 0xffffffff
-    raw = images(transport.network, 2)
+    raw = images(transport.network, 3)
+    device.infer(raw[:1])
+    transport.target.submitted = device._sample = 0xffffffff
     assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
-    assert transport.target.submitted == 1
+    assert transport.target.submitted == 2
+
+
+TAKEN = (r"^model: the device was taken over by another program since this one opened its session, "
+         r"so there is no answer; start again$")
+RESET = (r"^model: the device was reset or programmed since this one opened its session, so there "
+         r"is no answer; start again$")
+
+
+class Interleaved:
+    """A transport that lets something happen before the request of a number."""
+
+    def __init__(self, transport, number, happens):
+        self.name, self.baud, self.read = transport.name, transport.baud, transport.read
+        self._write, self._left, self._happens = transport.write, number, happens
+
+    def write(self, data):
+        if self._left == 0:
+            self._happens()
+        self._left -= 1
+        self._write(data)
+
+
+class InFrames(Device):
+    """A driver whose frames carry so few words that images and answers take three each."""
+
+    def __init__(self, transport, manifest):
+        super().__init__(transport, manifest, patience=0.01)
+        self._where = manifest.registers | {"max_words": 4}
+
+
+IDENTIFY, OPENED, IMAGE = 1 + 5, 1 + 5 + 1, 3 + 3
+REQUESTS = OPENED + 1 + 3 * IMAGE
+"""Of such a driver that sends three images of ``convolutional``: it identifies the device, opens a
+session, and asks whether the device is busy."""
+
+
+@pytest.fixture
+def interleaved(builds, images):
+    """Send three images, with something that happens before a request; what should come out."""
+    def get(number, happens):
+        transport = ModelTransport(NETWORKS["convolutional"]())
+        raw = images(transport.network, 3)
+        line = Interleaved(transport, number, lambda: happens(transport))
+        device = InFrames(line, load(builds("convolutional")))
+        return device, raw, transport.network.predict(raw)
+    return get
+
+
+@pytest.mark.parametrize("number", range(REQUESTS))
+def test_two_hosts_never_get_each_others_answers(number, interleaved, images):
+    def other(transport):
+        raw = images(transport.network, 3, seed=1)
+        result = InFrames(transport, device.manifest).infer(raw)
+        assert np.array_equal(result.logits, transport.network.predict(raw))
+        done.append(number)
+
+    done = []
+    device, raw, expected = interleaved(number, other)
+    if number < OPENED:
+        assert np.array_equal(device.infer(raw).logits, expected)
+    else:
+        for _ in range(2):
+            with pytest.raises(HostError, match=TAKEN):
+                device.infer(raw)
+    assert done == [number]
+
+
+@pytest.mark.parametrize("number", range(REQUESTS))
+def test_a_reset_never_leads_to_a_wrong_answer(number, interleaved):
+    device, raw, expected = interleaved(number, ModelTransport.reset)
+    if number < OPENED:
+        assert np.array_equal(device.infer(raw).logits, expected)
+    else:
+        with pytest.raises(HostError, match=RESET):
+            device.infer(raw)
+
+
+@pytest.mark.parametrize("number", range(OPENED, REQUESTS))
+def test_a_device_that_is_programmed_on_the_way_is_a_stranger(number, interleaved):
+    device, raw, _ = interleaved(number, lambda transport: transport.reset(NETWORKS["residual"]()))
+    with pytest.raises(HostError, match=r"^model: the device holds another network or build "):
+        device.infer(raw)
+
+
+def test_answers_to_another_host_are_not_taken(board, images):
+    transport, device = board(attempts=2)
+    receive = transport.read
+
+    def as_if_to_another(seconds):
+        answers = map(parse, Decoder().feed(receive(seconds)))
+        return b"".join(encode(request(a.seq, 0x80 | a.op, a.addr, a.count, a.session ^ 1, a.words))
+                        for a in answers)
+
+    transport.read = as_if_to_another
+    with pytest.raises(LinkError, match=r"^model: answers arrive, but to the requests of another "
+                                        r"program that uses the port \(2 requests in "):
+        device.infer(images(transport.network, 1))
+
+
+def test_another_hosts_sample_is_waited_for(board, images):
+    transport, device = board(patience=5)
+    raw = images(transport.network, 2)
+    read, where, asked = transport.target.read, transport.target.registers.status, []
+
+    def busy(addr):
+        asked.append(addr)
+        return 1 if addr == where and asked.count(where) < 4 else read(addr)
+
+    transport.target.read = busy
+    assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
+    assert asked.count(where) == 4
+
+
+def test_a_device_that_stays_busy_is_an_error(board, images):
+    transport, device = board(patience=0.02)
+    read, where = transport.target.read, transport.target.registers.status
+    transport.target.read = lambda addr: 1 if addr == where else read(addr)
+    with pytest.raises(HostError, match=r"^model: the device has been busy with another host's "
+                                        r"sample for 0.02 s; reset it$"):
+        device.infer(images(transport.network, 1))
 
 
 def test_no_images(board):
@@ -115,11 +246,21 @@ def test_a_cut_line_is_an_error_in_bounded_time(board, images):
             yield image
 
     start = time.monotonic()
-    with pytest.raises(LinkError, match=r"^model: no answer; is the board powered and configured, "
-                                        r"and this its port\? \(5 requests in 0\.\d s\)$"):
+    with pytest.raises(LinkError, match=r"^model: no answer any more; was the cable pulled out, or "
+                                        r"the board switched off\? \(5 requests in 0\.\d s\)$"):
         device.infer(images(transport.network, 5), progress=cut)
     assert time.monotonic() - start < 5
     assert device.retries == 0
+
+
+def test_a_line_that_has_become_too_bad_is_not_of_another_rate(board):
+    transport, device = board(attempts=3)
+    device.identify()
+    transport.spoil = lambda _: b"\xc0junk\xc0"
+    with pytest.raises(LinkError, match=r"^model: the line has too many errors: bytes arrive, but "
+                                        r"no answer among them; check cable and ground, or build "
+                                        r"for a lower rate \(--baud\) \(3 requests in "):
+        device.identify()
 
 
 def test_garbage_only_is_an_error(board):
@@ -153,20 +294,6 @@ def test_a_slow_result_is_waited_for(board, images):
     assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
 
 
-def test_a_device_that_was_reset_is_noticed(board, images):
-    transport, device = board()
-
-    def reset(counts):
-        for k, image in enumerate(counts):
-            if k == 2:
-                transport.target.submitted = 0
-            yield image
-
-    with pytest.raises(HostError, match=r"^model: the device refuses sample 3 \(order\); was it "
-                                        r"reset, or is another program using it\?$"):
-        device.infer(images(transport.network, 3), progress=reset)
-
-
 def test_a_stranger_is_refused(board, builds, images):
     transport, _ = board()
     device = Device(transport, load(builds("residual")), patience=0.01)
@@ -180,7 +307,7 @@ def test_a_stranger_is_refused(board, builds, images):
 
 @pytest.mark.parametrize("addr, value, message", [
     (0, 5, r"^model: something answers, but it is no Spikeloom device$"),
-    (1, 9, r"^model: the device speaks version 9 of the protocol, this driver version 1$"),
+    (1, 9, r"^model: the device speaks version 9 of the protocol, this driver version 2$"),
     (18, 3, r"^model: the device and .*manifest.json disagree on the size of input or output$"),
 ])
 def test_what_is_no_device_of_ours(addr, value, message, board):

@@ -37,21 +37,21 @@ def test_codes_are_those_of_the_gateware():
 
 
 def answer(op=0x81, body=b"\x01\x02\x03\x04"):
-    frame = bytes([7, op, 0x34, 0x12, 1]) + body
-    return frame + request(7, op, 0x1234, 1, [0x04030201] if body else [])[-4:]
+    frame = bytes([7, op, 0x34, 0x12, 1, 4, 3, 2, 1]) + body
+    return frame + request(7, op, 0x1234, 1, 0x01020304, [0x04030201] if body else [])[-4:]
 
 
 def test_parse():
-    assert parse(answer()) == Answer(7, Op.READ, Status.OK, 0x1234, 1, (0x04030201,))
-    assert parse(answer(0xb2, b"")) == Answer(7, Op.WRITE, Status.BUSY, 0x1234, 1, ())
+    assert parse(answer()) == Answer(7, Op.READ, Status.OK, 0x1234, 1, 0x01020304, (0x04030201,))
+    assert parse(answer(0xb2, b"")) == Answer(7, Op.WRITE, Status.BUSY, 0x1234, 1, 0x01020304, ())
 
 
-@pytest.mark.parametrize("length", range(13))
+@pytest.mark.parametrize("length", range(17))
 def test_parse_turns_down_what_is_cut_short(length):
     assert parse(answer()[:length]) is None
 
 
-@pytest.mark.parametrize("bit", range(8 * 13))
+@pytest.mark.parametrize("bit", range(8 * 17))
 def test_parse_turns_down_a_flipped_bit(bit):
     frame = bytearray(answer())
     frame[bit // 8] ^= 1 << bit % 8
@@ -59,4 +59,4 @@ def test_parse_turns_down_a_flipped_bit(bit):
 
 
 def test_parse_turns_down_requests():
-    assert parse(request(1, Op.READ, 0, 1)) is None
+    assert parse(request(1, Op.READ, 0, 1, 9)) is None

@@ -2,6 +2,9 @@ import json
 import os
 import pickle
 import pty
+import re
+import subprocess
+import sys
 import tty
 
 import numpy as np
@@ -60,18 +63,43 @@ def test_permission(capsys, files):
 def test_reasons_have_words():
     class Denied(Exception):
         errno = 13
-    assert Transport._reason(Denied()).startswith("permission denied; your user may have to join")
+    assert Transport._reason(Denied(), "port").startswith("permission denied; your user may have")
 
 
-def test_nobody_answers(capsys, files):
+@pytest.fixture
+def silent_port():
+    """A serial port at whose other end nobody answers."""
     master, slave = pty.openpty()
     tty.setraw(slave)
     try:
-        line = infer(capsys, files, "--timeout", "0.01", port=os.ttyname(slave))
+        yield os.ttyname(slave)
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_nobody_answers(capsys, files, silent_port):
+    line = infer(capsys, files, "--timeout", "0.01", port=silent_port)
     assert "no answer; is the board powered and configured, and this its port?" in line
+
+
+def test_a_port_in_use(capsys, files, silent_port):
+    with Transport(silent_port, 1_000_000):
+        line = infer(capsys, files, port=silent_port)
+    assert re.fullmatch(rf"{silent_port}: another program uses the port "
+                        rf"\(process {os.getpid()}: .*pytest.*\)", line)
+    Transport(silent_port, 1_000_000).close()
+
+
+def test_a_port_that_another_process_uses(capsys, files, silent_port):
+    code = (f"from host.transport import Transport; port = Transport({silent_port!r}, 9600); "
+            "print(flush=True); input()")
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        line = infer(capsys, files, port=silent_port)
+        process.communicate(b"\n")
+    assert f"another program uses the port (process {process.pid}: {sys.executable} -c " in line
 
 
 def test_the_line_is_cut():

@@ -1,9 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from boards import find
 from gen import beats
+from gen.build import design_for
 from gen.mapping import map_network
 from host.errors import HostError
 from host.manifest import load
@@ -46,7 +49,7 @@ def edited(tmp_path, builds, edit):
 
 
 @pytest.mark.parametrize("edit, message", [
-    (lambda m: m.update(format=2), "not a manifest of format 1"),
+    (lambda m: m.update(format=1), "not a manifest of format 2"),
     (lambda m: m.pop("digest"), "incomplete or damaged (KeyError: 'digest')"),
     (lambda m: m.update(digest="xyz"), "digest is not 64 hexadecimal digits"),
     (lambda m: m.update(link=5), "incomplete or damaged (TypeError"),
@@ -54,6 +57,7 @@ def edited(tmp_path, builds, edit):
     (lambda m: m["link"].update(baud="fast"), "baud is not a positive integer"),
     (lambda m: m["input"].update(shape=[1, 2]), "shape is not three positive integers"),
     (lambda m: m["input"].update(shape=[1, 2, 3]), "shape and map differ in size"),
+    (lambda m: m["input"].update(pixel_max=1 << 62), "levels times pixel_max is too large"),
     (lambda m: m["input"].update(levels=99), "bits don't hold levels"),
     (lambda m: m["input"].update(word=17), "input and input_words disagree"),
     (lambda m: m["registers"].pop("result"), "register result is no address"),
@@ -68,6 +72,38 @@ def test_damaged_manifests(edit, message, builds, tmp_path):
         load(path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("edit", [
+    lambda m: m["input"].update(pixel_max=254),
+    lambda m: m["input"].update(levels=m["input"]["levels"] - 1),
+    lambda m: m["input"].update(shape=m["input"]["shape"][::-1]),
+    lambda m: m["registers"].update(result=m["registers"]["result"] + 1),
+    lambda m: m["output"].update(bits=7),
+    lambda m: m.update(network_digest="0" * 64),
+    lambda m: m.update(digest="0" * 64),
+])
+def test_what_the_host_goes_by_is_covered_by_the_digest(edit, builds, tmp_path):
+    with pytest.raises(HostError, match=r"manifest\.json: edited since the build \(what it says of "
+                                        r"network_digest, array_digest, input, output, registers "
+                                        r"does not lead to its digest\); build it again$"):
+        load(edited(tmp_path, builds, edit))
+
+
+def test_the_digest_is_the_one_that_the_device_has(builds):
+    for name in NETWORKS:
+        design = design_for(NETWORKS[name](), board=find("arty-a7"))
+        assert load(builds(name)).digest == design.digest
+
+
+def test_the_greatest_product_is_exact(builds):
+    manifest = load(builds("linear"))
+    greatest = ((1 << 63) - 1) // (2 * manifest.levels + 1)
+    manifest = replace(manifest, pixel_max=greatest)
+    raw = np.full((1, *manifest.shape), greatest, np.int64)
+    assert (manifest.encode(raw) == manifest.levels).all()
+    with pytest.raises(HostError, match="levels times pixel_max is too large"):
+        replace(manifest, pixel_max=greatest + 1)
 
 
 def test_missing_manifest(tmp_path):

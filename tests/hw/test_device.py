@@ -1,4 +1,6 @@
 # amaranth: UnusedElaboratable=no
+from dataclasses import replace
+
 import pytest
 from amaranth.back import verilog
 from amaranth.sim import Simulator
@@ -28,6 +30,14 @@ class Bench:
         self.ctx.set(self.dut.bus.addr, addr)
         await self.tick(3)
         return self.ctx.get(self.dut.bus.r_data)
+
+    async def owner(self, session):
+        self.ctx.set(self.dut.bus.session, session)
+        await self.tick()
+        return self.ctx.get(self.dut.bus.owner)
+
+    async def open(self, session):
+        assert await self.write(MAP.open, [session]) == Status.OK
 
     async def begin(self):
         self.ctx.set(self.dut.bus.begin, 1)
@@ -80,12 +90,12 @@ class Bench:
         return last
 
 
-def registers():
-    return Registers(CONFIG, digest=DIGEST, clock_hz=25_000_000)
+def registers(config=CONFIG):
+    return Registers(config, digest=DIGEST, clock_hz=25_000_000)
 
 
-def simulate(test):
-    dut = registers()
+def simulate(test, config=CONFIG):
+    dut = registers(config)
 
     async def testbench(ctx):
         await test(Bench(ctx, dut))
@@ -130,9 +140,63 @@ def test_a_write_that_begins_busy_does_not_act():
             assert await bench.word(MAP.input + k, 99) == Status.BUSY
         assert await bench.word(MAP.submit, 2) == Status.BUSY
         assert await bench.read(MAP.submitted) == 1
-        assert await bench.write(MAP.submit, [2]) == Status.OK
-        assert (await bench.take_beats())[0] == list(range(1, 10))
+        assert await bench.write(MAP.submit, [2]) == Status.INCOMPLETE
+        assert await bench.write(MAP.input, [*range(2, 11), 2]) == Status.OK
+        assert (await bench.take_beats())[0] == list(range(2, 11))
     simulate(test)
+
+
+@pytest.mark.parametrize("fed", [False, True])
+def test_a_sample_of_another_session_counts_for_none(fed):
+    async def test(bench):
+        await bench.open(7)
+        assert await bench.write(MAP.input, [*range(1, 10), 1]) == Status.OK
+        if fed:
+            await bench.take_beats()
+        await bench.open(8)
+        facts = [await bench.read(addr) for addr in (
+            MAP.submitted, MAP.completed, MAP.status, MAP.session)]
+        assert facts == [0, 0, 1, 8]
+        assert await bench.write(MAP.input, [*range(11, 20), 1]) == Status.BUSY
+        if not fed:
+            await bench.take_beats()
+        await bench.give_logits([1] * 3)
+        assert await bench.read(MAP.result) == 0
+        assert await bench.read(MAP.status) == 0
+        assert await bench.write(MAP.input, [*range(11, 20), 1]) == Status.OK
+        assert (await bench.take_beats())[0] == list(range(11, 20))
+        assert await bench.read(MAP.result) == 0
+        await bench.give_logits([2] * 3)
+        assert await bench.read(MAP.result) == 1
+        assert await bench.read(MAP.result + 2) == 2
+    simulate(test)
+
+
+def test_the_owner_is_who_opened_last():
+    async def test(bench):
+        assert not await bench.owner(0)
+        await bench.open(7)
+        assert await bench.owner(7) and not await bench.owner(0) and not await bench.owner(6)
+        await bench.open(0x80000007)
+        assert await bench.owner(0x80000007) and not await bench.owner(7)
+    simulate(test)
+
+
+@pytest.mark.parametrize("readout_bits", [33, 54])
+def test_wide_logits_take_two_words(readout_bits):
+    wide = replace(CONFIG, layers=(replace(CONFIG.layers[0], membrane_bits=readout_bits),))
+    where = register_map(wide)
+    assert where.logit_words == 2
+
+    async def test(bench):
+        assert await bench.write(where.input, [*range(9), 1]) == Status.OK
+        await bench.take_beats()
+        low, high = 1 << readout_bits - 1, (1 << readout_bits - 1) - 1
+        await bench.give_logits([low | 5 << readout_bits, high | 1 << readout_bits, 3])
+        words = [await bench.read(where.result + 2 + k) for k in range(10)]
+        logits = [words[k] | words[k + 1] << 32 for k in range(0, 10, 2)]
+        assert logits == [low - (1 << readout_bits) & (1 << 64) - 1, 5, high, 1, 3]
+    simulate(test, wide)
 
 
 @pytest.mark.parametrize("pause", [0, 1, 57])

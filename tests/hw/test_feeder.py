@@ -81,7 +81,8 @@ def test_feeder(beats, bits, stalls):
 
 @pytest.mark.parametrize("stalls", STALLS)
 @pytest.mark.parametrize("classes, lanes, bits", [
-    (1, 1, 1), (10, 10, 12), (10, 4, 13), (3, 16, 32), (7, 1, 20), (8, 4, 9)])
+    (1, 1, 1), (10, 10, 12), (10, 4, 13), (3, 16, 32), (7, 1, 20), (8, 4, 9), (5, 2, 33),
+    (3, 4, 64), (1, 1, 40)])
 def test_collector(classes, lanes, bits, stalls):
     rng = random.Random(classes)
     idle, _ = STALLS[stalls]
@@ -116,6 +117,7 @@ def test_verilog(dut):
 
 def test_collector_extends_the_sign():
     assert Collector(3, 2, 4).model([0x8f, 0x07]) == [0xffffffff, 0xfffffff8, 7]
+    assert Collector(2, 1, 34).model([1 << 33 | 5, 1 << 32]) == [5, 0xfffffffe, 0, 1]
 
 
 def test_bad_parameters():
@@ -127,5 +129,5 @@ def test_bad_parameters():
         Feeder(5)
     with pytest.raises(ValueError, match=r"^lanes must be a positive integer, not 0$"):
         Collector(1, 0, 1)
-    with pytest.raises(ValueError, match=r"^bits must be at most 32, not 33$"):
-        Collector(1, 1, 33)
+    with pytest.raises(ValueError, match=r"^bits must be at most 64, not 65$"):
+        Collector(1, 1, 65)

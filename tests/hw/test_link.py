@@ -23,17 +23,26 @@ CYCLES = 15
 """Of the stand-in: nine beats, then three, between which the collector takes two clocks each."""
 
 
-def request(seq, op, addr, count, words=()):
-    frame = struct.pack("<BBHB", seq, op, addr, count) + struct.pack(f"<{len(words)}I", *words)
+SESSION = 0xc0dbdcdd
+"""Of the host that these tests play."""
+
+
+def request(seq, op, addr, count, words=(), session=SESSION):
+    frame = struct.pack("<BBHBI", seq, op, addr, count, session)
+    frame += struct.pack(f"<{len(words)}I", *words)
     return frame + struct.pack("<I", zlib.crc32(frame))
 
 
-def read(seq, addr, count):
-    return request(seq, Op.READ.value, addr, count)
+def read(seq, addr, count, session=SESSION):
+    return request(seq, Op.READ.value, addr, count, session=session)
 
 
-def write(seq, addr, words):
-    return request(seq, Op.WRITE.value, addr, len(words), words)
+def write(seq, addr, words, session=SESSION):
+    return request(seq, Op.WRITE.value, addr, len(words), words, session)
+
+
+def opening(session=SESSION):
+    return write(0, MAP.open, [session], session)
 
 
 def framed(frame):
@@ -45,12 +54,16 @@ def symbols(octets):
 
 
 def answer(octets):
-    """The one frame in ``octets``: seq, op, addr, count, words."""
+    """The one frame in ``octets``: seq, op, addr, count, session, words."""
     tokens = slip.Decoder.model(symbols(octets))
     frame = bytes(byte for byte, end, _ in tokens if not end)
     assert int.from_bytes(frame[-4:], "little") == zlib.crc32(frame[:-4])
-    words = struct.unpack(f"<{len(frame) // 4 - 2}I", frame[5:-4])
-    return *struct.unpack("<BBHB", frame[:5]), words
+    words = struct.unpack(f"<{len(frame) // 4 - 3}I", frame[9:-4])
+    return *struct.unpack("<BBHBI", frame[:9]), words
+
+
+def statuses(sent):
+    return [Status(answer(octets)[1] >> 4 & 7) for octets in sent]
 
 
 class Reference:
@@ -101,48 +114,94 @@ MAP = DeviceModel(CONFIG, None, digest=DIGEST, clock_hz=CLOCK_HZ).registers
 
 
 def test_identity(board):
-    (sent,) = identical(board, [symbols(framed(read(7, 0, 20)))])
-    seq, op, addr, count, words = answer(sent)
-    assert (seq, op, addr, count) == (7, 0x81, 0, 20)
-    assert words[:2] == (MAGIC, 1)
+    (sent,) = identical(board, [symbols(framed(read(7, 0, 21)))])
+    seq, op, addr, count, session, words = answer(sent)
+    assert (seq, op, addr, count, session) == (7, 0x81, 0, 21, SESSION)
+    assert words[:2] == (MAGIC, 2)
     assert struct.pack("<8I", *words[2:10]).hex() == DIGEST
-    assert words[10:] == (CLOCK_HZ, 1, 0, 0, 0, 0, 0, 0, MAP.input_words, 5)
+    assert words[10:] == (CLOCK_HZ, 1, 0, 0, 0, 0, 0, 0, MAP.input_words, 5, 0)
+
+
+def exchange(board, frames):
+    """What the device answers to frames, from its reset on."""
+    return identical(board, [symbols(framed(frame)) for frame in frames])
 
 
 def test_a_sample(board):
     beats = [k << 13 | 5 for k in range(9)]
-    frames = [write(1, MAP.input, beats[:4]), write(2, MAP.input + 4, [*beats[4:], 1]),
-              read(3, MAP.result, 7), read(4, MAP.submitted, 4)]
-    sent = identical(board, [symbols(framed(frame)) for frame in frames])
+    _, *sent = exchange(board, [
+        opening(), write(1, MAP.input, beats[:4]), write(2, MAP.input + 4, [*beats[4:], 1]),
+        read(3, MAP.result, 7), read(4, MAP.submitted, 7)])
     assert [answer(octets)[1] for octets in sent] == [0x82, 0x82, 0x81, 0x81]
-    words = answer(sent[2])[4]
+    words = answer(sent[2])[5]
     assert words == (1, CYCLES, *(value & 0xffffffff for value in logits(CONFIG, beats)))
-    assert answer(sent[3])[4] == (1, 1, CYCLES, 0)
+    assert answer(sent[3])[5] == (1, 1, CYCLES, 0, MAP.input_words, 5, SESSION)
 
 
 def test_repetition_does_no_harm(board):
     first, second = [1] * 9, [2] * 9
-    frames = [write(1, MAP.input, [*first, 1]), write(2, MAP.input, [*first, 1]),
-              write(3, MAP.input, [*second, 2]), write(4, MAP.submit, [2]), read(5, MAP.result, 3)]
-    sent = identical(board, [symbols(framed(frame)) for frame in frames])
-    assert [answer(octets)[1] >> 4 for octets in sent] == [8] * 5
-    assert answer(sent[-1])[4] == (2, CYCLES, 2 * 9 - 1000 & 0xffffffff)
+    sent = exchange(board, [
+        opening(), opening(), write(1, MAP.input, [*first, 1]), write(2, MAP.input, [*first, 1]),
+        write(3, MAP.input, second[:4]), write(4, MAP.input, second[:4]),
+        write(5, MAP.input + 4, [*second[4:], 2]), write(6, MAP.input + 4, [*second[4:], 2]),
+        write(7, MAP.submit, [2]), read(8, MAP.result, 3)])
+    assert statuses(sent) == [Status.OK] * 10
+    assert answer(sent[-1])[5] == (2, CYCLES, 2 * 9 - 1000 & 0xffffffff)
 
 
 def test_only_the_next_sample_starts(board):
-    frames = [write(n & 255, MAP.submit, [n]) for n in (0, 2, 1, 3, 0xffffffff, 0, 2)]
-    sent = identical(board, [symbols(framed(frame)) for frame in frames])
-    statuses = [Status(answer(octets)[1] >> 4 & 7) for octets in sent]
+    numbers = (0, 2, 1, 3, 0xffffffff, 0, 2)
+    sent = exchange(board, [opening(), *(write(n & 255, MAP.input, [*range(9), n])
+                                         for n in numbers)])
     order, ok = Status.ORDER, Status.OK
-    assert statuses == [ok, order, ok, order, order, order, ok]
+    assert statuses(sent)[1:] == [ok, order, ok, order, order, order, ok]
 
 
-@pytest.mark.parametrize("frame, status", ids=range(13), argvalues=[
+def test_without_a_session_nothing_starts(board):
+    sent = exchange(board, [
+        write(1, MAP.input, [*range(9), 1]), write(2, MAP.submit, [0], 0), read(3, MAP.result, 7),
+        read(4, MAP.submitted, 2)])
+    assert statuses(sent) == [Status.SESSION] * 3 + [Status.OK]
+    assert answer(sent[-1])[5] == (0, 0)
+
+
+def test_the_newest_session_wins(board):
+    sent = exchange(board, [
+        opening(7), write(1, MAP.input, [*[1] * 9, 1], 7), opening(8),
+        read(2, MAP.result, 7, 7), write(3, MAP.submit, [1], 8), write(4, MAP.submit, [2], 8),
+        write(5, MAP.input, [*[2] * 9, 1], 7), write(6, MAP.input, [*[3] * 9, 1], 8),
+        read(7, MAP.result, 3, 8), read(8, MAP.result, 3, 7), read(9, MAP.session, 1, 7)])
+    ok, other = Status.OK, Status.SESSION
+    assert statuses(sent) == [ok, ok, ok, other, Status.INCOMPLETE, Status.ORDER, other, ok, ok,
+                              other, ok]
+    assert answer(sent[8])[5] == (1, CYCLES, 3 * 9 - 1000 & 0xffffffff)
+    assert answer(sent[10])[4:] == (7, (8,))
+
+
+def test_a_sample_starts_only_if_all_of_it_was_written(board):
+    sent = exchange(board, [
+        opening(), write(1, MAP.submit, [1]), write(2, MAP.input + 1, [5]),
+        write(3, MAP.input, [1] * 8), write(4, MAP.submit, [1]), write(5, MAP.input + 8, [1, 1]),
+        # What is left of the sample before is no part of the next one.
+        write(6, MAP.submit, [2]), write(7, MAP.input + 4, [2] * 5), write(8, MAP.input, [2] * 4),
+        write(9, MAP.input + 5, [2] * 4), write(10, MAP.input + 4, [2] * 5),
+        # Words after one that was written again are to be written again, too.
+        write(11, MAP.input + 2, [2]), write(12, MAP.submit, [2]),
+        write(13, MAP.input + 3, [*[2] * 6, 2]), read(14, MAP.result, 3)])
+    ok, incomplete = Status.OK, Status.INCOMPLETE
+    assert statuses(sent) == [ok, incomplete, incomplete, ok, incomplete, ok, incomplete,
+                              incomplete, ok, incomplete, ok, ok, incomplete, ok, ok]
+    assert answer(sent[-1])[5] == (2, CYCLES, 2 * 9 - 1000 & 0xffffffff)
+
+
+@pytest.mark.parametrize("frame, status", ids=range(15), argvalues=[
     (request(1, 3, 0, 1), Status.UNKNOWN),
     (request(1, 0xff, 0, 60), Status.UNKNOWN),
     (read(1, 0, 0), Status.RANGE),
-    (read(1, 0, 21), Status.RANGE),
-    (read(1, 20, 1), Status.RANGE),
+    (read(1, 0, 22), Status.RANGE),
+    (read(1, 21, 1), Status.RANGE),
+    (read(1, MAP.open, 1), Status.RANGE),
+    (write(1, MAP.open, [1, 2]), Status.RANGE),
     (read(1, 0xffff, 255), Status.RANGE),
     (read(1, MAP.input, 1), Status.RANGE),
     (read(1, MAP.result, 8), Status.RANGE),
@@ -154,10 +213,10 @@ def test_only_the_next_sample_starts(board):
 ])
 def test_refusals(board, frame, status):
     sent, state = identical(board, [symbols(framed(frame)), symbols(framed(read(9, 11, 4)))])
-    seq, op, addr, count, words = answer(sent)
+    seq, op, addr, count, _, words = answer(sent)
     assert (seq, op >> 4, words) == (1, 8 | status.value, ())
     assert (addr, count) == (int.from_bytes(frame[2:4], "little"), frame[4])
-    assert answer(state)[4] == (2, 0, 0, 0)
+    assert answer(state)[5] == (2, 0, 0, 0)
 
 
 @pytest.mark.parametrize("frame, counts", ids=range(8), argvalues=[
@@ -173,7 +232,7 @@ def test_refusals(board, frame, status):
 def test_damaged_frames_are_dropped(board, frame, counts):
     sent, state = identical(board, [symbols(framed(frame)), symbols(framed(read(9, 11, 4)))])
     assert sent == b""
-    assert answer(state)[4] == (*counts, 0)
+    assert answer(state)[5] == (*counts, 0)
 
 
 def mutated(rng, frame):
@@ -221,7 +280,7 @@ def intact(symbols, frame):
 
 def test_ten_thousand_bad_frames_between_good_ones(board):
     rng = random.Random(20)
-    chunks, expected, sample = [], [], 0
+    chunks, expected, sample = [symbols(framed(opening()))], [None], 0
     for turn in range(10_000):
         good = [rng.randrange(1 << 20) for _ in range(9)]
         frame = write(turn & 255, MAP.input, [*good, sample + 1])
@@ -235,8 +294,8 @@ def test_ten_thousand_bad_frames_between_good_ones(board):
             chunks.append(symbols(framed(write(1, MAP.input, [*good, sample]))))
             chunks.append(symbols(framed(read(2, MAP.result, 7))))
             result = [value & 0xffffffff for value in logits(CONFIG, good)]
-            expected += [(1, 0x82, MAP.input, 10, ()),
-                         (2, 0x81, MAP.result, 7, (sample, CYCLES, *result))]
+            expected += [(1, 0x82, MAP.input, 10, SESSION, ()),
+                         (2, 0x81, MAP.result, 7, SESSION, (sample, CYCLES, *result))]
     sent = identical(board, chunks)
     for octets, right in zip(sent, expected, strict=True):
         assert right is None or answer(octets) == right
@@ -250,6 +309,9 @@ def test_stalls(stalls):
     tokens[3:3] = [(0, 1, 0), (5, 0, 1), (0, 1, 0)]
 
     class Target:
+        def owner(self, session):
+            return False
+
         def read(self, addr):
             return 0
 
@@ -281,6 +343,6 @@ def test_bad_parameters():
         RegisterMap(0, 1)
     with pytest.raises(ValueError, match=r"^input_words must be a non-negative integer, not '3'$"):
         RegisterMap("3", 1)
-    with pytest.raises(ValueError, match=r"^an input of 61440 words and 10 logits don't fit 16-bit "
-                                         r"addresses$"):
+    with pytest.raises(ValueError, match=r"^an input of 61,440 words and 10 logits don't fit the "
+                                         r"link's 16-bit addresses$"):
         RegisterMap(0xf000, 10)

@@ -7,13 +7,13 @@ from amaranth.sim import Simulator
 from gen.mapping import map_network
 from gen.verilog import component_verilog
 from hw import slip
-from hw.registers import MAGIC
+from hw.registers import MAGIC, VERSION
 from hw.top import Top
 from hw.uart import Receiver, Transmitter
 from tests.networks import linear
 
 from .standin import DIGEST
-from .test_link import answer, framed, read
+from .test_link import SESSION, answer, framed, read
 
 CONFIG, IMAGE = map_network(linear())
 
@@ -49,7 +49,8 @@ def test_answers_after_noise_and_a_break():
     sim.run()
     symbols = Receiver(dut.divisor).model(sent)
     assert not any(bad for _, bad in symbols)
-    assert answer(bytes(byte for byte, _ in symbols)) == (3, 0x81, 0, 2, (MAGIC, 1))
+    assert answer(bytes(byte for byte, _ in symbols)) == (
+        3, 0x81, 0, 2, SESSION, (MAGIC, VERSION))
 
 
 def test_bad_parameters():
