@@ -15,6 +15,7 @@ import boards
 from boards import Board
 from boards.families import ECP5, GOWIN, ICE40, XC7
 from hw.config import ArrayConfig, CoreConfig, MemoryImage
+from hw.device import register_map
 
 from . import resources
 from .cycles import gathering_clocks
@@ -312,11 +313,13 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     Raises
     ------
     FitError
-        If an objective is given and nothing fits, or nothing keeps the interval.
+        If an objective is given and nothing fits, or nothing keeps the interval; or if the input
+        and the logits are more than the link has addresses for.
     """
     if objective == "throughput" and interval is not None:
         raise FitError("the objective throughput takes the fastest pace there is; an interval can "
                        "be given with latency, smallest or no objective")
+    _require_addresses(network, code)
     workload = workload or Workload(network)
     planner = _Planner(network, board, workload, code=code, lanes=dict(lanes or {}))
     if objective is None:
@@ -333,6 +336,15 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
         raise FitError(f"{network.name} on {board.name} can't keep {interval:,} clocks an image: "
                        f"by prediction it takes {found.interval:,.0f}")
     return planner.filled(found)
+
+
+def _require_addresses(network, code):
+    # What a host sees does not depend on lanes.
+    try:
+        register_map(map_config(network, code=code))
+    except ValueError as error:
+        raise FitError(f"{network.name} fits no board: {error}; a smaller input, or fewer levels "
+                       f"of it (--input-levels), would help") from error
 
 
 def _waiting(choose, workload, interval, pace=None):

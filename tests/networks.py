@@ -4,7 +4,9 @@ import numpy as np
 
 from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses
 
-__all__ = ["synapses", "neurons", "readout", "linear", "convolutional", "residual", "counts_for"]
+__all__ = [
+    "synapses", "neurons", "readout", "linear", "convolutional", "residual", "wide", "counts_for",
+]
 
 
 def synapses(rng, source, shape, *, bits=4, **options):
@@ -61,6 +63,15 @@ def residual(*, size=6, seed=2):
                  synapses(rng, "add1", (8, 6, 1, 1), bits=6, stride=(2, 2))),
         Pool("mean", "down", "sum", (size // 2, size // 2), (1, 1)),
         readout(rng, "mean", (4, 8, 1, 1))))
+
+
+def wide():
+    """Logits of more than 32 bits, of either sign, and pixels of 24."""
+    rng = np.random.default_rng(5)
+    top = 1 << 23
+    return Network("wide", (2, 3, 3), top - 1, top, (
+        Readout("out", (synapses(rng, INPUT, (5, 2, 3, 3), bits=8),),
+                np.array([0, 1 << 40, -(1 << 40), 5 << 31, 7])),))
 
 
 def counts_for(network, images, seed=0):

@@ -134,7 +134,7 @@ def _facts(manifest):
     link = _get(manifest, "link", dict)
     for name in ("lanes", "files"):
         _get(manifest, name, dict)
-    for name in ("network_digest", "digest"):
+    for name in ("network_digest", "array_digest", "digest"):
         _get(manifest, name, str)
     return {
         "board": _get(manifest, "board", str), "device": _get(manifest, "device", str),
@@ -164,7 +164,7 @@ def _needs(network, mapping, board):
 
 
 def _mapping(network, manifest):
-    """The mapping whose array has the digest that the device goes by."""
+    """The mapping whose array has the digest that the manifest says."""
     replicas = manifest.get("replicas", {})
     for code in ("phase", "rate"):
         mapping = {"lanes": manifest["lanes"], "replicas": replicas, "code": code}
@@ -173,8 +173,7 @@ def _mapping(network, manifest):
         except (FitError, TypeError, ValueError) as error:
             raise _Malformed(f"has lanes or replicas that the network can't be mapped with: "
                              f"{error}") from error
-        digest = hashlib.sha256(f"{network.digest} {config.digest()}".encode()).hexdigest()
-        if digest == manifest["digest"]:
+        if config.digest() == manifest["array_digest"]:
             return mapping, config
     raise _Malformed("was written by another version of Spikeloom, which maps the network to "
                      "another array")

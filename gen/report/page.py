@@ -190,7 +190,7 @@ def _drawings(built, measured):
     adding = {name: share * measured["interval"]
               for name, share in (measured["busy"] or {}).items()}
     occupancy = measured["occupancy"]
-    pictured = measured["picture"]
+    pictured, raster = measured["picture"], measured["raster"]
     return {
         "clocks": drawings.clocks(["input", *layers], measured["predicted"], adding,
                                   measured["interval"]),
@@ -199,7 +199,7 @@ def _drawings(built, measured):
             occupancy["width"], {name: occupancy["shares"][name] for name in cores},
             occupancy["completed"]),
         "points": drawings.points(measured["points"]),
-        "raster": drawings.raster(measured["raster"]["clocks"], measured["raster"]["layers"]),
+        "raster": raster["layers"] and drawings.raster(raster["clocks"], raster["layers"]),
         "picture": drawings.picture(pictured["pixels"], built.network.pixel_max),
     }
 

@@ -10,8 +10,10 @@ from gen.data import load
 from gen.errors import DataError, FitError
 from gen.fit import OBJECTIVES, fit, plan
 from gen.mapping import map_config
+from gen.network import INPUT, Network, Pool
 from gen.workload import Calibration, Workload, calibrate, sample_counts
 from tests.hw.cases import NETWORKS, mapped, network
+from tests.networks import readout
 
 BOARD = boards.find("arty-a7")
 
@@ -176,3 +178,19 @@ def test_the_plan_as_a_table():
     assert result["luts"] <= result["lut_limit"] < result["budget"]["luts"]
     assert {memory["name"] for layer in cores for memory in layer["memories"]} >= {
         "weights", "parameters", "counts", "flags", "table"}
+
+
+@pytest.mark.parametrize("shape, classes, message", [
+    ((5, 256, 256), 2, "an input of 65,536 words and 2 logits don't fit the link's 16-bit"),
+    ((1, 2, 2), 60_000, "an input of 1 words and 60,000 logits don't fit the link's 16-bit"),
+])
+def test_what_the_link_has_no_addresses_for(shape, classes, message):
+    rng = np.random.default_rng(0)
+    net = Network("vast", shape, 63, 255, (
+        Pool("pool", INPUT, "sum", shape[1:], shape[1:]),
+        readout(rng, "pool", (classes, shape[0], 1, 1))))
+    for interval in (None, 1000):
+        with pytest.raises(FitError, match=rf"^vast fits no board: {message} addresses; a smaller "
+                                           rf"input, or fewer levels of it \(--input-levels\), "
+                                           rf"would help$"):
+            plan(net, BOARD, interval=interval)

@@ -320,7 +320,7 @@ class TestBadDirectory:
         ({"lanes": {"fc9": 1}}, "has lanes or replicas that the network can't be mapped with: "),
         ({"lanes": {"out": "x"}}, "has lanes or replicas that the network can't be mapped with: "),
         ({"replicas": 3}, "has lanes or replicas that the network can't be mapped with: "),
-        ({"digest": "00"}, "was written by another version of Spikeloom, which maps the "),
+        ({"array_digest": "00"}, "was written by another version of Spikeloom, which maps the "),
     ])
     def test_manifest(self, copy, changes, message):
         manifest = json.loads((copy / "manifest.json").read_text()) | changes
@@ -351,6 +351,12 @@ def test_rate_code(tmp_path):
     """The code is not in the manifest; the digest tells."""
     build(network(), board="arty-a7", out=tmp_path, synthesise=False, code="rate")
     assert directory.read(tmp_path).mapping["code"] == "rate"
+
+
+def test_a_network_that_is_a_readout_only(tmp_path):
+    build(networks.wide(), board="arty-a7", out=tmp_path, synthesise=False)
+    report(tmp_path, limit=2, jobs=1)
+    assert "Spike raster" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_images_of_a_network_without_any():

@@ -11,9 +11,9 @@ from host.errors import LinkError
 from hw import slip
 from hw.device import DeviceModel
 from hw.link import Model
-from tests.networks import convolutional, linear, residual
+from tests.networks import convolutional, linear, residual, wide
 
-NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual}
+NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual, "wide": wide}
 
 
 _DESIGNS = {}
@@ -97,5 +97,5 @@ def images():
     """Network and number -> random raw images."""
     def get(network, count, seed=0):
         rng = np.random.default_rng(seed)
-        return rng.integers(0, network.pixel_max + 1, (count, *network.input_shape), np.uint8)
+        return rng.integers(0, network.pixel_max + 1, (count, *network.input_shape), np.uint32)
     return get
