@@ -22,6 +22,9 @@ _REGISTERS = ("protocol", "max_words", "input_words", "classes", "logit_words", 
 _IDENTITY = ("network_digest", "array_digest", "input", "output", "registers")
 
 
+_LARGEST = 16 << 20
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The part of a manifest that the driver needs.
@@ -53,14 +56,17 @@ class Manifest:
     def __post_init__(self):
         for name in ("clock_hz", "baud", "levels", "pixel_max", "word", "bits"):
             self._require(_natural(getattr(self, name)), f"{name} is not a positive integer")
+        for name in ("clock_hz", "baud"):
+            self._require(getattr(self, name) < 1 << 32, f"{name} is out of range")
         for name in ("shape", "map"):
             value = getattr(self, name)
             self._require(len(value) == 3 and all(map(_natural, value)),
                           f"{name} is not three positive integers")
         self._require(prod(self.shape) == prod(self.map), "shape and map differ in size")
-        self._require((2 * self.levels + 1) * self.pixel_max < 1 << 63,
+        # As in the network (gen.network), so that no product in `encode` leaves 64 bits.
+        self._require(self.pixel_max * (2 * self.levels + 1) < 1 << 53,
                       "levels times pixel_max is too large")
-        self._require(self.levels < 1 << self.bits <= 1 << 32, "bits don't hold levels")
+        self._require(self.levels.bit_length() <= self.bits <= 32, "bits don't hold levels")
         self._require(isinstance(self.digest, str) and len(self.digest) == 64
                       and not set(self.digest) - set("0123456789abcdef"),
                       "digest is not 64 hexadecimal digits")
@@ -70,15 +76,26 @@ class Manifest:
         self._require(1 <= self.registers["max_words"] <= 255, "max_words is out of range")
         self._require(self.registers["classes"] >= 1, "there are no classes")
         self._require(self.registers["logit_words"] in (1, 2), "logit_words is not 1 or 2")
-        self._require(self.pack(np.zeros(self.shape, np.int64)).size
-                      == self.registers["input_words"], "input and input_words disagree")
+        self._require(self._words() == self.registers["input_words"],
+                      "input and input_words disagree")
+
+    def _words(self):
+        """Words of the input buffer."""
+        channels, height, width = self.map
+        beats, beat_bits = height * width * -(-channels // self.word), self.word * self.bits
+        return -(-beats // max(1, 32 // beat_bits)) * -(-beat_bits // 32)
 
     def _require(self, condition, what):
         if not condition:
             raise HostError(f"{self.path}: {what}; build it again")
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Raw images ``(N, C, H, W)`` or, for one channel, ``(N, H, W)``, to counts.
+        """Raw images to counts ``(N, C, H, W)``.
+
+        Parameters
+        ----------
+        images : integers, ``(N, C, H, W)``; or ``(N, H, W)`` for one channel; or ``(N, features)``
+            for an input of ``features`` channels and one position
 
         Raises
         ------
@@ -87,11 +104,15 @@ class Manifest:
         """
         if images.dtype.kind not in "iu":
             raise HostError(f"images must be integers in 0..{self.pixel_max}, not {images.dtype}")
-        if images.ndim == 3 and self.shape[0] == 1:
+        given, (channels, *position) = images.shape, self.shape
+        if images.ndim == 3 and channels == 1:
             images = images[:, None]
+        elif images.ndim == 2 and position == [1, 1]:
+            images = images[:, :, None, None]
         if images.ndim != 4 or images.shape[1:] != self.shape:
-            raise HostError(f"images must have the shape (N, {', '.join(map(str, self.shape))}), "
-                            f"not {images.shape}")
+            vectors = f"(N, {channels}) or " if position == [1, 1] else ""
+            raise HostError(f"images must have the shape {vectors}(N, "
+                            f"{', '.join(map(str, self.shape))}), not {given}")
         if images.size and (images.min() < 0 or images.max() > self.pixel_max):
             raise HostError(f"pixels must lie in 0..{self.pixel_max}, not "
                             f"{images.min()}..{images.max()}")
@@ -131,7 +152,7 @@ def load(directory: str | Path) -> Manifest:
     """
     path = Path(directory) / "manifest.json"
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(_text(path))
     except OSError as error:
         raise HostError(f"{path}: {error.strerror}; --board takes the directory that "
                         f"`python -m gen build` has written") from error
@@ -154,6 +175,17 @@ def load(directory: str | Path) -> Manifest:
         raise HostError(f"{path}: edited since the build (what it says of {', '.join(_IDENTITY)} "
                         f"does not lead to its digest); build it again")
     return manifest
+
+
+def _text(path):
+    """Text of a regular file: to read a FIFO or a device might never end."""
+    if path.exists() and not path.is_file():
+        raise HostError(f"{path}: not a regular file; --board takes the directory that "
+                        f"`python -m gen build` has written")
+    if path.stat().st_size > _LARGEST:
+        raise HostError(f"{path}: larger than {_LARGEST >> 20} MiB, which no manifest is; build it "
+                        f"again")
+    return path.read_text(encoding="utf-8")
 
 
 def identity_digest(facts: dict) -> str:

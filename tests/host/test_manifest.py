@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,19 @@ def test_images_that_do_not_fit(raw, message, builds):
     assert str(error.value) == message
 
 
+def test_vectors(builds):
+    manifest = replace(load(builds("linear")), shape=(18, 1, 1))
+    raw = np.arange(36).reshape(2, 18)
+    assert np.array_equal(manifest.encode(raw), manifest.encode(raw[:, :, None, None]))
+    with pytest.raises(HostError, match=r"^images must have the shape \(N, 18\) or "
+                                        r"\(N, 18, 1, 1\), not \(2, 17\)$"):
+        manifest.encode(raw[:, 1:])
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else 0
+
+
 def edited(tmp_path, builds, edit):
     manifest = json.loads((builds("linear") / "manifest.json").read_text())
     edit(manifest)
@@ -59,6 +73,12 @@ def edited(tmp_path, builds, edit):
     (lambda m: m["input"].update(shape=[1, 2, 3]), "shape and map differ in size"),
     (lambda m: m["input"].update(pixel_max=1 << 62), "levels times pixel_max is too large"),
     (lambda m: m["input"].update(levels=99), "bits don't hold levels"),
+    (lambda m: m["input"].update(bits=10 ** 12), "bits don't hold levels"),
+    (lambda m: m["input"].update(word=10 ** 30), "input and input_words disagree"),
+    (lambda m: m["input"].update(shape=[10 ** 30] * 3, map=[10 ** 30] * 3), "input_words disagree"),
+    (lambda m: m.update(clock_hz=1 << 32), "clock_hz is out of range"),
+    (lambda m: m["input"].update(beats=nested(900)), "edited since the build"),
+    (lambda m: m["input"].update(beats=float("nan")), "edited since the build"),
     (lambda m: m["input"].update(word=17), "input and input_words disagree"),
     (lambda m: m["registers"].pop("result"), "register result is no address"),
     (lambda m: m["registers"].update(submit=1 << 16), "register submit is no address"),
@@ -98,12 +118,25 @@ def test_the_digest_is_the_one_that_the_device_has(builds):
 
 def test_the_greatest_product_is_exact(builds):
     manifest = load(builds("linear"))
-    greatest = ((1 << 63) - 1) // (2 * manifest.levels + 1)
+    greatest = ((1 << 53) - 1) // (2 * manifest.levels + 1)
     manifest = replace(manifest, pixel_max=greatest)
     raw = np.full((1, *manifest.shape), greatest, np.int64)
     assert (manifest.encode(raw) == manifest.levels).all()
     with pytest.raises(HostError, match="levels times pixel_max is too large"):
         replace(manifest, pixel_max=greatest + 1)
+
+
+def test_a_fifo_is_no_manifest(tmp_path):
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(HostError, match=r"manifest\.json: not a regular file; --board takes the "):
+        load(tmp_path)
+
+
+def test_a_file_that_is_too_large(tmp_path):
+    with (tmp_path / "manifest.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(HostError, match=r"manifest\.json: larger than 16 MiB, which no manifest "):
+        load(tmp_path)
 
 
 def test_missing_manifest(tmp_path):

@@ -194,6 +194,61 @@ def test_a_sample_starts_only_if_all_of_it_was_written(board):
     assert answer(sent[-1])[5] == (2, CYCLES, 2 * 9 - 1000 & 0xffffffff)
 
 
+class Host:
+    """A host that may write any part of its image at any time, and submit it too early."""
+
+    def __init__(self, rng, session):
+        self._rng, self.session = rng, session
+        self._submitted, self.checked = {}, set()
+        self._begin()
+
+    def _begin(self):
+        self.number, self.image = 1, self._draw()
+
+    def _draw(self):
+        return [self._rng.getrandbits(20) for _ in range(9)]
+
+    def request(self):
+        """A frame, and what to do with the status and the words of its answer."""
+        (kind,) = self._rng.choices(["open", "fill", "submit", "read"], [1, 24, 8, 8])
+        if kind == "open":
+            return opening(self.session), lambda *_: self._begin()
+        if kind == "read":
+            return read(1, MAP.result, 7, self.session), self._check
+        start = self._rng.choice([0, 0, self._rng.randrange(9)])
+        stop = 9 if kind == "submit" else self._rng.randrange(start, 9) + 1
+        submit = [self.number] * (kind == "submit")
+        frame = write(2, MAP.input + start, [*self.image[start:stop], *submit], self.session)
+        return frame, self._submit if submit else lambda *_: None
+
+    def _submit(self, status, _):
+        if status == Status.OK:
+            self._submitted[self.number] = logits(CONFIG, self.image)
+            self.number, self.image = self.number + 1, self._draw()
+
+    def _check(self, status, words):
+        if status == Status.OK and words[0]:
+            number, _, *found = words
+            assert found == [value & 0xffffffff for value in self._submitted[number]]
+            assert number == self.number - 1
+            self.checked.add(tuple(found))
+
+
+def test_hosts_that_do_as_they_please_get_answers_to_their_own_images_only(board):
+    rng = random.Random(7)
+    hosts = [Host(rng, session) for session in (1, 0xffffffff, 0xdbc0)]
+    reference, frames, host = Reference(), [], hosts[0]
+    for _ in range(6000):
+        if rng.random() < 0.1:
+            host = rng.choice(hosts)
+        frame, then = host.request()
+        frames.append(symbols(framed(frame)))
+        sent = reference.feed(frames[-1])
+        then(*statuses([sent]), answer(sent)[5])
+    assert all(len(host.checked) > 20 for host in hosts)
+    identical(board, frames)
+
+
 @pytest.mark.parametrize("frame, status", ids=range(15), argvalues=[
     (request(1, 3, 0, 1), Status.UNKNOWN),
     (request(1, 0xff, 0, 60), Status.UNKNOWN),
