@@ -26,6 +26,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import boards  # noqa: E402
+from gen import manifest  # noqa: E402
 from gen.mapping import map_network  # noqa: E402
 from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses  # noqa: E402
 from gen.toolchain import yosys  # noqa: E402
@@ -108,8 +110,13 @@ def _read(folder):
 
 
 def _virtual(folder):
-    manifest = {"files": {"verilog": "top.v"}, "clock_hz": CLOCK, "link": {"baud": BAUD}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    board = boards.find("arty-a7")
+    manifest.write(folder, {
+        "board": board.name, "device": board.device, "clock_hz": CLOCK, "clock_source": "",
+        "link": {"kind": board.link, "baud": BAUD, "wiring": board.wiring},
+        "network_digest": "0" * 64, "array_digest": "0" * 64, "digest": "0" * 64, "lanes": {},
+        "replicas": {}, "budget": {},
+    }, [manifest.VERILOG])
     compile_board(folder)
 
 

@@ -19,10 +19,10 @@ import io
 import json
 import math
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
+from . import files
 from .errors import ArtifactError, NetworkError
 from .network import Network, Neurons, Pool, Readout, Synapses
 
@@ -37,7 +37,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save(network: Network, path) -> None:
-    """Write ``network`` to ``path`` (``.npz``)."""
+    """Write ``network`` to ``path`` (``.npz``), see :func:`gen.files.replacing`."""
     arrays = {}
     header = {
         "format": FORMAT, "digest": network.digest, "name": network.name,
@@ -55,11 +55,7 @@ def save(network: Network, path) -> None:
             member = io.BytesIO()
             np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), member.getvalue())
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise ArtifactError(f"{path}: can't be written: {error.strerror}") from error
+    files.write_bytes(path, buffer.getvalue())
 
 
 def _describe(k: int, layer, arrays: dict) -> dict:
@@ -97,7 +93,7 @@ def load(path) -> Network:
         format, or contradicts itself.
     """
     try:
-        with open(path, "rb") as file:
+        with files.open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ArtifactError(f"{path}: can't be read: {error.strerror or error}; give the path of a "

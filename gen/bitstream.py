@@ -9,13 +9,14 @@ from pathlib import Path
 
 from boards import Board
 
+from . import files
 from .errors import BuildError
 from .flows import FLOWS, Flow
 from .synth import NETLIST, SCRIPT
 from .timing import Timing
 from .toolchain import TOOLCHAINS, environment, identity, missing
 
-__all__ = ["Bitstream", "MissedClock", "make", "known_miss"]
+__all__ = ["Bitstream", "MissedClock", "discard_stale", "known_miss", "make"]
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +70,6 @@ class Bitstream:
     tools: dict[str, str]
 
 
-def _sha256(data):
-    return hashlib.sha256(data).hexdigest()
-
-
 def _tools(toolchain):
     return {tool: identity(tool) for tool in ("yosys", *TOOLCHAINS[toolchain])}
 
@@ -81,14 +78,14 @@ def _key(flow, out):
     """What a result depends on. The Verilog stands for the netlist, so that a key is known before
     synthesis."""
     names = ("top.v", "board.v", SCRIPT, flow.script, flow.constraints)
-    parts = [json.dumps(_tools(flow.name)), *(_sha256((out / name).read_bytes()) for name in names)]
-    return _sha256("\n".join(parts).encode())
+    parts = [json.dumps(_tools(flow.name)), *(files.sha256(out / name) for name in names)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _load(file):
     try:
-        loaded = json.loads(file.read_text())
-    except (OSError, ValueError):
+        loaded = json.loads(files.read_text(file))
+    except (OSError, ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 
@@ -108,7 +105,7 @@ def known_miss(board: Board, out: Path, clock_hz: int) -> MissedClock | None:
 def _cached(flow, out, key):
     known = _load(out / _TIMING)
     try:
-        digest = _sha256((out / flow.bitstream).read_bytes())
+        digest = files.sha256(out / flow.bitstream)
         if (known["key"], known["bitstream"]) == (key, digest):
             timing = Timing(known["fmax_hz"], known["critical_path"], known["used"])
             return Bitstream(out / flow.bitstream, flow.name, known["seed"], timing,
@@ -145,18 +142,31 @@ def _reason(transcript):
     return next((f": {line.strip()}" for line in lines if line.startswith("ERROR")), "")
 
 
+def _discard(flow, out):
+    for stale in (flow.bitstream, _TIMING, flow.report):
+        (out / stale).unlink(missing_ok=True)
+
+
+def discard_stale(board: Board, out: Path) -> None:
+    """Remove a bitstream in `out`, and the report on it, of another project than the one there, or
+    by tools that are no more."""
+    flow = _flow(board)
+    if flow is None or _cached(flow, out, _key(flow, out)) is None:
+        for name in board.toolchains:
+            _discard(FLOWS[name], out)
+
+
 def _produce(flow: Flow, board: Board, out: Path, clock_hz: int, key: str) -> Bitstream:
     bitstream = out / flow.bitstream
-    for stale in (bitstream, out / _TIMING, out / flow.report):
-        stale.unlink(missing_ok=True)
+    _discard(flow, out)
     log.info("%s: place and route of %s ...", flow.name, board.device)
     try:
         seed, timing = _place(flow, out, clock_hz)
-    except BuildError as error:
+    except BaseException as error:  # an interrupt leaves half a bitstream
         bitstream.unlink(missing_ok=True)
         if isinstance(error, MissedClock):
             known = _load(out / _MISSED) | {key: error.fmax_hz}
-            (out / _MISSED).write_text(json.dumps(known, indent=1) + "\n")
+            files.write_text(out / _MISSED, json.dumps(known, indent=1) + "\n")
         raise
     if not bitstream.exists():
         raise BuildError(f"{flow.script} left no {bitstream.name}")
@@ -200,6 +210,7 @@ def make(board: Board, out: Path, *, clock_hz: int, asked_hz: int) -> Bitstream 
     out = Path(out)
     flow = _flow(board)
     if flow is None:
+        discard_stale(board, out)
         _tell_missing(board, out)
         return None
     key = _key(flow, out)
@@ -208,17 +219,15 @@ def make(board: Board, out: Path, *, clock_hz: int, asked_hz: int) -> Bitstream 
         log.info("%s: cached", flow.name)
     else:
         made = _produce(flow, board, out, clock_hz, key)
-    (out / _TIMING).write_text(json.dumps({
+    files.write_text(out / _TIMING, json.dumps({
         "toolchain": made.toolchain, "seed": made.seed, "clock_hz": clock_hz, "asked_hz": asked_hz,
         **asdict(made.timing), "tools": made.tools, "key": key,
-        "netlist": _sha256((out / NETLIST).read_bytes()) if (out / NETLIST).exists() else None,
-        "bitstream": _sha256(made.path.read_bytes())}, indent=1) + "\n")
+        "netlist": files.sha256(out / NETLIST) if (out / NETLIST).exists() else None,
+        "bitstream": files.sha256(made.path)}, indent=1) + "\n")
     return made
 
 
 def _tell_missing(board, out):
-    for name in board.toolchains:
-        (out / FLOWS[name].bitstream).unlink(missing_ok=True)
     lacking = {name: missing(name) for name in board.toolchains}
     absent = "; ".join(f"{name} needs {', '.join(tools)}" for name, tools in lacking.items())
     scripts = " and ".join(str(out / FLOWS[name].script) for name in lacking)

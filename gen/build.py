@@ -19,7 +19,7 @@ from hw.config import ArrayConfig, MemoryImage
 from hw.device import packing, register_map
 from hw.top import Top
 
-from . import artifact, bitstream, clocking, project
+from . import artifact, bitstream, clocking, files, manifest, project, synth
 from .bitstream import MissedClock
 from .clocking import Clock
 from .errors import FitError
@@ -27,7 +27,7 @@ from .fit import plan
 from .flows import FLOWS
 from .network import Network
 from .resources import placement
-from .synth import Resources, require_pure
+from .synth import NETLIST, SCRIPT, Resources, require_pure
 from .synth import synthesise as run_yosys
 from .verilog import component_verilog
 from .workload import Calibration, calibrate
@@ -163,8 +163,8 @@ def _memory_file(design):
                 digest=bytes.fromhex(design.digest))
 
 
-_FILES = {"verilog": "top.v", "board_verilog": "board.v", "image": "memory.img",
-          "network": "network.npz"}
+# Beside those of the project.
+_IMAGE = "memory.img"
 
 # A design that misses its clock is placed anew for a slower one, and a placement is a throw of the
 # dice by some per cent.
@@ -173,7 +173,6 @@ _ATTEMPTS, _MARGIN = 4, 0.95
 
 def _manifest(design, resources, made):
     config, board = design.config, design.board
-    scripts = {toolchain: FLOWS[toolchain].script for toolchain in board.toolchains}
     return {
         "format": 2,
         "board": board.name,
@@ -193,8 +192,33 @@ def _manifest(design, resources, made):
         "toolchain": made and made.toolchain,
         "tools": made and made.tools,
         "bitstream": made and made.path.name,
-        "files": _FILES | scripts | {"constraints": FLOWS[board.toolchains[0]].constraints},
     }
+
+
+def _require_directory(board, out):
+    """The places of all files that are made on the way to a manifest."""
+    flows = [FLOWS[name] for name in board.toolchains]
+    files.require_directory(out, (
+        manifest.NAME, *project.SOURCES, _IMAGE, manifest.NETWORK, SCRIPT, NETLIST,
+        *(name for flow in flows for name in (flow.script, flow.constraints, flow.bitstream))))
+
+
+def _write(design, out):
+    """All that the tools are given; names of the files."""
+    made = project.project_files(design.board, design.verilog(), design.clock)
+    manifest.discard(out)
+    out.mkdir(parents=True, exist_ok=True)
+    project.write(made, out)
+    files.write_bytes(out / _IMAGE, _memory_file(design))
+    artifact.save(design.network, out / manifest.NETWORK)
+    return [*made, _IMAGE, manifest.NETWORK]
+
+
+def _discard_stale(board, out):
+    """Results that an earlier build has left of another design: scripts and reports would take them
+    for this one's."""
+    synth.discard_stale(out, list(project.SOURCES), top=project.TOP, command=board.synth)
+    bitstream.discard_stale(board, out)
 
 
 def _measure(design, out):
@@ -265,32 +289,36 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
         If there are no calibration samples.
     BuildError
         If a tool fails, timing is not met, or synthesis finds a multiplier or a latch.
+    OutputError
+        If the directory can't be written, before anything is done.
     boards.UnknownBoard
         If there is no such board.
+
+    Until its files are written, an earlier build in the directory stays as it is. From then on the
+    directory has no manifest, until the build is complete.
     """
+    out = Path(out)
+    _require_directory(boards.find(board), out)
     design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
                         objective=objective, code=code, calibration=calibration, baud=baud,
                         clock_hz=clock_hz)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    manifest = out / "manifest.json"
-    manifest.unlink(missing_ok=True)
     _require_memory(design)
     log.info("%s for %s: Verilog ...", network.name, board)
-    project.write(project.project_files(design.board, design.verilog(), design.clock), out)
-    (out / _FILES["image"]).write_bytes(_memory_file(design))
-    artifact.save(network, out / _FILES["network"])
+    written = _write(design, out)
     resources = made = None
     if synthesise:
         design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))
-    text = json.dumps(_manifest(design, resources, made), indent=1)
-    manifest.write_text(text + "\n")
+    else:
+        _discard_stale(design.board, out)
+    written += [NETLIST] if (out / NETLIST).exists() else []
+    written += [made.path.name] if made else []
+    listing = manifest.write(out, _manifest(design, resources, made), written)
     figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
     return {
         "network": network.name, "board": design.board.name, "device": design.board.device,
         "clock_hz": design.clock.hz, **figures, "budget": asdict(design.board.budget),
         "fmax_hz": made and made.timing.fmax_hz,
-        "verilog": str(out / _FILES["verilog"]), "manifest": str(manifest),
+        "verilog": str(out / manifest.VERILOG), "manifest": str(listing),
         "bitstream": str(made.path) if made else None,
         "interval_cycles": round(design.interval), "calibration": design.calibration,
     }

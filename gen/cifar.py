@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import files
 from .errors import DataError
 
 __all__ = ["FORMS", "read", "unpack"]
@@ -57,11 +58,12 @@ def unpack(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as members:
         for name in _RECORDS:
             data = members.extractfile(f"cifar-10-batches-bin/{name}").read(_BATCH * _RECORD)
-            (folder / name).write_bytes(data)
+            files.write_bytes(folder / name, data)
 
 
 def _records(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    data = np.fromfile(path, np.uint8)
+    with files.open_regular(path) as file:
+        data = np.fromfile(file, np.uint8)
     if len(data) != _BATCH * _RECORD:
         raise DataError(f"{path}: must have {_BATCH * _RECORD} bytes, not {len(data)}; fetch it "
                         f"again")
@@ -77,7 +79,7 @@ def _sheet(path: Path) -> np.ndarray:
                         f"pip install pillow") from None
     size = (32 * _SIDE, 32 * _SIDE)
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with files.open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:
             if image.size != size or image.mode != "RGB":
                 raise DataError(f"{path}: must be an RGB image of {size[0]} x {size[1]} pixels")
             pixels = np.asarray(image)
@@ -89,7 +91,7 @@ def _sheet(path: Path) -> np.ndarray:
 def _labels(path: Path) -> np.ndarray:
     """Labels of the six sheets, one after the other."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with files.open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: can't be read ({error}); fetch it again") from error

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from . import artifact
+from . import artifact, files
 from .errors import ConversionError, DataError, NetworkError
 from .lower import Activation, Fire, Lowered, lower
-from .network import Network, Pool
+from .network import Network, Pool, require_name
 from .quantised import QuantisedModel
 
 __all__ = ["RELU_LEVELS", "convert", "to_quantised", "calibrate"]
@@ -73,8 +73,12 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     ------
     ConversionError, DataError
         If anything about the files, the module or the images does not fit.
+    NetworkError, OutputError
+        If the network can't have that name or can't be written, before anything is done.
     """
     out = Path(out)
+    name = require_name(name or out.stem)
+    files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
     activation = Activation.parse(activation) if activation else None
     module = load_module(target)
     load_weights(module, weights)
@@ -83,7 +87,7 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
                                       levels=levels, input_levels=input_levels,
                                       activation=activation)
     metadata = {"converted": Path(target).name, "calibration_images": len(pixels)}
-    network = _network(quantised, name or out.stem, pixel_max, metadata)
+    network = _network(quantised, name, pixel_max, metadata)
     agreement = _agreement(lowered, network, pixels)
     network = replace(network, metadata={**metadata, "agreement": agreement},
                       samples=pixels[:_SAMPLES].reshape(-1, *network.input_shape))
@@ -158,6 +162,7 @@ def load_weights(module: nn.Module, path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
     try:
+        files.require_regular(path)
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
@@ -181,7 +186,8 @@ def load_weights(module: nn.Module, path) -> None:
 def load_calibration(path, pixel_max: int) -> np.ndarray:
     """Images as integers in ``0..pixel_max``, ``(N, C, H, W)`` or ``(N, features)``."""
     try:
-        images = np.load(path, allow_pickle=False)
+        with files.open_regular(path) as file:
+            images = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: can't be read as a .npy file of numbers ({error})") from error
     if not isinstance(images, np.ndarray) or images.dtype.kind not in "uif":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import cifar
+from . import cifar, files
 from .errors import DataError
 
 __all__ = ["DATASETS", "Dataset", "load"]
@@ -157,16 +157,13 @@ def _download(url: str, digest: str, path: Path):
     if hashlib.sha256(data).hexdigest() != digest:
         raise DataError(f"{url}: the checksum differs; give the data's folder with --data or "
                         f"SPIKELOOM_DATA")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    files.write_bytes(path, data)
 
 
 def _idx(path: Path) -> np.ndarray:
     """The array of bytes in an IDX ``.gz`` file."""
     try:
-        with gzip.open(path) as file:
+        with files.open_regular(path) as packed, gzip.open(packed) as file:
             data = file.read(_MAX_BYTES)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise DataError(f"{path}: can't be unpacked ({error}); fetch it again") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import files
 from .build import build
 from .data import load
 from .errors import DataError, SimulationError
@@ -18,6 +19,8 @@ __all__ = ["demo", "table"]
 
 log = logging.getLogger(__name__)
 
+_IMAGES, _SUMMARY = "images.npy", "summary.json"
+
 
 def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "build/demo",
          limit: int | None = None) -> dict:
@@ -27,7 +30,8 @@ def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "
     ----------
     network : name or path; its metadata names its data set
     board : name of a board
-    out : where everything goes, ``summary.json`` among it
+    out : where everything goes, ``summary.json`` among it, which is written last: a demonstration
+        that did not come to its end leaves none
     limit : only the first test images
 
     Returns
@@ -42,9 +46,12 @@ def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "
         If the host can't talk to the virtual board.
     """
     out, net = Path(out), find(network)
+    files.require_directory(out, (_IMAGES, _SUMMARY))
     images, labels = _test_images(net, limit)
+    (out / _SUMMARY).unlink(missing_ok=True)
     built = build(net, board=board, out=out)
-    np.save(out / "images.npy", images)
+    with files.replacing(out / _IMAGES) as draft:
+        np.save(draft, images)
     log.info("streaming %d images through the virtual board ...", len(images))
     answer = _infer(out)
     logits = torch_run(net, net.encode(images))[net.readout.name].reshape(len(images), -1)
@@ -62,7 +69,7 @@ def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "
         "bitstream": built["bitstream"],
         "retries": answer["retries"],
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    files.write_text(out / _SUMMARY, json.dumps(summary, indent=1) + "\n")
     return summary
 
 
@@ -93,7 +100,7 @@ def _test_images(network, limit):
 def _infer(out):
     """What the host driver, a process of its own, gets from the virtual board."""
     done = subprocess.run(
-        [sys.executable, "-m", "host", "infer", str(out / "images.npy"), "--board", str(out),
+        [sys.executable, "-m", "host", "infer", str(out / _IMAGES), "--board", str(out),
          "--port", "virtual", "--json"], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SimulationError(f"the host driver failed with status {done.returncode}: its messages "

@@ -6,7 +6,7 @@ it and exits with status 1; a traceback is a bug.
 
 __all__ = [
     "SpikeloomError", "DataError", "NetworkError", "ArtifactError", "ConversionError", "FitError",
-    "BuildError", "SimulationError", "ProgramError",
+    "BuildError", "SimulationError", "ProgramError", "OutputError",
 ]
 
 
@@ -44,3 +44,7 @@ class SimulationError(SpikeloomError):
 
 class ProgramError(SpikeloomError):
     """A bitstream can't be loaded: there is none, no program for it, or no board."""
+
+
+class OutputError(SpikeloomError):
+    """A file can't be written: its name, its place, the rights to it, or no room."""

@@ -24,7 +24,7 @@ import boards as all_boards
 import hw
 from hw.top import Top
 
-from . import artifact
+from . import artifact, files
 from .data import load
 from .errors import BuildError, DataError, FitError
 from .fit import plan
@@ -39,6 +39,9 @@ from .workload import Calibration, Workload, calibrate
 __all__ = ["explore", "front"]
 
 log = logging.getLogger(__name__)
+
+# Folder of the finished points.
+_POINTS = "points"
 
 # Seconds to wait for a scheduler.
 _PATIENCE = 20
@@ -58,7 +61,7 @@ def _content(network):
 def _network(content):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.npz"
-        file.write_bytes(content)
+        files.write_bytes(file, content)
         return artifact.load(file)
 
 
@@ -92,7 +95,7 @@ def _synthesis(content, board, code, lanes, replicas):
     placed = placement(config, board.family.name, board.budget.brams)
     top = Top(config, image, digest="0" * 64, clock_hz=board.clock_hz, baud=1_000_000)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "top.v").write_text(component_verilog(top, "top", placed))
+        files.write_text(Path(folder) / "top.v", component_verilog(top, "top", placed))
         resources = run_yosys(Path(folder), ["top.v"], top="top", command=board.synth)
     require_pure(resources, network.name)
     return asdict(resources)
@@ -111,8 +114,7 @@ class _Store:
     """Results on disk, each under a hash of all that it depends on."""
 
     def __init__(self, folder):
-        self._folder = Path(folder) / "points"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(folder) / _POINTS
         self._version = _version()
 
     def file(self, task, arguments):
@@ -129,16 +131,14 @@ class _Store:
     @staticmethod
     def read(file):
         try:
-            result = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            result = json.loads(files.read_text(file))
+        except (OSError, ValueError, RecursionError):
             return None
         return result if isinstance(result, dict) else None
 
     @staticmethod
     def write(file, result):
-        draft = file.with_suffix(".part")
-        draft.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        draft.replace(file)
+        files.write_text(file, json.dumps(result, indent=1) + "\n")
 
 
 class _Sweep:
@@ -261,8 +261,14 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     ------
     BuildError
         If there is no scheduler at the address.
+    OutputError
+        If the results can't be written, before any is computed.
     """
+    from .fronts import draw
+    tables = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.png"}
     out = Path(out)
+    files.require_directory(out, tables.values())
+    files.require_directory(out / _POINTS)
     for board in boards:
         all_boards.find(board)
     with _executor(scheduler, jobs) as executor:
@@ -306,12 +312,9 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
         "points": results, "computed": sweep.computed, "kept": sweep.kept,
         "too_large": sorted({point["too_large"] for _, point in found if "luts" not in point}),
     }
-    files = {"table": out / "explore.json", "plot": out / "explore.svg",
-             "picture": out / "explore.png"}
-    files["table"].write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    from .fronts import draw
-    draw(results, [files["plot"], files["picture"]])
-    return result | {"files": {name: str(file) for name, file in files.items()}}
+    files.write_text(out / tables["table"], json.dumps(results, indent=1) + "\n")
+    draw(results, [out / tables["plot"], out / tables["picture"]])
+    return result | {"files": {name: str(out / file) for name, file in tables.items()}}
 
 
 def _distinct(points):

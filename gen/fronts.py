@@ -10,6 +10,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
+from .files import replacing
+
 __all__ = ["draw"]
 
 _MARKERS = "osD^vPX*<>"
@@ -56,4 +58,5 @@ def draw(points: list[dict], files: list[Path]):
     for file in files:
         date = {"Date": None} if file.suffix == ".svg" else {"Software": None}
         with matplotlib.rc_context({"svg.hashsalt": "spikeloom"}):
-            figure.savefig(file, metadata=date)
+            with replacing(file) as draft:
+                figure.savefig(draft, metadata=date)

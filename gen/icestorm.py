@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from . import files
 from .errors import SimulationError
 
 __all__ = ["bitstream_verilog"]
@@ -36,8 +37,8 @@ def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple
         raise SimulationError(f"{bitstream}: there is no such bitstream")
     with tempfile.TemporaryDirectory() as directory:
         names = Path(directory) / "pins.pcf"
-        names.write_text("".join(line for line in Path(constraints).read_text().splitlines(True)
-                                 if line.startswith("set_io ")))
+        lines = files.read_text(constraints).splitlines(True)
+        files.write_text(names, "".join(line for line in lines if line.startswith("set_io ")))
         unpacked = Path(directory) / "unpacked.asc"
         _run("iceunpack", bitstream, unpacked)
         text = _run("icebox_vlog", "-s", "-d", package, "-p", names, unpacked)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .cells import models
 from .errors import SimulationError
+from .files import read_text
 
 __all__ = ["cell_count", "load", "netlist_verilog", "spied"]
 
@@ -26,7 +27,7 @@ def load(path: Path, top: str) -> dict:
         If the file is missing or no netlist of that module.
     """
     try:
-        return json.loads(Path(path).read_text())["modules"][top]
+        return json.loads(read_text(path))["modules"][top]
     except OSError as error:
         raise SimulationError(f"{path}: {error.strerror}; synthesis leaves it there") from error
     except (ValueError, LookupError, TypeError) as error:

@@ -18,7 +18,8 @@ import numpy as np
 
 from .errors import NetworkError
 
-__all__ = ["INPUT", "Synapses", "Neurons", "Pool", "Readout", "Network", "Trace"]
+__all__ = ["INPUT", "Synapses", "Neurons", "Pool", "Readout", "Network", "Trace",
+           "require_name"]
 
 INPUT = "input"
 """Name by which layers refer to the network's input."""
@@ -56,6 +57,20 @@ def _out_size(size, kernel, stride, padding, name):
     if y < 1 or x < 1:
         raise NetworkError(f"{name}: a kernel of {kernel} does not fit a map of {size}")
     return y, x
+
+
+def require_name(name: str) -> str:
+    """A network's name as it is, if it can be one.
+
+    Raises
+    ------
+    NetworkError
+        If it is anything but letters, digits, ``-`` and ``_``.
+    """
+    if (not isinstance(name, str) or not name
+            or not name.replace("-", "").replace("_", "").isalnum()):
+        raise NetworkError(f"a network's name must be letters, digits, '-' and '_', not {name!r}")
+    return name
 
 
 def _windows(counts, kernel, stride, padding):
@@ -333,10 +348,7 @@ class Network:
     levels: MappingProxyType = field(init=False)
 
     def __post_init__(self):
-        if (not isinstance(self.name, str) or not self.name
-                or not self.name.replace("-", "").replace("_", "").isalnum()):
-            raise NetworkError(f"a network's name must be letters, digits, '-' and '_', "
-                               f"not {self.name!r}")
+        require_name(self.name)
         if (not isinstance(self.input_shape, tuple) or len(self.input_shape) != 3
                 or not all(type(v) is int and v >= 1 for v in self.input_shape)):
             raise NetworkError(f"input_shape must be three positive integers, "

@@ -1,12 +1,10 @@
 """Load a build's bitstream into a board, with openFPGALoader."""
 
-import json
 import logging
 import subprocess
 from pathlib import Path
 
-import boards
-
+from . import manifest
 from .errors import ProgramError
 from .toolchain import find
 
@@ -19,21 +17,12 @@ _TOOL = "openFPGALoader"
 
 def _facts(directory):
     """The board of a build, and its bitstream."""
-    path = directory / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text())
-        board, name = boards.find(manifest["board"]), manifest["bitstream"]
-    except OSError as error:
-        raise ProgramError(f"{error.filename}: {error.strerror}; is {directory} the output of "
-                           f"`python -m gen build`?") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise ProgramError(f"{path}: not a manifest that `python -m gen build` writes "
-                           f"({type(error).__name__}: {error})") from error
-    bitstream = directory / name if name else None
-    if bitstream is None or not bitstream.exists():
+    built = manifest.read(directory)
+    if built.bitstream is None:
         raise ProgramError(f"{directory} has no bitstream; `python -m gen build` makes one where "
-                           f"{' or '.join(board.toolchains)} is found (`python -m gen boards`)")
-    return board, bitstream
+                           f"{' or '.join(built.board.toolchains)} is found (`python -m gen "
+                           f"boards`)")
+    return built.board, built.file(built.bitstream)
 
 
 def program(directory: str | Path) -> dict:
@@ -48,6 +37,8 @@ def program(directory: str | Path) -> dict:
 
     Raises
     ------
+    BuildError
+        If the directory is not a build, or a file of it has changed.
     ProgramError
         If there is no bitstream, no openFPGALoader, or no board that answers.
     """

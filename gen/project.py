@@ -14,6 +14,7 @@ from boards import Board
 
 from . import clocking, startup, synth
 from .clocking import Clock
+from .files import write_text
 from .flows import FLOWS, TOP
 from .toolchain import builtin_yosys
 
@@ -91,6 +92,4 @@ def project_files(board: Board, verilog: str, clock: Clock) -> dict[str, str]:
 def write(files: dict[str, str], out: Path):
     """Write the files of a project, scripts executable."""
     for name, text in files.items():
-        (out / name).write_text(text)
-        if name.endswith(".sh"):
-            (out / name).chmod(0o755)
+        write_text(out / name, text, executable=name.endswith(".sh"))

@@ -4,25 +4,22 @@
 them. They are about one content of one file: what has been built anew since has not been verified.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
+from . import files
 from .errors import BuildError
 
-__all__ = ["keep", "kept"]
+__all__ = ["keep", "kept", "place"]
 
 _KINDS = ("netlist", "bitstream")
 
 _FIGURES = ("images", "spikes", "mismatches")
 
 
-def _file(directory, kind):
+def place(directory: Path, kind: str) -> Path:
+    """Where in a build directory it is told what was proven of the netlist or the bitstream."""
     return Path(directory) / f"verified-{kind}.json"
-
-
-def _digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def keep(kind: str, path: Path, result: dict):
@@ -35,8 +32,8 @@ def keep(kind: str, path: Path, result: dict):
     result : what :func:`gen.prove.compare_netlist` and others return
     """
     path = Path(path)
-    facts = {"file": path.name, "sha256": _digest(path), **result}
-    _file(path.parent, kind).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    facts = {"file": path.name, "sha256": files.sha256(path), **result}
+    files.write_text(place(path.parent, kind), json.dumps(facts, indent=1) + "\n")
 
 
 def kept(directory: Path) -> list[dict]:
@@ -54,9 +51,9 @@ def kept(directory: Path) -> list[dict]:
     """
     found = []
     for kind in _KINDS:
-        file = _file(directory, kind)
+        file = place(directory, kind)
         try:
-            facts = json.loads(file.read_text(encoding="utf-8"))
+            facts = json.loads(files.read_text(file))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, RecursionError):
@@ -65,7 +62,7 @@ def kept(directory: Path) -> list[dict]:
             raise BuildError(f"{file}: is damaged; verify the {kind} again (python -m gen verify "
                              f"--{kind}), or remove it")
         about = Path(directory) / facts["file"]
-        if about.is_file() and _digest(about) == facts["sha256"]:
+        if about.is_file() and files.sha256(about) == facts["sha256"]:
             found.append({"cells": None, **facts, "kind": kind})
     return found
 

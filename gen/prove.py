@@ -19,15 +19,16 @@ from host import manifest as host_manifest
 from host.errors import HostError
 from hw.uart import divisor
 
-from . import beats
+from . import beats, manifest
 from .build import build, design_for
 from .cells import models
 from .errors import SimulationError
+from .files import require_output
 from .icestorm import bitstream_verilog
 from .netlist import cell_count, load, netlist_verilog
 from .pins import HARNESS, infer
 from .project import SOURCES, TOP
-from .proofs import keep
+from .proofs import keep, place
 from .synth import NETLIST, synthesise
 from .verify import choose_images
 from .verilator import patience, verilate
@@ -255,8 +256,10 @@ def verify_netlist(network, **options):
 
     Raises
     ------
+    BuildError
+        If the directory is no build, one without a netlist, or a file of it has changed.
     SimulationError
-        If the directory holds another build; and see :func:`compare_netlist`.
+        If it is the build of something else; and see :func:`compare_netlist`.
     """
     return _verify("netlist", NETLIST, compare_netlist, _synthesise, network, **options)
 
@@ -285,10 +288,14 @@ def _verify(kind, file, compare, make, network, *, images=3, seed=0, board="arty
             data_dir=None, images_file=None, directory=None, build_dir=None, **mapping):
     chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
     design = design_for(network, board=boards.find(board), **mapping)
-    directory = directory or make(network, board, mapping)
-    if _facts(directory).digest != design.digest:
+    if directory is None:
+        directory = make(network, board, mapping)
+    else:
+        manifest.read(directory).file(file)
+    if manifest.read(directory).digest != design.digest:
         raise SimulationError(f"{directory} is a build of another network, board or mapping than "
                               f"asked for: say which (--board, --lanes, --interval, ...)")
+    require_output(place(directory, kind))
     result = compare(network, design.config, design.board, directory, chosen,
                      build_dir=build_dir or Path("build") / "verilator")
     keep(kind, Path(directory) / file, result)

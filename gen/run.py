@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from .data import load
 from .errors import DataError
+from .files import open_regular
 from .network import Network
 
 __all__ = ["run"]
@@ -59,7 +60,8 @@ def _inputs(network, images_file, dataset, data_dir):
 
 def _load(path):
     try:
-        images = np.load(path, allow_pickle=False)
+        with open_regular(path) as file:
+            images = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not an .npy file of images: {error}") from error
     if not isinstance(images, np.ndarray) or images.ndim == 0:

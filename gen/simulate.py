@@ -20,6 +20,7 @@ from .build import design_for
 from .data import load
 from .errors import DataError, SimulationError
 from .feed import feed_verilog
+from .files import replacing, require_output
 from .spikes import replayed, sample_spikes
 from .verilator import patience, verilate
 from .verilog import array_verilog
@@ -117,7 +118,7 @@ def _layer_beats(config):
 
 
 def _write_inputs(path, config, counts):
-    with path.open("wb") as file:
+    with replacing(path) as draft, draft.open("wb") as file:
         for start in range(0, len(counts), _BATCH):
             beats.pack_input(counts[start:start + _BATCH], config).tofile(file)
 
@@ -294,7 +295,7 @@ def write_images(path, config, run, spikes, labels, logits):
     """
     times = [f"{layer.name}_{which}" for layer in config.layers for which in ("first", "last")]
     total = replayed(config, spikes)
-    with open(path, "w", newline="") as file:
+    with replacing(path) as draft, draft.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["image", "label", "prediction", "mismatches", "input_spikes", "spikes",
                         "latency_cycles", "interval_cycles", *times])
@@ -332,6 +333,8 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     steady state, and ``array_utilisation``, the same over all lanes; ``spikes``, layer -> spikes an
     image that it sends; ``images_per_second`` of wall time, without compiling.
     """
+    if images_out is not None:
+        require_output(images_out)
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
         raise DataError(f"{network.name} names no data set: say which (--dataset)")

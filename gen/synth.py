@@ -15,10 +15,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from . import files
 from .errors import BuildError
 from .toolchain import identity, yosys
 
-__all__ = ["NETLIST", "SCRIPT", "Resources", "count", "script", "synthesise", "require_pure"]
+__all__ = [
+    "NETLIST", "SCRIPT", "Resources", "count", "discard_stale", "script", "synthesise",
+    "require_pure",
+]
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,9 @@ NETLIST = "netlist.json"
 
 SCRIPT = "synth.ys"
 """What Yosys runs."""
+
+# The netlist's figures, and what it was made from.
+_FIGURES = "synth.json"
 
 # LUTs a cell occupies. 7-series: a dual-port RAM needs a LUT for each read port, RAM32M and RAM64M
 # fill a slice; MUXF7 and MUXF8 are no LUTs. ECP5: a two-bit carry cell takes two LUTs, a 16x4 RAM
@@ -97,23 +104,33 @@ def script(sources: Sequence[str], *, top: str, command: str) -> str:
     return "\n".join(commands) + "\n"
 
 
-def _digest(file):
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def _key(sources, text):
-    parts = [identity("yosys"), text, *map(_digest, sources)]
+    parts = [identity("yosys"), text, *map(files.sha256, sources)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _cached(directory, key):
     try:
-        stored = json.loads((directory / "synth.json").read_text())
-        if (stored["key"], stored["netlist"]) == (key, _digest(directory / NETLIST)):
+        stored = json.loads(files.read_text(directory / _FIGURES))
+        if (stored["key"], stored["netlist"]) == (key, files.sha256(directory / NETLIST)):
             return Resources(**stored["resources"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         pass
     return None
+
+
+def _discard(directory):
+    for name in (NETLIST, _FIGURES):
+        (directory / name).unlink(missing_ok=True)
+
+
+def discard_stale(directory: Path, sources: list[str], *, top: str, command: str) -> None:
+    """Remove what :func:`synthesise` has made of other sources than those in `directory`, which
+    nobody should take for theirs; it takes the same arguments."""
+    directory = Path(directory)
+    text = script(sources, top=top, command=command)
+    if _cached(directory, _key([directory / source for source in sources], text)) is None:
+        _discard(directory)
 
 
 def _run(directory):
@@ -178,14 +195,19 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
         log.info("Yosys: cached")
         return resources
     log.info("Yosys: synthesis of %s ...", top)
-    (directory / SCRIPT).write_text(text)
-    _run(directory)
+    files.write_text(directory / SCRIPT, text)
+    _discard(directory)
+    try:
+        _run(directory)
+    except BaseException:
+        _discard(directory)  # half a netlist
+        raise
     stat = directory / "stat.json"
     resources = count(json.loads(stat.read_text())["design"]["num_cells_by_type"])
     stat.unlink()
-    (directory / "synth.json").write_text(json.dumps({
+    files.write_text(directory / _FIGURES, json.dumps({
         "key": key, "yosys": identity("yosys"), "resources": asdict(resources),
-        "netlist": _digest(directory / NETLIST)}, indent=1) + "\n")
+        "netlist": files.sha256(directory / NETLIST)}, indent=1) + "\n")
     return resources
 
 

@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from . import artifact, data
 from .errors import DataError
+from .files import require_output
 from .lower import lower
 from .models import MODELS
-from .network import Network
+from .network import Network, require_name
 from .quantised import QuantisedModel
 
 __all__ = ["Recipe", "RECIPES", "train"]
@@ -118,13 +119,21 @@ def train(dataset: str, model: str, *, out=None, name: str | None = None, data_d
         ``accuracy_float`` (first phase), ``accuracy_quantised`` and ``accuracy_integer`` (second,
         as PyTorch module and as :class:`Network`: they are equal), ``network`` (the path),
         ``epochs``, ``spikes`` (mean count of a neuron), ``weights``, ``digest``
+
+    Raises
+    ------
+    ConversionError, DataError
+        If there is no such recipe or data set, or what is asked for can't be had.
+    NetworkError, OutputError
+        If the network can't have that name or can't be written, before it is trained.
     """
     if (dataset, model) not in RECIPES:
         pairs = ", ".join(f"{d} {m}" for d, m in RECIPES)
         raise DataError(f"there is no recipe for {dataset} {model}; there are {pairs}")
     recipe = _override(RECIPES[dataset, model], epochs, bits, levels, input_levels)
-    name = name or (dataset if model == "cnn" else f"{dataset}-{model}")
+    name = require_name(name or (dataset if model == "cnn" else f"{dataset}-{model}"))
     out = Path(out or f"{name}.npz")
+    require_output(out)
     samples = data.load(dataset, data_dir)
     with _deterministic(seed, recipe.threads) as generator:
         network, result = _train(samples, model, recipe, name, generator, progress)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import boards
 
-from . import beats
+from . import beats, files
 from .build import design_for
 from .cycles import row_clocks, row_events, sample_clocks
 from .data import load
@@ -128,9 +128,10 @@ def _interval(config, trace, inputs):
 def _write_plan(directory, inputs, streams, *, work, interval, watchdog):
     plan = {"streams": [facts for facts, _ in streams], "work": list(work), "interval": interval,
             "watchdog": watchdog}
-    (directory / "plan.json").write_text(json.dumps(plan))
-    np.savez(directory / "beats.npz", input=inputs,
-             **{f"stream_{k}": words for k, (_, words) in enumerate(streams)})
+    files.write_text(directory / "plan.json", json.dumps(plan))
+    with files.replacing(directory / "beats.npz") as draft:
+        np.savez(draft, input=inputs,
+                 **{f"stream_{k}": words for k, (_, words) in enumerate(streams)})
 
 
 def _run(simulator, directory, seed, images):
@@ -207,7 +208,8 @@ def choose_images(network, count, seed, dataset, data_dir, images_file):
 
 def _from_file(path):
     try:
-        images = np.load(path, allow_pickle=False)
+        with files.open_regular(path) as file:
+            images = np.load(file, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path} can't be read as an .npy file of images: {error}") from error
     if not isinstance(images, np.ndarray) or not images.ndim:

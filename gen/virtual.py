@@ -1,13 +1,14 @@
 """The virtual board: the Verilated top level of a build, its UART pins on a pseudo-terminal."""
 
-import json
 import os
 import sys
 from pathlib import Path
 
 from hw.uart import divisor
 
+from . import manifest
 from .errors import SimulationError
+from .files import read_text
 from .verilator import verilate
 
 __all__ = ["compile_board", "run"]
@@ -29,17 +30,13 @@ _OPTIONS = ("-Wno-lint", "-Wno-fatal")
 
 def _facts(directory):
     """Verilog and divisor of a build."""
-    path = Path(directory) / "manifest.json"
+    built = manifest.read(directory)
     try:
-        manifest = json.loads(path.read_text())
-        verilog = (Path(directory) / manifest["files"]["verilog"]).read_text()
-        return verilog, divisor(manifest["clock_hz"], manifest["link"]["baud"])
-    except OSError as error:
-        raise SimulationError(f"{error.filename}: {error.strerror}; is {directory} the output of "
-                              f"`python -m gen build`?") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise SimulationError(f"{path}: not a manifest that `python -m gen build` writes "
-                              f"({type(error).__name__}: {error})") from error
+        clocks = divisor(built.clock_hz, built.link["baud"])
+    except ValueError as error:
+        raise SimulationError(f"{directory}: {error}; build the network again (python -m gen "
+                              f"build)") from error
+    return read_text(built.file(manifest.VERILOG)), clocks
 
 
 def compile_board(directory, *, progress=None):
@@ -56,8 +53,10 @@ def compile_board(directory, *, progress=None):
 
     Raises
     ------
+    BuildError
+        If the directory is not a build, or a file of it has changed.
     SimulationError
-        If the directory isn't a build, or Verilator fails or is missing.
+        If Verilator fails or is missing.
     """
     verilog, clocks = _facts(directory)
     program = verilate(verilog + _BOARD, "board", _HARNESS, Path(directory) / "virtual",

@@ -6,6 +6,8 @@ draws, and ``page`` puts it into one file of HTML that needs nothing else.
 
 from pathlib import Path
 
+from ..files import require_output, write_text
+from ..manifest import NAME
 from .directory import read
 
 __all__ = ["report"]
@@ -32,14 +34,18 @@ def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs
     ------
     BuildError
         If the directory is not what a build leaves.
+    OutputError
+        If the page can't be written, before anything is simulated.
     """
     built = read(directory)
-    from .measure import measure
+    from .measure import CACHE, measure
     from .page import headline, render, wrong
+    out = Path(out or built.directory / "report.html")
+    require_output(out, inputs=[built.directory / name for name in (NAME, *built.files)])
+    require_output(built.directory / CACHE)
     measured = measure(built, dataset=dataset, data_dir=data_dir, limit=limit, jobs=jobs,
                        build_dir=build_dir)
-    out = Path(out or built.directory / "report.html")
-    out.write_text(render(built, measured), encoding="utf-8")
+    write_text(out, render(built, measured))
     return {
         "report": str(out), "network": built.network.name, "board": built.board,
         "headline": headline(built, measured),

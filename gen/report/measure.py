@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data import load
 from ..errors import DataError
+from ..files import read_text, write_text
 from ..mapping import map_network
 from ..simulate import array_utilisation, expected, stream
 from ..spikes import replayed
@@ -62,7 +63,7 @@ def measure(built, *, dataset=None, data_dir=None, limit=None, jobs=None, build_
         return kept
     found = _measure(built, images, labels, source, jobs,
                      build_dir or Path("build") / "verilator")
-    cache.write_text(json.dumps({"key": key, "measured": found}) + "\n")
+    write_text(cache, json.dumps({"key": key, "measured": found}) + "\n")
     return found
 
 
@@ -100,9 +101,9 @@ def _program():
 
 def _kept(cache, key):
     try:
-        kept = json.loads(cache.read_text())
+        kept = json.loads(read_text(cache))
         return kept["measured"] if kept["key"] == key else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
