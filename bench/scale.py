@@ -112,7 +112,8 @@ def _read(folder):
 def _virtual(folder):
     board = boards.find("arty-a7")
     manifest.write(folder, {
-        "board": board.name, "device": board.device, "clock_hz": CLOCK, "clock_source": "",
+        "format": manifest.FORMAT, "board": board.name, "device": board.device,
+        "clock_hz": CLOCK, "clock_source": "",
         "link": {"kind": board.link, "baud": BAUD, "wiring": board.wiring},
         "network_digest": "0" * 64, "array_digest": "0" * 64, "digest": "0" * 64, "lanes": {},
         "replicas": {}, "budget": {},

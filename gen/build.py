@@ -174,7 +174,7 @@ _ATTEMPTS, _MARGIN = 4, 0.95
 def _manifest(design, resources, made):
     config, board = design.config, design.board
     return {
-        "format": 2,
+        "format": manifest.FORMAT,
         "board": board.name,
         "device": board.device,
         "clock_hz": design.clock.hz,

@@ -16,7 +16,11 @@ from boards import Board
 from . import files
 from .errors import BuildError
 
-__all__ = ["KINDS", "NAME", "NETWORK", "VERILOG", "Manifest", "discard", "read", "write"]
+__all__ = [
+    "FORMAT", "KINDS", "NAME", "NETWORK", "VERILOG", "Manifest", "discard", "read", "write",
+]
+
+FORMAT = 2
 
 NAME = "manifest.json"
 
@@ -161,8 +165,11 @@ def _load(path):
 
 
 def _parse(directory, facts):
+    if facts.get("format") != FORMAT:
+        raise _Malformed(f"is of the format {_shown(facts.get('format'))}, but this version reads "
+                         f"{FORMAT}")
     digests, bitstream = _digests(facts), facts.get("bitstream")
-    if bitstream is not None and bitstream not in digests:
+    if bitstream is not None and _get(facts, "bitstream", str) not in digests:
         raise _Malformed(f"bitstream is none of its files: {_shown(bitstream)}")
     resources = facts.get("resources")
     return Manifest(

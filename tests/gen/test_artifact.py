@@ -1,7 +1,9 @@
 import io
 import json
+import os
 import random
 import re
+import resource
 import zipfile
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from gen import shipped
 from gen.artifact import load, save
-from gen.errors import ArtifactError
+from gen.errors import ArtifactError, OutputError
 from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses
 
 
@@ -186,8 +188,27 @@ def test_missing_file_and_folder(tmp_path):
 
 def test_unwritable(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtifactError, match="can't be written"):
+    with pytest.raises(OutputError, match=r"/net.npz: can't be written: Not a directory; "):
         save(network(), tmp_path / "file" / "net.npz")
+
+
+def test_a_full_disk_leaves_the_old_network(path):
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), limits[1]))
+    try:
+        with pytest.raises(OutputError, match=f"^{path}: can't be written: File too large; "):
+            save(network(samples=np.zeros((99, 1, 2, 3), int)), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before and [*path.parent.iterdir()] == [path]
+
+
+def test_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "net.npz")
+    for path in (tmp_path / "net.npz", "/dev/zero"):
+        with pytest.raises(ArtifactError, match=f"^{path}: can't be read: Not a regular file; "):
+            load(path)
 
 
 @pytest.mark.parametrize("name", shipped.names())

@@ -190,7 +190,6 @@ def test_module_of_another_size(files):
      "bits: there is no layer 'conv9'; layers are 0, 3.depthwise, 3.pointwise, 6"),
     ({"levels": 0}, "levels must be an integer in 1..65535, not 0"),
     ({"input_levels": 2.5}, "input_levels must be an integer in 1..65535, not 2.5"),
-    ({"name": "a b"}, "the converted network is not valid: a network's name must be letters"),
 ])
 def test_bad_options(files, changes, message):
     refused(files, f"^{re.escape(message)}", **changes)

@@ -234,15 +234,23 @@ _FUNCTIONS = {
 
 OTHERWISE = {
     ("bitstream.py", "_run"): "the log of a program grows while it runs",
-    ("testbench.py", "_result"): "in a simulator's process, each test adds a line",
-    ("testbench.py", "test"): "so does each sample, to be counted",
+    ("drawings.py", "_drawn"): "into a string",
+    ("testbench.py", "_close"): "in a simulator's process, each test adds a line",
+    ("testbench.py", "compares"): "so does each sample, to be counted",
     ("verilator.py", "verilate"): "in a directory of its own, which is renamed as a whole",
+    ("verilator.py", "_copy_objects"): "so that it may go on where another process left off",
+    ("verilator.py", "_compile"): "the log of a failure",
 }
 """Functions that write in another way, and why."""
 
 
 def _names(tree):
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _functions(tree):
+    return [node for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def _drafts(function):
@@ -276,9 +284,10 @@ def _writes(call):
 
 def _written(path):
     """`(function, line)` of what writes files without :func:`gen.files.replacing`."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+    functions = _functions(ast.parse(path.read_text(encoding="utf-8")))
+    inner = {nested for function in functions for nested in _functions(function)[1:]}
+    for function in functions:
+        if function not in inner:
             drafts = _drafts(function)
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and _writes(node) and not _names(node) & drafts:
