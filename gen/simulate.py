@@ -295,7 +295,7 @@ def write_images(path, config, run, spikes, labels, logits):
     """
     times = [f"{layer.name}_{which}" for layer in config.layers for which in ("first", "last")]
     total = replayed(config, spikes)
-    with replacing(path) as draft, draft.open("w", newline="") as file:
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["image", "label", "prediction", "mismatches", "input_spikes", "spikes",
                         "latency_cycles", "interval_cycles", *times])

@@ -39,6 +39,7 @@ def directory(tmp_path_factory):
     out = tmp_path_factory.mktemp("hx8k")
     build(NETWORK, board=BOARD.name, out=out, lanes=LANES, synthesise=False)
     synthesise(out, list(SOURCES), top=TOP, command=BOARD.synth)
+    build(NETWORK, board=BOARD.name, out=out, lanes=LANES, synthesise=False)  # lists the netlist
     return out
 
 
