@@ -214,7 +214,8 @@ def _digests(facts):
     """What leads out of the directory, an absolute path or ``..``, is no name of a file in it."""
     listed = _get(facts, "files", dict)
     for name in listed:
-        if name in ("", ".", "..", NAME) or "/" in name or not name.isprintable():
+        if (name in ("", ".", "..", NAME) or "/" in name or not name.isprintable()
+                or len(name) > 255):
             raise _Malformed(f"files has {_shown(name)}, which is no name of a file in the "
                              f"directory")
         _digest(listed, name, "files.")
@@ -224,8 +225,10 @@ def _digests(facts):
 def _counts(facts, name):
     """Natural numbers by layer."""
     counts = _get(facts, name, dict)
-    for layer in counts:
-        _bounded(_get(counts, layer, int, f"{name}."), f"{name}.{_shown(layer)}", 1)
+    for layer, count in counts.items():
+        if type(count) is not int or not 1 <= count < 1 << 32:
+            raise _Malformed(f"{name} of layer {_shown(layer)} must be a positive integer, not "
+                             f"{_shown(count)}")
     return counts
 
 

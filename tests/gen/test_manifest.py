@@ -112,7 +112,7 @@ class TestFiles:
         manifest.read(built)
 
     @pytest.mark.parametrize("name", ["../x", "/etc/hostname", "a/b", "", ".", "..", "a\0b",
-                                      "manifest.json"])
+                                      "manifest.json", "x" * 999])
     def test_paths_that_lead_elsewhere(self, built, name):
         change(built, files={name: "0" * 64})
         refused(built, rf"^{built}/manifest.json: files has '.*', which is no name of a file in ")
@@ -167,8 +167,9 @@ class TestDamaged:
         ({"link": {"kind": "uart", "wiring": "", "baud": 1.5}}, "link.baud is missing or malform"),
         ({"link": "uart"}, "link is missing or malformed: 'uart'"),
         ({"lanes": [1]}, "lanes is missing or malformed: a list"),
-        ({"lanes": {"out": "x"}}, "lanes.out is missing or malformed: 'x'"),
-        ({"replicas": {"out": 0}}, "replicas.'out' must be a number of at least 1, not '0'"),
+        ({"lanes": {"out": "x"}}, "lanes of layer 'out' must be a positive integer, not 'x'"),
+        ({"lanes": {"a\n" * 999: DEEP}}, r"lanes of layer 'a\na\n"),
+        ({"replicas": {"out": 0}}, "replicas of layer 'out' must be a positive integer, not '0'"),
         ({"replicas": 3}, "replicas is missing or malformed: '3'"),
         ({"digest": "00"}, "digest must be 64 hexadecimal digits, not '00'"),
         ({"network_digest": 3}, "network_digest is missing or malformed: '3'"),
