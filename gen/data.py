@@ -148,6 +148,7 @@ def _fetch_cifar(folder: Path):
 
 
 def _download(url: str, digest: str, path: Path):
+    files.require_output(path)
     try:
         with urllib.request.urlopen(url, timeout=30) as response:
             data = response.read(_MAX_DOWNLOAD)

@@ -288,11 +288,11 @@ def _verify(kind, file, compare, make, network, *, images=3, seed=0, board="arty
             data_dir=None, images_file=None, directory=None, build_dir=None, **mapping):
     chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
     design = design_for(network, board=boards.find(board), **mapping)
-    if directory is None:
-        directory = make(network, board, mapping)
-    else:
-        manifest.read(directory).file(file)
-    if manifest.read(directory).digest != design.digest:
+    given, directory = directory, directory or make(network, board, mapping)
+    built = manifest.read(directory)
+    if given:
+        built.file(file)  # that is listed; the one made for the purpose need not be
+    if built.digest != design.digest:
         raise SimulationError(f"{directory} is a build of another network, board or mapping than "
                               f"asked for: say which (--board, --lanes, --interval, ...)")
     require_output(place(directory, kind))

@@ -6,7 +6,7 @@ import pytest
 
 from gen import data
 from gen.data import load
-from gen.errors import DataError
+from gen.errors import DataError, OutputError
 
 
 def idx(array):
@@ -121,6 +121,17 @@ def test_download(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     with pytest.raises(DataError, match="^mnist is not here and can't be downloaded"):
         load("mnist")
+    assert not (tmp_path / "empty").exists()
+
+
+def test_the_cache_is_checked_before_a_download(tmp_path, monkeypatch):
+    (tmp_path / "spikeloom").write_text("in the way")
+    monkeypatch.delenv("SPIKELOOM_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(data.urllib.request, "urlopen", lambda *_, **__: pytest.fail("downloaded"))
+    for dataset in ("mnist", "cifar-10"):
+        with pytest.raises(OutputError, match=f"^{tmp_path}/spikeloom/{dataset}/.* can't be writt"):
+            load(dataset)
 
 
 def test_unknown():

@@ -241,6 +241,12 @@ class TestAgain:
         assert (built / "manifest.json").read_bytes() == before
 
 
+def test_a_link_to_a_directory_that_is_not_there_yet(tmp_path):
+    (tmp_path / "link").symlink_to("far/built")
+    build(NETWORK, board="ice40-hx8k", out=tmp_path / "link", synthesise=False)
+    assert manifest.read(tmp_path / "link").files == manifest.read(tmp_path / "far/built").files
+
+
 def test_places_are_checked_before_the_work(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("gen.build.design_for", lambda *_, **__: pytest.fail("began"))
     (tmp_path / "memory.img").mkdir()
