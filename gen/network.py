@@ -12,29 +12,50 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from types import MappingProxyType
 
 import numpy as np
 
 from .errors import NetworkError
 
-__all__ = ["INPUT", "Synapses", "Neurons", "Pool", "Readout", "Network", "Trace",
-           "require_name"]
+__all__ = ["INPUT", "Synapses", "Neurons", "Pool", "Readout", "Network", "Trace", "check_levels",
+           "check_pixels", "encode", "require_name"]
 
 INPUT = "input"
 """Name by which layers refer to the network's input."""
 
-# Sums are computed by BLAS in float64, which is exact as long as no partial sum can reach 2^53.
+# Why no number leaves 64 bits, nor the 53 that float64 holds exactly. A Network is refused unless
+#
+#   (a)  pixel_max (2 input_levels + 1) < 2^53
+#   (b)  the counts of every map are at most 2^24, and a map has at most 2^28 of them
+#   (c)  in every layer with synapses  max |initial| + sum over its bundles of
+#        levels max_o sum_i |W_oi|  < 2^53
+#   (d)  in every layer of neurons  threshold levels < 2^53
+#
+# Then, with all of it computed in int64, or in float64 by BLAS and by torch:
+#
+# * encoding computes 2 pixel input_levels + pixel_max, which is at most the left side of (a);
+# * a sum of the counts of a map, whether in a pooling's window or over the whole map, is at most
+#   2^52 by (b), and stays below 2^63 over 2^11 samples;
+# * a charge is a sum of terms W n with 0 <= n <= levels. Every partial sum of them, in any order,
+#   of one bundle or of all, with the initial potential or without, is at most the left side of (c)
+#   in magnitude: so are charges, potentials and logits;
+# * a threshold that phase code shifts by at most floor(log2 levels) is at most threshold levels; a
+#   potential less that is above -2^54, so that a membrane has at most 55 bits;
+# * the sides themselves are computed in Python's integers, from sums of |W| <= 2^15 that would need
+#   2^48 weights to leave 63 bits.
 _EXACT = 1 << 53
-
-# Greatest spike count: with weights of 16 bits, no charge of a fan-in below 2^23 leaves 63 bits.
 _MAX_LEVELS = 1 << 24
+_MAX_VALUES = 1 << 28
 
 
 def _frozen(array, name):
     array = np.asarray(array)
     if array.dtype.kind not in "iu":
         raise NetworkError(f"{name} must be integers, not {array.dtype}")
+    if array.dtype == np.uint64 and array.max(initial=0) >> np.uint64(63):
+        raise NetworkError(f"{name} must be integers of 64 bits, signed, not {array.max()}")
     array = np.array(array, dtype=np.int64, order="C")
     array.setflags(write=False)
     return array
@@ -51,12 +72,56 @@ def _positive(value, name):
         raise NetworkError(f"{name} must be a positive integer, not {value!r}")
 
 
+def check_levels(levels, name):
+    """Refuse a greatest count that is no integer in 1..2^24."""
+    _positive(levels, name)
+    if levels > _MAX_LEVELS:
+        raise NetworkError(f"{name} must be at most {_MAX_LEVELS}, not {levels}")
+
+
+def check_pixels(input_levels, pixel_max):
+    """Refuse a greatest count and a greatest pixel for which :func:`encode` is not exact."""
+    check_levels(input_levels, "input_levels")
+    _positive(pixel_max, "pixel_max")
+    if pixel_max * (2 * input_levels + 1) >= _EXACT:
+        raise NetworkError(f"pixel_max must be less than {-(-_EXACT // (2 * input_levels + 1))} "
+                           f"with {input_levels} input levels, not {pixel_max}")
+
+
+def encode(pixels, *, input_levels, pixel_max):
+    """Raw pixels to counts: ``round(pixel * input_levels / pixel_max)``, half up.
+
+    Parameters
+    ----------
+    pixels : integers in ``0..pixel_max``, of any shape
+    input_levels, pixel_max : positive, see :func:`check_pixels`
+
+    Raises
+    ------
+    NetworkError
+        If the pixels, the levels or the greatest pixel are out of range.
+    """
+    check_pixels(input_levels, pixel_max)
+    pixels = np.asarray(pixels)
+    if pixels.dtype.kind not in "iu":
+        raise NetworkError(f"images must be integers in 0..{pixel_max}, not {pixels.dtype}")
+    if pixels.size and (pixels.min() < 0 or pixels.max() > pixel_max):
+        raise NetworkError(f"pixels must lie in 0..{pixel_max}, not {pixels.min()}.."
+                           f"{pixels.max()}")
+    return (2 * input_levels * pixels.astype(np.int64) + pixel_max) // (2 * pixel_max)
+
+
 def _out_size(size, kernel, stride, padding, name):
     y, x = ((s + 2 * p - k) // st + 1 for s, k, st, p in zip(
         size, kernel, stride, padding, strict=True))
     if y < 1 or x < 1:
         raise NetworkError(f"{name}: a kernel of {kernel} does not fit a map of {size}")
     return y, x
+
+
+def _check_values(name, shape):
+    if prod(shape) > _MAX_VALUES:
+        raise NetworkError(f"{name}: a map must have at most {_MAX_VALUES} values, not {shape}")
 
 
 def require_name(name: str) -> str:
@@ -159,6 +224,10 @@ class Synapses:
         flat = self.weights.reshape(self.out_channels, -1)
         return (levels * np.minimum(flat, 0).sum(axis=1), levels * np.maximum(flat, 0).sum(axis=1))
 
+    def charge_bound(self, levels):
+        """What no sum of charges exceeds in magnitude, whichever they are."""
+        return levels * int(np.abs(self.weights).sum(axis=(1, 2, 3)).max())
+
 
 class _Charged:
     """What layers with membranes share: synapses and an initial potential."""
@@ -197,6 +266,13 @@ class _Charged:
                      for synapses, counts in zip(self.synapses, inputs, strict=True))
         return charge + self.initial[:, None, None]
 
+    def check_sums(self, levels):
+        """Refuse a layer whose sums may leave the exact range."""
+        bound = max(int(self.initial.max()), -int(self.initial.min()))
+        bound += sum(s.charge_bound(top) for s, top in zip(self.synapses, levels, strict=True))
+        if bound >= _EXACT:
+            raise NetworkError(f"{self.name}: potentials need more than 53 bits")
+
     def potential_range(self, levels):
         """Least and greatest potential of each channel (CONVERSIONS 1.5, eq. 6)."""
         ranges = [s.charge_range(top) for s, top in zip(self.synapses, levels, strict=True)]
@@ -228,7 +304,9 @@ class Neurons(_Charged):
         object.__setattr__(self, "threshold", _frozen(self.threshold, f"{self.name}: threshold"))
         if self.threshold.shape != (self.channels,) or self.threshold.min() < 1:
             raise NetworkError(f"{self.name}: threshold must be {self.channels} positive integers")
-        _positive(self.levels, f"{self.name}: levels")
+        check_levels(self.levels, f"{self.name}: levels")
+        if int(self.threshold.max()) * self.levels >= _EXACT:
+            raise NetworkError(f"{self.name}: threshold times levels needs more than 53 bits")
 
     def out_levels(self, levels):
         return self.levels
@@ -334,7 +412,7 @@ class Network:
     Raises
     ------
     NetworkError
-        If the parts contradict each other, or a sum might leave the exact range of 53 bits.
+        If the parts contradict each other, or a number might leave the exact range of 53 bits.
     """
 
     name: str
@@ -353,13 +431,10 @@ class Network:
                 or not all(type(v) is int and v >= 1 for v in self.input_shape)):
             raise NetworkError(f"input_shape must be three positive integers, "
                                f"not {self.input_shape!r}")
-        _positive(self.input_levels, "input_levels")
-        if self.input_levels > _MAX_LEVELS:
-            raise NetworkError(f"input_levels must be at most {_MAX_LEVELS}, not "
-                               f"{self.input_levels}")
-        _positive(self.pixel_max, "pixel_max")
+        check_pixels(self.input_levels, self.pixel_max)
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         shapes, levels = {INPUT: self.input_shape}, {INPUT: self.input_levels}
+        _check_values(INPUT, self.input_shape)
         for layer in self.layers:
             if layer.name in shapes:
                 raise NetworkError(f"two layers are named {layer.name!r}")
@@ -367,18 +442,13 @@ class Network:
                 if source not in levels:
                     raise NetworkError(f"{layer.name}: source {source!r} is not an earlier layer")
             shapes[layer.name] = layer.out_shape([shapes[s] for s in layer.sources])
+            _check_values(layer.name, shapes[layer.name])
             tops = [levels[s] for s in layer.sources]
             if not isinstance(layer, Pool):
-                if not -_EXACT < layer.initial.min() <= layer.initial.max() < _EXACT:
-                    raise NetworkError(f"{layer.name}: potentials need more than 53 bits")
-                low, high = layer.potential_range(tops)
-                if min(low.min(), -high.max()) <= -_EXACT:
-                    raise NetworkError(f"{layer.name}: potentials need more than 53 bits")
+                layer.check_sums(tops)
             if not isinstance(layer, Readout):
                 levels[layer.name] = layer.out_levels(tops)
-                if levels[layer.name] > _MAX_LEVELS:
-                    raise NetworkError(f"{layer.name}: levels must be at most {_MAX_LEVELS}, not "
-                                       f"{levels[layer.name]}")
+                check_levels(levels[layer.name], f"{layer.name}: levels")
         object.__setattr__(self, "shapes", MappingProxyType(shapes))
         object.__setattr__(self, "levels", MappingProxyType(levels))
         readouts = [layer for layer in self.layers if isinstance(layer, Readout)]
@@ -388,7 +458,7 @@ class Network:
             raise NetworkError(f"{readouts[0].name}: the read-out must be a single position, not "
                                f"{shapes[readouts[0].name][1:]}")
         if self.samples is not None:
-            object.__setattr__(self, "samples", _frozen(self.samples, "samples"))
+            object.__setattr__(self, "samples", self.shaped(_frozen(self.samples, "samples")))
             self.encode(self.samples)
         used = {source for layer in self.layers for source in layer.sources}
         for name in levels:
@@ -434,32 +504,43 @@ class Network:
                 add(layer.levels)
         return sha.hexdigest()
 
-    def encode(self, images):
-        """Raw images to input counts: ``round(pixel * input_levels / pixel_max)``, half up.
+    def shaped(self, images):
+        """Images as ``(N, C, H, W)``, however they are given.
 
         Parameters
         ----------
-        images : ``(N, C, H, W)``, or ``(N, H, W)`` for one channel; integers in ``0..pixel_max``
+        images : ``(N, C, H, W)``; or ``(N, H, W)`` for one channel; or ``(N, features)`` for an
+            input of ``features`` channels and one position
 
         Raises
         ------
         NetworkError
-            If the shape or the range differs.
+            If the shape is none of these.
         """
-        images = np.asarray(images)
-        if images.dtype.kind not in "iu":
-            raise NetworkError(f"images must be integers in 0..{self.pixel_max}, "
-                               f"not {images.dtype}")
-        if images.ndim == 3 and self.input_shape[0] == 1:
+        given = images = np.asarray(images)
+        channels, *position = self.input_shape
+        if images.ndim == 3 and channels == 1:
             images = images[:, None]
+        elif images.ndim == 2 and position == [1, 1]:
+            images = images[:, :, None, None]
         if images.ndim != 4 or images.shape[1:] != self.input_shape:
             shape = ", ".join(map(str, self.input_shape))
-            raise NetworkError(f"images must have the shape (N, {shape}), not {images.shape}")
-        images = images.astype(np.int64)
-        if images.size and (images.min() < 0 or images.max() > self.pixel_max):
-            raise NetworkError(f"pixels must lie in 0..{self.pixel_max}, not "
-                               f"{images.min()}..{images.max()}")
-        return (2 * images * self.input_levels + self.pixel_max) // (2 * self.pixel_max)
+            vectors = f"(N, {channels}) or " if position == [1, 1] else ""
+            raise NetworkError(f"images must have the shape {vectors}(N, {shape}), not "
+                               f"{given.shape}")
+        return images
+
+    def encode(self, images):
+        """Raw images to input counts ``(N, C, H, W)``: :func:`encode` of what :meth:`shaped` makes
+        of them.
+
+        Raises
+        ------
+        NetworkError
+            If the shape, the type or the range differs.
+        """
+        return encode(self.shaped(images), input_levels=self.input_levels,
+                      pixel_max=self.pixel_max)
 
     def run(self, counts):
         """Spike counts of every layer and the logits, exactly.
@@ -468,7 +549,7 @@ class Network:
         ----------
         counts : ``(N, C, H, W)`` input counts in ``0..input_levels`` (see :meth:`encode`)
         """
-        counts = np.asarray(counts, dtype=np.int64)
+        counts = _frozen(counts, "input counts")
         if counts.shape[1:] != self.input_shape:
             raise NetworkError(f"input counts must have the shape (N, *{self.input_shape}), "
                                f"not {counts.shape}")

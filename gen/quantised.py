@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from .errors import ConversionError
 from .lower import Fire, Lowered, Out, Term
-from .network import INPUT, Network, Neurons, Pool, Readout, Synapses
+from .network import INPUT, Network, Neurons, Pool, Readout, Synapses, check_levels
 from .qcfs import floor_ste, round_ste
 
 __all__ = ["QuantisedModel", "layer_bits"]
@@ -27,6 +27,9 @@ BITS = range(2, 9)
 """Widths a weight may have. The diagonal of a residual connection is as wide as it needs."""
 
 _IDENTITY_BITS = 16
+
+# Greatest threshold at which no weight is clipped, for channels whose weights are next to nothing.
+_MAX_THETA = 1 << 24
 
 # Thresholds tried per channel, relative to the greatest at which no weight is clipped.
 _CANDIDATES = torch.linspace(0.5, 2.0, 31, dtype=torch.float64)
@@ -71,9 +74,10 @@ def _widths(bits) -> dict[str, int]:
 class QuantisedModel(nn.Module):
     """Spike counts in, scores out; in between what the hardware computes.
 
-    In evaluation mode everything is integers in float64, hence exact: :meth:`trace` agrees with
-    :meth:`Network.run` in every neuron. In training mode the same is computed in float32, and
-    weights, biases and steps get gradients through the rounding.
+    In evaluation mode everything is integers in float64, hence exact where :meth:`to_network` makes
+    a valid network: :meth:`trace` agrees with :meth:`Network.run` in every neuron. In training mode
+    the same is computed in float32, which is exact up to 2^24, and weights, biases and steps get
+    gradients through the rounding.
 
     Parameters
     ----------
@@ -84,6 +88,7 @@ class QuantisedModel(nn.Module):
 
     def __init__(self, lowered: Lowered, *, input_levels: int = 255, bits=8):
         super().__init__()
+        check_levels(input_levels, "input_levels")
         self.input_shape, self.input_levels = lowered.input_shape, input_levels
         charged = [layer for layer in lowered.layers if not isinstance(layer, Pool)]
         widths = layer_bits(bits, [layer.name for layer in charged])
@@ -150,13 +155,22 @@ class QuantisedModel(nn.Module):
 
     @torch.no_grad()
     def to_network(self, name: str, *, pixel_max: int = 255, metadata: Mapping | None = None):
-        """The :class:`Network` with exactly these integers."""
+        """The :class:`Network` with exactly these integers.
+
+        Raises
+        ------
+        ConversionError, NetworkError
+            If a bias is too large for them, or the network is not valid.
+        """
         layers = tuple(layer.spec if isinstance(layer, _Pooling) else self._layer(layer)
                        for layer in self.layers)
         return Network(name, self.input_shape, self.input_levels, pixel_max, layers, metadata or {})
 
     def _layer(self, layer) -> Neurons | Readout:
         weights, bias = self.integers(layer)
+        if not bias.abs().max() < 1 << 53:
+            raise ConversionError(f"{layer.name}: a bias is {bias.abs().max():.3g} units of its "
+                                  f"weights' grid, more than 53 bits hold")
         bias, theta = bias.long().numpy(), layer.theta.long().numpy()
         synapses = tuple(_synapses(term, weight.long().numpy(), layer.bits)
                          for term, weight in zip(layer.terms, weights, strict=True))
@@ -213,6 +227,7 @@ class _Charged(nn.Module):
 class _Fire(_Charged):
     def __init__(self, spec: Fire, bits: int, ratios, step):
         super().__init__(spec, bits)
+        check_levels(spec.levels, f"{spec.name}: levels")
         self.levels = spec.levels
         with torch.no_grad():
             self.register_buffer("theta", _thresholds(self._scaled(ratios), bits))
@@ -231,7 +246,9 @@ class _Sum(_Charged):
         super().__init__(spec, bits)
         with torch.no_grad():
             rows = [(weight.reshape(1, -1), width) for weight, width in self._scaled(ratios)]
-            self.register_buffer("scale", 1 / _grid(rows)[0])
+            # No finer than that the greatest bias stays well within 53 bits.
+            least = spec.bias.double().abs().max() * 2.0**-50
+            self.register_buffer("scale", torch.maximum(1 / _grid(rows)[0], least))
         self.register_buffer("theta", torch.ones(len(spec.bias), dtype=torch.float64))
 
 
@@ -250,7 +267,7 @@ def _grid(rows) -> torch.Tensor:
 def _thresholds(rows, bits: int) -> torch.Tensor:
     """The same among whole numbers; a channel of tiny weights gets no more than its layer needs."""
     greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
-    greatest = greatest.clamp(1, float(greatest.median().clamp_min(1) * 4))
+    greatest = greatest.clamp(1, float((greatest.median() * 4).clamp(4, _MAX_THETA)))
     best, least = torch.ones_like(greatest), torch.full_like(greatest, float("inf"))
     for candidate in _CANDIDATES:
         theta = (greatest * candidate).round().clamp_min(1)
@@ -262,7 +279,7 @@ def _thresholds(rows, bits: int) -> torch.Tensor:
 
 def _room(weight: torch.Tensor, width: int) -> torch.Tensor:
     """Factor of each row at which its greatest weight just fits."""
-    return _limits(width)[1] / weight.abs().amax(dim=1).clamp_min(1e-12)
+    return _limits(width)[1] / weight.abs().amax(dim=1).clamp_min(1e-300)
 
 
 def _error(rows, gain: torch.Tensor) -> torch.Tensor:

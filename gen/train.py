@@ -24,7 +24,7 @@ from .errors import DataError
 from .files import require_output
 from .lower import lower
 from .models import MODELS
-from .network import Network, require_name
+from .network import Network, encode, require_name
 from .quantised import QuantisedModel
 
 __all__ = ["Recipe", "RECIPES", "train"]
@@ -268,8 +268,8 @@ def _augment(x: torch.Tensor, recipe: Recipe, generator) -> torch.Tensor:
 
 def _encode(images: np.ndarray, pixel_max: int, levels: int) -> torch.Tensor:
     """Counts as :meth:`Network.encode` makes them."""
-    counts = (2 * images.astype(np.int32) * levels + pixel_max) // (2 * pixel_max)
-    return torch.from_numpy(counts.astype(np.uint8 if levels < 256 else np.int32))
+    table = encode(np.arange(pixel_max + 1), input_levels=levels, pixel_max=pixel_max)
+    return torch.from_numpy(table.astype(np.uint8 if levels < 256 else np.int32)[images])
 
 
 @torch.no_grad()

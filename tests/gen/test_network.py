@@ -1,6 +1,7 @@
 """The integer network against PyTorch's convolutions, and what it refuses."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from gen.errors import NetworkError
+from gen.mapping import membrane_bits
 from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses
+from gen.reference import torch_run
 
 
 def weights(*shape, low=-8, high=8, seed=0):
@@ -90,10 +93,72 @@ def test_encode_rounds_half_up():
     assert np.array_equal(net.encode(pixels[:, None]), net.encode(pixels))
 
 
+@pytest.mark.parametrize("levels", [1, 3, 255, 65535, (1 << 24) - 1, 1 << 24])
+def test_encode_is_exact_up_to_its_bound(levels):
+    pixel_max = ((1 << 53) - 1) // (2 * levels + 1)
+    net = network(neurons(), readout(), input_levels=levels, pixel_max=pixel_max)
+    rng = np.random.default_rng(levels)
+    pixels = rng.integers(0, pixel_max, (3, 1, 6, 6), endpoint=True)
+    pixels[0, 0, 0, :3] = 0, pixel_max, pixel_max - 1
+    expected = [(2 * p * levels + pixel_max) // (2 * pixel_max) for p in pixels.ravel().tolist()]
+    counts = net.encode(pixels)
+    assert counts.ravel().tolist() == expected
+    assert (counts.min(), counts.max()) == (0, levels)
+    with pytest.raises(NetworkError, match=f"^pixel_max must be less than {pixel_max + 1} with"):
+        network(neurons(), readout(), input_levels=levels, pixel_max=pixel_max + 1)
+
+
+@pytest.mark.parametrize("pixel_max, levels", [(1 << 61, 3), (1 << 40, 1 << 23), (1 << 70, 1)])
+def test_pixels_that_would_overflow_are_refused(pixel_max, levels):
+    with pytest.raises(NetworkError, match="^pixel_max must be less than"):
+        network(pixel_max=pixel_max, input_levels=levels)
+
+
+def test_sums_are_exact_up_to_their_bound():
+    # Charge of the greatest weights and counts, and an odd initial potential, to 2^53 - 1.
+    weight, levels = (1 << 15) - 1, 1 << 24
+    terms = ((1 << 53) - 2) // (weight * levels)
+    initial = (1 << 53) - 1 - terms * weight * levels
+    synapses = Synapses(INPUT, np.full((2, terms, 1, 1), weight), bits=16)
+    layer = Readout("out", (synapses,), np.array([initial, -initial]))
+    net = Network("net", (terms, 1, 1), levels, 1, (layer,))
+    counts = np.full((1, terms, 1, 1), levels)
+    charge = terms * weight * levels
+    assert net.run(counts).logits.tolist() == [[charge + initial, charge - initial]]
+    assert torch_run(net, counts)["out"].ravel().tolist() == [charge + initial, charge - initial]
+    with pytest.raises(NetworkError, match="^out: potentials need more than 53 bits$"):
+        replace(net, layers=(replace(layer, initial=np.array([initial + 1, 0])),))
+
+
+def test_a_charge_that_the_initial_potential_takes_back_is_bounded_too():
+    # The potential stays in 53 bits; the charge alone, which float64 has to hold, does not.
+    synapses = Synapses(INPUT, np.full((1, 20_000, 1, 1), (1 << 15) - 1), bits=16)
+    layer = Readout("out", (synapses,), np.array([1 - (1 << 53)]))
+    with pytest.raises(NetworkError, match="^out: potentials need more than 53 bits$"):
+        Network("net", (20_000, 1, 1), 1 << 24, 1, (layer,))
+
+
+def test_greatest_threshold():
+    layer = neurons(threshold=np.full(4, ((1 << 53) - 1) // 3))
+    assert network(layer, readout()).run(np.full((1, 1, 6, 6), 15)).counts["conv"].max() == 0
+    assert membrane_bits(layer, [15], "phase") <= 55
+
+
+def test_vectors():
+    layer = Readout("out", (Synapses(INPUT, weights(2, 5, 1, 1)),), np.zeros(2, int))
+    vectors = np.random.default_rng(0).integers(0, 256, (3, 5))
+    net = network(layer, input_shape=(5, 1, 1), samples=vectors)
+    assert np.array_equal(net.encode(vectors), net.encode(vectors[:, :, None, None]))
+    assert net.samples.shape == net.encode(vectors).shape == (3, 5, 1, 1)
+    with pytest.raises(NetworkError, match=r"^images must have the shape \(N, 5\) or "
+                                           r"\(N, 5, 1, 1\), not \(3, 4\)$"):
+        net.encode(vectors[:, :4])
+
+
 def test_lowest_class_wins_a_tie():
     layer = readout(synapses=(Synapses("conv", np.zeros((3, 4, 6, 6), int)),),
                     initial=np.array([0, 7, 7]))
-    assert network(neurons(), layer).run(np.zeros((2, 1, 6, 6))).predictions.tolist() == [1, 1]
+    assert network(neurons(), layer).run(np.zeros((2, 1, 6, 6), int)).predictions.tolist() == [1, 1]
 
 
 def test_predict_in_batches():
@@ -138,6 +203,16 @@ REFUSED = {
     "huge pool": (lambda: network(neurons(levels=1 << 24), Pool("p", "conv", "sum", (2, 2), (1, 1)),
                                   readout("p", 5)),
                   f"p: levels must be at most {1 << 24}, not {1 << 26}"),
+    "huge neurons": (lambda: neurons(levels=(1 << 24) + 1),
+                     f"conv: levels must be at most {1 << 24}, not {(1 << 24) + 1}"),
+    "huge threshold": (lambda: neurons(threshold=np.full(4, (1 << 53) // 3 + 1)),
+                       "conv: threshold times levels needs more than 53 bits"),
+    "huge numbers": (lambda: neurons(initial=np.full(4, 1 << 63, np.uint64)),
+                     f"conv: initial must be integers of 64 bits, signed, not {1 << 63}"),
+    "huge pixels": (lambda: network().encode(np.full((1, 1, 6, 6), (1 << 64) - 1, np.uint64)),
+                    f"pixels must lie in 0..255, not {(1 << 64) - 1}..{(1 << 64) - 1}"),
+    "huge map": (lambda: network(input_shape=(1, 1 << 14, (1 << 14) + 1)),
+                 f"input: a map must have at most {1 << 28} values, not (1, 16384, 16385)"),
     "width": (lambda: network(neurons(initial=np.full(4, -1 << 53)), readout()),
               "conv: potentials need more than 53 bits"),
     "map": (lambda: network(neurons(), readout(size=5)),
@@ -162,6 +237,8 @@ REFUSED = {
                     "images must be integers in 0..255, not float64"),
     "size": (lambda: network().encode(np.zeros((1, 1, 6, 5), int)),
              "images must have the shape (N, 1, 6, 6), not (1, 1, 6, 5)"),
+    "real counts": (lambda: network().run(np.full((1, 1, 6, 6), 3.7)),
+                    "input counts must be integers, not float64"),
     "counts": (lambda: network().run(np.full((1, 1, 6, 6), 16)), "input counts must lie in 0..15"),
 }
 
