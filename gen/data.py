@@ -15,7 +15,7 @@ import numpy as np
 from . import cifar, files
 from .errors import DataError
 
-__all__ = ["DATASETS", "Dataset", "load"]
+__all__ = ["DATASETS", "Dataset", "load", "read_array"]
 
 _FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
           "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
@@ -84,6 +84,46 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
             raise DataError(f"{folder}: the {name} labels must lie in 0..9, not {part.max()}")
     return Dataset(dataset, images, labels.astype(np.int64), test_images,
                    test_labels.astype(np.int64), 255)
+
+
+def read_array(path: str | os.PathLike) -> np.ndarray:
+    """The array of numbers in a ``.npy`` file, which is believed nothing: its header is compared
+    with its size before anything is made of it.
+
+    Raises
+    ------
+    DataError
+        If it can't be read, is no regular file or no ``.npy`` file, or holds no numbers.
+    """
+    try:
+        with files.open_regular(path) as file:
+            return _npy(file, os.fstat(file.fileno()).st_size)
+    except (OSError, ValueError) as error:  # a zero byte in the name
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: can't be read as an .npy file of numbers: {why}") from error
+    except _Malformed as error:
+        raise DataError(f"{path}: is not an .npy file of numbers: {error}") from error
+
+
+class _Malformed(Exception):
+    """What is wrong with a file, without its name."""
+
+
+def _npy(file, size: int) -> np.ndarray:
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, _, dtype = read(file)
+    except Exception as error:  # whatever a header that is no such thing leads to
+        raise _Malformed("its header can't be read") from error
+    if dtype.kind not in "uif" or not shape:
+        raise _Malformed(f"it holds {dtype if shape else 'one value'}")
+    have, want = size - file.tell(), math.prod(shape) * dtype.itemsize
+    if any(n < 0 for n in shape) or have != want:
+        raise _Malformed(f"it has {have} bytes, which is not the shape {shape} of {dtype}"[:200])
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _grey(folder: Path) -> list[np.ndarray]:

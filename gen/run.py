@@ -1,13 +1,10 @@
 """Run a network on images, in integers."""
 
-import zipfile
-
 import numpy as np
 from tqdm import tqdm
 
-from .data import load
+from .data import load, read_array
 from .errors import DataError
-from .files import open_regular
 from .network import Network
 
 __all__ = ["run"]
@@ -21,7 +18,7 @@ def run(network: Network, *, images_file=None, dataset: str | None = None, data_
 
     Parameters
     ----------
-    images_file : ``.npy`` file of raw images
+    images_file : ``.npy`` file of raw images, in a shape that :meth:`Network.shaped` takes
     dataset, data_dir : see :func:`gen.data.load`; by default what the network was trained on
     limit : only the first images
     progress : show a bar on standard error
@@ -49,24 +46,13 @@ def run(network: Network, *, images_file=None, dataset: str | None = None, data_
 
 def _inputs(network, images_file, dataset, data_dir):
     if images_file is not None:
-        return _load(images_file), None
+        return read_array(images_file), None
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
         raise DataError(f"{network.name} does not say what it was trained on: give images or "
                         f"--dataset")
     data = load(dataset, data_dir)
     return data.test_images, data.test_labels
-
-
-def _load(path):
-    try:
-        with open_regular(path) as file:
-            images = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not an .npy file of images: {error}") from error
-    if not isinstance(images, np.ndarray) or images.ndim == 0:
-        raise DataError(f"{path} is not an .npy file of images: it holds something else")
-    return images
 
 
 def _totals(network, images, progress):

@@ -16,7 +16,7 @@ import boards
 from . import beats, files
 from .build import design_for
 from .cycles import row_clocks, row_events, sample_clocks
-from .data import load
+from .data import load, read_array
 from .errors import DataError, SimulationError
 from .monitor import monitor_verilog
 from .testbench import TESTS
@@ -189,7 +189,7 @@ def choose_images(network, count, seed, dataset, data_dir, images_file):
         raise DataError(f"images must be at least 1, not {count!r}")
     rng = np.random.default_rng(seed)
     if images_file is not None:
-        return _from_file(images_file)[:count], str(images_file)
+        return read_array(images_file)[:count], str(images_file)
     named = dataset or network.metadata.get("dataset")
     if named is not None:
         try:
@@ -206,17 +206,6 @@ def choose_images(network, count, seed, dataset, data_dir, images_file):
     return rng.integers(0, network.pixel_max, shape, endpoint=True), "random"
 
 
-def _from_file(path):
-    try:
-        with files.open_regular(path) as file:
-            images = np.load(file, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path} can't be read as an .npy file of images: {error}") from error
-    if not isinstance(images, np.ndarray) or not images.ndim:
-        raise DataError(f"{path} must hold an array of images")
-    return images
-
-
 def verify(network, *, images=20, board="arty-a7", seed=0, dataset=None, data_dir=None,
            images_file=None, build_dir=None, **mapping):
     """Compare the Verilog that ``build`` makes for a board with :meth:`Network.run`.
@@ -229,7 +218,8 @@ def verify(network, *, images=20, board="arty-a7", seed=0, dataset=None, data_di
     seed : of the choice of images and of the stalls
     dataset, data_dir : where images come from; by default the data set that the network's metadata
         name, else the samples that the network carries, else random ones
-    images_file : ``.npy`` file of raw images to use instead
+    images_file : ``.npy`` file of raw images to use instead, in a shape that
+        :meth:`Network.shaped` takes
     build_dir : where compiled simulators are kept
 
     Returns

@@ -1,11 +1,14 @@
 import gzip
+import io
+import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from gen import data
-from gen.data import load
+from gen.data import load, read_array
 from gen.errors import DataError, OutputError
 
 
@@ -27,6 +30,74 @@ def folder(tmp_path):
     for name, array in ARRAYS.items():
         (tmp_path / name).write_bytes(gzip.compress(idx(array)))
     return tmp_path
+
+
+@pytest.mark.parametrize("array", [
+    np.arange(6, dtype=np.uint8).reshape(2, 3), np.zeros((0, 4), ">i4"),
+    np.ones((2, 2), np.float16), np.asfortranarray(np.arange(6).reshape(2, 3)),
+    np.array([2**64 - 1], np.uint64),
+], ids=str)
+def test_array(tmp_path, array):
+    np.save(tmp_path / "x.npy", array)
+    read = read_array(tmp_path / "x.npy")
+    assert np.array_equal(read, array) and read.dtype == array.dtype
+
+
+def npy(header, data=b""):
+    """A ``.npy`` file with a header of one's own."""
+    text = header.encode() + b" " * 9 + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
+
+
+def described(shape, descr="'|u1'"):
+    return npy(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}", b"abc")
+
+
+def archive():
+    stream = io.BytesIO()
+    np.savez(stream, a=np.ones(3))
+    return stream.getvalue()
+
+
+NO_ARRAYS = {
+    "empty": (b"", "its header can't be read"),
+    "text": (b"no array", "its header can't be read"),
+    "archive": (archive(), "its header can't be read"),
+    "1 TiB": (described((1 << 40,)), "it has 3 bytes, which is not the shape"),
+    "10^26": (described((10**13, 10**13)), "it has 3 bytes, which is not the shape"),
+    "many axes": (described((10**300,) * 9), "it has 3 bytes, which is not the shape"),
+    "negative": (described((-1, -3)), "it has 3 bytes, which is not the shape"),
+    "too short": (described((4,)), r"it has 3 bytes, which is not the shape \(4,\) of uint8"),
+    "too long": (described((2,)), r"it has 3 bytes, which is not the shape \(2,\) of uint8"),
+    "nested": (npy("(" * 5000), "its header can't be read"),
+    "no keys": (npy("{}"), "its header can't be read"),
+    "a word for a shape": (described("'abc'"), "its header can't be read"),
+    "objects": (described((3,), "'|O'"), "it holds object"),
+    "text array": (described((3,), "'<U1'"), "it holds <U1"),
+    "records": (described((1,), "[('a', '|u1', (3,))]"), "it holds "),
+    "one value": (npy("{'descr': '|u1', 'fortran_order': False, 'shape': ()}", b"a"),
+                  "it holds one value"),
+}
+
+
+@pytest.mark.parametrize("data, message", NO_ARRAYS.values(), ids=NO_ARRAYS)
+def test_no_array(tmp_path, data, message):
+    (tmp_path / "x.npy").write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=f"x.npy: is not an .npy file of numbers: {message}") as e:
+        read_array(tmp_path / "x.npy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+    assert "\n" not in str(e.value) and len(str(e.value)) <= 500
+
+
+def test_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in {".": "Is a directory", "pipe": "Not a regular file", "x.npy": "No such file",
+                      "\0": "embedded null byte"}.items():
+        with pytest.raises(DataError, match=f": can't be read as an .npy file of numbers: {why}"):
+            read_array(tmp_path / name)
 
 
 def test_digits():

@@ -142,14 +142,7 @@ def test_images_of_a_file(tmp_path):
 def test_damaged_file(tmp_path):
     path = tmp_path / "x.npy"
     path.write_bytes(b"no array")
-    with pytest.raises(DataError, match=f"^{re.escape(str(path))} can't be read as an .npy file"):
-        images_of(file=path)
-
-
-def test_several_arrays(tmp_path):
-    path = tmp_path / "x.npz"
-    np.savez(path, a=np.ones(3))
-    with pytest.raises(DataError, match=f"^{re.escape(str(path))} must hold an array of images$"):
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))}: is not an .npy file of numbers"):
         images_of(file=path)
 
 
