@@ -10,14 +10,17 @@ The file is a ZIP archive of uncompressed ``.npy`` members, so ``numpy.load`` op
 ``samples.npy``           the raw images that travel with the network, if any
 ========================  ==================================================================
 
-Saving the same network gives the same bytes. Loading takes nothing on trust: sizes are checked
-before anything is read, checksums before anything is parsed, and the digest of what was built must
-be the header's.
+Saving the same network gives the same bytes. Loading takes nothing on trust: the archive's
+directory, which is bounded, is read first; then no more than it says, which must be in the file and
+is bounded too; checksums are checked before anything is parsed, and the digest of what was built
+must be the header's. No network is saved that would not be loaded.
 """
 
 import io
 import json
 import math
+import os
+import struct
 import zipfile
 
 import numpy as np
@@ -26,18 +29,34 @@ from . import files
 from .errors import ArtifactError, NetworkError
 from .network import Network, Neurons, Pool, Readout, Synapses
 
-__all__ = ["FORMAT", "save", "load"]
+__all__ = ["FORMAT", "MAX_WEIGHTS", "check_weights", "save", "load"]
 
 FORMAT = 1
-MAX_BYTES = 32 << 20
-MAX_MEMBERS = 4096
+MAX_WEIGHTS = 1 << 28
+"""Weights of a network that can be saved: 268 million, more than any device holds on its chip."""
+
+_MAX_BYTES = 2 * MAX_WEIGHTS
+_MAX_HEADER = 4 << 20
+_MAX_MEMBERS = 4096
+_MAX_DIRECTORY = 1 << 20
+
+_END = struct.Struct("<4s4H2LH")
+"""The last record of an archive: signature, two disk numbers, the directory's entries twice, its
+size and its place, and the length of a comment."""
 
 _DTYPES = {np.dtype(f"<i{n}") for n in (2, 4, 8)} | {np.dtype("i1"), np.dtype("u1")}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save(network: Network, path) -> None:
-    """Write ``network`` to ``path`` (``.npz``), see :func:`gen.files.replacing`."""
+    """Write ``network`` to ``path`` (``.npz``), see :func:`gen.files.replacing`.
+
+    Raises
+    ------
+    ArtifactError
+        If it is larger than what :func:`load` takes.
+    """
+    check_weights(network.weight_count)
     arrays = {}
     header = {
         "format": FORMAT, "digest": network.digest, "name": network.name,
@@ -55,7 +74,24 @@ def save(network: Network, path) -> None:
             member = io.BytesIO()
             np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), member.getvalue())
+    if (len(text) + 1024 > _MAX_HEADER or len(arrays) > _MAX_MEMBERS
+            or buffer.tell() > _MAX_BYTES):
+        raise ArtifactError(f"{path}: {buffer.tell() >> 20} MiB in {len(arrays)} arrays, with a "
+                            f"description of {len(text)} bytes, are more than a network file may "
+                            f"have: {_MAX_BYTES >> 20} MiB, {_MAX_MEMBERS} and {_MAX_HEADER}")
     files.write_bytes(path, buffer.getvalue())
+
+
+def check_weights(count: int) -> None:
+    """Refuse a number of weights that no network file may have.
+
+    Raises
+    ------
+    ArtifactError
+    """
+    if count > MAX_WEIGHTS:
+        raise ArtifactError(f"a network of {count:,} weights is larger than any that can be saved: "
+                            f"at most {MAX_WEIGHTS:,}")
 
 
 def _describe(k: int, layer, arrays: dict) -> dict:
@@ -94,14 +130,11 @@ def load(path) -> Network:
     """
     try:
         with files.open_regular(path) as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ArtifactError(f"{path}: can't be read: {error.strerror or error}; give the path of a "
-                            f".npz file that train or convert has written") from error
-    if len(data) > MAX_BYTES:
-        raise ArtifactError(f"{path}: is larger than {MAX_BYTES >> 20} MiB, which no network is")
-    try:
-        return _build(_members(data))
+            return _build(_members(file))
+    except (OSError, ValueError) as error:  # a zero byte in the name
+        why = getattr(error, "strerror", None) or error
+        raise ArtifactError(f"{path}: can't be read: {why}; give the path of a .npz file that "
+                            f"train or convert has written") from error
     except _Malformed as error:
         why = str(error)
     except NetworkError as error:
@@ -113,11 +146,12 @@ class _Malformed(Exception):
     """What is wrong with the file, without its name."""
 
 
-def _members(data: bytes) -> dict[str, np.ndarray]:
+def _members(file) -> dict[str, np.ndarray]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = _check_directory(file)
+        with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
-            _check_sizes(infos, len(data))
+            _check_sizes(infos, size)
             return {info.filename.removesuffix(".npy"): _array(archive.read(info), info.filename)
                     for info in infos}
     except _Malformed:
@@ -127,15 +161,41 @@ def _members(data: bytes) -> dict[str, np.ndarray]:
                          f"({type(error).__name__})") from error
 
 
-def _check_sizes(infos: list[zipfile.ZipInfo], limit: int):
-    if len(infos) > MAX_MEMBERS:
-        raise _Malformed(f"has {len(infos)} members, more than {MAX_MEMBERS}")
+def _check_directory(file) -> int:
+    """Size of the archive, whose directory is small and ends where the file ends."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _END.size))
+    last = file.read(_END.size).rjust(_END.size, b"\0")
+    signature, _, _, _, entries, length, _, comment = _END.unpack(last)
+    if signature != b"PK\5\6" or comment:
+        raise _Malformed("is truncated, corrupt or no network file (it has no directory)")
+    if entries > _MAX_MEMBERS:
+        raise _Malformed(f"has {entries} members, more than {_MAX_MEMBERS}")
+    if length > _MAX_DIRECTORY:
+        raise _Malformed(f"has a directory of {length} bytes, more than {_MAX_DIRECTORY}")
+    # A record before this one may say other sizes, in 64 bits: 20 bytes that no such file needs.
+    file.seek(max(0, size - _END.size - 20))
+    if file.read(4) == b"PK\6\7":
+        raise _Malformed("is an archive of the kind for more than 4 GiB, which no network is")
+    return size
+
+
+def _check_sizes(infos: list[zipfile.ZipInfo], size: int):
+    """Refuse what is no network before any of it is read; ``size`` is that of the file."""
+    if len(infos) > _MAX_MEMBERS:
+        raise _Malformed(f"has {len(infos)} members, more than {_MAX_MEMBERS}")
     if len({info.filename for info in infos}) != len(infos):
         raise _Malformed("has two members of one name")
     if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
         raise _Malformed("has compressed or encrypted members")
-    if sum(max(info.file_size, info.compress_size) for info in infos) > limit:
+    declared = sum(max(info.file_size, info.compress_size) for info in infos)
+    if declared > size:
         raise _Malformed("declares more data than it has")
+    if declared > _MAX_BYTES:
+        raise _Malformed(f"declares {declared >> 20} MiB, more than the {_MAX_BYTES >> 20} of a "
+                         f"network of {MAX_WEIGHTS:,} weights")
+    if any(info.filename == "header.npy" and info.file_size > _MAX_HEADER for info in infos):
+        raise _Malformed(f"has a header of more than {_MAX_HEADER >> 20} MiB")
 
 
 def _array(data: bytes, name: str) -> np.ndarray:

@@ -1,9 +1,12 @@
+import copy
 import io
 import json
 import os
 import random
 import re
 import resource
+import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -173,15 +176,115 @@ def test_no_archive(path, data):
         load(path)
 
 
-def test_oversized(path):
-    with open(path, "r+b") as file:
-        file.truncate(33 << 20)
-    with pytest.raises(ArtifactError, match="is larger than 32 MiB, which no network is$"):
+def test_more_than_32_mib(tmp_path):
+    """As large as a VGG-16 for small pictures."""
+    net = vector(33 << 20)
+    save(net, tmp_path / "net.npz")
+    assert (tmp_path / "net.npz").stat().st_size > 33 << 20
+    assert load(tmp_path / "net.npz").digest == net.digest
+
+
+def vector(weights, name="out"):
+    layer = Readout(name, (Synapses(INPUT, np.ones((1, weights, 1, 1), np.int64)),),
+                    np.zeros(1, int))
+    return Network("net", (weights, 1, 1), 1, 1, (layer,))
+
+
+@pytest.mark.parametrize("limit, value", [("MAX_WEIGHTS", 999), ("_MAX_BYTES", 1200),
+                                          ("_MAX_HEADER", 1300), ("_MAX_MEMBERS", 2)])
+def test_what_can_not_be_loaded_is_not_saved(tmp_path, monkeypatch, limit, value):
+    monkeypatch.setattr(f"gen.artifact.{limit}", value)
+    with pytest.raises(ArtifactError, match="is larger than any|are more than a network file may"):
+        save(vector(1000), tmp_path / "net.npz")
+    assert not (tmp_path / "net.npz").exists()
+
+
+class Peak:
+    """Greatest number of bytes that Python has allocated inside the context."""
+
+    def __enter__(self):
+        tracemalloc.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+
+def sparse(path, size):
+    """Puts a hole of so many bytes in front of the archive, which stays a good one."""
+    data = path.read_bytes()
+    with open(path, "wb") as file:
+        file.seek(size)
+        file.write(data)
+
+
+def bomb(path, size):
+    """An archive whose members all are the same ``size`` bytes."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0.npy", bytes(size))
+        first = archive.infolist()[0]
+        for k in range(1, 200):
+            archive.filelist.append(other := copy.copy(first))
+            other.filename = f"{k}.npy"
+            archive.NameToInfo[other.filename] = other
+
+
+def directory(path, entries, length):
+    """A file with a hole that says it is a directory."""
+    with open(path, "wb") as file:
+        file.seek(length)
+        file.write(b"PK\5\6" + struct.pack("<4H2LH", 0, 0, entries, entries, length, 0, 0))
+
+
+def directory64(path, length):
+    with open(path, "wb") as file:
+        file.seek(length)
+        file.write(b"PK\6\6" + struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, 1, 1, length, 0))
+        file.write(b"PK\6\7" + struct.pack("<LQL", 0, length, 1))
+        file.write(b"PK\5\6" + struct.pack("<4H2LH", 0, 0, 1, 1, 100, 0, 0))
+
+
+HOSTILE = {
+    "hole": (lambda path: sparse(path, 4 << 30), None),
+    "overlapping members": (lambda path: bomb(path, 1 << 20), "declares more data than it has"),
+    "huge directory": (lambda path: directory(path, 1, 3 << 30),
+                       "has a directory of 3221225472 bytes, more than"),
+    "huge directory of many": (lambda path: directory(path, 65535, 1 << 20),
+                               "has 65535 members, more than 4096"),
+    "huge directory in 64 bits": (lambda path: directory64(path, 6 << 30),
+                                  "is an archive of the kind for more than 4 GiB"),
+    "garbage": (lambda path: os.truncate(path, 33 << 20),
+                "is truncated, corrupt or no network file"),
+}
+
+
+@pytest.mark.parametrize("make, message", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_gets_no_memory(path, make, message):
+    make(path)
+    with Peak() as peak:
+        if message is None:
+            assert load(path).digest == network().digest
+        else:
+            with pytest.raises(ArtifactError, match=re.escape(message)):
+                load(path)
+    assert peak.bytes < 8 << 20
+
+
+def test_declares_more_than_a_network_has(path, monkeypatch):
+    monkeypatch.setattr("gen.artifact._MAX_BYTES", 1000)
+    with pytest.raises(ArtifactError, match="declares 0 MiB, more than the 0 of a network of"):
+        load(path)
+
+
+def test_long_header(path):
+    rewrite(path, lambda h, m: h["metadata"].update(why="x" * (4 << 20)))
+    with pytest.raises(ArtifactError, match="has a header of more than 4 MiB"):
         load(path)
 
 
 def test_missing_file_and_folder(tmp_path):
-    for path in tmp_path / "none.npz", tmp_path:
+    for path in tmp_path / "none.npz", tmp_path, tmp_path / "a\0b":
         with pytest.raises(ArtifactError, match=f"^{re.escape(str(path))}: can't be read: "):
             load(path)
 
