@@ -5,29 +5,37 @@ safetensors file and the calibration images from a ``.npy`` file, neither of whi
 anything.
 """
 
-import importlib.machinery
-import importlib.util
-import sys
-from collections.abc import Mapping
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import nn
+from torch.nn.parameter import is_lazy
 
 from . import artifact, files
+from .data import read_array
 from .errors import ConversionError, DataError, NetworkError
-from .lower import Activation, Fire, Lowered, lower
-from .network import Network, Pool, require_name
+from .fidelity import beside, refresh_weights
+from .foreign import Activation
+from .lower import Fire, Lowered, lower
+from .network import Network, Pool, check_pixels, require_name
 from .quantised import QuantisedModel
+from .usercode import blamed, loaded
 
-__all__ = ["RELU_LEVELS", "convert", "to_quantised", "calibrate"]
+__all__ = ["AGREEMENT", "RELU_LEVELS", "convert", "to_quantised", "calibrate"]
+
+log = logging.getLogger(__name__)
 
 RELU_LEVELS = 15
 """Levels of a plain ReLU: four phase planes."""
 
 PIXEL_MAX = 255
+
+AGREEMENT = 0.97
+"""Share of images that the integers should decide as the module does; below it there is a
+warning."""
 
 _BATCH = 100
 
@@ -37,13 +45,10 @@ _SAMPLES = 32
 # Ranges tried for a ReLU, relative to the greatest activation.
 _RANGES = torch.linspace(0.2, 1.0, 41)
 
-# Share of values in which a foreign activation may differ from Qcfs, by rounding of floats.
-_TIES = 0.01
-
 
 def convert(target: str, *, weights, calibration, out, name: str | None = None, bits=8,
-            levels: int = RELU_LEVELS, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
-            activation: str | None = None) -> dict:
+            levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
+            activation: str | None = None, require_agreement: float | None = None) -> dict:
     """Convert a trained module and save the network.
 
     Parameters
@@ -56,11 +61,13 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     out : where the network goes
     name : of the network; by default that of ``out``
     bits : weight widths (:func:`gen.quantised.layer_bits`)
-    levels : greatest spike count of the neurons of a plain ReLU
+    levels : greatest spike count of the neurons of a plain ReLU, by default :data:`RELU_LEVELS`
     input_levels : greatest count of a pixel
     pixel_max : greatest raw pixel that the network will be given
     activation : ``CLASS,STEP,LEVELS``, a QCFS-like activation of somebody else's and how it is read
-        (:class:`~gen.lower.Activation`): ``"QCFS,thresh/L,L"``
+        (:class:`~gen.foreign.Activation`): ``"QCFS,thresh/L,L"``
+    require_agreement : least share, 0 to 1, of the calibration images that the integers must
+        classify as the module does; by default there is a warning below :data:`AGREEMENT`
 
     Returns
     -------
@@ -72,25 +79,30 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     Raises
     ------
     ConversionError, DataError
-        If anything about the files, the module or the images does not fit.
+        If anything about the files, the module or the images does not fit, if the module computes
+        something else than its parameters say, or if the integers agree with it too seldom.
     NetworkError, OutputError
-        If the network can't have that name or can't be written, before anything is done.
+        If the network can't have that name, counts or pixels, or can't be written, before anything
+        is done.
     """
     out = Path(out)
     name = require_name(name or out.stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
     activation = Activation.parse(activation) if activation else None
-    module = load_module(target)
-    load_weights(module, weights)
-    pixels = load_calibration(calibration, pixel_max)
-    quantised, lowered = to_quantised(module, pixels / np.float32(pixel_max), bits=bits,
-                                      levels=levels, input_levels=input_levels,
-                                      activation=activation)
+    _check_counts(levels, input_levels)
+    check_pixels(input_levels, pixel_max)
+    with loaded(str(target)) as module:
+        load_weights(module, weights)
+        pixels = load_calibration(calibration, pixel_max)
+        quantised, lowered, scores = to_quantised(
+            module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
+            input_levels=input_levels, activation=activation)
     metadata = {"converted": Path(target).name, "calibration_images": len(pixels)}
     network = _network(quantised, name, pixel_max, metadata)
-    agreement = _agreement(lowered, network, pixels)
+    agreement = _agreement(scores, network, pixels)
+    _judge(agreement, len(pixels), require_agreement)
     network = replace(network, metadata={**metadata, "agreement": agreement},
-                      samples=pixels[:_SAMPLES].reshape(-1, *network.input_shape))
+                      samples=pixels[:_SAMPLES])
     artifact.save(network, out)
     return {"network": str(out), "layers": {layer.name: _kind(layer) for layer in network.layers},
             "weights": network.weight_count, "calibration_images": len(pixels),
@@ -101,16 +113,32 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
                       if isinstance(layer, Fire)}}
 
 
-def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int = RELU_LEVELS,
-                 input_levels: int = 255,
-                 activation: Activation | None = None) -> tuple[QuantisedModel, Lowered]:
-    """Lower ``module``, calibrate its ReLUs on ``images`` (values in 0..1) and quantise it."""
-    for value, what in ((levels, "levels"), (input_levels, "input_levels")):
-        if type(value) is not int or not 1 <= value <= 65535:
-            raise ConversionError(f"{what} must be an integer in 1..65535, not {value!r}")
+def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int | None = None,
+                 input_levels: int = 255, activation: Activation | None = None
+                 ) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
+    """Lower ``module``, calibrate its ReLUs on ``images`` (values in 0..1) and quantise it.
+
+    Returns
+    -------
+    The quantised network, what it was made of, and the module's scores ``(N, classes)``.
+    """
+    _check_counts(levels, input_levels)
+    refresh_weights(module, images)
     lowered = lower(module, images.shape[1:], activation)
-    lowered = calibrate(lowered, images, levels)
-    return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered
+    artifact.check_weights(sum(term.weight.numel() for layer in lowered.layers
+                               if not isinstance(layer, Pool) for term in layer.terms))
+    if levels is not None and all(layer.step is not None for layer in lowered.layers
+                                  if isinstance(layer, Fire)):
+        log.warning("levels: %d changes nothing, for the network has no plain ReLU; its "
+                    "activations have their own", levels)
+    lowered, scores = calibrate(module, lowered, images, levels or RELU_LEVELS)
+    return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
+
+
+def _check_counts(levels: int | None, input_levels: int):
+    for value, what in ((levels, "levels"), (input_levels, "input_levels")):
+        if value is not None and (type(value) is not int or not 1 <= value <= 65535):
+            raise ConversionError(f"{what} must be an integer in 1..65535, not {value!r}")
 
 
 def _network(quantised: QuantisedModel, name: str, pixel_max: int, metadata: dict) -> Network:
@@ -125,36 +153,6 @@ def _kind(layer) -> str:
 
 
 # The user's files.
-
-
-def load_module(target: str) -> nn.Module:
-    """Execute ``FILE.py`` and call its ``FUNCTION``."""
-    path, colon, function = str(target).rpartition(":")
-    if not colon or not function.isidentifier():
-        raise ConversionError(f"the module must be given as FILE.py:FUNCTION, not {target!r}")
-    if not Path(path).is_file():
-        raise ConversionError(f"{path}: there is no such file")
-    sys.path.insert(0, str(Path(path).resolve().parent))
-    try:
-        module = getattr(_execute(path), function)()
-    except Exception as error:
-        line = next(iter(str(error).splitlines()), "")
-        raise ConversionError(f"{target}: {type(error).__name__}: {line}") from error
-    finally:
-        sys.path.pop(0)
-    if not isinstance(module, nn.Module):
-        raise ConversionError(f"{target}: must return a torch.nn.Module, not "
-                              f"{type(module).__name__}")
-    return module
-
-
-def _execute(path: str):
-    name = Path(path).stem
-    spec = importlib.util.spec_from_loader(
-        name, importlib.machinery.SourceFileLoader(name, str(path)))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def load_weights(module: nn.Module, path) -> None:
@@ -175,23 +173,18 @@ def load_weights(module: nn.Module, path) -> None:
         raise ConversionError(f"{path}: {what} tensor {key!r} ({len(missing)} missing, "
                               f"{len(extra)} unknown); it must be the state of this very module")
     for key, value in state.items():
-        if value.shape != own[key].shape:
+        if not is_lazy(own[key]) and value.shape != own[key].shape:
             raise ConversionError(f"{path}: tensor {key!r} must have the shape "
                                   f"{tuple(own[key].shape)}, not {tuple(value.shape)}")
         if value.is_floating_point() and not value.isfinite().all():
             raise ConversionError(f"{path}: tensor {key!r} must hold finite numbers")
-    module.load_state_dict(state, strict=False)
+    with blamed(f"{path}: can't be loaded into the module"):
+        module.load_state_dict(state, strict=False)
 
 
 def load_calibration(path, pixel_max: int) -> np.ndarray:
     """Images as integers in ``0..pixel_max``, ``(N, C, H, W)`` or ``(N, features)``."""
-    try:
-        with files.open_regular(path) as file:
-            images = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: can't be read as a .npy file of numbers ({error})") from error
-    if not isinstance(images, np.ndarray) or images.dtype.kind not in "uif":
-        raise DataError(f"{path}: calibration must be one .npy array of numbers")
+    images = read_array(path)
     if images.ndim not in (2, 3, 4) or not images.size:
         raise DataError(f"{path}: calibration images must have the shape (N, C, H, W), (N, H, W) "
                         f"or (N, features), not {images.shape}")
@@ -208,56 +201,27 @@ def load_calibration(path, pixel_max: int) -> np.ndarray:
 # Calibration.
 
 
-class _Recorder(fx.Interpreter):
-    """Runs a traced module and keeps what the chosen nodes were given and what they returned."""
+def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
+              levels: int) -> tuple[Lowered, torch.Tensor]:
+    """Compare ``lowered`` with the ``module`` it was made of, and give every ReLU the step with the
+    least squared error on ``images``.
 
-    def __init__(self, module: fx.GraphModule, names: set[str]):
-        super().__init__(module)
-        self.extra_traceback = False
-        self.records = {name: ([], []) for name in names}
-        self._names = names
-
-    def run_node(self, n: fx.Node):
-        if n.name not in self._names:
-            return super().run_node(n)
-        given = self.env[n.args[0]].detach().clone()
-        result = super().run_node(n)
-        self.records[n.name][0].append(given.flatten())
-        self.records[n.name][1].append(result.detach().flatten().clone())
-        return result
-
-
-@torch.no_grad()
-def calibrate(lowered: Lowered, images: np.ndarray, levels: int) -> Lowered:
-    """Give every ReLU the step with the least squared error on ``images``, and check foreign
-    activations against :class:`~gen.qcfs.Qcfs`."""
-    fires = {layer.node: layer for layer in lowered.layers if isinstance(layer, Fire)}
-    wanted = {node for node, layer in fires.items()
-              if layer.step is None or node in lowered.foreign}
-    records = _record(lowered, images, wanted)
-    steps = {}
-    for node in wanted:
-        given, result = records[node]
-        if fires[node].step is None:
-            steps[node] = _best_step(result, levels)
-        else:
-            _check_foreign(fires[node], given, result)
-    return lowered.replace(
-        replace(layer, step=steps[layer.node], levels=levels)
-        if isinstance(layer, Fire) and layer.node in steps else layer for layer in lowered.layers)
-
-
-def _record(lowered: Lowered, images: np.ndarray, names: set[str]) -> Mapping:
-    recorder = _Recorder(lowered.module, names)
-    images = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
-    try:
-        for start in range(0, len(images), _BATCH):
-            recorder.run(images[start:start + _BATCH])
-    except Exception as error:
-        line = next(iter(str(error).splitlines()), "")
-        raise ConversionError(f"the module can't take the calibration images "
-                              f"({type(error).__name__}: {line})") from error
-    return {name: tuple(map(torch.cat, pair)) for name, pair in recorder.records.items()}
+    Returns
+    -------
+    The calibrated layers, and the module's scores ``(N, classes)``.
+    """
+    values = {layer.name: [] for layer in lowered.layers
+              if isinstance(layer, Fire) and layer.step is None}
+    scores = []
+    for made, result in beside(module, lowered, images):
+        scores.append(result)
+        for name, parts in values.items():
+            parts.append(made[name].flatten())
+    steps = {name: _best_step(torch.cat(parts), levels) for name, parts in values.items()}
+    calibrated = lowered.replace(
+        replace(layer, step=steps[layer.name], levels=levels) if layer.name in steps else layer
+        for layer in lowered.layers)
+    return calibrated, torch.cat(scores)
 
 
 def _best_step(values: torch.Tensor, levels: int) -> float:
@@ -275,24 +239,17 @@ def _quantise(z: torch.Tensor, step: float, levels: int) -> torch.Tensor:
     return step * (z / step + 0.5).floor().clamp(0, levels)
 
 
-def _check_foreign(layer: Fire, given: torch.Tensor, result: torch.Tensor):
-    differing = (_quantise(given, layer.step, layer.levels) - result).abs() > layer.step / 2
-    share = float(differing.float().mean())
-    if share > _TIES:
-        raise ConversionError(f"{layer.key}: this activation is not step * clip(floor(z/step + "
-                              f"1/2), 0, levels) with step={layer.step:.4g}, "
-                              f"levels={layer.levels}: {share:.0%} of its values differ; check how "
-                              f"the step and the levels are read")
+def _agreement(scores: torch.Tensor, network: Network, pixels: np.ndarray) -> float:
+    """Share of images for which the module's scores and the network name the same class."""
+    classes = network.predict(pixels, batch=_BATCH).argmax(axis=1)
+    return float((scores.argmax(1).numpy() == classes).mean())
 
 
-@torch.no_grad()
-def _agreement(lowered: Lowered, network: Network, pixels: np.ndarray) -> float:
-    """Share of images for which the module and the network name the same class."""
-    shaped = pixels.reshape(len(pixels), *network.input_shape)
-    same = 0
-    for start in range(0, len(pixels), _BATCH):
-        batch = pixels[start:start + _BATCH] / np.float32(network.pixel_max)
-        scores = lowered.module(torch.from_numpy(batch.astype(np.float32))).flatten(1)
-        logits = network.run(network.encode(shaped[start:start + _BATCH])).logits
-        same += int((scores.argmax(1).numpy() == logits.argmax(1)).sum())
-    return same / len(pixels)
+def _judge(agreement: float, images: int, required: float | None):
+    """Refuse a network that decides as the module too seldom, or warn of it."""
+    share = f"the integers decide {agreement:.2%} of the {images} calibration images as the module"
+    if required is not None and not agreement >= required:
+        raise ConversionError(f"{share}, less than the {required:.2%} required; try more bits, "
+                              f"levels or input levels, or train with Qcfs in place of ReLU")
+    if required is None and agreement < AGREEMENT:
+        log.warning("warning: %s; more bits, levels or input levels bring them closer", share)

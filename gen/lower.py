@@ -13,83 +13,24 @@ charge into the map of a new layer.
 """
 
 import operator
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
 from .errors import ConversionError
+from .foreign import Activation, refuse_spiking
 from .network import INPUT, Pool
 from .qcfs import Qcfs
+from .usercode import first_line
 
-__all__ = ["SUPPORTED", "Activation", "Term", "Fire", "Out", "Lowered", "lower"]
+__all__ = ["SUPPORTED", "Term", "Fire", "Out", "Place", "Lowered", "lower"]
 
 SUPPORTED = ("supported are Conv2d (zero padding, dilation 1), Linear, BatchNorm1d/2d, AvgPool2d, "
              "MaxPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, residual additions, "
              "Qcfs and ReLU")
-
-
-@dataclass(frozen=True)
-class Activation:
-    """A QCFS-like activation class of somebody else, and how its step and levels are read.
-
-    Parameters
-    ----------
-    name : the class, ``"QCFS"`` or with any part of its module's name, ``"mypkg.act.QCFS"``
-    step : attribute that holds the step, or a quotient of two: ``"step"``, ``"thresh/L"``
-    levels : attribute that holds the greatest count, or an integer: ``"L"``, ``"7"``
-    """
-
-    name: str
-    step: str = "step"
-    levels: str = "levels"
-
-    @classmethod
-    def parse(cls, text: str) -> "Activation":
-        """``CLASS``, ``CLASS,STEP`` or ``CLASS,STEP,LEVELS``."""
-        parts = [part.strip() for part in text.split(",")]
-        if len(parts) > 3 or not all(parts):
-            raise ConversionError(f"activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, "
-                                  f"not {text!r}")
-        return cls(*parts)
-
-    def matches(self, module: nn.Module) -> bool:
-        full = f"{type(module).__module__}.{type(module).__qualname__}"
-        return full == self.name or full.endswith("." + self.name)
-
-    def read(self, module: nn.Module, path: str) -> tuple[float, int]:
-        """Step and levels of ``module``."""
-        numerator, _, denominator = self.step.partition("/")
-        step = _attribute(module, numerator, path)
-        if denominator:
-            divisor = _attribute(module, denominator, path)
-            step = step / divisor if divisor else float("nan")
-        levels = _attribute(module, self.levels, path)
-        if not 0 < step < float("inf"):
-            raise ConversionError(f"{path}: the step {self.step!r} must be positive, not {step!r}")
-        if levels != int(levels) or levels < 1:
-            raise ConversionError(f"{path}: the levels {self.levels!r} must be a positive integer, "
-                                  f"not {levels!r}")
-        return step, int(levels)
-
-
-def _attribute(module: nn.Module, name: str, path: str) -> float:
-    """A number, or a dotted attribute of ``module`` that holds one."""
-    name = name.strip()
-    try:
-        return float(name)
-    except ValueError:
-        pass
-    value = module
-    try:
-        for part in name.split("."):
-            value = getattr(value, part)
-        return float(value)
-    except (AttributeError, TypeError, ValueError, RuntimeError):
-        raise ConversionError(f"{path} ({type(module).__name__}): attribute {name!r} must be one "
-                              f"number; say how the step and the levels are read") from None
 
 
 @dataclass(frozen=True)
@@ -116,15 +57,13 @@ class Fire:
     """Neurons: ``n = clip(floor(charge / step + 1/2), 0, levels)``.
 
     ``step`` and ``levels`` are None for a ReLU until its range is calibrated. ``key`` is shared by
-    layers that share one activation module, and so one step. ``node`` is the activation in the
-    traced graph.
+    layers that share one activation module, and so one step.
     """
 
     name: str
     terms: tuple[Term, ...]
     bias: torch.Tensor
     key: str
-    node: str
     step: float | None
     levels: int | None
 
@@ -139,13 +78,24 @@ class Out:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the traced module makes what a layer makes: the name of a node of its graph, the shape
+    ``(C, H, W)`` of its result, and the ``factor`` of a :class:`Map`."""
+
+    node: str
+    shape: tuple[int, int, int]
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
 class Lowered:
-    """Result of :func:`lower`: the layers in order, and the traced module they came from."""
+    """Result of :func:`lower`: the layers in order, and the traced module they came from with the
+    place of each layer in it, by the layer's name."""
 
     layers: tuple[Fire | Pool | Out, ...]
     input_shape: tuple[int, int, int]
     module: fx.GraphModule
-    foreign: frozenset[str] = field(default=frozenset())
+    places: Mapping[str, Place]
 
     def replace(self, layers: Iterable) -> "Lowered":
         return replace(self, layers=tuple(layers))
@@ -192,11 +142,15 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
         With the path and type of the module (or the function) that has no counterpart, and why.
     """
     module.eval()
+    refuse_spiking(module, activation)
+    if activation is not None:
+        activation.require(module)
     try:
         graph = _Tracer(activation).trace(module)
-    except Exception as error:
-        raise ConversionError(f"torch.fx can't trace {type(module).__name__}: {_line(error)}; "
-                              f"forward must be free of data-dependent control flow") from error
+    except (Exception, SystemExit) as error:
+        raise ConversionError(f"torch.fx can't trace {type(module).__name__} "
+                              f"({type(error).__name__}: {first_line(error)}); forward must be "
+                              f"free of data-dependent control flow") from error
     traced = fx.GraphModule(module, graph)
     traced.graph.eliminate_dead_code()
     lowering = _Lowering(traced, activation)
@@ -205,12 +159,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     with torch.no_grad():
         out = lowering.run(Map(INPUT, INPUT, 1.0, shape, flat))
     lowering.finish(out)
-    return Lowered(tuple(lowering.layers), shape, traced, frozenset(lowering.foreign))
-
-
-def _line(error: Exception) -> str:
-    """First line of an error's message."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return Lowered(tuple(lowering.layers), shape, traced, lowering.places)
 
 
 class _Tracer(fx.Tracer):
@@ -229,7 +178,7 @@ class _Lowering(fx.Interpreter):
     def __init__(self, module: fx.GraphModule, activation: Activation | None):
         super().__init__(module)
         self.extra_traceback = False
-        self.layers, self.foreign = [], set()
+        self.layers, self.places = [], {}
         self._activation = activation
         self._names = {INPUT}
         self._inputs = 0
@@ -285,7 +234,6 @@ class _Lowering(fx.Interpreter):
 
     def _module(self, module: nn.Module, path: str, x):
         if self._activation is not None and self._activation.matches(module):
-            self.foreign.add(self._node.name)
             return self._fire(x, path, *self._activation.read(module, path))
         match module:
             case Qcfs():
@@ -404,8 +352,9 @@ class _Lowering(fx.Interpreter):
         x = self._counts(x, flat=False)
         size = self._size(x, kernel, stride, padding)
         pool = Pool(self._unique(path), x.source, kind, kernel, stride, padding)
-        self.layers.append(pool)
-        return replace(x, source=pool.name, factor=x.factor * factor, shape=(x.shape[0], *size))
+        x = replace(x, source=pool.name, factor=x.factor * factor, shape=(x.shape[0], *size))
+        self._append(pool, x.shape, x.factor)
+        return x
 
     def _counts(self, x, flat: bool) -> Map:
         """``x``, which has to be spikes, and of vectors or of maps."""
@@ -431,7 +380,7 @@ class _Lowering(fx.Interpreter):
                          "(pool and flatten after it)")
         weights = [term.path for term in x.terms if not term.identity]
         name = self._unique(weights[0] if weights else path)
-        self.layers.append(Fire(name, x.terms, x.bias, key or path, self._node.name, step, levels))
+        self._append(Fire(name, x.terms, x.bias, key or path, step, levels), x.shape)
         return Map(name, name, 1.0, x.shape, x.flat)
 
     # Functions and methods, with torch's own parameters.
@@ -516,7 +465,12 @@ class _Lowering(fx.Interpreter):
         if out.shape[1:] != (1, 1):
             self._refuse(f"must be one score a class, not a map of {out.shape[1:]}")
         paths = [term.path for term in out.terms if not term.identity]
-        self.layers.append(Out(self._unique(paths[0] if paths else "readout"), out.terms, out.bias))
+        self._append(Out(self._unique(paths[0] if paths else "readout"), out.terms, out.bias),
+                     out.shape)
+
+    def _append(self, layer: Fire | Pool | Out, shape, factor: float = 1.0):
+        self.layers.append(layer)
+        self.places[layer.name] = Place(self._node.name, shape, factor)
 
     def _unique(self, path: str) -> str:
         name, n = path, 1

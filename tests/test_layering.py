@@ -19,7 +19,7 @@ MAY_IMPORT = {
 }
 
 WITH_TORCH = {"qcfs.py", "quantised.py", "lower.py", "train.py", "convert.py", "models.py",
-              "reference.py"}
+              "reference.py", "fidelity.py", "foreign.py", "usercode.py"}
 """The few files of `gen` that may import torch."""
 
 WITH_HOST = {"pins.py", "prove.py"}

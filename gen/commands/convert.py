@@ -1,5 +1,7 @@
 """Convert a PyTorch module to integers."""
 
+import argparse
+
 from .arguments import command, positive
 
 __all__ = ["add"]
@@ -10,7 +12,14 @@ def _run(args):
     return convert(args.target, weights=args.weights, calibration=args.calibration,
                    out=args.output, name=args.name, bits=args.bits, levels=args.levels,
                    input_levels=args.input_levels, pixel_max=args.pixel_max,
-                   activation=args.activation)
+                   activation=args.activation, require_agreement=args.require_agreement)
+
+
+def _share(text):
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"must be 0 to 1, not {share}")
+    return share
 
 
 def add(commands):
@@ -28,8 +37,8 @@ def add(commands):
     parser.add_argument("--bits", metavar="B", default="8",
                         help="bits of the weights, 2 to 8: one width, or widths by layer such as "
                              "8,fc1=4")
-    parser.add_argument("--levels", type=positive, metavar="L", default=15,
-                        help="greatest spike count of the neurons of a plain ReLU")
+    parser.add_argument("--levels", type=positive, metavar="L",
+                        help="greatest spike count of the neurons of a plain ReLU (default: 15)")
     parser.add_argument("--input-levels", type=positive, metavar="L", default=255,
                         help="greatest spike count of a pixel")
     parser.add_argument("--pixel-max", type=positive, metavar="P", default=255,
@@ -37,3 +46,7 @@ def add(commands):
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")
+    parser.add_argument("--require-agreement", type=_share, metavar="SHARE",
+                        help="fail if the integers decide less than this share, 0 to 1, of the "
+                             "calibration images as the module does (default: only warn, below "
+                             "0.97)")

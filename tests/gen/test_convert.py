@@ -8,9 +8,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gen.artifact import load
+from gen.cli import main
 from gen.convert import convert
-from gen.errors import ConversionError, DataError
+from gen.errors import ArtifactError, ConversionError, DataError, NetworkError
 from gen.qcfs import Qcfs
+from gen.run import run
+from gen.usercode import loaded
+from gen.verify import choose_images
 
 torch.set_num_threads(1)
 
@@ -45,16 +49,19 @@ def broken():
 '''
 
 
+def state(target):
+    with loaded(target) as module:
+        return module.state_dict()
+
+
 @pytest.fixture
 def files(tmp_path):
     """A user's file with a neighbour, weights and calibration images."""
     (tmp_path / "model.py").write_text(MODEL)
     (tmp_path / "helper.py").write_text("width = 8\n")
     target = f"{tmp_path}/model.py:build"
-    from gen.convert import load_module
-    module = load_module(target)
     weights, images = tmp_path / "w.safetensors", tmp_path / "x.npy"
-    save_file(module.state_dict(), weights)
+    save_file(state(target), weights)
     rng = np.random.default_rng(0)
     np.save(images, rng.integers(0, 256, (150, 1, 10, 12), dtype=np.uint8))
     return {"target": target, "weights": weights, "calibration": images,
@@ -117,11 +124,148 @@ class QCFS(nn.Module):
 def build():
     return nn.Sequential(nn.Flatten(), nn.Linear(120, 9), QCFS(), nn.Linear(9, 3))
 ''')
-    from gen.convert import load_module
-    save_file(load_module(files["target"]).state_dict(), files["weights"])
+    save_file(state(files["target"]), files["weights"])
     assert convert(**files, activation="model.QCFS,up/t,t")["steps"] == {"1": 0.5}
     with pytest.raises(ConversionError, match=r"^2: uses its parameter 'up' directly"):
         convert(**files)
+
+
+VECTORS = '''
+from torch import nn
+from gen.qcfs import Qcfs
+def build():
+    return nn.Sequential(nn.Linear(20, 9), Qcfs(7, 0.1), nn.Linear(9, 3))
+'''
+
+
+def test_vectors_are_taken_by_all(tmp_path, files, capsys):
+    (tmp_path / "model.py").write_text(VECTORS)
+    save_file(state(files["target"]), files["weights"])
+    vectors = np.random.default_rng(0).integers(0, 256, (40, 20), dtype=np.uint8)
+    np.save(files["calibration"], vectors)
+    network = load(convert(**files)["network"])
+    assert network.input_shape == (20, 1, 1)
+    assert np.array_equal(network.samples, vectors[:32, :, None, None])
+    result = run(network, images_file=files["calibration"], progress=False)
+    assert result["predictions"] == network.predict(vectors).argmax(1).tolist()
+    images, _ = choose_images(network, 5, 0, None, None, files["calibration"])
+    assert np.array_equal(network.encode(images), network.encode(vectors[:5, :, None, None]))
+
+
+def test_levels_that_change_nothing(tmp_path, files, caplog):
+    convert(**files, levels=31)
+    assert not caplog.messages
+    (tmp_path / "model.py").write_text(VECTORS)
+    save_file(state(files["target"]), files["weights"])
+    np.save(files["calibration"], np.random.default_rng(0).integers(0, 256, (40, 20)))
+    convert(**files)
+    assert not caplog.messages
+    convert(**files, levels=31)
+    (message,) = caplog.messages
+    assert message.startswith("levels: 31 changes nothing, for the network has no plain ReLU; ")
+
+
+def test_agreement_is_said_and_can_be_required(tmp_path, files, caplog):
+    (tmp_path / "model.py").write_text(VECTORS)
+    torch.manual_seed(0)
+    save_file({key: torch.randn(value.shape) if value.ndim > 1 else value * 0 + 0.1
+               for key, value in state(files["target"]).items()}, files["weights"])
+    np.save(files["calibration"], np.random.default_rng(0).integers(0, 256, (200, 20)))
+    agreement = convert(**files, require_agreement=0.9)["agreement"]
+    assert agreement > 0.97 and not caplog.messages
+    files["out"].unlink()
+    coarse = {"bits": 2}
+    refused(files, r"^the integers decide \d+\.\d\d% of the 200 calibration images as the "
+                   r"module, less than the 90\.00% required; try more bits", **coarse,
+            require_agreement=0.9)
+    low = convert(**files, **coarse)["agreement"]
+    (message,) = caplog.messages
+    assert 0.2 < low < 0.9
+    assert message.startswith(f"warning: the integers decide {low:.2%} of the 200 calibration")
+
+
+def test_require_agreement_is_a_share(capsys):
+    for share in "1.01", "-0.1", "nan", "inf", "most":
+        with pytest.raises(SystemExit):
+            main(["convert", "model.py:build", "--weights", "w", "--calibration", "x", "-o", "y",
+                  f"--require-agreement={share}"])
+        assert "--require-agreement: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pixel_max", [0, 1 << 60, 10**400])
+def test_greatest_pixel(files, pixel_max):
+    refused(files, "^pixel_max must be ", NetworkError, pixel_max=pixel_max)
+
+
+def test_too_many_weights_are_refused_before_the_work(files, monkeypatch):
+    monkeypatch.setattr("gen.artifact.MAX_WEIGHTS", 200)
+    monkeypatch.setattr("gen.convert.calibrate", None)
+    refused(files, "^a network of 248 weights is larger than any that can be saved: at most 200$",
+            ArtifactError)
+
+
+def test_what_the_module_prints_is_not_the_result(tmp_path, files, capfd):
+    (tmp_path / "model.py").write_text(MODEL + """
+class Talks(nn.Sequential):
+    def forward(self, x):
+        print("forward")
+        return super().forward(x)
+print("file")
+silent = build
+def build():
+    print("function")
+    return Talks(*silent())
+""")
+    arguments = ["convert", files["target"], "--weights", str(files["weights"]), "--calibration",
+                 str(files["calibration"]), "-o", str(files["out"]), "--json"]
+    assert main(arguments) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["network"] == str(files["out"])
+    assert all(word in err for word in ("file", "function", "forward"))
+
+
+def test_a_module_that_exits(tmp_path, files):
+    (tmp_path / "model.py").write_text(MODEL + """
+class Exits(nn.Sequential):
+    def forward(self, x):
+        raise SystemExit(3)
+silent = build
+def build():
+    return Exits(*silent())
+""")
+    refused(files, r"^torch\.fx can't trace Exits \(SystemExit: 3\); forward must be")
+
+
+def test_pruned_weights_are_those_of_the_file(tmp_path, files):
+    (tmp_path / "model.py").write_text(MODEL + """
+from torch.nn.utils import prune
+whole = build
+def build():
+    module = whole()
+    torch.manual_seed(7)
+    for layer in module[0], module[3].pointwise, module[6]:
+        nn.init.normal_(layer.weight)
+        prune.l1_unstructured(layer, "weight", 0.5)
+    return module
+""")
+    good = {key: torch.randn(value.shape) if key.endswith("_orig") else value
+            for key, value in state(files["target"]).items()}
+    save_file(good, files["weights"])
+    assert convert(**files, levels=63, require_agreement=0.95)
+    network = load(files["out"])
+    kept = good["0.weight_mask"].bool().numpy()
+    assert not network.layers[0].synapses[0].weights[~kept].any()
+    assert network.layers[0].synapses[0].weights[kept].any()
+
+
+def test_lazy_modules(tmp_path, files):
+    (tmp_path / "model.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(9), nn.ReLU(), nn.LazyLinear(3))")
+    module = nn.Sequential(nn.Flatten(), nn.Linear(120, 9), nn.ReLU(), nn.Linear(9, 3))
+    save_file(module.state_dict(), files["weights"])
+    assert convert(**files)["weights"] == 120 * 9 + 9 * 3
 
 
 def refused(files, message, error=ConversionError, **changes):
@@ -148,18 +292,16 @@ def test_bad_file(files, tmp_path):
 
 
 def test_bad_weights(files):
-    state = {"0.weight": torch.zeros(8, 1, 3, 3)}
-    save_file(state, files["weights"])
+    save_file({"0.weight": torch.zeros(8, 1, 3, 3)}, files["weights"])
     refused(files, r"lacks tensor '0\.bias' \(\d+ missing, 0 unknown\)")
-    from gen.convert import load_module
-    state = load_module(files["target"]).state_dict()
-    save_file({**state, "extra": torch.zeros(1)}, files["weights"])
+    good = state(files["target"])
+    save_file({**good, "extra": torch.zeros(1)}, files["weights"])
     refused(files, r"has the unknown tensor 'extra' \(0 missing, 1 unknown\)")
-    save_file({**state, "0.bias": torch.zeros(9)}, files["weights"])
+    save_file({**good, "0.bias": torch.zeros(9)}, files["weights"])
     refused(files, r"tensor '0\.bias' must have the shape \(8,\), not \(9,\)$")
-    save_file({**state, "0.bias": torch.full((8,), float("nan"))}, files["weights"])
+    save_file({**good, "0.bias": torch.full((8,), float("nan"))}, files["weights"])
     refused(files, r"tensor '0\.bias' must hold finite numbers$")
-    torch.save(state, files["weights"])
+    torch.save(good, files["weights"])
     refused(files, r"can't be read as safetensors")
     files["weights"].unlink()
     refused(files, r"can't be read as safetensors")
@@ -171,8 +313,8 @@ def test_bad_weights(files):
     (np.full((2, 1, 10, 12), 256), r"must lie in 0\.\.255, not 256\.\.256; put a normalisation"),
     (np.full((2, 1, 10, 12), -0.1), r"must lie in 0\.\.1, not -0\.1\.\.-0\.1; "),
     (np.full((2, 1, 10, 12), np.nan), r"must lie in 0\.\.1, not nan"),
-    (np.array([[{}]]), r"can't be read as a \.npy file of numbers"),
-    (np.array([["a"]]), r"must be one \.npy array of numbers$"),
+    (np.array([[{}]]), r"is not an \.npy file of numbers: it holds object$"),
+    (np.array([["a"]]), r"is not an \.npy file of numbers: it holds <U1$"),
 ])
 def test_bad_calibration(files, images, message):
     np.save(files["calibration"], images)

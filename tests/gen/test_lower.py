@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from gen.convert import calibrate
 from gen.errors import ConversionError
-from gen.lower import Activation, lower
+from gen.foreign import Activation
+from gen.lower import lower
 from gen.network import Pool
 from gen.qcfs import Qcfs
 from gen.quantised import QuantisedModel, layer_bits
@@ -31,7 +32,8 @@ def warm(model, shape, n=16):
 
 def quantise(model, shape, *, bits=8, input_levels=15, activation=None):
     lowered = lower(model, shape, activation)
-    lowered = calibrate(lowered, np.random.default_rng(0).random((8, *shape), dtype=np.float32), 7)
+    images = np.random.default_rng(0).random((8, *shape), dtype=np.float32)
+    lowered, _ = calibrate(model, lowered, images, 7)
     return QuantisedModel(lowered, bits=bits, input_levels=input_levels).eval(), lowered
 
 
@@ -249,6 +251,34 @@ def test_thresholds_use_the_width():
     assert (np.abs(weights).reshape(4, -1).max(axis=1) >= 5).all()
 
 
+@pytest.mark.parametrize("gain, bias", [(1e-30, 0), (1e-12, 0), (1e-12, 1e-12), (1e30, 0),
+                                        (1e-30, 1e3)])
+def test_a_readout_of_any_magnitude(gain, bias):
+    torch.manual_seed(0)
+    model = small(nn.Flatten(), nn.Linear(4 * 64, 3))
+    with torch.no_grad():
+        model[3].weight.mul_(gain)
+        model[3].bias.copy_(torch.tensor([1.0, 2.0, 3.0]) * bias)
+    quantised, _ = quantise(model, (1, 10, 10))
+    agree(quantised)
+    counts = torch.randint(0, 16, (40, 1, 10, 10))
+    with torch.no_grad():
+        real, scores = model(counts / 15), quantised(counts)
+    assert (real.argmax(1) == scores.argmax(1)).double().mean() > 0.9
+
+
+def test_channels_of_next_to_nothing():
+    model = small(nn.Flatten(), nn.Linear(4 * 64, 3))
+    with torch.no_grad():
+        model[0].weight.mul_(torch.tensor([1e-30, 1e-9, 0, 0])[:, None, None, None])
+        model[0].bias.copy_(torch.tensor([0.149, 0.151, 0.25, 9]))
+    quantised, _ = quantise(model, (1, 10, 10))
+    network = agree(quantised)
+    assert network.layers[0].threshold.max() <= 1 << 25
+    counts = network.run(np.zeros((1, 1, 10, 10), int)).counts["0"]
+    assert counts[0, :, 0, 0].tolist() == [1, 2, 3, 3]
+
+
 def test_bits():
     names = ["a", "b.c", "d"]
     assert layer_bits(4, names) == dict.fromkeys(names, 4)
@@ -368,7 +398,7 @@ REFUSED = {
     "shapes differ": (Shapes(lambda m, x: x + m.conv(x)),
                       r"^function 'add' .* must have one shape"),
     "control flow": (Shapes(lambda m, x: m.conv(x) if x.sum() > 0 else x),
-                     r"^torch.fx can't trace Shapes: .*; forward must be free of data-dependent"),
+                     r"^torch.fx can't trace Shapes \(TraceError: .*\); forward must be free of "),
     "sigmoid": (Shapes(lambda m, x: torch.sigmoid(m.conv(x))), r"^function 'sigmoid' "),
     "parameter": (Shapes(lambda m, x: m.conv(x) + m.fc.bias),
                   r"^fc: uses its parameter 'bias'"),
