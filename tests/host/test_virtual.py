@@ -16,7 +16,8 @@ import pytest
 from host.__main__ import main
 from host.device import Device
 from host.manifest import load
-from host.transport import Transport, virtual_board
+from host.transport import Transport
+from host.virtual import virtual_board
 from tests.networks import linear
 
 
