@@ -81,9 +81,11 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
     """
     folder = tempfile.TemporaryDirectory(prefix="spikeloom-", dir=parent,
                                          ignore_cleanup_errors=True)
-    with _watcher(_REMOVE, folder.name):  # whose end is to close the pipe, and wait
-        yield Path(folder.name)
-    folder.cleanup()
+    try:
+        with _watcher(_REMOVE, folder.name):  # whose end is to close the pipe, and wait
+            yield Path(folder.name)
+    finally:
+        folder.cleanup()
 
 
 class _Group:
