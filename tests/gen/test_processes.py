@@ -12,6 +12,7 @@ import pytest
 
 from gen import processes
 from gen.processes import group, run, scratch, workers
+from tests.leftovers import alive, eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,21 +39,6 @@ if __name__ == "__main__":
     with processes.terminable(), processes.workers(1) as executor:
         executor.submit(work).result()
 """
-
-
-def alive(pid):
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] not in "ZX"
-
-
-def eventually(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 @pytest.fixture
