@@ -35,7 +35,7 @@ def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple
         raise SimulationError(f"{bitstream}: there is no such bitstream")
     lines = files.read_text(constraints).splitlines(True)
     with processes.scratch() as directory:
-        shutil.copyfile(bitstream, directory / "board.bin")
+        files.write_bytes(directory / "board.bin", bitstream.read_bytes())
         files.write_text(directory / "pins.pcf",
                          "".join(line for line in lines if line.startswith("set_io ")))
         _run(directory, "iceunpack", "board.bin", "board.asc")

