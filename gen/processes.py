@@ -20,8 +20,8 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, CompletedProcess, Popen, TimeoutExpired
 
 __all__ = [
-    "DEVNULL", "PIPE", "STDOUT", "CompletedProcess", "Popen", "Terminated", "TimeoutExpired",
-    "group", "run", "scratch", "terminable", "workers",
+    "DEVNULL", "PIPE", "STDOUT", "Terminated", "TimeoutExpired", "group", "run", "scratch",
+    "terminable", "workers",
 ]
 
 _GRACE = 2

@@ -189,11 +189,11 @@ def test_roles_of_pins():
 class TestBitstream:
     def test_other_devices(self, tmp_path):
         with pytest.raises(SimulationError, match="^ulx3s-85f: only the bitstream of an iCE40 can"):
-            bitstream_simulator(tmp_path, boards.find("ulx3s-85f"), tmp_path)
+            bitstream_simulator(tmp_path, boards.find("ulx3s-85f"))
 
     def test_no_bitstream(self, tmp_path):
         with pytest.raises(SimulationError, match=f"^{tmp_path}/board.bin: there is no such bits"):
-            bitstream_simulator(tmp_path, BOARD, tmp_path)
+            bitstream_simulator(tmp_path, BOARD)
 
     def test_missing_tool_names_its_package(self, tmp_path, monkeypatch):
         (tmp_path / "board.bin").write_bytes(b"")
@@ -201,7 +201,7 @@ class TestBitstream:
         monkeypatch.setattr(icestorm.shutil, "which", lambda name: None)
         with pytest.raises(SimulationError, match="^iceunpack is missing: install the Debian "
                                                   "package 'fpga-icestorm'$"):
-            bitstream_simulator(tmp_path, BOARD, tmp_path)
+            bitstream_simulator(tmp_path, BOARD)
 
     @pytest.mark.slow
     @pytest.mark.skipif(shutil.which("icebox_vlog") is None, reason="fpga-icestorm is not there")
