@@ -83,18 +83,18 @@ def synthesise(out, family, name, config, image, brams, command, *, flat):
     names = [] if flat else [NAMES]
     steps = "\n".join(["read_verilog top.v", *names, "hierarchy -top top", command,
                        "tee -q -o cells.json stat -json", ""])
-    if stat.exists() and script.exists() and (verilog.read_text(), script.read_text()) == (
-            text, steps):
-        return json.loads(stat.read_text())
+    if (stat.exists() and script.exists() and verilog.read_text(encoding="utf-8") == text
+            and script.read_text(encoding="utf-8") == steps):
+        return json.loads(stat.read_text(encoding="utf-8"))
     print(f"{family}: {name}{' flat' if flat else ''} ...", file=sys.stderr)
     stat.unlink(missing_ok=True)
-    verilog.write_text(text)
-    script.write_text(steps)
+    verilog.write_text(text, encoding="utf-8")
+    script.write_text(steps, encoding="utf-8")
     subprocess.run([*yosys(), "-q", "synth.ys"], cwd=out, check=True)
     cells = {module: figures["num_cells_by_type"] for module, figures in json.loads(
-        (out / "cells.json").read_text())["modules"].items()}
+        (out / "cells.json").read_text(encoding="utf-8"))["modules"].items()}
     (out / "cells.json").unlink()
-    stat.write_text(json.dumps(cells))
+    stat.write_text(json.dumps(cells), encoding="utf-8")
     return cells
 
 
@@ -204,9 +204,9 @@ def main():
 
 def write(family, model):
     file = resources.COEFFICIENTS
-    table = json.loads(file.read_text()) if file.exists() else {}
+    table = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     table[family] = model
-    file.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+    file.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     resources._coefficients.cache_clear()
 
 

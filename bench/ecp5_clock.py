@@ -11,14 +11,11 @@ leads there; with another one the clock is missed, or the ripping up does not en
 import argparse
 import json
 import logging
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import boards
-from gen import project, shipped
+from gen import processes, project, shipped
 from gen.build import build
 from gen.errors import BuildError
 from gen.flows import FLOWS
@@ -41,28 +38,28 @@ def main():
     board, flow, out = boards.find("ulx3s-85f"), FLOWS["trellis"], args.output
     built = build(shipped.find("mnist"), board=board.name, out=out, interval=INTERVAL,
                   clock_hz=ASKED, synthesise=False)
-    manifest = json.loads(Path(built["manifest"]).read_text())
+    manifest = json.loads(Path(built["manifest"]).read_text(encoding="utf-8"))
     lanes = sum(manifest["lanes"][core] * manifest["replicas"][core] for core in manifest["lanes"])
     resources = synthesise(out, list(project.SOURCES), top=project.TOP, command=board.synth)
 
-    script = (out / flow.script).read_text()
+    script = (out / flow.script).read_text(encoding="utf-8")
     asked = f'--freq {ASKED / 1e6:g} --seed "$SEED"'
     if asked not in script:
         raise BuildError(f"{flow.script} does not route with {asked}")
     (out / flow.script).write_text(script.replace(
-        asked, f"{asked} --placer-heap-timingweight 30 --tmg-ripup"))
+        asked, f"{asked} --placer-heap-timingweight 30 --tmg-ripup"), encoding="utf-8")
     (out / flow.report).unlink(missing_ok=True)
     logging.info("nextpnr: placing and routing %d lanes for %g MHz ...", lanes, ASKED / 1e6)
-    routing = subprocess.Popen(["sh", flow.script], cwd=out, start_new_session=True,
-                               env=environment(flow.name) | {"SEED": str(args.seed)})
-    try:
-        # It fails where it misses its goal, and leaves a report all the same.
-        routing.wait(args.minutes * 60)
-    except subprocess.TimeoutExpired:
-        os.killpg(routing.pid, signal.SIGKILL)
-        sys.exit(f"nextpnr has not met {ASKED / 1e6:g} MHz after {args.minutes:g} minutes; "
-                 f"try another --seed")
-    timing = flow.timing((out / flow.report).read_text(), ASKED)
+    with processes.group() as start:
+        routing = start(["sh", flow.script], cwd=out,
+                        env=environment(flow.name) | {"SEED": str(args.seed)})
+        try:
+            # It fails where it misses its goal, and leaves a report all the same.
+            routing.wait(args.minutes * 60)
+        except processes.TimeoutExpired:
+            sys.exit(f"nextpnr has not met {ASKED / 1e6:g} MHz after {args.minutes:g} minutes; "
+                     f"try another --seed")
+    timing = flow.timing((out / flow.report).read_text(encoding="utf-8"), ASKED)
     print(f"{lanes} lanes, {resources.luts:,} LUTs: {timing.fmax_hz / 1e6:.1f} MHz")
     for step in timing.critical_path:
         print("   ", step)

@@ -91,7 +91,7 @@ def generate(directory, weights, readout, thresholds, steps, bits, width):
 def ghdl(directory, command, *words):
     """What it prints. Its warnings are those of generated code, and shown only if it fails."""
     done = subprocess.run(["ghdl", command, "--std=08", "-frelaxed", *words], cwd=directory,
-                          capture_output=True, text=True)
+                          capture_output=True, encoding="utf-8")
     if done.returncode:
         raise SystemExit(f"ghdl {command}: {done.stderr.strip()}")
     return done.stdout
@@ -100,13 +100,15 @@ def ghdl(directory, command, *words):
 def run(directory, stimuli, width, classes):
     """``(N,)`` clocks and ``(N, classes)`` membranes of the read-out."""
     (directory / "stimuli.txt").write_text(
-        "".join("".join(map(str, row[::-1])) + "\n" for row in stimuli))
-    (directory / "bench.vhd").write_text(_TESTBENCH.read_text())
+        "".join("".join(map(str, row[::-1])) + "\n" for row in stimuli), encoding="utf-8")
+    (directory / "bench.vhd").write_text(_TESTBENCH.read_text(encoding="utf-8"),
+                                         encoding="utf-8")
     ghdl(directory, "-i", *(path.name for path in directory.glob("*.vhd")))
     ghdl(directory, "-m", "bench")
     ghdl(directory, "-r", "bench", f"-gpixels={stimuli.shape[1]}", f"-gmembranes={classes * width}",
          "--ieee-asserts=disable")
-    rows = [line.split() for line in (directory / "results.txt").read_text().splitlines()]
+    rows = [line.split() for line in (directory / "results.txt").read_text(
+        encoding="utf-8").splitlines()]
     digits = np.array([[c == "1" for c in row[1]] for row in rows], dtype=np.int64)
     place = 1 << np.arange(width, dtype=np.int64)[::-1]
     place[0] *= -1
@@ -119,10 +121,10 @@ def area(directory, sources, top):
     script = (f"read_verilog {' '.join(sources)}; synth_xilinx -family xc7 -flatten -top {top}; "
               f"tee -q -o stat.json stat -json")
     done = subprocess.run(["yosys", "-q", "-p", script], cwd=directory, capture_output=True,
-                          text=True)
+                          encoding="utf-8")
     if done.returncode:
         raise SystemExit(f"yosys {top}: {done.stderr.strip()}")
-    text = (directory / "stat.json").read_text()
+    text = (directory / "stat.json").read_text(encoding="utf-8")
     cells = json.loads(text[text.index("{"):])["design"]["num_cells_by_type"]
     return count({kind: value if isinstance(value, int) else value["count"]
                   for kind, value in cells.items()})
@@ -141,7 +143,8 @@ def peer_area(directory):
             shutil.copy(path, logic)
     ghdl(logic, "-i", *(path.name for path in logic.glob("*.vhd")))
     ghdl(logic, "-m", "network")
-    (logic / "network.v").write_text(ghdl(logic, "--synth", "--out=verilog", "network"))
+    (logic / "network.v").write_text(ghdl(logic, "--synth", "--out=verilog", "network"),
+                                    encoding="utf-8")
     return area(logic, ["network.v"], "network")
 
 

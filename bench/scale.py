@@ -10,15 +10,11 @@ tools it calls.
 
 import argparse
 import json
-import multiprocessing
 import os
 import re
 import resource
-import subprocess
 import sys
-import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import boards  # noqa: E402
-from gen import manifest  # noqa: E402
+from gen import manifest, processes  # noqa: E402
+from gen.errors import BuildError  # noqa: E402
 from gen.mapping import map_network  # noqa: E402
 from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses  # noqa: E402
 from gen.toolchain import yosys  # noqa: E402
@@ -86,7 +83,7 @@ NETWORKS = {"cnn": cnn, "mlp": mlp}
 
 def _peak():
     """Megabytes that this process and the largest of its children have held at once."""
-    own = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]
+    own = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))[1]
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if _seconds()[1] else 0
     return (int(own) + children) / 1024
 
@@ -106,7 +103,8 @@ def _verilog(design):
 
 
 def _read(folder):
-    subprocess.run([*yosys(), "-q", "-p", "read_verilog top.v"], cwd=folder, check=True)
+    if processes.run([*yosys(), "-q", "-p", "read_verilog top.v"], cwd=folder).returncode:
+        raise BuildError("Yosys can't read the Verilog")
 
 
 def _virtual(folder):
@@ -118,6 +116,7 @@ def _virtual(folder):
         "network_digest": "0" * 64, "array_digest": "0" * 64, "digest": "0" * 64, "lanes": {},
         "replicas": {}, "budget": {},
     }, [manifest.VERILOG])
+    os.environ["XDG_CACHE_HOME"] = str(folder)  # where nothing has been compiled yet
     compile_board(folder)
 
 
@@ -134,7 +133,7 @@ def measure(stage, kind, weights, folder):
         given)
     elapsed, seconds = time.perf_counter() - began, sum(_seconds()) - before
     if stage == "verilog":
-        (folder / "top.v").write_text(made)
+        (folder / "top.v").write_text(made, encoding="utf-8")
         more = {"bytes": len(made)}
     return {"network": kind, "weights": network.weight_count, "stage": stage,
             "seconds": round(seconds, 2), "elapsed": round(elapsed, 2),
@@ -173,9 +172,9 @@ def main():
     stages, rows = [stage for stage in STAGES if stage in {*args.stages, "verilog"}], []
     for kind in args.networks:
         for weights in args.weights:
-            with tempfile.TemporaryDirectory() as folder:
+            with processes.scratch() as folder:
                 for stage in stages:
-                    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                    with processes.workers(1) as pool:
                         rows.append(pool.submit(measure, stage, kind, weights, folder).result())
                     print(rows[-1], file=sys.stderr)
     print(json.dumps({"rows": rows}) if args.json else table(rows, stages))

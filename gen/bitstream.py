@@ -3,13 +3,12 @@
 import hashlib
 import json
 import logging
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from boards import Board
 
-from . import files
+from . import files, processes
 from .errors import BuildError
 from .flows import FLOWS, Flow
 from .synth import NETLIST, SCRIPT
@@ -118,13 +117,13 @@ def _cached(flow, out, key):
 def _run(flow, out, clock_hz, seed):
     """Run a toolchain's script and read its report."""
     transcript = out / f"{Path(flow.script).stem}.log"
-    with transcript.open("w") as output:
-        status = subprocess.run(["sh", flow.script], cwd=out, stdout=output,
-                                stderr=subprocess.STDOUT, check=False,
-                                env=environment(flow.name) | {"SEED": str(seed)}).returncode
+    with transcript.open("wb") as output:
+        status = processes.run(["sh", flow.script], cwd=out, stdout=output,
+                               stderr=processes.STDOUT,
+                               env=environment(flow.name) | {"SEED": str(seed)}).returncode
     report = out / flow.report
     if report.exists():
-        timing = flow.timing(report.read_text(errors="replace"), clock_hz)
+        timing = flow.timing(report.read_text(encoding="utf-8", errors="replace"), clock_hz)
         if timing.fmax_hz < clock_hz:
             raise MissedClock(flow.name, clock_hz, timing.fmax_hz)
     if status:
@@ -138,7 +137,7 @@ def _run(flow, out, clock_hz, seed):
 
 
 def _reason(transcript):
-    lines = transcript.read_text(errors="replace").splitlines()
+    lines = transcript.read_text(encoding="utf-8", errors="replace").splitlines()
     return next((f": {line.strip()}" for line in lines if line.startswith("ERROR")), "")
 
 

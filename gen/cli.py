@@ -26,12 +26,24 @@ from .commands import (
     virtual,
 )
 from .errors import SpikeloomError
+from .processes import Terminated, terminable
 
 __all__ = ["main"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command and return its exit status: 0, or 1 if it failed or found a mismatch."""
+    """Run a command and return its exit status: 0, or 1 if it failed or found a mismatch; 130 after
+    Ctrl-C, 143 after SIGTERM."""
+    try:
+        with terminable():
+            return _main(argv)
+    except Terminated:
+        return 143
+    except KeyboardInterrupt:
+        return 130
+
+
+def _main(argv):
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     try:
@@ -44,8 +56,6 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else error)
-    except KeyboardInterrupt:
-        return 130
     return 1 if result.get("mismatches") else 0
 
 

@@ -2,13 +2,12 @@
 
 import json
 import logging
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from . import files
+from . import files, processes
 from .build import build
 from .data import load
 from .errors import DataError, SimulationError
@@ -99,9 +98,10 @@ def _test_images(network, limit):
 
 def _infer(out):
     """What the host driver, a process of its own, gets from the virtual board."""
-    done = subprocess.run(
+    out = out.absolute()  # no option, whatever its name
+    done = processes.run(
         [sys.executable, "-m", "host", "infer", str(out / _IMAGES), "--board", str(out),
-         "--port", "virtual", "--json"], stdout=subprocess.PIPE, text=True, check=False)
+         "--port", "virtual", "--json"], stdout=processes.PIPE, encoding="utf-8")
     if done.returncode:
         raise SimulationError(f"the host driver failed with status {done.returncode}: its messages "
                               f"are above")

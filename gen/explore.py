@@ -11,9 +11,7 @@ import hashlib
 import json
 import logging
 import math
-import multiprocessing
-import tempfile
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +22,7 @@ import boards as all_boards
 import hw
 from hw.top import Top
 
-from . import artifact, files
+from . import artifact, files, processes
 from .data import load
 from .errors import BuildError, DataError, FitError
 from .fit import plan
@@ -52,15 +50,15 @@ _PROGRAMS = [Path(file).parent for file in (__file__, hw.__file__, all_boards.__
 
 def _content(network):
     """A network as its artifact, the one form in which networks travel."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.npz"
+    with processes.scratch() as folder:
+        file = folder / "network.npz"
         artifact.save(network, file)
         return file.read_bytes()
 
 
 def _network(content):
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.npz"
+    with processes.scratch() as folder:
+        file = folder / "network.npz"
         files.write_bytes(file, content)
         return artifact.load(file)
 
@@ -94,9 +92,9 @@ def _synthesis(content, board, code, lanes, replicas):
     config, image = map_network(network, lanes=lanes, replicas=replicas, code=code)
     placed = placement(config, board.family.name, board.budget.brams)
     top = Top(config, image, digest="0" * 64, clock_hz=board.clock_hz, baud=1_000_000)
-    with tempfile.TemporaryDirectory() as folder:
-        files.write_text(Path(folder) / "top.v", component_verilog(top, "top", placed))
-        resources = run_yosys(Path(folder), ["top.v"], top="top", command=board.synth)
+    with processes.scratch() as folder:
+        files.write_text(folder / "top.v", component_verilog(top, "top", placed))
+        resources = run_yosys(folder, ["top.v"], top="top", command=board.synth)
     require_pure(resources, network.name)
     return asdict(resources)
 
@@ -168,8 +166,7 @@ class _Sweep:
 @contextmanager
 def _executor(scheduler, jobs):
     if scheduler is None:
-        # A fresh process a worker: one that was forked from a process with threads may hang.
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as executor:
+        with processes.workers(jobs) as executor:
             yield executor
         return
     try:

@@ -6,11 +6,9 @@ how the PLL is set. Nothing of what the bitstream was made from goes in but the 
 
 import re
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
-from . import files
+from . import files, processes
 from .errors import SimulationError
 
 __all__ = ["bitstream_verilog"]
@@ -35,20 +33,21 @@ def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple
     bitstream = Path(bitstream)
     if not bitstream.exists():
         raise SimulationError(f"{bitstream}: there is no such bitstream")
-    with tempfile.TemporaryDirectory() as directory:
-        names = Path(directory) / "pins.pcf"
-        lines = files.read_text(constraints).splitlines(True)
-        files.write_text(names, "".join(line for line in lines if line.startswith("set_io ")))
-        unpacked = Path(directory) / "unpacked.asc"
-        _run("iceunpack", bitstream, unpacked)
-        text = _run("icebox_vlog", "-s", "-d", package, "-p", names, unpacked)
+    lines = files.read_text(constraints).splitlines(True)
+    with processes.scratch() as directory:
+        files.write_bytes(directory / "board.bin", bitstream.read_bytes())
+        files.write_text(directory / "pins.pcf",
+                         "".join(line for line in lines if line.startswith("set_io ")))
+        _run(directory, "iceunpack", "board.bin", "board.asc")
+        text = _run(directory, "icebox_vlog", "-s", "-d", package, "-p", "pins.pcf", "board.asc")
     return _with_ports(text)
 
 
-def _run(program, *arguments):
+def _run(directory, program, *arguments):
     if shutil.which(program) is None:
         raise SimulationError(f"{program} is missing: install the Debian package {_PACKAGE!r}")
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    done = processes.run([program, *arguments], cwd=directory, stdout=processes.PIPE,
+                         stderr=processes.PIPE, encoding="utf-8", errors="replace")
     if done.returncode:
         lines = (done.stderr or done.stdout or "no message").strip().splitlines()
         raise SimulationError(f"{program} failed: {lines[-1]}")

@@ -77,7 +77,8 @@ def flat_input(network):
 
 
 def _port(index, name):
-    return f"l{index}_{re.sub(r'[^0-9A-Za-z]+', '_', name).strip('_') or 'layer'}"
+    """What a layer, whatever its name, is called in Verilog and in the names of its memories."""
+    return f"l{index}_{re.sub(r'[^0-9A-Za-z]+', '_', name).strip('_')[:40] or 'layer'}"
 
 
 def _connected(synapses, source, lanes):

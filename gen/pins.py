@@ -1,8 +1,6 @@
 """A Verilated board behind the host's own driver: images go in at its pins, logits come out."""
 
 import os
-import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from host.errors import HostError
 from host.frames import OVERHEAD
 from host.manifest import Manifest
 
+from . import processes
 from .errors import SimulationError
 
 __all__ = ["HARNESS", "Board", "infer"]
@@ -98,23 +97,18 @@ def infer(simulator: Path, manifest: Manifest, images: np.ndarray, *, divisor: i
     SimulationError
         If the board does not answer, its array hangs, or it is not the one of the manifest.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        spied = Path(directory) / "spied"
-        command = [str(simulator), str(divisor), str(patience), str(spied)]
-        with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE) as process:
-            try:
-                board = Board(process, _requests(manifest, divisor, patience))
-                result = Device(board, manifest, patience=_FOREVER).infer(
-                    images, progress=lambda counts: _each(board, progress(counts)))
-                process.stdin.close()
-            except HostError as error:
-                process.kill()
-                raise SimulationError(str(error)) from error
-            except BaseException:
-                process.kill()
-                raise
-        if process.returncode:
+    with processes.scratch() as directory, processes.group() as start:
+        spied = directory / "spied"
+        process = start([str(simulator), str(divisor), str(patience), str(spied)], bufsize=0,
+                        stdin=processes.PIPE, stdout=processes.PIPE)
+        board = Board(process, _requests(manifest, divisor, patience))
+        try:
+            result = Device(board, manifest, patience=_FOREVER).infer(
+                images, progress=lambda counts: _each(board, progress(counts)))
+        except HostError as error:
+            raise SimulationError(str(error)) from error
+        process.stdin.close()
+        if process.wait():
             raise SimulationError(f"the simulator ended with status {process.returncode}")
         words = np.fromfile(spied, "<u4")
     return result, int(words[:2].view("<u8")[0]), words[2:]

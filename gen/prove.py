@@ -76,17 +76,16 @@ def _family(board):
     return re.search(r"synth_(\w+)", board.synth)[1]
 
 
-def netlist_simulator(module: dict, board: boards.Board, layers, build_dir: Path) -> Path:
+def netlist_simulator(module: dict, board: boards.Board, layers) -> Path:
     """Compile a netlist (see :func:`gen.netlist.load`), once for each content.
 
     Parameters
     ----------
     layers : of the array, whose spikes are looked at
-    build_dir : where compiled simulators are kept
     """
     text = netlist_verilog(module, _family(board), layers=layers,
                            pins=roles(board, module["ports"]))
-    return verilate(text, "bench", HARNESS, build_dir, headers={"bench.vlt": _SPLIT},
+    return verilate(text, "bench", HARNESS, headers={"bench.vlt": _SPLIT},
                     options=(*_OPTIONS, "bench.vlt"), optimise="-O1", progress=log.info)
 
 
@@ -96,7 +95,7 @@ split_var -module "CARRY4" -var "CO"
 """
 
 
-def compare_netlist(network, config, board, directory, images, *, build_dir):
+def compare_netlist(network, config, board, directory, images):
     """Compare the netlist that synthesis left in a build's directory with :meth:`Network.run`.
 
     Parameters
@@ -106,7 +105,6 @@ def compare_netlist(network, config, board, directory, images, *, build_dir):
     board : what the build is for
     directory : with ``netlist.json`` and ``manifest.json``
     images : raw, ``(N, C, H, W)``
-    build_dir : where compiled simulators are kept
 
     Returns
     -------
@@ -122,7 +120,7 @@ def compare_netlist(network, config, board, directory, images, *, build_dir):
         If the netlist can't be simulated, does not answer, or its array hangs.
     """
     module = load(Path(directory) / NETLIST, TOP)
-    simulator = netlist_simulator(module, board, config.layers, build_dir)
+    simulator = netlist_simulator(module, board, config.layers)
     result, words, figures = _drive(simulator, config, directory, images)
     trace = network.run(network.encode(images))
     layers = [_compare(layer, *pair) for layer, pair in zip(
@@ -201,7 +199,7 @@ def _summary(layers, images, clocks):
     }
 
 
-def bitstream_simulator(directory: Path, board: boards.Board, build_dir: Path) -> Path:
+def bitstream_simulator(directory: Path, board: boards.Board) -> Path:
     """Compile what the bitstream in a build's directory makes of its device, once for each content.
 
     Raises
@@ -223,17 +221,17 @@ def bitstream_simulator(directory: Path, board: boards.Board, build_dir: Path) -
         "endmodule",
     ]) + "\n"
     used = set(re.findall(r"^(SB_\w+)", chip, re.MULTILINE))
-    return verilate(text + chip + models("ice40", used), "bench", HARNESS, build_dir,
+    return verilate(text + chip + models("ice40", used), "bench", HARNESS,
                     options=_OPTIONS, optimise="-O1", progress=log.info)
 
 
-def compare_bitstream(network, config, board, directory, images, *, build_dir):
+def compare_bitstream(network, config, board, directory, images):
     """Compare the logits of a configured device with :meth:`Network.run`.
 
     Takes, returns and raises what :func:`compare_netlist` does; ``directory`` has the bitstream and
     its constraints, of the layers there is only the host, and cells are not counted.
     """
-    simulator = bitstream_simulator(directory, board, build_dir)
+    simulator = bitstream_simulator(directory, board)
     result, _, figures = _drive(simulator, config, directory, images)
     logits = network.run(network.encode(images)).logits
     return _summary([_figures(_HOST, logits, result.logits)], images, figures)
@@ -285,7 +283,7 @@ def _place_and_route(network, board, mapping):
 
 
 def _verify(kind, file, compare, make, network, *, images=3, seed=0, board="arty-a7", dataset=None,
-            data_dir=None, images_file=None, directory=None, build_dir=None, **mapping):
+            data_dir=None, images_file=None, directory=None, **mapping):
     chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
     design = design_for(network, board=boards.find(board), **mapping)
     given, directory = directory, directory or make(network, board, mapping)
@@ -296,7 +294,6 @@ def _verify(kind, file, compare, make, network, *, images=3, seed=0, board="arty
         raise SimulationError(f"{directory} is a build of another network, board or mapping than "
                               f"asked for: say which (--board, --lanes, --interval, ...)")
     require_output(place(directory, kind))
-    result = compare(network, design.config, design.board, directory, chosen,
-                     build_dir=build_dir or Path("build") / "verilator")
+    result = compare(network, design.config, design.board, directory, chosen)
     keep(kind, Path(directory) / file, result)
     return result | {"source": source}

@@ -3,8 +3,6 @@
 import csv
 import logging
 import os
-import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +13,7 @@ from tqdm import tqdm
 
 import boards
 
-from . import beats
+from . import beats, processes
 from .build import design_for
 from .data import load
 from .errors import DataError, SimulationError
@@ -131,33 +129,28 @@ def _shares(count, jobs, alone):
             for low, high in zip(bounds, bounds[1:], strict=False)]
 
 
-def _follow(processes, lines, bar):
-    """Until all processes have ended: they share the pipe that ``lines`` come from."""
+def _follow(children, lines, bar):
+    """Until all children have ended: they share the pipe that ``lines`` come from."""
     for line in lines:
         word, _, sample = line.strip().rpartition(" ")
         if word == "hang":
             raise SimulationError(f"the array hangs: the logits of sample {sample} do not come")
         bar.update(int(sample))
-    for process in processes:
-        if process.wait():
-            raise SimulationError(f"the simulator ended with status {process.returncode}")
+    for child in children:
+        if child.wait():
+            raise SimulationError(f"the simulator ended with status {child.returncode}")
 
 
 def _execute(commands, total):
     """Run the harness processes side by side, with a progress bar for all."""
     reader, writer = os.pipe()
-    processes = []
-    try:
-        with open(reader) as lines, tqdm(total=total, unit="image", desc="simulate") as bar:
-            try:
-                processes += [subprocess.Popen(command, stdout=writer) for command in commands]
-            finally:
-                os.close(writer)
-            _follow(processes, lines, bar)
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    with (open(reader, encoding="ascii") as lines, processes.group() as start,
+          tqdm(total=total, unit="image", desc="simulate") as bar):
+        try:
+            children = [start(command, stdout=writer) for command in commands]
+        finally:
+            os.close(writer)
+        _follow(children, lines, bar)
 
 
 def _read(path, config, count, alone):
@@ -198,14 +191,13 @@ def _occupancy(config, width, shares, completed):
     return Occupancy(width, _by_core(config, shares), completed[within])
 
 
-def stream(config, image, counts, *, build_dir, alone=100, jobs=None, progress=None):
+def stream(config, image, counts, *, alone=100, jobs=None, progress=None):
     """Send input counts through the Verilated array.
 
     Parameters
     ----------
     config, image : what :func:`gen.mapping.map_network` returns
     counts : ``(N, C, H, W)`` input counts
-    build_dir : where compiled simulators are kept
     alone : how many samples, but at most half, are sent one at a time, to measure the latency; the
         others follow each other without a pause
     jobs : processes that share the samples; by default one for each core of the machine
@@ -217,10 +209,10 @@ def stream(config, image, counts, *, build_dir, alone=100, jobs=None, progress=N
         If the simulator can't be built or the array hangs; the message names the sample.
     """
     executable = verilate(array_verilog(config, image) + feed_verilog(config), "feed", _HARNESS,
-                          build_dir, headers={"shape.h": _header(config)}, progress=progress)
+                          headers={"shape.h": _header(config)}, progress=progress)
     shares = _shares(len(counts), jobs or os.cpu_count(), alone)
-    with tempfile.TemporaryDirectory() as directory:
-        inputs = Path(directory) / "inputs.bin"
+    with processes.scratch() as directory:
+        inputs = directory / "inputs.bin"
         _write_inputs(inputs, config, counts)
         outputs = [inputs.with_name(f"outputs-{first}.bin") for first, _, _ in shares]
         began = time.perf_counter()
@@ -307,7 +299,7 @@ def write_images(path, config, run, spikes, labels, logits):
 
 
 def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7", jobs=None,
-             build_dir=None, images_out=None, **mapping):
+             images_out=None, **mapping):
     """Run a data set's test images through the Verilog that ``build`` makes for a board.
 
     Parameters
@@ -316,7 +308,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     dataset, data_dir : see :func:`gen.data.load`; by default what the network's metadata name
     limit : only so many images
     board, mapping : see :func:`gen.build.design_for`
-    jobs, build_dir : see :func:`stream`
+    jobs : see :func:`stream`
     images_out : a file for what is known of each image, see :func:`write_images`
 
     Returns
@@ -345,8 +337,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     counts = network.encode(images)
     design = design_for(network, board=boards.find(board), **mapping)
     config = design.config
-    run = stream(config, design.image, counts, jobs=jobs, progress=log.info,
-                 build_dir=build_dir or Path("build") / "verilator")
+    run = stream(config, design.image, counts, jobs=jobs, progress=log.info)
     reference, spikes = expected(network, config, counts,
                                  progress=partial(tqdm, desc="reference", unit="batch"))
     if images_out is not None:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from . import files
+from . import files, processes
 from .errors import BuildError
 from .toolchain import identity, yosys
 
@@ -134,9 +133,10 @@ def discard_stale(directory: Path, sources: list[str], *, top: str, command: str
 
 
 def _run(directory):
-    with tempfile.TemporaryFile("w+") as output:
-        with subprocess.Popen([*yosys(), "-q", "-l", "yosys.log", SCRIPT], cwd=directory,
-                              stdout=output, stderr=subprocess.STDOUT) as process:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        with processes.group() as start:
+            process = start([*yosys(), "-q", "-l", "yosys.log", SCRIPT], cwd=directory,
+                            stdout=output, stderr=processes.STDOUT)
             _watch(process, directory / "yosys.log")
         output.seek(0)
         lines = output.read().splitlines()
@@ -153,7 +153,7 @@ def _watch(process, transcript):
             try:
                 process.wait(timeout=1)
                 return
-            except subprocess.TimeoutExpired:
+            except processes.TimeoutExpired:
                 bar.set_postfix_str(_current_pass(transcript))
 
 
@@ -203,7 +203,7 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
         _discard(directory)  # half a netlist
         raise
     stat = directory / "stat.json"
-    resources = count(json.loads(stat.read_text())["design"]["num_cells_by_type"])
+    resources = count(json.loads(stat.read_text(encoding="utf-8"))["design"]["num_cells_by_type"])
     stat.unlink()
     files.write_text(directory / _FIGURES, json.dumps({
         "key": key, "yosys": identity("yosys"), "resources": asdict(resources),

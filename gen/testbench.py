@@ -88,7 +88,7 @@ class _Plan:
 
     @classmethod
     def load(cls, directory):
-        plan = json.loads((directory / "plan.json").read_text())
+        plan = json.loads((directory / "plan.json").read_text(encoding="utf-8"))
         with np.load(directory / "beats.npz", allow_pickle=False) as arrays:
             ints = {name: [to_ints(sample) for sample in arrays[name]] for name in arrays}
         streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
@@ -291,7 +291,7 @@ def _close(bench, test):
     result = {"test": test, "mismatches": score.mismatches, "first": score.first,
               "error": score.error, "clocks": bench.elapsed(),
               "seconds": time.perf_counter() - bench.began}
-    with bench.plan.results.open("a") as file:
+    with bench.plan.results.open("a", encoding="utf-8") as file:
         file.write(json.dumps(result) + "\n")
     assert score.error is None, score.error
     assert not score.mismatches, f"{score.mismatches} values differ, first: {score.first}"

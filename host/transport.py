@@ -2,16 +2,15 @@
 
 import errno
 import os
-import subprocess
-import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import serial
 
 from .errors import HostError, LinkError
+from .virtual import virtual_board
 
-__all__ = ["Transport", "open_port", "virtual_board"]
+__all__ = ["Transport", "open_port"]
 
 _OPENING = {
     errno.ENOENT: "there is no such port; is the board connected?",
@@ -100,21 +99,6 @@ class Transport:
 
     def __exit__(self, *_):
         self.close()
-
-
-@contextmanager
-def virtual_board(directory: str | Path):
-    """Start the virtual board of a build as a process; gives the path of its serial port."""
-    command = [sys.executable, "-m", "gen", "virtual", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            path = process.stdout.readline().strip()
-            if not path:
-                raise HostError(f"the virtual board of {directory} did not start (status "
-                                f"{process.wait()}); its message is above")
-            yield path
-        finally:
-            process.terminate()
 
 
 @contextmanager

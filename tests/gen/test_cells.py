@@ -92,7 +92,7 @@ def synthesised(directory, text, command):
 def levels(directory, text, clocks):
     harness = directory / "harness.cpp"
     harness.write_text(HARNESS)
-    program = verilate(text, "bench", harness, directory / "verilator", optimise="-O0",
+    program = verilate(text, "bench", harness, optimise="-O0",
                        options=("-Wno-lint", "-Wno-fatal"))
     return subprocess.run([program, str(clocks)], capture_output=True, text=True,
                           check=True).stdout

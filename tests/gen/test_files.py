@@ -238,8 +238,11 @@ OTHERWISE = {
     ("testbench.py", "_close"): "in a simulator's process, each test adds a line",
     ("testbench.py", "compares"): "so does each sample, to be counted",
     ("verilator.py", "verilate"): "in a directory of its own, which is renamed as a whole",
-    ("verilator.py", "_copy_objects"): "so that it may go on where another process left off",
-    ("verilator.py", "_compile"): "the log of a failure",
+    ("verilator.py", "_take_objects"): "in the same directory",
+    ("verilator.py", "_give_objects"): "whole, and what is there stays as it is",
+    ("verilator.py", "_put"): "of that directory",
+    ("verilator.py", "_compile"): "in the same directory",
+    ("verify.py", "_run"): "the log of a program grows while it runs",
 }
 """Functions that write in another way, and why."""
 

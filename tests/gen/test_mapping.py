@@ -89,3 +89,10 @@ def test_ports_are_identifiers_whatever_the_layers_are_called():
                 np.array([0, 0]))))
     config, _ = map_network(net)
     assert [layer.port for layer in config.layers] == ["l0_features_0", "l1_layer"]
+
+
+def test_ports_of_long_names_are_short():
+    synapses = Synapses(INPUT, np.ones((2, 1, 1, 1), dtype=int))
+    net = Network("n", (1, 1, 1), 1, 1, (Readout("x" * 3000, (synapses,), np.array([0, 0])),))
+    config, _ = map_network(net)
+    assert [layer.port for layer in config.layers] == ["l0_" + "x" * 40]

@@ -31,8 +31,7 @@ RESIDUAL = (networks.residual(), {"stem": 6, "deep": 6, "add1": 6, "down": 8, "o
 def test_the_clocks_of_a_simulation(network, lanes, replicas, share, tmp_path_factory):
     config, image = map_network(network, lanes=lanes, replicas=replicas)
     counts = varied(network, share)
-    run = stream(config, image, counts, alone=100, jobs=1,
-                 build_dir=tmp_path_factory.getbasetemp() / "verilator")
+    run = stream(config, image, counts, alone=100, jobs=1)
     paced, alone = (Workload(network, counts[which]) for which in (run.paced, run.alone))
     assert paced.interval(config) == pytest.approx(run.interval, rel=0.03)
     assert alone.latency(config) == pytest.approx(run.latency.mean(), rel=0.03)

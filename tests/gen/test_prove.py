@@ -29,11 +29,6 @@ ARRAY = "top.device.array"
 
 
 @pytest.fixture(scope="module")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.getbasetemp() / "verilator"
-
-
-@pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     """A small network, synthesised for an iCE40: there a netlist of some weights has block RAM."""
     out = tmp_path_factory.mktemp("hx8k")
@@ -54,14 +49,14 @@ def netlist(directory):
 
 
 @pytest.fixture
-def compared(directory, config, netlist, tmp_path, build_dir):
+def compared(directory, config, netlist, tmp_path):
     """Compare the netlist after ``change`` of its top module."""
     def compare(change=lambda module: None):
         changed = copy.deepcopy(netlist)
         change(changed["modules"][TOP])
         shutil.copy(directory / "manifest.json", tmp_path)
         (tmp_path / NETLIST).write_text(json.dumps(changed))
-        return compare_netlist(NETWORK, config, BOARD, tmp_path, IMAGES, build_dir=build_dir)
+        return compare_netlist(NETWORK, config, BOARD, tmp_path, IMAGES)
     return compare
 
 
@@ -151,16 +146,15 @@ def test_board_that_does_not_answer(script, message, directory, tmp_path):
         infer(simulator, manifest.load(directory), IMAGES, divisor=16, patience=20_000)
 
 
-def test_another_build(directory, build_dir):
+def test_another_build(directory):
     with pytest.raises(SimulationError, match=f"^{directory} is a build of another network, board "
                                               "or mapping than asked for"):
         verify_netlist(NETWORK, board=BOARD.name, lanes={"fc1": 11, "out": 3}, images=1,
-                       directory=directory, build_dir=build_dir)
+                       directory=directory)
 
 
-def test_a_proof_stays_with_the_build(directory, netlist, build_dir):
-    result = verify_netlist(NETWORK, board=BOARD.name, lanes=LANES, images=2, directory=directory,
-                            build_dir=build_dir)
+def test_a_proof_stays_with_the_build(directory, netlist):
+    result = verify_netlist(NETWORK, board=BOARD.name, lanes=LANES, images=2, directory=directory)
     (proof,) = kept(directory)
     assert proof["kind"] == "netlist" and proof["file"] == NETLIST
     figures = ("images", "spikes", "mismatches", "first_mismatch", "cells")
@@ -195,11 +189,11 @@ def test_roles_of_pins():
 class TestBitstream:
     def test_other_devices(self, tmp_path):
         with pytest.raises(SimulationError, match="^ulx3s-85f: only the bitstream of an iCE40 can"):
-            bitstream_simulator(tmp_path, boards.find("ulx3s-85f"), tmp_path)
+            bitstream_simulator(tmp_path, boards.find("ulx3s-85f"))
 
     def test_no_bitstream(self, tmp_path):
         with pytest.raises(SimulationError, match=f"^{tmp_path}/board.bin: there is no such bits"):
-            bitstream_simulator(tmp_path, BOARD, tmp_path)
+            bitstream_simulator(tmp_path, BOARD)
 
     def test_missing_tool_names_its_package(self, tmp_path, monkeypatch):
         (tmp_path / "board.bin").write_bytes(b"")
@@ -207,7 +201,7 @@ class TestBitstream:
         monkeypatch.setattr(icestorm.shutil, "which", lambda name: None)
         with pytest.raises(SimulationError, match="^iceunpack is missing: install the Debian "
                                                   "package 'fpga-icestorm'$"):
-            bitstream_simulator(tmp_path, BOARD, tmp_path)
+            bitstream_simulator(tmp_path, BOARD)
 
     @pytest.mark.slow
     @pytest.mark.skipif(shutil.which("icebox_vlog") is None, reason="fpga-icestorm is not there")

@@ -40,13 +40,8 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.getbasetemp() / "verilator"
-
-
-@pytest.fixture(scope="module")
-def result(built, build_dir):
-    return report(built, build_dir=build_dir, jobs=1)
+def result(built):
+    return report(built, jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -126,13 +121,13 @@ def test_page_says_it(text):
     assert not re.search("#0000f[0-5]", text), "a stand-in colour is left"
 
 
-def test_second_call_measures_nothing(built, build_dir, text, monkeypatch, tmp_path):
+def test_second_call_measures_nothing(built, text, monkeypatch, tmp_path):
     monkeypatch.delattr(measure, "stream")
-    again = report(built, build_dir=build_dir, jobs=1, out=tmp_path / "again.html")
+    again = report(built, jobs=1, out=tmp_path / "again.html")
     assert again["report"] == str(tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
     with pytest.raises(NameError):
-        report(built, build_dir=build_dir, limit=5, out=tmp_path / "few.html")
+        report(built, limit=5, out=tmp_path / "few.html")
 
 
 def test_command(built, result, capsys, tmp_path):

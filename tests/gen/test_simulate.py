@@ -14,15 +14,10 @@ from gen.workload import Workload
 from tests import networks
 
 
-@pytest.fixture(scope="module")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.getbasetemp() / "verilator"
-
-
-def streamed(build_dir, network, lanes, images=40, **options):
+def streamed(network, lanes, images=40, **options):
     config, image = map_network(network, lanes=lanes)
     counts = networks.counts_for(network, images)
-    run = stream(config, image, counts, build_dir=build_dir, **options)
+    run = stream(config, image, counts, **options)
     assert (run.logits == network.run(counts).logits).all()
     return config, run
 
@@ -33,8 +28,8 @@ def streamed(build_dir, network, lanes, images=40, **options):
     (networks.linear(), {"fc1": 5, "out": 5}, 33, 64),
     (networks.convolutional(), {"conv1": 5, "conv2": 3, "out": 10}, 65, 1000),
 ])
-def test_logits_and_clocks(build_dir, network, lanes, least, most):
-    config, run = streamed(build_dir, network, lanes, alone=10, jobs=2)
+def test_logits_and_clocks(network, lanes, least, most):
+    config, run = streamed(network, lanes, alone=10, jobs=2)
     assert least <= config.readout.logit_bits <= most
     assert run.latency.shape == (10,)
     assert run.latency.min() >= config.input.beats + config.readout.groups - 1
@@ -45,9 +40,9 @@ def test_logits_and_clocks(build_dir, network, lanes, least, most):
     assert min(run.busy.values()) <= array_utilisation(config, run.busy) <= busiest
 
 
-def test_clocks_of_each_layer(build_dir):
+def test_clocks_of_each_layer():
     lanes = {"conv1": 5, "conv2": 3, "out": 10}
-    config, run = streamed(build_dir, networks.convolutional(), lanes, alone=10, jobs=2)
+    config, run = streamed(networks.convolutional(), lanes, alone=10, jobs=2)
     first, last = run.outputs[:, :, 0], run.outputs[:, :, 1]
     assert (run.alone.nonzero()[0] == [*range(5), *range(20, 25)]).all()
     assert (run.latency == last[run.alone, -1]).all()
@@ -65,8 +60,8 @@ def test_clocks_of_each_layer(build_dir):
     (networks.linear(), {"fc1": 4, "out": 2}, False),
     (networks.convolutional(), {"conv1": 5, "conv2": 3, "out": 10}, True),
 ])
-def test_occupancy(build_dir, network, lanes, doubled):
-    config, run = streamed(build_dir, network, lanes, 40, alone=2, jobs=1)
+def test_occupancy(network, lanes, doubled):
+    config, run = streamed(network, lanes, 40, alone=2, jobs=1)
     occupancy = run.occupancy
     width = occupancy.width
     assert (width > 1) == doubled
@@ -81,16 +76,16 @@ def test_occupancy(build_dir, network, lanes, doubled):
     assert occupancy.completed.tolist() == done[:len(occupancy.completed)].tolist()
 
 
-def test_steady_state_has_no_end(build_dir):
+def test_steady_state_has_no_end():
     """The layer that sets the pace is as busy over few images as over many."""
     network, lanes = networks.convolutional(), {"conv1": 5, "conv2": 3, "out": 10}
-    shares = {images: streamed(build_dir, network, lanes, images, alone=1, jobs=1)[1].busy["conv2"]
+    shares = {images: streamed(network, lanes, images, alone=1, jobs=1)[1].busy["conv2"]
               for images in (8, 80)}
     assert shares[8] == pytest.approx(shares[80], abs=0.03)
 
 
-def test_too_few_images_for_a_pace(build_dir):
-    _, run = streamed(build_dir, networks.linear(), {"fc1": 4, "out": 2}, 1)
+def test_too_few_images_for_a_pace():
+    _, run = streamed(networks.linear(), {"fc1": 4, "out": 2}, 1)
     assert run.interval is None and run.busy is None and run.occupancy is None
 
 
@@ -125,25 +120,25 @@ def test_bottleneck():
 
 
 @pytest.mark.parametrize("images, jobs", [(1, 4), (3, 2), (40, 1)])
-def test_any_number_of_images_and_jobs(build_dir, images, jobs):
-    _, run = streamed(build_dir, networks.linear(), {"fc1": 4, "out": 2}, images, jobs=jobs)
+def test_any_number_of_images_and_jobs(images, jobs):
+    _, run = streamed(networks.linear(), {"fc1": 4, "out": 2}, images, jobs=jobs)
     assert len(run.logits) == images
     assert len(run.latency) == {1: 1, 3: 2, 40: 20}[images]
 
 
-def test_latency_does_not_depend_on_who_shares_the_work(build_dir):
+def test_latency_does_not_depend_on_who_shares_the_work():
     lanes = {"fc1": 4, "out": 2}
-    _, one = streamed(build_dir, networks.linear(), lanes, jobs=1, alone=20)
+    _, one = streamed(networks.linear(), lanes, jobs=1, alone=20)
     assert len(one.latency) == 20
-    _, two = streamed(build_dir, networks.linear(), lanes, jobs=2, alone=20)
+    _, two = streamed(networks.linear(), lanes, jobs=2, alone=20)
     assert (two.latency[:10] == one.latency[:10]).all()
 
 
-def test_hang_names_the_sample(build_dir, monkeypatch):
+def test_hang_names_the_sample(monkeypatch):
     monkeypatch.setattr(module, "patience", lambda config: 3)
     with pytest.raises(SimulationError, match=r"^the array hangs: the logits of sample 0 do not "
                                               r"come$"):
-        streamed(build_dir, networks.linear(), {"fc1": 4, "out": 2}, jobs=1)
+        streamed(networks.linear(), {"fc1": 4, "out": 2}, jobs=1)
 
 
 def test_crash_is_an_error(monkeypatch):
@@ -151,11 +146,11 @@ def test_crash_is_an_error(monkeypatch):
         module._execute([["sh", "-c", "echo 1; exit 3"]], 2)
 
 
-def test_simulate(build_dir, tmp_path):
+def test_simulate(tmp_path):
     layers = networks.linear(shape=(1, 8, 8), hidden=6, classes=10).layers
     network = Network("digits-like", (1, 8, 8), 3, 16, layers, {"dataset": "digits"})
     table = tmp_path / "images.csv"
-    result = simulate(network, limit=60, lanes={"fc1": 3, "out": 5}, build_dir=build_dir,
+    result = simulate(network, limit=60, lanes={"fc1": 3, "out": 5},
                       images_out=table)
     assert result["images"] == 60 and result["mismatches"] == 0
     assert result["accuracy"] == result["accuracy_reference"]

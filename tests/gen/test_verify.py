@@ -17,11 +17,6 @@ NETWORK = networks.linear()
 COUNTS = networks.counts_for(NETWORK, 8)
 
 
-@pytest.fixture(scope="module")
-def build_dir(tmp_path_factory):
-    return tmp_path_factory.getbasetemp() / "verilator"
-
-
 def flip(image, name, row, bit):
     """The memory contents with one bit wrong."""
     memory = image[name]
@@ -30,65 +25,64 @@ def flip(image, name, row, bit):
     return image | {name: MemoryImage(memory.width, tuple(rows))}
 
 
-def compared(build_dir, trace=None, corrupt=lambda config, image: image):
+def compared(trace=None, corrupt=lambda config, image: image):
     config, image = map_network(NETWORK, lanes=LANES)
-    return compare(config, corrupt(config, image), COUNTS, trace or NETWORK.run(COUNTS),
-                   build_dir=build_dir)
+    return compare(config, corrupt(config, image), COUNTS, trace or NETWORK.run(COUNTS))
 
 
-def test_agrees(build_dir):
-    result = compared(build_dir)
+def test_agrees():
+    result = compared()
     assert result["mismatches"] == 0 and result["first_mismatch"] is None
     assert result["images"] == 8 and result["spikes"] == 8 * (11 + 5)
     assert result["clocks"] > 8 * 18 and result["clocks_per_second"] > 0
 
 
-def test_wrong_weight_bit(build_dir):
+def test_wrong_weight_bit():
     # The first row holds the weights from the first input to the first group of channels.
     def corrupt(config, image):
         bits = config.layers[0].weight_bits
         return flip(image, "l0_fc1.weights", 0, 2 * bits + bits - 1)
 
-    result = compared(build_dir, corrupt=corrupt)
+    result = compared(corrupt=corrupt)
     assert result["mismatches"] > 0
     assert {k: result["first_mismatch"][k] for k in ("layer", "channel", "y", "x")} == {
         "layer": "fc1", "channel": 2, "y": 0, "x": 0}
 
 
-def test_wrong_threshold_bit(build_dir):
+def test_wrong_threshold_bit():
     # A group has three rows: the initial potential, twice the threshold, the threshold.
     def corrupt(config, image):
         bits = config.layers[0].membrane_bits
         return flip(image, "l0_fc1.parameters", 3 + 2, 1 * bits + bits - 1)
 
-    result = compared(build_dir, corrupt=corrupt)
+    result = compared(corrupt=corrupt)
     assert result["mismatches"] > 0
     assert result["first_mismatch"]["layer"] == "fc1"
     assert result["first_mismatch"]["channel"] == 4 + 1
 
 
-def test_wrong_expectation(build_dir):
+def test_wrong_expectation():
     trace = NETWORK.run(COUNTS)
     true = int(trace.counts["fc1"][3, 7, 0, 0])
     trace.counts["fc1"][3, 7, 0, 0] = true ^ 1
-    result = compared(build_dir, trace)
+    result = compared(trace)
     assert result["mismatches"] == 1
     assert result["first_mismatch"] == {"layer": "fc1", "sample": 3, "channel": 7, "y": 0, "x": 0,
                                         "expected": true ^ 1, "got": true}
 
 
-def test_wrong_expected_logit(build_dir):
+def test_wrong_expected_logit():
     trace = NETWORK.run(COUNTS)
     true = int(trace.logits[5, 4])
     trace.logits[5, 4] = -true - 1
-    result = compared(build_dir, trace)
+    result = compared(trace)
     assert result["mismatches"] == 1
     assert result["first_mismatch"] == {"layer": "out", "sample": 5, "channel": 4, "y": 0, "x": 0,
                                         "expected": -true - 1, "got": true}
 
 
 @pytest.mark.parametrize("name, what", [("row_clocks", "rows"), ("row_events", "events")])
-def test_more_work_than_there_is_in_the_samples(build_dir, monkeypatch, name, what):
+def test_more_work_than_there_is_in_the_samples(monkeypatch, name, what):
     right = getattr(module, name)
 
     def wrong(core, counts, **options):
@@ -96,29 +90,28 @@ def test_more_work_than_there_is_in_the_samples(build_dir, monkeypatch, name, wh
 
     monkeypatch.setattr(module, name, wrong)
     with pytest.raises(SimulationError, match=rf"^out had \d+ {what}, and its samples have \d+$"):
-        compared(build_dir)
+        compared()
 
 
-def test_replicas_together(build_dir):
+def test_replicas_together():
     network = networks.convolutional()
     counts = networks.counts_for(network, 4)
     config, image = map_network(network, lanes={"conv1": 5, "conv2": 7, "out": 10},
                                 replicas={"conv1": 3, "conv2": 2})
-    result = compare(config, image, counts, network.run(counts), build_dir=build_dir)
+    result = compare(config, image, counts, network.run(counts))
     assert result["mismatches"] == 0, result["first_mismatch"]
 
 
-def test_hang_is_an_error(build_dir, monkeypatch):
+def test_hang_is_an_error(monkeypatch):
     monkeypatch.setattr(module, "patience", lambda config: 2)
     with pytest.raises(SimulationError, match=r"^the array hangs: nothing moved for 2 clocks, and "
                                               r"fc1 is at beat 0 of sample 0$"):
-        compared(build_dir)
+        compared()
 
 
-def test_verify_takes_what_the_network_carries(build_dir):
+def test_verify_takes_what_the_network_carries():
     samples = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 3))
-    result = verify(dataclasses.replace(NETWORK, samples=samples), images=2, lanes=LANES,
-                    build_dir=build_dir)
+    result = verify(dataclasses.replace(NETWORK, samples=samples), images=2, lanes=LANES)
     assert (result["images"], result["mismatches"], result["source"]) == (2, 0, "network")
 
 
@@ -152,11 +145,11 @@ def test_no_images(images):
         verify(NETWORK, images=images)
 
 
-def test_a_test_that_does_not_end_is_an_error(build_dir, monkeypatch):
+def test_a_test_that_does_not_end_is_an_error(monkeypatch):
     monkeypatch.setattr(module, "TESTS", (*module.TESTS, "another"))
     with pytest.raises(SimulationError, match=r"^5 of the testbench's 6 tests came to an end "
                                               r"\(log: .*verify\.log\)$"):
-        compared(build_dir)
+        compared()
 
 
 def test_random_images_where_there_are_no_others(caplog):

@@ -15,8 +15,11 @@ import pytest
 
 from host.__main__ import main
 from host.device import Device
+from host.errors import LinkError
 from host.manifest import load
-from host.transport import Transport, virtual_board
+from host.transport import Transport
+from host.virtual import virtual_board
+from tests.leftovers import alive, eventually, users
 from tests.networks import linear
 
 
@@ -91,10 +94,69 @@ def test_it_ends_with_its_parent(folder):
             "print(p.pid, flush=True); import os; os._exit(0)")
     pid = int(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
                              check=True).stdout)
-    deadline = time.monotonic() + 10
-    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{pid}")
+    assert eventually(lambda: not alive(pid))
+
+
+@pytest.fixture
+def compiling(folder, tmp_path):
+    """Runs a command that compiles the board, and waits until it does so; gives the process, and
+    the cache that it compiles in."""
+    started = []
+
+    def start(*command):
+        process = subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)})
+        started.append(process)
+        assert process.stderr.readline() == "compiling board with Verilator\n"
+        assert eventually(lambda: any("cc1plus" in Path(f"/proc/{pid}/comm").read_text()
+                                      for pid in users(tmp_path)), 60)
+        return process, tmp_path / "spikeloom"
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("command", [["gen", "virtual"], ["host", "status", "--port", "virtual",
+                                                          "--board"]], ids=lambda c: c[0])
+def test_nothing_compiles_for_a_process_that_has_ended(compiling, folder, command, number):
+    process, cache = compiling("-m", *command, str(folder))
+    process.send_signal(number)
+    status = process.wait(timeout=10)
+    if command[0] == "gen":
+        assert status == {signal.SIGTERM: 143, signal.SIGINT: 130}.get(number, -number)
+    assert eventually(lambda: not users(cache))
+    assert eventually(lambda: not list(cache.iterdir()))
+
+
+def test_it_ends_with_a_parent_that_died_while_it_compiled(folder):
+    with start(folder) as process:
+        command = Path(f"/proc/{process.pid}/cmdline").read_text(encoding="utf-8").split("\0")[:-1]
+        assert command.pop() == str(os.getpid())
+    gone = process.pid
+    done = subprocess.run([*command, str(gone)], stdout=subprocess.DEVNULL, timeout=10, check=False)
+    assert done.returncode == 0
+
+
+def children(pid):
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()]
+
+
+def test_a_stopped_board_is_an_error_in_bounded_time(folder, images):
+    began = time.monotonic()
+    with (pytest.raises(LinkError, match=r"^virtual: no answer;"), virtual_board(folder) as path,
+          Transport(path, load(folder).baud, name="virtual") as transport):
+        device = Device(transport, load(folder), patience=0.1, attempts=3)
+        (pid,) = set(users("/board\0")) & set(children(os.getpid()))
+        os.kill(pid, signal.SIGSTOP)
+        device.infer(images(linear(), 3))
+    assert time.monotonic() - began < 30
+    assert not alive(pid)
 
 
 def processor_seconds(process):

@@ -80,12 +80,11 @@ class Reference:
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory):
+def board():
     """Chunks of symbols to the bytes that the Verilated device sends after each."""
     device = Device(StandIn(CONFIG), CONFIG, digest=DIGEST, clock_hz=CLOCK_HZ)
-    folder = tmp_path_factory.mktemp("device")
     program = verilate(component_verilog(device, "top"), "top",
-                       Path(__file__).with_name("bytes_harness.cpp"), folder,
+                       Path(__file__).with_name("bytes_harness.cpp"),
                        options=("-Wno-lint", "-Wno-fatal"))
 
     def feed(chunks):

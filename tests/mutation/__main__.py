@@ -1,7 +1,6 @@
 """``python -m tests.mutation``: the score of the regression, and what it does not notice."""
 
 import argparse
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -12,11 +11,9 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the sample (default 0)")
     parser.add_argument("--jobs", type=int, help="processes (default: one for each core)")
-    parser.add_argument("--build-dir", type=Path, default=Path("build") / "verilator",
-                        help="where compiled simulators are kept")
     options = parser.parse_args()
     total = sum(count for count, _ in PARTS.values())
-    mutants = measure(options.build_dir, seed=options.seed, jobs=options.jobs,
+    mutants = measure(seed=options.seed, jobs=options.jobs,
                       progress=lambda results: tqdm(results, total=total, unit="mutant"))
     for name, mine in [*((part, [m for m in mutants if m.part == part]) for part in PARTS),
                        ("all", mutants)]:

@@ -9,10 +9,9 @@ the others can be asked for; its lanes and its spike memories are left out if th
 
 import json
 import re
-import tempfile
 from fnmatch import fnmatch
-from pathlib import Path
 
+from gen import processes
 from tests.formal import prover
 
 from .mutants import yosys
@@ -67,15 +66,14 @@ def _bench(ports):
 
 
 def _proven(source, mutant, scope, cut, patience):
-    with tempfile.TemporaryDirectory() as directory:
-        directory = Path(directory)
-        (directory / "array.il").write_text(source)
+    with processes.scratch() as directory:
+        (directory / "array.il").write_text(source, encoding="utf-8")
         for name, change in (("gold", []), ("gate", [mutant])):
             yosys(directory, ["read_rtlil array.il", *change, *cut, f"rename {scope} {name}",
                               f"select {name}", f"write_rtlil -selected {name}.il",
                               f"write_json -selected {name}.json"])
-        ports = json.loads((directory / "gold.json").read_text())["modules"]["gold"]["ports"]
-        (directory / "bench.v").write_text(_bench(ports))
+        ports = json.loads((directory / "gold.json").read_bytes())["modules"]["gold"]["ports"]
+        (directory / "bench.v").write_text(_bench(ports), encoding="utf-8")
         # What is undefined (a row beyond the end of a memory) is the same in both, or it would be
         # a difference.
         yosys(directory, ["read_rtlil gold.il", "read_rtlil gate.il",

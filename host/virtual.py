@@ -1,0 +1,74 @@
+"""The virtual board of a build as a process, which ends with this one."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+
+from .errors import HostError
+
+__all__ = ["virtual_board"]
+
+_COMPILING = 1800
+"""Seconds that it may take to start, which is to be compiled."""
+
+_GRACE = 2
+"""Seconds between SIGTERM and SIGKILL."""
+
+# Leads the group of the board's processes, compilers among them. When the process that has the
+# other end of its pipe is gone, however it ended, it ends the group.
+_WATCHER = f"trap '' HUP INT TERM; read -r _; kill -TERM 0; sleep {_GRACE}; kill -KILL 0"
+
+
+@contextmanager
+def virtual_board(directory: str | Path) -> Iterator[str]:
+    """Start the virtual board of a build; gives the path of its serial port.
+
+    When this ends, and when this process does, so does the board, compilers that it runs included.
+
+    Raises
+    ------
+    HostError
+        If it does not start.
+    """
+    command = [sys.executable, "-m", "gen", "virtual", "--", str(directory)]
+    with subprocess.Popen(["/bin/sh", "-c", _WATCHER], stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL,
+                          process_group=0, env={"PATH": os.defpath}) as watcher:
+        try:
+            with subprocess.Popen(command, stdin=DEVNULL, stdout=PIPE,
+                                  process_group=watcher.pid) as board:
+                try:
+                    yield _path(board, directory)
+                finally:
+                    _end(watcher.pid, board)
+        finally:
+            _signal(watcher.pid, signal.SIGKILL)
+
+
+def _path(board, directory):
+    """The first line that it says."""
+    if not select.select([board.stdout], [], [], _COMPILING)[0]:
+        raise HostError(f"the virtual board of {directory} has not started in {_COMPILING} s")
+    line = os.fsdecode(board.stdout.readline().strip())
+    if not line:
+        raise HostError(f"the virtual board of {directory} did not start (status {board.wait()}); "
+                        f"its message is above")
+    return line
+
+
+def _end(group, board):
+    """One that does not end when asked, because it was stopped or compiles, is killed."""
+    _signal(group, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        board.wait(_GRACE)
+    _signal(group, signal.SIGKILL)
+
+
+def _signal(group, number):
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
