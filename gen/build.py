@@ -36,8 +36,6 @@ __all__ = ["Design", "build", "design_for", "require_fit"]
 
 log = logging.getLogger(__name__)
 
-_KINDS = (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"))
-
 
 @dataclass(frozen=True)
 class Design:
@@ -124,9 +122,10 @@ def _advice(board, needed):
 
 
 def _excess(board, needed):
-    return [f"{need:,} {words} of {getattr(board.budget, kind):,}"
-            for kind, words in _KINDS
-            if (need := needed.get(kind, 0)) > getattr(board.budget, kind)]
+    budget = board.budget
+    return [f"{needed[kind]:,} {words} of {limit:,}" for kind, words, limit in (
+        ("cells", f"{board.family.cell}s", budget.luts), ("ffs", "flip-flops", budget.ffs),
+        ("brams", "block RAMs", budget.brams)) if needed.get(kind, 0) > limit]
 
 
 def require_fit(name: str, board: Board, needed: dict[str, float]):
@@ -135,7 +134,7 @@ def require_fit(name: str, board: Board, needed: dict[str, float]):
     Parameters
     ----------
     name : of the network
-    needed : any of ``luts``, ``ffs``, ``brams`` -> number
+    needed : any of ``cells``, ``ffs``, ``brams`` -> number, see :class:`gen.synth.Resources`
 
     Raises
     ------

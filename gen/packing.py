@@ -2,9 +2,9 @@
 
 On iCE40 and Gowin a flip-flop takes its input from the LUT of its cell, so that one with nothing of
 its own in front of it fills a cell. A chain of carries begins and ends with cells that only pass a
-carry on; on iCE40 a carry fills a cell, too, unless there is a LUT with the same inputs. A RAM of a
-Gowin device fills all the cells of its tile. ECP5's flip-flops can bypass the LUTs, and 7-series is
-not placed by nextpnr.
+carry on; on iCE40 a carry fills a cell, too, unless there is a LUT with the same inputs, or one in front
+of it that is small enough. A RAM of a Gowin device fills all the cells of its tile. ECP5's
+flip-flops can bypass the LUTs, and 7-series is not placed by nextpnr.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ class _Netlist:
 
     def __init__(self, module):
         self.cells = defaultdict(list)
-        self._sources, self._readers = {}, defaultdict(list)
+        self._drivers, self._readers = {}, defaultdict(list)
         for cell in module["cells"].values():
             kind, pins = cell["type"], {}
             self.cells[kind].append(pins)
@@ -35,7 +35,7 @@ class _Netlist:
                     if cell["port_directions"][port] == "input":
                         self._readers[bit].append((kind, port, pins))
                     else:
-                        self._sources[bit] = kind, port
+                        self._drivers[bit] = kind, port, pins
         for port in module["ports"].values():
             if port["direction"] != "input":
                 for bit in port["bits"]:
@@ -46,9 +46,13 @@ class _Netlist:
         return [pins for kind, cells in self.cells.items() if kind.startswith(prefix)
                 for pins in cells]
 
+    def driver(self, bit):
+        """Type, port and pins of what drives a bit."""
+        return self._drivers.get(bit, (None, "", {}))
+
     def source(self, bit):
         """Type and port of what drives a bit."""
-        return self._sources.get(bit, (None, ""))
+        return self.driver(bit)[:2]
 
     def readers(self, bit, kind=None, port=None):
         """Pins of the cells that read a bit, or of those of a type that do by this port."""
@@ -82,9 +86,22 @@ def _ice40(netlist):
         if found:
             alike.remove(found)
             beside[id(carry)] = found
+    taken = {id(lut) for lut in beside.values()}
+    lone = [carry for carry in carries if id(carry) not in beside]
     return (_alone(netlist, netlist.flipflops("SB_DFF"), {("SB_LUT4", "O")}, shared=False)
-            + len(carries) - len(beside)
+            + sum(not _merged(netlist, carry, taken) for carry in lone)
             + sum(_passed_on(netlist, carry, beside) for carry in carries))
+
+
+def _merged(netlist, carry, taken):
+    """Whether a LUT of two inputs at the most that drives a carry moves into its cell."""
+    for bit in (carry["I0"], carry["I1"]):
+        kind, _, lut = netlist.driver(bit)
+        if (kind == "SB_LUT4" and id(lut) not in taken
+                and _given(lut["I0"]) is None and _given(lut["I1"]) is None):
+            taken.add(id(lut))
+            return True
+    return False
 
 
 def _passed_on(netlist, carry, beside):
