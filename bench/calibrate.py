@@ -200,9 +200,9 @@ def main():
             config, image, brams = designs()[name]
             guess = resources.predict(config, family, brams, image)
             ratios.append([getattr(found, what) / getattr(guess, what) for what in FIGURES])
-            print(f"{family} {name}: LUTs {guess.luts} (Yosys {found.luts}), flip-flops {guess.ffs} "
-                  f"({found.ffs}), logic cells {guess.cells} ({found.cells}), block RAMs "
-                  f"{guess.brams} ({found.brams})")
+            print(f"{family} {name}:", ", ".join(
+                f"{getattr(guess, what)} {what} ({getattr(found, what)})"
+                for what in (*FIGURES, "brams")))
         factors = [round(float(factor), 3) for factor in np.mean(ratios, axis=0)]
         write(family, model | {"total": dict(zip(FIGURES, factors, strict=True))})
 

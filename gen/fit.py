@@ -208,8 +208,8 @@ class _Planner:
         return self.smallest(None)  # if it does not fit, the build says what is missing
 
     def smallest(self, pace):
-        """The fewest logic cells. Few lanes make narrow words, and many narrow words are many to choose
-        from, so that one lane a layer is not the least."""
+        """The fewest logic cells. Few lanes make narrow words, and many narrow words are many to
+        choose from, so that one lane a layer is not the least."""
         slowest = self._workload.pace(self.narrowest())
         if pace is not None:
             return self._lean(self.plan(self.at(pace)), pace)
@@ -376,10 +376,11 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     samples are), ``images`` (how many);
     ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``latency_us``, ``bottleneck``
     (a layer's name or ``"input"``), ``utilisation`` (share of the clocks in which a lane adds,
-    over all lanes); ``luts``, ``ffs``, ``cells``, ``brams``, ``budget``, ``cell`` (what the device's
-    logic cells are called), ``cell_limit`` (how many of them a design may fill); and ``layers``,
-    each with ``name``, ``kind``, ``spikes`` (received), ``clocks``, ``luts``, ``ffs``, ``cells``,
-    ``brams``, ``memories``, and if it has neurons ``lanes``, ``replicas`` and ``utilisation``.
+    over all lanes); ``luts``, ``ffs``, ``cells``, ``brams``, ``budget``, ``cell`` (what a logic
+    cell of the device is called), ``cell_limit`` (how many of them a design may fill); and
+    ``layers``, each with ``name``, ``kind``, ``spikes`` (received), ``clocks``, ``luts``, ``ffs``,
+    ``cells``, ``brams``, ``memories``, and if it has neurons ``lanes``, ``replicas`` and
+    ``utilisation``.
     """
     target = boards.find(board)
     workload = calibrate(network, calibration)

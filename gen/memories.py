@@ -30,8 +30,8 @@ class _Technology:
     fewer stays out of blocks: it is a queue or a small map, and the slow output of a block would be
     in its path; on Gowin's devices, where nextpnr finds it hard to place RAM in LUTs, and on iCE40,
     which has none, only a lone word stays out. A block is used if it saves ``worth`` LUTs, so that
-    its wires are worth it, and ``share`` of a device's blocks are used. A flip-flop may need the LUT
-    of its cell (``needs_lut``), and RAM may fill ``crowd`` cells for each of its LUTs.
+    its wires are worth it, and ``share`` of a device's blocks are used. A flip-flop may need the
+    LUT of its cell (``needs_lut``), and RAM may fill ``crowd`` cells for each of its LUTs.
     """
 
     shapes: tuple[tuple[float, int, int, int], ...]

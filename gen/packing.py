@@ -2,9 +2,9 @@
 
 On iCE40 and Gowin a flip-flop takes its input from the LUT of its cell, so that one with nothing of
 its own in front of it fills a cell. A chain of carries begins and ends with cells that only pass a
-carry on; on iCE40 a carry fills a cell, too, unless there is a LUT with the same inputs, or one in front
-of it that is small enough. A RAM of a Gowin device fills all the cells of its tile. ECP5's
-flip-flops can bypass the LUTs, and 7-series is not placed by nextpnr.
+carry on; on iCE40 a carry fills a cell, too, unless there is a LUT with the same inputs, or a small
+one in front of it. A RAM of a Gowin device fills all the cells of its tile. ECP5's flip-flops can
+bypass the LUTs, and 7-series is not placed by nextpnr.
 """
 
 from collections import defaultdict

@@ -49,8 +49,8 @@ def _table(result):
         ("lanes that add", f"{result['utilisation']:.0%} of their clocks"),
         ("LUTs", f"{result['luts']:,}"),
         ("flip-flops", as_share(result["ffs"], budget["ffs"])),
-        (f"{result['cell']}s filled", f"{as_share(result['cells'], budget['luts'])}; "
-                                      f"{result['cell_limit']:,} can be"),
+        (f"{result['cell']}s filled", as_share(result["cells"], budget["luts"])),
+        ("that can be filled", f"{result['cell_limit']:,}"),
         ("block RAMs", as_share(result["brams"], budget["brams"])),
     ]
     return f"{as_columns(rows)}\n\n{as_columns(totals)}"

@@ -26,7 +26,8 @@ COMPARED = """
 """
 STORED = """
     reg [17:0] a; reg [5:0] m[0:63], x; assign q = ^x;
-    always @(posedge clk) begin a <= {a[16:0], d}; if (d) m[a[5:0]] <= a[11:6]; x <= m[a[17:12]]; end
+    always @(posedge clk) a <= {a[16:0], d};
+    always @(posedge clk) begin if (d) m[a[5:0]] <= a[11:6]; x <= m[a[17:12]]; end
 """
 
 # What nextpnr adds for constants, and for the lock of a PLL.
