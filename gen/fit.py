@@ -30,7 +30,7 @@ __all__ = ["CELL_SHARE", "OBJECTIVES", "Plan", "fit", "plan"]
 OBJECTIVES = ("throughput", "latency", "smallest")
 """What a mapping can be chosen for."""
 
-CELL_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.96, GOWIN.name: 0.8}
+CELL_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.9, GOWIN.name: 0.85}
 """Family -> the share of a device's logic cells that place-and-route can live with."""
 
 # How much too large a mapping may be for steps down in logic cells to be tried.
