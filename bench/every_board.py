@@ -1,12 +1,12 @@
 """Every shipped network on every board: ``fit`` refuses, or ``build`` succeeds.
 
-    python bench/every_board.py [--network NET] [--board BOARD] [--sure SHARE]
+    python bench/every_board.py [--network NET] [--board BOARD] [--sure SHARE] [--table]
 
-Where ``fit`` finds room, but fills more than a share of what can be filled (``--sure``), the network
-is built: to the bitstream where the tools come from PyPI, else as far as Yosys. Of boards with the
-same device only the first is, and the others get the same answer. What is found goes to
-``bench/every_board.json``, from which ``--table`` prints the table of docs/boards.md. Results are
-kept in ``build/every_board``: what was built before is not built again, however this ended.
+Where ``fit`` finds room but fills more than a share (``--sure``) of what can be filled, the network
+is built: to the bitstream where the tools come from PyPI, else as far as Yosys. Of boards whose
+devices have as much of everything only the first is. What is found goes to
+``bench/every_board.json``; ``--table`` prints it as docs/boards.md has it. What was built before is
+not built again, however that ended: results are kept in ``build/every_board``.
 """
 
 import argparse
@@ -92,9 +92,28 @@ def measure(network, board, sure):
     return row
 
 
+def cell(row):
+    """A pair in a word or two; percentages are of the device's logic cells."""
+    share = row["cells"] / row["has"]
+    if not row["fits"]:
+        return f"no: {share:,.0%}" if share < 10 else f"no: {share:.0f} times"
+    if row.get("builds") is False:
+        return f"**{share:.0%}, no build**"
+    if "built_cells" in row:
+        return f"{share:.0%}, {row['to']} {row['built_cells'] / row['has']:.0%}"
+    return f"{share:.0%}"
+
+
 def table(rows):
-    """A row a network, a column a device: the share of the cells that can be filled."""
-    ...
+    """A row for each device, in Markdown."""
+    names = shipped.names()
+    lines = [["board", *(f"`{name}`" for name in names)], ["---", *["--:"] * len(names)]]
+    for board in boards.BOARDS:
+        if same_device(board) is board:
+            alike = [f"`{other.name}`" for other in boards.BOARDS if same_device(other) is board]
+            lines.append([", ".join(alike), *(cell(rows[f"{name} {board.name}"])
+                                              for name in names)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main(argv=None):
@@ -105,10 +124,14 @@ def main(argv=None):
     parser.add_argument("--sure", type=float, default=0.5,
                         help="share of the cells that can be filled below which the prediction "
                              "counts (default: %(default)s)")
+    parser.add_argument("--table", action="store_true", help="print what was found, no more")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     WORK.mkdir(parents=True, exist_ok=True)
     rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if args.table:
+        print(table(rows))
+        return
     for board in boards.BOARDS:
         for name in shipped.names():
             if name in (args.network or [name]) and board.name in (args.board or [board.name]):

@@ -1,6 +1,7 @@
 """Bitstreams of the open boards, by the tools that come from PyPI."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import boards
 from gen import shipped
 from gen.build import build
-from gen.errors import BuildError
+from gen.errors import BuildError, FitError
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
 from gen.toolchain import find
 
@@ -92,17 +93,17 @@ class TestMissedClock:
         assert not (tmp_path / "manifest.json").exists()
 
 
-class TestUnplaced:
+class TestNoRoom:
     """nextpnr itself, but for the seeds with which it is made to give up."""
 
     @pytest.fixture
     def gives_up(self, monkeypatch, tmp_path, quick):
-        def with_seeds(*seeds):
+        def with_seeds(*seeds, saying="Unable to find legal placement for all cells"):
             script = tmp_path / "nextpnr"
             script.write_text(
-                f'#!/bin/sh\ncase "$SEED" in {"|".join(map(str, seeds))})\n'
-                f'echo "ERROR: Unable to find legal placement for all cells" >&2; exit 1;; esac\n'
-                f'exec {real} "$@"\n')
+                f'#!/bin/sh\necho "$SEED" >> {tmp_path}/seeds\n'
+                f'case "$SEED" in {"|".join(map(str, seeds))})\n'
+                f'echo "ERROR: {saying}" >&2; exit 125;; esac\nexec {real} "$@"\n')
             script.chmod(0o755)
             monkeypatch.setenv("NEXTPNR_ICE40", str(script))
         real = find("nextpnr-ice40")
@@ -119,10 +120,24 @@ class TestUnplaced:
 
     def test_none_of_them(self, gives_up, tmp_path):
         gives_up(1, 2, 3, 4)
-        with pytest.raises(BuildError, match=r"^icestorm.sh failed with status 1: ERROR: Unable to "
-                                             r"find legal placement for all cells \(log: "):
-            build(tiny(), board="ice40-hx8k", out=tmp_path / "out")
+        with pytest.raises(FitError) as caught:
+            build(tiny(), board="icebreaker", out=tmp_path / "out")
+        assert re.match(
+            r"tiny finds no room on icebreaker \(iCE40UP5K-SG48\): it fills \d+ logic cells of "
+            r"5,280, 0 block RAMs of 30; fewer lanes \(--lanes, --interval, --objective "
+            r"smallest\), weights of fewer bits, or a larger board \(ice40-hx8k\) would help \(icestorm.sh "
+            r"failed with status 125: ERROR: Unable to find legal placement for all cells \(log: ",
+            str(caught.value))
         assert not (tmp_path / "out" / "board.bin").exists()
+
+    @pytest.mark.parametrize("saying", [
+        "Failed to expand region (0, 0) |_> (25, 31) of 6121 ICESTORM_LCs",
+        "Unable to place cell 'a', no BELs remaining to implement cell type 'ICESTORM_LC'"])
+    def test_more_cells_than_places_is_no_matter_of_luck(self, gives_up, saying, tmp_path):
+        gives_up(1, saying=saying)
+        with pytest.raises(FitError, match=f"^tiny finds no room on .*{re.escape(saying)}"):
+            build(tiny(), board="ice40-hx8k", out=tmp_path / "out")
+        assert (tmp_path / "seeds").read_text() == "1\n"
 
 
 @pytest.mark.parametrize("board, magic", [("ice40-hx8k", b"\xff\x00\x00\xff\x7e\xaa"),
