@@ -8,6 +8,7 @@ import pytest
 import boards
 from gen.synth import synthesise
 from gen.toolchain import find
+from tests.nextpnr import filled
 
 # Flip-flops behind nothing, behind a LUT of their own and behind a shared one; carries that a sum
 # goes with and carries that are read alone; a memory.
@@ -39,17 +40,6 @@ NEXTPNR = {
     "ulx3s-85f": ("nextpnr-ecp5", ("--lpf-allow-unconstrained",)),
     "tang-nano-9k": ("nextpnr-himbaechel-gowin", ("--vopt", "cst=top.cst")),
 }
-
-
-def filled(family, used):
-    """Logic cells that a placed design fills, by nextpnr's report of what it uses.
-
-    On Gowin its LUTs are those that lead to flip-flops, too, and four of the RAM's; an adder keeps
-    a LUT from being used, and a RAM the other four of its tile.
-    """
-    if family == "Gowin":
-        return used["LUT4"]["used"] + used["ALU"]["used"] + 4 * used["RAM16SDP4"]["used"]
-    return used[{"iCE40": "ICESTORM_LC", "ECP5": "TRELLIS_COMB"}[family]]["used"]
 
 
 @pytest.mark.parametrize("name", NEXTPNR)
