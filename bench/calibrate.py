@@ -4,6 +4,7 @@ Designs that between them have every kind of layer, at several numbers of lanes 
 synthesised module by module. What each part takes is then a linear function of its features
 (:mod:`gen.resources`), with coefficients that are not negative. Last, the same designs are
 synthesised flat, as boards are built, for a factor that covers what Yosys finds across modules.
+Logic cells are counted in the netlists by the rules of nextpnr's packers (:mod:`gen.packing`).
 
 Run it again when the gateware or Yosys has changed: ``python bench/calibrate.py``. Syntheses are
 kept in ``build/calibrate``; it takes some twenty minutes from scratch.
@@ -15,6 +16,7 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 from boards.families import ECP5, GOWIN, ICE40, XC7  # noqa: E402
 from gen import memories, resources, shipped, synth  # noqa: E402
 from gen.mapping import map_network  # noqa: E402
+from gen.packing import beside_luts  # noqa: E402
 from gen.toolchain import yosys  # noqa: E402
 from gen.verilog import component_verilog  # noqa: E402
 from hw.top import Top  # noqa: E402
@@ -42,6 +45,8 @@ def in_modules(family):
         return family.synth.replace(" -flatten", "")
     return re.sub(r"\bsynth_\w+", r"\g<0> -noflatten", family.synth)
 
+
+FIGURES = ("luts", "ffs", "cells")
 
 # Block RAMs of the devices that the designs are placed for: plenty, and next to none.
 PLENTY, FEW = 200, 6
@@ -72,30 +77,35 @@ def designs():
 
 
 def synthesise(out, family, name, config, image, brams, command, *, flat):
-    """Module -> its cells, of a design by Yosys."""
+    """Module -> what it takes, of a design by Yosys."""
     placement = resources.placement(config, family, brams)
     out.mkdir(parents=True, exist_ok=True)
     top = Top(config, image, digest="5" * 64, clock_hz=100_000_000, baud=1_000_000)
     verilog = out / "top.v"
     text = component_verilog(top, "top", placement)
-    stat = out / "stat.json"
+    found = out / "resources.json"
     script = out / "synth.ys"
     names = [] if flat else [NAMES]
     steps = "\n".join(["read_verilog top.v", *names, "hierarchy -top top", command,
-                       "tee -q -o cells.json stat -json", ""])
-    if (stat.exists() and script.exists() and verilog.read_text(encoding="utf-8") == text
-            and script.read_text(encoding="utf-8") == steps):
-        return json.loads(stat.read_text(encoding="utf-8"))
+                       "write_json netlist.json", ""])
+    if found.exists() and script.exists() and verilog.read_text(encoding="utf-8") == text and (
+            script.read_text(encoding="utf-8") == steps):
+        return {module: synth.Resources(**figures)
+                for module, figures in json.loads(found.read_text(encoding="utf-8")).items()}
     print(f"{family}: {name}{' flat' if flat else ''} ...", file=sys.stderr)
-    stat.unlink(missing_ok=True)
+    found.unlink(missing_ok=True)
     verilog.write_text(text, encoding="utf-8")
     script.write_text(steps, encoding="utf-8")
     subprocess.run([*yosys(), "-q", "synth.ys"], cwd=out, check=True)
-    cells = {module: figures["num_cells_by_type"] for module, figures in json.loads(
-        (out / "cells.json").read_text(encoding="utf-8"))["modules"].items()}
-    (out / "cells.json").unlink()
-    stat.write_text(json.dumps(cells), encoding="utf-8")
-    return cells
+    netlist = out / "netlist.json"
+    taken = {module: synth.count(Counter(cell["type"] for cell in content["cells"].values()),
+                                 beside_luts(content))
+             for module, content in json.loads(
+                 netlist.read_text(encoding="utf-8"))["modules"].items()}
+    netlist.unlink()
+    found.write_text(json.dumps({module: asdict(figures) for module, figures in taken.items()}),
+                     encoding="utf-8")
+    return taken
 
 
 def kind_of(module, config):
@@ -116,23 +126,22 @@ def kind_of(module, config):
     return PART[re.sub(r"_\d+$", "", inner[0])], layer.name
 
 
-def measured(cells, config):
-    """(kind, layer) -> (LUTs, flip-flops)."""
-    figures = defaultdict(lambda: np.zeros(2))
-    for module, types in cells.items():
+def measured(taken, config):
+    """(kind, layer) -> the figures of ``FIGURES``."""
+    figures = defaultdict(lambda: np.zeros(len(FIGURES)))
+    for module, found in taken.items():
         part = kind_of(module, config)
         if part is not None:
-            found = synth.count(types)
-            figures[part] += (found.luts, found.ffs)
+            figures[part] += [getattr(found, what) for what in FIGURES]
     return figures
 
 
-def rows(family, config, image, brams, cells):
-    """Kind -> list of (features, (LUTs, flip-flops) of the memories that are not in blocks, (LUTs,
-    flip-flops) found, without what is beside blocks)."""
+def rows(family, config, image, brams, taken):
+    """Kind -> list of (features, figures of the memories that are not in blocks, figures found,
+    without what is beside blocks)."""
     placed = resources.placement(config, family, brams)
     features = defaultdict(Counter)
-    stored = defaultdict(lambda: np.zeros((2, 2)))
+    stored = defaultdict(lambda: np.zeros((2, len(FIGURES))))
     for part in resources.parts(config, image):
         key = part.kind, part.layer
         for name, value in part.features.items():
@@ -140,19 +149,18 @@ def rows(family, config, image, brams, cells):
         for memory in part.memories:
             block = memory in placed.in_blocks
             stored[key][int(block)] += part.copies * np.array([
-                memories.luts(family, memory, block=block),
-                memories.ffs(family, memory, block=block)])
-    found = measured(cells, config)
+                getattr(memories, what)(family, memory, block=block) for what in FIGURES])
+    found = measured(taken, config)
     for key in features:
         outside, beside = stored[key]
         yield key[0], (features[key], outside, np.maximum(found[key] - beside, 0))
 
 
 def fit(samples):
-    """Coefficients of a kind of part, for LUTs and flip-flops, in proportion to what is wrong."""
+    """Coefficients of a kind of part for each figure, in proportion to what is wrong."""
     names = sorted({name for features, _, _ in samples for name in features})
     model = {}
-    for k, what in enumerate(("luts", "ffs")):
+    for k, what in enumerate(FIGURES):
         matrix = np.array([[features[name] for name in names] + [stored[k]]
                            for features, stored, _ in samples], dtype=float)
         target = np.array([found[k] for _, _, found in samples], dtype=float)
@@ -166,16 +174,15 @@ def fit(samples):
 def calibrate(family, out, flat):
     samples, totals = defaultdict(list), {}
     for name, (config, image, brams) in designs().items():
-        cells = synthesise(out / family / name, family, name, config, image, brams,
+        taken = synthesise(out / family / name, family, name, config, image, brams,
                            in_modules(FAMILIES[family]), flat=False)
-        for kind, row in rows(family, config, image, brams, cells):
+        for kind, row in rows(family, config, image, brams, taken):
             samples[kind].append(row)
         if name in flat:
-            cells = synthesise(out / family / f"{name}-flat", family, name, config, image, brams,
-                               FAMILIES[family].synth, flat=True)
-            totals[name] = synth.count(sum((Counter(types) for types in cells.values()), Counter()))
+            totals[name] = synthesise(out / family / f"{name}-flat", family, name, config, image,
+                                      brams, FAMILIES[family].synth, flat=True)["top"]
     model = {kind: fit(rows) for kind, rows in samples.items()}
-    model["total"] = {"luts": 1.0, "ffs": 1.0}
+    model["total"] = dict.fromkeys(FIGURES, 1.0)
     return model, totals
 
 
@@ -194,12 +201,12 @@ def main():
         for name, found in totals.items():
             config, image, brams = designs()[name]
             guess = resources.predict(config, family, brams, image)
-            ratios.append((found.luts / guess.luts, found.ffs / guess.ffs))
-            print(f"{family} {name}: LUTs {guess.luts} (Yosys {found.luts}), "
-                  f"flip-flops {guess.ffs} ({found.ffs}), block RAMs {guess.brams} "
-                  f"({found.brams})")
+            ratios.append([getattr(found, what) / getattr(guess, what) for what in FIGURES])
+            print(f"{family} {name}:", ", ".join(
+                f"{getattr(guess, what)} {what} ({getattr(found, what)})"
+                for what in (*FIGURES, "brams")))
         factors = [round(float(factor), 3) for factor in np.mean(ratios, axis=0)]
-        write(family, model | {"total": dict(zip(("luts", "ffs"), factors, strict=True))})
+        write(family, model | {"total": dict(zip(FIGURES, factors, strict=True))})
 
 
 def write(family, model):

@@ -59,6 +59,7 @@ class Family:
     name : of the family
     synth : Yosys' commands that synthesise for it, one a line
     toolchains : what can make a bitstream, the preferred one first
+    cell : what a LUT is called together with all that shares its place
     reset_us : microseconds that the reset must last after configuration
     clock_gate : the cell that stops a clock, without a glitch, for devices that are too large to
         end a reset everywhere in one clock; its ports are ``CLKI``, ``CE`` and ``CLKO``
@@ -67,6 +68,7 @@ class Family:
     name: str
     synth: str
     toolchains: tuple[str, ...]
+    cell: str = "LUT"
     reset_us: int = 0
     clock_gate: str = ""
 

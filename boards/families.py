@@ -20,7 +20,8 @@ ECP5 = Family("ECP5", "synth_ecp5 -no-rw-check -run begin:map_luts\nsplitnets\n"
 
 # With -dsp a multiplier would show. Block RAM can't be read until some microseconds after
 # configuration (Project IceStorm's notes; Amaranth waits 15 as well).
-ICE40 = Family("iCE40", "synth_ice40 -dsp -no-rw-check", ("icestorm",), reset_us=15)
+ICE40 = Family("iCE40", "synth_ice40 -dsp -no-rw-check", ("icestorm",), cell="logic cell",
+               reset_us=15)
 
 # Of Yosys' three kinds of block RAM only that with a port to read and a port to write is used:
 # nextpnr 0.11 does not see the address of the second port of the others, or sees it four times over

@@ -15,7 +15,7 @@ from .synth import NETLIST, SCRIPT
 from .timing import Timing
 from .toolchain import TOOLCHAINS, environment, identity, missing
 
-__all__ = ["Bitstream", "MissedClock", "discard_stale", "known_miss", "make"]
+__all__ = ["Bitstream", "MissedClock", "NoRoom", "discard_stale", "known_miss", "make"]
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,29 @@ _TIMING, _MISSED = "timing.json", "missed.json"
 _SEEDS = (1, 2, 3, 4)
 """Of nextpnr, tried in this order until its placer finds places for all cells."""
 
-_UNPLACED = "Unable to find legal placement"
-"""What nextpnr says when it gives up, which is a matter of luck in a device that is rather full."""
+_NO_ROOM = {
+    "Failed to expand region": False,
+    "Unable to place cell": False,
+    "Unable to find legal placement": True,
+    "Unable to find a placement location": True,
+    "failed to place": True,
+}
+"""What nextpnr says where it finds no place for a cell -> whether that is a matter of luck, in a
+device that is rather full, or there are more cells than places."""
 
 
-class Unplaced(BuildError):
-    """nextpnr gave up placing the design; with another seed it may find places."""
+class NoRoom(BuildError):
+    """nextpnr found no places for all cells of the design.
+
+    Parameters
+    ----------
+    message : what it said, and where
+    luck : whether it may find places with another seed
+    """
+
+    def __init__(self, message: str, luck: bool):
+        self.luck = luck
+        super().__init__(message)
 
 
 class MissedClock(BuildError):
@@ -128,8 +145,11 @@ def _run(flow, out, clock_hz, seed):
             raise MissedClock(flow.name, clock_hz, timing.fmax_hz)
     if status:
         reason = _reason(transcript)
-        kind = Unplaced if _UNPLACED in reason else BuildError
-        raise kind(f"{flow.script} failed with status {status}{reason} (log: {transcript})")
+        message = f"{flow.script} failed with status {status}{reason} (log: {transcript})"
+        for words, luck in _NO_ROOM.items():
+            if words in reason:
+                raise NoRoom(message, luck)
+        raise BuildError(message)
     if not report.exists():
         raise BuildError(f"{flow.script} left no {flow.report}, so timing is not known "
                          f"(log: {transcript})")
@@ -177,8 +197,8 @@ def _place(flow, out, clock_hz):
     for seed in _SEEDS:
         try:
             return seed, _run(flow, out, clock_hz, seed)
-        except Unplaced:
-            if seed == _SEEDS[-1]:
+        except NoRoom as error:
+            if not error.luck or seed == _SEEDS[-1]:
                 raise
             log.info("%s: no places for all cells with seed %d: tried again with the next one",
                      flow.name, seed)
@@ -203,6 +223,8 @@ def make(board: Board, out: Path, *, clock_hz: int, asked_hz: int) -> Bitstream 
     ------
     MissedClock
         If the design is too slow for its clock.
+    NoRoom
+        If nextpnr finds no places for all cells.
     BuildError
         If a toolchain fails.
     """

@@ -20,7 +20,7 @@ from hw.device import packing, register_map
 from hw.top import Top
 
 from . import artifact, bitstream, clocking, files, manifest, project, synth
-from .bitstream import MissedClock
+from .bitstream import MissedClock, NoRoom
 from .clocking import Clock
 from .errors import FitError
 from .fit import plan
@@ -35,8 +35,6 @@ from .workload import Calibration, calibrate
 __all__ = ["Design", "build", "design_for", "require_fit"]
 
 log = logging.getLogger(__name__)
-
-_KINDS = (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"))
 
 
 @dataclass(frozen=True)
@@ -120,13 +118,15 @@ def _advice(board, needed):
     larger = [other.name for other in boards.BOARDS
               if other.family is board.family and _excess(other, needed) == []]
     also = f", or a larger board ({', '.join(larger)})" if larger else ""
-    return f"fewer lanes (--lanes, --interval), weights of fewer bits{also} would help"
+    return (f"fewer lanes (--lanes, --interval, --objective smallest), weights of fewer bits{also} "
+            f"would help")
 
 
 def _excess(board, needed):
-    return [f"{need:,} {words} of {getattr(board.budget, kind):,}"
-            for kind, words in _KINDS
-            if (need := needed.get(kind, 0)) > getattr(board.budget, kind)]
+    budget = board.budget
+    return [f"{needed[kind]:,} {words} of {limit:,}" for kind, words, limit in (
+        ("cells", f"{board.family.cell}s", budget.luts), ("ffs", "flip-flops", budget.ffs),
+        ("brams", "block RAMs", budget.brams)) if needed.get(kind, 0) > limit]
 
 
 def require_fit(name: str, board: Board, needed: dict[str, float]):
@@ -135,7 +135,7 @@ def require_fit(name: str, board: Board, needed: dict[str, float]):
     Parameters
     ----------
     name : of the network
-    needed : any of ``luts``, ``ffs``, ``brams`` -> number
+    needed : any of ``cells``, ``ffs``, ``brams`` -> number, see :class:`gen.synth.Resources`
 
     Raises
     ------
@@ -146,6 +146,15 @@ def require_fit(name: str, board: Board, needed: dict[str, float]):
     if excess:
         raise FitError(f"{name} does not fit {board.name} ({board.device}): it needs "
                        f"{', '.join(excess)}; {_advice(board, needed)}")
+
+
+def _no_room(design, resources, error):
+    """The error where nextpnr has found no places for what should fit."""
+    board, budget = design.board, design.board.budget
+    full = (f"{resources.cells:,} {board.family.cell}s of {budget.luts:,}, {resources.brams:g} "
+            f"block RAMs of {budget.brams:g}")
+    return FitError(f"{design.network.name} finds no room on {board.name} ({board.device}): it "
+                    f"fills {full}; {_advice(board, {'cells': budget.luts + 1})} ({error})")
 
 
 def _require_memory(design):
@@ -241,6 +250,8 @@ def _realise(design, out, asked_hz):
             resources = _measure(design, out)
             made = bitstream.make(board, out, clock_hz=design.clock.hz, asked_hz=asked_hz)
             return design, resources, made
+        except NoRoom as error:
+            raise _no_room(design, resources, error) from error
         except MissedClock as missed:
             if attempt == _ATTEMPTS - 1:
                 raise

@@ -78,7 +78,7 @@ def _point(content, counts, board, code, interval, objective):
         **found.shares, "clock_hz": board.clock_hz, "interval_cycles": round(found.interval),
         "images_per_second": board.clock_hz / found.interval,
         "latency_cycles": round(workload.latency(found.config)),
-        "luts": found.needs.luts, "ffs": found.needs.ffs, "brams": found.needs.brams,
+        **{what: getattr(found.needs, what) for what in ("luts", "ffs", "cells", "brams")},
     }
 
 

@@ -25,20 +25,15 @@ from .network import Network
 from .spikes import map_spikes
 from .workload import Calibration, Workload, calibrate
 
-__all__ = ["LUT_SHARE", "OBJECTIVES", "Plan", "fit", "plan"]
+__all__ = ["CELL_SHARE", "OBJECTIVES", "Plan", "fit", "plan"]
 
 OBJECTIVES = ("throughput", "latency", "smallest")
 """What a mapping can be chosen for."""
 
-LUT_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.96, GOWIN.name: 0.8}
-"""Family -> the share of a device's LUTs that place-and-route can live with."""
+CELL_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.9, GOWIN.name: 0.85}
+"""Family -> the share of a device's logic cells that place-and-route can live with."""
 
-# The share of the flip-flops that take a logic cell, and with it a LUT, for themselves. One of an
-# iCE40 keeps what the LUT of its cell computes; as nextpnr packs our designs, most don't. On Gowin,
-# nextpnr gives those a LUT that have neither a LUT nor an adder in front of them.
-_LONE_FFS = {ICE40.name: 0.62, GOWIN.name: 0.51}
-
-# How much too large a mapping may be for steps down in LUTs to be tried.
+# How much too large a mapping may be for steps down in logic cells to be tried.
 _HOPE = 1.2
 
 # Paces are tried in steps of this ratio at the finest.
@@ -110,16 +105,11 @@ class _Planner:
     def excess(self, plan, allowance=1):
         """What there is too little of, as a list of phrases, even if there were ``allowance``
         times as much."""
-        budget, share = self._board.budget, LUT_SHARE[self._board.family.name]
+        budget, family = self._board.budget, self._board.family
         return [f"{need:,} {words} of {limit:,}" for need, limit, words in (
-            (self._area(plan), int(share * budget.luts), "LUTs"),
+            (plan.needs.cells, cell_limit(self._board), f"{family.cell}s"),
             (plan.needs.ffs, budget.ffs, "flip-flops"),
             (plan.needs.brams, budget.brams, "block RAMs")) if need > allowance * limit]
-
-    def _area(self, plan):
-        """LUTs that are taken, by flip-flops too."""
-        alone = _LONE_FFS.get(self._board.family.name, 0)
-        return round(plan.needs.luts + alone * plan.needs.ffs)
 
     def at(self, pace):
         """The mapping in which every layer keeps a pace as cheaply as it can, or goes as fast as
@@ -199,8 +189,8 @@ class _Planner:
         """The share of the device that a core takes."""
         if core not in self._costs:
             budget = self._board.budget
-            luts, brams = resources.core_size(core, self._board.family.name)
-            self._costs[core] = luts / budget.luts + brams / budget.brams
+            cells, brams = resources.core_size(core, self._board.family.name)
+            self._costs[core] = cells / budget.luts + brams / budget.brams
         return self._costs[core]
 
     # Objectives.
@@ -218,14 +208,14 @@ class _Planner:
         return self.smallest(None)  # if it does not fit, the build says what is missing
 
     def smallest(self, pace):
-        """The fewest LUTs. Few lanes make narrow words, and many narrow words are many to choose
-        from, so that one lane a layer is not the least."""
+        """The fewest logic cells. Few lanes make narrow words, and many narrow words are many to
+        choose from, so that one lane a layer is not the least."""
         slowest = self._workload.pace(self.narrowest())
         if pace is not None:
             return self._lean(self.plan(self.at(pace)), pace)
         paces = np.geomspace(self._workload.pace(self.widest()), slowest, 6)
-        starts = sorted((self.plan(self.at(pace)) for pace in paces), key=self._area)
-        return min((self._lean(start, math.inf) for start in starts[:3]), key=self._area)
+        starts = sorted((self.plan(self.at(pace)) for pace in paces), key=_cells)
+        return min((self._lean(start, math.inf) for start in starts[:3]), key=_cells)
 
     def throughput(self):
         """The fastest pace that fits, by bisection."""
@@ -245,13 +235,13 @@ class _Planner:
     def _trimmed(self, plan):
         """The same pace, and nothing that does not serve it."""
         other = self.plan(self.at(plan.interval))
-        worse = other.interval > plan.interval or self._area(other) > self._area(plan)
+        worse = other.interval > plan.interval or _cells(other) > _cells(plan)
         return plan if worse or self.excess(other) else other
 
     def _lean(self, plan, pace):
-        """Steps down in LUTs, as long as the pace is kept."""
+        """Steps down in logic cells, as long as the pace is kept."""
         pace = max(pace, plan.interval)
-        return self._climb(plan, lambda other: -self._area(other),
+        return self._climb(plan, lambda other: -_cells(other),
                            lambda other: other.interval <= pace)
 
     def latency(self, pace):
@@ -288,6 +278,15 @@ class _Planner:
                                           replicas | {core.name: copies})
 
 
+def cell_limit(board: Board) -> int:
+    """Logic cells of a board that a design may fill."""
+    return int(CELL_SHARE[board.family.name] * board.budget.luts)
+
+
+def _cells(plan):
+    return plan.needs.cells
+
+
 def _turns(core):
     """Output rows of the busiest replica."""
     return -(-core.sources[0].positions[0] // core.replicas)
@@ -303,7 +302,7 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     board : where the network is to run
     interval : clocks a sample that the array is to keep
     objective : ``"throughput"``, the fastest pace that fits; ``"latency"``, the fewest clocks from
-        the first beat to the last logits that fit; ``"smallest"``, the fewest LUTs. With an
+        the first beat to the last logits that fit; ``"smallest"``, the fewest logic cells. With an
         interval the last two keep it. Without an objective the interval is kept at the least cost
         as far as the board has room; if there is none, it is that of the slowest layer with a lane
         a channel
@@ -377,9 +376,11 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     samples are), ``images`` (how many);
     ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``latency_us``, ``bottleneck``
     (a layer's name or ``"input"``), ``utilisation`` (share of the clocks in which a lane adds,
-    over all lanes); ``luts``, ``ffs``, ``brams``, ``budget``, ``lut_limit``; and ``layers``, each
-    with ``name``, ``kind``, ``spikes`` (received), ``clocks``, ``luts``, ``ffs``, ``brams``,
-    ``memories``, and if it has neurons ``lanes``, ``replicas`` and ``utilisation``.
+    over all lanes); ``luts``, ``ffs``, ``cells``, ``brams``, ``budget``, ``cell`` (what a logic
+    cell of the device is called), ``cell_limit`` (how many of them a design may fill); and
+    ``layers``, each with ``name``, ``kind``, ``spikes`` (received), ``clocks``, ``luts``, ``ffs``,
+    ``cells``, ``brams``, ``memories``, and if it has neurons ``lanes``, ``replicas`` and
+    ``utilisation``.
     """
     target = boards.find(board)
     workload = calibrate(network, calibration)
@@ -413,9 +414,9 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
         "bottleneck": workload.bottleneck(chosen.config),
         "utilisation": sum(adding[core.name] * core.lanes * core.replicas
                            for core in chosen.config.cores) / everywhere,
-        "luts": chosen.needs.luts, "ffs": chosen.needs.ffs, "brams": chosen.needs.brams,
+        **{what: getattr(chosen.needs, what) for what in ("luts", "ffs", "cells", "brams")},
         "budget": asdict(target.budget),
-        "lut_limit": int(LUT_SHARE[target.family.name] * target.budget.luts),
+        "cell": target.family.cell, "cell_limit": cell_limit(target),
         "layers": layers,
     }
 

@@ -12,7 +12,7 @@ than a block: the words of equal low address bits lie side by side.
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Memory", "Placement", "blocks", "luts", "ffs", "place"]
+__all__ = ["Memory", "Placement", "blocks", "luts", "ffs", "cells", "place"]
 
 @dataclass(frozen=True)
 class _Technology:
@@ -30,7 +30,8 @@ class _Technology:
     fewer stays out of blocks: it is a queue or a small map, and the slow output of a block would be
     in its path; on Gowin's devices, where nextpnr finds it hard to place RAM in LUTs, and on iCE40,
     which has none, only a lone word stays out. A block is used if it saves ``worth`` LUTs, so that
-    its wires are worth it, and ``share`` of a device's blocks are used.
+    its wires are worth it, and ``share`` of a device's blocks are used. A flip-flop may need the
+    LUT of its cell (``needs_lut``), and RAM may fill ``crowd`` cells for each of its LUTs.
     """
 
     shapes: tuple[tuple[float, int, int, int], ...]
@@ -44,6 +45,8 @@ class _Technology:
     shallow: int = 32
     worth: int = 48
     share: float = 0.96
+    needs_lut: bool = False
+    crowd: float = 1
 
 
 def _shapes(units, cost, width, depth):
@@ -63,9 +66,10 @@ _TECHNOLOGIES = {
                           ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, 3, False),
     "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, 2, False),
     "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, True,
-                         shallow=1),
+                         shallow=1, needs_lut=True, crowd=8 / 6),
     "iCE40": _Technology(((1, 16, 256, 64), (1, 8, 512, 64), (1, 4, 1024, 64), (1, 2, 2048, 64)),
-                         1, (), 16, 2.4, 1.0, 1, False, shallow=1, worth=24, share=1),
+                         1, (), 16, 2.4, 1.0, 1, False, shallow=1, worth=24, share=1,
+                         needs_lut=True),
 }
 
 
@@ -146,6 +150,16 @@ def ffs(family: str, memory: Memory, *, block: bool) -> int:
     if technology.ram and memory.depth > 1:
         return memory.width
     return memory.width * (memory.depth + 1)
+
+
+def cells(family: str, memory: Memory, *, block: bool) -> float:
+    """Logic cells of a memory: its LUTs, and those of flip-flops that none of them is in front of.
+    A ROM's output is behind its LUTs."""
+    technology, own = _TECHNOLOGIES[family], luts(family, memory, block=block)
+    if memory.rom:
+        return own
+    alone = memory.width if block and technology.collides else ffs(family, memory, block=block)
+    return technology.crowd ** (not block) * own + technology.needs_lut * alone
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""LUTs, flip-flops and block RAMs of a design, predicted from its configuration.
+"""LUTs, flip-flops, logic cells and block RAMs of a design, predicted from its configuration.
 
 A design is a sum of parts. What a part takes beside its memories is linear in a few numbers that
 its configuration gives (its *features*), with coefficients for each device family that
@@ -29,6 +29,8 @@ __all__ = ["PARTS", "Part", "Prediction", "core_size", "layer_memories", "parts"
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 
+_MODELLED = ("luts", "ffs", "cells")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -56,14 +58,15 @@ class Prediction:
 
     Parameters
     ----------
-    luts, ffs, brams : in the units of :class:`boards.Budget`
-    layers : layer name -> the same three figures of this layer, as a dict; the link and the
+    luts, ffs, cells, brams : see :class:`gen.synth.Resources`
+    layers : layer name -> the same four figures of this layer, as a dict; the link and the
         registers around the array are under ``None``
     placement : which of its memories go to block RAM
     """
 
     luts: int
     ffs: int
+    cells: int
     brams: float
     layers: dict
     placement: Placement
@@ -312,23 +315,22 @@ def predict(config, family: str, brams: float, image: dict | None = None) -> Pre
     """
     all_parts, total = parts(config, image), _coefficients(family)["total"]
     placed = _placement(all_parts, family, brams)
-    layers = {part.layer: {"luts": 0, "ffs": 0, "brams": 0} for part in all_parts}
+    layers = {part.layer: dict.fromkeys((*_MODELLED, "brams"), 0) for part in all_parts}
     for part in all_parts:
         figures = layers[part.layer]
-        for what in ("luts", "ffs"):
+        for what in _MODELLED:
             figures[what] += total[what] * _size(family, part, what, placed.in_blocks)
         figures["brams"] += _blocks(family, part, placed.in_blocks)
     return Prediction(
-        luts=round(sum(figures["luts"] for figures in layers.values())),
-        ffs=round(sum(figures["ffs"] for figures in layers.values())),
+        **{what: round(sum(figures[what] for figures in layers.values())) for what in _MODELLED},
         brams=sum(figures["brams"] for figures in layers.values()),
-        layers={name: {**figures, "luts": round(figures["luts"]), "ffs": round(figures["ffs"])}
+        layers={name: {**figures, **{what: round(figures[what]) for what in _MODELLED}}
                 for name, figures in layers.items()},
         placement=placed)
 
 
 def _size(family, part, what, in_blocks):
-    """LUTs or flip-flops of a part, with its memories."""
+    """One of the figures of a part, with its memories."""
     model, memory_size = _coefficients(family)[part.kind][what], getattr(memories, what)
     stored = {True: 0, False: 0}
     for memory in part.memories:
@@ -344,9 +346,9 @@ def _blocks(family, part, in_blocks):
 
 
 def core_size(core, family: str) -> tuple[float, float]:
-    """LUTs and block RAMs of one layer of neurons, if block RAM is not short."""
+    """Logic cells and block RAMs of one layer of neurons, if block RAM is not short."""
     own = _layer(core)
     stored = Counter({memory: 1 for part in own for memory in part.memories})
     in_blocks = memories.place(family, stored, math.inf).in_blocks
-    return (sum(_size(family, part, "luts", in_blocks) for part in own),
+    return (sum(_size(family, part, "cells", in_blocks) for part in own),
             sum(_blocks(family, part, in_blocks) for part in own))

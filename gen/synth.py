@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from . import files, processes
 from .errors import BuildError
+from .packing import beside_luts
 from .toolchain import identity, yosys
 
 __all__ = [
@@ -73,6 +75,8 @@ class Resources:
     brams : block RAMs of the device's full size (36 Kb on 7-series, where halves count)
     dsps : multiplier blocks
     latches : level-sensitive storage
+    cells : logic cells, each with a LUT, that are filled once nextpnr has packed all this; see
+        :mod:`gen.packing`
     """
 
     luts: int
@@ -80,26 +84,30 @@ class Resources:
     brams: float
     dsps: int
     latches: int
+    cells: int
 
 
-def count(cells: dict[str, int]) -> Resources:
-    """Resources of a netlist, given how many cells of each type it has."""
+def count(cells: dict[str, int], beside: int = 0) -> Resources:
+    """Resources of a netlist, given how many cells of each type it has, and how many logic cells it
+    fills beside those of its LUTs."""
     def matching(pattern):
         return sum(n for cell, n in cells.items() if pattern.fullmatch(cell))
 
+    luts = sum(_LUTS.get(cell, 0) * n for cell, n in cells.items())
     brams = sum(_BRAMS.get(cell, 0) * n for cell, n in cells.items())
     return Resources(
-        luts=sum(_LUTS.get(cell, 0) * n for cell, n in cells.items()),
+        luts=luts,
         ffs=matching(_FF),
         brams=int(brams) if brams == int(brams) else brams,
         dsps=matching(_DSP),
-        latches=matching(_LATCH))
+        latches=matching(_LATCH),
+        cells=luts + beside)
 
 
 def script(sources: Sequence[str], *, top: str, command: str) -> str:
     """What Yosys runs; see :func:`synthesise` for the arguments."""
     commands = [f"read_verilog {' '.join(sources)}", f"hierarchy -top {top}", command,
-                "tee -q -o stat.json stat -json", f"write_json {NETLIST}"]
+                f"write_json {NETLIST}"]
     return "\n".join(commands) + "\n"
 
 
@@ -202,9 +210,9 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
     except BaseException:
         _discard(directory)  # half a netlist
         raise
-    stat = directory / "stat.json"
-    resources = count(json.loads(stat.read_text(encoding="utf-8"))["design"]["num_cells_by_type"])
-    stat.unlink()
+    module = json.loads((directory / NETLIST).read_text(encoding="utf-8"))["modules"][top]
+    resources = count(Counter(cell["type"] for cell in module["cells"].values()),
+                      beside_luts(module))
     files.write_text(directory / _FIGURES, json.dumps({
         "key": key, "yosys": identity("yosys"), "resources": asdict(resources),
         "netlist": files.sha256(directory / NETLIST)}, indent=1) + "\n")

@@ -63,7 +63,7 @@ def test_verilog():
 
 
 def test_count():
-    assert count({"LUT6": 2, "FDRE": 3, "RAMB18E1": 1}) == Resources(2, 3, 0.5, 0, 0)
+    assert count({"LUT6": 2, "FDRE": 3, "RAMB18E1": 1}) == Resources(2, 3, 0.5, 0, 0, 2)
 
 
 def test_image():

@@ -70,7 +70,7 @@ def add_mapping(parser):
                              "channel)")
     parser.add_argument("--objective", choices=("throughput", "latency", "smallest"),
                         help="fill the board for the fastest pace or the least latency, or take "
-                             "the fewest LUTs; the last two keep --interval if it is given "
+                             "the fewest logic cells; the last two keep --interval if it is given "
                              "(default: --interval at the least cost)")
     parser.add_argument("--code", choices=("phase", "rate"), default="phase",
                         help="how layers replay each other's spike counts")

@@ -28,10 +28,11 @@ def _run(args):
 def _table(result):
     rows = [("network", result["network"]),
             ("board", f"{result['board']} ({result['device']}, {result['clock_hz'] / 1e6:g} MHz)")]
-    for kind, words in (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"),
-                        ("dsps", "DSPs")):
-        if result[kind] is not None:
-            rows.append((words, as_share(result[kind], result["budget"][kind])))
+    if result["luts"] is not None:
+        rows.append(("LUTs", f"{result['luts']:,}"))
+        rows += [(words, as_share(result[kind], result["budget"][of])) for kind, words, of in (
+            ("cells", "logic cells", "luts"), ("ffs", "flip-flops", "ffs"),
+            ("brams", "block RAMs", "brams"), ("dsps", "DSPs", "dsps"))]
     rows += [("latches", as_text(result["latches"])),
              ("clocks an image", f"{result['interval_cycles']:,} (predicted)"),
              ("predicted from", result["calibration"]),

@@ -47,9 +47,10 @@ def _table(result):
         ("images a second", f"{result['images_per_second']:,.0f}"),
         ("latency", f"{result['latency_cycles']:,} clocks, {result['latency_us']:,.1f} us"),
         ("lanes that add", f"{result['utilisation']:.0%} of their clocks"),
-        ("LUTs", as_share(result["luts"], budget["luts"])),
-        ("LUTs to be used", f"{result['lut_limit']:,}"),
+        ("LUTs", f"{result['luts']:,}"),
         ("flip-flops", as_share(result["ffs"], budget["ffs"])),
+        (f"{result['cell']}s filled", as_share(result["cells"], budget["luts"])),
+        ("that can be filled", f"{result['cell_limit']:,}"),
         ("block RAMs", as_share(result["brams"], budget["brams"])),
     ]
     return f"{as_columns(rows)}\n\n{as_columns(totals)}"

@@ -1,6 +1,7 @@
 """Bitstreams of the open boards, by the tools that come from PyPI."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,15 @@ import pytest
 import boards
 from gen import shipped
 from gen.build import build
-from gen.errors import BuildError
+from gen.errors import BuildError, FitError
+from gen.fit import fit
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
 from gen.toolchain import find
+from tests.nextpnr import filled
 
-# Without the iCEBreaker, which the digits are too large for (docs/boards.md).
-OPEN = [board for board in boards.BOARDS if board.family.name != "7-series"
-        and board.name != "icebreaker"]
+# The iCEBreaker is too small for the digits' CNN (docs/boards.md).
+OPEN = [(board, "digits-mlp" if board.name == "icebreaker" else "digits")
+        for board in boards.BOARDS if board.family.name != "7-series"]
 
 
 def tiny():
@@ -92,17 +95,17 @@ class TestMissedClock:
         assert not (tmp_path / "manifest.json").exists()
 
 
-class TestUnplaced:
+class TestNoRoom:
     """nextpnr itself, but for the seeds with which it is made to give up."""
 
     @pytest.fixture
     def gives_up(self, monkeypatch, tmp_path, quick):
-        def with_seeds(*seeds):
+        def with_seeds(*seeds, saying="Unable to find legal placement for all cells"):
             script = tmp_path / "nextpnr"
             script.write_text(
-                f'#!/bin/sh\ncase "$SEED" in {"|".join(map(str, seeds))})\n'
-                f'echo "ERROR: Unable to find legal placement for all cells" >&2; exit 1;; esac\n'
-                f'exec {real} "$@"\n')
+                f'#!/bin/sh\necho "$SEED" >> {tmp_path}/seeds\n'
+                f'case "$SEED" in {"|".join(map(str, seeds))})\n'
+                f'echo "ERROR: {saying}" >&2; exit 125;; esac\nexec {real} "$@"\n')
             script.chmod(0o755)
             monkeypatch.setenv("NEXTPNR_ICE40", str(script))
         real = find("nextpnr-ice40")
@@ -119,10 +122,25 @@ class TestUnplaced:
 
     def test_none_of_them(self, gives_up, tmp_path):
         gives_up(1, 2, 3, 4)
-        with pytest.raises(BuildError, match=r"^icestorm.sh failed with status 1: ERROR: Unable to "
-                                             r"find legal placement for all cells \(log: "):
-            build(tiny(), board="ice40-hx8k", out=tmp_path / "out")
+        with pytest.raises(FitError) as caught:
+            build(tiny(), board="icebreaker", out=tmp_path / "out")
+        assert re.match(
+            r"tiny finds no room on icebreaker \(iCE40UP5K-SG48\): it fills \d+ logic cells of "
+            r"5,280, 0 block RAMs of 30; fewer lanes \(--lanes, --interval, --objective "
+            r"smallest\), weights of fewer bits, or a larger board \(ice40-hx8k\) would help "
+            r"\(icestorm.sh failed with status 125: ERROR: Unable to find legal placement for all "
+            r"cells \(log: ",
+            str(caught.value))
         assert not (tmp_path / "out" / "board.bin").exists()
+
+    @pytest.mark.parametrize("saying", [
+        "Failed to expand region (0, 0) |_> (25, 31) of 6121 ICESTORM_LCs",
+        "Unable to place cell 'a', no BELs remaining to implement cell type 'ICESTORM_LC'"])
+    def test_more_cells_than_places_is_no_matter_of_luck(self, gives_up, saying, tmp_path):
+        gives_up(1, saying=saying)
+        with pytest.raises(FitError, match=f"^tiny finds no room on .*{re.escape(saying)}"):
+            build(tiny(), board="ice40-hx8k", out=tmp_path / "out")
+        assert (tmp_path / "seeds").read_text() == "1\n"
 
 
 @pytest.mark.parametrize("board, magic", [("ice40-hx8k", b"\xff\x00\x00\xff\x7e\xaa"),
@@ -137,10 +155,16 @@ def test_tiny(board, magic, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", OPEN, ids=lambda board: board.name)
-def test_digits(board, tmp_path):
-    result = build(shipped.find("digits"), board=board.name, out=tmp_path)
+@pytest.mark.parametrize("board, name", OPEN, ids=lambda value: getattr(value, "name", value))
+def test_digits(board, name, tmp_path):
+    """Also that as many logic cells are filled as was predicted, and counted after synthesis."""
+    network = shipped.find(name)
+    result = build(network, board=board.name, out=tmp_path)
     timing = read(tmp_path, "timing.json")
     assert timing["clock_hz"] <= timing["fmax_hz"]
     assert timing["asked_hz"] == board.clock_hz
     assert read(tmp_path, "manifest.json")["bitstream"] in result["bitstream"]
+    cells = filled(board.family.name, timing["used"])
+    assert result["cells"] == pytest.approx(cells, rel=0.02)
+    assert fit(network, board=board.name)["cells"] == pytest.approx(cells, rel=0.1)
+    assert cells <= board.budget.luts

@@ -143,19 +143,19 @@ class TestRefused:
             build(tiny(), board="arty-a7", out=tmp_path, baud=90_000_000)
 
     def test_fit(self):
-        require_fit("mnist", ARTY, {"luts": 20_800, "brams": 50})
+        require_fit("mnist", ARTY, {"cells": 20_800, "brams": 50})
         with pytest.raises(FitError) as caught:
-            require_fit("mnist", ARTY, {"luts": 20_801, "ffs": 41_600, "brams": 50.5})
+            require_fit("mnist", ARTY, {"cells": 20_801, "ffs": 41_600, "brams": 50.5})
         assert str(caught.value) == (
             "mnist does not fit arty-a7 (xc7a35ticsg324-1L): it needs 20,801 LUTs of 20,800, 50.5 "
-            "block RAMs of 50; fewer lanes (--lanes, --interval), weights of fewer bits, or a "
-            "larger board (arty-a7-100, nexys4-ddr, nitefury) would help")
+            "block RAMs of 50; fewer lanes (--lanes, --interval, --objective smallest), weights of "
+            "fewer bits, or a larger board (arty-a7-100, nexys4-ddr, nitefury) would help")
 
     def test_fits_nowhere(self):
         with pytest.raises(FitError, match=r"needs 1,000,000 LUTs of 20,800; fewer lanes "
-                                           r"\(--lanes, --interval\), weights of fewer bits "
-                                           r"would help$"):
-            require_fit("huge", ARTY, {"luts": 1_000_000})
+                                           r"\(--lanes, --interval, --objective smallest\), "
+                                           r"weights of fewer bits would help$"):
+            require_fit("huge", ARTY, {"cells": 1_000_000})
 
     def test_memory_is_counted_before_synthesis(self, tmp_path, monkeypatch):
         wide = np.ones((4096, 1024, 1, 1), dtype=np.int64)

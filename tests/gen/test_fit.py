@@ -175,7 +175,7 @@ def test_the_plan_as_a_table():
     cores = [layer for layer in result["layers"] if "lanes" in layer]
     assert all(0 < layer["utilisation"] <= 1 for layer in cores)
     assert sum(layer.get("luts", 0) for layer in result["layers"]) < result["luts"]
-    assert result["luts"] <= result["lut_limit"] < result["budget"]["luts"]
+    assert result["cells"] <= result["cell_limit"] < result["budget"]["luts"]
     assert {memory["name"] for layer in cores for memory in layer["memories"]} >= {
         "weights", "parameters", "counts", "flags", "table"}
 

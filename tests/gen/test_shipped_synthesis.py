@@ -25,6 +25,7 @@ def test_arty(name, tmp_path):
     require_fit(name, board, asdict(resources))
     predicted = predict(design.config, board.family.name, board.budget.brams, design.image)
     assert predicted.luts == pytest.approx(resources.luts, rel=0.15)
+    assert predicted.cells == pytest.approx(resources.cells, rel=0.15)
     assert predicted.ffs == pytest.approx(resources.ffs, rel=0.15)
     assert predicted.brams == resources.brams
 
@@ -39,4 +40,5 @@ def test_ecp5(name, tmp_path):
     require_pure(resources, name)
     predicted = predict(design.config, board.family.name, board.budget.brams, design.image)
     assert predicted.luts == pytest.approx(resources.luts, rel=0.15)
+    assert predicted.cells == pytest.approx(resources.cells, rel=0.15)
     assert predicted.brams == resources.brams

@@ -44,22 +44,22 @@ def run(tmp_path, verilog, command=XILINX):
 
 
 @pytest.mark.parametrize("cells, resources", [
-    ({},                                                 Resources(0, 0, 0, 0, 0)),
-    ({"LUT1": 1, "LUT6": 2, "INV": 1, "MUXF7": 9},       Resources(4, 0, 0, 0, 0)),
-    ({"FDRE": 1, "FDSE": 2, "FDCE": 3, "FDPE_1": 4},     Resources(0, 10, 0, 0, 0)),
-    ({"RAM32M": 2, "RAM64X1D": 1, "SRL16E": 3},          Resources(13, 0, 0, 0, 0)),
-    ({"RAMB36E1": 2, "RAMB18E1": 1},                     Resources(0, 0, 2.5, 0, 0)),
-    ({"DSP48E1": 1, "LDCE": 2, "$_DLATCH_P_": 1},        Resources(0, 0, 0, 1, 3)),
-    ({"LUT4": 1, "CCU2C": 2, "TRELLIS_FF": 5},           Resources(5, 5, 0, 0, 0)),
-    ({"TRELLIS_DPR16X4": 1, "DP16KD": 3},                Resources(6, 0, 3, 0, 0)),
-    ({"MULT18X18D": 1, "ALU54B": 1, "MULT9X9D": 1},      Resources(0, 0, 0, 3, 0)),
-    ({"SB_LUT4": 3, "SB_CARRY": 2, "SB_RAM40_4K": 2},    Resources(3, 0, 2, 0, 0)),
-    ({"SB_DFF": 1, "SB_DFFESR": 2, "SB_DFFNSS": 3},      Resources(0, 6, 0, 0, 0)),
-    ({"SB_MAC16": 2, "SB_SPRAM256KA": 1, "SB_IO": 3},    Resources(0, 0, 0, 2, 0)),
-    ({"LUT4": 1, "MUX2_LUT5": 9, "ALU": 2, "VCC": 1},    Resources(3, 0, 0, 0, 0)),
-    ({"DFF": 1, "DFFRE": 2, "DFFNPE": 3, "DFFSE": 4},    Resources(0, 10, 0, 0, 0)),
-    ({"RAM16SDP2": 1, "SDPB": 1, "pROM": 1, "DPX9B": 1}, Resources(6, 0, 3, 0, 0)),
-    ({"MULT18X18": 1, "MULTALU36X18": 1, "DLCE": 2},     Resources(0, 0, 0, 2, 2)),
+    ({},                                                 Resources(0, 0, 0, 0, 0, 0)),
+    ({"LUT1": 1, "LUT6": 2, "INV": 1, "MUXF7": 9},       Resources(4, 0, 0, 0, 0, 4)),
+    ({"FDRE": 1, "FDSE": 2, "FDCE": 3, "FDPE_1": 4},     Resources(0, 10, 0, 0, 0, 0)),
+    ({"RAM32M": 2, "RAM64X1D": 1, "SRL16E": 3},          Resources(13, 0, 0, 0, 0, 13)),
+    ({"RAMB36E1": 2, "RAMB18E1": 1},                     Resources(0, 0, 2.5, 0, 0, 0)),
+    ({"DSP48E1": 1, "LDCE": 2, "$_DLATCH_P_": 1},        Resources(0, 0, 0, 1, 3, 0)),
+    ({"LUT4": 1, "CCU2C": 2, "TRELLIS_FF": 5},           Resources(5, 5, 0, 0, 0, 5)),
+    ({"TRELLIS_DPR16X4": 1, "DP16KD": 3},                Resources(6, 0, 3, 0, 0, 6)),
+    ({"MULT18X18D": 1, "ALU54B": 1, "MULT9X9D": 1},      Resources(0, 0, 0, 3, 0, 0)),
+    ({"SB_LUT4": 3, "SB_CARRY": 2, "SB_RAM40_4K": 2},    Resources(3, 0, 2, 0, 0, 3)),
+    ({"SB_DFF": 1, "SB_DFFESR": 2, "SB_DFFNSS": 3},      Resources(0, 6, 0, 0, 0, 0)),
+    ({"SB_MAC16": 2, "SB_SPRAM256KA": 1, "SB_IO": 3},    Resources(0, 0, 0, 2, 0, 0)),
+    ({"LUT4": 1, "MUX2_LUT5": 9, "ALU": 2, "VCC": 1},    Resources(3, 0, 0, 0, 0, 3)),
+    ({"DFF": 1, "DFFRE": 2, "DFFNPE": 3, "DFFSE": 4},    Resources(0, 10, 0, 0, 0, 0)),
+    ({"RAM16SDP2": 1, "SDPB": 1, "pROM": 1, "DPX9B": 1}, Resources(6, 0, 3, 0, 0, 6)),
+    ({"MULT18X18": 1, "MULTALU36X18": 1, "DLCE": 2},     Resources(0, 0, 0, 2, 2, 0)),
 ])
 def test_count(cells, resources):
     assert count(cells) == resources
