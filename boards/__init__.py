@@ -1,5 +1,7 @@
 """Boards as data on top of amaranth-boards: device, clock, link, budget, toolchains."""
 
+from difflib import get_close_matches
+
 from .arty_a7 import arty_a7, arty_a7_100
 from .board import Board, Budget, Family, Pll
 from .ecp5 import ecpix5_85, orangecrab_85f, ulx3s_85f
@@ -29,5 +31,7 @@ def find(name: str) -> Board:
     for board in BOARDS:
         if board.name == name:
             return board
-    known = ", ".join(board.name for board in BOARDS)
-    raise UnknownBoard(f"board must be one of {known}, not {name!r}")
+    known = [board.name for board in BOARDS]
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    raise UnknownBoard(f"there is no board {name!r}; {guess}known are {', '.join(known)}")

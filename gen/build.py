@@ -8,7 +8,6 @@ complete.
 import hashlib
 import json
 import logging
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -23,18 +22,23 @@ from . import artifact, bitstream, clocking, files, manifest, project, synth
 from .bitstream import MissedClock, NoRoom
 from .clocking import Clock
 from .errors import FitError
-from .fit import plan
+from .fit import Plan, plan, shortage
 from .flows import FLOWS
 from .network import Network
+from .progress import working
 from .resources import placement
+from .room import advice, memory_bits, require_fit, require_memory
 from .synth import NETLIST, SCRIPT, Resources, require_pure
 from .synth import synthesise as run_yosys
 from .verilog import component_verilog
 from .workload import Calibration, calibrate
 
-__all__ = ["Design", "build", "design_for", "require_fit"]
+__all__ = ["Design", "build", "design_for"]
 
 log = logging.getLogger(__name__)
+
+# Predictions are not that wrong.
+_FAR = 2
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,33 @@ class Design:
     Parameters
     ----------
     network, board : what and where
-    config : shape of the array
-    image : contents of its memories
+    plan : its mapping
     baud : speed of the serial link
     clock : what clocks the fabric
-    interval : clocks from one sample to the next, predicted
-    calibration : from which samples
+    calibration : from which samples the plan was made
     """
 
     network: Network
     board: Board
-    config: ArrayConfig
-    image: dict[str, MemoryImage]
+    plan: Plan
     baud: int
     clock: Clock
-    interval: float
     calibration: str
+
+    @property
+    def config(self) -> ArrayConfig:
+        """Shape of the array."""
+        return self.plan.config
+
+    @property
+    def image(self) -> dict[str, MemoryImage]:
+        """Contents of its memories."""
+        return self.plan.image
+
+    @property
+    def interval(self) -> float:
+        """Clocks from one sample to the next, predicted."""
+        return self.plan.interval
 
     @property
     def identity(self) -> dict:
@@ -109,43 +124,7 @@ def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None =
     workload = calibrate(network, calibration)
     chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                   workload=workload)
-    return Design(network, board, chosen.config, chosen.image, baud, clock, chosen.interval,
-                  workload.source)
-
-
-def _advice(board, needed):
-    # Figures of one family say little about another, whose LUTs and block RAMs differ.
-    larger = [other.name for other in boards.BOARDS
-              if other.family is board.family and _excess(other, needed) == []]
-    also = f", or a larger board ({', '.join(larger)})" if larger else ""
-    return (f"fewer lanes (--lanes, --interval, --objective smallest), weights of fewer bits{also} "
-            f"would help")
-
-
-def _excess(board, needed):
-    budget = board.budget
-    return [f"{needed[kind]:,} {words} of {limit:,}" for kind, words, limit in (
-        ("cells", f"{board.family.cell}s", budget.luts), ("ffs", "flip-flops", budget.ffs),
-        ("brams", "block RAMs", budget.brams)) if needed.get(kind, 0) > limit]
-
-
-def require_fit(name: str, board: Board, needed: dict[str, float]):
-    """Compare needs with what the board has.
-
-    Parameters
-    ----------
-    name : of the network
-    needed : any of ``cells``, ``ffs``, ``brams`` -> number, see :class:`gen.synth.Resources`
-
-    Raises
-    ------
-    FitError
-        If there is less of anything; the message says of what, how much, and what would help.
-    """
-    excess = _excess(board, needed)
-    if excess:
-        raise FitError(f"{name} does not fit {board.name} ({board.device}): it needs "
-                       f"{', '.join(excess)}; {_advice(board, needed)}")
+    return Design(network, board, chosen, baud, clock, workload.source)
 
 
 def _no_room(design, resources, error):
@@ -154,16 +133,17 @@ def _no_room(design, resources, error):
     full = (f"{resources.cells:,} {board.family.cell}s of {budget.luts:,}, {resources.brams:g} "
             f"block RAMs of {budget.brams:g}")
     return FitError(f"{design.network.name} finds no room on {board.name} ({board.device}): it "
-                    f"fills {full}; {_advice(board, {'cells': budget.luts + 1})} ({error})")
+                    f"fills {full}; {advice(board, {'cells': budget.luts + 1})} ({error})")
 
 
-def _require_memory(design):
-    """Turns down what can't fit by its bits alone, before Yosys spends an hour on it."""
-    budget = design.board.budget
-    bits = sum(memory.width * len(memory.rows) for memory in design.image.values())
-    if bits > budget.brams * budget.bram_bits + budget.luts * 64:
-        require_fit(design.network.name, design.board,
-                    {"brams": math.ceil(bits / budget.bram_bits)})
+def _require_room(design, lanes):
+    """Turns down what can't fit by its bits, or by prediction is far from it, before its Verilog
+    and Yosys take an hour."""
+    name, board = design.network.name, design.board
+    require_memory(name, board, sum(memory.width * len(memory.rows)
+                                    for memory in design.image.values()))
+    if why := shortage(design.network, board, design.plan, allowance=_FAR, lanes=lanes):
+        raise FitError(why)
 
 
 def _memory_file(design):
@@ -307,14 +287,15 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     Until its files are written, an earlier build in the directory stays as it is. From then on the
     directory has no manifest, until the build is complete.
     """
-    out = Path(out)
-    _require_directory(boards.find(board), out)
-    design = design_for(network, board=boards.find(board), lanes=lanes, interval=interval,
+    out, target = Path(out), boards.find(board)
+    _require_directory(target, out)
+    require_memory(network.name, target, memory_bits(network, code))
+    design = design_for(network, board=target, lanes=lanes, interval=interval,
                         objective=objective, code=code, calibration=calibration, baud=baud,
                         clock_hz=clock_hz)
-    _require_memory(design)
-    log.info("%s for %s: Verilog ...", network.name, board)
-    written = _write(design, out)
+    _require_room(design, lanes)
+    with working(f"{network.name} for {board}: Verilog"):
+        written = _write(design, out)
     resources = made = None
     if synthesise:
         design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))

@@ -76,7 +76,7 @@ def _sheet(path: Path) -> np.ndarray:
         from PIL import Image
     except ImportError:
         raise DataError(f"{path}: PNG sheets are read with Pillow, which is not installed: "
-                        f"pip install pillow") from None
+                        f"pip install spikeloom[gen]") from None
     size = (32 * _SIDE, 32 * _SIDE)
     try:
         with files.open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:

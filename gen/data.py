@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from . import cifar, files
-from .errors import DataError
+from .errors import DataError, unknown
 
 __all__ = ["DATASETS", "Dataset", "load", "read_array"]
 
@@ -75,7 +75,7 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     if dataset == "digits":
         return _digits()
     if dataset not in DATASETS:
-        raise DataError(f"data set must be one of {', '.join(DATASETS)}, not {dataset!r}")
+        raise DataError(unknown("data set", dataset, DATASETS))
     folder = _folder(dataset, data_dir or os.environ.get("SPIKELOOM_DATA"))
     images, labels, test_images, test_labels = (
         cifar.read(folder) if dataset == _CIFAR else _grey(folder))
@@ -120,7 +120,7 @@ def _npy(file, size: int) -> np.ndarray:
     if dtype.kind not in "uif" or not shape:
         raise _Malformed(f"it holds {dtype if shape else 'one value'}")
     have, want = size - file.tell(), math.prod(shape) * dtype.itemsize
-    if any(n < 0 for n in shape) or have != want:
+    if any(type(n) is not int or n < 0 for n in shape) or have != want:
         raise _Malformed(f"it has {have} bytes, which is not the shape {shape} of {dtype}"[:200])
     file.seek(0)
     return np.lib.format.read_array(file, allow_pickle=False)
@@ -145,7 +145,7 @@ def _digits() -> Dataset:
         from sklearn.datasets import load_digits
     except ImportError:
         raise DataError("digits come with scikit-learn, which is not installed: "
-                        "pip install scikit-learn") from None
+                        "pip install spikeloom[gen]") from None
     bunch = load_digits()
     images, labels = bunch.images.astype(np.uint8)[:, None], bunch.target.astype(np.int64)
     held_out = np.zeros(len(labels), dtype=bool)

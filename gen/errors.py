@@ -4,10 +4,14 @@ Every message is one line that says what was wrong, where, and what to do. The c
 it and exits with status 1; a traceback is a bug.
 """
 
+from difflib import get_close_matches
+
 __all__ = [
     "SpikeloomError", "DataError", "NetworkError", "ArtifactError", "ConversionError", "FitError",
-    "BuildError", "SimulationError", "ProgramError", "OutputError",
+    "BuildError", "SimulationError", "ProgramError", "OutputError", "one_line", "unknown",
 ]
+
+_LONGEST = 500
 
 
 class SpikeloomError(Exception):
@@ -48,3 +52,22 @@ class ProgramError(SpikeloomError):
 
 class OutputError(SpikeloomError):
     """A file can't be written: its name, its place, the rights to it, or no room."""
+
+
+def one_line(message) -> str:
+    """A message on one line of at most 500 characters that a terminal can show.
+
+    What is too long loses its middle: the beginning says what and where, the end what to do.
+    """
+    text = " ".join(str(message).split())
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    half = (_LONGEST - len(" ... ")) // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
+
+
+def unknown(what: str, name: str, known) -> str:
+    """The sentence about a name that is none of those known; it names the nearest."""
+    known = list(known)
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    return f"there is no {what} {name!r}; {guess}known are {', '.join(known)}"

@@ -28,6 +28,7 @@ from .errors import BuildError, DataError, FitError
 from .fit import plan
 from .mapping import map_network
 from .resources import COEFFICIENTS, placement
+from .room import memory_bits, require_memory
 from .synth import require_pure
 from .synth import synthesise as run_yosys
 from .toolchain import identity
@@ -67,8 +68,9 @@ def _network(content):
 
 def _point(content, counts, board, code, interval, objective):
     network, board = _network(content), all_boards.find(board)
-    workload = Workload(network, counts)
     try:
+        require_memory(network.name, board, memory_bits(network, code))
+        workload = Workload(network, counts)
         found = plan(network, board, code=code, interval=interval, objective=objective,
                      workload=workload)
     except FitError as error:

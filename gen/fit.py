@@ -17,15 +17,16 @@ from boards.families import ECP5, GOWIN, ICE40, XC7
 from hw.config import ArrayConfig, CoreConfig, MemoryImage
 from hw.device import register_map
 
-from . import resources
+from . import resources, room
 from .cycles import gathering_clocks
 from .errors import FitError
 from .mapping import map_config, map_network
 from .network import Network
+from .progress import working
 from .spikes import map_spikes
 from .workload import Calibration, Workload, calibrate
 
-__all__ = ["CELL_SHARE", "OBJECTIVES", "Plan", "fit", "plan"]
+__all__ = ["CELL_SHARE", "OBJECTIVES", "Plan", "fit", "plan", "shortage"]
 
 OBJECTIVES = ("throughput", "latency", "smallest")
 """What a mapping can be chosen for."""
@@ -103,13 +104,7 @@ class _Planner:
         return replace(plan, needs=needs, image=image)
 
     def excess(self, plan, allowance=1):
-        """What there is too little of, as a list of phrases, even if there were ``allowance``
-        times as much."""
-        budget, family = self._board.budget, self._board.family
-        return [f"{need:,} {words} of {limit:,}" for need, limit, words in (
-            (plan.needs.cells, cell_limit(self._board), f"{family.cell}s"),
-            (plan.needs.ffs, budget.ffs, "flip-flops"),
-            (plan.needs.brams, budget.brams, "block RAMs")) if need > allowance * limit]
+        return _excess(self._board, plan.needs, allowance)
 
     def at(self, pace):
         """The mapping in which every layer keeps a pace as cheaply as it can, or goes as fast as
@@ -155,12 +150,18 @@ class _Planner:
         """Numbers of lanes that differ in how many turns they take, ``words`` at the most."""
         if core.name in self._fixed:
             return [self._fixed[core.name]]
-        turns = range(1, max(1, min(core.channels, math.floor(min(words, core.channels)))) + 1)
-        return sorted({-(-core.channels // turn) for turn in turns})
+        channels = core.channels
+        most, counts, turn = max(1, math.floor(min(words, channels))), set(), 1
+        while turn <= most:
+            lanes = -(-channels // turn)
+            counts.add(lanes)
+            # The first number of turns that fewer lanes take.
+            turn = max(turn + 1, -(-channels // (lanes - 1))) if lanes > 1 else most + 1
+        return sorted(counts)
 
     def _variant(self, config, index, lanes):
         core = config.layers[index]
-        key = core.name, lanes, tuple(source.map.word for source in core.sources)
+        key = _variant_key(core, lanes)
         if key not in self._variants:
             others = {core.name: core.lanes for core in config.cores}
             self._variants[key] = self.config(others | {core.name: lanes}, {}).layers[index]
@@ -187,11 +188,12 @@ class _Planner:
 
     def _cost(self, core):
         """The share of the device that a core takes."""
-        if core not in self._costs:
+        key = _variant_key(core, core.lanes), core.replicas
+        if key not in self._costs:
             budget = self._board.budget
             cells, brams = resources.core_size(core, self._board.family.name)
-            self._costs[core] = cells / budget.luts + brams / budget.brams
-        return self._costs[core]
+            self._costs[key] = cells / budget.luts + brams / budget.brams
+        return self._costs[key]
 
     # Objectives.
 
@@ -287,6 +289,42 @@ def _cells(plan):
     return plan.needs.cells
 
 
+def _excess(board, needs, allowance=1):
+    """What there is too little of, as a list of phrases, even if there were ``allowance`` times as
+    much."""
+    budget = board.budget
+    return [f"{need:,} {words} of {limit:,}" for need, limit, words in (
+        (needs.cells, cell_limit(board), f"{board.family.cell}s"),
+        (needs.ffs, budget.ffs, "flip-flops"),
+        (needs.brams, budget.brams, "block RAMs")) if need > allowance * limit]
+
+
+def shortage(network: Network, board: Board, chosen: Plan, *, allowance: float = 1,
+             interval: int | None = None, lanes: dict[str, int] | None = None) -> str | None:
+    """The sentence about a plan that is predicted to take more than ``allowance`` times what the
+    board has, or None.
+
+    Parameters
+    ----------
+    interval, lanes : what the plan had to keep to
+    """
+    excess = _excess(board, chosen.needs, allowance)
+    if not excess:
+        return None
+    what = "its smallest mapping" if interval is None else f"{interval:,} clocks an image"
+    given = " with the lanes given" if lanes else ""
+    needed = {"cells": math.ceil(chosen.needs.cells / CELL_SHARE[board.family.name]),
+              "ffs": chosen.needs.ffs, "brams": chosen.needs.brams}
+    return room.shortage(
+        network.name, board, f"by prediction, {what}{given} needs {', '.join(excess)} that can be "
+        f"used", needed, lanes=bool(lanes or interval))
+
+
+def _variant_key(core, lanes):
+    """What a core of a trial mapping depends on: of a wide layer, its masks take long to hash."""
+    return core.name, lanes, tuple(source.map.word for source in core.sources)
+
+
 def _turns(core):
     """Output rows of the busiest replica."""
     return -(-core.sources[0].positions[0] // core.replicas)
@@ -315,6 +353,14 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
         If an objective is given and nothing fits, or nothing keeps the interval; or if the input
         and the logits are more than the link has addresses for.
     """
+    chosen, why = _plan(network, board, code, interval, objective, lanes, workload)
+    if why and objective:
+        raise FitError(why)
+    return chosen
+
+
+def _plan(network, board, code, interval, objective, lanes, workload):
+    """A plan, and None or the sentence that says why it is not what was asked for."""
     if objective == "throughput" and interval is not None:
         raise FitError("the objective throughput takes the fastest pace there is; an interval can "
                        "be given with latency, smallest or no objective")
@@ -322,19 +368,18 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     workload = workload or Workload(network)
     planner = _Planner(network, board, workload, code=code, lanes=dict(lanes or {}))
     if objective is None:
-        return planner.filled(_waiting(planner.keep_pace, workload, interval,
-                                       workload.pace(planner.widest())))
-    found = _waiting({"throughput": lambda _: planner.throughput(), "latency": planner.latency,
-                      "smallest": planner.smallest}[objective], workload, interval)
-    excess = planner.excess(found)
-    if excess:
-        what = "its smallest mapping" if interval is None else f"{interval:,} clocks an image"
-        raise FitError(f"{network.name} does not fit {board.name} ({board.device}): {what} needs "
-                       f"{', '.join(excess)} that can be used, by prediction")
-    if interval is not None and found.interval > interval:
-        raise FitError(f"{network.name} on {board.name} can't keep {interval:,} clocks an image: "
-                       f"by prediction it takes {found.interval:,.0f}")
-    return planner.filled(found)
+        found = _waiting(planner.keep_pace, workload, interval, workload.pace(planner.widest()))
+        interval = None  # as far as the board has room
+    else:
+        found = _waiting({"throughput": lambda _: planner.throughput(),
+                          "latency": planner.latency, "smallest": planner.smallest}[objective],
+                         workload, interval)
+    chosen = planner.filled(found)
+    why = shortage(network, board, chosen, interval=interval, lanes=lanes)
+    if why is None and interval is not None and found.interval > interval:
+        why = (f"{network.name} on {board.name} can't keep {interval:,} clocks an image: by "
+               f"prediction it takes {found.interval:,.0f}")
+    return chosen, why
 
 
 def _require_addresses(network, code):
@@ -373,7 +418,8 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     Returns
     -------
     ``network``, ``board``, ``device``, ``clock_hz``, ``objective``, ``calibration`` (what the
-    samples are), ``images`` (how many);
+    samples are), ``images`` (how many); ``fits``, whether the mapping is predicted to fit and to
+    do what was asked for, and ``reason``, the sentence that says why not, or None;
     ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``latency_us``, ``bottleneck``
     (a layer's name or ``"input"``), ``utilisation`` (share of the clocks in which a lane adds,
     over all lanes); ``luts``, ``ffs``, ``cells``, ``brams``, ``budget``, ``cell`` (what a logic
@@ -381,11 +427,23 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     ``layers``, each with ``name``, ``kind``, ``spikes`` (received), ``clocks``, ``luts``, ``ffs``,
     ``cells``, ``brams``, ``memories``, and if it has neurons ``lanes``, ``replicas`` and
     ``utilisation``.
+
+    If the device can't hold what the network stores, whatever the mapping, none is chosen: then
+    figures are None and there are no layers.
+
+    Raises
+    ------
+    FitError
+        If the options contradict the network or each other.
     """
     target = boards.find(board)
+    try:
+        room.require_memory(network.name, target, room.memory_bits(network, code))
+    except FitError as error:
+        return _refused(network, target, objective, str(error))
     workload = calibrate(network, calibration)
-    chosen = plan(network, target, code=code, interval=interval, objective=objective, lanes=lanes,
-                  workload=workload)
+    with working(f"{network.name} for {board}: lanes and replicas"):
+        chosen, why = _plan(network, target, code, interval, objective, lanes, workload)
     clocks = workload.all_clocks(chosen.config)
     latency = workload.latency(chosen.config)
     adding = {core.name: workload.adds(chosen.config, core) / core.replicas / chosen.interval
@@ -408,6 +466,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
         "network": network.name, "board": target.name, "device": target.device,
         "clock_hz": target.clock_hz, "objective": objective,
         "calibration": workload.source, "images": len(workload.counts),
+        "fits": why is None, "reason": why,
         "interval_cycles": round(chosen.interval),
         "images_per_second": target.clock_hz / chosen.interval,
         "latency_cycles": round(latency), "latency_us": latency / target.clock_hz * 1e6,
@@ -415,10 +474,23 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
         "utilisation": sum(adding[core.name] * core.lanes * core.replicas
                            for core in chosen.config.cores) / everywhere,
         **{what: getattr(chosen.needs, what) for what in ("luts", "ffs", "cells", "brams")},
-        "budget": asdict(target.budget),
-        "cell": target.family.cell, "cell_limit": cell_limit(target),
+        **_limits(target),
         "layers": layers,
     }
+
+
+def _refused(network, board, objective, reason):
+    """The result where no mapping is worth a try."""
+    figures = ("calibration", "images", "interval_cycles", "images_per_second", "latency_cycles",
+               "latency_us", "bottleneck", "utilisation", "luts", "ffs", "cells", "brams")
+    return {"network": network.name, "board": board.name, "device": board.device,
+            "clock_hz": board.clock_hz, "objective": objective, "fits": False, "reason": reason,
+            **dict.fromkeys(figures), **_limits(board), "layers": []}
+
+
+def _limits(board):
+    return {"budget": asdict(board.budget), "cell": board.family.cell,
+            "cell_limit": cell_limit(board)}
 
 
 def _mean_spikes(map, counts):

@@ -11,9 +11,9 @@ from pathlib import Path
 from . import files, processes
 from .errors import SimulationError
 
-__all__ = ["bitstream_verilog"]
+__all__ = ["bitstream_verilog", "require_icestorm"]
 
-_PACKAGE = "fpga-icestorm"
+_PACKAGE, _PROGRAMS = "fpga-icestorm", ("iceunpack", "icebox_vlog")
 
 
 def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple[str, list[str]]:
@@ -33,6 +33,7 @@ def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple
     bitstream = Path(bitstream)
     if not bitstream.exists():
         raise SimulationError(f"{bitstream}: there is no such bitstream")
+    require_icestorm()
     lines = files.read_text(constraints).splitlines(True)
     with processes.scratch() as directory:
         files.write_bytes(directory / "board.bin", bitstream.read_bytes())
@@ -43,9 +44,20 @@ def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple
     return _with_ports(text)
 
 
+def require_icestorm():
+    """Make sure that the tools are there.
+
+    Raises
+    ------
+    SimulationError
+        If one is missing.
+    """
+    for program in _PROGRAMS:
+        if shutil.which(program) is None:
+            raise SimulationError(f"{program} is missing: install the Debian package {_PACKAGE!r}")
+
+
 def _run(directory, program, *arguments):
-    if shutil.which(program) is None:
-        raise SimulationError(f"{program} is missing: install the Debian package {_PACKAGE!r}")
     done = processes.run([program, *arguments], cwd=directory, stdout=processes.PIPE,
                          stderr=processes.PIPE, encoding="utf-8", errors="replace")
     if done.returncode:

@@ -7,7 +7,7 @@ import numpy as np
 
 from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, PoolConfig, SourceConfig
 
-from .errors import FitError
+from .errors import FitError, unknown
 from .network import INPUT, Neurons, Pool, Synapses
 
 __all__ = ["map_config", "map_network", "flat_input", "pack_rows", "membrane_bits"]
@@ -194,9 +194,8 @@ def map_config(network, *, lanes=None, replicas=None, code="phase"):
         maps[layer.name] = config.out
     for what, left in (("lanes", lanes), ("replicas", replicas)):
         if left:
-            raise FitError(f"{what} are given for {sorted(left)[0]!r}, which is not a layer with "
-                           f"synapses; these are "
-                           f"{[c.name for c in layers if isinstance(c, CoreConfig)]}")
+            cores = [layer.name for layer in layers if isinstance(layer, CoreConfig)]
+            raise FitError(f"{what}: {unknown('layer with synapses', sorted(left)[0], cores)}")
     return ArrayConfig(maps[INPUT], tuple(layers))
 
 

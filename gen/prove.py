@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 import boards
 from host import manifest as host_manifest
@@ -24,9 +23,10 @@ from .build import build, design_for
 from .cells import models
 from .errors import SimulationError
 from .files import require_output
-from .icestorm import bitstream_verilog
+from .icestorm import bitstream_verilog, require_icestorm
 from .netlist import cell_count, load, netlist_verilog
 from .pins import HARNESS, infer
+from .progress import bar
 from .project import SOURCES, TOP
 from .proofs import keep, place
 from .synth import NETLIST, synthesise
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 _OPTIONS = ("-Wno-lint", "-Wno-fatal")
 
 _HOST = "host"
+_BOARD = "arty-a7"
 
 
 def roles(board: boards.Board, ports) -> dict[str, str]:
@@ -134,7 +135,7 @@ def _drive(simulator, config, directory, images):
     began = time.perf_counter()
     result, clocks, words = infer(
         simulator, facts, images, divisor=divisor(facts.clock_hz, facts.baud),
-        patience=patience(config), progress=partial(tqdm, unit="image", desc="verify"))
+        patience=patience(config), progress=partial(bar, unit="image", desc="verify"))
     seconds = time.perf_counter() - began
     return result, words, {"clocks": clocks, "clocks_per_second": round(clocks / seconds)}
 
@@ -207,12 +208,8 @@ def bitstream_simulator(directory: Path, board: boards.Board) -> Path:
     SimulationError
         If there are no tools to read the bitstream with, or none for this board's device.
     """
-    package = re.search(r"--package (\S+)", board.open_device)
-    if _family(board) != "ice40" or package is None:
-        raise SimulationError(f"{board.name}: only the bitstream of an iCE40 can be read back to a "
-                              f"netlist with its memories (docs/verification.md)")
     chip, ports = bitstream_verilog(Path(directory) / f"{TOP}.bin", Path(directory) / f"{TOP}.pcf",
-                                    package[1])
+                                    _package(board))
     pins = roles(board, ports)
     text = "\n".join([
         "module bench(input clk, input rx, output tx, output moved, output beats);",
@@ -223,6 +220,15 @@ def bitstream_simulator(directory: Path, board: boards.Board) -> Path:
     used = set(re.findall(r"^(SB_\w+)", chip, re.MULTILINE))
     return verilate(text + chip + models("ice40", used), "bench", HARNESS,
                     options=_OPTIONS, optimise="-O1", progress=log.info)
+
+
+def _package(board):
+    """The package of an iCE40, whose bitstream can be read back."""
+    package = re.search(r"--package (\S+)", board.open_device)
+    if _family(board) != "ice40" or package is None:
+        raise SimulationError(f"{board.name}: only the bitstream of an iCE40 can be read back to a "
+                              f"netlist with its memories (docs/verification.md)")
+    return package[1]
 
 
 def compare_bitstream(network, config, board, directory, images):
@@ -264,6 +270,8 @@ def verify_netlist(network, **options):
 
 def verify_bitstream(network, **options):
     """Compare the bitstream for a board with :meth:`Network.run`; see :func:`verify_netlist`."""
+    _package(boards.find(options.get("board", _BOARD)))  # before anything is built for it
+    require_icestorm()
     return _verify("bitstream", f"{TOP}.bin", compare_bitstream, _place_and_route, network,
                    **options)
 
@@ -282,7 +290,7 @@ def _place_and_route(network, board, mapping):
     return Path(built["manifest"]).parent
 
 
-def _verify(kind, file, compare, make, network, *, images=3, seed=0, board="arty-a7", dataset=None,
+def _verify(kind, file, compare, make, network, *, images=3, seed=0, board=_BOARD, dataset=None,
             data_dir=None, images_file=None, directory=None, **mapping):
     chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
     design = design_for(network, board=boards.find(board), **mapping)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .errors import ConversionError
+from .errors import ConversionError, unknown
 from .lower import Fire, Lowered, Out, Term
 from .network import INPUT, Network, Neurons, Pool, Readout, Synapses, check_levels
 from .qcfs import floor_ste, round_ste
@@ -48,8 +48,7 @@ def layer_bits(bits: int | str | Mapping | Iterable, names: Iterable[str]) -> di
     names = list(names)
     for name, width in widths.items():
         if name and name not in names:
-            raise ConversionError(f"bits: there is no layer {name!r}; layers are "
-                                  f"{', '.join(names)}")
+            raise ConversionError(f"bits: {unknown('layer', name, names)}")
         if type(width) is not int or width not in BITS:
             raise ConversionError(f"bits{f' of {name}' if name else ''} must be {BITS.start} to "
                                   f"{BITS.stop - 1}, not {width!r}")

@@ -1,11 +1,11 @@
 """Run a network on images, in integers."""
 
 import numpy as np
-from tqdm import tqdm
 
 from .data import load, read_array
 from .errors import DataError
 from .network import Network
+from .progress import bar
 
 __all__ = ["run"]
 
@@ -59,7 +59,8 @@ def _totals(network, images, progress):
     """Spikes of each layer over all images, and logits."""
     spikes = dict.fromkeys((name for name in network.levels), 0)
     logits = [np.empty((0, network.classes), dtype=np.int64)]
-    for start in tqdm(range(0, len(images), _BATCH), desc="run", disable=not progress):
+    for start in bar(range(0, len(images), _BATCH), desc="run", unit="batch",
+                     disable=not progress):
         counts = network.encode(images[start:start + _BATCH])
         trace = network.run(counts)
         for name, values in {"input": counts, **trace.counts}.items():

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .artifact import load
-from .errors import ArtifactError
+from .errors import ArtifactError, unknown
 from .network import Network
 
 __all__ = ["names", "find"]
@@ -22,6 +22,5 @@ def find(name_or_path) -> Network:
     if str(name_or_path) in names():
         return load(shipped)
     if not Path(name_or_path).exists():
-        raise ArtifactError(f"{name_or_path}: is neither a file nor a shipped network; those are "
-                            f"{', '.join(names())}")
+        raise ArtifactError(unknown("file or shipped network", str(name_or_path), names()))
     return load(name_or_path)

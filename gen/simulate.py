@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 import boards
 
@@ -19,6 +18,7 @@ from .data import load
 from .errors import DataError, SimulationError
 from .feed import feed_verilog
 from .files import replacing, require_output
+from .progress import bar
 from .spikes import replayed, sample_spikes
 from .verilator import patience, verilate
 from .verilog import array_verilog
@@ -129,13 +129,13 @@ def _shares(count, jobs, alone):
             for low, high in zip(bounds, bounds[1:], strict=False)]
 
 
-def _follow(children, lines, bar):
+def _follow(children, lines, shown):
     """Until all children have ended: they share the pipe that ``lines`` come from."""
     for line in lines:
         word, _, sample = line.strip().rpartition(" ")
         if word == "hang":
             raise SimulationError(f"the array hangs: the logits of sample {sample} do not come")
-        bar.update(int(sample))
+        shown.update(int(sample))
     for child in children:
         if child.wait():
             raise SimulationError(f"the simulator ended with status {child.returncode}")
@@ -145,12 +145,12 @@ def _execute(commands, total):
     """Run the harness processes side by side, with a progress bar for all."""
     reader, writer = os.pipe()
     with (open(reader, encoding="ascii") as lines, processes.group() as start,
-          tqdm(total=total, unit="image", desc="simulate") as bar):
+          bar(total=total, unit="image", desc="simulate") as shown):
         try:
             children = [start(command, stdout=writer) for command in commands]
         finally:
             os.close(writer)
-        _follow(children, lines, bar)
+        _follow(children, lines, shown)
 
 
 def _read(path, config, count, alone):
@@ -339,7 +339,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     config = design.config
     run = stream(config, design.image, counts, jobs=jobs, progress=log.info)
     reference, spikes = expected(network, config, counts,
-                                 progress=partial(tqdm, desc="reference", unit="batch"))
+                                 progress=partial(bar, desc="reference", unit="batch"))
     if images_out is not None:
         write_images(images_out, config, run, spikes, labels, reference)
     first, last = run.outputs[run.alone].mean(axis=0).T.tolist()

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from . import files, processes
 from .errors import BuildError
 from .packing import beside_luts
+from .progress import bar
 from .toolchain import identity, yosys
 
 __all__ = [
@@ -154,15 +153,14 @@ def _run(directory):
 
 
 def _watch(process, transcript):
-    """Show the time and the pass that Yosys is at, where somebody looks on."""
-    with tqdm(desc="Yosys", bar_format="{desc} {elapsed}{postfix}", leave=False,
-              disable=None) as bar:
+    """Show the time and the pass that Yosys is at."""
+    with bar(desc="Yosys", bar_format="{desc} {elapsed}{postfix}", leave=False) as shown:
         while True:
             try:
                 process.wait(timeout=1)
                 return
             except processes.TimeoutExpired:
-                bar.set_postfix_str(_current_pass(transcript))
+                shown.set_postfix_str(_current_pass(transcript))
 
 
 def _current_pass(transcript):

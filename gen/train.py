@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from . import artifact, data
-from .errors import DataError
+from .errors import DataError, unknown
 from .files import require_output
 from .lower import lower
 from .models import MODELS
 from .network import Network, encode, require_name
+from .progress import bar
 from .quantised import QuantisedModel
 
 __all__ = ["Recipe", "RECIPES", "train"]
@@ -128,8 +128,8 @@ def train(dataset: str, model: str, *, out=None, name: str | None = None, data_d
         If the network can't have that name or can't be written, before it is trained.
     """
     if (dataset, model) not in RECIPES:
-        pairs = ", ".join(f"{d} {m}" for d, m in RECIPES)
-        raise DataError(f"there is no recipe for {dataset} {model}; there are {pairs}")
+        raise DataError(unknown("recipe for data set and model", f"{dataset} {model}",
+                                map(" ".join, RECIPES)))
     recipe = _override(RECIPES[dataset, model], epochs, bits, levels, input_levels)
     name = require_name(name or (dataset if model == "cnn" else f"{dataset}-{model}"))
     out = Path(out or f"{name}.npz")
@@ -304,8 +304,8 @@ def _command(dataset: str, model: str, name: str, seed: int, **options) -> str:
 
 
 def _bar(progress: bool, phase: str):
-    return lambda total: tqdm(total=total, desc=phase, unit="step", disable=not progress,
-                              mininterval=1.0)
+    return lambda total: bar(total=total, desc=phase, unit="step", disable=not progress,
+                             mininterval=1.0)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cocotb_tools.config
 import numpy as np
-from tqdm import tqdm
 
 import boards
 
@@ -19,6 +18,7 @@ from .cycles import row_clocks, row_events, sample_clocks
 from .data import load, read_array
 from .errors import DataError, SimulationError
 from .monitor import monitor_verilog
+from .progress import bar
 from .testbench import TESTS
 from .verilator import patience, verilate
 from .verilog import array_verilog
@@ -137,13 +137,13 @@ def _run(simulator, directory, seed, images):
     transcript = directory / "verify.log"
     command = [sys.executable, "-m", "gen.cosimulation", str(simulator), str(directory), str(seed)]
     with (transcript.open("wb") as output, processes.group() as start,
-          tqdm(total=images, unit="image", desc="verify") as bar):
+          bar(total=images, unit="image", desc="verify") as shown):
         test = start(command, stdout=output, stderr=processes.STDOUT,
                      env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
         while test.poll() is None:
             with suppress(processes.TimeoutExpired):
                 test.wait(0.2)
-            bar.update(progress.stat().st_size - bar.n if progress.exists() else 0)
+            shown.update(progress.stat().st_size - shown.n if progress.exists() else 0)
     lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
     if len(lines) != len(TESTS):
         raise SimulationError(f"{len(lines)} of the testbench's {len(TESTS)} tests came to an end "

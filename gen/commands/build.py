@@ -1,13 +1,14 @@
 """Build a network for a board."""
 
 from .arguments import (
+    BAUD,
     add_dataset,
     add_mapping,
     add_network,
     command,
     find_network,
     mapping_options,
-    positive,
+    real,
     require_calibration,
 )
 from .tables import as_columns, as_share, as_text
@@ -49,9 +50,9 @@ def add(commands):
     add_mapping(parser)
     add_dataset(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
-    parser.add_argument("--baud", type=positive, metavar="N", default=1_000_000,
+    parser.add_argument("--baud", type=BAUD, metavar="N", default=1_000_000,
                         help="speed of the serial link")
-    parser.add_argument("--clock", type=float, metavar="MHZ",
+    parser.add_argument("--clock", type=real(0.001, 10_000), metavar="MHZ",
                         help="the fabric's clock, if the design meets it, else the fastest that it "
                              "meets (default: the board's)")
     parser.add_argument("--no-synthesis", action="store_true",

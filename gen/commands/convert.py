@@ -2,7 +2,7 @@
 
 import argparse
 
-from .arguments import command, positive
+from .arguments import LEVELS, PIXEL, bits, command
 
 __all__ = ["add"]
 
@@ -34,14 +34,14 @@ def add(commands):
     parser.add_argument("-o", "--output", metavar="NET.npz", required=True,
                         help="where the network goes")
     parser.add_argument("--name", help="of the network (default: the output's stem)")
-    parser.add_argument("--bits", metavar="B", default="8",
+    parser.add_argument("--bits", type=bits, metavar="B", default="8",
                         help="bits of the weights, 2 to 8: one width, or widths by layer such as "
                              "8,fc1=4")
-    parser.add_argument("--levels", type=positive, metavar="L",
+    parser.add_argument("--levels", type=LEVELS, metavar="L",
                         help="greatest spike count of the neurons of a plain ReLU (default: 15)")
-    parser.add_argument("--input-levels", type=positive, metavar="L", default=255,
+    parser.add_argument("--input-levels", type=LEVELS, metavar="L", default=255,
                         help="greatest spike count of a pixel")
-    parser.add_argument("--pixel-max", type=positive, metavar="P", default=255,
+    parser.add_argument("--pixel-max", type=PIXEL, metavar="P", default=255,
                         help="greatest raw pixel that the network will be given")
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "

@@ -1,6 +1,6 @@
 """Build a network, start its virtual board and stream the test images through it."""
 
-from .arguments import board_name, command, positive
+from .arguments import COUNT, board_name, command
 from .tables import as_columns
 
 __all__ = ["add"]
@@ -23,6 +23,6 @@ def add(commands):
                      "through it", "demo", show=_table)
     parser.add_argument("--network", metavar="NET", default="digits", help="what to build")
     parser.add_argument("--board", default="arty-a7", help="what to build for")
-    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")
     parser.add_argument("-o", "--output", metavar="DIR", default="build/demo",
                         help="where everything goes")

@@ -2,12 +2,17 @@
 
 from .arguments import (
     CALIBRATION,
+    CLOCKS,
+    COUNT,
+    JOBS,
     add_calibration,
     add_dataset,
     board_name,
+    code,
     command,
     find_network,
-    positive,
+    integer,
+    listed,
 )
 from .tables import as_columns
 
@@ -18,8 +23,8 @@ def _run(args):
     from ..explore import explore
     return explore(
         [find_network(name) for name in args.networks],
-        boards=[board_name(name) for name in args.boards.split(",")],
-        intervals=args.intervals, points=args.points, codes=tuple(args.codes.split(",")),
+        boards=[board_name(name) for name in args.boards],
+        intervals=args.intervals, points=args.points, codes=tuple(args.codes),
         out=args.output, dataset=args.dataset, data_dir=args.data, calibration=args.calibration,
         limit=args.limit, scheduler=args.scheduler, jobs=args.jobs, synthesise=args.synthesise)
 
@@ -45,10 +50,6 @@ def _table(result):
     return f"{as_columns(rows)}\n\n{as_columns(facts)}"
 
 
-def _clocks(text):
-    return [positive(item) for item in text.split(",")]
-
-
 def add(commands):
     parser = command(
         commands, "explore", _run,
@@ -57,21 +58,23 @@ def add(commands):
     parser.add_argument("networks", metavar="NET", nargs="+",
                         help="names of shipped networks, or paths; weights of other widths are "
                              "networks of their own (train --weight-bits)")
-    parser.add_argument("--boards", default="arty-a7", metavar="A,B", help="boards to try")
-    parser.add_argument("--intervals", type=_clocks, metavar="N,N",
+    parser.add_argument("--boards", type=listed(str), default="arty-a7", metavar="A,B",
+                        help="boards to try")
+    parser.add_argument("--intervals", type=listed(CLOCKS), metavar="N,N",
                         help="clocks an image to try (default: --points of them between the "
                              "fastest that fits and the slowest that saves LUTs)")
-    parser.add_argument("--points", type=positive, default=6, metavar="N",
+    parser.add_argument("--points", type=integer(1, 1000), default=6, metavar="N",
                         help="paces for each network and board")
-    parser.add_argument("--codes", default="phase", metavar="C,C", help="phase, rate or both")
+    parser.add_argument("--codes", type=listed(code), default="phase", metavar="C,C",
+                        help="phase, rate or both")
     add_dataset(parser)
     add_calibration(parser, CALIBRATION)
-    parser.add_argument("--limit", type=positive, metavar="N", default=1000,
+    parser.add_argument("--limit", type=COUNT, metavar="N", default=1000,
                         help="test images whose accuracy counts")
     parser.add_argument("--scheduler", metavar="ADDRESS",
                         help="a Dask cluster to run on, such as tcp://host:8786 (default: "
                              "processes on this machine)")
-    parser.add_argument("--jobs", type=positive, metavar="N",
+    parser.add_argument("--jobs", type=JOBS, metavar="N",
                         help="processes on this machine (default: all cores)")
     parser.add_argument("--synthesise", action="store_true",
                         help="let Yosys check the points of the front")

@@ -29,6 +29,8 @@ def _stored(layer):
 
 
 def _table(result):
+    if not result["layers"]:
+        return as_columns([("board", f"{result['board']} ({result['device']})"), ("fits", "no")])
     rows = [("layer", "spikes", "lanes", "replicas", "clocks", "utilised", "LUTs",
              "weights; block RAMs in all")]
     for layer in result["layers"]:

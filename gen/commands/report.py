@@ -1,6 +1,6 @@
 """Write a page about a build."""
 
-from .arguments import add_data, command, positive
+from .arguments import COUNT, JOBS, add_data, command
 
 __all__ = ["add"]
 
@@ -19,6 +19,6 @@ def add(commands):
     parser.add_argument("--dataset", metavar="D", help="run the test images of this data set "
                         "(default: the images that travel with the network)")
     add_data(parser)
-    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
-    parser.add_argument("--jobs", type=positive, metavar="N",
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")
+    parser.add_argument("--jobs", type=JOBS, metavar="N",
                         help="processes (default: all cores)")

@@ -1,6 +1,6 @@
 """Run a network in integers, without any hardware."""
 
-from .arguments import add_dataset, add_network, command, find_network, positive
+from .arguments import COUNT, add_dataset, add_network, command, find_network
 from .tables import as_lines
 
 __all__ = ["add"]
@@ -25,4 +25,4 @@ def add(commands):
     parser.add_argument("images", metavar="IMAGES.npy", nargs="?",
                         help="raw images (N, C, H, W) instead of a data set")
     add_dataset(parser)
-    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")

@@ -1,13 +1,14 @@
 """Run a data set through the emitted Verilog, compiled."""
 
 from .arguments import (
+    COUNT,
+    JOBS,
     add_dataset,
     add_mapping,
     add_network,
     command,
     find_network,
     mapping_options,
-    positive,
 )
 
 __all__ = ["add"]
@@ -26,9 +27,9 @@ def add(commands):
                      "simulate mnist --dataset mnist --limit 1000")
     add_network(parser)
     add_dataset(parser)
-    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images")
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")
     add_mapping(parser)
-    parser.add_argument("--jobs", type=positive, metavar="N",
+    parser.add_argument("--jobs", type=JOBS, metavar="N",
                         help="processes (default: all cores)")
     parser.add_argument("--images-out", metavar="FILE",
                         help="write clocks and spikes of each image to a CSV file")

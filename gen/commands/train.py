@@ -1,6 +1,6 @@
 """Train a network from scratch."""
 
-from .arguments import add_data, command, positive
+from .arguments import LEVELS, SEED, add_data, bits, command, integer
 
 __all__ = ["add"]
 
@@ -20,11 +20,13 @@ def add(commands):
     parser.add_argument("--model", required=True, help="cnn, mlp or mlp-128")
     parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")
     parser.add_argument("--name", help="of the network (default: the data set and the model)")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="(default: the recipe's)")
-    parser.add_argument("--bits", metavar="B", help="bits of the weights, 2 to 8: one width, or "
-                        "widths by layer such as 4,readout=8 (default: the recipe's)")
-    parser.add_argument("--levels", type=positive, metavar="L",
+    parser.add_argument("--epochs", type=integer(1, 10_000), metavar="N",
+                        help="(default: the recipe's)")
+    parser.add_argument("--bits", type=bits, metavar="B",
+                        help="bits of the weights, 2 to 8: one width, or widths by layer such as "
+                             "4,readout=8 (default: the recipe's)")
+    parser.add_argument("--levels", type=LEVELS, metavar="L",
                         help="greatest spike count of a neuron (default: the recipe's)")
-    parser.add_argument("--input-levels", type=positive, metavar="L",
+    parser.add_argument("--input-levels", type=LEVELS, metavar="L",
                         help="greatest spike count of a pixel (default: the recipe's)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
+    parser.add_argument("--seed", type=SEED, default=0, help="of weights, order and augmentation")

@@ -1,13 +1,14 @@
 """Compare every spike with the network in integers: of the emitted Verilog, or past it."""
 
 from .arguments import (
+    IMAGES,
+    SEED,
     add_dataset,
     add_mapping,
     add_network,
     command,
     find_network,
     mapping_options,
-    positive,
 )
 from .tables import as_columns, as_lines
 
@@ -51,10 +52,10 @@ def add(commands):
     past.add_argument("--bitstream", action="store_true",
                       help="simulate what the bitstream makes of the device, from pin to pin "
                            "(iCE40; the Debian package fpga-icestorm is needed)")
-    parser.add_argument("--images", type=positive, metavar="N",
+    parser.add_argument("--images", type=IMAGES, metavar="N",
                         help="how many images (default: 20; 3 from pin to pin)")
     add_mapping(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the images and of the stalls")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the images and of the stalls")
     add_dataset(parser)
     parser.add_argument("--images-file", metavar="X.npy", help="raw images instead of a data set")
     parser.add_argument("--build", metavar="DIR",

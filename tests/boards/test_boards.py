@@ -44,5 +44,6 @@ def test_names_differ():
 
 def test_unknown():
     names = ", ".join(board.name for board in boards.BOARDS)
-    with pytest.raises(boards.UnknownBoard, match=rf"^board must be one of {names}, not 'artie'$"):
+    with pytest.raises(boards.UnknownBoard, match=rf"^there is no board 'artie'; did you mean "
+                                                   rf"'arty-a7'. known are {names}$"):
         boards.find("artie")

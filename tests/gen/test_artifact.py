@@ -329,6 +329,6 @@ def test_shipped_names(tmp_path):
     save(network(), tmp_path / "digits")
     assert shipped.find("digits").name == "digits"
     assert shipped.find(tmp_path / "digits").name == "net"
-    with pytest.raises(ArtifactError, match="^none: is neither a file nor a shipped network; those "
+    with pytest.raises(ArtifactError, match="^there is no file or shipped network 'none'; known "
                                             "are cifar-10, digits"):
         shipped.find("none")

@@ -15,9 +15,10 @@ from firmware.image import unpack
 from gen import bitstream, clocking
 from gen import build as building
 from gen.bitstream import MissedClock
-from gen.build import build, require_fit
+from gen.build import build
 from gen.errors import BuildError, FitError
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
+from gen.room import require_fit
 
 ARTY = boards.find("arty-a7")
 

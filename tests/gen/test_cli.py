@@ -12,7 +12,7 @@ import pytest
 
 from gen import artifact, cli
 from gen.commands import boards
-from gen.errors import FitError, SpikeloomError
+from gen.errors import FitError, SpikeloomError, one_line, unknown
 from gen.network import INPUT, Network, Neurons, Readout, Synapses
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ class TestRun:
 
 @pytest.mark.parametrize("arguments, message", [
     (["run", "nothing"],
-     "error: nothing: is neither a file nor a shipped network"),
+     "error: there is no file or shipped network 'nothing'; known are "),
     (["run", "TINY"],
      "error: tiny does not say what it was trained on: give images or --dataset\n"),
     (["run", "TINY", "absent.npy"],
@@ -117,9 +117,9 @@ class TestRun:
     (["run", "TINY", "TINY"],
      "error: TINY: is not an .npy file of numbers: its header can't be read\n"),
     (["build", "TINY", "--board", "artie"],
-     "error: board must be one of arty-a7, arty-a7-100, "),
-    (["build", "TINY", "--lanes", "hidden"],
-     "error: --lanes must be LAYER=NUMBER, not 'hidden'\n"),
+     "error: there is no board 'artie'; did you mean 'arty-a7'? known are "),
+    (["build", "TINY", "--lanes", "hiden=1"],
+     "error: lanes: there is no layer with synapses 'hiden'; did you mean 'hidden'? known are hid"),
     (["build", "TINY", "--lanes", "hidden=3"],
      "error: hidden: lanes must be 1 to 2"),
     (["fit", "TINY", "--calibration"],
@@ -134,6 +134,57 @@ def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     assert out == ""
     assert err.startswith(message.replace("TINY", str(tiny)))
     assert err.count("\n") == 1 and err.endswith("\n")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["build", "digits", "--clock", "nan"],
+     "argument --clock: must be a number from 0.001 to 10,000, not 'nan'"),
+    (["build", "digits", "--clock", "inf"], "argument --clock: must be a number from 0.001"),
+    (["build", "digits", "--clock", "0"], "argument --clock: must be a number from 0.001"),
+    (["build", "digits", "--baud", "1000000000000"],
+     "argument --baud: must be an integer from 1 to 100,000,000, not '1000000000000'"),
+    (["build", "digits", "--lanes", "conv1"],
+     "argument --lanes: must be LAYER=NUMBER, not 'conv1'"),
+    (["build", "digits", "--lanes", "conv1=" + "9" * 5000],
+     "argument --lanes: must be an integer from 1 to 1,048,576, not '9999"),
+    (["verify", "digits", "--seed", str(2**64)],
+     "argument --seed: must be an integer from 0 to 4,294,967,295"),
+    (["verify", "digits", "--images", "1e3"], "argument --images: must be an integer from 1 to "),
+    (["train", "--dataset", "digits", "--model", "cnn", "--input-levels", str(2**70)],
+     "argument --input-levels: must be an integer from 1 to 65,535"),
+    (["train", "--dataset", "digits", "--model", "cnn", "--bits", "4,readout=" + "9" * 5000],
+     "argument --bits: must be an integer from 2 to 8"),
+    (["convert", "a.py:f", "--weights", "w", "--calibration", "c", "-o", "n", "--pixel-max",
+      str(2**61)], "argument --pixel-max: must be an integer from 1 to 4,294,967,295"),
+    (["explore", "digits", "--codes", "phase,bogus"],
+     "argument --codes: there is no code 'bogus'; known are phase, rate"),
+    (["explore", "digits", "--intervals", "5,,6"], "argument --intervals: must be an integer"),
+    (["simulate", "digits", "--jobs", "1000000"], "argument --jobs: must be an integer from 1 to "),
+    (["fit", "digits", "--interval=--"], "argument --interval: expected one argument"),
+])
+def test_wrong_values(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    last = err.splitlines()[-1]
+    assert out == "" and len(last) <= 500
+    assert last.startswith(f"python -m gen {arguments[0]}: error: {message}")
+
+
+class TestMessage:
+    def test_what_is_too_long_loses_its_middle(self):
+        line = one_line("begin " + "x" * 5000 + " end")
+        assert len(line) in (499, 500)
+        assert line.startswith("begin xxx") and line.endswith("xxx end") and "x ... x" in line
+
+    def test_control_characters_are_escaped(self):
+        assert one_line("a\n\x1b[31m\udcffü") == r"a \x1b[31m\udcffü"
+
+    def test_the_nearest_name_is_guessed(self):
+        assert unknown("layer", "con1", ["conv1", "fc1"]) == (
+            "there is no layer 'con1'; did you mean 'conv1'? known are conv1, fc1")
+        assert unknown("layer", "x", ["conv1"]) == "there is no layer 'x'; known are conv1"
 
 
 class TestOutcome:

@@ -329,7 +329,7 @@ def test_module_of_another_size(files):
 @pytest.mark.parametrize("changes, message", [
     ({"bits": 9}, "bits must be 2 to 8, not 9"),
     ({"bits": "conv9=4"},
-     "bits: there is no layer 'conv9'; layers are 0, 3.depthwise, 3.pointwise, 6"),
+     "bits: there is no layer 'conv9'; known are 0, 3.depthwise, 3.pointwise, 6"),
     ({"levels": 0}, "levels must be an integer in 1..65535, not 0"),
     ({"input_levels": 2.5}, "input_levels must be an integer in 1..65535, not 2.5"),
 ])

@@ -206,6 +206,6 @@ def test_the_cache_is_checked_before_a_download(tmp_path, monkeypatch):
 
 
 def test_unknown():
-    with pytest.raises(DataError, match="^data set must be one of digits, mnist, fashion-mnist, "
-                                        "cifar-10, not 'cifar'$"):
+    with pytest.raises(DataError, match="^there is no data set 'cifar'; did you mean 'cifar-10'. "
+                                        "known are digits, mnist, fashion-mnist, cifar-10$"):
         load("cifar")

@@ -287,7 +287,7 @@ def test_bits():
     assert layer_bits({"d": 3}, names) == {"a": 8, "b.c": 8, "d": 3}
     for bits, message in [
         (9, "bits must be 2 to 8, not 9"), ("a=1", "bits of a must be 2 to 8, not 1"),
-        ("x=4", "bits: there is no layer 'x'; layers are a, b.c, d"),
+        ("x=4", "bits: there is no layer 'x'; known are a, b.c, d"),
         ("a=", "bits must be a width or name=width, not 'a='"),
     ]:
         with pytest.raises(ConversionError, match=f"^{re.escape(message)}$"):

@@ -70,8 +70,8 @@ def test_a_picture_that_only_linear_layers_see_becomes_a_vector():
 
 
 def test_lanes_of_an_unknown_layer():
-    with pytest.raises(FitError, match=r"^lanes are given for 'nobody', which is not a layer with "
-                                       r"synapses; these are \['layer', 'out'\]$"):
+    with pytest.raises(FitError, match="^lanes: there is no layer with synapses 'nobody'; "
+                                       "known are layer, out$"):
         map_network(network("conv"), lanes={"nobody": 3})
 
 

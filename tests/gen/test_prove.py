@@ -191,6 +191,12 @@ class TestBitstream:
         with pytest.raises(SimulationError, match="^ulx3s-85f: only the bitstream of an iCE40 can"):
             bitstream_simulator(tmp_path, boards.find("ulx3s-85f"))
 
+    def test_an_impossible_board_is_refused_before_the_work(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SimulationError, match="^arty-a7: only the bitstream of an iCE40 can"):
+            verify_bitstream(shipped.find("digits"), images=3)
+        assert not list(tmp_path.iterdir())
+
     def test_no_bitstream(self, tmp_path):
         with pytest.raises(SimulationError, match=f"^{tmp_path}/board.bin: there is no such bits"):
             bitstream_simulator(tmp_path, BOARD)

@@ -6,8 +6,9 @@ import pytest
 
 import boards
 from gen import project, shipped
-from gen.build import design_for, require_fit
+from gen.build import design_for
 from gen.resources import predict
+from gen.room import require_fit
 from gen.synth import require_pure, synthesise
 
 ARTY = boards.find("arty-a7")

@@ -99,12 +99,14 @@ def few(images, monkeypatch):
 
 
 def test_unknown_recipe():
-    with pytest.raises(DataError, match="^there is no recipe for digits rnn; there are digits cnn"):
+    with pytest.raises(DataError, match="^there is no recipe for data set and model "
+                                        "'digits rnn'; did you mean 'digits cnn'. known are "):
         train("digits", "rnn")
 
 
 def test_unknown_layer_is_refused_before_training(tmp_path):
-    with pytest.raises(ConversionError, match="^bits: there is no layer 'fc9'; layers are fc1"):
+    with pytest.raises(ConversionError, match="^bits: there is no layer 'fc9'; did you mean "
+                                              "'fc1'. known are fc1"):
         train("digits", "mlp", out=tmp_path / "a.npz", bits="fc9=4", progress=False)
 
 

@@ -10,7 +10,7 @@ import tty
 import numpy as np
 import pytest
 
-from host.__main__ import main
+from host.cli import main
 from host.errors import HostError
 from host.transport import Transport
 
@@ -125,7 +125,7 @@ def test_the_line_is_cut():
     (lambda path: np.save(path, np.int64(3)), "images must have the shape (N, 2, 3, 3), not ()"),
     (lambda path: np.save(path, np.zeros((3, 3, 3), int)), "images must have the shape (N, 2, 3,"),
     (lambda path: None, "No such file or directory"),
-    (lambda path: path.mkdir(), "Is a directory"),
+    (lambda path: path.mkdir(), "images must be a regular file"),
 ], ids=range(10))
 def test_bad_images(write, message, capsys, files):
     write(files[1] / "bad.npy")
@@ -134,7 +134,8 @@ def test_bad_images(write, message, capsys, files):
 
 def test_an_archive(capsys, files):
     np.savez(files[1] / "bad.npz", a=np.zeros(3))
-    assert "images must be one array, not an archive" in infer(capsys, files, images="bad.npz")
+    line = infer(capsys, files, images="bad.npz")
+    assert "images must be a .npy file without pickled objects" in line
 
 
 @pytest.mark.parametrize("option, array, message", [

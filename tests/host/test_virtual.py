@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host.__main__ import main
+from host.cli import main
 from host.device import Device
 from host.errors import LinkError
 from host.manifest import load

@@ -1,0 +1,91 @@
+"""How far long work is: a bar on a terminal, elsewhere a line now and then."""
+
+import logging
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+__all__ = ["bar", "working"]
+
+log = logging.getLogger(__name__)
+
+# Seconds from one line to the next. What takes less says nothing.
+_PAUSE = 30.0
+
+
+def bar(iterable=None, *, total: int | None = None, desc: str, unit: str = "step",
+        disable: bool = False, **layout):
+    """A bar of tqdm where standard error is a terminal, else what logs a line now and then.
+
+    It is iterated over, or used as a context and told of progress with ``update(count)``.
+
+    Parameters
+    ----------
+    iterable : what is gone through
+    total : how many there will be; by default the length of ``iterable``, if it has one
+    desc : what is done
+    unit, layout : what is counted, and further arguments of tqdm, which matter to a terminal only
+    """
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+        return tqdm(iterable, total=total, desc=desc, unit=unit, disable=disable, **layout)
+    return _Lines(iterable, total, desc, disable)
+
+
+class _Lines:
+    """The part of tqdm that is used here."""
+
+    def __init__(self, iterable, total, desc, disable):
+        if total is None and hasattr(iterable, "__len__"):
+            total = len(iterable)
+        self.n, self.total, self._iterable, self._disable = 0, total, iterable, disable
+        self._desc, self._postfix = desc, ""
+        self._began = self._said = time.monotonic()
+
+    def __iter__(self):
+        for item in self._iterable:
+            yield item
+            self.update()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, count=1):
+        self.n += count
+        self._say()
+
+    def set_postfix_str(self, text):
+        self._postfix = text
+        self._say()
+
+    def _say(self):
+        now = time.monotonic()
+        if self._disable or now - self._said < _PAUSE:
+            return
+        self._said = now
+        done = f"{self.n:,} of {self.total:,}" if self.total else ""
+        log.info(", ".join(filter(None, [f"{self._desc}: {now - self._began:.0f} s", done,
+                                         self._postfix])))
+
+
+@contextmanager
+def working(what: str):
+    """Says what is done at the beginning of a step, and that it still is, now and then."""
+    log.info("%s ...", what)
+    began, done = time.monotonic(), threading.Event()
+
+    def remind():
+        while not done.wait(_PAUSE):
+            log.info("%s: %.0f s", what, time.monotonic() - began)
+
+    reminder = threading.Thread(target=remind, daemon=True)
+    reminder.start()
+    try:
+        yield
+    finally:
+        done.set()
+        reminder.join()

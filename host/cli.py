@@ -1,0 +1,276 @@
+"""Run images on a device, or ask it how it is.
+
+What is heavy to import, or may be missing, is imported when a command needs it.
+"""
+
+import argparse
+import io
+import json
+import math
+import os
+import stat
+import sys
+import time
+import warnings
+
+from .errors import HostError
+
+__all__ = ["main"]
+
+# A simulated line is slower than a real one by what the simulation is slower than the clock; it
+# can't lose anything, and if the process dies, that is noticed at once.
+_PATIENCE = {"virtual": 60.0}
+_SERIAL_PATIENCE = 0.5
+
+# Seconds from one line to the next that says how far it is, where nobody looks on.
+_PAUSE = 30.0
+
+# Characters of an error at most.
+_LONGEST = 500
+
+
+def _array(path, what):
+    """The array in a ``.npy`` file, whose header is compared with its size before anything is made
+    of it."""
+    import numpy as np
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe or a device may wait for ever
+            raise HostError(f"{path}: {what} must be a regular file")
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            version = np.lib.format.read_magic(file)
+            shape, _, dtype = (np.lib.format.read_array_header_1_0 if version == (1, 0) else
+                               np.lib.format.read_array_header_2_0)(file)
+            held, said = os.fstat(file.fileno()).st_size - file.tell(), math.prod(shape)
+            if min(shape, default=0) < 0 or said * dtype.itemsize > held:
+                raise ValueError(f"{held} bytes are not the shape {shape} of {dtype}")
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise HostError(f"{path}: {error.strerror or error}") from error
+    except HostError:
+        raise
+    except Exception as error:  # whatever a header that is no such thing leads to
+        raise HostError(f"{path}: {what} must be a .npy file without pickled objects "
+                        f"({error or type(error).__name__})") from error
+
+
+def _integers(path, what, ndim):
+    """An array of integers with so many axes."""
+    array = _array(path, what)
+    if array.dtype.kind not in "iu" or array.ndim != ndim:
+        raise HostError(f"{path}: {what} must be one array of integers with {ndim} "
+                        f"{'axis' if ndim == 1 else 'axes'}")
+    return array
+
+
+def _device(args, manifest, transport):
+    from .device import Device
+    patience = args.timeout or _PATIENCE.get(args.port, _SERIAL_PATIENCE)
+    return Device(transport, manifest, patience=patience)
+
+
+def _progress(images):
+    """Says on standard error how far it is: on a terminal in place, a few times a second, elsewhere
+    with a line now and then."""
+    terminal = sys.stderr.isatty()
+    shown = 0.0 if terminal else time.monotonic()
+    for k, image in enumerate(images, 1):
+        yield image
+        last = terminal and k == len(images)
+        if time.monotonic() - shown > (0.2 if terminal else _PAUSE) or last:
+            shown = time.monotonic()
+            start, end = ("\r", "\n" if last else "") if terminal else ("", "\n")
+            print(f"{start}{k} of {len(images)} images", end=end, file=sys.stderr, flush=True)
+
+
+def _inputs(args, manifest):
+    """Images, and what to compare the answers with: labels and logits, or ``None``."""
+    images = _array(args.images, "images")
+    if images.ndim:
+        images = images[:args.limit]
+    manifest.encode(images[:0] if images.ndim else images)
+    labels = _integers(args.labels, "labels", 1)[:args.limit] if args.labels else None
+    logits = _integers(args.reference, "logits", 2)[:args.limit] if args.reference else None
+    classes = manifest.registers["classes"]
+    for array, path, shape in ((labels, args.labels, (len(images),)),
+                               (logits, args.reference, (len(images), classes))):
+        if array is not None and array.shape != shape:
+            raise HostError(f"{path}: the shape must be {shape}, as of the images, not "
+                            f"{array.shape}")
+    return images, labels, logits
+
+
+def _infer(args):
+    import numpy as np
+
+    from .manifest import load
+    from .transport import open_port
+    manifest = load(args.board)
+    images, labels, logits = _inputs(args, manifest)
+    with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
+        start = time.monotonic()
+        result = _device(args, manifest, transport).infer(images, progress=_progress)
+        seconds = time.monotonic() - start
+    report = {
+        "images": len(images),
+        "predictions": result.predictions.tolist(),
+        "logits": result.logits.tolist(),
+        "cycles": result.cycles.tolist(),
+        "cycles_mean": float(result.cycles.mean()) if len(images) else 0.0,
+        "retries": result.retries,
+        "images_per_second": len(images) / seconds,
+    }
+    if labels is not None and len(images):
+        report["accuracy"] = float(np.mean(result.predictions == labels))
+    if logits is not None:
+        report["mismatches"] = int(np.count_nonzero(result.logits != logits))
+    return report
+
+
+def _status(args):
+    from .manifest import load
+    from .transport import open_port
+    manifest = load(args.board)
+    with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
+        device = _device(args, manifest, transport)
+        return {**device.status(), "network": manifest.network, "retries": device.retries}
+
+
+def _lines(report):
+    """A report for a person: a line for each figure; long lists are for ``--json``."""
+    if "predictions" in report:
+        yield " ".join(map(str, report["predictions"]))
+    for name, value in report.items():
+        if not isinstance(value, list):
+            text = f"{value:.6g}" if isinstance(value, float) else str(value)
+            yield f"{name.replace('_', ' '):<18}{text}"
+
+
+def _number(convert, what, least, most):
+    """The type of an argument that is a number within bounds."""
+    def parse(text):
+        try:
+            number = convert(text)
+        except ValueError:
+            number = None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be {what} from {least:,} to {most:,}, not {text!r}")
+        return number
+    return parse
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports as everything else here does."""
+
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(2, _one_line(f"{self.prog}: error: {message}") + "\n")
+
+    def print_help(self, file=None):
+        _put(self.format_help().rstrip("\n"))
+
+    def _get_values(self, action, arg_strings):
+        # Of Python 3.11, "--option=--" makes an empty list.
+        value = super()._get_values(action, arg_strings)
+        if value == [] and action.nargs is None:
+            raise argparse.ArgumentError(action, "expected one argument")
+        return value
+
+
+def _parser():
+    common = _Parser(add_help=False)
+    common.add_argument("--board", metavar="DIR", required=True,
+                        help="what `python -m gen build` has written for the device")
+    common.add_argument("--port", required=True,
+                        help="serial port, or 'virtual' to start the virtual board of DIR")
+    common.add_argument("--baud", type=_number(int, "an integer", 1, 100_000_000), metavar="N",
+                        help="rate of the line, if it isn't the one that DIR was built for")
+    common.add_argument("--timeout", type=_number(float, "a number", 0.001, 86_400), metavar="S",
+                        help="seconds to wait for an answer (0.5; 60 on a virtual board)")
+    common.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+    parser = _Parser(prog="python -m host",
+                     description="Run images on a device, or ask it how it is.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    infer = commands.add_parser("infer", parents=[common], help="send images, get logits")
+    infer.add_argument("images", metavar="IMAGES.npy",
+                       help="raw images, integers, (N, C, H, W) or (N, H, W)")
+    infer.add_argument("--limit", type=_number(int, "an integer", 1, 10**9), metavar="N",
+                       help="only the first N images")
+    infer.add_argument("--labels", metavar="LABELS.npy", help="report the accuracy")
+    infer.add_argument("--reference", metavar="LOGITS.npy",
+                       help="report how many logits differ; the exit status is 1 if any do")
+    infer.set_defaults(run=_infer)
+    status = commands.add_parser("status", parents=[common],
+                                 help="show what a device says of itself")
+    status.set_defaults(run=_status)
+    return parser
+
+
+def main(arguments=None) -> int:
+    """Run the command line; gives the exit status."""
+    try:
+        _open_streams()
+        if sys.stdout is None:
+            return _fail("standard output is closed; lead it to a file, or to /dev/null")
+        args = _parser().parse_args(arguments)
+        report = args.run(args)
+        _put(json.dumps(report) if args.json else "\n".join(_lines(report)))
+    except HostError as error:
+        return _fail(error)
+    except ModuleNotFoundError as error:
+        if error.name not in ("numpy", "serial"):
+            raise
+        return _fail(f"the Python package {error.name} is missing: pip install spikeloom[host]")
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else error)
+    except MemoryError as error:
+        return _fail(f"there is not enough memory: {error}")
+    except KeyboardInterrupt:
+        return 130
+    return 1 if report.get("mismatches") else 0
+
+
+def _open_streams():
+    """A descriptor of 0 to 2 that is closed would be that of the next file to be opened, and what
+    other programs write would go there: it becomes the null device. Characters that a stream's
+    encoding lacks are written as escapes."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _put(text):
+    """Write a result to standard output at once."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # What is in the buffer would be tried again, and fail again, when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise type(error)(error.errno, error.strerror, "standard output") from error
+
+
+def _fail(error):
+    print(_one_line(f"error: {error}"), file=sys.stderr)
+    return 1
+
+
+def _one_line(message):
+    """Printable, and without its middle if it is too long: the beginning says where, the end what
+    to do."""
+    text = " ".join(message.split())
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    half = (_LONGEST - len(" ... ")) // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
