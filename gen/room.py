@@ -39,7 +39,9 @@ def require_memory(name: str, board: Board, bits: int):
     """
     budget = board.budget
     if bits > budget.brams * budget.bram_bits + budget.luts * _LUT_BITS:
-        require_fit(name, board, {"brams": math.ceil(bits / budget.bram_bits)})
+        needed = {"brams": math.ceil(bits / budget.bram_bits)}
+        raise FitError(shortage(name, board, f"it stores {bits:,} bits, which is "
+                                f"{', '.join(_lacking(board, needed))}", needed, lanes=False))
 
 
 def require_fit(name: str, board: Board, needed: dict[str, float]):

@@ -182,7 +182,7 @@ def test_any_values(program, name, place):
                         st.integers(0, 2**70).map("a={}".format))
     actions = COMMANDS[program, name]
 
-    @settings(max_examples=80, deadline=None, derandomize=True, database=None,
+    @settings(max_examples=200, deadline=None, derandomize=True, database=None,
               suppress_health_check=list(HealthCheck))
     @given(st.dictionaries(st.sampled_from([key(action) for action in actions]), hostile,
                            min_size=1, max_size=4))

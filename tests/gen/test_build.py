@@ -166,7 +166,7 @@ class TestRefused:
             Readout("readout", (Synapses(source="hidden", weights=wide[:2], bits=8),),
                     np.zeros(2, dtype=np.int64))))
         monkeypatch.setattr(building.project, "project_files", lambda *_: pytest.fail("elaborated"))
-        with pytest.raises(FitError, match=r"^wide does not fit arty-a7 .* needs 2\d\d block RAMs "
+        with pytest.raises(FitError, match=r"^wide does not fit arty-a7 .* is 2\d\d block RAMs "
                                            r"of 50; "):
             build(network, board="arty-a7", out=tmp_path)
 

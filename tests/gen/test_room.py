@@ -49,8 +49,9 @@ def test_the_bound_is_the_devices():
     budget = ARTY.budget
     most = budget.brams * budget.bram_bits + 64 * budget.luts
     require_memory("net", ARTY, most)
-    with pytest.raises(FitError, match=r"^net does not fit arty-a7 \(\S+\): it needs 87 block RAMs "
-                                       r"of 50; .* would help$"):
+    with pytest.raises(FitError, match=r"^net does not fit arty-a7 \(\S+\): it stores 3,174,401 "
+                                       r"bits, which is 87 block RAMs of 50; weights of fewer "
+                                       r"bits, or a larger board \(.*\) would help$"):
         require_memory("net", ARTY, most + 1)
 
 
@@ -75,7 +76,7 @@ class TestEarly:
         assert result["reason"].startswith("wide does not fit arty-a7 (xc7a35ticsg324-1L): it ")
 
     def test_build(self, million, moments, tmp_path):
-        with pytest.raises(FitError, match="^wide does not fit arty-a7 .*: it needs"):
+        with pytest.raises(FitError, match="^wide does not fit arty-a7 .*: it stores"):
             build(million, board="arty-a7", out=tmp_path)
 
     def test_by_prediction(self, moments, tmp_path):

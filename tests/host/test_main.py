@@ -9,6 +9,7 @@ import tty
 import numpy as np
 import pytest
 
+from host import cli
 from host.cli import main
 from host.errors import HostError
 from host.transport import Transport
@@ -173,3 +174,19 @@ def test_usage(arguments, capsys):
         main(arguments)
     assert error.value.code == 2
     assert "usage: python -m host" in capsys.readouterr().err
+
+
+class TestProgress:
+    def test_short_work_says_nothing_where_nobody_looks_on(self, capsys):
+        assert list(cli._progress([1, 2])) == [1, 2]
+        assert capsys.readouterr().err == ""
+
+    def test_long_work_says_a_line_now_and_then(self, capsys, monkeypatch):
+        monkeypatch.setattr(cli, "_PAUSE", 0)
+        assert list(cli._progress([1, 2])) == [1, 2]
+        assert capsys.readouterr().err == "1 of 2 images\n2 of 2 images\n"
+
+    def test_a_terminal_is_told_in_place(self, capsys, monkeypatch):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        assert list(cli._progress([1, 2])) == [1, 2]
+        assert capsys.readouterr().err.endswith("\r2 of 2 images\n")
