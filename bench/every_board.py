@@ -3,10 +3,11 @@
     python bench/every_board.py [--network NET] [--board BOARD] [--sure SHARE] [--table]
 
 Where ``fit`` finds room but fills more than a share (``--sure``) of what can be filled, the network
-is built: to the bitstream where the tools come from PyPI, else as far as Yosys. Of boards whose
-devices have as much of everything only the first is. What is found goes to
-``bench/every_board.json``; ``--table`` prints it as docs/boards.md has it. What was built before is
-not built again, however that ended: results are kept in ``build/every_board``.
+is built: to the bitstream where there are the tools, else as far as Yosys. (An environment variable
+such as ``NEXTPNR_ICE40`` that names no program takes a tool away.) Of boards whose devices have as
+much of everything only the first is built for. What is found goes to ``bench/every_board.json``;
+``--table`` prints it as docs/boards.md has it. What was built before is not built again, however
+that ended: results are kept in ``build/every_board``.
 """
 
 import argparse
@@ -121,9 +122,9 @@ def main(argv=None):
     parser.add_argument("--network", action="append", choices=shipped.names())
     parser.add_argument("--board", action="append",
                         choices=[board.name for board in boards.BOARDS])
-    parser.add_argument("--sure", type=float, default=0.5,
-                        help="share of the cells that can be filled below which the prediction "
-                             "counts (default: %(default)s)")
+    parser.add_argument("--sure", type=float, default=0.85,
+                        help="share of the cells that can be filled up to which the prediction "
+                             "counts (default: %(default)s, since it is within 15 %%)")
     parser.add_argument("--table", action="store_true", help="print what was found, no more")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
