@@ -96,9 +96,10 @@ class _Group:
         self._watcher = _watcher(_END_GROUP)
 
     def start(self, command, *, env=None, **options):
-        env = os.environ if env is None else env
+        # Python's own are told to print UTF-8, as it is read, and to take any name of a directory.
+        env = (os.environ if env is None else env) | {"PYTHONUTF8": "1"}
         if env.get("TMPDIR") == os.environ.get("TMPDIR"):
-            env = env | {"TMPDIR": str(self._temporary)}
+            env["TMPDIR"] = str(self._temporary)
         child = subprocess.Popen(command, process_group=self._watcher.pid, env=env,
                                  **{"stdin": DEVNULL} | options)
         self._children.append(child)
