@@ -64,7 +64,7 @@ def built(network, board):
     key = hashlib.sha256("\n".join(
         [verilog, board.synth, identity("yosys"), *tools(board)]).encode()).hexdigest()
     kept = out.with_suffix(".json")
-    if kept.exists() and (known := json.loads(kept.read_text()))["key"] == key:
+    if kept.exists() and (known := json.loads(kept.read_text(encoding="utf-8")))["key"] == key:
         return known["result"]
     try:
         made = build(network, board=board.name, out=out)
@@ -73,7 +73,7 @@ def built(network, board):
                   "fmax_hz": made["fmax_hz"], "clock_hz": made["clock_hz"]}
     except SpikeloomError as error:
         result = {"builds": False, "error": str(error)}
-    kept.write_text(json.dumps({"key": key, "result": result}, indent=1) + "\n")
+    kept.write_text(json.dumps({"key": key, "result": result}, indent=1) + "\n", encoding="utf-8")
     return result
 
 
@@ -129,7 +129,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     WORK.mkdir(parents=True, exist_ok=True)
-    rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     if args.table:
         print(table(rows))
         return
@@ -139,7 +139,8 @@ def main(argv=None):
                 row = measure(shipped.find(name), board, args.sure)
                 log.info("%s", row)
                 rows[f"{name} {board.name}"] = row
-                RESULTS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+                RESULTS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n",
+                                   encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -91,12 +91,16 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
 class _Group:
     """See :func:`group`."""
 
-    def __init__(self):
-        self._children = []
+    def __init__(self, temporary):
+        self._children, self._temporary = [], temporary
         self._watcher = _watcher(_END_GROUP)
 
-    def start(self, command, **options):
-        child = subprocess.Popen(command, process_group=self._watcher.pid,
+    def start(self, command, *, env=None, **options):
+        # Python's own are told to print UTF-8, as it is read, and to take any name of a directory.
+        env = (os.environ if env is None else env) | {"PYTHONUTF8": "1"}
+        if env.get("TMPDIR") == os.environ.get("TMPDIR"):
+            env["TMPDIR"] = str(self._temporary)
+        child = subprocess.Popen(command, process_group=self._watcher.pid, env=env,
                                  **{"stdin": DEVNULL} | options)
         self._children.append(child)
         return child
@@ -129,13 +133,15 @@ def group() -> Iterator[Callable[..., Popen]]:
     runs gets SIGTERM and, 2 seconds later, SIGKILL. So it does if this process dies.
 
     Gives a function that starts a child. It takes the arguments of :class:`subprocess.Popen`;
-    standard input is empty unless it is given.
+    standard input is empty unless it is given, and temporary files go to a :func:`scratch`
+    directory unless the environment names another: a program that is killed leaves them.
     """
-    children = _Group()
-    try:
-        yield children.start
-    finally:
-        children.end()
+    with scratch() as temporary:
+        children = _Group(temporary)
+        try:
+            yield children.start
+        finally:
+            children.end()
 
 
 def run(command: Sequence[str], *, input: str | bytes | None = None, **options) -> CompletedProcess:

@@ -114,6 +114,14 @@ def test_run():
     assert (done.returncode, done.stdout, done.stderr) == (3, "text", "oops\n")
 
 
+def test_temporary_files_are_removed(tmp_path):
+    done = run(["sh", "-c", "touch $TMPDIR/file; echo $TMPDIR"], stdout=processes.PIPE, text=True)
+    assert done.stdout.strip() and not os.path.exists(done.stdout.strip())
+    done = run(["sh", "-c", "echo $TMPDIR"], stdout=processes.PIPE, text=True,
+               env={"TMPDIR": str(tmp_path)})
+    assert done.stdout.strip() == str(tmp_path)
+
+
 def test_standard_input_is_empty():
     assert run(["cat"], stdout=processes.PIPE).stdout == b""
 
