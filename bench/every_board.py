@@ -33,17 +33,12 @@ WORK = ROOT / "build" / "every_board"
 log = logging.getLogger(__name__)
 
 
-def fits(predicted):
-    budget = predicted["budget"]
-    return (predicted["cells"] <= predicted["cell_limit"] and predicted["ffs"] <= budget["ffs"]
-            and predicted["brams"] <= budget["brams"])
-
-
 def predict(network, board):
-    """What ``fit`` says, as far as the table has it."""
+    """What ``fit`` says, as far as the table has it; of a network that is far too large there are
+    no figures."""
     predicted = fit(network, board=board.name)
     return {
-        "network": network.name, "board": board.name, "fits": fits(predicted),
+        "network": network.name, "board": board.name, "fits": predicted["fits"],
         "cells": predicted["cells"], "limit": predicted["cell_limit"],
         "has": board.budget.luts, "brams": predicted["brams"], "has_brams": board.budget.brams,
         "interval_cycles": predicted["interval_cycles"],
@@ -95,6 +90,8 @@ def measure(network, board, sure):
 
 def cell(row):
     """A pair in a word or two; percentages are of the device's logic cells."""
+    if row["cells"] is None:
+        return "no"
     share = row["cells"] / row["has"]
     if not row["fits"]:
         return f"no: {share:,.0%}" if share < 10 else f"no: {share:.0f} times"

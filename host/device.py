@@ -55,8 +55,9 @@ class Device:
     """A device on a line.
 
     The first images open a session. From then on the device is this driver's until another host
-    opens one, or the device is reset: whatever is asked of it after that is an error, and never an
-    answer to another host's image.
+    opens one, or the device is reset: after that each call is an error, and none is answered with
+    what belongs to another host's image. After any other error, or an interrupt, the next images
+    open a session anew.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ class Device:
         self.link = Link(transport, patience=patience, attempts=attempts)
         self._where = manifest.registers
         self._sample = None  # number of the last one, once a session is open
+        self._lost = None  # why the session was lost
 
     @property
     def retries(self) -> int:
@@ -150,6 +152,8 @@ class Device:
         """
         counts = self.manifest.encode(np.asarray(images))
         before = self.retries
+        if self._lost is not None:
+            raise HostError(self._lost)
         if self._sample is None:
             self._open()
         logits = np.empty((len(counts), self._where["classes"]), dtype=np.int64)
@@ -160,13 +164,22 @@ class Device:
                 self._submit(self.manifest.pack(image).tolist(), self._sample)
                 cycles[k], logits[k] = self._result(self._sample)
         except _Refused as refusal:
+            self._sample = None
             raise self._explained(refusal) from refusal
+        except BaseException:
+            # What the device has of the image is not known: the next images open a session again.
+            self._sample = None
+            raise
         return Result(logits, cycles, self.retries - before)
 
     def _require(self, answer, what):
+        if answer.status in (Status.UNKNOWN, Status.RANGE):
+            reason = f"it doesn't match {self.manifest.path}"
+        else:
+            reason = "frames were lost or changed their order on the way; start again"
         if answer.status != Status.OK:
-            raise _Refused(f"{self.name}: the device refuses {what} ({_status(answer)}); it "
-                           f"doesn't match {self.manifest.path}", answer.status)
+            raise _Refused(f"{self.name}: the device refuses {what} ({_status(answer)}); {reason}",
+                           answer.status)
 
     def _explained(self, refusal):
         """What a refusal within a session means, if the device is still the one that it was."""
@@ -175,19 +188,21 @@ class Device:
             return refusal
         reason = ("was reset or programmed" if session in (0, self.link.session)
                   else "was taken over by another program")
-        return HostError(f"{self.name}: the device {reason} since this one opened its session, so "
-                         f"there is no answer; start again")
+        self._lost = (f"{self.name}: the device {reason} since this one opened its session, so "
+                      f"there is no answer; start again")
+        return HostError(self._lost)
 
     def _open(self):
         """Take the device over, and wait for what the last host has left in it."""
         self.identify()
+        self.link.draw_session()
         self._require(self.link.write(self._where["open"], [self.link.session]), "a session")
-        self._sample = 0
         deadline = time.monotonic() + self.patience
         while self._read(self._where["status"], 1)[0] & 1:
             if time.monotonic() > deadline:
-                raise HostError(f"{self.name}: the device has been busy with another host's sample "
-                                f"for {self.patience:g} s; reset it")
+                raise HostError(f"{self.name}: the device has been busy with an earlier sample for "
+                                f"{self.patience:g} s; wait longer (--timeout), or reset it")
+        self._sample = 0
 
     def _submit(self, words, sample):
         words, most = [*words, sample], self._where["max_words"]
@@ -205,7 +220,8 @@ class Device:
                 return cycles, _integers(logits, self._where["logit_words"])
             if time.monotonic() > deadline:
                 raise HostError(f"{self.name}: the device has not completed sample {sample} in "
-                                f"{self.patience:g} s; its last is {completed}")
+                                f"{self.patience:g} s; its last is {completed}; wait longer "
+                                f"(--timeout), or reset it")
 
 
 def _integers(words, each):

@@ -32,11 +32,15 @@ class Link:
 
     def __init__(self, transport: Transport, *, patience: float = 0.5, attempts: int = 10):
         self.transport, self.patience, self.attempts = transport, patience, attempts
-        self.session = 1 + secrets.randbelow((1 << 32) - 1)
+        self.draw_session()
         self.retries = 0
         self._seq = random.randrange(256)
         self._answered = False
         self._bytes = self._strangers = 0
+
+    def draw_session(self):
+        """Be known by another number from now on."""
+        self.session = 1 + secrets.randbelow((1 << 32) - 1)
 
     def read(self, addr: int, count: int) -> Answer:
         return self._exchange(Op.READ, addr, count, ())
@@ -46,7 +50,7 @@ class Link:
 
     def _exchange(self, op, addr, count, words):
         start = time.monotonic()
-        self._bytes = self._strangers = 0
+        self._strangers = 0
         for attempt in range(self.attempts):
             self.retries += attempt > 0
             answer = self._attempt(op, addr, count, words)
@@ -59,6 +63,7 @@ class Link:
 
     def _attempt(self, op, addr, count, words):
         self._seq = (self._seq + 1) & 0xff
+        self._bytes = 0
         self.transport.write(encode(request(self._seq, op, addr, count, self.session, words)))
         decoder = Decoder()
         # Every byte may be escaped, and start and stop bits make ten of eight.

@@ -17,6 +17,10 @@ _REGISTERS = ("protocol", "max_words", "input_words", "classes", "logit_words", 
               "cycles", "status", "input_size", "output_size", "session", "open", "input", "submit",
               "result")
 
+# Those that are read at once, from the digest to the session.
+_FACTS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "cycles",
+          "status", "input_size", "output_size", "session")
+
 # What the digest that the device confirms is made of, so that a manifest in which any of it was
 # edited is noticed before an input is packed by it.
 _IDENTITY = ("network_digest", "array_digest", "input", "output", "registers")
@@ -73,6 +77,10 @@ class Manifest:
         for name in _REGISTERS:
             self._require(_natural(self.registers.get(name, -1), least=0)
                           and self.registers[name] < 1 << 16, f"register {name} is no address")
+        where = self.registers
+        self._require(where["digest"] + 8 <= min(where[name] for name in _FACTS)
+                      and max(where[name] for name in _FACTS) <= where["session"],
+                      "registers are not in their order")
         self._require(1 <= self.registers["max_words"] <= 255, "max_words is out of range")
         self._require(self.registers["classes"] >= 1, "there are no classes")
         self._require(self.registers["logit_words"] in (1, 2), "logit_words is not 1 or 2")

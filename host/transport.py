@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,6 +37,10 @@ def _holder(port):
     return f" (process {pid}: {command[:200]})"
 
 
+# Seconds that a read waits at a time: to set another time-out would set the line's rate again.
+_TICK = 0.01
+
+
 class Transport:
     """Bytes to and from a serial port, which is locked as long as it is open.
 
@@ -56,8 +61,8 @@ class Transport:
     def __init__(self, port: str, baud: int, *, name: str | None = None):
         self.name, self.baud = name or port, baud
         try:
-            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=5, exclusive=True)
-        except (serial.SerialException, OSError, ValueError) as error:
+            self._serial = serial.Serial(port, baud, timeout=_TICK, write_timeout=5, exclusive=True)
+        except (serial.SerialException, OSError, ValueError, OverflowError) as error:
             raise HostError(f"{self.name}: {self._reason(error, port)}") from error
         # USB adapters otherwise collect bytes for 16 ms.
         with suppress(AttributeError, NotImplementedError, OSError, ValueError):
@@ -85,8 +90,9 @@ class Transport:
     def read(self, seconds: float) -> bytes:
         """What has arrived; if nothing has, the first bytes that do, or none when time is up."""
         try:
-            self._serial.timeout = max(0, seconds)
-            first = self._serial.read(1)
+            deadline = time.monotonic() + seconds
+            while not (first := self._serial.read(1)) and time.monotonic() < deadline:
+                pass
             return first + self._serial.read(self._serial.in_waiting) if first else first
         except (serial.SerialException, OSError, TypeError) as error:
             raise LinkError(f"{self.name}: the line was cut while reading") from error

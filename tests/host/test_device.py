@@ -86,9 +86,9 @@ class Interleaved:
         self._write, self._left, self._happens = transport.write, number, happens
 
     def write(self, data):
-        if self._left == 0:
-            self._happens()
         self._left -= 1
+        if self._left == -1:
+            self._happens()
         self._write(data)
 
 
@@ -154,6 +154,29 @@ def test_a_device_that_is_programmed_on_the_way_is_a_stranger(number, interleave
         device.infer(raw)
 
 
+@pytest.mark.parametrize("happens", [KeyboardInterrupt, LinkError])
+@pytest.mark.parametrize("number", range(REQUESTS))
+def test_a_driver_can_be_used_again_after_an_interrupt(happens, number, interleaved):
+    def interrupt(transport):
+        raise happens
+
+    device, raw, expected = interleaved(number, interrupt)
+    with pytest.raises(happens):
+        device.infer(raw)
+    assert np.array_equal(device.infer(raw).logits, expected)
+
+
+def test_a_driver_can_be_used_again_after_a_dead_line(board, images):
+    transport, device = board(attempts=2)
+    raw = images(transport.network, 3)
+    device.infer(raw)
+    transport.cut = True
+    with pytest.raises(LinkError):
+        device.infer(raw)
+    transport.cut = False
+    assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
+
+
 def test_answers_to_another_host_are_not_taken(board, images):
     transport, device = board(attempts=2)
     receive = transport.read
@@ -187,9 +210,11 @@ def test_a_device_that_stays_busy_is_an_error(board, images):
     transport, device = board(patience=0.02)
     read, where = transport.target.read, transport.target.registers.status
     transport.target.read = lambda addr: 1 if addr == where else read(addr)
-    with pytest.raises(HostError, match=r"^model: the device has been busy with another host's "
-                                        r"sample for 0.02 s; reset it$"):
-        device.infer(images(transport.network, 1))
+    for _ in range(2):
+        with pytest.raises(HostError, match=r"^model: the device has been busy with an earlier "
+                                            r"sample for 0.02 s; wait longer \(--timeout\), or "
+                                            r"reset it$"):
+            device.infer(images(transport.network, 1))
 
 
 def test_no_images(board):
@@ -263,6 +288,25 @@ def test_a_line_that_has_become_too_bad_is_not_of_another_rate(board):
         device.identify()
 
 
+def test_frames_that_were_lost_without_a_word(board, images):
+    transport, device = board()
+    device.infer(images(transport.network, 1))
+    transport.target.submitted = 7
+    with pytest.raises(HostError, match=r"^model: the device refuses sample 2 \(order\); frames "
+                                        r"were lost or changed their order on the way; start "
+                                        r"again$"):
+        device.infer(images(transport.network, 1))
+
+
+def test_the_end_of_an_answer_before_the_line_dies_is_no_bad_line(board):
+    transport, device = board(attempts=3)
+    device.identify()
+    spoilt = iter([bytes, lambda data: data[:3], *[lambda _: b""] * 99])
+    transport.spoil = lambda data: next(spoilt)(data) if data else data
+    with pytest.raises(LinkError, match=r"^model: no answer any more; "):
+        device.identify()
+
+
 def test_garbage_only_is_an_error(board):
     _, device = board(spoil=lambda _: b"\xc0junk\xc0", attempts=3)
     with pytest.raises(LinkError, match=r"^model: bytes arrive, but no answer among them; is the "
@@ -277,7 +321,8 @@ def test_a_stale_result_is_not_believed(board, images):
     read, where = transport.target.read, transport.target.registers.result
     transport.target.read = lambda addr: 1 if addr == where else read(addr)
     with pytest.raises(HostError, match=r"^model: the device has not completed sample 2 in 0.05 s; "
-                                        r"its last is 1$"):
+                                        r"its last is 1; wait longer \(--timeout\), or reset "
+                                        r"it$"):
         device.infer(raw[1:], progress=iter)
 
 

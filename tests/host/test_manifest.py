@@ -82,6 +82,8 @@ def edited(tmp_path, builds, edit):
     (lambda m: m["input"].update(word=17), "input and input_words disagree"),
     (lambda m: m["registers"].pop("result"), "register result is no address"),
     (lambda m: m["registers"].update(submit=1 << 16), "register submit is no address"),
+    (lambda m: m["registers"].update(session=0), "registers are not in their order"),
+    (lambda m: m["registers"].update(clock_hz=60000), "registers are not in their order"),
     (lambda m: m["registers"].update(max_words=0), "max_words is out of range"),
     (lambda m: m["registers"].update(classes=0), "there are no classes"),
     (lambda m: m.update(registers=[1]), "incomplete or damaged (TypeError"),
