@@ -74,14 +74,18 @@ def _progress(images):
     """Says on standard error how far it is: on a terminal in place, a few times a second, elsewhere
     with a line now and then."""
     terminal = sys.stderr.isatty()
-    shown = 0.0 if terminal else time.monotonic()
-    for k, image in enumerate(images, 1):
-        yield image
-        last = terminal and k == len(images)
-        if time.monotonic() - shown > (0.2 if terminal else _PAUSE) or last:
-            shown = time.monotonic()
-            start, end = ("\r", "\n" if last else "") if terminal else ("", "\n")
-            print(f"{start}{k} of {len(images)} images", end=end, file=sys.stderr, flush=True)
+    shown, begun = 0.0 if terminal else time.monotonic(), False
+    start, end = ("\r", "") if terminal else ("", "\n")
+    try:
+        for k, image in enumerate(images, 1):
+            yield image
+            last = terminal and k == len(images)
+            if time.monotonic() - shown > (0.2 if terminal else _PAUSE) or last:
+                shown, begun = time.monotonic(), terminal
+                print(f"{start}{k} of {len(images)} images", end=end, file=sys.stderr, flush=True)
+    finally:
+        if begun:  # what comes next, an error perhaps, has a line of its own
+            print(file=sys.stderr, flush=True)
 
 
 def _inputs(args, manifest):
@@ -246,7 +250,7 @@ def _open_streams():
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             os.set_inheritable(number, True)
     if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

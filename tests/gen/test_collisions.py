@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from gen import shipped
+from gen import manifest, shipped
 from gen.build import build
 from gen.data import load
 from tests.networks import convolutional, residual
@@ -60,8 +60,11 @@ def test_never_used(name, tmp_path):
         network = {"convolutional": convolutional, "residual": residual}[name]()
         images = random_images(network, 40)
     build(network, board="ice40-hx8k", out=tmp_path, synthesise=False)
+    path = tmp_path / "manifest.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
     verilog, spoilt = poisoned((tmp_path / "top.v").read_text())
     assert spoilt >= 6
     (tmp_path / "top.v").write_text(verilog)
+    manifest.write(tmp_path, facts, facts["files"])
     np.save(tmp_path / "images.npy", images)
     assert infer(tmp_path)["logits"] == network.predict(images).tolist()

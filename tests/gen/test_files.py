@@ -233,6 +233,7 @@ _FUNCTIONS = {
 }
 
 OTHERWISE = {
+    ("cli.py", "_open_streams"): "standard error is no file",
     ("bitstream.py", "_run"): "the log of a program grows while it runs",
     ("drawings.py", "_drawn"): "into a string",
     ("testbench.py", "_close"): "in a simulator's process, each test adds a line",

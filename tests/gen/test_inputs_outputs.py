@@ -10,8 +10,9 @@ import pytest
 from safetensors.torch import save_file
 
 from gen import artifact, cli, shipped
-from gen import convert as conversion
 from gen import demo as demonstration
+from gen.errors import one_line
+from gen.usercode import loaded
 
 MODEL = """
 from torch import nn
@@ -24,8 +25,8 @@ def build():
 def user(tmp_path):
     """A module with weights, calibration images, and a link to a network; results go elsewhere."""
     (tmp_path / "model.py").write_text(MODEL)
-    module = conversion.load_module(f"{tmp_path}/model.py:build")
-    save_file(module.state_dict(), tmp_path / "w.safetensors")
+    with loaded(f"{tmp_path}/model.py:build") as module:
+        save_file(module.state_dict(), tmp_path / "w.safetensors")
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((20, 1, 2, 2)))
     artifact.save(shipped.find("digits"), tmp_path / "net.npz")
     (tmp_path / "results").mkdir()
@@ -52,7 +53,7 @@ def error(capsys, arguments):
 COMMANDS = {
     "train": ("gen.data.load", True,
               lambda _: ["train", "--dataset", "digits", "--model", "mlp", "-o"]),
-    "convert": ("gen.convert.load_module", True, lambda user: [*convert(user), "-o"]),
+    "convert": ("gen.convert.loaded", True, lambda user: [*convert(user), "-o"]),
     "simulate": ("gen.simulate.load", True, lambda _: ["simulate", "digits", "--images-out"]),
     "build": ("gen.build.design_for", False, lambda _: ["build", "digits", "-o"]),
     "explore": ("gen.explore._executor", False, lambda _: ["explore", "digits", "-o"]),
@@ -78,8 +79,9 @@ def test_places_of_results(command, user, capsys, monkeypatch):
         if command == "convert":
             arguments = [*words(user)[:-1], "--name", "net", "-o", ""]
         line = error(capsys, [*arguments[:-1], str(results / name)])
-        assert line == (f"{results / name}: can't be written: {reason}; make it possible or choose "
-                        f"another place")
+        expected = one_line(f"error: {results / name}: can't be written: {reason}; make it "
+                            f"possible or choose another place")
+        assert f"error: {line}" == expected
     assert sorted(path.name for path in results.iterdir()) == ["fifo", "file", "folder"]
     assert (results / "file").read_text() == "old"
 
@@ -105,7 +107,7 @@ def test_a_conversion_does_not_replace_what_it_reads(name, user, capsys):
 
 def test_a_conversion_that_fails_leaves_the_old_network(user, capsys):
     before = (user / "net.npz").read_bytes()
-    error(capsys, [*convert(user), "-o", str(user / "net.npz"), "--levels", "70000"])
+    error(capsys, [*convert(user), "-o", str(user / "net.npz"), "--activation", "None,a,b"])
     assert (user / "net.npz").read_bytes() == before
 
 

@@ -155,7 +155,7 @@ class TestDamaged:
     @pytest.mark.parametrize("changes, message", [
         ({"format": 1}, "is of the format '1', but this version reads 2"),
         ({"board": None}, "board is missing or malformed: 'None'"),
-        ({"board": "artie"}, "board must be one of arty-a7, "),
+        ({"board": "artie"}, "there is no board 'artie'; did you mean 'arty-a7'? known are "),
         ({"device": DEEP}, "device is missing or malformed: a list"),
         ({"clock_hz": "fast"}, "clock_hz is missing or malformed: 'fast'"),
         ({"clock_hz": 0}, "clock_hz must be a number of at least 1, not '0'"),

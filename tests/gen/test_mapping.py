@@ -93,6 +93,6 @@ def test_ports_are_identifiers_whatever_the_layers_are_called():
 
 def test_ports_of_long_names_are_short():
     synapses = Synapses(INPUT, np.ones((2, 1, 1, 1), dtype=int))
-    net = Network("n", (1, 1, 1), 1, 1, (Readout("x" * 3000, (synapses,), np.array([0, 0])),))
+    net = Network("n", (1, 1, 1), 1, 1, (Readout("x" * 128, (synapses,), np.array([0, 0])),))
     config, _ = map_network(net)
     assert [layer.port for layer in config.layers] == ["l0_" + "x" * 40]
