@@ -166,9 +166,17 @@ def _discard(flow, out):
         (out / stale).unlink(missing_ok=True)
 
 
+def _names(flow):
+    """Files in a build directory that are a flow's own."""
+    return flow.script, flow.constraints, flow.bitstream, flow.report
+
+
 def discard_stale(board: Board, out: Path) -> None:
     """Remove a bitstream in `out`, and the report on it, of another project than the one there, or
-    by tools that are no more."""
+    by tools that are no more; and whatever belongs to tools for other boards."""
+    own = {name for toolchain in board.toolchains for name in _names(FLOWS[toolchain])}
+    for name in {name for flow in FLOWS.values() for name in _names(flow)} - own:
+        (out / name).unlink(missing_ok=True)
     flow = _flow(board)
     if flow is None or _cached(flow, out, _key(flow, out)) is None:
         for name in board.toolchains:

@@ -47,7 +47,8 @@ def _objection(folder):
     if not _HARMLESS.fullmatch(str(folder)):
         return "its name has other characters than letters, digits, '.', '_', '+', '-'"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (*reversed(folder.parents), folder):  # whatever the umask
+            path.mkdir(mode=0o700, exist_ok=True)
         own, me = folder.lstat(), os.geteuid()
         if not stat.S_ISDIR(own.st_mode):
             return "it is no directory"

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 
 from .commands import (
     boards,
@@ -41,10 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         _open_streams()
         with terminable():
             return _main(argv)
-    except Terminated:
-        return 143
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as interrupt:
+        # Of what was being elaborated, Amaranth would say that it was never used.
+        warnings.simplefilter("ignore")
+        return 143 if isinstance(interrupt, Terminated) else 130
 
 
 def _main(argv):

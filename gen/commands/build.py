@@ -39,7 +39,9 @@ def _table(result):
              ("predicted from", result["calibration"]),
              ("Verilog", result["verilog"]), ("manifest", result["manifest"]),
              ("fastest clock", f"{result['fmax_hz'] / 1e6:.4g} MHz" if result["fmax_hz"] else "-"),
-             ("bitstream", result["bitstream"] or "none: no tool for it was found")]
+             ("bitstream", result["bitstream"] or (
+                 "none: not asked for" if result["luts"] is None
+                 else "none: no tool for it was found"))]
     return as_columns(rows)
 
 

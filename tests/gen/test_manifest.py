@@ -230,6 +230,12 @@ class TestAgain:
         for name in ("netlist.json", "board.bin", "timing.json", "nextpnr.json", "synth.json"):
             assert not (built / name).exists(), name
 
+    def test_files_for_another_board_do_not_stay(self, tmp_path):
+        for board in ("ice40-hx8k", "ulx3s-85f", "arty-a7"):
+            build(NETWORK, board=board, out=tmp_path, synthesise=False)
+            listed = manifest.read(tmp_path).files
+            assert {path.name for path in tmp_path.iterdir()} == {*listed, "manifest.json"}
+
     def test_results_of_the_same_design_do(self, built, monkeypatch):
         options = {"board": "ice40-hx8k", "lanes": {"fc1": 4, "out": 3}, "out": built}
         before = (built / "manifest.json").read_bytes()
