@@ -21,6 +21,7 @@ from .fidelity import beside, refresh_weights
 from .foreign import Activation
 from .lower import Fire, Lowered, lower
 from .network import Network, Pool, check_pixels, require_name
+from .progress import working
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
 
@@ -94,12 +95,14 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     with loaded(str(target)) as module:
         load_weights(module, weights)
         pixels = load_calibration(calibration, pixel_max)
-        quantised, lowered, scores = to_quantised(
-            module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
-            input_levels=input_levels, activation=activation)
+        with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
+            quantised, lowered, scores = to_quantised(
+                module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
+                input_levels=input_levels, activation=activation)
     metadata = {"converted": Path(target).name, "calibration_images": len(pixels)}
     network = _network(quantised, name, pixel_max, metadata)
-    agreement = _agreement(scores, network, pixels)
+    with working(f"{name}: the images in integers"):
+        agreement = _agreement(scores, network, pixels)
     _judge(agreement, len(pixels), require_agreement)
     network = replace(network, metadata={**metadata, "agreement": agreement},
                       samples=pixels[:_SAMPLES])

@@ -44,8 +44,8 @@ def error(capsys, arguments):
     """The one line of a command that fails."""
     assert cli.main(arguments) == 1
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("error: ")
-    (line,) = err.splitlines()
+    *_, line = err.splitlines()
+    assert out == "" and line.startswith("error: ")
     return line.removeprefix("error: ")
 
 
