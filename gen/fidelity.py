@@ -139,20 +139,25 @@ class _Comparison(fx.Interpreter):
         return F.avg_pool2d(*window, divisor_override=1) * gain
 
     def _compare(self, n: fx.Node, layer, own: torch.Tensor, ours: torch.Tensor, what: str):
-        tolerance = _RELATIVE * ours.abs().max() + _CANCELLED * self._reach(layer)
+        # By channel: a large one must not hide what happens in a small one.
+        across = [axis for axis in range(ours.dim()) if axis != 1]
+        reach = self._reach(layer)
+        reach = (reach.reshape(-1, *[1] * (ours.dim() - 2)) if len(reach) == ours.shape[1]
+                 else reach.max())
+        tolerance = (_RELATIVE * ours.abs().amax(dim=across, keepdim=True) + _CANCELLED * reach)
         different = _differing(own, ours, tolerance)
         if different.any():
             raise ConversionError(
                 f"{layer.name}: the module computes something else here than its parameters say: "
                 f"{_extent(different, own, ours, what)}; {self._seen(n)}")
 
-    def _reach(self, layer) -> float:
-        """The greatest that the layer's terms could sum to in magnitude."""
+    def _reach(self, layer) -> torch.Tensor:
+        """The greatest that the layer's terms could sum to in magnitude, by channel."""
         if isinstance(layer, Pool):
-            return 0.0
-        return float(layer.bias.abs().max() + sum(
-            term.weight.abs().sum(dim=(1, 2, 3)).max() * self.values[term.source].abs().max()
-            for term in layer.terms))
+            return torch.zeros(1)
+        return layer.bias.abs() + sum(
+            term.weight.abs().sum(dim=(1, 2, 3)) * self.values[term.source].abs().max()
+            for term in layer.terms)
 
     def _compare_activation(self, n: fx.Node, layer: Fire, given, result):
         if layer.step is None:

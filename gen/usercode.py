@@ -26,7 +26,11 @@ _NOT_READ = ("is not read: a network is converted from the PyTorch module that i
 
 def first_line(error: BaseException) -> str:
     """First line of an error's message, or its type if it has none."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # it is the user's class
+        text = ""
+    return next(iter(text.splitlines()), "") or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -35,11 +39,11 @@ def blamed(what: str) -> Iterator[None]:
     our own errors stay as they are."""
     try:
         yield
-    except SpikeloomError:
+    except (SpikeloomError, KeyboardInterrupt):
         raise
     except SystemExit as error:
         raise ConversionError(f"{what}: calls sys.exit({error.code!r})") from error
-    except Exception as error:
+    except BaseException as error:
         raise ConversionError(f"{what}: {type(error).__name__}: {first_line(error)}") from error
 
 
@@ -92,7 +96,8 @@ def _importable(path: Path) -> Iterator[str]:
     try:
         yield name
     finally:
-        sys.path.remove(str(folder))
+        with contextlib.suppress(ValueError):  # the user's code has changed the path, too
+            sys.path.remove(str(folder))
         new = set(sys.modules) - before
         tops = {other for other in new if other == name or _lies_in(sys.modules[other], folder)}
         for other in new:
