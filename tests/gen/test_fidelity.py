@@ -254,3 +254,18 @@ def test_layers_without_spikes():
         module[4].bias.zero_()
     _, lowered, _ = to_quantised(module, IMAGES)
     assert sum(isinstance(layer, Pool) for layer in lowered.layers) == 2
+
+
+def test_a_large_channel_does_not_hide_a_small_one():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 5))
+    with torch.no_grad():
+        module[1].bias[0] = 1e4
+        module[3].weight[:, 0] = 0
+    flip = torch.tensor([1.0, *[-1.0] * 7])
+    images = np.random.default_rng(0).random((50, 1, 4, 4), np.float32)
+    to_quantised(module, images)
+    module[1].register_forward_hook(lambda _, __, result: result * flip)
+    with pytest.raises(ConversionError, match=r"^1: the module computes something else here .*"
+                                              r"1 \(Linear\) has the forward hook"):
+        to_quantised(module, images)
