@@ -288,6 +288,8 @@ class _Lowering(fx.Interpreter):
         return tuple(module.padding)
 
     def _size(self, x: Map, kernel, stride, padding) -> tuple[int, int]:
+        if not len(kernel) == len(stride) == len(padding) == 2 or min(*kernel, *stride) < 1:
+            self._refuse(f"kernel {kernel} and stride {stride} must be two positive numbers each")
         size = tuple((n + 2 * p - k) // s + 1
                      for n, k, s, p in zip(x.shape[1:], kernel, stride, padding, strict=True))
         if min(size) < 1:
@@ -321,7 +323,9 @@ class _Lowering(fx.Interpreter):
         if padding != (0, 0) and not module.count_include_pad:
             self._refuse("count_include_pad must be True when there is padding: the divisor would "
                          "differ between positions")
-        divisor = module.divisor_override or kernel[0] * kernel[1]
+        divisor = module.divisor_override or max(1, kernel[0] * kernel[1])
+        if divisor < 1:
+            self._refuse(f"divisor_override must be at least 1, not {divisor}")
         return self._pool("sum", path, x, kernel, stride, padding, 1 / divisor)
 
     def _max_pool(self, module: nn.MaxPool2d, path: str, x) -> Map:
@@ -337,7 +341,7 @@ class _Lowering(fx.Interpreter):
         stride, padding = _pair(module.stride or kernel), _pair(module.padding)
         if module.ceil_mode:
             self._refuse("ceil_mode must be False: pad the map instead")
-        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        if any(2 * p > k for p, k in zip(padding, kernel, strict=False)):
             self._refuse(f"padding {padding} must be at most half the kernel {kernel}")
         return kernel, stride, padding
 

@@ -424,3 +424,15 @@ def test_two_inputs():
 
     with pytest.raises(ConversionError, match="^input 'y': a network has one input$"):
         lower(Two(), (1, 4, 4))
+
+
+@pytest.mark.parametrize("layer, message", [
+    (nn.Conv2d(1, 4, 3, stride=0), r"kernel \(3, 3\) and stride \(0, 0\) must be two positive"),
+    (nn.AvgPool2d(0), r"kernel \(0, 0\) and stride \(0, 0\) must be two positive numbers each"),
+    (nn.MaxPool2d((2, 2, 2)), r"kernel \(2, 2, 2\) and stride \(2, 2, 2\) must be two positive"),
+    (nn.AvgPool2d(2, divisor_override=-4), r"divisor_override must be at least 1, not -4"),
+])
+def test_windows_that_are_none(layer, message):
+    module = nn.Sequential(layer, nn.Flatten(), nn.Linear(4, 3))
+    with pytest.raises(ConversionError, match=message):
+        lower(module, (1, 4, 4))
