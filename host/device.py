@@ -156,30 +156,30 @@ class Device:
             raise HostError(self._lost)
         if self._sample is None:
             self._open()
+        # Until all is answered it is not known what the device has: whatever goes wrong on the way,
+        # the next images open a session again.
+        sample, self._sample = self._sample, None
         logits = np.empty((len(counts), self._where["classes"]), dtype=np.int64)
         cycles = np.empty(len(counts), dtype=np.int64)
         try:
             for k, image in enumerate(progress(counts)):
-                self._sample = (self._sample + 1) & 0xffffffff
-                self._submit(self.manifest.pack(image).tolist(), self._sample)
-                cycles[k], logits[k] = self._result(self._sample)
+                sample = (sample + 1) & 0xffffffff
+                self._submit(self.manifest.pack(image).tolist(), sample)
+                cycles[k], logits[k] = self._result(sample)
         except _Refused as refusal:
-            self._sample = None
             raise self._explained(refusal) from refusal
-        except BaseException:
-            # What the device has of the image is not known: the next images open a session again.
-            self._sample = None
-            raise
+        self._sample = sample
         return Result(logits, cycles, self.retries - before)
 
     def _require(self, answer, what):
+        if answer.status == Status.OK:
+            return
         if answer.status in (Status.UNKNOWN, Status.RANGE):
             reason = f"it doesn't match {self.manifest.path}"
         else:
             reason = "frames were lost or changed their order on the way; start again"
-        if answer.status != Status.OK:
-            raise _Refused(f"{self.name}: the device refuses {what} ({_status(answer)}); {reason}",
-                           answer.status)
+        raise _Refused(f"{self.name}: the device refuses {what} ({_status(answer)}); {reason}",
+                       answer.status)
 
     def _explained(self, refusal):
         """What a refusal within a session means, if the device is still the one that it was."""
