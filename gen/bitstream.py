@@ -15,7 +15,9 @@ from .synth import NETLIST, SCRIPT
 from .timing import Timing
 from .toolchain import TOOLCHAINS, environment, identity, missing
 
-__all__ = ["Bitstream", "MissedClock", "NoRoom", "discard_stale", "known_miss", "make"]
+__all__ = [
+    "Bitstream", "MissedClock", "NoRoom", "discard_foreign", "discard_stale", "known_miss", "make",
+]
 
 log = logging.getLogger(__name__)
 
@@ -171,12 +173,16 @@ def _names(flow):
     return flow.script, flow.constraints, flow.bitstream, flow.report
 
 
-def discard_stale(board: Board, out: Path) -> None:
-    """Remove a bitstream in `out`, and the report on it, of another project than the one there, or
-    by tools that are no more; and whatever belongs to tools for other boards."""
+def discard_foreign(board: Board, out: Path) -> None:
+    """Remove what an earlier build in `out` had for the tools of other boards than this one."""
     own = {name for toolchain in board.toolchains for name in _names(FLOWS[toolchain])}
     for name in {name for flow in FLOWS.values() for name in _names(flow)} - own:
         (out / name).unlink(missing_ok=True)
+
+
+def discard_stale(board: Board, out: Path) -> None:
+    """Remove a bitstream in `out`, and the report on it, of another project than the one there, or
+    by tools that are no more."""
     flow = _flow(board)
     if flow is None or _cached(flow, out, _key(flow, out)) is None:
         for name in board.toolchains:

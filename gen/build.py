@@ -196,6 +196,7 @@ def _write(design, out):
     """All that the tools are given; names of the files."""
     made = project.project_files(design.board, design.verilog(), design.clock)
     manifest.discard(out)
+    bitstream.discard_foreign(design.board, out)
     project.write(made, out)
     files.write_bytes(out / _IMAGE, _memory_file(design))
     artifact.save(design.network, out / manifest.NETWORK)
