@@ -6,11 +6,14 @@ anything.
 """
 
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -19,7 +22,7 @@ from .data import read_array
 from .errors import ConversionError, DataError, NetworkError
 from .fidelity import beside, refresh_weights
 from .foreign import Activation
-from .lower import Fire, Lowered, lower
+from .lower import Fire, Lowered, lower, require_plain
 from .network import Network, Pool, check_pixels, require_name
 from .progress import working
 from .quantised import QuantisedModel
@@ -42,6 +45,9 @@ _BATCH = 100
 
 # Calibration images that travel with the network.
 _SAMPLES = 32
+
+# Values of a ReLU that its step is calibrated on.
+_KEPT = 100_000
 
 # Ranges tried for a ReLU, relative to the greatest activation.
 _RANGES = torch.linspace(0.2, 1.0, 41)
@@ -92,7 +98,8 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     activation = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
-    with loaded(str(target)) as module:
+    with loaded(str(target)) as module, blamed(target):
+        require_plain(module)
         load_weights(module, weights)
         pixels = load_calibration(calibration, pixel_max)
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
@@ -160,16 +167,19 @@ def _kind(layer) -> str:
 
 def load_weights(module: nn.Module, path) -> None:
     """Load the module's whole state from a safetensors file."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
     try:
         files.require_regular(path)
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
-                              f"safetensors.torch.save_file(module.state_dict(), ...)") from error
-    own = module.state_dict()
-    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+                              f"safetensors.torch.save_model(module, ...)") from error
+    # Extra state, which is no tensor, is not in such files.
+    own = {key: value for key, value in module.state_dict().items()
+           if isinstance(value, torch.Tensor)}
+    shared = {_memory(own[key]) for key in state if key in own} - {None}
+    missing = [key for key, value in own.items()
+               if key not in state and _memory(value) not in shared
+               and not key.endswith("num_batches_tracked")]
     extra = [key for key in state if key not in own]
     if missing or extra:
         what, key = ("lacks", missing[0]) if missing else ("has the unknown", extra[0])
@@ -179,10 +189,17 @@ def load_weights(module: nn.Module, path) -> None:
         if not is_lazy(own[key]) and value.shape != own[key].shape:
             raise ConversionError(f"{path}: tensor {key!r} must have the shape "
                                   f"{tuple(own[key].shape)}, not {tuple(value.shape)}")
-        if value.is_floating_point() and not value.isfinite().all():
-            raise ConversionError(f"{path}: tensor {key!r} must hold finite numbers")
+        if value.is_complex() or not value.double().isfinite().all():
+            raise ConversionError(f"{path}: tensor {key!r} must hold finite real numbers")
     with blamed(f"{path}: can't be loaded into the module"):
         module.load_state_dict(state, strict=False)
+
+
+def _memory(tensor: torch.Tensor) -> tuple | None:
+    """The same for tensors that are one, of which a file has one only (tied weights)."""
+    if is_lazy(tensor) or not tensor.numel():
+        return None
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
 def load_calibration(path, pixel_max: int) -> np.ndarray:
@@ -213,29 +230,46 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
     -------
     The calibrated layers, and the module's scores ``(N, classes)``.
     """
-    values = {layer.name: [] for layer in lowered.layers
-              if isinstance(layer, Fire) and layer.step is None}
+    ranges = {layer.name: _Range(len(images) * math.prod(lowered.places[layer.name].shape))
+              for layer in lowered.layers if isinstance(layer, Fire) and layer.step is None}
     scores = []
     for made, result in beside(module, lowered, images):
         scores.append(result)
-        for name, parts in values.items():
-            parts.append(made[name].flatten())
-    steps = {name: _best_step(torch.cat(parts), levels) for name, parts in values.items()}
+        for name, seen in ranges.items():
+            seen.add(made[name])
+    steps = {name: seen.best_step(levels) for name, seen in ranges.items()}
     calibrated = lowered.replace(
         replace(layer, step=steps[layer.name], levels=levels) if layer.name in steps else layer
         for layer in lowered.layers)
     return calibrated, torch.cat(scores)
 
 
-def _best_step(values: torch.Tensor, levels: int) -> float:
-    greatest = float(values.max())
-    if not 0 < greatest < float("inf"):
-        return 1.0 / levels
-    values = values[values > 0]
-    values = values[::max(1, len(values) // 100_000)]
-    steps = (greatest / levels * _RANGES).tolist()
-    return min(steps, key=lambda step: float((_quantise(values, step, levels) - values)
-                                             .square().sum()))
+class _Range:
+    """What is kept of a ReLU's values: the greatest, and evenly some of the positive ones.
+
+    Parameters
+    ----------
+    total : how many values there will be
+    """
+
+    def __init__(self, total: int):
+        self._greatest, self._parts = 0.0, []
+        self._every = max(1, total // _KEPT)
+
+    def add(self, values: torch.Tensor):
+        values = values[values > 0]
+        if len(values):
+            self._greatest = max(self._greatest, float(values.max()))
+            self._parts.append(values[::self._every].clone())
+
+    def best_step(self, levels: int) -> float:
+        """The step with the least squared error."""
+        if not 0 < self._greatest < float("inf"):
+            return 1.0 / levels
+        values = torch.cat(self._parts).double() / self._greatest
+        steps = (_RANGES / levels).tolist()
+        return self._greatest * min(steps, key=lambda step: float(
+            (_quantise(values, step, levels) - values).square().sum()))
 
 
 def _quantise(z: torch.Tensor, step: float, levels: int) -> torch.Tensor:

@@ -5,10 +5,11 @@ each call or a forward of its own can make the module compute something else. So
 quantised, the lowered network in real numbers runs beside the module, layer by layer. Each layer is
 given what the module itself has made before it, so that what differs is this layer's doing, and a
 difference is more than rounding where it is more than a thousandth of the layer's greatest sum.
+Random images are compared beside the user's, for on black ones everything is alike.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from .usercode import blamed
 __all__ = ["beside", "refresh_weights"]
 
 _BATCH = 100
+
+# Random images, and where they come from.
+_PROBES, _SEED = 16, 0
 
 # Values of all layers together that are kept of a batch: 256 MB.
 _VALUES = 1 << 26
@@ -42,8 +46,9 @@ def refresh_weights(module: nn.Module, images: np.ndarray) -> None:
 
     A module that can't take the images stays as it is: lowering it says why.
     """
+    module.eval()
     try:
-        module.eval()(_tensor(images[:1]))
+        module(_tensor(images[:1]))
     except (Exception, SystemExit):
         return
 
@@ -70,19 +75,33 @@ def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
     """
     size = sum(math.prod(place.shape) for place in lowered.places.values())
     batch = max(1, min(_BATCH, _VALUES // size))
+    _compared(module, lowered, _random(images.shape[1:], min(batch, _PROBES)), ramps=True)
     for start in range(0, len(images), batch):
-        x = _tensor(images[start:start + batch])
-        comparison = _Comparison(lowered, x, probe=start == 0)
-        with blamed("the module can't take the calibration images"):
-            scores = comparison.run(x.clone())
-            own = module(x.clone())
-        own = _shaped(own, scores.shape, "the module itself", module, {"": module})
-        different = _differing(own, scores, _RELATIVE * scores.abs().max())
-        if different.any():
-            raise ConversionError(
-                f"the module itself gives other scores than its layers one after the other: "
-                f"{_extent(different, own, scores)}; {_seen(module, {'': module})}")
-        yield comparison.values, own.flatten(1)
+        yield _compared(module, lowered, _tensor(images[start:start + batch]))
+
+
+def _random(shape: tuple[int, ...], number: int) -> torch.Tensor:
+    """Images of independent pixels, the later ones darker."""
+    random = torch.Generator().manual_seed(_SEED)
+    pixels = torch.rand(number, *shape, generator=random)
+    return pixels / torch.arange(1, number + 1).reshape(-1, *[1] * len(shape))
+
+
+def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ramps: bool = False
+              ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """One batch of :func:`beside`; with ``ramps`` quantised activations get values of all their
+    range, too."""
+    comparison = _Comparison(lowered, x, ramps)
+    with blamed("the module can't take the calibration images"):
+        scores = comparison.run(x.clone())
+        own = module(x.clone())
+    own = _shaped(own, scores.shape, "the module itself", module, {"": module})
+    different = _differing(own, scores, _RELATIVE * scores.abs().max())
+    if different.any():
+        raise ConversionError(
+            f"the module itself gives other scores than its layers one after the other: "
+            f"{_extent(different, own, scores)}; {_seen(module, {'': module})}")
+    return comparison.values, own.flatten(1)
 
 
 def _tensor(images: np.ndarray) -> torch.Tensor:
@@ -95,11 +114,11 @@ class _Comparison(fx.Interpreter):
     ``values`` are what the module has made, by layer; copies, because modules compute in place.
     """
 
-    def __init__(self, lowered: Lowered, x: torch.Tensor, probe: bool):
+    def __init__(self, lowered: Lowered, x: torch.Tensor, ramps: bool):
         super().__init__(lowered.module)
         self.extra_traceback = False
         self.values = {INPUT: x.reshape(-1, *lowered.input_shape).clone()}
-        self._probe = probe
+        self._ramps = ramps
         self._layers = {lowered.places[layer.name].node: layer for layer in lowered.layers}
         self._places = {INPUT: Place("", lowered.input_shape)} | dict(lowered.places)
 
@@ -165,7 +184,7 @@ class _Comparison(fx.Interpreter):
             self._compare(n, layer, result, ours, "values")
             return
         pairs = [(given, result)]
-        if self._probe:
+        if self._ramps:
             low, high = -layer.step, (layer.levels + 1) * layer.step
             ramp = torch.linspace(low, high, given.numel(), dtype=given.dtype).reshape(given.shape)
             pairs.append((ramp, self.fetch_attr(n.target)(ramp.clone())))
@@ -234,15 +253,22 @@ def _seen(root: nn.Module, modules: dict[str, nn.Module]) -> str:
     """What about modules explains that they compute something else."""
     facts = [f"{path or 'it'} ({type(module).__name__}) {fact}"
              for path, module in modules.items() for fact in _facts(root, path, module)]
+    facts += [f"all modules have the {fact}" for fact in _hooks(
+        torch.nn.modules.module._global_forward_pre_hooks,
+        torch.nn.modules.module._global_forward_hooks)]
     return "; ".join(facts[:3]) or ("no hook was seen: forward must depend on its input and "
                                 "parameters alone, and change nothing in place that it uses again")
 
 
-def _facts(root: nn.Module, path: str, module: nn.Module) -> Iterator[str]:
-    for kind, hooks in (("forward pre-hook", module._forward_pre_hooks),
-                        ("forward hook", module._forward_hooks)):
+def _hooks(before: Mapping[int, Callable], after: Mapping[int, Callable]) -> Iterator[str]:
+    for kind, hooks in ("forward pre-hook", before), ("forward hook", after):
         for hook in hooks.values():
-            yield f"has the {kind} {getattr(hook, '__qualname__', type(hook).__qualname__)}"
+            yield f"{kind} {getattr(hook, '__qualname__', type(hook).__qualname__)}"
+
+
+def _facts(root: nn.Module, path: str, module: nn.Module) -> Iterator[str]:
+    for hook in _hooks(module._forward_pre_hooks, module._forward_hooks):
+        yield f"has the {hook}"
     if "forward" in vars(module):
         yield "has had its forward replaced"
     if module.training:

@@ -59,9 +59,9 @@ class Activation:
         levels = _attribute(module, self.levels, path)
         if not 0 < step < float("inf"):
             raise ConversionError(f"{path}: the step {self.step!r} must be positive, not {step!r}")
-        if levels != int(levels) or levels < 1:
-            raise ConversionError(f"{path}: the levels {self.levels!r} must be a positive integer, "
-                                  f"not {levels!r}")
+        if not 1 <= levels <= 65535 or levels != int(levels):
+            raise ConversionError(f"{path}: the levels {self.levels!r} must be an integer in "
+                                  f"1..65535, not {levels!r}")
         return step, int(levels)
 
 

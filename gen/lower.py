@@ -26,7 +26,7 @@ from .network import INPUT, Pool
 from .qcfs import Qcfs
 from .usercode import first_line
 
-__all__ = ["SUPPORTED", "Term", "Fire", "Out", "Place", "Lowered", "lower"]
+__all__ = ["SUPPORTED", "Term", "Fire", "Out", "Place", "Lowered", "lower", "require_plain"]
 
 SUPPORTED = ("supported are Conv2d (zero padding, dilation 1), Linear, BatchNorm1d/2d, AvgPool2d, "
              "MaxPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, residual additions, "
@@ -160,6 +160,29 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
         out = lowering.run(Map(INPUT, INPUT, 1.0, shape, flat))
     lowering.finish(out)
     return Lowered(tuple(lowering.layers), shape, traced, lowering.places)
+
+
+def require_plain(module: nn.Module) -> None:
+    """Refuse what no tracer sees through: wrappers, numbers that are not float32, names that are no
+    Python.
+
+    Raises
+    ------
+    ConversionError
+        With what to return instead.
+    """
+    wrapper = next((cls.__name__ for cls in type(module).__mro__ if cls.__name__ in _WRAPPERS),
+                   None)
+    if wrapper:
+        raise ConversionError(f"the module is a {wrapper}; {_WRAPPERS[wrapper]}")
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor.is_floating_point() and tensor.dtype is not torch.float32:
+            raise ConversionError(f"{name}: is {str(tensor.dtype).removeprefix('torch.')}; modules "
+                                  f"are converted in float32: return module.float()")
+    for path, _ in module.named_modules():
+        if not path.isprintable() or set(path) & set("\"'\\"):
+            raise ConversionError(f"the submodule {path!r} has a name that torch.fx can't write "
+                                  f"down; use letters, digits and underscores")
 
 
 class _Tracer(fx.Tracer):
@@ -445,6 +468,12 @@ class _Lowering(fx.Interpreter):
     def _same(self, x, *args, **kwargs):
         return x
 
+    def _dropout(self, x, p: float = 0.5, training: bool = True, inplace: bool = False):
+        if training:
+            self._refuse("drops values in inference, too; give it training=self.training, or leave "
+                         "it out")
+        return x
+
     def _f_max_pool(self, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
                     return_indices=False):
         module = nn.MaxPool2d(kernel_size, stride, padding, dilation, return_indices, ceil_mode)
@@ -507,7 +536,7 @@ _FUNCTIONS: dict[Callable, str] = {
     torch.flatten: "_flatten", torch.reshape: "_view", torch.mean: "_mean",
     operator.add: "_add", operator.iadd: "_add", torch.add: "_add",
     getattr: "_getattr", operator.getitem: "_getitem",
-    F.dropout: "_same", F.dropout2d: "_same",
+    F.dropout: "_dropout", F.dropout1d: "_dropout", F.dropout2d: "_dropout",
     F.max_pool2d: "_f_max_pool", torch.max_pool2d: "_f_max_pool",
     F.avg_pool2d: "_f_avg_pool", F.adaptive_avg_pool2d: "_f_global_pool",
 }
@@ -516,6 +545,14 @@ _METHODS = {
     "relu": "_relu", "relu_": "_relu", "flatten": "_flatten", "view": "_view", "reshape": "_view",
     "mean": "_mean", "add": "_add", "add_": "_add", "size": "_size_of", "contiguous": "_same",
 }
+
+_WRAPPERS = {
+    "OptimizedModule": "return the module before torch.compile",
+    "DataParallel": "return the module inside it (.module)",
+    "DistributedDataParallel": "return the module inside it (.module)",
+    "ScriptModule": "return the Python module that it was made of",
+}
+"""Classes around a module, and what to do."""
 
 _SCORES = "leave it out: the largest score is the same without it"
 _NORMALISE = ("a network takes pixels/pixel_max in 0..1; put the scaling into the first layer's "

@@ -28,6 +28,12 @@ BITS = range(2, 9)
 
 _IDENTITY_BITS = 16
 
+# Steps that are far enough from where float32, in which they are trained, loses digits.
+_STEPS = (1e-30, 1e30)
+
+# Least value of a step that is trained, relative to its first.
+_LEAST = 1e-6
+
 # Greatest threshold at which no weight is clipped, for channels whose weights are next to nothing.
 _MAX_THETA = 1 << 24
 
@@ -63,8 +69,8 @@ def _widths(bits) -> dict[str, int]:
     items = bits.split(",") if isinstance(bits, str) else bits
     widths = {}
     for item in items:
-        name, _, width = str(item).rpartition("=")
-        if not width.strip().isdecimal():
+        name, given, width = str(item).rpartition("=")
+        if not width.strip().isdecimal() or given and not name.strip():
             raise ConversionError(f"bits must be a width or name=width, not {item!r}")
         widths[name.strip()] = int(width)
     return widths
@@ -92,9 +98,12 @@ class QuantisedModel(nn.Module):
         charged = [layer for layer in lowered.layers if not isinstance(layer, Pool)]
         widths = layer_bits(bits, [layer.name for layer in charged])
         steps = {layer.key: layer.step for layer in charged if isinstance(layer, Fire)}
+        _require_steps(steps)
         self.steps = nn.ParameterList(nn.Parameter(torch.tensor(float(s))) for s in steps.values())
         self.register_buffer("input_step", torch.tensor(1 / input_levels, dtype=torch.float64))
         self._keys = {key: k for k, key in enumerate(steps)}
+        # Keeps a step positive while it is trained.
+        self._least = [step * _LEAST for step in steps.values()]
         self._step_of = {layer.name: layer.key for layer in charged if isinstance(layer, Fire)}
         self.layers = nn.ModuleList()
         for layer in lowered.layers:
@@ -113,7 +122,8 @@ class QuantisedModel(nn.Module):
         """Value of one count of the layer ``name``, before any average pooling."""
         if name == INPUT:
             return self.input_step
-        return self.steps[self._keys[self._step_of[name]]].double().clamp_min(1e-9)
+        k = self._keys[self._step_of[name]]
+        return self.steps[k].double().clamp_min(self._least[k])
 
     def integers(self, layer) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Weights of each bundle of synapses, and the bias, as integers in float64."""
@@ -176,6 +186,14 @@ class QuantisedModel(nn.Module):
         if isinstance(layer, _Sum):
             return Readout(layer.name, synapses, bias)
         return Neurons(layer.name, synapses, bias + (theta >> 1), theta, layer.levels)
+
+
+def _require_steps(steps: Mapping[str, float]):
+    for key, step in steps.items():
+        if not _STEPS[0] <= step <= _STEPS[1]:
+            raise ConversionError(f"{key}: the step {step:.3g} is not in {_STEPS[0]:g}.."
+                                  f"{_STEPS[1]:g}; scale the weights before the activation, and "
+                                  f"those after it the other way")
 
 
 def _synapses(term: Term, weights, bits: int) -> Synapses:

@@ -11,6 +11,9 @@ from .network import Network, Pool
 
 __all__ = ["advice", "memory_bits", "require_memory", "require_fit", "shortage"]
 
+# How much smaller weights of 2 bits are than those of 8.
+_NARROWER = 4
+
 # Bits of memory that a LUT can be, at most.
 _LUT_BITS = 64
 
@@ -83,12 +86,16 @@ def advice(board: Board, needed: dict[str, float], *, lanes: bool = True) -> str
     needed : see :func:`require_fit`
     lanes : whether fewer lanes would
     """
-    fewer = "fewer lanes (--lanes, --interval, --objective smallest), " if lanes else ""
+    helps = ["fewer lanes (--lanes, --interval, --objective smallest)"] if lanes else []
+    if not _lacking(board, {kind: need / _NARROWER for kind, need in needed.items()}):
+        helps.append("weights of fewer bits")
+    helps = helps or ["fewer weights"]
     # Figures of one family say little about another, whose LUTs and block RAMs differ.
     larger = [other.name for other in boards.BOARDS
               if other.family is board.family and _lacking(other, needed) == []]
-    also = f", or a larger board ({', '.join(larger)})" if larger else ""
-    return f"{fewer}weights of fewer bits{also} would help"
+    if larger:
+        helps.append(f"a larger board ({', '.join(larger)})")
+    return f"{', '.join(helps[:-1])}{', or ' if helps[1:] else ''}{helps[-1]} would help"
 
 
 def _lacking(board, needed):

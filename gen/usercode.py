@@ -1,7 +1,6 @@
 """Running what others wrote: a Python file that makes a module, and the module itself."""
 
 import contextlib
-import ctypes
 import importlib.machinery
 import importlib.util
 import os
@@ -14,8 +13,6 @@ from torch import nn
 from .errors import ConversionError, SpikeloomError
 
 __all__ = ["blamed", "first_line", "loaded"]
-
-_STDOUT, _STDERR = 1, 2
 
 _NO_MODULE = {
     ".onnx": "an ONNX graph", ".nir": "a NIR graph",
@@ -36,7 +33,9 @@ def first_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def blamed(what: str) -> Iterator[None]:
     """Whatever the user's code raises, ``sys.exit`` too, becomes a ConversionError about ``what``;
-    our own errors stay as they are."""
+    our own errors stay as they are. If that code has changed the working directory, it is again
+    what it was."""
+    place = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
     try:
         yield
     except (SpikeloomError, KeyboardInterrupt):
@@ -45,14 +44,16 @@ def blamed(what: str) -> Iterator[None]:
         raise ConversionError(f"{what}: calls sys.exit({error.code!r})") from error
     except BaseException as error:
         raise ConversionError(f"{what}: {type(error).__name__}: {first_line(error)}") from error
+    finally:
+        os.fchdir(place)
+        os.close(place)
 
 
 @contextlib.contextmanager
 def loaded(target: str) -> Iterator[nn.Module]:
     """Execute ``FILE.py``, call its ``FUNCTION`` and yield the module.
 
-    Until the context ends the file can be imported by its name, and so can its neighbours; what
-    Python and what C code writes to standard output goes to standard error.
+    Until the context ends the file can be imported by its name, and so can its neighbours.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def loaded(target: str) -> Iterator[nn.Module]:
         If there is no such file or function, or it fails, exits, or returns something else.
     """
     path, function = _split(target)
-    with _importable(path) as name, _quiet():
+    with _importable(path) as name:
         with blamed(target):
             module = getattr(_execute(name, path), function)()
         if not isinstance(module, nn.Module):
@@ -121,31 +122,3 @@ def _execute(name: str, path: Path):
     sys.modules[name] = module  # dataclasses look up the module of their annotations
     spec.loader.exec_module(module)
     return module
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Standard output is standard error, for C code and for children too."""
-    try:
-        kept = os.dup(_STDOUT)
-    except OSError:
-        kept = None  # standard output is closed
-    _flush()
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            if kept is not None:
-                os.dup2(_STDERR, _STDOUT)
-            yield
-        finally:
-            _flush()
-            if kept is not None:
-                os.dup2(kept, _STDOUT)
-                os.close(kept)
-
-
-def _flush():
-    """Write what has been printed, by Python or by C, where it belongs now."""
-    if sys.__stdout__ is not None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.__stdout__.flush()
-    ctypes.CDLL(None).fflush(None)

@@ -42,7 +42,7 @@ def _array(path, what):
             shape, _, dtype = (np.lib.format.read_array_header_1_0 if version == (1, 0) else
                                np.lib.format.read_array_header_2_0)(file)
             held, said = os.fstat(file.fileno()).st_size - file.tell(), math.prod(shape)
-            if min(shape, default=0) < 0 or said * dtype.itemsize > held:
+            if min(shape, default=0) < 0 or said * dtype.itemsize != held:
                 raise ValueError(f"{held} bytes are not the shape {shape} of {dtype}")
             file.seek(0)
             return np.lib.format.read_array(file, allow_pickle=False)
@@ -200,7 +200,7 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     infer = commands.add_parser("infer", parents=[common], help="send images, get logits")
     infer.add_argument("images", metavar="IMAGES.npy",
-                       help="raw images, integers, (N, C, H, W) or (N, H, W)")
+                       help="raw images, integers, (N, C, H, W), (N, H, W) or (N, features)")
     infer.add_argument("--limit", type=_number(int, "an integer", 1, 10**9), metavar="N",
                        help="only the first N images")
     infer.add_argument("--labels", metavar="LABELS.npy", help="report the accuracy")

@@ -8,6 +8,7 @@ is what the hostile value stands for.
 import argparse
 import contextlib
 import io
+import math
 import os
 import signal
 import tempfile
@@ -17,12 +18,20 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_model
 
 import gen.cli
 import host.cli
-from gen import artifact
+from gen import artifact, usercode
 from gen.build import build
+from gen.convert import convert
 from tests.networks import linear
+
+MODEL = """
+from torch import nn
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear({}, 3), nn.ReLU(), nn.Linear(3, 2))
+"""
 
 MAIN = {"gen": gen.cli.main, "host": host.cli.main}
 PARSER = {"gen": gen.cli._parser, "host": host.cli._parser}
@@ -30,8 +39,8 @@ PARSER = {"gen": gen.cli._parser, "host": host.cli._parser}
 # What ends a command before it works for long, by the names of its arguments.
 FIXED = {
     ("gen", "train"): {"--dataset": "digits", "--model": "none"},
-    ("gen", "convert"): {"target": "absent.py:f", "--weights": "absent", "--calibration": "absent",
-                         "-o": "absent/net.npz"},
+    ("gen", "convert"): {"target": "model.py:build", "--weights": "w.safetensors",
+                         "--calibration": "images.npy", "-o": "out.npz"},
     ("gen", "run"): {"network": "net.npz", "images": "images.npy"},
     ("gen", "fit"): {"network": "net.npz"},
     ("gen", "explore"): {"networks": "absent.npz"},
@@ -51,7 +60,8 @@ FIXED = {
 NASTY = ["--", "", " ", "-", "-1", "0", "1", "nan", "inf", "-inf", "1e10", "1e999", "0x10", "1.5",
          str(2**31), str(2**64), "9" * 5000, "bogus", "a" * 3000, "é\n\t\x1b[31m", "=", "a=", "a=b",
          "=1", "a=" + "9" * 5000, ",", "1,,2", ":", "%s%n{}", ".", "..", "empty", "net.npz",
-         "images.npy", "lying.npy", "zip.npy", "pipe", "absent/absent", "\udcff\udc80"]
+         "images.npy", "model.py", "model.py:build", "w.safetensors", "lying.npy", "zip.npy",
+         "pipe", "absent/absent", "\udcff\udc80"]
 
 SECONDS = 30
 
@@ -106,7 +116,16 @@ def place(tmp_path_factory):
     np.savez(place / "zip.npz", a=np.zeros(3))
     (place / "zip.npz").rename(place / "zip.npy")
     os.mkfifo(place / "pipe")
+    (place / "model.py").write_text(MODEL.format(math.prod(net.input_shape)))
+    with usercode.loaded(f"{place}/model.py:build") as module:
+        save_model(module, str(place / "w.safetensors"))
     return place
+
+
+@pytest.fixture(autouse=True)
+def together(monkeypatch):
+    """Conversion in this process: one of its own costs seconds, and is tested elsewhere."""
+    monkeypatch.setattr("gen.apart.convert_apart", convert)
 
 
 def npy(shape, descr="'|u1'"):

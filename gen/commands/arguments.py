@@ -83,8 +83,12 @@ def bits(text):
     """The type of widths of weights, such as ``"4,readout=8"``: see
     :func:`gen.quantised.layer_bits`."""
     for item in text.split(","):
-        integer(2, 8)(item.rpartition("=")[2])
+        name, given, width = item.rpartition("=")
+        if given and not name.strip():
+            raise argparse.ArgumentTypeError(f"must be B or LAYER=B, not {item!r}")
+        integer(2, 8)(width)
     return text
+
 
 CALIBRATION = 1000
 """Images that are enough to calibrate with."""

@@ -1,25 +1,16 @@
 """Convert a PyTorch module to integers."""
 
-import argparse
-
-from .arguments import LEVELS, PIXEL, bits, command
+from .arguments import LEVELS, PIXEL, bits, command, real
 
 __all__ = ["add"]
 
 
 def _run(args):
-    from ..convert import convert
-    return convert(args.target, weights=args.weights, calibration=args.calibration,
+    from ..apart import convert_apart
+    return convert_apart(args.target, weights=args.weights, calibration=args.calibration,
                    out=args.output, name=args.name, bits=args.bits, levels=args.levels,
                    input_levels=args.input_levels, pixel_max=args.pixel_max,
                    activation=args.activation, require_agreement=args.require_agreement)
-
-
-def _share(text):
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"must be 0 to 1, not {share}")
-    return share
 
 
 def add(commands):
@@ -46,7 +37,7 @@ def add(commands):
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")
-    parser.add_argument("--require-agreement", type=_share, metavar="SHARE",
+    parser.add_argument("--require-agreement", type=real(0, 1), metavar="SHARE",
                         help="fail if the integers decide less than this share, 0 to 1, of the "
                              "calibration images as the module does (default: only warn, below "
                              "0.97)")

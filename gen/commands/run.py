@@ -23,6 +23,7 @@ def add(commands):
                      "run mnist --dataset mnist --limit 1000", show=_lines)
     add_network(parser)
     parser.add_argument("images", metavar="IMAGES.npy", nargs="?",
-                        help="raw images (N, C, H, W) instead of a data set")
+                        help="raw images (N, C, H, W), (N, H, W) or (N, features), instead of a "
+                             "data set")
     add_dataset(parser)
     parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")

@@ -1,15 +1,16 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 from gen.artifact import load
 from gen.cli import main
-from gen.convert import convert
+from gen.convert import _Range, convert
 from gen.errors import ArtifactError, ConversionError, DataError, NetworkError
 from gen.qcfs import Qcfs
 from gen.run import run
@@ -258,6 +259,169 @@ def build():
     assert network.layers[0].synapses[0].weights[kept].any()
 
 
+TIED = """
+from torch import nn
+def build():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(120, 9), nn.ReLU(), nn.Linear(9, 9), nn.ReLU(),
+                        nn.Linear(9, 9))
+    net[5].weight = net[3].weight
+    return net
+"""
+
+
+def test_tied_weights(tmp_path, files):
+    (tmp_path / "model.py").write_text(TIED)
+    with loaded(files["target"]) as module:
+        save_model(module, str(files["weights"]))
+    assert convert(**files, require_agreement=0.9)["weights"] == 120 * 9 + 2 * 81
+    network = load(files["out"])
+    assert np.array_equal(*(np.sign(network.layers[k].synapses[0].weights) for k in (1, 2)))
+    (tmp_path / "model.py").write_text(TIED.replace("    net[5].weight = net[3].weight\n", ""))
+    files["out"].unlink()
+    refused(files, "lacks tensor '5.weight'")
+
+
+def test_weights_of_eight_bit_floats(files):
+    good = state(files["target"])
+    save_file({key: value.to(torch.float8_e4m3fn) if value.ndim > 1 else value
+               for key, value in good.items()}, files["weights"])
+    assert convert(**files, levels=63, require_agreement=0.9)
+
+
+MLP = """
+from torch import nn
+class Own(nn.ReLU):
+    def get_extra_state(self):
+        return {"a": 1}
+    def set_extra_state(self, state):
+        pass
+def build():
+    return nn.Sequential(nn.Linear(20, 9), Own(), nn.Linear(9, 3))
+"""
+
+
+@pytest.fixture
+def mlp(tmp_path, files):
+    """Writes the weights of an MLP with activations that are so many times as large."""
+    (tmp_path / "model.py").write_text(MLP)
+    np.save(files["calibration"], np.random.default_rng(0).integers(0, 256, (200, 20)))
+
+    def write(gain=1.0):
+        rng = torch.Generator().manual_seed(0)
+        first, bias, last, scores = (torch.randn(*shape, generator=rng)
+                                     for shape in ((9, 20), (9,), (3, 9), (3,)))
+        save_file({"0.weight": first * gain, "0.bias": bias * gain, "2.weight": last / gain,
+                   "2.bias": scores}, files["weights"])
+    write()
+    return write
+
+
+def test_extra_state_is_not_looked_for(files, mlp):
+    assert convert(**files, levels=63, require_agreement=0.95)
+
+
+@pytest.mark.parametrize("gain", [1e-12, 1e-8, 1e12, 1e18])
+def test_activations_of_any_size(files, mlp, gain):
+    """Neither the smallest nor the largest change what the integers decide."""
+    convert(**files, levels=63)
+    plain = load(files["out"])
+    mlp(gain)
+    assert convert(**files, levels=63)["agreement"] > 0.95
+    scaled = load(files["out"])
+    for a, b in zip(plain.layers, scaled.layers, strict=True):
+        # Which side of a half float32 rounds to.
+        assert np.abs(a.synapses[0].weights - b.synapses[0].weights).max() <= 1
+
+
+@pytest.mark.parametrize("gain", [1e-33, 1e33])
+def test_steps_beyond_float32(files, mlp, gain):
+    mlp(gain)
+    refused(files, r"^relu: the step \S+ is not in 1e-30\.\.1e\+30; scale the weights before")
+
+
+def test_calibration_keeps_little(files):
+    """Memory must not grow with the images."""
+    seen = _Range(10**7)
+    for _ in range(100):
+        seen.add(torch.rand(1000, 100))
+    assert sum(map(len, seen._parts)) <= 101_000
+    assert seen.best_step(15) == pytest.approx(1 / 15, rel=0.05)
+
+
+def test_the_working_directory_stays(tmp_path, files, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "model.py").write_text(MODEL + """
+import os
+class Moves(nn.Sequential):
+    def forward(self, x):
+        os.chdir(os.environ['FOLDER'])
+        return super().forward(x)
+still = build
+def build():
+    os.chdir(os.environ["FOLDER"])
+    return Moves(*still())
+""")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOLDER", str(tmp_path / "elsewhere"))
+    convert(**{key: Path(path).name for key, path in files.items()})
+    assert files["out"].exists() and not list((tmp_path / "elsewhere").iterdir())
+
+
+RAISES = {
+    "eval": ("def eval(self): raise OSError(5, 'none')", r"model\.py:build: OSError: .*none"),
+    "state_dict": ("def state_dict(self, **k): raise KeyError('gone')",
+                   r"model\.py:build: KeyError: 'gone'$"),
+    "train": ("def train(self, mode=True): nn.Module.train(self, mode)", None),
+    "quote": ("""def build(self): return self.append(nn.ModuleDict({'a"b': nn.Tanh()}))""",
+              r"""^the submodule '3.a"b' has a name that torch\.fx can't write down"""),
+    "line": (r"""def build(self): return self.append(nn.ModuleDict({'a\nb': nn.Tanh()}))""",
+             r"^the submodule '3.a\\nb' has a name that"),
+    "half": ("def build(self): return self.half()",
+             r"^0\.weight: is float16; modules are converted in float32: return module\.float\(\)"),
+    "double": ("def build(self): return self.double()", r"^0\.weight: is float64; modules are"),
+}
+
+
+@pytest.mark.parametrize("body, message", RAISES.values(), ids=RAISES)
+def test_modules_with_ideas_of_their_own(tmp_path, files, mlp, body, message):
+    (tmp_path / "model.py").write_text(
+        MLP.replace("return nn.Sequential(", "return Mine(").replace("9, 3))", "9, 3)).build()")
+        + f"class Mine(nn.Sequential):\n    def build(self): return self\n    {body}\n")
+    if message:
+        refused(files, message)
+    else:
+        assert convert(**files, levels=63, require_agreement=0.95)
+
+
+@pytest.mark.parametrize("wrap, message", [
+    ("nn.DataParallel({})", "is a DataParallel; return the module inside it"),
+    ("torch.compile({})", "is a OptimizedModule; return the module before torch.compile"),
+    ("torch.jit.script({})", "is a ScriptModule; return the Python module that it was made of"),
+])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_wrapped_modules(tmp_path, files, wrap, message):
+    (tmp_path / "model.py").write_text(
+        f"import torch\nfrom torch import nn\n"
+        f"def build(): return {wrap.format('nn.Sequential(nn.Linear(20, 3))')}")
+    refused(files, f"^the module {message}")
+
+
+def test_nesting_without_end(tmp_path, files):
+    (tmp_path / "model.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    net = nn.Linear(20, 3)\n"
+        "    for _ in range(1500): net = nn.Sequential(net)\n"
+        "    return net")
+    refused(files, r"model\.py:build: RecursionError: ")
+
+
+@pytest.mark.parametrize("how", ["ReLU,0.1,inf", "ReLU,0.1,nan", "ReLU,0.1,1e30", "ReLU,0.1,0",
+                                 "ReLU,inf,7", "ReLU,nan,7", "ReLU,1/0,7"])
+def test_activations_of_no_size(files, how):
+    refused(files, r"^1: the (step|levels) '\S+' must be ", activation=how)
+
+
 def test_lazy_modules(tmp_path, files):
     (tmp_path / "model.py").write_text(
         "from torch import nn\n"
@@ -300,9 +464,11 @@ def test_bad_weights(files):
     save_file({**good, "0.bias": torch.zeros(9)}, files["weights"])
     refused(files, r"tensor '0\.bias' must have the shape \(8,\), not \(9,\)$")
     save_file({**good, "0.bias": torch.full((8,), float("nan"))}, files["weights"])
-    refused(files, r"tensor '0\.bias' must hold finite numbers$")
+    refused(files, r"tensor '0\.bias' must hold finite real numbers$")
+    save_file({**good, "0.bias": torch.zeros(8, dtype=torch.complex64)}, files["weights"])
+    refused(files, r"tensor '0\.bias' must hold finite real numbers$")
     torch.save(good, files["weights"])
-    refused(files, r"can't be read as safetensors")
+    refused(files, r"can't be read as safetensors .*; write it with safetensors\.torch\.save_model")
     files["weights"].unlink()
     refused(files, r"can't be read as safetensors")
 
@@ -331,6 +497,7 @@ def test_module_of_another_size(files):
     ({"bits": "conv9=4"},
      "bits: there is no layer 'conv9'; known are 0, 3.depthwise, 3.pointwise, 6"),
     ({"levels": 0}, "levels must be an integer in 1..65535, not 0"),
+    ({"bits": "=4"}, "bits must be a width or name=width, not '=4'"),
     ({"input_levels": 2.5}, "input_levels must be an integer in 1..65535, not 2.5"),
 ])
 def test_bad_options(files, changes, message):

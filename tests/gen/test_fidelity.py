@@ -144,7 +144,7 @@ CHANGED = {
     "hook on a Qcfs": (lambda m: m[5].register_forward_hook(double),
                        "5: this activation is not", "5 (Qcfs) has the forward hook double"),
     "half the scores": (lambda m: m[9].register_forward_hook(halve),
-                        "9: gives the shape (60, 3), where the parameters say (60, 5, 1, 1)",
+                        "9: gives the shape (16, 3), where the parameters say (16, 5, 1, 1)",
                         "9 (Linear) has the forward hook halve"),
     "two results": (lambda m: m[9].register_forward_hook(pair), "9: gives tuple, where the ",
                     "9 (Linear) has the forward hook pair"),
@@ -269,3 +269,25 @@ def test_a_large_channel_does_not_hide_a_small_one():
     with pytest.raises(ConversionError, match=r"^1: the module computes something else here .*"
                                               r"1 \(Linear\) has the forward hook"):
         to_quantised(module, images)
+
+
+def brighten(module, args):
+    return (args[0] * 2,)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_images_that_are_all_alike_hide_nothing(value):
+    module = net()
+    module[0].register_forward_pre_hook(brighten)
+    with pytest.raises(ConversionError, match=r"^0: .* pre-hook brighten$"):
+        to_quantised(module, np.full_like(IMAGES, value))
+
+
+def test_hooks_of_all_modules_are_named():
+    hook = nn.modules.module.register_module_forward_hook(
+        lambda module, args, result: result * 2 if isinstance(module, nn.Linear) else None)
+    try:
+        with pytest.raises(ConversionError, match=r"; all modules have the forward hook "):
+            to_quantised(net(), IMAGES)
+    finally:
+        hook.remove()

@@ -324,7 +324,7 @@ ONE_NUMBER = "must be one number; say how the step and the levels are read"
     ("Foreign,config,L", f"1 (Foreign): attribute 'config' {ONE_NUMBER}"),
     ("Foreign,wrong,L", "1: the step 'wrong' must be positive, not 0.0"),
     ("Foreign,thresh/wrong,L", "1: the step 'thresh/wrong' must be positive, not nan"),
-    ("Foreign,thresh/L,2.5", "1: the levels '2.5' must be a positive integer, not 2.5"),
+    ("Foreign,thresh/L,2.5", "1: the levels '2.5' must be an integer in 1..65535, not 2.5"),
     ("Foreign,,L",
      "activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, not 'Foreign,,L'"),
 ])
