@@ -12,9 +12,9 @@ import sys
 import time
 
 from boards import BOARDS
-from gen import shipped
-from gen.build import build
-from gen.toolchain import missing
+from gen.build.builder import build
+from gen.build.toolchain import missing
+from gen.ir import shipped
 
 SMALLER = {"icebreaker": "digits-mlp"}
 """Boards that the digits network does not fit, and what does."""

@@ -2,9 +2,10 @@
 
 Designs that between them have every kind of layer, at several numbers of lanes and replicas, are
 synthesised module by module. What each part takes is then a linear function of its features
-(:mod:`gen.resources`), with coefficients that are not negative. Last, the same designs are
+(:mod:`gen.plan.resources`), with coefficients that are not negative. Last, the same designs are
 synthesised flat, as boards are built, for a factor that covers what Yosys finds across modules.
-Logic cells are counted in the netlists by the rules of nextpnr's packers (:mod:`gen.packing`).
+Logic cells are counted in the netlists by the rules of nextpnr's packers
+(:mod:`gen.build.packing`).
 
 Run it again when the gateware or Yosys has changed: ``python bench/calibrate.py``. Syntheses are
 kept in ``build/calibrate``; it takes some twenty minutes from scratch.
@@ -22,17 +23,18 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from boards.families import ECP5, GOWIN, ICE40, XC7
+from gen.build import synthesis
+from gen.build.packing import beside_luts
+from gen.build.toolchain import yosys
+from gen.build.verilog import component_verilog
+from gen.ir import shipped
+from gen.plan import memories, resources
+from gen.plan.mapping import map_network
+from hw.top import Top
+from tests import networks
 
-from boards.families import ECP5, GOWIN, ICE40, XC7  # noqa: E402
-from gen import memories, resources, shipped, synth  # noqa: E402
-from gen.mapping import map_network  # noqa: E402
-from gen.packing import beside_luts  # noqa: E402
-from gen.toolchain import yosys  # noqa: E402
-from gen.verilog import component_verilog  # noqa: E402
-from hw.top import Top  # noqa: E402
-from tests import networks  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 # Yosys' ABC9 confuses a wire `x[0]` with bit 0 of a wire `x`, hence the names.
 NAMES = "rename -hide w:*[*]"
@@ -90,7 +92,7 @@ def synthesise(out, family, name, config, image, brams, command, *, flat):
                        "write_json netlist.json", ""])
     if found.exists() and script.exists() and verilog.read_text(encoding="utf-8") == text and (
             script.read_text(encoding="utf-8") == steps):
-        return {module: synth.Resources(**figures)
+        return {module: synthesis.Resources(**figures)
                 for module, figures in json.loads(found.read_text(encoding="utf-8")).items()}
     print(f"{family}: {name}{' flat' if flat else ''} ...", file=sys.stderr)
     found.unlink(missing_ok=True)
@@ -98,7 +100,7 @@ def synthesise(out, family, name, config, image, brams, command, *, flat):
     script.write_text(steps, encoding="utf-8")
     subprocess.run([*yosys(), "-q", "synth.ys"], cwd=out, check=True)
     netlist = out / "netlist.json"
-    taken = {module: synth.count(Counter(cell["type"] for cell in content["cells"].values()),
+    taken = {module: synthesis.count(Counter(cell["type"] for cell in content["cells"].values()),
                                  beside_luts(content))
              for module, content in json.loads(
                  netlist.read_text(encoding="utf-8"))["modules"].items()}

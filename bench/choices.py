@@ -7,19 +7,15 @@ first test images of each network's data set, or those that travel with it).
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from gen import shipped  # noqa: E402
-from gen.data import load  # noqa: E402
-from gen.errors import DataError, SpikeloomError  # noqa: E402
-from gen.mapping import map_config  # noqa: E402
-from gen.workload import Workload, sample_counts  # noqa: E402
-from hw.config import CoreConfig, PoolConfig  # noqa: E402
+from gen.data.datasets import load
+from gen.errors import DataError, SpikeloomError
+from gen.ir import shipped
+from gen.plan.mapping import map_config
+from gen.plan.workload import Workload, sample_counts
+from hw.config import CoreConfig, PoolConfig
 
 NETWORKS = ("digits", "mnist", "fashion-mnist")
 IMAGES = 256

@@ -15,12 +15,14 @@ import sys
 from pathlib import Path
 
 import boards
-from gen import processes, project, shipped
-from gen.build import build
+from gen.build import project
+from gen.build.builder import build
+from gen.build.flows import FLOWS
+from gen.build.synthesis import synthesise
+from gen.build.toolchain import environment
 from gen.errors import BuildError
-from gen.flows import FLOWS
-from gen.synth import synthesise
-from gen.toolchain import environment
+from gen.ir import shipped
+from gen.system import processes
 
 INTERVAL, ASKED = 2500, 100_000_000
 """Clocks an image that take more than 256 lanes, and the fabric's clock."""

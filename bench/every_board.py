@@ -14,18 +14,16 @@ import argparse
 import hashlib
 import json
 import logging
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import boards
+from gen.build.builder import build, design_for
+from gen.build.toolchain import identity, missing
+from gen.errors import SpikeloomError
+from gen.ir import shipped
+from gen.plan.planner import fit
 
-import boards  # noqa: E402
-from gen import shipped  # noqa: E402
-from gen.build import build, design_for  # noqa: E402
-from gen.errors import SpikeloomError  # noqa: E402
-from gen.fit import fit  # noqa: E402
-from gen.toolchain import identity, missing  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 RESULTS = Path(__file__).with_suffix(".json")
 WORK = ROOT / "build" / "every_board"

@@ -12,17 +12,17 @@ import argparse
 import json
 import sys
 
-from gen.build import build
+from gen.build.builder import build
 from gen.errors import SpikeloomError
-from gen.shipped import find, names
-from gen.simulate import simulate
+from gen.ir.shipped import find, names
+from gen.verify.simulation import simulate
 
 ASKED = {
     "fashion-mnist": ({"interval": 5000},),
     "mnist": ({"interval": 3500},),
     "mnist-mlp-128": ({"interval": 350}, {"interval": 100}),
 }
-"""Network -> what its mapping is asked for, see :func:`gen.fit.plan`; others are left alone."""
+"""Network -> what its mapping is asked for, see :func:`gen.plan.planner.plan`, if anything."""
 
 COLUMNS = {
     "network": lambda row: f"`{row['network']}`" + (f", `{row['asked']}`" if row["asked"] else ""),
@@ -46,8 +46,8 @@ def measure(name, board, asked, *, limit=None, data_dir=None):
 
     Parameters
     ----------
-    asked : ``interval`` or ``objective``, see :func:`gen.fit.plan`
-    limit, data_dir : see :func:`gen.simulate.simulate`
+    asked : ``interval`` or ``objective``, see :func:`gen.plan.planner.plan`
+    limit, data_dir : see :func:`gen.verify.simulation.simulate`
     """
     network = find(name)
     words = " ".join(f"--{option} {value}" for option, value in asked.items())

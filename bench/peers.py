@@ -30,13 +30,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gen.build import build
-from gen.data import load
+from gen.build.builder import build
+from gen.build.project import SOURCES, TOP
+from gen.build.synthesis import count
+from gen.data.datasets import load
 from gen.errors import SpikeloomError
-from gen.project import SOURCES, TOP
-from gen.shipped import find
-from gen.simulate import simulate
-from gen.synth import count
+from gen.ir.shipped import find
+from gen.verify.simulation import simulate
 
 _TESTBENCH = Path(__file__).with_name("spiker_plus.vhd")
 

@@ -19,18 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-import boards  # noqa: E402
-from gen import manifest, processes  # noqa: E402
-from gen.errors import BuildError  # noqa: E402
-from gen.mapping import map_network  # noqa: E402
-from gen.network import INPUT, Network, Neurons, Pool, Readout, Synapses  # noqa: E402
-from gen.toolchain import yosys  # noqa: E402
-from gen.verilog import component_verilog  # noqa: E402
-from gen.virtual import compile_board  # noqa: E402
-from hw.top import Top  # noqa: E402
+import boards
+from gen.build import manifest
+from gen.build.toolchain import yosys
+from gen.build.verilog import component_verilog
+from gen.errors import BuildError
+from gen.ir.network import INPUT, Network, Neurons, Pool, Readout, Synapses
+from gen.plan.mapping import map_network
+from gen.system import processes
+from gen.verify.virtual import compile_board
+from hw.top import Top
 
 SIZES = (100_000, 300_000, 1_000_000)
 CLOCK, BAUD = 100_000_000, 1_000_000

@@ -9,7 +9,7 @@ if __name__ == "__main__":
     # the exception that an interrupt is.
     if interrupts := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    from .cli import main
+    from .cli.main import main
     if interrupts:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

@@ -4,7 +4,7 @@ front, trained elsewhere. The tests convert this file."""
 import torch
 from torch import nn
 
-from gen.qcfs import Qcfs
+from gen.convert.qcfs import Qcfs
 
 
 class Block(nn.Module):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gen import artifact
+from gen.ir import artifact
 from tests.networks import linear
 
 ROOT = Path(__file__).parents[1]

@@ -28,7 +28,7 @@ def silent(call):
     if isinstance(names.get("text"), ast.Constant) and names["text"].value:
         return "encoding" not in names
     if isinstance(call.func, ast.Name) and name != "open":
-        return False  # of gen.files
+        return False  # of gen.system.files
     return name in TEXT and owner not in OTHERS and not binary and "encoding" not in names
 
 

@@ -20,11 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_model
 
-import gen.cli
+import gen.cli.main
 import host.cli
-from gen import artifact, usercode
-from gen.build import build
-from gen.convert import convert
+from gen.build.builder import build
+from gen.convert import usercode
+from gen.convert.conversion import convert
+from gen.ir import artifact
 from tests.networks import linear
 
 MODEL = """
@@ -33,8 +34,8 @@ def build():
     return nn.Sequential(nn.Flatten(), nn.Linear({}, 3), nn.ReLU(), nn.Linear(3, 2))
 """
 
-MAIN = {"gen": gen.cli.main, "host": host.cli.main}
-PARSER = {"gen": gen.cli._parser, "host": host.cli._parser}
+MAIN = {"gen": gen.cli.main.main, "host": host.cli.main}
+PARSER = {"gen": gen.cli.main._parser, "host": host.cli._parser}
 
 # What ends a command before it works for long, by the names of its arguments.
 FIXED = {
@@ -125,7 +126,7 @@ def place(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def together(monkeypatch):
     """Conversion in this process: one of its own costs seconds, and is tested elsewhere."""
-    monkeypatch.setattr("gen.apart.convert_apart", convert)
+    monkeypatch.setattr("gen.convert.apart.convert_apart", convert)
 
 
 def npy(shape, descr="'|u1'"):

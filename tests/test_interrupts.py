@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gen import artifact
+from gen.ir import artifact
 from tests.leftovers import eventually, users
 from tests.networks import linear
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gen.data import load
+from gen.data.datasets import load
 
 from . import own_network
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gen import cli
+from gen.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gen import extras, toolchain
+from gen import extras
+from gen.build import toolchain
 from gen.errors import BuildError
 
 ROOT = Path(__file__).parents[1]

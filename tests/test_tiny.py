@@ -5,11 +5,12 @@ from amaranth.back import rtlil
 
 import boards
 from firmware.image import Memory, pack, unpack
-from gen import artifact, cli, shipped
-from gen.build import design_for
-from gen.mapping import map_network
-from gen.network import INPUT, Network, Neurons, Readout, Synapses
-from gen.synth import Resources, count
+from gen.build.builder import design_for
+from gen.build.synthesis import Resources, count
+from gen.cli import main as cli
+from gen.ir import artifact, shipped
+from gen.ir.network import INPUT, Network, Neurons, Readout, Synapses
+from gen.plan.mapping import map_network
 from hw.array import Array
 from hw.feeder import Packing
 

@@ -6,8 +6,8 @@ draws, and ``page`` puts it into one file of HTML that needs nothing else.
 
 from pathlib import Path
 
-from ..files import require_output, write_text
-from ..manifest import NAME
+from ..build.manifest import NAME
+from ..system.files import require_output, write_text
 from .directory import read
 
 __all__ = ["report"]
@@ -27,7 +27,8 @@ def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs
     ``report``, the page's path; ``network``, ``board``; ``headline``, its first sentence;
     ``images``, ``accuracy`` (``None`` without labels); ``mismatches``, values that differ from the
     network in integers; ``interval_cycles``, ``cycles_mean``, ``bottleneck``,
-    ``lane_utilisation`` and ``array_utilisation`` as :func:`gen.simulate.simulate` has them.
+    ``lane_utilisation`` and ``array_utilisation`` as :func:`gen.verify.simulation.simulate` has
+    them.
 
     Raises
     ------

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from hw.config import ArrayConfig
 
-from .. import artifact, manifest
+from ..build import manifest
 from ..errors import BuildError, FitError
-from ..files import read_text
-from ..mapping import map_config, map_network
-from ..network import Network
-from ..proofs import kept
-from ..resources import Prediction, predict
+from ..ir import artifact
+from ..ir.network import Network
+from ..plan.mapping import map_config, map_network
+from ..plan.resources import Prediction, predict
+from ..system.files import read_text
+from ..verify.records import kept
 
 __all__ = ["Built", "read"]
 
@@ -25,7 +26,7 @@ class Built:
     directory : where it is
     network : that was built
     config : shape of the array
-    mapping : the arguments of :func:`gen.mapping.map_network` that lead to it
+    mapping : the arguments of :func:`gen.plan.mapping.map_network` that lead to it
     board, device : names
     clock_hz : of the fabric
     clock_source : in words
@@ -35,7 +36,7 @@ class Built:
     budget : the same, of the device
     needs : the same, predicted; ``None`` if nothing has been measured for this family of devices
     timing : what ``timing.json`` holds, or ``None``
-    proofs : what :func:`gen.proofs.kept` returns
+    proofs : what :func:`gen.verify.records.kept` returns
     files : name -> SHA-256 of each file of the build
     """
 

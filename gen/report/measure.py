@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import load
+from ..data.datasets import load
 from ..errors import DataError
-from ..files import read_text, write_text
-from ..mapping import map_network
-from ..simulate import array_utilisation, expected, stream
-from ..spikes import replayed
-from ..verify import compare
-from ..workload import Workload
+from ..ir.spikes import replayed
+from ..plan.mapping import map_network
+from ..plan.workload import Workload
+from ..system.files import read_text, write_text
+from ..verify.rtl import compare
+from ..verify.simulation import array_utilisation, expected, stream
 
 __all__ = ["CACHE", "measure"]
 
@@ -46,10 +46,10 @@ def measure(built, *, dataset=None, data_dir=None, limit=None, jobs=None):
     Parameters
     ----------
     built : :class:`gen.report.directory.Built`
-    dataset, data_dir : whose test images to run, see :func:`gen.data.load`; by default the images
-        that travel with the network, else random ones
+    dataset, data_dir : whose test images to run, see :func:`gen.data.datasets.load`; by default the
+        images that travel with the network, else random ones
     limit : only so many images
-    jobs : see :func:`gen.simulate.stream`
+    jobs : see :func:`gen.verify.simulation.stream`
 
     Returns
     -------

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hw.config import CoreConfig
 
-from ..toolchain import identity
+from ..build.toolchain import identity
 from . import drawings
 from .drawings import printable
 

@@ -1,4 +1,4 @@
-"""The emitted Verilog of whole networks, every beat of every layer (see gen/testbench.py).
+"""The emitted Verilog of whole networks, every beat of every layer (see gen/verify/testbench.py).
 
 Each case runs without stalls, with stalls on the input, on the output and on both, and is reset in
 the middle of samples.
@@ -7,9 +7,9 @@ the middle of samples.
 import numpy as np
 import pytest
 
-from gen import shipped
-from gen.mapping import map_network
-from gen.verify import compare, verify
+from gen.ir import shipped
+from gen.plan.mapping import map_network
+from gen.verify.rtl import compare, verify
 from tests import networks
 
 CASES = {

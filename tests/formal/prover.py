@@ -22,7 +22,7 @@ from pathlib import Path
 from amaranth import ClockDomain, Fragment
 from amaranth.back import rtlil
 
-from gen import processes
+from gen.system import processes
 
 __all__ = ["PDR", "BDD", "prove", "bounded", "cover", "mutants", "run"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from boards import find
-from gen.build import build, design_for
+from gen.build.builder import build, design_for
 from host.errors import LinkError
 from hw import slip
 from hw.device import DeviceModel

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from boards import find
-from gen import beats
-from gen.build import design_for
-from gen.mapping import map_network
+from gen.build.builder import design_for
+from gen.plan.mapping import map_network
+from gen.verify import beats
 from host.errors import HostError
 from host.manifest import load
 from hw.device import packing

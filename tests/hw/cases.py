@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from gen.beats import unpack_logits
-from gen.mapping import map_network
-from gen.network import INPUT, Network, Neurons, Pool
+from gen.ir.network import INPUT, Network, Neurons, Pool
+from gen.plan.mapping import map_network
+from gen.verify.beats import unpack_logits
 from tests.networks import neurons, readout, synapses
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from gen.beats import pack, to_ints
+from gen.verify.beats import pack, to_ints
 from hw.array import Array
 
 from .cases import NETWORKS, logits, mapped

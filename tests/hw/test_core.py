@@ -1,7 +1,7 @@
 import pytest
 
-from gen.beats import pack, to_ints
-from gen.cycles import layer_clocks
+from gen.plan.cycles import layer_clocks
+from gen.verify.beats import pack, to_ints
 from hw.core import Core
 
 from .cases import LAYERS, mapped

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gen.verilator import verilate
-from gen.verilog import component_verilog
+from gen.build.verilog import component_verilog
+from gen.verify.verilator import verilate
 from hw import slip
 from hw.device import Device, DeviceModel
 from hw.link import Link, Model, Op, Status

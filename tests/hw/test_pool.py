@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gen.beats import pack, to_ints
+from gen.verify.beats import pack, to_ints
 from hw.config import MapConfig, PoolConfig, SourceConfig
 from hw.pool import Pool
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from gen.beats import pack, to_ints
 from gen.errors import NetworkError
-from gen.mapping import map_network
-from gen.network import INPUT, Network, Neurons, Pool
+from gen.ir.network import INPUT, Network, Neurons, Pool
+from gen.plan.mapping import map_network
+from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from tests.networks import neurons, readout, synapses
 

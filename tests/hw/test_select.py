@@ -3,9 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from gen.mapping import map_config
-from gen.network import INPUT, Network, Neurons, Readout, Synapses
-from gen.verilog import component_verilog
+from gen.build.verilog import component_verilog
+from gen.ir.network import INPUT, Network, Neurons, Readout, Synapses
+from gen.plan.mapping import map_config
 from hw.config import CoreConfig
 from hw.select import Select, command_layout
 

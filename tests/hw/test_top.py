@@ -4,8 +4,8 @@ import re
 import pytest
 from amaranth.sim import Simulator
 
-from gen.mapping import map_network
-from gen.verilog import component_verilog
+from gen.build.verilog import component_verilog
+from gen.plan.mapping import map_network
 from hw import slip
 from hw.registers import MAGIC, VERSION
 from hw.top import Top

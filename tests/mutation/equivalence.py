@@ -11,7 +11,7 @@ import json
 import re
 from fnmatch import fnmatch
 
-from gen import processes
+from gen.system import processes
 from tests.formal import prover
 
 from .mutants import yosys

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-from gen import processes
+from gen.system import processes
 from hw.array import Array
 
 __all__ = ["VARIABLE", "netlist", "sample", "verilog", "yosys"]

@@ -1,8 +1,8 @@
 """How many mutants the regression on the emitted Verilog kills.
 
 The regression is that of ``tests/cocotb/test_array.py``: its networks, and
-:func:`gen.verify.compare`, every beat of every layer with random stalls and resets. A mutant that
-computes the right spikes in as many events may still be too slow; what survives is therefore
+:func:`gen.verify.rtl.compare`, every beat of every layer with random stalls and resets. A mutant
+that computes the right spikes in as many events may still be too slow; what survives is therefore
 simulated once more, without stalls, and its clocks are compared with those of the array as it was
 emitted.
 """
@@ -14,12 +14,12 @@ from unittest import mock
 
 import numpy as np
 
-from gen import processes
 from gen.errors import SimulationError
-from gen.mapping import map_network
-from gen.monitor import monitor_verilog
-from gen.simulate import stream
-from gen.verify import compare
+from gen.plan.mapping import map_network
+from gen.system import processes
+from gen.verify.monitor import monitor_verilog
+from gen.verify.rtl import compare
+from gen.verify.simulation import stream
 from tests.cocotb.test_array import CASES, stimuli
 
 from . import mutants as emitted
@@ -108,8 +108,8 @@ def _regression(case, verilog, number):
     network, config, image = _mapped(case)
     counts = stimuli(network)
     os.environ[emitted.VARIABLE] = str(number)
-    with (mock.patch("gen.verify.array_verilog", return_value=verilog),
-          mock.patch("gen.verify.monitor_verilog", return_value=_monitor(case))):
+    with (mock.patch("gen.verify.rtl.array_verilog", return_value=verilog),
+          mock.patch("gen.verify.rtl.monitor_verilog", return_value=_monitor(case))):
         try:
             result = compare(config, image, counts, network.run(counts))
         except SimulationError as error:
@@ -121,7 +121,7 @@ def _clocks(case, verilog, number):
     """Mean latency and mean interval."""
     network, config, image = _mapped(case)
     os.environ[emitted.VARIABLE] = str(number)
-    with mock.patch("gen.simulate.array_verilog", return_value=verilog):
+    with mock.patch("gen.verify.simulation.array_verilog", return_value=verilog):
         run = stream(config, image, stimuli(network), alone=_ALONE, jobs=1)
     return run.latency.mean(), run.interval
 

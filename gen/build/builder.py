@@ -1,0 +1,318 @@
+"""From a network to a directory that holds all a board needs.
+
+The steps are functions from data to data: a mapping, the design's Verilog, the project, the
+resources by Yosys, the bitstream. The manifest is written last, so that a directory that has one is
+complete.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import boards
+from boards import Board
+from firmware.image import Memory, pack
+from hw.config import ArrayConfig, MemoryImage
+from hw.device import packing, register_map
+from hw.top import Top
+
+from ..errors import FitError
+from ..ir import artifact
+from ..ir.network import Network
+from ..plan.planner import Plan, plan, shortage
+from ..plan.resources import placement
+from ..plan.room import advice, memory_bits, require_fit, require_memory
+from ..plan.workload import Calibration, calibrate
+from ..system import files
+from ..system.progress import working
+from . import bitstream, clocking, manifest, project, synthesis
+from .bitstream import MissedClock, NoRoom
+from .clocking import Clock
+from .flows import FLOWS
+from .synthesis import NETLIST, SCRIPT, Resources, require_pure
+from .synthesis import synthesise as run_yosys
+from .verilog import component_verilog
+
+__all__ = ["Design", "build", "design_for"]
+
+log = logging.getLogger(__name__)
+
+# Predictions are not that wrong.
+_FAR = 2
+
+
+@dataclass(frozen=True)
+class Design:
+    """A network as a board runs it.
+
+    Parameters
+    ----------
+    network, board : what and where
+    plan : its mapping
+    baud : speed of the serial link
+    clock : what clocks the fabric
+    calibration : from which samples the plan was made
+    """
+
+    network: Network
+    board: Board
+    plan: Plan
+    baud: int
+    clock: Clock
+    calibration: str
+
+    @property
+    def config(self) -> ArrayConfig:
+        """Shape of the array."""
+        return self.plan.config
+
+    @property
+    def image(self) -> dict[str, MemoryImage]:
+        """Contents of its memories."""
+        return self.plan.image
+
+    @property
+    def interval(self) -> float:
+        """Clocks from one sample to the next, predicted."""
+        return self.plan.interval
+
+    @property
+    def identity(self) -> dict:
+        """What the manifest says of the device and the digest covers: the network, the array's
+        shape, and all that a host needs in order to pack an input and to find the answer."""
+        config, layout, network = self.config, self.config.input, self.network
+        return {
+            "network_digest": network.digest,
+            "array_digest": config.digest(),
+            "input": {
+                "shape": list(network.input_shape),
+                "map": [layout.channels, layout.height, layout.width],
+                "levels": layout.levels, "pixel_max": network.pixel_max,
+                "word": layout.word, "bits": layout.bits, "chunks": layout.chunks,
+                "beats": layout.beats, "beat_bits": layout.beat_bits,
+                "words": packing(config).words,
+            },
+            "output": {"classes": config.readout.channels, "bits": config.readout.membrane_bits},
+            "registers": register_map(config).as_dict(),
+        }
+
+    @property
+    def digest(self) -> str:
+        """What the device is known by, 64 hexadecimal digits: SHA-256 of the canonical JSON of
+        :attr:`identity`.
+
+        A host whose manifest says otherwise is a stranger even with the same network.
+        """
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def verilog(self) -> str:
+        """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
+        top = Top(self.config, self.image, digest=self.digest, clock_hz=self.clock.hz,
+                  baud=self.baud)
+        board = self.board
+        return component_verilog(top, "top", placement(
+            self.config, board.family.name, board.budget.brams))
+
+
+def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None = None,
+               interval: int | None = None, objective: str | None = None, code: str = "phase",
+               calibration: Calibration | None = None, baud: int = 1_000_000,
+               clock_hz: float | None = None) -> Design:
+    """The design of a network for a board; see :func:`build` for the arguments."""
+    clock = clocking.require(board, clock_hz or board.clock_hz, baud)
+    workload = calibrate(network, calibration)
+    chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
+                  workload=workload)
+    return Design(network, board, chosen, baud, clock, workload.source)
+
+
+def _no_room(design, resources, error):
+    """The error where nextpnr has found no places for what should fit."""
+    board, budget = design.board, design.board.budget
+    full = (f"{resources.cells:,} {board.family.cell}s of {budget.luts:,}, {resources.brams:g} "
+            f"block RAMs of {budget.brams:g}")
+    return FitError(f"{design.network.name} finds no room on {board.name} ({board.device}): it "
+                    f"fills {full}; {advice(board, {'cells': budget.luts + 1})} ({error})")
+
+
+def _require_room(design, lanes):
+    """Turns down what can't fit by its bits, or by prediction is far from it, before its Verilog
+    and Yosys take an hour."""
+    name, board = design.network.name, design.board
+    require_memory(name, board, sum(memory.width * len(memory.rows)
+                                    for memory in design.image.values()))
+    if why := shortage(design.network, board, design.plan, allowance=_FAR, lanes=lanes):
+        raise FitError(why)
+
+
+def _memory_file(design):
+    return pack((Memory(name, memory.width, memory.rows)
+                 for name, memory in sorted(design.image.items())),
+                digest=bytes.fromhex(design.digest))
+
+
+# Beside those of the project.
+_IMAGE = "memory.img"
+
+# A design that misses its clock is placed anew for a slower one, and a placement is a throw of the
+# dice by some per cent.
+_ATTEMPTS, _MARGIN = 4, 0.95
+
+
+def _manifest(design, resources, made):
+    config, board = design.config, design.board
+    return {
+        "format": manifest.FORMAT,
+        "board": board.name,
+        "device": board.device,
+        "clock_hz": design.clock.hz,
+        "clock_source": clocking.describe(board, design.clock),
+        "network": design.network.name,
+        "digest": design.digest,
+        **design.identity,
+        "link": {"kind": board.link, "baud": design.baud, "wiring": board.wiring},
+        "lanes": {core.name: core.lanes for core in config.cores},
+        "replicas": {core.name: core.replicas for core in config.cores},
+        "resources": resources and asdict(resources),
+        "budget": asdict(board.budget),
+        "interval_cycles": round(design.interval),
+        "calibration": design.calibration,
+        "toolchain": made and made.toolchain,
+        "tools": made and made.tools,
+        "bitstream": made and made.path.name,
+    }
+
+
+def _require_directory(board, out):
+    """The places of all files that are made on the way to a manifest."""
+    flows = [FLOWS[name] for name in board.toolchains]
+    files.require_directory(out, (
+        manifest.NAME, *project.SOURCES, _IMAGE, manifest.NETWORK, SCRIPT, NETLIST,
+        *(name for flow in flows for name in (flow.script, flow.constraints, flow.bitstream))))
+
+
+def _write(design, out):
+    """All that the tools are given; names of the files."""
+    made = project.project_files(design.board, design.verilog(), design.clock)
+    manifest.discard(out)
+    bitstream.discard_foreign(design.board, out)
+    project.write(made, out)
+    files.write_bytes(out / _IMAGE, _memory_file(design))
+    artifact.save(design.network, out / manifest.NETWORK)
+    return [*made, _IMAGE, manifest.NETWORK]
+
+
+def _discard_stale(board, out):
+    """Results that an earlier build has left of another design: scripts and reports would take them
+    for this one's."""
+    synthesis.discard_stale(out, list(project.SOURCES), top=project.TOP, command=board.synth)
+    bitstream.discard_stale(board, out)
+
+
+def _measure(design, out):
+    """Resources of the design; it must be pure and fit."""
+    board, name = design.board, design.network.name
+    resources = run_yosys(out, list(project.SOURCES), top=project.TOP, command=board.synth)
+    require_pure(resources, name)
+    require_fit(name, board, asdict(resources))
+    return resources
+
+
+def _realise(design, out, asked_hz):
+    """Resources and bitstream of a design, at its clock or else at the fastest that it meets."""
+    board, name = design.board, design.network.name
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            project.write(project.project_files(board, design.verilog(), design.clock), out)
+        try:
+            if missed := bitstream.known_miss(board, out, design.clock.hz):
+                raise missed
+            resources = _measure(design, out)
+            made = bitstream.make(board, out, clock_hz=design.clock.hz, asked_hz=asked_hz)
+            return design, resources, made
+        except NoRoom as error:
+            raise _no_room(design, resources, error) from error
+        except MissedClock as missed:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            slower = clocking.require(board, missed.fmax_hz * _MARGIN ** (attempt + 1), design.baud)
+            log.info("%s reaches %.4g MHz of %.4g MHz on %s: built again for %.4g MHz", name,
+                     missed.fmax_hz / 1e6, design.clock.hz / 1e6, board.name, slower.hz / 1e6)
+            design = replace(design, clock=slower)
+
+
+def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int] | None = None,
+          interval: int | None = None, objective: str | None = None, code: str = "phase",
+          calibration: Calibration | None = None, baud: int = 1_000_000,
+          clock_hz: float | None = None, synthesise: bool = True) -> dict:
+    """Build a network for a board.
+
+    Parameters
+    ----------
+    network : what to build
+    board : name of a board, see :data:`boards.BOARDS`
+    out : directory; made if need be
+    lanes : layer name -> lanes; layers not named get what :mod:`gen.plan.planner` thinks right
+    interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
+        budget
+    objective : what lanes and replicas are chosen for, see :data:`gen.plan.planner.OBJECTIVES`
+    code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
+    calibration : samples whose spikes decide; by default those that travel with the network
+    baud : speed of the serial link
+    clock_hz : frequency of the fabric's clock, the board's default if None; the fastest that the
+        board can make and that is not above it is taken, or, where the routed design is too slow
+        for that, the fastest that it meets
+    synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
+
+    Returns
+    -------
+    ``board``, ``device``, ``clock_hz``; ``luts``, ``ffs``, ``brams``, ``dsps``, ``latches`` (None
+    without synthesis); ``budget``; ``fmax_hz`` (None without a bitstream); paths ``verilog``,
+    ``manifest`` and ``bitstream`` (or None); ``interval_cycles``, steady-state clocks an image as
+    predicted, and ``calibration``, from which samples.
+
+    Raises
+    ------
+    FitError
+        If the board has less than the network needs.
+    DataError
+        If there are no calibration samples.
+    BuildError
+        If a tool fails, timing is not met, or synthesis finds a multiplier or a latch.
+    OutputError
+        If the directory can't be written, before anything is done.
+    boards.UnknownBoard
+        If there is no such board.
+
+    Until its files are written, an earlier build in the directory stays as it is. From then on the
+    directory has no manifest, until the build is complete.
+    """
+    out, target = Path(out), boards.find(board)
+    _require_directory(target, out)
+    require_memory(network.name, target, memory_bits(network, code))
+    design = design_for(network, board=target, lanes=lanes, interval=interval,
+                        objective=objective, code=code, calibration=calibration, baud=baud,
+                        clock_hz=clock_hz)
+    _require_room(design, lanes)
+    with working(f"{network.name} for {board}: Verilog"):
+        written = _write(design, out)
+    resources = made = None
+    if synthesise:
+        design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))
+    else:
+        _discard_stale(design.board, out)
+    written += [NETLIST] if (out / NETLIST).exists() else []
+    written += [made.path.name] if made else []
+    listing = manifest.write(out, _manifest(design, resources, made), written)
+    figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
+    return {
+        "network": network.name, "board": design.board.name, "device": design.board.device,
+        "clock_hz": design.clock.hz, **figures, "budget": asdict(design.board.budget),
+        "fmax_hz": made and made.timing.fmax_hz,
+        "verilog": str(out / manifest.VERILOG), "manifest": str(listing),
+        "bitstream": str(made.path) if made else None,
+        "interval_cycles": round(design.interval), "calibration": design.calibration,
+    }

@@ -1,0 +1,252 @@
+"""``manifest.json``: what a build says of itself, down to the digest of every file of it.
+
+It is written last, so that a directory that has one is complete, and whoever makes something of a
+build reads it here. Digests tell of files that were changed, lost, or of another build. They are no
+protection against malice: whoever can rewrite a file can rewrite the manifest, and a build is code.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import boards
+from boards import Board
+
+from ..errors import BuildError
+from ..system import files
+
+__all__ = [
+    "FORMAT", "KINDS", "NAME", "NETWORK", "VERILOG", "Manifest", "discard", "read", "write",
+]
+
+FORMAT = 2
+
+NAME = "manifest.json"
+
+VERILOG, NETWORK = "top.v", "network.npz"
+"""Files that every build has: the design, and the network that it is of."""
+
+KINDS = ("luts", "ffs", "brams", "dsps")
+"""Parts of a device that are counted."""
+
+_MAX_BYTES = 16 << 20
+
+_AGAIN = "build the network again (python -m gen build)"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A build that is whole: each of its files is as it was built.
+
+    Parameters
+    ----------
+    directory : where it is
+    board : what it is for
+    device : the board's, as it was when it was built
+    clock_hz : of the fabric
+    clock_source : in words
+    link : ``kind``, ``baud`` and ``wiring``
+    network_digest, array_digest : of the network and of the array's shape
+    digest : what the device is known by, see :class:`gen.build.builder.Design`
+    lanes, replicas : layer name -> number
+    resources : :data:`KINDS` -> number, by synthesis; ``None`` without one
+    budget : the same, of the device
+    bitstream : name of the file, or ``None``
+    files : name -> SHA-256, 64 hexadecimal digits
+    """
+
+    directory: Path
+    board: Board
+    device: str
+    clock_hz: float
+    clock_source: str
+    link: dict
+    network_digest: str
+    array_digest: str
+    digest: str
+    lanes: dict[str, int]
+    replicas: dict[str, int]
+    resources: dict | None
+    budget: dict
+    bitstream: str | None
+    files: dict[str, str]
+
+    def file(self, name: str) -> Path:
+        """Path of a file of the build.
+
+        Raises
+        ------
+        BuildError
+            If the build has no file of that name.
+        """
+        if name not in self.files:
+            raise BuildError(f"{self.directory / NAME}: lists no {name}: it is no part of this "
+                             f"build; build the network again, with all steps (python -m gen "
+                             f"build)")
+        return self.directory / name
+
+
+def write(directory: Path, facts: dict, names: Iterable[str]) -> Path:
+    """Write the manifest of a build that is complete.
+
+    Parameters
+    ----------
+    facts : a JSON object, all but the files
+    names : of the build's files
+
+    Returns
+    -------
+    Its path.
+    """
+    path = Path(directory) / NAME
+    digests = {name: files.sha256(path.with_name(name)) for name in sorted(names)}
+    files.write_text(path, json.dumps(facts | {"files": digests}, indent=1) + "\n")
+    return path
+
+
+def discard(directory: Path) -> None:
+    """Remove a manifest, before the files that it lists are made anew."""
+    (Path(directory) / NAME).unlink(missing_ok=True)
+
+
+def read(directory) -> Manifest:
+    """Read a build's manifest, and make sure that each file that it lists is as it was built.
+
+    Raises
+    ------
+    BuildError
+        If the directory is no build, the manifest is damaged, or a file is missing or changed; one
+        line that names the file.
+    """
+    path = Path(directory) / NAME
+    facts = _load(path)
+    try:
+        manifest = _parse(path.parent, facts)
+    except _Malformed as error:
+        raise BuildError(f"{path}: {error}; {_AGAIN}") from error
+    for name, digest in manifest.files.items():
+        _require_unchanged(path.with_name(name), digest)
+    return manifest
+
+
+def _require_unchanged(path, digest):
+    try:
+        found = files.sha256(path)
+    except OSError as error:
+        raise BuildError(f"{path}: can't be read: {error.strerror}; it is part of the build: "
+                         f"{_AGAIN}") from error
+    if found != digest:
+        raise BuildError(f"{path}: is not as it was built: it was changed, or is of another "
+                         f"build; {_AGAIN}")
+
+
+class _Malformed(Exception):
+    """What is wrong with the manifest, without its name."""
+
+
+def _load(path):
+    try:
+        with files.open_regular(path) as file:
+            text = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise BuildError(f"{path}: can't be read: {error.strerror or error}; give a directory that "
+                         f"'python -m gen build' has filled") from error
+    if len(text) > _MAX_BYTES:
+        raise BuildError(f"{path}: is no manifest: it is larger than {_MAX_BYTES >> 20} MiB; "
+                         f"{_AGAIN}")
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BuildError(f"{path}: is no manifest: it is not JSON; {_AGAIN}") from error
+    if not isinstance(facts, dict):
+        raise BuildError(f"{path}: is no manifest: it is not a JSON object; {_AGAIN}")
+    return facts
+
+
+def _parse(directory, facts):
+    if facts.get("format") != FORMAT:
+        raise _Malformed(f"is of the format {_shown(facts.get('format'))}, but this version reads "
+                         f"{FORMAT}")
+    digests, bitstream = _digests(facts), facts.get("bitstream")
+    if bitstream is not None and _get(facts, "bitstream", str) not in digests:
+        raise _Malformed(f"bitstream is none of its files: {_shown(bitstream)}")
+    resources = facts.get("resources")
+    return Manifest(
+        directory=directory, board=_board(_get(facts, "board", str)),
+        device=_get(facts, "device", str),
+        clock_hz=_bounded(_get(facts, "clock_hz", int | float), "clock_hz", 1),
+        clock_source=_get(facts, "clock_source", str), link=_link(_get(facts, "link", dict)),
+        network_digest=_digest(facts, "network_digest"),
+        array_digest=_digest(facts, "array_digest"), digest=_digest(facts, "digest"),
+        lanes=_counts(facts, "lanes"), replicas=_counts(facts, "replicas"),
+        resources=None if resources is None else _parts(facts, "resources"),
+        budget=_parts(facts, "budget"), bitstream=bitstream, files=digests)
+
+
+def _shown(value):
+    """A value in a message; what is nested may be too deep to be shown."""
+    return repr(str(value)[:40]) if isinstance(value, str | int | float | None) else {
+        list: "a list", dict: "an object"}[type(value)]
+
+
+def _get(facts, name, kind, where=""):
+    value = facts.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise _Malformed(f"{where}{name} is missing or malformed: {_shown(value)}")
+    return value
+
+
+def _bounded(value, name, least):
+    if not least <= value < 1e12:  # nor is what is no number
+        raise _Malformed(f"{name} must be a number of at least {least}, not {_shown(value)}")
+    return value
+
+
+def _digest(facts, name, where=""):
+    value = _get(facts, name, str, where)
+    if len(value) != 64 or set(value) - set("0123456789abcdef"):
+        raise _Malformed(f"{where}{name} must be 64 hexadecimal digits, not {_shown(value)}")
+    return value
+
+
+def _digests(facts):
+    """What leads out of the directory, an absolute path or ``..``, is no name of a file in it."""
+    listed = _get(facts, "files", dict)
+    for name in listed:
+        if (name in ("", ".", "..", NAME) or "/" in name or not name.isprintable()
+                or len(name) > 255):
+            raise _Malformed(f"files has {_shown(name)}, which is no name of a file in the "
+                             f"directory")
+        _digest(listed, name, "files.")
+    return listed
+
+
+def _counts(facts, name):
+    """Natural numbers by layer."""
+    counts = _get(facts, name, dict)
+    for layer, count in counts.items():
+        if type(count) is not int or not 1 <= count < 1 << 32:
+            raise _Malformed(f"{name} of layer {_shown(layer)} must be a positive integer, not "
+                             f"{_shown(count)}")
+    return counts
+
+
+def _parts(facts, name):
+    """The figures of a device or a design; those that it does not have are 0."""
+    parts = {kind: 0 for kind in KINDS} | _get(facts, name, dict)
+    return {kind: _bounded(_get(parts, kind, int | float, f"{name}."), f"{name}.{kind}", 0)
+            for kind in KINDS}
+
+
+def _link(link):
+    _bounded(_get(link, "baud", int, "link."), "link.baud", 1)
+    return {"kind": _get(link, "kind", str, "link."), "baud": link["baud"],
+            "wiring": _get(link, "wiring", str, "link.")}
+
+
+def _board(name):
+    try:
+        return boards.find(name)
+    except boards.UnknownBoard as error:
+        raise _Malformed(str(error)) from error

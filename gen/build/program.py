@@ -1,0 +1,58 @@
+"""Load a build's bitstream into a board, with openFPGALoader."""
+
+import logging
+from pathlib import Path
+
+from ..errors import ProgramError
+from ..system import processes
+from . import manifest
+from .toolchain import find
+
+__all__ = ["program"]
+
+log = logging.getLogger(__name__)
+
+_TOOL = "openFPGALoader"
+
+
+def _facts(directory):
+    """The board of a build, and its bitstream."""
+    built = manifest.read(directory)
+    if built.bitstream is None:
+        raise ProgramError(f"{directory} has no bitstream; `python -m gen build` makes one where "
+                           f"{' or '.join(built.board.toolchains)} is found (`python -m gen "
+                           f"boards`)")
+    return built.board, built.file(built.bitstream)
+
+
+def program(directory: str | Path) -> dict:
+    """Load the bitstream in a build directory into the board it is for.
+
+    It goes into the device's configuration memory where the board allows that, so that it is gone
+    with the power.
+
+    Returns
+    -------
+    ``board``, ``bitstream`` (its path), ``command``.
+
+    Raises
+    ------
+    BuildError
+        If the directory is not a build, or a file of it has changed.
+    ProgramError
+        If there is no bitstream, no openFPGALoader, or no board that answers.
+    """
+    board, bitstream = _facts(Path(directory))
+    loader = find(_TOOL)
+    if loader is None:
+        raise ProgramError(f"{_TOOL} is missing: pip install spikeloom[toolchain]")
+    command = [_TOOL, *board.loader, str(bitstream.absolute())]  # no option, whatever its name
+    log.info("%s ...", " ".join(command))
+    done = processes.run([loader, *command[1:]], encoding="utf-8", errors="replace",
+                         stdout=processes.PIPE, stderr=processes.STDOUT)
+    if done.returncode:
+        said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        raise ProgramError(f"{board.name} was not programmed: {_TOOL} says: "
+                           f"{said[-1] if said else 'nothing'}; is the board plugged in, and may "
+                           f"you use its USB device?")
+    return {"board": board.name, "bitstream": str(bitstream), "command": command}

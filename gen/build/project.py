@@ -1,0 +1,95 @@
+"""The project that a vendor's tools take: the top level with its pins, constraints, scripts.
+
+``top.v`` is the design as the virtual board runs it; ``board.v`` connects the very same module to
+pins and clock. The files depend on nothing but the design, the board and its clock.
+"""
+
+from pathlib import Path
+
+from amaranth.build import Subsignal
+from amaranth.hdl import Elaboratable, Instance, Module
+from amaranth.lib import io
+
+from boards import Board
+
+from ..system.files import write_text
+from . import clocking, startup, synthesis
+from .clocking import Clock
+from .flows import FLOWS, TOP
+from .toolchain import builtin_yosys
+
+__all__ = ["SOURCES", "TOP", "BoardTop", "project_files", "write"]
+
+SOURCES = ("top.v", f"{TOP}.v")
+"""Verilog files that make up a design."""
+
+
+class BoardTop(Elaboratable):
+    """The design's ``top`` module on a board's serial port, clock and reset.
+
+    Clock and reset are made here, because those that Amaranth makes have cells that the open tools
+    do not know. The reset lasts from configuration until the clock is stable and what the device
+    needs has passed, and as long as the board's reset button is pressed.
+
+    Parameters
+    ----------
+    board : where the design is to run
+    clock : what clocks it
+    """
+
+    def __init__(self, board: Board, clock: Clock):
+        self._board, self._clock = board, clock
+
+    def elaborate(self, platform):
+        m = Module()
+        uart = self._uart(platform)
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        oscillator, clk, locked = clocking.generate(m, platform, self._clock)
+        again = ~locked
+        if platform.default_rst is not None:
+            pressed = io.Buffer("i", platform.request(platform.default_rst, dir="-"))
+            m.submodules.pressed = pressed
+            again = again | pressed.i
+        clk, rst = startup.start(m, self._board.family, oscillator=oscillator, clk=clk,
+                                 again=again, hz=self._clock.hz)
+        m.submodules.top = Instance("top",
+            i_clk=clk,
+            i_rst=rst,
+            i_rx=rx.i,
+            o_tx=tx.o,
+        )
+        return m
+
+    def _uart(self, platform):
+        """The serial port; where it has more than two lines, the others are left alone."""
+        link = self._board.link
+        lines = [part.name for part in platform.lookup(link).ios if isinstance(part, Subsignal)]
+        return platform.request(link, 0, dir=dict.fromkeys(lines, "-"))
+
+
+def project_files(board: Board, verilog: str, clock: Clock) -> dict[str, str]:
+    """All files of a project, by name.
+
+    Parameters
+    ----------
+    board : where the design is to run
+    verilog : the design, as a module ``top`` with ports ``clk``, ``rst``, ``rx`` and ``tx``
+    clock : what clocks it
+    """
+    platform = board.platform()
+    platform.add_file("top.v", verilog)
+    with builtin_yosys():
+        plan = platform.build(BoardTop(board, clock), TOP, do_build=False, emit_src=False)
+    files = {name: plan.files[name] for name in SOURCES}
+    files[synthesis.SCRIPT] = synthesis.script(SOURCES, top=TOP, command=board.synth)
+    for toolchain in board.toolchains:
+        files |= FLOWS[toolchain].files(board, platform, plan.files, clock.hz)
+    return {name: text if isinstance(text, str) else text.decode()
+            for name, text in files.items()}
+
+
+def write(files: dict[str, str], out: Path):
+    """Write the files of a project, scripts executable."""
+    for name, text in files.items():
+        write_text(out / name, text, executable=name.endswith(".sh"))

@@ -1,0 +1,198 @@
+"""Arguments that commands share, and what they name.
+
+Every number has a bound, so that none overflows or allocates without end further on; those below
+are beyond what makes sense, and narrower ones belong to the functions that know them.
+"""
+
+import argparse
+
+from ...errors import BuildError, DataError, unknown
+from .tables import as_lines
+
+__all__ = [
+    "CALIBRATION", "CODES", "COUNT", "IMAGES", "CLOCKS", "LEVELS", "PIXEL", "SEED", "BAUD", "JOBS",
+    "integer", "real", "listed", "code", "bits", "command", "add_network", "add_dataset",
+    "add_data", "add_calibration", "add_mapping", "mapping_options", "require_calibration",
+    "find_network", "board_name",
+]
+
+
+def _number(convert, what, least, most):
+    def parse(text):
+        try:
+            number = convert(text)
+        except ValueError:
+            number = None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be {what} from {least:,} to {most:,}, not {text!r}")
+        return number
+    return parse
+
+
+def integer(least: int, most: int):
+    """The type of an argument that is an integer within bounds."""
+    return _number(int, "an integer", least, most)
+
+
+def real(least: float, most: float):
+    """The type of an argument that is a number within bounds, which are finite."""
+    return _number(float, "a number", least, most)
+
+
+def listed(item):
+    """The type of an argument of several values with commas between them."""
+    def parse(text):
+        return [item(part) for part in text.split(",")]
+    return parse
+
+
+COUNT = integer(1, 10**9)
+"""How many of what there is are taken."""
+
+IMAGES = integer(1, 100_000)
+"""Images to simulate or to draw at random."""
+
+CLOCKS = integer(1, 10**12)
+"""Clocks an image."""
+
+LEVELS = integer(1, 65_535)
+"""The greatest spike count of neurons or pixels."""
+
+PIXEL = integer(1, (1 << 32) - 1)
+"""A raw pixel."""
+
+SEED = integer(0, (1 << 32) - 1)
+
+BAUD = integer(1, 100_000_000)
+
+JOBS = integer(1, 1024)
+"""Processes."""
+
+CODES = ("phase", "rate")
+
+
+def code(text):
+    """The type of an argument that is one of :data:`CODES`."""
+    if text not in CODES:
+        raise argparse.ArgumentTypeError(unknown("code", text, CODES))
+    return text
+
+
+def bits(text):
+    """The type of widths of weights, such as ``"4,readout=8"``: see
+    :func:`gen.convert.quantised.layer_bits`."""
+    for item in text.split(","):
+        name, given, width = item.rpartition("=")
+        if given and not name.strip():
+            raise argparse.ArgumentTypeError(f"must be B or LAYER=B, not {item!r}")
+        integer(2, 8)(width)
+    return text
+
+
+CALIBRATION = 1000
+"""Images that are enough to calibrate with."""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Shows a default that is a value; a help text may explain one that is not."""
+
+    def _get_help_string(self, action):
+        if "(default" in action.help or not isinstance(action.default, int | str) or (
+                action.default is False or action.default is argparse.SUPPRESS):
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+
+def command(commands, name, run, text, example, show=as_lines):
+    parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".",
+        epilog=f"example:\n  python -m gen {example}",
+        formatter_class=_Formatter)
+    parser.set_defaults(command=run, show=show)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def add_network(parser, default=None):
+    parser.add_argument("network", metavar="NET", nargs="?" if default else None, default=default,
+                        help="name of a shipped network, or path of one")
+
+
+def add_dataset(parser):
+    parser.add_argument("--dataset", metavar="D", help="digits, mnist, fashion-mnist or cifar-10 "
+                        "(default: what the network was trained on)")
+    add_data(parser)
+
+
+def add_data(parser):
+    parser.add_argument("--data", metavar="DIR",
+                        help="folder of the data set's IDX files (default: $SPIKELOOM_DATA, else "
+                             "they are downloaded)")
+
+
+def add_calibration(parser, default=None):
+    parser.add_argument("--calibration", metavar="N", type=COUNT, nargs="?", const=CALIBRATION,
+                        default=default,
+                        help=f"let the spikes of the first N training images of the data set "
+                             f"decide, {CALIBRATION:,} if no N is given" + ("" if default else
+                             " (default: the images that travel with the network)"))
+
+
+def add_mapping(parser):
+    parser.add_argument("--board", default="arty-a7", help="what to build for: see the boards")
+    parser.add_argument("--lanes", metavar="LAYER=N", type=_lanes, action="append", default=[],
+                        help="lanes of a layer; may be repeated (default: chosen for the board)")
+    parser.add_argument("--interval", metavar="CLOCKS", type=CLOCKS,
+                        help="clocks an image to aim for, with lanes and replicas as far as the "
+                             "board has room (default: those of the slowest layer with a lane a "
+                             "channel)")
+    parser.add_argument("--objective", choices=("throughput", "latency", "smallest"),
+                        help="fill the board for the fastest pace or the least latency, or take "
+                             "the fewest logic cells; the last two keep --interval if it is given "
+                             "(default: --interval at the least cost)")
+    parser.add_argument("--code", choices=CODES, default="phase",
+                        help="how layers replay each other's spike counts")
+    add_calibration(parser)
+
+
+def mapping_options(args):
+    """What :func:`add_mapping` and :func:`add_dataset` have asked for, as keyword arguments of
+    ``build`` and others."""
+    return {"board": board_name(args.board), "lanes": dict(args.lanes) or None,
+            "interval": args.interval, "objective": args.objective, "code": args.code,
+            "calibration": _calibration(args)}
+
+
+def _calibration(args):
+    if args.calibration is None:
+        return None
+    from ...plan.workload import Calibration
+    return Calibration(args.calibration, args.dataset, args.data)
+
+
+def require_calibration(args):
+    """Of a command that needs a data set for nothing else."""
+    if args.calibration is None and (args.dataset or args.data):
+        raise DataError("--dataset and --data say whose images calibrate: say so (--calibration)")
+
+
+def find_network(name):
+    from ...ir.shipped import find
+    return find(name)
+
+
+def board_name(name):
+    from boards import UnknownBoard, find
+    try:
+        return find(name).name
+    except UnknownBoard as error:
+        raise BuildError(str(error)) from error
+
+
+def _lanes(text):
+    """``"conv1=8"`` -> ``("conv1", 8)``."""
+    name, _, number = text.rpartition("=")
+    if not name:
+        raise argparse.ArgumentTypeError(f"must be LAYER=NUMBER, not {text!r}")
+    return name, integer(1, 1 << 20)(number)

@@ -1,0 +1,61 @@
+"""Build a network for a board."""
+
+from .arguments import (
+    BAUD,
+    add_dataset,
+    add_mapping,
+    add_network,
+    command,
+    find_network,
+    mapping_options,
+    real,
+    require_calibration,
+)
+from .tables import as_columns, as_share, as_text
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ...build.builder import build
+    require_calibration(args)
+    network = find_network(args.network)
+    return build(network, **mapping_options(args),
+                 out=args.output or f"build/{network.name}-{args.board}",
+                 baud=args.baud, clock_hz=args.clock and args.clock * 1e6,
+                 synthesise=not args.no_synthesis)
+
+
+def _table(result):
+    rows = [("network", result["network"]),
+            ("board", f"{result['board']} ({result['device']}, {result['clock_hz'] / 1e6:g} MHz)")]
+    if result["luts"] is not None:
+        rows.append(("LUTs", f"{result['luts']:,}"))
+        rows += [(words, as_share(result[kind], result["budget"][of])) for kind, words, of in (
+            ("cells", "logic cells", "luts"), ("ffs", "flip-flops", "ffs"),
+            ("brams", "block RAMs", "brams"), ("dsps", "DSPs", "dsps"))]
+    rows += [("latches", as_text(result["latches"])),
+             ("clocks an image", f"{result['interval_cycles']:,} (predicted)"),
+             ("predicted from", result["calibration"]),
+             ("Verilog", result["verilog"]), ("manifest", result["manifest"]),
+             ("fastest clock", f"{result['fmax_hz'] / 1e6:.4g} MHz" if result["fmax_hz"] else "-"),
+             ("bitstream", result["bitstream"] or (
+                 "none: not asked for" if result["luts"] is None
+                 else "none: no tool for it was found"))]
+    return as_columns(rows)
+
+
+def add(commands):
+    parser = command(commands, "build", _run, "build a network for a board",
+                     "build digits --board arty-a7 -o build/digits", show=_table)
+    add_network(parser, default="mnist")
+    add_mapping(parser)
+    add_dataset(parser)
+    parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
+    parser.add_argument("--baud", type=BAUD, metavar="N", default=1_000_000,
+                        help="speed of the serial link")
+    parser.add_argument("--clock", type=real(0.001, 10_000), metavar="MHZ",
+                        help="the fabric's clock, if the design meets it, else the fastest that it "
+                             "meets (default: the board's)")
+    parser.add_argument("--no-synthesis", action="store_true",
+                        help="skip Yosys and the bitstream; enough for the virtual board")

@@ -1,0 +1,43 @@
+"""Convert a PyTorch module to integers."""
+
+from .arguments import LEVELS, PIXEL, bits, command, real
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ...convert.apart import convert_apart
+    return convert_apart(args.target, weights=args.weights, calibration=args.calibration,
+                   out=args.output, name=args.name, bits=args.bits, levels=args.levels,
+                   input_levels=args.input_levels, pixel_max=args.pixel_max,
+                   activation=args.activation, require_agreement=args.require_agreement)
+
+
+def add(commands):
+    parser = command(commands, "convert", _run, "convert a PyTorch module to integers",
+                     "convert model.py:build --weights model.safetensors --calibration images.npy "
+                     "-o model.npz")
+    parser.add_argument("target", metavar="FILE.py:FUNCTION", help="what returns the module")
+    parser.add_argument("--weights", metavar="W.safetensors", required=True,
+                        help="its state dictionary")
+    parser.add_argument("--calibration", metavar="X.npy", required=True,
+                        help="raw images that the ranges of plain ReLUs are taken from")
+    parser.add_argument("-o", "--output", metavar="NET.npz", required=True,
+                        help="where the network goes")
+    parser.add_argument("--name", help="of the network (default: the output's stem)")
+    parser.add_argument("--bits", type=bits, metavar="B", default="8",
+                        help="bits of the weights, 2 to 8: one width, or widths by layer such as "
+                             "8,fc1=4")
+    parser.add_argument("--levels", type=LEVELS, metavar="L",
+                        help="greatest spike count of the neurons of a plain ReLU (default: 15)")
+    parser.add_argument("--input-levels", type=LEVELS, metavar="L", default=255,
+                        help="greatest spike count of a pixel")
+    parser.add_argument("--pixel-max", type=PIXEL, metavar="P", default=255,
+                        help="greatest raw pixel that the network will be given")
+    parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
+                        help="a QCFS-like activation of your own: its class, and the attributes "
+                             "that hold its step and its levels, such as QCFS,thresh/L,L")
+    parser.add_argument("--require-agreement", type=real(0, 1), metavar="SHARE",
+                        help="fail if the integers decide less than this share, 0 to 1, of the "
+                             "calibration images as the module does (default: only warn, below "
+                             "0.97)")

@@ -1,0 +1,68 @@
+"""Choose lanes and replicas for a board, and show what is expected of them."""
+
+from .arguments import (
+    add_dataset,
+    add_mapping,
+    add_network,
+    command,
+    find_network,
+    mapping_options,
+    require_calibration,
+)
+from .tables import as_columns, as_share
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ...plan.planner import fit
+    require_calibration(args)
+    return fit(find_network(args.network), **mapping_options(args))
+
+
+def _stored(layer):
+    weights = [memory for memory in layer["memories"] if memory["name"] == "weights"]
+    if not weights:
+        return ""
+    where = f"{layer['brams']:g} block RAMs" if layer["brams"] else "no block RAM"
+    return f"{weights[0]['width']} x {weights[0]['depth']} in {weights[0]['style']}, {where}"
+
+
+def _table(result):
+    if not result["layers"]:
+        return as_columns([("board", f"{result['board']} ({result['device']})"), ("fits", "no")])
+    rows = [("layer", "spikes", "lanes", "replicas", "clocks", "utilised", "LUTs",
+             "weights; block RAMs in all")]
+    for layer in result["layers"]:
+        neurons = "lanes" in layer
+        rows.append((
+            layer["name"], f"{layer['spikes']:,.0f}",
+            str(layer["lanes"]) if neurons else "", str(layer["replicas"]) if neurons else "",
+            f"{layer['clocks']:,.0f}", f"{layer['utilisation']:.0%}" if neurons else "",
+            f"{layer['luts']:,}" if "luts" in layer else "", _stored(layer) if neurons else ""))
+    clock, budget = result["clock_hz"], result["budget"]
+    totals = [
+        ("board", f"{result['board']} ({result['device']}, {clock / 1e6:g} MHz)"),
+        ("predicted from", result["calibration"]),
+        ("bottleneck", result["bottleneck"]),
+        ("clocks an image", f"{result['interval_cycles']:,}"),
+        ("images a second", f"{result['images_per_second']:,.0f}"),
+        ("latency", f"{result['latency_cycles']:,} clocks, {result['latency_us']:,.1f} us"),
+        ("lanes that add", f"{result['utilisation']:.0%} of their clocks"),
+        ("LUTs", f"{result['luts']:,}"),
+        ("flip-flops", as_share(result["ffs"], budget["ffs"])),
+        (f"{result['cell']}s filled", as_share(result["cells"], budget["luts"])),
+        ("that can be filled", f"{result['cell_limit']:,}"),
+        ("block RAMs", as_share(result["brams"], budget["brams"])),
+    ]
+    return f"{as_columns(rows)}\n\n{as_columns(totals)}"
+
+
+def add(commands):
+    parser = command(commands, "fit", _run,
+                     "choose lanes and replicas for a board, and show what is expected of them",
+                     "fit mnist --board arty-a7 --objective throughput --calibration 1000",
+                     show=_table)
+    add_network(parser)
+    add_dataset(parser)
+    add_mapping(parser)

@@ -1,0 +1,29 @@
+"""Run a network in integers, without any hardware."""
+
+from .arguments import COUNT, add_dataset, add_network, command, find_network
+from .tables import as_lines
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ...ir.run import run
+    return run(find_network(args.network), images_file=args.images, dataset=args.dataset,
+               data_dir=args.data, limit=args.limit)
+
+
+def _lines(result):
+    """Predictions are what is wanted of images without labels, and only then."""
+    hidden = ["accuracy"] if result["accuracy"] is None else ["predictions"]
+    return as_lines({key: value for key, value in result.items() if key not in hidden})
+
+
+def add(commands):
+    parser = command(commands, "run", _run, "run a network in integers, without any hardware",
+                     "run mnist --dataset mnist --limit 1000", show=_lines)
+    add_network(parser)
+    parser.add_argument("images", metavar="IMAGES.npy", nargs="?",
+                        help="raw images (N, C, H, W), (N, H, W) or (N, features), instead of a "
+                             "data set")
+    add_dataset(parser)
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")

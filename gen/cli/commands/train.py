@@ -1,0 +1,32 @@
+"""Train a network from scratch."""
+
+from .arguments import LEVELS, SEED, add_data, bits, command, integer
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from ...train.training import train
+    return train(args.dataset, args.model, out=args.output, name=args.name, data_dir=args.data,
+                 epochs=args.epochs, bits=args.bits, levels=args.levels,
+                 input_levels=args.input_levels, seed=args.seed)
+
+
+def add(commands):
+    parser = command(commands, "train", _run, "train a network from scratch",
+                     "train --dataset mnist --model cnn -o mnist.npz")
+    parser.add_argument("--dataset", required=True, help="digits, mnist, fashion-mnist or cifar-10")
+    add_data(parser)
+    parser.add_argument("--model", required=True, help="cnn, mlp or mlp-128")
+    parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")
+    parser.add_argument("--name", help="of the network (default: the data set and the model)")
+    parser.add_argument("--epochs", type=integer(1, 10_000), metavar="N",
+                        help="(default: the recipe's)")
+    parser.add_argument("--bits", type=bits, metavar="B",
+                        help="bits of the weights, 2 to 8: one width, or widths by layer such as "
+                             "4,readout=8 (default: the recipe's)")
+    parser.add_argument("--levels", type=LEVELS, metavar="L",
+                        help="greatest spike count of a neuron (default: the recipe's)")
+    parser.add_argument("--input-levels", type=LEVELS, metavar="L",
+                        help="greatest spike count of a pixel (default: the recipe's)")
+    parser.add_argument("--seed", type=SEED, default=0, help="of weights, order and augmentation")

@@ -1,0 +1,125 @@
+"""The command line, ``python -m gen``: arguments in, one object or a few lines out.
+
+Commands do nothing that the functions they call do not; what is heavy to import is imported inside
+them. Results go to standard output, everything else to standard error.
+"""
+
+import argparse
+import io
+import json
+import logging
+import os
+import sys
+import warnings
+
+from ..errors import SpikeloomError, one_line
+from ..extras import advice
+from ..system.processes import Terminated, terminable
+from .commands import (
+    boards,
+    build,
+    convert,
+    demo,
+    explore,
+    fit,
+    program,
+    report,
+    run,
+    simulate,
+    train,
+    verify,
+    virtual,
+)
+from .output import put
+
+__all__ = ["main"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command and return its exit status: 0, or 1 if it failed or found a mismatch; 130 after
+    Ctrl-C, 143 after SIGTERM."""
+    try:
+        _open_streams()
+        with terminable():
+            return _main(argv)
+    except KeyboardInterrupt as interrupt:
+        # Of what was being elaborated, Amaranth would say that it was never used.
+        warnings.simplefilter("ignore")
+        return 143 if isinstance(interrupt, Terminated) else 130
+
+
+def _main(argv):
+    try:
+        if sys.stdout is None:
+            return _fail("standard output is closed; lead it to a file, or to /dev/null")
+        args = _parser().parse_args(argv)
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr,
+                            force=True)
+        result = args.command(args)
+        put(json.dumps(result) if args.json else args.show(result))
+    except SpikeloomError as error:
+        return _fail(error)
+    except ImportError as error:
+        return _fail(advice(error))
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else error)
+    except MemoryError as error:
+        return _fail(f"there is not enough memory: {error}")
+    if result.get("fits") is False:
+        return _fail(result["reason"])
+    return 1 if result.get("mismatches") else 0
+
+
+def _open_streams():
+    """A descriptor of 0 to 2 that is closed would be that of the next file to be opened, and what
+    other programs write would go there: it becomes the null device. Characters that a stream's
+    encoding lacks are written as escapes."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _fail(error):
+    print(one_line(f"error: {error}"), file=sys.stderr)
+    return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports as everything else here does."""
+
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(2, one_line(f"{self.prog}: error: {message}") + "\n")
+
+    def print_help(self, file=None):
+        put(self.format_help().rstrip("\n"))
+
+    def _get_values(self, action, arg_strings):
+        # Of Python 3.11, "--option=--" makes an empty list.
+        value = super()._get_values(action, arg_strings)
+        if value == [] and action.nargs is None:
+            raise argparse.ArgumentError(action, "expected one argument")
+        return value
+
+
+def _parser():
+    parser = _Parser(
+        prog="python -m gen", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Spiking networks from PyTorch to FPGA fabric, bit for bit.",
+        epilog="python -m gen COMMAND --help explains a command. A network is named by its name\n"
+               "(digits, mnist, ...) if it is a shipped one, or else by its path.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in (train, convert, run, fit, explore, build, verify, simulate, report, virtual,
+                   program, boards, demo):
+        module.add(commands)
+    return parser

@@ -1,0 +1,293 @@
+"""Conversion of a network that was trained elsewhere: ``python -m gen convert``.
+
+The module comes from a Python file of the user's, which is executed; its weights come from a
+safetensors file and the calibration images from a ``.npy`` file, neither of which executes
+anything.
+"""
+
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from ..data.datasets import read_array
+from ..errors import ConversionError, DataError, NetworkError
+from ..ir import artifact
+from ..ir.network import Network, Pool, check_pixels, require_name
+from ..system import files
+from ..system.progress import working
+from .fidelity import beside, refresh_weights
+from .foreign import Activation
+from .lower import Fire, Lowered, lower, require_plain
+from .quantised import QuantisedModel
+from .usercode import blamed, loaded
+
+__all__ = ["AGREEMENT", "RELU_LEVELS", "convert", "to_quantised", "calibrate"]
+
+log = logging.getLogger(__name__)
+
+RELU_LEVELS = 15
+"""Levels of a plain ReLU: four phase planes."""
+
+PIXEL_MAX = 255
+
+AGREEMENT = 0.97
+"""Share of images that the integers should decide as the module does; below it there is a
+warning."""
+
+_BATCH = 100
+
+# Calibration images that travel with the network.
+_SAMPLES = 32
+
+# Values of a ReLU that its step is calibrated on.
+_KEPT = 100_000
+
+# Ranges tried for a ReLU, relative to the greatest activation.
+_RANGES = torch.linspace(0.2, 1.0, 41)
+
+
+def convert(target: str, *, weights, calibration, out, name: str | None = None, bits=8,
+            levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
+            activation: str | None = None, require_agreement: float | None = None) -> dict:
+    """Convert a trained module and save the network.
+
+    Parameters
+    ----------
+    target : ``FILE.py:FUNCTION``; ``FUNCTION()`` returns the module
+    weights : a ``.safetensors`` file with the module's state
+    calibration : a ``.npy`` file with images as the module wants them, ``(N, C, H, W)``,
+        ``(N, H, W)`` or ``(N, features)``: integers in ``0..pixel_max``, of which the module sees
+        ``pixel / pixel_max``, or real numbers in ``0..1``
+    out : where the network goes
+    name : of the network; by default that of ``out``
+    bits : weight widths (:func:`gen.convert.quantised.layer_bits`)
+    levels : greatest spike count of the neurons of a plain ReLU, by default :data:`RELU_LEVELS`
+    input_levels : greatest count of a pixel
+    pixel_max : greatest raw pixel that the network will be given
+    activation : ``CLASS,STEP,LEVELS``, a QCFS-like activation of somebody else's and how it is read
+        (:class:`~gen.convert.foreign.Activation`): ``"QCFS,thresh/L,L"``
+    require_agreement : least share, 0 to 1, of the calibration images that the integers must
+        classify as the module does; by default there is a warning below :data:`AGREEMENT`
+
+    Returns
+    -------
+    dict
+        ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number), ``bits``,
+        ``calibration_images``, ``agreement`` (share of the calibration images that the integers
+        classify as the module does), ``steps`` (name -> value of a count), ``digest``
+
+    Raises
+    ------
+    ConversionError, DataError
+        If anything about the files, the module or the images does not fit, if the module computes
+        something else than its parameters say, or if the integers agree with it too seldom.
+    NetworkError, OutputError
+        If the network can't have that name, counts or pixels, or can't be written, before anything
+        is done.
+    """
+    out = Path(out)
+    name = require_name(name or out.stem)
+    files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
+    activation = Activation.parse(activation) if activation else None
+    _check_counts(levels, input_levels)
+    check_pixels(input_levels, pixel_max)
+    with loaded(str(target)) as module, blamed(target):
+        require_plain(module)
+        load_weights(module, weights)
+        pixels = load_calibration(calibration, pixel_max)
+        with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
+            quantised, lowered, scores = to_quantised(
+                module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
+                input_levels=input_levels, activation=activation)
+    metadata = {"converted": Path(target).name, "calibration_images": len(pixels)}
+    network = _network(quantised, name, pixel_max, metadata)
+    with working(f"{name}: the images in integers"):
+        agreement = _agreement(scores, network, pixels)
+    _judge(agreement, len(pixels), require_agreement)
+    network = replace(network, metadata={**metadata, "agreement": agreement},
+                      samples=pixels[:_SAMPLES])
+    artifact.save(network, out)
+    return {"network": str(out), "layers": {layer.name: _kind(layer) for layer in network.layers},
+            "weights": network.weight_count, "calibration_images": len(pixels),
+            "agreement": agreement, "digest": network.digest,
+            "bits": {layer.name: max(s.bits for s in layer.synapses)
+                     for layer in network.layers if not isinstance(layer, Pool)},
+            "steps": {layer.name: layer.step for layer in lowered.layers
+                      if isinstance(layer, Fire)}}
+
+
+def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int | None = None,
+                 input_levels: int = 255, activation: Activation | None = None
+                 ) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
+    """Lower ``module``, calibrate its ReLUs on ``images`` (values in 0..1) and quantise it.
+
+    Returns
+    -------
+    The quantised network, what it was made of, and the module's scores ``(N, classes)``.
+    """
+    _check_counts(levels, input_levels)
+    refresh_weights(module, images)
+    lowered = lower(module, images.shape[1:], activation)
+    artifact.check_weights(sum(term.weight.numel() for layer in lowered.layers
+                               if not isinstance(layer, Pool) for term in layer.terms))
+    if levels is not None and all(layer.step is not None for layer in lowered.layers
+                                  if isinstance(layer, Fire)):
+        log.warning("levels: %d changes nothing, for the network has no plain ReLU; its "
+                    "activations have their own", levels)
+    lowered, scores = calibrate(module, lowered, images, levels or RELU_LEVELS)
+    return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
+
+
+def _check_counts(levels: int | None, input_levels: int):
+    for value, what in ((levels, "levels"), (input_levels, "input_levels")):
+        if value is not None and (type(value) is not int or not 1 <= value <= 65535):
+            raise ConversionError(f"{what} must be an integer in 1..65535, not {value!r}")
+
+
+def _network(quantised: QuantisedModel, name: str, pixel_max: int, metadata: dict) -> Network:
+    try:
+        return quantised.to_network(name, pixel_max=pixel_max, metadata=metadata)
+    except NetworkError as error:
+        raise ConversionError(f"the converted network is not valid: {error}") from error
+
+
+def _kind(layer) -> str:
+    return f"{layer.kind} pool" if isinstance(layer, Pool) else type(layer).__name__.lower()
+
+
+# The user's files.
+
+
+def load_weights(module: nn.Module, path) -> None:
+    """Load the module's whole state from a safetensors file."""
+    try:
+        files.require_regular(path)
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
+                              f"safetensors.torch.save_model(module, ...)") from error
+    # Extra state, which is no tensor, is not in such files.
+    own = {key: value for key, value in module.state_dict().items()
+           if isinstance(value, torch.Tensor)}
+    shared = {_memory(own[key]) for key in state if key in own} - {None}
+    missing = [key for key, value in own.items()
+               if key not in state and _memory(value) not in shared
+               and not key.endswith("num_batches_tracked")]
+    extra = [key for key in state if key not in own]
+    if missing or extra:
+        what, key = ("lacks", missing[0]) if missing else ("has the unknown", extra[0])
+        raise ConversionError(f"{path}: {what} tensor {key!r} ({len(missing)} missing, "
+                              f"{len(extra)} unknown); it must be the state of this very module")
+    for key, value in state.items():
+        if not is_lazy(own[key]) and value.shape != own[key].shape:
+            raise ConversionError(f"{path}: tensor {key!r} must have the shape "
+                                  f"{tuple(own[key].shape)}, not {tuple(value.shape)}")
+        if value.is_complex() or not value.double().isfinite().all():
+            raise ConversionError(f"{path}: tensor {key!r} must hold finite real numbers")
+    with blamed(f"{path}: can't be loaded into the module"):
+        module.load_state_dict(state, strict=False)
+
+
+def _memory(tensor: torch.Tensor) -> tuple | None:
+    """The same for tensors that are one, of which a file has one only (tied weights)."""
+    if is_lazy(tensor) or not tensor.numel():
+        return None
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
+
+
+def load_calibration(path, pixel_max: int) -> np.ndarray:
+    """Images as integers in ``0..pixel_max``, ``(N, C, H, W)`` or ``(N, features)``."""
+    images = read_array(path)
+    if images.ndim not in (2, 3, 4) or not images.size:
+        raise DataError(f"{path}: calibration images must have the shape (N, C, H, W), (N, H, W) "
+                        f"or (N, features), not {images.shape}")
+    top = 1 if images.dtype.kind == "f" else pixel_max
+    if not (images.min() >= 0 and images.max() <= top):
+        raise DataError(f"{path}: calibration images must lie in 0..{top}, not {images.min()}.."
+                        f"{images.max()}; put a normalisation into the first layer's weights")
+    if images.dtype.kind == "f":
+        images = np.floor(images.astype(np.float64) * pixel_max + 0.5)
+    images = images.astype(np.int64)
+    return images[:, None] if images.ndim == 3 else images
+
+
+# Calibration.
+
+
+def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
+              levels: int) -> tuple[Lowered, torch.Tensor]:
+    """Compare ``lowered`` with the ``module`` it was made of, and give every ReLU the step with the
+    least squared error on ``images``.
+
+    Returns
+    -------
+    The calibrated layers, and the module's scores ``(N, classes)``.
+    """
+    ranges = {layer.name: _Range(len(images) * math.prod(lowered.places[layer.name].shape))
+              for layer in lowered.layers if isinstance(layer, Fire) and layer.step is None}
+    scores = []
+    for made, result in beside(module, lowered, images):
+        scores.append(result)
+        for name, seen in ranges.items():
+            seen.add(made[name])
+    steps = {name: seen.best_step(levels) for name, seen in ranges.items()}
+    calibrated = lowered.replace(
+        replace(layer, step=steps[layer.name], levels=levels) if layer.name in steps else layer
+        for layer in lowered.layers)
+    return calibrated, torch.cat(scores)
+
+
+class _Range:
+    """What is kept of a ReLU's values: the greatest, and evenly some of the positive ones.
+
+    Parameters
+    ----------
+    total : how many values there will be
+    """
+
+    def __init__(self, total: int):
+        self._greatest, self._parts = 0.0, []
+        self._every = max(1, total // _KEPT)
+
+    def add(self, values: torch.Tensor):
+        values = values[values > 0]
+        if len(values):
+            self._greatest = max(self._greatest, float(values.max()))
+            self._parts.append(values[::self._every].clone())
+
+    def best_step(self, levels: int) -> float:
+        """The step with the least squared error."""
+        if not 0 < self._greatest < float("inf"):
+            return 1.0 / levels
+        values = torch.cat(self._parts).double() / self._greatest
+        steps = (_RANGES / levels).tolist()
+        return self._greatest * min(steps, key=lambda step: float(
+            (_quantise(values, step, levels) - values).square().sum()))
+
+
+def _quantise(z: torch.Tensor, step: float, levels: int) -> torch.Tensor:
+    return step * (z / step + 0.5).floor().clamp(0, levels)
+
+
+def _agreement(scores: torch.Tensor, network: Network, pixels: np.ndarray) -> float:
+    """Share of images for which the module's scores and the network name the same class."""
+    classes = network.predict(pixels, batch=_BATCH).argmax(axis=1)
+    return float((scores.argmax(1).numpy() == classes).mean())
+
+
+def _judge(agreement: float, images: int, required: float | None):
+    """Refuse a network that decides as the module too seldom, or warn of it."""
+    share = f"the integers decide {agreement:.2%} of the {images} calibration images as the module"
+    if required is not None and not agreement >= required:
+        raise ConversionError(f"{share}, less than the {required:.2%} required; try more bits, "
+                              f"levels or input levels, or train with Qcfs in place of ReLU")
+    if required is None and agreement < AGREEMENT:
+        log.warning("warning: %s; more bits, levels or input levels bring them closer", share)

@@ -1,0 +1,282 @@
+"""Does a lowered network compute what the module computes?
+
+Lowering reads a module's parameters and believes its types. A hook, a weight that is made anew for
+each call or a forward of its own can make the module compute something else. So before anything is
+quantised, the lowered network in real numbers runs beside the module, layer by layer. Each layer is
+given what the module itself has made before it, so that what differs is this layer's doing, and a
+difference is more than rounding where it is more than a thousandth of the layer's greatest sum.
+Random images are compared beside the user's, for on black ones everything is alike.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+
+from ..errors import ConversionError
+from ..ir.network import INPUT, Pool
+from .lower import Fire, Lowered, Out, Place
+from .usercode import blamed
+
+__all__ = ["beside", "refresh_weights"]
+
+_BATCH = 100
+
+# Random images, and where they come from.
+_PROBES, _SEED = 16, 0
+
+# Values of all layers together that are kept of a batch: 256 MB.
+_VALUES = 1 << 26
+
+# Differences of float32: relative to the greatest sum of a layer, and, where its terms cancel, to
+# the greatest that they could sum to.
+_RELATIVE, _CANCELLED = 1e-3, 1e-6
+
+# Steps by which a quantised value may miss its grid: of itself, and for each level.
+_OFF_GRID, _OFF_LEVEL = 1e-3, 1e-6
+
+
+@torch.no_grad()
+def refresh_weights(module: nn.Module, images: np.ndarray) -> None:
+    """Let hooks make the weights that they make before a forward (pruning, weight norm, spectral
+    norm), so that ``weight`` is what the module computes with.
+
+    A module that can't take the images stays as it is: lowering it says why.
+    """
+    module.eval()
+    try:
+        module(_tensor(images[:1]))
+    except (Exception, SystemExit):
+        return
+
+
+@torch.no_grad()
+def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
+           ) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+    """Run ``module`` and ``lowered`` on ``images``, and compare them layer by layer.
+
+    Parameters
+    ----------
+    module : what ``lowered`` was made of
+    images : ``(N, C, H, W)`` or ``(N, features)`` real numbers
+
+    Yields
+    ------
+    For each batch, layer name -> what the module makes of it, ``(n, C, H, W)``; and the module's
+    scores, ``(n, classes)``.
+
+    Raises
+    ------
+    ConversionError
+        Naming the first layer that differs by more than rounding, and what was seen there.
+    """
+    size = sum(math.prod(place.shape) for place in lowered.places.values())
+    batch = max(1, min(_BATCH, _VALUES // size))
+    _compared(module, lowered, _random(images.shape[1:], min(batch, _PROBES)), ramps=True)
+    for start in range(0, len(images), batch):
+        yield _compared(module, lowered, _tensor(images[start:start + batch]))
+
+
+def _random(shape: tuple[int, ...], number: int) -> torch.Tensor:
+    """Images of independent pixels, the later ones darker."""
+    random = torch.Generator().manual_seed(_SEED)
+    pixels = torch.rand(number, *shape, generator=random)
+    return pixels / torch.arange(1, number + 1).reshape(-1, *[1] * len(shape))
+
+
+def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ramps: bool = False
+              ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """One batch of :func:`beside`; with ``ramps`` quantised activations get values of all their
+    range, too."""
+    comparison = _Comparison(lowered, x, ramps)
+    with blamed("the module can't take the calibration images"):
+        scores = comparison.run(x.clone())
+        own = module(x.clone())
+    own = _shaped(own, scores.shape, "the module itself", module, {"": module})
+    different = _differing(own, scores, _RELATIVE * scores.abs().max())
+    if different.any():
+        raise ConversionError(
+            f"the module itself gives other scores than its layers one after the other: "
+            f"{_extent(different, own, scores)}; {_seen(module, {'': module})}")
+    return comparison.values, own.flatten(1)
+
+
+def _tensor(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(images, dtype=np.float32, order="C"))
+
+
+class _Comparison(fx.Interpreter):
+    """Runs a traced module on a batch and compares each layer as soon as it is made.
+
+    ``values`` are what the module has made, by layer; copies, because modules compute in place.
+    """
+
+    def __init__(self, lowered: Lowered, x: torch.Tensor, ramps: bool):
+        super().__init__(lowered.module)
+        self.extra_traceback = False
+        self.values = {INPUT: x.reshape(-1, *lowered.input_shape).clone()}
+        self._ramps = ramps
+        self._layers = {lowered.places[layer.name].node: layer for layer in lowered.layers}
+        self._places = {INPUT: Place("", lowered.input_shape)} | dict(lowered.places)
+
+    def run_node(self, n: fx.Node):
+        layer = self._layers.get(n.name)
+        if layer is None:
+            return super().run_node(n)
+        given = self.env[n.args[0]].clone() if isinstance(layer, Fire) else None
+        result = super().run_node(n)
+        shape = (len(self.values[INPUT]), *self._places[layer.name].shape)
+        value = _shaped(result, shape, layer.name, self.module, self._modules(n)).clone()
+        match layer:
+            case Pool():
+                self._compare(n, layer, value, self._pooled(layer), "values")
+            case Out():
+                self._compare(n, layer, value, self._charge(layer), "sums")
+            case Fire():
+                sums = _shaped(given, shape, layer.name, self.module, self._modules(n))
+                self._compare(n, layer, sums, self._charge(layer), "sums")
+                self._compare_activation(n, layer, given, result)
+        self.values[layer.name] = value
+        return result
+
+    def _charge(self, layer: Fire | Out) -> torch.Tensor:
+        """Sums of the layer for what the module has made before it."""
+        charge = layer.bias[:, None, None]
+        for term in layer.terms:
+            charge = charge + F.conv2d(self.values[term.source], term.weight, None, term.stride,
+                                       term.padding, 1, term.groups)
+        return charge
+
+    def _pooled(self, layer: Pool) -> torch.Tensor:
+        window = (self.values[layer.source], layer.kernel, layer.stride, layer.padding)
+        if layer.kind == "max":
+            return F.max_pool2d(*window)
+        gain = self._places[layer.name].factor / self._places[layer.source].factor
+        return F.avg_pool2d(*window, divisor_override=1) * gain
+
+    def _compare(self, n: fx.Node, layer, own: torch.Tensor, ours: torch.Tensor, what: str):
+        # By channel: a large one must not hide what happens in a small one.
+        across = [axis for axis in range(ours.dim()) if axis != 1]
+        reach = self._reach(layer)
+        reach = (reach.reshape(-1, *[1] * (ours.dim() - 2)) if len(reach) == ours.shape[1]
+                 else reach.max())
+        tolerance = (_RELATIVE * ours.abs().amax(dim=across, keepdim=True) + _CANCELLED * reach)
+        different = _differing(own, ours, tolerance)
+        if different.any():
+            raise ConversionError(
+                f"{layer.name}: the module computes something else here than its parameters say: "
+                f"{_extent(different, own, ours, what)}; {self._seen(n)}")
+
+    def _reach(self, layer) -> torch.Tensor:
+        """The greatest that the layer's terms could sum to in magnitude, by channel."""
+        if isinstance(layer, Pool):
+            return torch.zeros(1)
+        return layer.bias.abs() + sum(
+            term.weight.abs().sum(dim=(1, 2, 3)) * self.values[term.source].abs().max()
+            for term in layer.terms)
+
+    def _compare_activation(self, n: fx.Node, layer: Fire, given, result):
+        if layer.step is None:
+            ours = given.relu()
+            self._compare(n, layer, result, ours, "values")
+            return
+        pairs = [(given, result)]
+        if self._ramps:
+            low, high = -layer.step, (layer.levels + 1) * layer.step
+            ramp = torch.linspace(low, high, given.numel(), dtype=given.dtype).reshape(given.shape)
+            pairs.append((ramp, self.fetch_attr(n.target)(ramp.clone())))
+        for z, a in pairs:
+            different = ~_on_grid(z, a, layer)
+            if not different.any():
+                continue
+            own = a[a > 0]
+            values = f"the positive ones are {own.min():.4g} to {own.max():.4g}" if len(own) else \
+                "none is positive"
+            raise ConversionError(
+                f"{layer.key}: this activation is not step * clip(floor(z/step + 1/2), 0, levels) "
+                f"with step={layer.step:.4g}, levels={layer.levels}: "
+                f"{_percent(different)} of its values differ ({values}); check how the step and "
+                f"the levels are read; {self._seen(n)}")
+
+    def _seen(self, n: fx.Node) -> str:
+        return _seen(self.module, self._modules(n))
+
+    def _modules(self, n: fx.Node) -> dict[str, nn.Module]:
+        """The modules between a node and the layers before it, by their paths."""
+        places, found, ahead = {place.node for place in self._places.values()}, {}, [n]
+        while ahead:
+            node = ahead.pop()
+            if node.op == "call_module":
+                found[str(node.target)] = self.fetch_attr(node.target)
+            ahead += [other for other in node.all_input_nodes if other.name not in places]
+        return dict(reversed(found.items()))
+
+
+def _differing(own: torch.Tensor, ours: torch.Tensor, tolerance) -> torch.Tensor:
+    """Where two results differ; what is no number differs from everything."""
+    return ~((own - ours).abs() <= tolerance)
+
+
+def _shaped(own, shape, where: str, root: nn.Module, modules: dict[str, nn.Module]) -> torch.Tensor:
+    """A result of the module in the shape that it should have."""
+    if isinstance(own, torch.Tensor) and own.numel() == math.prod(shape):
+        return own.reshape(shape)
+    kind = f"the shape {tuple(own.shape)}" if isinstance(own, torch.Tensor) else type(own).__name__
+    raise ConversionError(f"{where}: gives {kind}, where the parameters say {tuple(shape)}; "
+                          f"{_seen(root, modules)}")
+
+
+def _on_grid(z: torch.Tensor, a: torch.Tensor, layer: Fire) -> torch.Tensor:
+    """Where ``a`` is a whole number of steps in ``0..levels``, and the one nearest to ``z``."""
+    z, n = z.double() / layer.step, a.double() / layer.step
+    whole, slack = n.round(), _OFF_GRID + _OFF_LEVEL * layer.levels
+    return (((n - whole).abs() <= slack) & (whole >= 0) & (whole <= layer.levels)
+            & ((z >= whole - 0.5 - slack) | (whole == 0))
+            & ((z <= whole + 0.5 + slack) | (whole == layer.levels)))
+
+
+def _extent(different, own, ours, what: str = "scores") -> str:
+    difference = (own - ours).abs().max()
+    return (f"{_percent(different)} of the {what} differ, by up to {difference:.3g} where they "
+            f"reach {ours.abs().max():.3g}")
+
+
+def _percent(different: torch.Tensor) -> str:
+    share = different.double().mean()
+    return f"{share:.0%}" if share > 0.01 else f"{share:.2g}"
+
+
+def _seen(root: nn.Module, modules: dict[str, nn.Module]) -> str:
+    """What about modules explains that they compute something else."""
+    facts = [f"{path or 'it'} ({type(module).__name__}) {fact}"
+             for path, module in modules.items() for fact in _facts(root, path, module)]
+    facts += [f"all modules have the {fact}" for fact in _hooks(
+        torch.nn.modules.module._global_forward_pre_hooks,
+        torch.nn.modules.module._global_forward_hooks)]
+    return "; ".join(facts[:3]) or ("no hook was seen: forward must depend on its input and "
+                                "parameters alone, and change nothing in place that it uses again")
+
+
+def _hooks(before: Mapping[int, Callable], after: Mapping[int, Callable]) -> Iterator[str]:
+    for kind, hooks in ("forward pre-hook", before), ("forward hook", after):
+        for hook in hooks.values():
+            yield f"{kind} {getattr(hook, '__qualname__', type(hook).__qualname__)}"
+
+
+def _facts(root: nn.Module, path: str, module: nn.Module) -> Iterator[str]:
+    for hook in _hooks(module._forward_pre_hooks, module._forward_hooks):
+        yield f"has the {hook}"
+    if "forward" in vars(module):
+        yield "has had its forward replaced"
+    if module.training:
+        yield "stays in training mode"
+    own = {tensor.data_ptr(): name for name, tensor in (*module.named_parameters(recurse=False),
+                                                        *module.named_buffers(recurse=False))}
+    for other, others in root.named_modules():
+        for name, tensor in (*others.named_parameters(recurse=False),
+                             *others.named_buffers(recurse=False)):
+            if others is not module and tensor.numel() and tensor.data_ptr() in own:
+                yield f"shares its {own[tensor.data_ptr()]} with {other}.{name}"

@@ -1,0 +1,109 @@
+"""Classes of other people's: activations that are read like Qcfs, and layers that spike in time."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..errors import ConversionError
+
+__all__ = ["Activation", "refuse_spiking"]
+
+_SPIKING = {"spikingjelly": "SpikingJelly", "snntorch": "snnTorch", "norse": "Norse",
+            "sinabs": "Sinabs"}
+"""Packages whose layers simulate neurons step by step, and their names."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A QCFS-like activation class of somebody else, and how its step and levels are read.
+
+    Parameters
+    ----------
+    name : the class, ``"QCFS"`` or with any part of its module's name, ``"mypkg.act.QCFS"``
+    step : attribute that holds the step, or a quotient of two: ``"step"``, ``"thresh/L"``
+    levels : attribute that holds the greatest count, or an integer: ``"L"``, ``"7"``
+    """
+
+    name: str
+    step: str = "step"
+    levels: str = "levels"
+
+    @classmethod
+    def parse(cls, text: str) -> "Activation":
+        """``CLASS``, ``CLASS,STEP`` or ``CLASS,STEP,LEVELS``."""
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) > 3 or not all(parts):
+            raise ConversionError(f"activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, "
+                                  f"not {text!r}")
+        return cls(*parts)
+
+    def matches(self, module: nn.Module) -> bool:
+        full = f"{type(module).__module__}.{type(module).__qualname__}"
+        return full == self.name or full.endswith("." + self.name)
+
+    def require(self, module: nn.Module) -> None:
+        """Refuse a module that has no such activation anywhere in it."""
+        inside = list(module.modules())
+        if not any(map(self.matches, inside)):
+            kinds = sorted({type(m).__qualname__ for m in inside if not list(m.children())})
+            raise ConversionError(f"activation {self.name!r}: no layer of the module is one; its "
+                                  f"layers are {', '.join(kinds[:20])}")
+
+    def read(self, module: nn.Module, path: str) -> tuple[float, int]:
+        """Step and levels of ``module``."""
+        numerator, _, denominator = self.step.partition("/")
+        step = _attribute(module, numerator, path)
+        if denominator:
+            divisor = _attribute(module, denominator, path)
+            step = step / divisor if divisor else float("nan")
+        levels = _attribute(module, self.levels, path)
+        if not 0 < step < float("inf"):
+            raise ConversionError(f"{path}: the step {self.step!r} must be positive, not {step!r}")
+        if not 1 <= levels <= 65535 or levels != int(levels):
+            raise ConversionError(f"{path}: the levels {self.levels!r} must be an integer in "
+                                  f"1..65535, not {levels!r}")
+        return step, int(levels)
+
+
+def _attribute(module: nn.Module, name: str, path: str) -> float:
+    """A number, or a dotted attribute of ``module`` that holds one."""
+    name = name.strip()
+    try:
+        return float(name)
+    except ValueError:
+        pass
+    value = module
+    try:
+        for part in name.split("."):
+            value = getattr(value, part)
+        return float(value)
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        raise ConversionError(f"{path} ({type(module).__name__}): attribute {name!r} must be one "
+                              f"number; say how the step and the levels are read") from None
+
+
+def refuse_spiking(module: nn.Module, activation: Activation | None = None) -> None:
+    """Refuse a module with layers that simulate neurons over time.
+
+    Those of a package are known by its name, QCFS' own ``IF`` by its attributes.
+
+    Raises
+    ------
+    ConversionError
+        With the layer's path, what it is, and what to convert instead.
+    """
+    for path, layer in module.named_modules():
+        where = f"{path or 'the top module'} ({type(layer).__name__})"
+        for package in (cls.__module__.partition(".")[0] for cls in type(layer).__mro__):
+            if package in _SPIKING:
+                raise ConversionError(
+                    f"{where}: is a layer of {_SPIKING[package]}, which simulates neurons step by "
+                    f"step, and such networks are not read; give a network with Qcfs or ReLU as "
+                    f"its activations, and its integers will spike")
+        steps = getattr(layer, "T", None)
+        quantised = hasattr(layer, "thresh") and hasattr(layer, "L")
+        if type(steps) is int and steps > 0 and (
+                quantised or activation is not None and activation.matches(layer)):
+            raise ConversionError(
+                f"{where}: is built with T={steps} and simulates so many time-steps; build it with "
+                f"T=0, the activation that it was trained with, which the integers compute exactly")

@@ -1,0 +1,307 @@
+"""The network in integers, as a PyTorch module that can be trained (CONVERSIONS 1.4).
+
+Thresholds come first (eq. 5): each output channel has a fixed integer ``theta``, and the weight
+grid follows from it, so the only approximation is the rounding of weights, which training sees::
+
+    W = clip(round(w * theta * s_in / s_out))      B = round(b * theta / s_out)
+    n = clip(floor((B + (theta >> 1) + sum W n_in) / theta), 0, levels)
+
+``s_in`` is the step of the counts that arrive, less the division of an average pooling; ``round``
+is half up. The read-out has one scale ``u`` for all classes: ``W = round(w * s_in / u)``.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..errors import ConversionError, unknown
+from ..ir.network import INPUT, Network, Neurons, Pool, Readout, Synapses, check_levels
+from .lower import Fire, Lowered, Out, Term
+from .qcfs import floor_ste, round_ste
+
+__all__ = ["QuantisedModel", "layer_bits"]
+
+BITS = range(2, 9)
+"""Widths a weight may have. The diagonal of a residual connection is as wide as it needs."""
+
+_IDENTITY_BITS = 16
+
+# Steps that are far enough from where float32, in which they are trained, loses digits.
+_STEPS = (1e-30, 1e30)
+
+# Least value of a step that is trained, relative to its first.
+_LEAST = 1e-6
+
+# Greatest threshold at which no weight is clipped, for channels whose weights are next to nothing.
+_MAX_THETA = 1 << 24
+
+# Thresholds tried per channel, relative to the greatest at which no weight is clipped.
+_CANDIDATES = torch.linspace(0.5, 2.0, 31, dtype=torch.float64)
+
+
+def layer_bits(bits: int | str | Mapping | Iterable, names: Iterable[str]) -> dict[str, int]:
+    """Weight width of each layer.
+
+    Parameters
+    ----------
+    bits : one width for all, or widths by layer: ``{"": 8, "fc1": 4}``, ``"8,fc1=4"``,
+        ``["fc1=4"]``; a layer that is not named has 8 bits
+    names : of the layers
+    """
+    widths = _widths(bits)
+    names = list(names)
+    for name, width in widths.items():
+        if name and name not in names:
+            raise ConversionError(f"bits: {unknown('layer', name, names)}")
+        if type(width) is not int or width not in BITS:
+            raise ConversionError(f"bits{f' of {name}' if name else ''} must be {BITS.start} to "
+                                  f"{BITS.stop - 1}, not {width!r}")
+    return {name: widths.get(name, widths.get("", 8)) for name in names}
+
+
+def _widths(bits) -> dict[str, int]:
+    if isinstance(bits, Mapping):
+        return dict(bits)
+    if isinstance(bits, int):
+        return {"": bits}
+    items = bits.split(",") if isinstance(bits, str) else bits
+    widths = {}
+    for item in items:
+        name, given, width = str(item).rpartition("=")
+        if not width.strip().isdecimal() or given and not name.strip():
+            raise ConversionError(f"bits must be a width or name=width, not {item!r}")
+        widths[name.strip()] = int(width)
+    return widths
+
+
+class QuantisedModel(nn.Module):
+    """Spike counts in, scores out; in between what the hardware computes.
+
+    In evaluation mode everything is integers in float64, hence exact where :meth:`to_network` makes
+    a valid network: :meth:`trace` agrees with :meth:`Network.run` in every neuron. In training mode
+    the same is computed in float32, which is exact up to 2^24, and weights, biases and steps get
+    gradients through the rounding.
+
+    Parameters
+    ----------
+    lowered : whose steps are all known
+    input_levels : greatest input count; an input pixel's value is ``count / input_levels``
+    bits : see :func:`layer_bits`
+    """
+
+    def __init__(self, lowered: Lowered, *, input_levels: int = 255, bits=8):
+        super().__init__()
+        check_levels(input_levels, "input_levels")
+        self.input_shape, self.input_levels = lowered.input_shape, input_levels
+        charged = [layer for layer in lowered.layers if not isinstance(layer, Pool)]
+        widths = layer_bits(bits, [layer.name for layer in charged])
+        steps = {layer.key: layer.step for layer in charged if isinstance(layer, Fire)}
+        _require_steps(steps)
+        self.steps = nn.ParameterList(nn.Parameter(torch.tensor(float(s))) for s in steps.values())
+        self.register_buffer("input_step", torch.tensor(1 / input_levels, dtype=torch.float64))
+        self._keys = {key: k for k, key in enumerate(steps)}
+        # Keeps a step positive while it is trained.
+        self._least = [step * _LEAST for step in steps.values()]
+        self._step_of = {layer.name: layer.key for layer in charged if isinstance(layer, Fire)}
+        self.layers = nn.ModuleList()
+        for layer in lowered.layers:
+            self.layers.append(self._build(layer, widths))
+
+    def _build(self, layer, widths):
+        if isinstance(layer, Pool):
+            return _Pooling(layer)
+        ratios = [self.step(term.step) * term.factor for term in layer.terms]
+        if isinstance(layer, Out):
+            return _Sum(layer, widths[layer.name], ratios)
+        step = self.step(layer.name)
+        return _Fire(layer, widths[layer.name], [ratio / step for ratio in ratios], step)
+
+    def step(self, name: str) -> torch.Tensor:
+        """Value of one count of the layer ``name``, before any average pooling."""
+        if name == INPUT:
+            return self.input_step
+        k = self._keys[self._step_of[name]]
+        return self.steps[k].double().clamp_min(self._least[k])
+
+    def integers(self, layer) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Weights of each bundle of synapses, and the bias, as integers in float64."""
+        unit = layer.scale if isinstance(layer, _Sum) else self.step(layer.name)
+        theta = layer.theta[:, None, None, None]
+        weights = []
+        for term, weight in zip(layer.terms, layer.weights, strict=True):
+            gain = theta * (self.step(term.step) * term.factor / unit)
+            low, high = _limits(_IDENTITY_BITS if term.identity else layer.bits)
+            weights.append(round_ste(weight.double() * gain).clamp(low, high))
+        return weights, round_ste(layer.bias.double() * layer.theta / unit)
+
+    def trace(self, counts: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Counts of every layer, and the potentials of the read-out, by layer name."""
+        dtype = torch.float32 if self.training else torch.float64
+        values = {INPUT: counts.to(dtype)}
+        for layer in self.layers:
+            inputs = [values[source] for source in layer.sources]
+            if isinstance(layer, _Pooling):
+                values[layer.name] = layer(inputs[0])
+                continue
+            weights, bias = self.integers(layer)
+            charge = bias.to(dtype)[:, None, None]
+            for term, weight, x in zip(layer.terms, weights, inputs, strict=True):
+                charge = charge + F.conv2d(x, weight.to(dtype), None, term.stride, term.padding, 1,
+                                           term.groups)
+            values[layer.name] = layer.fire(charge) if isinstance(layer, _Fire) else charge
+        return values
+
+    def forward(self, counts: torch.Tensor) -> torch.Tensor:
+        """``(N, classes)`` scores: the integer potentials times the read-out's scale."""
+        return self.scores(self.trace(counts))
+
+    def scores(self, trace: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        readout = self.layers[-1]
+        potentials = trace[readout.name].flatten(1)
+        return potentials * readout.scale.to(potentials.dtype)
+
+    @torch.no_grad()
+    def to_network(self, name: str, *, pixel_max: int = 255, metadata: Mapping | None = None):
+        """The :class:`Network` with exactly these integers.
+
+        Raises
+        ------
+        ConversionError, NetworkError
+            If a bias is too large for them, or the network is not valid.
+        """
+        layers = tuple(layer.spec if isinstance(layer, _Pooling) else self._layer(layer)
+                       for layer in self.layers)
+        return Network(name, self.input_shape, self.input_levels, pixel_max, layers, metadata or {})
+
+    def _layer(self, layer) -> Neurons | Readout:
+        weights, bias = self.integers(layer)
+        if not bias.abs().max() < 1 << 53:
+            raise ConversionError(f"{layer.name}: a bias is {bias.abs().max():.3g} units of its "
+                                  f"weights' grid, more than 53 bits hold")
+        bias, theta = bias.long().numpy(), layer.theta.long().numpy()
+        synapses = tuple(_synapses(term, weight.long().numpy(), layer.bits)
+                         for term, weight in zip(layer.terms, weights, strict=True))
+        if isinstance(layer, _Sum):
+            return Readout(layer.name, synapses, bias)
+        return Neurons(layer.name, synapses, bias + (theta >> 1), theta, layer.levels)
+
+
+def _require_steps(steps: Mapping[str, float]):
+    for key, step in steps.items():
+        if not _STEPS[0] <= step <= _STEPS[1]:
+            raise ConversionError(f"{key}: the step {step:.3g} is not in {_STEPS[0]:g}.."
+                                  f"{_STEPS[1]:g}; scale the weights before the activation, and "
+                                  f"those after it the other way")
+
+
+def _synapses(term: Term, weights, bits: int) -> Synapses:
+    if term.identity:
+        bits = max(bits, int(max(weights.max(), -weights.min() - 1)).bit_length() + 1)
+    return Synapses(term.source, weights, term.stride, term.padding, term.groups, bits)
+
+
+def _limits(bits: int) -> tuple[int, int]:
+    return -(1 << bits - 1), (1 << bits - 1) - 1
+
+
+class _Pooling(nn.Module):
+    def __init__(self, spec: Pool):
+        super().__init__()
+        self.spec, self.name, self.sources = spec, spec.name, spec.sources
+
+    def forward(self, x):
+        window = (self.spec.kernel, self.spec.stride, self.spec.padding)
+        if self.spec.kind == "max":
+            return F.max_pool2d(x, *window)
+        return F.avg_pool2d(x, *window, divisor_override=1)
+
+
+class _Charged(nn.Module):
+    """Real weights, and the integer thresholds that put them on a grid."""
+
+    def __init__(self, spec: Fire | Out, bits: int):
+        super().__init__()
+        self.name, self.bits = spec.name, bits
+        self.terms = spec.terms
+        self.sources = tuple(term.source for term in spec.terms)
+        self.weights = nn.ParameterList(
+            nn.Parameter(term.weight.clone(), requires_grad=not term.identity)
+            for term in spec.terms)
+        self.bias = nn.Parameter(spec.bias.clone())
+        for value in (*self.weights, self.bias):
+            if not value.isfinite().all():
+                raise ConversionError(f"{spec.name}: weights and biases must be finite numbers")
+
+    def _scaled(self, ratios) -> list[tuple[torch.Tensor, int]]:
+        """Weights relative to the output's unit, a row per channel, and their widths."""
+        return [((weight.detach().double() * ratio).flatten(1),
+                 _IDENTITY_BITS if term.identity else self.bits)
+                for term, weight, ratio in zip(self.terms, self.weights, ratios, strict=True)]
+
+
+class _Fire(_Charged):
+    def __init__(self, spec: Fire, bits: int, ratios, step):
+        super().__init__(spec, bits)
+        check_levels(spec.levels, f"{spec.name}: levels")
+        self.levels = spec.levels
+        with torch.no_grad():
+            self.register_buffer("theta", _thresholds(self._scaled(ratios), bits))
+
+    def fire(self, charge):
+        """Counts from charge: floor division by the threshold, straight through."""
+        theta = self.theta.to(charge.dtype)[:, None, None]
+        potential = charge + torch.div(theta, 2, rounding_mode="floor")
+        if not self.training:
+            return torch.div(potential, theta, rounding_mode="floor").clamp(0, self.levels)
+        return floor_ste(potential / theta).clamp(0, self.levels)
+
+
+class _Sum(_Charged):
+    def __init__(self, spec: Out, bits: int, ratios):
+        super().__init__(spec, bits)
+        with torch.no_grad():
+            rows = [(weight.reshape(1, -1), width) for weight, width in self._scaled(ratios)]
+            # No finer than that the greatest bias stays well within 53 bits.
+            least = spec.bias.double().abs().max() * 2.0**-50
+            self.register_buffer("scale", torch.maximum(1 / _grid(rows)[0], least))
+        self.register_buffer("theta", torch.ones(len(spec.bias), dtype=torch.float64))
+
+
+def _grid(rows) -> torch.Tensor:
+    """Factor of each row with which it is best rounded to its width (least squared error)."""
+    greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
+    best, least = greatest.clone(), torch.full_like(greatest, float("inf"))
+    for candidate in _CANDIDATES:
+        gain = greatest * candidate
+        error = _error(rows, gain)
+        best = torch.where(error < least, gain, best)
+        least = torch.minimum(error, least)
+    return best
+
+
+def _thresholds(rows, bits: int) -> torch.Tensor:
+    """The same among whole numbers; a channel of tiny weights gets no more than its layer needs."""
+    greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
+    greatest = greatest.clamp(1, float((greatest.median() * 4).clamp(4, _MAX_THETA)))
+    best, least = torch.ones_like(greatest), torch.full_like(greatest, float("inf"))
+    for candidate in _CANDIDATES:
+        theta = (greatest * candidate).round().clamp_min(1)
+        error = _error(rows, theta)
+        best = torch.where(error < least, theta, best)
+        least = torch.minimum(error, least)
+    return best
+
+
+def _room(weight: torch.Tensor, width: int) -> torch.Tensor:
+    """Factor of each row at which its greatest weight just fits."""
+    return _limits(width)[1] / weight.abs().amax(dim=1).clamp_min(1e-300)
+
+
+def _error(rows, gain: torch.Tensor) -> torch.Tensor:
+    total = torch.zeros_like(gain)
+    for weight, width in rows:
+        grid = (weight * gain[:, None] + 0.5).floor().clamp(*_limits(width))
+        total += (grid / gain[:, None] - weight).square().sum(dim=1)
+    return total

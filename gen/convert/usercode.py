@@ -1,0 +1,124 @@
+"""Running what others wrote: a Python file that makes a module, and the module itself."""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import nn
+
+from ..errors import ConversionError, SpikeloomError
+
+__all__ = ["blamed", "first_line", "loaded"]
+
+_NO_MODULE = {
+    ".onnx": "an ONNX graph", ".nir": "a NIR graph",
+}
+_NOT_READ = ("is not read: a network is converted from the PyTorch module that it was exported "
+             "from, given as FILE.py:FUNCTION, and its state in --weights")
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or its type if it has none."""
+    try:
+        text = str(error)
+    except Exception:  # it is the user's class
+        text = ""
+    return next(iter(text.splitlines()), "") or type(error).__name__
+
+
+@contextlib.contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Whatever the user's code raises, ``sys.exit`` too, becomes a ConversionError about ``what``;
+    our own errors stay as they are. If that code has changed the working directory, it is again
+    what it was."""
+    place = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        yield
+    except (SpikeloomError, KeyboardInterrupt):
+        raise
+    except SystemExit as error:
+        raise ConversionError(f"{what}: calls sys.exit({error.code!r})") from error
+    except BaseException as error:
+        raise ConversionError(f"{what}: {type(error).__name__}: {first_line(error)}") from error
+    finally:
+        os.fchdir(place)
+        os.close(place)
+
+
+@contextlib.contextmanager
+def loaded(target: str) -> Iterator[nn.Module]:
+    """Execute ``FILE.py``, call its ``FUNCTION`` and yield the module.
+
+    Until the context ends the file can be imported by its name, and so can its neighbours.
+
+    Raises
+    ------
+    ConversionError
+        If there is no such file or function, or it fails, exits, or returns something else.
+    """
+    path, function = _split(target)
+    with _importable(path) as name:
+        with blamed(target):
+            module = getattr(_execute(name, path), function)()
+        if not isinstance(module, nn.Module):
+            raise ConversionError(f"{target}: must return a torch.nn.Module, not "
+                                  f"{type(module).__name__}")
+        yield module
+
+
+def _split(target: str) -> tuple[Path, str]:
+    for text in (target, target.rpartition(":")[0]):
+        if kind := _NO_MODULE.get(Path(text).suffix.lower()):
+            raise ConversionError(f"{text}: {kind} {_NOT_READ}")
+    path, colon, function = target.rpartition(":")
+    if not colon or not function.isidentifier():
+        raise ConversionError(f"the module must be given as FILE.py:FUNCTION, not {target!r}")
+    if not Path(path).is_file():
+        raise ConversionError(f"{path}: there is no such file")
+    return Path(path), function
+
+
+@contextlib.contextmanager
+def _importable(path: Path) -> Iterator[str]:
+    """The name of the user's file as a module, and its folder first among those of modules.
+
+    What has been imported from there is forgotten afterwards, so that a file of the same name in
+    another folder is another module.
+    """
+    folder = path.resolve().parent
+    # A file may be called like a module that is in use (numpy.py).
+    name = path.stem if path.stem not in sys.modules else f"converted.{path.stem}"
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield name
+    finally:
+        with contextlib.suppress(ValueError):  # the user's code has changed the path, too
+            sys.path.remove(str(folder))
+        new = set(sys.modules) - before
+        tops = {other for other in new if other == name or _lies_in(sys.modules[other], folder)}
+        for other in new:
+            if other in tops or other.partition(".")[0] in tops:
+                del sys.modules[other]
+
+
+def _lies_in(module, folder: Path) -> bool:
+    """Whether a module is a file of a folder, or a package in it."""
+    file = getattr(module, "__file__", None)
+    if file is None or "." in module.__name__:
+        return False
+    path = Path(file).resolve()
+    return path.parent == folder or path.parent.parent == folder and path.stem == "__init__"
+
+
+def _execute(name: str, path: Path):
+    spec = importlib.util.spec_from_loader(
+        name, importlib.machinery.SourceFileLoader(name, str(path)))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look up the module of their annotations
+    spec.loader.exec_module(module)
+    return module

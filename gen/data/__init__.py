@@ -1,0 +1,1 @@
+"""Data sets as raw images and labels, and arrays in files."""

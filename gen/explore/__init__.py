@@ -1,0 +1,1 @@
+"""Sweeps over boards, intervals and networks."""

@@ -1,0 +1,328 @@
+"""Sweeps over boards, paces and networks, and what is best of it: the Pareto front.
+
+A point is a mapping of a network to a board at a pace, with what is predicted of it. Points are
+independent of each other: they are computed in processes on this machine, or by the workers of a
+Dask cluster, and each is a file in the output directory as soon as it is finished, so that a sweep
+that was interrupted goes on where it stopped. A network of other weights (more or fewer bits,
+other sizes) is another network: integers can't be quantised again, they are trained.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from concurrent.futures import as_completed
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+import boards as all_boards
+import hw
+from hw.top import Top
+
+from ..build.synthesis import require_pure
+from ..build.synthesis import synthesise as run_yosys
+from ..build.toolchain import identity
+from ..build.verilog import component_verilog
+from ..data.datasets import load
+from ..errors import BuildError, DataError, FitError
+from ..ir import artifact
+from ..plan.mapping import map_network
+from ..plan.planner import plan
+from ..plan.resources import COEFFICIENTS, placement
+from ..plan.room import memory_bits, require_memory
+from ..plan.workload import Calibration, Workload, calibrate
+from ..system import files, processes
+
+__all__ = ["explore", "front"]
+
+log = logging.getLogger(__name__)
+
+# Folder of the finished points.
+_POINTS = "points"
+
+# Seconds to wait for a scheduler.
+_PATIENCE = 20
+
+# Where the programs are that compute points.
+_PROGRAMS = [Path(file).parent for file in (__file__, hw.__file__, all_boards.__file__)]
+
+
+def _content(network):
+    """A network as its artifact, the one form in which networks travel."""
+    with processes.scratch() as folder:
+        file = folder / "network.npz"
+        artifact.save(network, file)
+        return file.read_bytes()
+
+
+def _network(content):
+    with processes.scratch() as folder:
+        file = folder / "network.npz"
+        files.write_bytes(file, content)
+        return artifact.load(file)
+
+
+# What workers do: plain data in, plain data out.
+
+def _point(content, counts, board, code, interval, objective):
+    network, board = _network(content), all_boards.find(board)
+    try:
+        require_memory(network.name, board, memory_bits(network, code))
+        workload = Workload(network, counts)
+        found = plan(network, board, code=code, interval=interval, objective=objective,
+                     workload=workload)
+    except FitError as error:
+        return {"too_large": str(error)}
+    return {
+        "network": network.name, "board": board.name, "device": board.device, "code": code,
+        **found.shares, "clock_hz": board.clock_hz, "interval_cycles": round(found.interval),
+        "images_per_second": board.clock_hz / found.interval,
+        "latency_cycles": round(workload.latency(found.config)),
+        **{what: getattr(found.needs, what) for what in ("luts", "ffs", "cells", "brams")},
+    }
+
+
+def _accuracy(content, images, labels):
+    network = _network(content)
+    return {"accuracy": float((network.predict(images).argmax(axis=1) == labels).mean())}
+
+
+def _synthesis(content, board, code, lanes, replicas):
+    network, board = _network(content), all_boards.find(board)
+    config, image = map_network(network, lanes=lanes, replicas=replicas, code=code)
+    placed = placement(config, board.family.name, board.budget.brams)
+    top = Top(config, image, digest="0" * 64, clock_hz=board.clock_hz, baud=1_000_000)
+    with processes.scratch() as folder:
+        files.write_text(folder / "top.v", component_verilog(top, "top", placed))
+        resources = run_yosys(folder, ["top.v"], top="top", command=board.synth)
+    require_pure(resources, network.name)
+    return asdict(resources)
+
+
+def _version():
+    """A hash of what computes points besides their arguments: programs and coefficients."""
+    files = [file for folder in _PROGRAMS for file in sorted(folder.rglob("*.py"))]
+    sha = hashlib.sha256(identity("yosys").encode())
+    for file in [*files, COEFFICIENTS]:
+        sha.update(hashlib.sha256(file.read_bytes()).digest())
+    return sha.hexdigest()
+
+
+class _Store:
+    """Results on disk, each under a hash of all that it depends on."""
+
+    def __init__(self, folder):
+        self._folder = Path(folder) / _POINTS
+        self._version = _version()
+
+    def file(self, task, arguments):
+        sha = hashlib.sha256(f"{task.__name__} {self._version}\n".encode())
+        for argument in arguments:
+            if isinstance(argument, np.ndarray):
+                sha.update(json.dumps(argument.shape).encode() + argument.astype("<i8").tobytes())
+            elif isinstance(argument, bytes):
+                sha.update(argument)
+            else:
+                sha.update(json.dumps(argument, sort_keys=True).encode() + b"\0")
+        return self._folder / f"{sha.hexdigest()[:32]}.json"
+
+    @staticmethod
+    def read(file):
+        try:
+            result = json.loads(files.read_text(file))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return result if isinstance(result, dict) else None
+
+    @staticmethod
+    def write(file, result):
+        files.write_text(file, json.dumps(result, indent=1) + "\n")
+
+
+class _Sweep:
+    """Runs tasks that are not finished yet, and counts."""
+
+    def __init__(self, executor, store):
+        self._executor, self._store = executor, store
+        self.computed = self.kept = 0
+
+    def run(self, tasks):
+        """Results of ``(function, *arguments)``, in this order."""
+        tasks = list(tasks)
+        files = [self._store.file(task, arguments) for task, *arguments in tasks]
+        results = [self._store.read(file) for file in files]
+        missing = [k for k, result in enumerate(results) if result is None]
+        self.kept += len(tasks) - len(missing)
+        futures = {self._executor.submit(*tasks[k]): k for k in missing}
+        for number, done in enumerate(as_completed(futures), 1):
+            k = futures[done]
+            results[k] = done.result()
+            self._store.write(files[k], results[k])
+            self.computed += 1
+            log.info("%s: %d of %d", tasks[k][0].__name__.strip("_"), number, len(missing))
+        return results
+
+
+@contextmanager
+def _executor(scheduler, jobs):
+    if scheduler is None:
+        with processes.workers(jobs) as executor:
+            yield executor
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise BuildError("a cluster needs Dask: pip install spikeloom[explore]") from error
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise BuildError(f"there is no Dask scheduler at {scheduler}: {error}") from error
+    with client, client.get_executor(pure=False) as executor:
+        yield executor
+
+
+def front(points: list[dict]) -> list[dict]:
+    """The points that no other point of the same board and data set beats: none has as many images
+    a second, as few LUTs and as high an accuracy, and more or fewer or higher of one of them."""
+    def merits(point):
+        return (point["images_per_second"], -point["luts"], point["accuracy"] or 0)
+
+    def beaten(point):
+        return any(
+            (other["board"], other["dataset"]) == (point["board"], point["dataset"])
+            and merits(other) != merits(point)
+            and all(a >= b for a, b in zip(merits(other), merits(point), strict=True))
+            for other in points)
+
+    return [point for point in points if not beaten(point)]
+
+
+def _data(network, dataset, data_dir, limit, calibration):
+    """``(data set's name or None, what decides the clocks, images, labels)``."""
+    name = dataset or network.metadata.get("dataset")
+    if name is None:
+        return None, calibrate(network), None, None
+    try:
+        data = load(name, data_dir)
+    except DataError as error:
+        if dataset is not None:
+            raise
+        log.info("%s: no accuracy, since %s", network.name, error)
+        return name, calibrate(network), None, None
+    images, labels = data.test_images[:limit], data.test_labels[:limit]
+    workload = calibrate(network, Calibration(calibration, name, data_dir))
+    return name, workload, images, labels
+
+
+def _paces(fastest, slowest, points):
+    """Paces between two results, in equal ratios."""
+    if "too_large" in fastest or "too_large" in slowest:
+        return []
+    bounds = fastest["interval_cycles"], max(slowest["interval_cycles"],
+                                             fastest["interval_cycles"])
+    return sorted({math.ceil(pace) for pace in np.geomspace(*bounds, max(2, points))})
+
+
+def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out="build/explore",
+            dataset=None, data_dir=None, calibration=1000, limit=1000, scheduler=None, jobs=None,
+            synthesise=False):
+    """Sweep networks over boards and paces.
+
+    Parameters
+    ----------
+    networks : of :class:`gen.ir.network.Network`
+    boards : names of boards
+    intervals : clocks an image to try; by default ``points`` of them between the fastest pace that
+        fits and that of the mapping with the fewest LUTs
+    codes : ``"phase"``, ``"rate"``
+    out : directory of the results; what is there already is not computed again
+    dataset, data_dir : whose images count; by default the data set that each network's metadata
+        name, or else the images that travel with it, without accuracy
+    calibration : training images whose spikes decide
+    limit : test images whose labels decide the accuracy
+    scheduler : address of a Dask scheduler; its workers must have this package installed
+    jobs : processes on this machine, where there is no scheduler; by default all cores
+    synthesise : run Yosys on the points of the front
+
+    Returns
+    -------
+    ``points``, each with ``network``, ``board``, ``device``, ``code``, ``lanes``, ``replicas``,
+    ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``luts``,
+    ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are predicted),
+    ``accuracy`` (or None), ``front`` (whether it is on the Pareto
+    front) and, with ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``too_large``,
+    what does not fit; ``computed`` and ``kept``, results that were computed and that were there;
+    ``files``, the table and the plots.
+
+    Raises
+    ------
+    BuildError
+        If there is no scheduler at the address.
+    OutputError
+        If the results can't be written, before any is computed.
+    """
+    from .fronts import draw
+    tables = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.png"}
+    out = Path(out)
+    files.require_directory(out, tables.values())
+    files.require_directory(out / _POINTS)
+    for board in boards:
+        all_boards.find(board)
+    with _executor(scheduler, jobs) as executor:
+        sweep = _Sweep(executor, _Store(out))
+        subjects = [(_content(network), *_data(network, dataset, data_dir, limit, calibration))
+                    for network in networks]
+        accuracies = sweep.run((_accuracy, content, images, labels)
+                               for content, _, _, images, labels in subjects
+                               if images is not None)
+        known = iter(accuracies)
+        facts = [{"dataset": name, "calibration": workload.source,
+                  "accuracy": next(known)["accuracy"] if images is not None else None}
+                 for _, name, workload, images, _ in subjects]
+        cases = [(content, workload.counts, board, code) for content, _, workload, _, _ in subjects
+                 for board in boards for code in codes]
+        whose = [fact for fact in facts for _ in boards for _ in codes]
+        if intervals is None:
+            ends = sweep.run((_point, *case, None, objective) for case in cases
+                             for objective in ("throughput", "smallest"))
+            paces = [_paces(*ends[2 * k:2 * k + 2], points)[1:-1] for k in range(len(cases))]
+            found = [(fact, end) for k, fact in enumerate(whose) for end in ends[2 * k:2 * k + 2]]
+        else:
+            paces, found = [intervals] * len(cases), []
+        tasks = [(fact, (_point, *case, pace, "smallest"))
+                 for fact, case, own in zip(whose, cases, paces, strict=True) for pace in own]
+        found += zip((fact for fact, _ in tasks), sweep.run(task for _, task in tasks),
+                     strict=True)
+        results = _distinct({**point, **fact} for fact, point in found if "luts" in point)
+        best = front(results)
+        for point in results:
+            point["front"] = point in best
+        if synthesise:
+            contents = {network.name: content for network, (content, *_) in zip(
+                networks, subjects, strict=True)}
+            checked = sweep.run(
+                (_synthesis, contents[point["network"]], point["board"], point["code"],
+                 point["lanes"], point["replicas"]) for point in best)
+            for point, figures in zip(best, checked, strict=True):
+                point["synthesis"] = figures
+    result = {
+        "points": results, "computed": sweep.computed, "kept": sweep.kept,
+        "too_large": sorted({point["too_large"] for _, point in found if "luts" not in point}),
+    }
+    files.write_text(out / tables["table"], json.dumps(results, indent=1) + "\n")
+    draw(results, [out / tables["plot"], out / tables["picture"]])
+    return result | {"files": {name: str(out / file) for name, file in tables.items()}}
+
+
+def _distinct(points):
+    """Points that are not the same mapping, in a fixed order."""
+    seen = {}
+    for point in points:
+        key = json.dumps([point[name] for name in (
+            "network", "board", "code", "lanes", "replicas")])
+        seen.setdefault(key, point)
+    return sorted(seen.values(), key=lambda point: (
+        point["network"], point["board"], point["code"], -point["images_per_second"]))

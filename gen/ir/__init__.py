@@ -1,0 +1,1 @@
+"""The integer network and its file format: the semantics that all else agrees with."""

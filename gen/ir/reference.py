@@ -1,0 +1,49 @@
+"""The integer network in PyTorch's own operators, in float64: what results are compared with as
+"PyTorch". It shares no arithmetic with :meth:`gen.ir.network.Network.run`, which must equal it."""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .network import INPUT, Network, Neurons, Pool
+
+__all__ = ["torch_run"]
+
+
+def torch_run(network: Network, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Spike counts of every layer by its name, and the read-out's potentials.
+
+    Sums stay below 2^53, which a network guarantees, so float64 holds them exactly in whatever
+    order they are made (CONVERSIONS 1.6).
+
+    Parameters
+    ----------
+    network : any
+    counts : ``(N, C, H, W)`` input counts
+    """
+    values = {INPUT: torch.from_numpy(np.asarray(counts, dtype=np.float64))}
+    with torch.inference_mode():
+        for layer in network.layers:
+            inputs = [values[source] for source in layer.sources]
+            values[layer.name] = _pool(layer, *inputs) if isinstance(layer, Pool) \
+                else _neurons(layer, inputs)
+    return {name: value.numpy().astype(np.int64) for name, value in values.items()}
+
+
+def _pool(layer, counts):
+    if layer.kind == "max":
+        return F.max_pool2d(counts, layer.kernel, layer.stride, layer.padding)
+    return F.avg_pool2d(counts, layer.kernel, layer.stride, layer.padding, divisor_override=1)
+
+
+def _neurons(layer, inputs):
+    potential = torch.tensor(layer.initial, dtype=torch.float64)[:, None, None]
+    for bundle, counts in zip(layer.synapses, inputs, strict=True):
+        weights = torch.tensor(bundle.weights, dtype=torch.float64)
+        potential = potential + F.conv2d(counts, weights, stride=bundle.stride,
+                                         padding=bundle.padding, groups=bundle.groups)
+    if not isinstance(layer, Neurons):
+        return potential
+    threshold = torch.tensor(layer.threshold, dtype=torch.float64)[:, None, None]
+    counts = torch.div(potential, threshold, rounding_mode="floor")
+    return counts.clamp(0, layer.levels)

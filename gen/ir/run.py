@@ -1,0 +1,70 @@
+"""Run a network on images, in integers."""
+
+import numpy as np
+
+from ..data.datasets import load, read_array
+from ..errors import DataError
+from ..system.progress import bar
+from .network import Network
+
+__all__ = ["run"]
+
+_BATCH = 250
+
+
+def run(network: Network, *, images_file=None, dataset: str | None = None, data_dir=None,
+        limit: int | None = None, progress: bool = True) -> dict:
+    """Run :meth:`Network.run` on an image file or on the test images of a data set.
+
+    Parameters
+    ----------
+    images_file : ``.npy`` file of raw images, in a shape that :meth:`Network.shaped` takes
+    dataset, data_dir : see :func:`gen.data.datasets.load`; by default what the network was trained
+        on
+    limit : only the first images
+    progress : show a bar on standard error
+
+    Returns
+    -------
+    ``network``, ``images``; ``accuracy`` (None without labels); ``spikes``, mean count of all
+    neurons of each layer for an image; ``rates``, the same for a neuron; ``predictions``.
+    """
+    images, labels = _inputs(network, images_file, dataset, data_dir)
+    images = images[:limit]
+    spikes, logits = _totals(network, images, progress)
+    predictions = logits.argmax(axis=1)
+    correct = None if labels is None else predictions == labels[:limit]
+    return {
+        "network": network.name,
+        "images": len(images),
+        "accuracy": None if correct is None or not len(correct) else float(correct.mean()),
+        "spikes": {name: total / max(len(images), 1) for name, total in spikes.items()},
+        "rates": {name: total / max(len(images), 1) / int(np.prod(network.shapes[name]))
+                  for name, total in spikes.items()},
+        "predictions": predictions.tolist(),
+    }
+
+
+def _inputs(network, images_file, dataset, data_dir):
+    if images_file is not None:
+        return read_array(images_file), None
+    dataset = dataset or network.metadata.get("dataset")
+    if dataset is None:
+        raise DataError(f"{network.name} does not say what it was trained on: give images or "
+                        f"--dataset")
+    data = load(dataset, data_dir)
+    return data.test_images, data.test_labels
+
+
+def _totals(network, images, progress):
+    """Spikes of each layer over all images, and logits."""
+    spikes = dict.fromkeys((name for name in network.levels), 0)
+    logits = [np.empty((0, network.classes), dtype=np.int64)]
+    for start in bar(range(0, len(images), _BATCH), desc="run", unit="batch",
+                     disable=not progress):
+        counts = network.encode(images[start:start + _BATCH])
+        trace = network.run(counts)
+        for name, values in {"input": counts, **trace.counts}.items():
+            spikes[name] += int(values.sum())
+        logits.append(trace.logits)
+    return spikes, np.concatenate(logits)

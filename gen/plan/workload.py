@@ -1,0 +1,190 @@
+"""What a network has to do on a set of samples, for any number of lanes and replicas.
+
+The network is run once; clocks of a trial mapping then follow from the formulas of
+:mod:`gen.plan.cycles`, so that thousands of mappings can be compared.
+"""
+
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hw.config import PoolConfig
+
+from ..data.datasets import load
+from ..errors import DataError
+from .cycles import gathering_clocks, layer_clocks, row_clocks, row_words
+from .pipeline import Pipeline
+
+__all__ = ["Calibration", "Workload", "calibrate", "sample_counts"]
+
+# Samples are run, and their clocks are counted, so many at a time, to save memory.
+_BATCH = 128
+
+# Samples that follow each other in a stream; there are as many streams as that takes.
+_STREAM = 32
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Images whose spikes decide lanes and replicas.
+
+    Parameters
+    ----------
+    images : the first so many training images
+    dataset : of this data set; by default of the one that the network was trained on
+    data_dir : folder of the data set's files
+    """
+
+    images: int
+    dataset: str | None = None
+    data_dir: str | os.PathLike | None = None
+
+
+def calibrate(network, calibration=None):
+    """The :class:`Workload` of a calibration set, or of :func:`sample_counts` if there is none.
+
+    Raises
+    ------
+    DataError
+        If the network names no data set and the calibration neither, or the data is missing.
+    """
+    if calibration is None:
+        return Workload(network)
+    name = calibration.dataset or network.metadata.get("dataset")
+    if name is None:
+        raise DataError(f"{network.name} names no data set to calibrate with: say which "
+                        f"(--dataset)")
+    images = load(name, calibration.data_dir).train_images[:calibration.images]
+    return Workload(network, network.encode(images), f"{len(images):,} training images of {name}")
+
+
+def sample_counts(network):
+    """Input counts that stand for the network's data: images that travel with it, or two random
+    ones, sparse as pictures are."""
+    if _travelling(network):
+        return network.encode(network.samples)
+    rng = np.random.default_rng(0)
+    shape = (2, *network.input_shape)
+    return rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < 0.25)
+
+
+class Workload:
+    """The spikes of some samples.
+
+    Parameters
+    ----------
+    network : :class:`gen.ir.network.Network`
+    counts : ``(N, C, H, W)`` input counts; by default those of :func:`sample_counts`
+    source : what they are, for people to read
+    """
+
+    def __init__(self, network, counts=None, source=""):
+        self.network = network
+        if counts is None:
+            counts = sample_counts(network)
+            source = f"{len(counts)} " + ("samples that travel with the network"
+                                          if _travelling(network) else "random samples")
+        self.counts, self.source = _compact(counts), source
+        parts = [{name: _compact(part) for name, part in network.run(batch).counts.items()}
+                 for batch in _batches(self.counts)]
+        self._counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        self._rows = {}
+
+    def sources(self, config, layer):
+        """Counts of each source of a layer, ``(N, C, H, W)``."""
+        inputs = self.counts.reshape(len(self.counts), config.input.channels, config.input.height,
+                                     config.input.width)
+        return [inputs if source.layer < 0 else
+                self._counts[config.layers[source.layer].name] for source in layer.sources]
+
+    def _by_row(self, config, core, count, **options):
+        """What ``count`` says of each output row of a core with one replica, ``(N, OY)``."""
+        whole = (1 << core.taps) - 1
+        dense = core.masks.count(whole) == len(core.masks)
+        words = tuple(source.map.word for source in core.sources)
+        # Where every group of lanes sees every word, all groups take as long as one, and clocks
+        # don't depend on which spikes share a word.
+        key = (core.name, core.code, count, *options.values(),
+               *(source.map.code for source in core.sources),
+               *(() if dense and count is row_clocks else words), *(() if dense else core.masks))
+        if key not in self._rows:
+            group = replace(core, masks=(whole,)) if dense else core
+            self._rows[key] = np.concatenate([count(group, part, **options) for part in zip(
+                *map(_batches, self.sources(config, core)), strict=True)])
+        return self._rows[key] * (core.groups if dense else 1)
+
+    def rows(self, config, core, *, idle=True):
+        """Clocks of each output row of a core with one replica, ``(N, OY)``; see
+        :func:`gen.plan.cycles.row_clocks`."""
+        return self._by_row(config, core, row_clocks, idle=idle)
+
+    def clocks(self, config, layer):
+        """Mean clocks a sample of a layer; see :func:`gen.plan.cycles.layer_clocks`."""
+        if isinstance(layer, PoolConfig):
+            return float(layer_clocks(layer, self.sources(config, layer))[0])
+        rows, replicas = self.rows(config, layer), layer.replicas
+        turns = -(-rows.shape[1] // replicas)
+        gathering = turns * max(map(gathering_clocks, layer.sources))
+        shares = [rows[:, k::replicas].sum(axis=1) for k in range(replicas)]
+        return float(np.maximum(np.max(shares, axis=0), gathering).mean())
+
+    def all_clocks(self, config):
+        """Layer name -> mean clocks a sample; ``"input"`` stands for the arrival of the sample."""
+        return {"input": float(config.input.beats),
+                **{layer.name: self.clocks(config, layer) for layer in config.layers}}
+
+    def pace(self, config):
+        """Mean clocks a sample of the slowest layer."""
+        return max(self.all_clocks(config).values())
+
+    def bottleneck(self, config):
+        """Name of the slowest layer, or ``"input"``."""
+        clocks = self.all_clocks(config)
+        return max(clocks, key=clocks.get)
+
+    def adds(self, config, core):
+        """Mean rows that a core adds for a sample, over all its replicas: of weights, of initial
+        potentials and of thresholds."""
+        return float(self.rows(config, core, idle=False).sum(axis=1).mean())
+
+    def interval(self, config):
+        """Mean clocks from one sample to the next: the :meth:`pace`, and what layers wait for each
+        other, because one sample takes longer here and another one there.
+
+        Samples are sent in several streams, one after the other and without a pause. Each begins
+        with samples of another one, until all memories of the array are full.
+        """
+        samples = len(self.counts)
+        streams = -(-samples // _STREAM)
+        length, start = -(-samples // streams), 2 * len(config.layers) + 1
+        order = np.arange(-start, length) + length * np.arange(streams)[:, None]
+        finished = np.stack(self._finished(config, order % samples), axis=1)
+        return float(np.diff(finished[:, start - 1:], axis=1)[order[:, start:] < samples].mean())
+
+    def latency(self, config):
+        """Mean clocks from the first beat of a sample alone in the array to its last logits."""
+        (finished,) = self._finished(config, np.arange(len(self.counts))[:, None])
+        return float(finished.mean())
+
+    def _finished(self, config, order):
+        """When the last logits of samples come that follow each other, ``(streams,)`` for each
+        column of ``order``, the numbers of the samples."""
+        clocks = {core.name: self.rows(config, core) for core in config.cores}
+        words = {core.name: self._by_row(config, core, row_words) for core in config.cores}
+        pipeline = Pipeline(config, len(order))
+        return [pipeline.send({name: rows[column] for name, rows in clocks.items()},
+                              {name: rows[column] for name, rows in words.items()})
+                for column in order.T]
+
+
+def _travelling(network):
+    return network.samples is not None and len(network.samples) > 0
+
+
+def _batches(counts):
+    return [counts[start:start + _BATCH] for start in range(0, len(counts), _BATCH)]
+
+
+def _compact(counts):
+    return counts.astype(np.min_scalar_type(counts.max(initial=0)))

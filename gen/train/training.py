@@ -1,0 +1,324 @@
+"""Training from scratch, in two phases that end in integers.
+
+1. The network with :class:`~gen.convert.qcfs.Qcfs` activations, batch norm and real weights.
+2. Batch norm is folded, thresholds are fixed, and the
+   :class:`~gen.convert.quantised.QuantisedModel` is trained through the rounding of its weights.
+
+The input is quantised to ``input_levels`` in both. On one machine a seed gives the same bits again.
+"""
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..convert.lower import lower
+from ..convert.quantised import QuantisedModel
+from ..data import datasets
+from ..errors import DataError, unknown
+from ..ir import artifact
+from ..ir.network import Network, encode, require_name
+from ..system.files import require_output
+from ..system.progress import bar
+from .models import MODELS
+
+__all__ = ["Recipe", "RECIPES", "train"]
+
+_BATCH = 1000
+
+# Steps of the shortest schedule, whose rate rises at all; fewer steps are its beginning.
+_SHORTEST = 11
+
+# Test images that travel with the network.
+_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one data set and model are trained.
+
+    Parameters
+    ----------
+    epochs, tuning : passes over the data in the first and the second phase
+    rate, tuning_rate : greatest learning rates of Adam, cosine to nothing
+    batch : images a step
+    bits : widths of the weights (:func:`gen.convert.quantised.layer_bits`)
+    levels, input_levels : greatest spike counts of a neuron and of a pixel
+    shift : images are moved by up to so many pixels each way
+    flip : images are mirrored half of the time
+    penalty : weight of the mean spike count in the loss of the second phase
+    fast : steps are compiled and convolve in bfloat16, which takes half the time on processors that
+        have it (evaluation is exact all the same); for networks whose training takes an hour
+    threads : processor threads of the training; another number gives other bits
+    model : further arguments of the architecture (:mod:`gen.train.models`)
+    """
+
+    epochs: int
+    tuning: int
+    bits: str
+    levels: int
+    input_levels: int
+    rate: float = 4e-3
+    tuning_rate: float = 1e-3
+    batch: int = 128
+    shift: int = 0
+    flip: bool = False
+    penalty: float = 0.0
+    fast: bool = False
+    threads: int = 2
+    model: dict = field(default_factory=dict)
+
+
+# A model's name is that of an architecture, and perhaps of a variant after a dash.
+RECIPES = {
+    ("digits", "cnn"): Recipe(60, 40, "4", 3, 15, batch=64, shift=1, penalty=0.02,
+                              model={"channels": ((8,), (16,)), "hidden": (32,)}),
+    ("digits", "mlp"): Recipe(60, 40, "6", 3, 15, batch=64, shift=1, model={"hidden": (64,)}),
+    ("mnist", "cnn"): Recipe(8, 6, "4", 3, 15, shift=2, penalty=0.02,
+                             model={"channels": ((16,), (32,)), "hidden": (64,)}),
+    ("mnist", "mlp"): Recipe(20, 12, "4,readout=8", 3, 3, shift=1, penalty=0.02,
+                             model={"hidden": (192,), "dropout": 0.1}),
+    ("mnist", "mlp-128"): Recipe(15, 8, "4", 3, 1, batch=512, shift=1, penalty=0.02, threads=1,
+                                 model={"hidden": (128,)}),
+    ("fashion-mnist", "cnn"): Recipe(14, 8, "4", 3, 7, shift=1, flip=True, penalty=0.05, fast=True,
+                                     threads=1, model={"channels": ((16,), (32,)),
+                                                       "hidden": (64,)}),
+    ("fashion-mnist", "mlp"): Recipe(16, 10, "4,readout=8", 3, 15, flip=True,
+                                     model={"hidden": (192,), "dropout": 0.1}),
+    ("cifar-10", "cnn"): Recipe(20, 1, "4,conv1=8,readout=8", 3, 15, tuning_rate=5e-4, shift=3,
+                                flip=True, penalty=0.05, fast=True, threads=1,
+                                model={"channels": ((32,), (64, 64), (128, 128)), "hidden": (),
+                                       "pool": "max"}),
+}
+
+
+def train(dataset: str, model: str, *, out=None, name: str | None = None, data_dir=None,
+          epochs: int | None = None, bits=None, levels: int | None = None,
+          input_levels: int | None = None, seed: int = 0, progress: bool = True) -> dict:
+    """Train, convert and save a network.
+
+    Parameters
+    ----------
+    dataset, model : a key of :data:`RECIPES`
+    out : where the network goes; by default ``NAME.npz``
+    name : of the network; by default the data set's, with the model's unless that is ``cnn``
+    data_dir : see :func:`gen.data.datasets.load`
+    epochs : of the first phase; the second is shortened or prolonged alike
+    bits, levels, input_levels : instead of the recipe's
+    seed : of initial weights, order and augmentation
+    progress : show a bar on standard error
+
+    Returns
+    -------
+    dict
+        ``accuracy_float`` (first phase), ``accuracy_quantised`` and ``accuracy_integer`` (second,
+        as PyTorch module and as :class:`Network`: they are equal), ``network`` (the path),
+        ``epochs``, ``spikes`` (mean count of a neuron), ``weights``, ``digest``
+
+    Raises
+    ------
+    ConversionError, DataError
+        If there is no such recipe or data set, or what is asked for can't be had.
+    NetworkError, OutputError
+        If the network can't have that name or can't be written, before it is trained.
+    """
+    if (dataset, model) not in RECIPES:
+        raise DataError(unknown("recipe for data set and model", f"{dataset} {model}",
+                                map(" ".join, RECIPES)))
+    recipe = _override(RECIPES[dataset, model], epochs, bits, levels, input_levels)
+    name = require_name(name or (dataset if model == "cnn" else f"{dataset}-{model}"))
+    out = Path(out or f"{name}.npz")
+    require_output(out)
+    samples = datasets.load(dataset, data_dir)
+    with _deterministic(seed, recipe.threads) as generator:
+        network, result = _train(samples, model, recipe, name, generator, progress)
+    command = _command(dataset, model, name, seed, epochs=epochs, bits=bits, levels=levels,
+                       input_levels=input_levels)
+    network = replace(network, metadata=_metadata(dataset, model, command, seed, recipe, result),
+                      samples=samples.test_images[:_SAMPLES])
+    artifact.save(network, out)
+    return {**result, "network": str(out), "weights": network.weight_count,
+            "digest": network.digest}
+
+
+def _override(recipe: Recipe, epochs, bits, levels, input_levels) -> Recipe:
+    changes = {"bits": bits, "levels": levels, "input_levels": input_levels}
+    if epochs is not None:
+        changes["epochs"] = epochs
+        changes["tuning"] = max(1, round(epochs * recipe.tuning / recipe.epochs))
+    return replace(recipe, **{key: value for key, value in changes.items() if value is not None})
+
+
+def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: bool):
+    shape = samples.train_images.shape[1:]
+    classes = int(samples.train_labels.max()) + 1
+    images = _encode(samples.train_images, samples.pixel_max, recipe.input_levels)
+    if len(images) < recipe.batch:
+        raise DataError(f"{samples.name} has {len(images):,} training images; a step of its recipe "
+                        f"takes {recipe.batch:,}")
+    labels = torch.from_numpy(samples.train_labels)
+    test_images = _encode(samples.test_images, samples.pixel_max, recipe.input_levels)
+    test_labels = torch.from_numpy(samples.test_labels)
+
+    architecture = MODELS[model.partition("-")[0]]
+    real = _Real(architecture(shape, classes, levels=recipe.levels, **recipe.model),
+                 recipe.input_levels)
+    _quantised(real, shape, recipe)  # what can't be quantised is refused before the long work
+    _fit(real, images, labels, recipe, recipe.epochs, recipe.rate, generator,
+         _bar(progress, "float"))
+    result = {"accuracy_float": _accuracy(real, test_images, test_labels)}
+    quantised = _quantised(real, shape, recipe)
+    _fit(quantised, images, labels, recipe, recipe.tuning, recipe.tuning_rate, generator,
+         _bar(progress, "integers"))
+    result["accuracy_quantised"] = _accuracy(quantised, test_images, test_labels)
+    network = quantised.to_network(name, pixel_max=samples.pixel_max)
+    predictions = network.predict(samples.test_images).argmax(axis=1)
+    result["accuracy_integer"] = float((predictions == samples.test_labels).mean())
+    result["spikes"] = _spikes(network, samples.test_images[:_BATCH])
+    result["epochs"] = [recipe.epochs, recipe.tuning]
+    return network, result
+
+
+def _quantised(real: "_Real", shape, recipe: Recipe) -> QuantisedModel:
+    return QuantisedModel(lower(real.module, shape), input_levels=recipe.input_levels,
+                          bits=recipe.bits)
+
+
+class _Real(nn.Module):
+    """The first phase's module, given counts like the second's."""
+
+    def __init__(self, module: nn.Module, input_levels: int):
+        super().__init__()
+        self.module, self.input_levels = module, input_levels
+
+    def trace(self, counts):
+        return {"": self.module(counts / self.input_levels)}
+
+    def scores(self, trace):
+        return trace[""]
+
+    def forward(self, counts):
+        return self.module(counts / self.input_levels)
+
+
+def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, generator, bar):
+    """Adam with a cosine; leaves the model in evaluation mode."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(parameters, rate)
+    steps = epochs * (len(images) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, pct_start=0.1,
+                                                   total_steps=max(steps, _SHORTEST))
+    objective = torch.compile(_loss) if recipe.fast else _loss
+    model.train()
+    with bar(total=steps) as shown:
+        for k, (x, y) in enumerate(_batches(images, labels, recipe, epochs, generator)):
+            x = _augment(x, recipe, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.fast):
+                loss = objective(model, x, y, recipe.penalty)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            shown.update()
+            if k % 50 == 0:
+                shown.set_postfix_str(f"loss {loss.item():.3f}")
+    model.eval()
+
+
+def _loss(model, x, y, penalty: float) -> torch.Tensor:
+    trace = model.trace(x)
+    return F.cross_entropy(model.scores(trace), y) + penalty * _mean_count(model, trace)
+
+
+def _mean_count(model, trace) -> torch.Tensor | float:
+    """Mean spike count of the neurons."""
+    counts = [trace[layer.name] for layer in getattr(model, "layers", ())
+              if hasattr(layer, "levels")]
+    return sum(c.sum() for c in counts) / max(1, sum(c.numel() for c in counts))
+
+
+def _batches(images, labels, recipe: Recipe, epochs: int, generator) -> Iterator:
+    for _ in range(epochs):
+        order = torch.randperm(len(images), generator=generator)
+        for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+            chosen = order[start:start + recipe.batch]
+            yield images[chosen].float(), labels[chosen]
+
+
+def _augment(x: torch.Tensor, recipe: Recipe, generator) -> torch.Tensor:
+    """Each image moved by its own few pixels, and perhaps mirrored."""
+    n, _, height, width = x.shape
+    if recipe.shift:
+        move = torch.randint(2 * recipe.shift + 1, (2, n), generator=generator)
+        x = F.pad(x, [recipe.shift] * 4)
+        rows = (move[0, :, None] + torch.arange(height))[:, None, :, None]
+        columns = (move[1, :, None] + torch.arange(width))[:, None, None, :]
+        channels = torch.arange(x.shape[1])[None, :, None, None]
+        x = x[torch.arange(n)[:, None, None, None], channels, rows, columns]
+    if recipe.flip:
+        mirrored = torch.rand(n, generator=generator) < 0.5
+        x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+    return x
+
+
+def _encode(images: np.ndarray, pixel_max: int, levels: int) -> torch.Tensor:
+    """Counts as :meth:`Network.encode` makes them."""
+    table = encode(np.arange(pixel_max + 1), input_levels=levels, pixel_max=pixel_max)
+    return torch.from_numpy(table.astype(np.uint8 if levels < 256 else np.int32)[images])
+
+
+@torch.no_grad()
+def _accuracy(model, images, labels) -> float:
+    right = sum(int((model(images[k:k + _BATCH].float()).argmax(1) == labels[k:k + _BATCH]).sum())
+                for k in range(0, len(images), _BATCH))
+    return right / len(images)
+
+
+def _spikes(network: Network, images) -> float:
+    """Mean spike count of a neuron."""
+    counts = network.run(network.encode(images)).counts
+    fired = [counts[layer.name] for layer in network.layers if hasattr(layer, "threshold")]
+    return round(float(sum(c.sum() for c in fired) / sum(c.size for c in fired)), 4)
+
+
+def _metadata(dataset, model, command: str, seed: int, recipe: Recipe, result: dict) -> dict:
+    return {"dataset": dataset, "model": model, "command": command, "seed": seed,
+            "threads": recipe.threads, "accuracy": result["accuracy_integer"],
+            "accuracy_float": result["accuracy_float"], "spikes": result["spikes"],
+            "versions": {"python": platform.python_version(), "numpy": np.__version__,
+                         "torch": torch.__version__}}
+
+
+def _command(dataset: str, model: str, name: str, seed: int, **options) -> str:
+    words = ["python -m gen train --dataset", dataset, "--model", model, "--name", name,
+             "--seed", str(seed)]
+    for option, value in options.items():
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}", str(value)]
+    return " ".join([*words, "-o", f"{name}.npz"])
+
+
+def _bar(progress: bool, phase: str):
+    return lambda total: bar(total=total, desc=phase, unit="step", disable=not progress,
+                             mininterval=1.0)
+
+
+@contextmanager
+def _deterministic(seed: int, count: int):
+    """Fix seed, threads and algorithms; yield the generator of order and augmentation."""
+    threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(count)
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield torch.Generator().manual_seed(seed)
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(before)

@@ -1,0 +1,1 @@
+"""Gateware, netlists and bitstreams in simulation, against the integer network."""

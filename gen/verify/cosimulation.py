@@ -1,0 +1,33 @@
+"""``python -m gen.verify.cosimulation PROGRAM DIRECTORY SEED``: :mod:`gen.verify.testbench` in a
+simulator.
+
+A child of :mod:`gen.verify.rtl`, because cocotb's runner waits for the simulator that it starts: so
+both can be ended together. What the tests find is in the directory's files.
+"""
+
+import sys
+from pathlib import Path
+
+from cocotb_tools.runner import get_runner
+
+__all__ = ["main"]
+
+
+def main(program: str, directory: str, seed: str):
+    """Run the testbench.
+
+    Parameters
+    ----------
+    program : path of the simulator, named after its top module
+    directory : with the plan, see :mod:`gen.verify.testbench`
+    seed : of the random stalls
+    """
+    program, directory = Path(program), Path(directory)
+    get_runner("verilator").test(
+        test_module="gen.verify.testbench", hdl_toplevel=program.name, hdl_toplevel_lang="verilog",
+        build_dir=program.parent, test_dir=directory, seed=int(seed),
+        results_xml=str(directory / "results.xml"), extra_env={"SPIKELOOM_PLAN": str(directory)})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

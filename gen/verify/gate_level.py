@@ -1,0 +1,310 @@
+"""Proof past the Verilog: the synthesised netlist, and the bitstream, against :meth:`Network.run`.
+
+What is simulated is a board from pin to pin, from the state it has after configuration: the host's
+driver sends images to its ``rx`` and decodes what comes out of ``tx``. In a netlist what every
+layer sends is looked at besides.
+"""
+
+import logging
+import re
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import boards
+from host import manifest as host_manifest
+from host.errors import HostError
+from hw.uart import divisor
+
+from ..build import manifest
+from ..build.builder import build, design_for
+from ..build.project import SOURCES, TOP
+from ..build.synthesis import NETLIST, synthesise
+from ..errors import SimulationError
+from ..system.files import require_output
+from ..system.progress import bar
+from . import beats
+from .cells import models
+from .icestorm import bitstream_verilog, require_icestorm
+from .netlist import cell_count, load, netlist_verilog
+from .pins import HARNESS, infer
+from .records import keep, place
+from .rtl import choose_images
+from .verilator import patience, verilate
+
+__all__ = [
+    "compare_netlist", "compare_bitstream", "verify_netlist", "verify_bitstream",
+    "netlist_simulator", "bitstream_simulator", "roles",
+]
+
+log = logging.getLogger(__name__)
+
+# The Verilog is generated, from models that are not ours.
+_OPTIONS = ("-Wno-lint", "-Wno-fatal")
+
+_HOST = "host"
+_BOARD = "arty-a7"
+
+
+def roles(board: boards.Board, ports) -> dict[str, str]:
+    """What the harness connects the ports of a board's top module to.
+
+    Of a clock that comes as a pair, the other half is its complement. A reset button is not
+    pressed.
+
+    Parameters
+    ----------
+    ports : names, as Amaranth makes them of resources
+
+    Returns
+    -------
+    Port -> ``"tx"``, or an expression of ``clk`` and ``rx`` that drives it. Other outputs are left
+    out.
+    """
+    platform = board.platform()
+    known = {"uart_0__rx__io": "rx", "uart_0__tx__io": "tx"}
+    clock = f"{platform.default_clk}_0__"
+    known |= {f"{clock}io": "clk", f"{clock}p": "clk", f"{clock}n": "~clk"}
+    if platform.default_rst is not None:
+        inverted = platform.lookup(platform.default_rst).ios[0].invert
+        known[f"{platform.default_rst}_0__io"] = "1'b1" if inverted else "1'b0"
+    return {port: known[port] for port in ports if port in known}
+
+
+def _family(board):
+    """Whose cells the netlists of a board are made of, see :data:`gen.verify.cells.FAMILIES`."""
+    return re.search(r"synth_(\w+)", board.synth)[1]
+
+
+def netlist_simulator(module: dict, board: boards.Board, layers) -> Path:
+    """Compile a netlist (see :func:`gen.verify.netlist.load`), once for each content.
+
+    Parameters
+    ----------
+    layers : of the array, whose spikes are looked at
+    """
+    text = netlist_verilog(module, _family(board), layers=layers,
+                           pins=roles(board, module["ports"]))
+    return verilate(text, "bench", HARNESS, headers={"bench.vlt": _SPLIT},
+                    options=(*_OPTIONS, "bench.vlt"), optimise="-O1", progress=log.info)
+
+
+# A carry chain of four is no loop, seen bit by bit.
+_SPLIT = """`verilator_config
+split_var -module "CARRY4" -var "CO"
+"""
+
+
+def compare_netlist(network, config, board, directory, images):
+    """Compare the netlist that synthesis left in a build's directory with :meth:`Network.run`.
+
+    Parameters
+    ----------
+    network : :class:`gen.ir.network.Network`
+    config : shape of the array, see :class:`gen.build.builder.Design`
+    board : what the build is for
+    directory : with ``netlist.json`` and ``manifest.json``
+    images : raw, ``(N, C, H, W)``
+
+    Returns
+    -------
+    ``images``; ``spikes``, the number of values compared: the count of each neuron and each logit,
+    for each image, and the logits again as the host got them; ``mismatches``, how many of them
+    differ or did not come; ``first_mismatch``, ``None`` or the first layer's first as layer,
+    sample, channel, y, x, expected and got; ``layers``, these figures by layer, the host last;
+    ``clocks``; ``clocks_per_second`` of the simulation; and ``cells`` of the netlist.
+
+    Raises
+    ------
+    SimulationError
+        If the netlist can't be simulated, does not answer, or its array hangs.
+    """
+    module = load(Path(directory) / NETLIST, TOP)
+    simulator = netlist_simulator(module, board, config.layers)
+    result, words, figures = _drive(simulator, config, directory, images)
+    trace = network.run(network.encode(images))
+    layers = [_compare(layer, *pair) for layer, pair in zip(
+        config.layers, _spied(config, trace, words), strict=True)]
+    layers.append(_figures(_HOST, trace.logits, result.logits))
+    return _summary(layers, images, figures) | {"cells": cell_count(module)}
+
+
+def _drive(simulator, config, directory, images):
+    facts = _facts(directory)
+    began = time.perf_counter()
+    result, clocks, words = infer(
+        simulator, facts, images, divisor=divisor(facts.clock_hz, facts.baud),
+        patience=patience(config), progress=partial(bar, unit="image", desc="verify"))
+    seconds = time.perf_counter() - began
+    return result, words, {"clocks": clocks, "clocks_per_second": round(clocks / seconds)}
+
+
+def _facts(directory):
+    """The manifest, as the host reads it."""
+    try:
+        return host_manifest.load(directory)
+    except HostError as error:
+        raise SimulationError(str(error)) from error
+
+
+def _spied(config, trace, words):
+    """``(expected, got)`` of each layer: values, and the words of the beats that moved."""
+    widths = [config.readout.logit_bits if layer.out is None else layer.out.beat_bits
+              for layer in config.layers]
+    flags = -(-len(widths) // 32)
+    words = words.reshape(-1, flags + -(-sum(widths) // 32))
+    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
+    first = 32 * flags
+    for index, (layer, width) in enumerate(zip(config.layers, widths, strict=True)):
+        moved = bits[bits[:, index] == 1, first:first + width]
+        first += width
+        yield (trace.logits if layer.out is None else trace.counts[layer.name],
+               np.packbits(np.pad(moved, ((0, 0), (0, -width % 32))), axis=1,
+                           bitorder="little").view("<u4"))
+
+
+def _compare(layer, expected, got):
+    """Figures of a layer; ``got`` are the beats that moved. One that did not come is wrong."""
+    if layer.out is None:
+        words, unpack = beats.pack_logits(expected, layer), beats.unpack_logits
+    else:
+        words, unpack = beats.pack(expected, layer.out), beats.unpack
+    due = words.reshape(-1, words.shape[-1])
+    all_due = np.concatenate([got[:len(due)], ~due[len(got):]]).reshape(words.shape)
+    figures = _figures(layer.name, expected, unpack(all_due, layer.out or layer))
+    surplus = max(0, len(got) - len(due))
+    return figures | {"mismatches": figures["mismatches"] + surplus}
+
+
+def _figures(name, expected, got):
+    wrong = np.argwhere(got != expected)
+    first = None
+    if len(wrong):
+        where = tuple(wrong[0].tolist())
+        sample, channel, y, x = (*where, 0, 0)[:4]
+        first = {"layer": name, "sample": sample, "channel": channel, "y": y, "x": x,
+                 "expected": int(expected[where]), "got": int(got[where])}
+    return {"layer": name, "spikes": expected.size, "mismatches": len(wrong), "first": first}
+
+
+def _summary(layers, images, clocks):
+    return {
+        "images": len(images),
+        "spikes": sum(layer["spikes"] for layer in layers),
+        "mismatches": sum(layer["mismatches"] for layer in layers),
+        "first_mismatch": next((layer["first"] for layer in layers if layer["first"]), None),
+        "layers": [{key: layer[key] for key in ("layer", "spikes", "mismatches")}
+                   for layer in layers],
+        **clocks,
+    }
+
+
+def bitstream_simulator(directory: Path, board: boards.Board) -> Path:
+    """Compile what the bitstream in a build's directory makes of its device, once for each content.
+
+    Raises
+    ------
+    SimulationError
+        If there are no tools to read the bitstream with, or none for this board's device.
+    """
+    chip, ports = bitstream_verilog(Path(directory) / f"{TOP}.bin", Path(directory) / f"{TOP}.pcf",
+                                    _package(board))
+    pins = roles(board, ports)
+    text = "\n".join([
+        "module bench(input clk, input rx, output tx, output moved, output beats);",
+        f"chip chip({', '.join(f'.{port}({role})' for port, role in pins.items())});",
+        "assign moved = 1'b0, beats = 1'b0;",
+        "endmodule",
+    ]) + "\n"
+    used = set(re.findall(r"^(SB_\w+)", chip, re.MULTILINE))
+    return verilate(text + chip + models("ice40", used), "bench", HARNESS,
+                    options=_OPTIONS, optimise="-O1", progress=log.info)
+
+
+def _package(board):
+    """The package of an iCE40, whose bitstream can be read back."""
+    package = re.search(r"--package (\S+)", board.open_device)
+    if _family(board) != "ice40" or package is None:
+        raise SimulationError(f"{board.name}: only the bitstream of an iCE40 can be read back to a "
+                              f"netlist with its memories (docs/verification.md)")
+    return package[1]
+
+
+def compare_bitstream(network, config, board, directory, images):
+    """Compare the logits of a configured device with :meth:`Network.run`.
+
+    Takes, returns and raises what :func:`compare_netlist` does; ``directory`` has the bitstream and
+    its constraints, of the layers there is only the host, and cells are not counted.
+    """
+    simulator = bitstream_simulator(directory, board)
+    result, _, figures = _drive(simulator, config, directory, images)
+    logits = network.run(network.encode(images)).logits
+    return _summary([_figures(_HOST, logits, result.logits)], images, figures)
+
+
+def verify_netlist(network, **options):
+    """Compare the netlist that Yosys makes for a board with :meth:`Network.run`.
+
+    What was found stays with the build, for its report (:mod:`gen.verify.records`).
+
+    Parameters
+    ----------
+    network : :class:`gen.ir.network.Network`
+    options : those of :func:`gen.verify.rtl.verify`, and ``directory``: an existing build of just
+        this network, board and mapping, whose netlist is verified instead of one made for the
+        purpose
+
+    Returns
+    -------
+    As :func:`compare_netlist`, and ``source``: where the images come from.
+
+    Raises
+    ------
+    BuildError
+        If the directory is no build, one without a netlist, or a file of it has changed.
+    SimulationError
+        If it is the build of something else; and see :func:`compare_netlist`.
+    """
+    return _verify("netlist", NETLIST, compare_netlist, _synthesise, network, **options)
+
+
+def verify_bitstream(network, **options):
+    """Compare the bitstream for a board with :meth:`Network.run`; see :func:`verify_netlist`."""
+    _package(boards.find(options.get("board", _BOARD)))  # before anything is built for it
+    if options.get("directory") is None:
+        require_icestorm()
+    return _verify("bitstream", f"{TOP}.bin", compare_bitstream, _place_and_route, network,
+                   **options)
+
+
+def _synthesise(network, board, mapping):
+    directory = Path("build") / f"netlist-{network.name}-{board}"
+    build(network, board=board, out=directory, synthesise=False, **mapping)
+    synthesise(directory, list(SOURCES), top=TOP, command=boards.find(board).synth)
+    return directory
+
+
+def _place_and_route(network, board, mapping):
+    built = build(network, board=board, out=Path("build") / f"{network.name}-{board}", **mapping)
+    if built["bitstream"] is None:
+        raise SimulationError(f"{board}: no bitstream was built, for want of tools")
+    return Path(built["manifest"]).parent
+
+
+def _verify(kind, file, compare, make, network, *, images=3, seed=0, board=_BOARD, dataset=None,
+            data_dir=None, images_file=None, directory=None, **mapping):
+    chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
+    design = design_for(network, board=boards.find(board), **mapping)
+    given, directory = directory, directory or make(network, board, mapping)
+    built = manifest.read(directory)
+    if given:
+        built.file(file)  # that is listed; the one made for the purpose need not be
+    if built.digest != design.digest:
+        raise SimulationError(f"{directory} is a build of another network, board or mapping than "
+                              f"asked for: say which (--board, --lanes, --interval, ...)")
+    require_output(place(directory, kind))
+    result = compare(network, design.config, design.board, directory, chosen)
+    keep(kind, Path(directory) / file, result)
+    return result | {"source": source}

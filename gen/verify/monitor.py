@@ -1,0 +1,101 @@
+"""The array with a monitor around it, so that a testbench in Python wakes only when beats move."""
+
+from amaranth import Cat, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..build.verilog import component_verilog
+
+__all__ = ["Monitor", "monitor_verilog"]
+
+
+class Monitor(wiring.Component):
+    """Watches every stream of the emitted ``array`` (a black box here: its Verilog is the subject).
+
+    In the clock after any beat moved, ``event`` has toggled, ``seen`` has a bit for each stream
+    that moved one (the layers in order, the logits last), and ``beat_<k>`` holds the beat of stream
+    ``k``. ``taken`` toggles with every input beat that the array accepted. ``rows_<k>`` counts the
+    rows that the lanes of core ``k`` have added since the reset, ``events_<k>`` the events that
+    they have taken, all its replicas together.
+
+    Members
+    -------
+    i_payload, i_valid, o_ready : ``In``, of the array's streams
+    taken, event : ``Out(1)``
+    seen : ``Out(streams)``
+    beat_<k> : ``Out``
+    rows_<k>, events_<k> : ``Out(32)``
+    """
+
+    def __init__(self, config):
+        self._config = config
+        self._spied = config.layers[:-1]
+        widths = [layer.out.beat_bits for layer in self._spied] + [config.readout.logit_bits]
+        self._beats = {f"beat_{k}": width for k, width in enumerate(widths)}
+        super().__init__({
+            "i_payload": In(config.input.beat_bits),
+            "i_valid":   In(1),
+            "o_ready":   In(1),
+            "taken":     Out(1),
+            "event":     Out(1),
+            "seen":      Out(len(widths)),
+            **{name: Out(width) for name, width in self._beats.items()},
+            **{f"{what}_{k}": Out(32) for what in ("rows", "events")
+               for k in range(len(config.cores))},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        i_ready, o_valid = Signal(), Signal()
+        moved = [Signal(name=f"moved_{k}") for k in range(len(self._beats) - 1)]
+        beats = [Signal(width, name=f"now_{k}") for k, width in enumerate(self._beats.values())]
+        ports = {f"o_spy_{layer.port}__{member}": signals[k] for k, layer in enumerate(self._spied)
+                 for member, signals in (("valid", moved), ("payload", beats))}
+        readout = self._config.readout
+        ports |= {f"o_spy_{readout.port}__payload": Signal(readout.logit_bits),
+                  f"o_spy_{readout.port}__valid": Signal()}
+        for k, core in enumerate(self._config.cores):
+            busy, taken = (Signal(core.replicas, name=f"{what}_{k}") for what in ("busy", "taken"))
+            ports[f"o_busy_{core.port}"] = busy
+            m.submodules[f"probe_{k}"] = Instance(f"probe_{k}", o_taken=taken)
+            for counter, happened in ((f"rows_{k}", busy), (f"events_{k}", taken)):
+                counter = getattr(self, counter)
+                m.d.sync += counter.eq(counter + sum(happened))
+        m.submodules.array = Instance(
+            "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
+            i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,
+            o_o__payload=beats[-1], o_o__valid=o_valid, i_o__ready=self.o_ready, **ports)
+
+        seen = Cat(moved, o_valid & self.o_ready)
+        m.d.sync += self.seen.eq(seen)
+        with m.If(seen.any()):
+            m.d.sync += self.event.eq(~self.event)
+        with m.If(self.i_valid & i_ready):
+            m.d.sync += self.taken.eq(~self.taken)
+        for name, valid, beat in zip(self._beats, seen, beats, strict=True):
+            with m.If(valid):
+                m.d.sync += getattr(self, name).eq(beat)
+        return m
+
+
+# What a core's lanes are sent is no port of the array: it is looked up where it is.
+_PROBE = """
+module probe_{number}(output [{top}:0] taken);
+  assign taken = {{{taken}}};
+endmodule
+"""
+
+
+def _probe(number, core):
+    paths = [f"monitor.array.{core.port}"]
+    if core.replicas > 1:
+        paths = [f"{paths[0]}.replica_{k}" for k in reversed(range(core.replicas))]
+    taken = (f"{path}.lanes.i__valid & {path}.lanes.i__ready" for path in paths)
+    return _PROBE.format(number=number, top=core.replicas - 1, taken=", ".join(taken))
+
+
+def monitor_verilog(config):
+    """Verilog of module ``monitor``, without the ``array`` that it instantiates."""
+    return component_verilog(Monitor(config), "monitor") + "".join(
+        _probe(number, core) for number, core in enumerate(config.cores))

@@ -1,0 +1,227 @@
+"""The emitted Verilog against :meth:`Network.run`: every neuron's spike count, every logit."""
+
+import json
+import logging
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import cocotb_tools.config
+import numpy as np
+
+import boards
+
+from ..build.builder import design_for
+from ..build.verilog import array_verilog
+from ..data.datasets import load, read_array
+from ..errors import DataError, SimulationError
+from ..plan.cycles import row_clocks, row_events, sample_clocks
+from ..system import files, processes
+from ..system.progress import bar
+from . import beats
+from .monitor import monitor_verilog
+from .testbench import TESTS
+from .verilator import patience, verilate
+
+__all__ = ["compare", "verify", "choose_images"]
+
+log = logging.getLogger(__name__)
+
+# Only the monitor's signals can be seen by the testbench: the array is optimised as it always is.
+_VISIBLE = """`verilator_config
+public_flat_rw -module "monitor" -var "*"
+"""
+
+
+def compare(config, image, counts, trace, *, seed=0):
+    """Run the testbench on the Verilog of ``config`` and ``image``.
+
+    Parameters
+    ----------
+    config, image : what :func:`gen.plan.mapping.map_network` returns
+    counts : ``(N, C, H, W)`` input counts
+    trace : the expected :class:`gen.ir.network.Trace`
+    seed : of the random stalls
+
+    Returns
+    -------
+    ``images``; ``spikes``, the number of values compared (the count of each neuron and each logit,
+    for each image); ``mismatches``, how many of them differ; ``first_mismatch``, ``None`` or the
+    first in time as layer, sample, channel, y, x, expected and got; ``clocks``; and
+    ``clocks_per_second`` of the simulation.
+
+    Raises
+    ------
+    SimulationError
+        Without a mismatch before: if the array hangs, or the lanes of a core take another number of
+        events, or add another number of rows, than its samples have. If the simulator can't be
+        built or run.
+    """
+    simulator = _simulator(config, image)
+    streams = list(_streams(config, trace))
+    with processes.scratch() as directory:
+        _write_plan(directory, beats.pack_input(counts, config), streams,
+                    work=_work(config, trace, counts), watchdog=patience(config),
+                    interval=_interval(config, trace, counts))
+        results = _run(simulator, directory, seed, len(counts))
+    mismatches = sum(result["mismatches"] for result in results)
+    errors = [result["error"] for result in results if result["error"]]
+    if errors and not mismatches:
+        raise SimulationError(errors[0])
+    first = next((result["first"] for result in results if result["first"]), None)
+    clocks = sum(result["clocks"] for result in results)
+    return {
+        "images": len(counts),
+        "spikes": sum(_values(layer) for layer in config.layers) * len(counts),
+        "mismatches": mismatches,
+        "first_mismatch": first and _describe(config, **first),
+        "clocks": clocks,
+        "clocks_per_second": round(clocks / sum(result["seconds"] for result in results)),
+    }
+
+
+def _simulator(config, image):
+    harness = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
+    source = array_verilog(config, image) + monitor_verilog(config)
+    return verilate(source, "monitor", harness, headers={"ports.vlt": _VISIBLE},
+                    options=("--vpi", "ports.vlt"), progress=log.info,
+                    library=(cocotb_tools.config.libs_dir, "cocotbvpi_verilator"))
+
+
+def _values(layer):
+    """Values that a layer sends for each sample."""
+    out = layer.out
+    return layer.channels if out is None else out.channels * out.height * out.width
+
+
+def _streams(config, trace):
+    """``(facts, words)`` of every stream that the monitor watches, in its order."""
+    for layer in config.layers[:-1]:
+        out = layer.out
+        masks = [(1 << out.beat_bits) - 1] * out.beats
+        yield ({"name": layer.name, "lanes": out.word, "bits": out.bits, "masks": masks},
+               beats.pack(trace.counts[layer.name], out))
+    readout = config.readout
+    masks = [(1 << readout.membrane_bits * min(readout.lanes, readout.channels - first)) - 1
+             for first in range(0, readout.channels, readout.lanes)]
+    yield ({"name": readout.name, "lanes": readout.lanes, "bits": readout.membrane_bits,
+            "masks": masks}, beats.pack_logits(trace.logits, readout))
+
+
+def _work(config, trace, inputs):
+    """Of every core: how many events its lanes take for each sample, and how many rows they add."""
+    for core in config.cores:
+        counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
+                  for source in core.sources]
+        yield {"name": core.name, "events": row_events(core, counts).sum(axis=1).tolist(),
+               "rows": row_clocks(core, counts, idle=False).sum(axis=1).tolist()}
+
+
+def _interval(config, trace, inputs):
+    """Clocks of the slowest layer."""
+    return round(max(clocks.mean() for clocks in sample_clocks(config, trace, inputs).values()))
+
+
+def _write_plan(directory, inputs, streams, *, work, interval, watchdog):
+    plan = {"streams": [facts for facts, _ in streams], "work": list(work), "interval": interval,
+            "watchdog": watchdog}
+    files.write_text(directory / "plan.json", json.dumps(plan))
+    with files.replacing(directory / "beats.npz") as draft:
+        np.savez(draft, input=inputs,
+                 **{f"stream_{k}": words for k, (_, words) in enumerate(streams)})
+
+
+def _run(simulator, directory, seed, images):
+    """Run the testbench in the simulator's own process; what its tests found."""
+    progress, results = directory / "progress", directory / "results.jsonl"
+    transcript = directory / "verify.log"
+    command = [sys.executable, "-m", "gen.verify.cosimulation", str(simulator), str(directory),
+               str(seed)]
+    with (transcript.open("wb") as output, processes.group() as start,
+          bar(total=images, unit="image", desc="verify") as shown):
+        test = start(command, stdout=output, stderr=processes.STDOUT,
+                     env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+        while test.poll() is None:
+            with suppress(processes.TimeoutExpired):
+                test.wait(0.2)
+            shown.update(progress.stat().st_size - shown.n if progress.exists() else 0)
+    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+    if len(lines) != len(TESTS):
+        raise SimulationError(f"{len(lines)} of the testbench's {len(TESTS)} tests came to an end "
+                              f"(log: {_kept(transcript, simulator)})")
+    return [json.loads(line) for line in lines]
+
+
+def _kept(transcript, simulator):
+    """Where a transcript is found afterwards."""
+    log = simulator.with_name(transcript.name)
+    files.write_bytes(log, transcript.read_bytes())
+    return log
+
+
+def _describe(config, stream, sample, beat, expected, got):
+    """Where a beat first differs, and how."""
+    layer = next(layer for layer in config.layers if layer.name == stream)
+    if layer.out is None:
+        bits, lanes, sign = layer.membrane_bits, layer.lanes, 1 << layer.membrane_bits - 1
+    else:
+        bits, lanes, sign = layer.out.bits, layer.out.word, 0
+    pairs = zip(*(beats.fields(value, lanes, bits) for value in (expected, got)), strict=True)
+    lane, pair = next((lane, pair) for lane, pair in enumerate(pairs) if pair[0] != pair[1])
+    expected, got = ((value ^ sign) - sign for value in pair)
+    channel, y, x = ((beat * lanes + lane, 0, 0) if layer.out is None
+                     else beats.locate(layer.out, beat, lane))
+    return {"layer": stream, "sample": sample, "channel": channel, "y": y, "x": x,
+            "expected": expected, "got": got}
+
+
+def choose_images(network, count, seed, dataset, data_dir, images_file):
+    """``(images, origin)``: raw images, real ones if there are any; see :func:`verify`."""
+    if count < 1:
+        raise DataError(f"images must be at least 1, not {count!r}")
+    rng = np.random.default_rng(seed)
+    if images_file is not None:
+        return read_array(images_file)[:count], str(images_file)
+    named = dataset or network.metadata.get("dataset")
+    if named is not None:
+        try:
+            images = load(named, data_dir).test_images
+            return images[rng.permutation(len(images))[:count]], named
+        except DataError as error:
+            if dataset is not None:
+                raise
+            log.warning("%s; other images are used instead", error)
+    if network.samples is not None:
+        return network.samples[:count], "network"
+    log.warning("%s carries no images: random ones are used", network.name)
+    shape = (count, *network.input_shape)
+    return rng.integers(0, network.pixel_max, shape, endpoint=True), "random"
+
+
+def verify(network, *, images=20, board="arty-a7", seed=0, dataset=None, data_dir=None,
+           images_file=None, **mapping):
+    """Compare the Verilog that ``build`` makes for a board with :meth:`Network.run`.
+
+    Parameters
+    ----------
+    network : :class:`gen.ir.network.Network`
+    images : how many
+    board, mapping : see :func:`gen.build.builder.design_for`
+    seed : of the choice of images and of the stalls
+    dataset, data_dir : where images come from; by default the data set that the network's metadata
+        name, else the samples that the network carries, else random ones
+    images_file : ``.npy`` file of raw images to use instead, in a shape that
+        :meth:`Network.shaped` takes
+
+    Returns
+    -------
+    As :func:`compare`, and ``source``: a data set's name, the file, ``"network"``, ``"random"``.
+    """
+    chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
+    counts = network.encode(chosen)
+    if not len(counts):
+        raise DataError(f"{source} has no images")
+    design = design_for(network, board=boards.find(board), **mapping)
+    result = compare(design.config, design.image, counts, network.run(counts), seed=seed)
+    return result | {"source": source}

@@ -1,0 +1,367 @@
+"""Whole data sets through the Verilated array, with a harness in C++: no Python per clock."""
+
+import csv
+import logging
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import boards
+
+from ..build.builder import design_for
+from ..build.verilog import array_verilog
+from ..data.datasets import load
+from ..errors import DataError, SimulationError
+from ..ir.spikes import replayed, sample_spikes
+from ..plan.workload import Workload
+from ..system import processes
+from ..system.files import replacing, require_output
+from ..system.progress import bar
+from . import beats
+from .feed import feed_verilog
+from .verilator import patience, verilate
+
+__all__ = [
+    "Occupancy", "Run", "array_utilisation", "expected", "simulate", "stream", "write_images",
+]
+
+log = logging.getLogger(__name__)
+
+_HARNESS = Path(__file__).parent / "harness" / "simulate.cpp"
+
+# Samples are packed, and run through the reference, so many at a time, to save memory.
+_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Occupancy:
+    """How the lanes were occupied over a few samples in steady state.
+
+    Parameters
+    ----------
+    width : clocks of a bin
+    shares : core name -> ``(bins,)`` share of the clocks in which its lanes added a row, the mean
+        over its replicas
+    completed : clocks, from the first bin, in which a sample's last logits came
+    """
+
+    width: int
+    shares: dict[str, np.ndarray]
+    completed: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What :func:`stream` measured. Clocks of a sample count from its first input beat.
+
+    Parameters
+    ----------
+    logits : ``(N, classes)``
+    alone : ``(N,)`` whether the sample was alone in the array, or followed by others at once
+    outputs : ``(N, layers, 2)`` clocks of the first and the last beat that each layer made of it
+    intervals : ``(N,)`` clocks since the last logits of the sample before, 0 if that is no measure
+        of the pace: it was alone, or the first of a process
+    busy : core name -> share of the clocks in which its lanes added a row, in steady state;
+        ``None`` if too few samples went back to back for that
+    beats : layer name -> clocks of all the beats that it made of the first sample
+    occupancy : of the lanes over time; ``None`` as ``busy``
+    seconds : wall time of the simulation, without compiling
+    """
+
+    logits: np.ndarray
+    alone: np.ndarray
+    outputs: np.ndarray
+    intervals: np.ndarray
+    busy: dict[str, float] | None
+    beats: dict[str, np.ndarray]
+    occupancy: Occupancy | None
+    seconds: float
+
+    @property
+    def latency(self):
+        """Clocks from the first input beat to the last logits, of the samples that went alone."""
+        return self.outputs[self.alone, -1, 1]
+
+    @property
+    def paced(self):
+        """``(N,)`` whether there is an interval before a sample."""
+        return self.intervals > 0
+
+    @property
+    def interval(self):
+        """Mean clocks from one sample to the next, back to back; ``None`` of fewer than two."""
+        return float(self.intervals[self.paced].mean()) if self.paced.any() else None
+
+
+def _words(bits):
+    return -(-bits // 32)
+
+
+def _header(config):
+    values = {
+        "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(config.input.beat_bits),
+        "LOGIT_BEATS": config.readout.groups, "LOGIT_WORDS": _words(config.readout.logit_bits),
+        "CORES": sum(core.replicas for core in config.cores), "LAYERS": len(config.layers),
+        "LAYER_BEATS": f"{{{', '.join(str(n) for n in _layer_beats(config))}}}",
+    }
+    return "".join(f"#define {name} {value}\n" for name, value in values.items())
+
+
+def _layer_beats(config):
+    """Beats of a sample at each layer's output."""
+    return [layer.groups if layer.out is None else layer.out.beats for layer in config.layers]
+
+
+def _write_inputs(path, config, counts):
+    with replacing(path) as draft, draft.open("wb") as file:
+        for start in range(0, len(counts), _BATCH):
+            beats.pack_input(counts[start:start + _BATCH], config).tofile(file)
+
+
+def _shares(count, jobs, alone):
+    """``(first, count, alone)`` of each job, none empty; at most half of a share goes alone."""
+    jobs = min(jobs, count)
+    bounds = [count * job // jobs for job in range(jobs + 1)]
+    return [(low, high - low, min(-(-alone // jobs), (high - low + 1) // 2))
+            for low, high in zip(bounds, bounds[1:], strict=False)]
+
+
+def _follow(children, lines, shown):
+    """Until all children have ended: they share the pipe that ``lines`` come from."""
+    for line in lines:
+        word, _, sample = line.strip().rpartition(" ")
+        if word == "hang":
+            raise SimulationError(f"the array hangs: the logits of sample {sample} do not come")
+        shown.update(int(sample))
+    for child in children:
+        if child.wait():
+            raise SimulationError(f"the simulator ended with status {child.returncode}")
+
+
+def _execute(commands, total):
+    """Run the harness processes side by side, with a progress bar for all."""
+    reader, writer = os.pipe()
+    with (open(reader, encoding="ascii") as lines, processes.group() as start,
+          bar(total=total, unit="image", desc="simulate") as shown):
+        try:
+            children = [start(command, stdout=writer) for command in commands]
+        finally:
+            os.close(writer)
+        _follow(children, lines, shown)
+
+
+def _read(path, config, count, alone):
+    """Results of one harness process; see gen/harness/simulate.cpp for the format."""
+    readout, layers = config.readout, len(config.layers)
+    replicas = sum(core.replicas for core in config.cores)
+    words = readout.groups * _words(readout.logit_bits)
+    record = np.dtype([("first", "<u8"), ("outputs", "<u8", (layers, 2)),
+                       ("logits", "<u4", words)])
+    beats_of = _layer_beats(config)
+    with open(path, "rb") as file:
+        samples = np.fromfile(file, record, count)
+        beats_at = np.fromfile(file, "<i8", sum(beats_of))
+        clocks, *busy = np.fromfile(file, "<i8", 1 + replicas).tolist()
+        began, width, bins = np.fromfile(file, "<i8", 3).tolist()
+        shares = np.fromfile(file, "<i8", bins * replicas).reshape(bins, replicas) / width
+    logits = beats.unpack_logits(samples["logits"].reshape(count, readout.groups, -1), readout)
+    first, outputs = samples["first"].astype(np.int64), samples["outputs"].astype(np.int64)
+    completed = outputs[:, -1, 1]
+    intervals = np.diff(completed, prepend=0)
+    intervals[:alone + 1] = 0
+    per_layer = np.split(beats_at - first[0], np.cumsum(beats_of)[:-1])
+    return {
+        "logits": logits, "alone": np.arange(count) < alone,
+        "outputs": outputs - first[:, None, None], "intervals": intervals,
+        "clocks": clocks, "busy": np.array(busy),
+        "beats": {layer.name: clocks for layer, clocks in zip(
+            config.layers, per_layer, strict=True)},
+        "occupancy": _occupancy(config, width, shares[:-1], completed - began),
+    }
+
+
+def _occupancy(config, width, shares, completed):
+    """Of whole bins."""
+    if not len(shares):
+        return None
+    within = (completed >= 0) & (completed < width * len(shares))
+    return Occupancy(width, _by_core(config, shares), completed[within])
+
+
+def stream(config, image, counts, *, alone=100, jobs=None, progress=None):
+    """Send input counts through the Verilated array.
+
+    Parameters
+    ----------
+    config, image : what :func:`gen.plan.mapping.map_network` returns
+    counts : ``(N, C, H, W)`` input counts
+    alone : how many samples, but at most half, are sent one at a time, to measure the latency; the
+        others follow each other without a pause
+    jobs : processes that share the samples; by default one for each core of the machine
+    progress : called with one line before a compilation starts
+
+    Raises
+    ------
+    SimulationError
+        If the simulator can't be built or the array hangs; the message names the sample.
+    """
+    executable = verilate(array_verilog(config, image) + feed_verilog(config), "feed", _HARNESS,
+                          headers={"shape.h": _header(config)}, progress=progress)
+    shares = _shares(len(counts), jobs or os.cpu_count(), alone)
+    with processes.scratch() as directory:
+        inputs = directory / "inputs.bin"
+        _write_inputs(inputs, config, counts)
+        outputs = [inputs.with_name(f"outputs-{first}.bin") for first, _, _ in shares]
+        began = time.perf_counter()
+        _execute([list(map(str, (executable, inputs, output, *share, patience(config))))
+                  for output, share in zip(outputs, shares, strict=True)], len(counts))
+        seconds = time.perf_counter() - began
+        results = [_read(output, config, count, alone)
+                   for output, (_, count, alone) in zip(outputs, shares, strict=True)]
+    return _merge(config, results, seconds)
+
+
+def _merge(config, results, seconds):
+    def joined(name):
+        return np.concatenate([result[name] for result in results])
+
+    clocks = sum(result["clocks"] for result in results)
+    busy = clocks and _by_core(config, sum(result["busy"] for result in results) / clocks)
+    return Run(
+        logits=joined("logits"), alone=joined("alone"), outputs=joined("outputs"),
+        intervals=joined("intervals"),
+        busy={name: float(share) for name, share in busy.items()} if clocks else None,
+        beats=results[0]["beats"], occupancy=results[0]["occupancy"], seconds=seconds)
+
+
+def _by_core(config, shares):
+    """``(..., replicas of all cores)`` -> core name -> ``(...)`` means over its replicas."""
+    ends = np.cumsum([core.replicas for core in config.cores])
+    return {core.name: part.mean(axis=-1) for core, part in zip(
+        config.cores, np.split(shares, ends[:-1], axis=-1), strict=True)}
+
+
+def array_utilisation(config, busy):
+    """Share of the clocks in which a lane adds, over all lanes of the array.
+
+    Parameters
+    ----------
+    busy : core name -> the same of its lanes
+    """
+    lanes = {core.name: core.lanes * core.replicas for core in config.cores}
+    return sum(busy[name] * number for name, number in lanes.items()) / sum(lanes.values())
+
+
+def expected(network, config, counts, *, progress=iter):
+    """Logits of :meth:`Network.run` and spikes of each layer, in batches.
+
+    Returns
+    -------
+    ``(N, classes)`` logits, and what :func:`gen.ir.spikes.sample_spikes` returns
+    """
+    parts = []
+    for start in progress(range(0, len(counts), _BATCH)):
+        inputs = counts[start:start + _BATCH]
+        trace = network.run(inputs)
+        parts.append((trace.logits, sample_spikes(config, trace, inputs)))
+    logits, spikes = zip(*parts, strict=True)
+    return np.concatenate(logits), {
+        name: np.concatenate([part[name] for part in spikes]) for name in spikes[0]}
+
+
+def write_images(path, config, run, spikes, labels, logits):
+    """Write what is known of each image as CSV, a line an image.
+
+    ``latency_cycles`` is that of an image alone, ``interval_cycles`` the clocks since the image
+    before it was done, back to back; the one that was not measured is empty. ``NAME_first`` and
+    ``NAME_last`` are the clocks of a layer's first and last output, from the first input beat.
+
+    Parameters
+    ----------
+    run : :class:`Run`
+    spikes : what :func:`gen.ir.spikes.sample_spikes` returns
+    labels, logits : what is true, and what the network in integers says
+    """
+    times = [f"{layer.name}_{which}" for layer in config.layers for which in ("first", "last")]
+    total = replayed(config, spikes)
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["image", "label", "prediction", "mismatches", "input_spikes", "spikes",
+                        "latency_cycles", "interval_cycles", *times])
+        for k, outputs in enumerate(run.outputs):
+            table.writerow([
+                k, labels[k], run.logits[k].argmax(), np.sum(run.logits[k] != logits[k]),
+                spikes["input"][k], total[k], outputs[-1, 1] if run.alone[k] else "",
+                run.intervals[k] or "", *outputs.ravel().tolist()])
+
+
+def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7", jobs=None,
+             images_out=None, **mapping):
+    """Run a data set's test images through the Verilog that ``build`` makes for a board.
+
+    Parameters
+    ----------
+    network : :class:`gen.ir.network.Network`
+    dataset, data_dir : see :func:`gen.data.datasets.load`; by default what the network's metadata
+        name
+    limit : only so many images
+    board, mapping : see :func:`gen.build.builder.design_for`
+    jobs : see :func:`stream`
+    images_out : a file for what is known of each image, see :func:`write_images`
+
+    Returns
+    -------
+    ``images``; ``accuracy`` of the simulated logits and ``accuracy_reference`` of
+    :meth:`Network.run`; ``mismatches``, logits that differ; ``cycles_mean`` and ``cycles_max``, the
+    latency of a sample that is alone in the array (its first input beat to its last logits, in
+    clocks), over the first samples of each process, ``latency_images`` in all;
+    ``interval_cycles``, clocks an image when they follow each other without a pause,
+    ``bottleneck``, the layer that sets this pace; ``cycles_mean_predicted`` and
+    ``interval_cycles_predicted``, what :class:`gen.plan.workload.Workload` says of the same images;
+    ``layer_cycles``, layer -> clocks of its ``first`` and ``last`` output of a sample that is
+    alone; ``lane_utilisation``, layer -> share of the clocks in which its lanes add a row, in
+    steady state, and ``array_utilisation``, the same over all lanes; ``spikes``, layer -> spikes an
+    image that it sends; ``images_per_second`` of wall time, without compiling.
+    """
+    if images_out is not None:
+        require_output(images_out)
+    dataset = dataset or network.metadata.get("dataset")
+    if dataset is None:
+        raise DataError(f"{network.name} names no data set: say which (--dataset)")
+    data = load(dataset, data_dir)
+    if limit is not None and limit < 1:
+        raise DataError(f"limit must be at least 1, not {limit!r}")
+    images, labels = data.test_images[:limit], data.test_labels[:limit]
+    counts = network.encode(images)
+    design = design_for(network, board=boards.find(board), **mapping)
+    config = design.config
+    run = stream(config, design.image, counts, jobs=jobs, progress=log.info)
+    reference, spikes = expected(network, config, counts,
+                                 progress=partial(bar, desc="reference", unit="batch"))
+    if images_out is not None:
+        write_images(images_out, config, run, spikes, labels, reference)
+    first, last = run.outputs[run.alone].mean(axis=0).T.tolist()
+    workload = Workload(network, counts[run.paced] if run.paced.any() else counts)
+    return {
+        "images": len(images),
+        "accuracy": float(np.mean(run.logits.argmax(axis=1) == labels)),
+        "accuracy_reference": float(np.mean(reference.argmax(axis=1) == labels)),
+        "mismatches": int(np.sum(run.logits != reference)),
+        "cycles_mean": float(run.latency.mean()),
+        "cycles_max": int(run.latency.max()),
+        "cycles_mean_predicted": Workload(network, counts[run.alone]).latency(config),
+        "latency_images": len(run.latency),
+        "interval_cycles": run.interval,
+        "interval_cycles_predicted": workload.interval(config),
+        "bottleneck": workload.bottleneck(config),
+        "layer_cycles": {layer.name: {"first": first[k], "last": last[k]}
+                         for k, layer in enumerate(config.layers)},
+        "lane_utilisation": run.busy,
+        "array_utilisation": run.busy and array_utilisation(config, run.busy),
+        "spikes": {name: float(number.mean()) for name, number in spikes.items()},
+        "images_per_second": len(images) / run.seconds,
+    }

@@ -1,0 +1,335 @@
+"""The testbench that cocotb runs inside the simulator, against the emitted Verilog.
+
+:mod:`gen.verify.rtl` writes a *plan* (inputs, and the expected beats of every stream) into the
+directory named by ``$SPIKELOOM_PLAN`` and reads there what the tests found, one line of JSON for
+each. The device under test is :class:`gen.verify.monitor.Monitor`, so that Python wakes only when
+beats move.
+"""
+
+import io
+import json
+import math
+import os
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import Event, FallingEdge, SimTimeoutError, Timer, with_timeout
+from cocotb.utils import get_sim_time
+
+from .beats import fields, to_ints
+
+__all__ = ["STALLS", "TESTS", "compares", "recovers"]
+
+STALLS = ("none", "input", "output", "both")
+"""Where streams are stalled at random; the samples of a plan are dealt out to these in turn.
+
+A stalled input pauses for moments and for long, sends some samples slowly, from the first beat to
+the last, and now and then waits until the array is empty. A stalled output takes nothing until the
+array is full, and later for up to a few intervals, then for a while everything at once.
+"""
+
+TESTS = (*STALLS, "recovers")
+"""Tests that leave a line of results."""
+
+_PERIOD = 10
+
+_RESETS = 9
+
+_UNTIL_RESET = ("none", "both", "blocked")
+"""Stalls of the samples that a reset interrupts, in turn. Blocked: no logits are taken until the
+array is full, every queue of it."""
+
+_FILLING = 8
+"""Samples that are sent until a reset, if it comes late; for each layer, if it comes when the array
+is full."""
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Expected beats of a stream.
+
+    A beat has ``lanes`` fields of ``bits``; of the ``k``-th of a sample, ``masks[k]`` counts.
+    """
+
+    name: str
+    lanes: int
+    bits: int
+    masks: list
+    samples: list
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is sent and expected.
+
+    Parameters
+    ----------
+    inputs : beats of each sample
+    streams : see :class:`_Stream`
+    work : of each core its name, and how many ``events`` its lanes take for each sample and
+        ``rows`` they add
+    interval : clocks between samples that follow each other without a pause, roughly
+    watchdog : clocks without any movement that are not waited for
+    results, progress : files to write
+    """
+
+    inputs: list
+    streams: list
+    work: list
+    interval: int
+    watchdog: int
+    results: Path
+    progress: Path
+
+    @classmethod
+    def load(cls, directory):
+        plan = json.loads((directory / "plan.json").read_text(encoding="utf-8"))
+        with np.load(directory / "beats.npz", allow_pickle=False) as arrays:
+            ints = {name: [to_ints(sample) for sample in arrays[name]] for name in arrays}
+        streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
+                   for k, facts in enumerate(plan["streams"])]
+        return cls(ints["input"], streams, plan["work"], plan["interval"], plan["watchdog"],
+                   directory / "results.jsonl", directory / "progress")
+
+
+class _Score:
+    """Compares beats with what is expected of ``samples``, sent in this order.
+
+    Members
+    -------
+    mismatches : values that differ
+    first : where the first of them was: stream, sample, beat, and both beats
+    error : why the comparison can't go on, or ``None``
+    """
+
+    def __init__(self, streams, samples):
+        self.mismatches, self.first, self.error = 0, None, None
+        self.moved = 0
+        self.done = Event()
+        self._samples, self._streams = samples, streams
+        self._expected = [[(sample, index, beat) for sample in samples
+                           for index, beat in enumerate(stream.samples[sample])]
+                          for stream in streams]
+        self._next = [0] * len(streams)
+        self._total = sum(map(len, self._expected))
+
+    @property
+    def right(self):
+        return self.error is None and not self.mismatches
+
+    def take(self, k, got):
+        stream, position = self._streams[k], self._next[k]
+        if position == len(self._expected[k]):
+            self.error = f"{stream.name} sent more beats than its samples have"
+            self.done.set()
+            return
+        sample, index, expected = self._expected[k][position]
+        wrong = (got ^ expected) & stream.masks[index]
+        if wrong:
+            self.mismatches += sum(map(bool, fields(wrong, stream.lanes, stream.bits)))
+            self.first = self.first or {"stream": stream.name, "sample": sample, "beat": index,
+                                        "expected": expected, "got": got}
+        self._next[k] += 1
+        self.moved += 1
+        if self.moved == self._total:
+            self.done.set()
+
+    def complete(self, count):
+        """Whether the first ``count`` samples are through, and nothing of a later one has moved."""
+        return self.moved == count * sum(len(stream.masks) for stream in self._streams)
+
+    def count(self, core, what, each, got):
+        """How many events or rows there are for ``each`` sample of the plan, and were for these."""
+        right = sum(each[sample] for sample in self._samples)
+        if got != right:
+            self.error = f"{core} had {got} {what}, and its samples have {right}"
+
+    def hang(self, clocks):
+        """Give up, and say what did not come."""
+        for stream, expected, position in zip(
+                self._streams, self._expected, self._next, strict=True):
+            if position < len(expected):
+                sample, index, _ = expected[position]
+                self.error = (f"the array hangs: nothing moved for {clocks} clocks, and "
+                              f"{stream.name} is at beat {index} of sample {sample}")
+                return
+
+
+class _Bench:
+    """Drives the inputs, drains the logits, and feeds a :class:`_Score`.
+
+    Signals change just after a rising edge or at a falling one, never together with the edge that
+    samples them.
+    """
+
+    def __init__(self, dut, plan):
+        self.dut, self.plan = dut, plan
+        self.rng = random.Random(cocotb.RANDOM_SEED)
+        self.score = _Score(plan.streams, [])
+        self.began, self._origin = time.perf_counter(), get_sim_time("ns")
+        self._tasks = []
+        self._beats = [getattr(dut, f"beat_{k}") for k in range(len(plan.streams))]
+
+    def elapsed(self):
+        """Clocks since the test began."""
+        return int(get_sim_time("ns") - self._origin) // _PERIOD
+
+    async def reset(self, clocks=3):
+        """Stop whatever is under way; afterwards the array is empty."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        for signal in (self.dut.i_valid, self.dut.i_payload, self.dut.o_ready):
+            signal.value = 0
+        self.dut.rst.value = 1
+        await self.clocks(clocks)
+        self.dut.rst.value = 0
+
+    def start(self, samples, stalls, progress=None):
+        """Send samples; a byte goes to ``progress`` for each that is complete."""
+        self.score = _Score(self.plan.streams, samples)
+        self._tasks += [cocotb.start_soon(coroutine) for coroutine in (
+            self._watch(self.score, progress or io.BytesIO()),
+            self._drive(samples, stalls in ("input", "both")),
+            *([] if stalls == "blocked" else [self._drain(stalls in ("output", "both"))]))]
+
+    async def finish(self):
+        """Until all beats have come, or none comes any more."""
+        score, moved = self.score, -1
+        while not score.done.is_set() and score.moved > moved:
+            moved = score.moved
+            try:
+                await with_timeout(score.done.wait(), self.plan.watchdog * _PERIOD, "ns")
+            except SimTimeoutError:
+                pass
+        if not score.done.is_set():
+            score.hang(self.plan.watchdog)
+        await self.clocks(100)
+        if score.error is None:
+            for k, core in enumerate(self.plan.work):
+                for what in ("events", "rows"):
+                    score.count(core["name"], what, core[what],
+                                int(getattr(self.dut, f"{what}_{k}").value))
+
+    async def _watch(self, score, progress):
+        event, seen, beats = self.dut.event.value_change, self.dut.seen, self._beats
+        last, groups = len(beats) - 1, 0
+        while True:
+            await event
+            bits = int(seen.value)
+            if bits >> last:
+                groups += 1
+                if groups % len(self.plan.streams[last].masks) == 0:
+                    progress.write(b".")
+            for k, beat in enumerate(beats):
+                if bits >> k & 1:
+                    score.take(k, int(beat.value))
+
+    async def _drive(self, samples, stalled):
+        taken, interval = self.dut.taken.value_change, self.plan.interval
+        for count, sample in enumerate(samples):
+            beats = self.plan.inputs[sample]
+            long = self.rng.randrange(len(beats)) if stalled else None
+            share, moment = 0.25, 16
+            if stalled and self.rng.random() < 0.25:
+                share, moment = 1, max(16, 8 * interval // len(beats))
+            if stalled and self.rng.random() < 0.25:
+                self.dut.i_valid.value = 0
+                while not self.score.complete(count):
+                    await self.clocks(interval)
+            for index, beat in enumerate(beats):
+                if stalled and (index == long or self.rng.random() < share):
+                    self.dut.i_valid.value = 0
+                    await self._pause(interval if index == long else moment)
+                self.dut.i_payload.value = beat
+                self.dut.i_valid.value = 1
+                await taken
+        self.dut.i_valid.value = 0
+
+    async def full(self):
+        """Until nothing moves any more, because nothing is taken."""
+        moved = -1
+        while self.score.moved > moved:
+            moved = self.score.moved
+            await self.clocks(2 * self.plan.interval)
+
+    async def _drain(self, stalled):
+        if stalled:
+            await self.full()
+        self.dut.o_ready.value = 1
+        while stalled:
+            await self._pause(self.plan.interval // 4)
+            self.dut.o_ready.value = 0
+            await self._pause(4 * self.plan.interval)
+            self.dut.o_ready.value = 1
+
+    async def _pause(self, most):
+        """For up to ``most`` clocks, short pauses more often."""
+        await self.clocks(int(2 ** self.rng.uniform(0, math.log2(most + 1))))
+
+    async def clocks(self, count):
+        """Until the ``count``-th falling edge from here."""
+        if count > 1:
+            await Timer((count - 1) * _PERIOD, "ns")
+        await FallingEdge(self.dut.clk)
+
+
+async def _open(dut):
+    bench = _Bench(dut, _Plan.load(Path(os.environ["SPIKELOOM_PLAN"])))
+    Clock(dut.clk, _PERIOD, unit="ns").start()
+    await bench.reset()
+    return bench
+
+
+def _close(bench, test):
+    score = bench.score
+    result = {"test": test, "mismatches": score.mismatches, "first": score.first,
+              "error": score.error, "clocks": bench.elapsed(),
+              "seconds": time.perf_counter() - bench.began}
+    with bench.plan.results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(result) + "\n")
+    assert score.error is None, score.error
+    assert not score.mismatches, f"{score.mismatches} values differ, first: {score.first}"
+
+
+@cocotb.test()
+@cocotb.parametrize(stalls=list(STALLS))
+async def compares(dut, stalls):
+    """Every beat of every stream is as expected."""
+    bench = await _open(dut)
+    samples = list(range(len(bench.plan.inputs)))[STALLS.index(stalls)::len(STALLS)]
+    with bench.plan.progress.open("ab", buffering=0) as progress:
+        if samples:
+            bench.start(samples, stalls, progress)
+            await bench.finish()
+    _close(bench, stalls)
+
+
+@cocotb.test()
+async def recovers(dut):
+    """A reset in the middle of samples leaves nothing behind, wherever they are."""
+    bench = await _open(dut)
+    samples = list(range(len(bench.plan.inputs)))[:2]
+    bench.start(samples, "none")
+    await bench.finish()
+    busy = bench.elapsed()
+    for k in range(_RESETS):
+        if bench.score.right:
+            await bench.reset(bench.rng.randint(1, 3))
+            stalls = _UNTIL_RESET[k % len(_UNTIL_RESET)]
+            blocked = stalls == "blocked"
+            bench.start(bench.rng.choices(samples, k=_FILLING * len(bench.plan.streams)
+                                          if blocked else _FILLING), stalls)
+            if blocked:
+                await bench.full()
+            await bench.clocks(bench.rng.randint(1, busy))
+    if bench.score.right:
+        await bench.reset()
+        bench.start(samples, "none")
+        await bench.finish()
+    _close(bench, "recovers")

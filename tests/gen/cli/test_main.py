@@ -1,0 +1,248 @@
+"""The command line: one object or one line, and a status."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gen.cli import main as cli
+from gen.cli.commands import boards
+from gen.errors import FitError, SpikeloomError, one_line, unknown
+from gen.ir import artifact
+from gen.ir.network import INPUT, Network, Neurons, Readout, Synapses
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = ("train", "convert", "run", "fit", "explore", "build", "verify", "simulate", "report",
+            "virtual", "program", "boards", "demo")
+
+
+def python_m_gen(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "gen", *arguments], cwd=ROOT, text=True,
+                          capture_output=True, check=False, **options)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Path of a network of four pixels that says which of two halves is brighter."""
+    halves = np.array([[1, 1, -1, -1], [-1, -1, 1, 1]]).reshape(2, 1, 2, 2)
+    one_to_one = np.eye(2, dtype=np.int64).reshape(2, 2, 1, 1)
+    network = Network("tiny", (1, 2, 2), 3, 255, (
+        Neurons("hidden", (Synapses(source=INPUT, weights=halves, bits=2),),
+                np.zeros(2, dtype=np.int64), np.ones(2, dtype=np.int64), 7),
+        Readout("readout", (Synapses(source="hidden", weights=one_to_one, bits=2),),
+                np.zeros(2, dtype=np.int64))))
+    artifact.save(network, tmp_path / "tiny.npz")
+    return tmp_path / "tiny.npz"
+
+
+@pytest.fixture
+def images(tmp_path):
+    np.save(tmp_path / "images.npy", np.array([[[255, 0], [0, 0]], [[0, 0], [0, 255]]], np.uint8))
+    return tmp_path / "images.npy"
+
+
+class TestHelp:
+    def test_is_instant(self):
+        """What takes time is to import torch, numpy or amaranth; none is."""
+        script = ("import sys; from gen.cli.main import _parser; _parser().format_help(); "
+                  "print([m for m in ('torch', 'numpy', 'amaranth') if m in sys.modules])")
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True,
+                              capture_output=True, check=True)
+        assert done.stdout == "[]\n"
+
+    def test_lists_the_commands(self):
+        before = time.monotonic()
+        done = python_m_gen("--help")
+        assert time.monotonic() - before < 2
+        assert done.returncode == 0
+        assert all(f"\n    {command} " in done.stdout for command in COMMANDS)
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_of_a_command(self, command, capsys):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([command, "--help"])
+        assert caught.value.code == 0
+        text = capsys.readouterr().out
+        assert f"example:\n  python -m gen {command}" in text
+        assert "default: None" not in text and "SUPPRESS" not in text
+
+    def test_wrong_arguments(self, capsys):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["frobnicate"])
+        assert caught.value.code == 2
+
+
+class TestRun:
+    def test_json(self, tiny, images, capsys):
+        assert cli.main(["run", str(tiny), str(images), "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out) == {
+            "network": "tiny", "images": 2, "accuracy": None, "predictions": [0, 1],
+            "spikes": {"input": 3.0, "hidden": 3.0}, "rates": {"input": 0.75, "hidden": 1.5}}
+        assert out.count("\n") == 1
+
+    def test_text(self, tiny, images, capsys):
+        assert cli.main(["run", str(tiny), str(images)]) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "network      tiny",
+            "images       2",
+            "spikes       input 3, hidden 3",
+            "rates        input 0.75, hidden 1.5",
+            "predictions  0 1"]
+
+    def test_limit(self, tiny, images, capsys):
+        cli.main(["run", str(tiny), str(images), "--limit", "1", "--json"])
+        assert json.loads(capsys.readouterr().out)["predictions"] == [0]
+        cli.main(["run", str(tiny), str(images), "--limit", "2", "--json"])
+        assert json.loads(capsys.readouterr().out)["predictions"] == [0, 1]
+
+    def test_data_set(self, capsys):
+        assert cli.main(["run", "digits", "--limit", "50", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["run", "nothing"],
+     "error: there is no file or shipped network 'nothing'; known are "),
+    (["run", "TINY"],
+     "error: tiny does not say what it was trained on: give images or --dataset\n"),
+    (["run", "TINY", "absent.npy"],
+     "error: absent.npy: can't be read as an .npy file of numbers: No such file or directory\n"),
+    (["run", "TINY", "pyproject.toml"],
+     "error: pyproject.toml: is not an .npy file of numbers: "),
+    (["run", "TINY", "TINY"],
+     "error: TINY: is not an .npy file of numbers: its header can't be read\n"),
+    (["build", "TINY", "--board", "artie"],
+     "error: there is no board 'artie'; did you mean 'arty-a7'? known are "),
+    (["build", "TINY", "--lanes", "hiden=1"],
+     "error: lanes: there is no layer with synapses 'hiden'; did you mean 'hidden'? known are hid"),
+    (["build", "TINY", "--lanes", "hidden=3"],
+     "error: hidden: lanes must be 1 to 2"),
+    (["fit", "TINY", "--calibration"],
+     "error: tiny names no data set to calibrate with: say which (--dataset)\n"),
+    (["fit", "TINY", "--dataset", "digits"],
+     "error: --dataset and --data say whose images calibrate: say so (--calibration)\n"),
+])
+def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert cli.main([str(tiny) if word == "TINY" else word for word in arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(message.replace("TINY", str(tiny)))
+    assert err.count("\n") == 1 and err.endswith("\n")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["build", "digits", "--clock", "nan"],
+     "argument --clock: must be a number from 0.001 to 10,000, not 'nan'"),
+    (["build", "digits", "--clock", "inf"], "argument --clock: must be a number from 0.001"),
+    (["build", "digits", "--clock", "0"], "argument --clock: must be a number from 0.001"),
+    (["build", "digits", "--baud", "1000000000000"],
+     "argument --baud: must be an integer from 1 to 100,000,000, not '1000000000000'"),
+    (["build", "digits", "--lanes", "conv1"],
+     "argument --lanes: must be LAYER=NUMBER, not 'conv1'"),
+    (["build", "digits", "--lanes", "conv1=" + "9" * 5000],
+     "argument --lanes: must be an integer from 1 to 1,048,576, not '9999"),
+    (["verify", "digits", "--seed", str(2**64)],
+     "argument --seed: must be an integer from 0 to 4,294,967,295"),
+    (["verify", "digits", "--images", "1e3"], "argument --images: must be an integer from 1 to "),
+    (["train", "--dataset", "digits", "--model", "cnn", "--input-levels", str(2**70)],
+     "argument --input-levels: must be an integer from 1 to 65,535"),
+    (["train", "--dataset", "digits", "--model", "cnn", "--bits", "4,readout=" + "9" * 5000],
+     "argument --bits: must be an integer from 2 to 8"),
+    (["convert", "a.py:f", "--weights", "w", "--calibration", "c", "-o", "n", "--pixel-max",
+      str(2**61)], "argument --pixel-max: must be an integer from 1 to 4,294,967,295"),
+    (["explore", "digits", "--codes", "phase,bogus"],
+     "argument --codes: there is no code 'bogus'; known are phase, rate"),
+    (["explore", "digits", "--intervals", "5,,6"], "argument --intervals: must be an integer"),
+    (["simulate", "digits", "--jobs", "1000000"], "argument --jobs: must be an integer from 1 to "),
+    (["fit", "digits", "--interval=--"], "argument --interval: expected one argument"),
+])
+def test_wrong_values(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    last = err.splitlines()[-1]
+    assert out == "" and len(last) <= 500
+    assert last.startswith(f"python -m gen {arguments[0]}: error: {message}")
+
+
+class TestMessage:
+    def test_what_is_too_long_loses_its_middle(self):
+        line = one_line("begin " + "x" * 5000 + " end")
+        assert len(line) in (499, 500)
+        assert line.startswith("begin xxx") and line.endswith("xxx end") and "x ... x" in line
+
+    def test_control_characters_are_escaped(self):
+        assert one_line("a\n\x1b[31m\udcffü") == r"a \x1b[31m\udcffü"
+
+    def test_the_nearest_name_is_guessed(self):
+        assert unknown("layer", "con1", ["conv1", "fc1"]) == (
+            "there is no layer 'con1'; did you mean 'conv1'? known are conv1, fc1")
+        assert unknown("layer", "x", ["conv1"]) == "there is no layer 'x'; known are conv1"
+
+
+class TestOutcome:
+    """What becomes of what a command returns or raises."""
+
+    @pytest.fixture
+    def outcome(self, monkeypatch):
+        def run(outcome):
+            def command(_):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                return outcome
+            monkeypatch.setattr(boards, "_run", command)
+            return cli.main(["boards", "--json"])
+        return run
+
+    def test_mismatch(self, outcome):
+        assert outcome({"mismatches": 0}) == 0
+        assert outcome({"mismatches": 3}) == 1
+
+    def test_error_is_one_line(self, outcome, capsys):
+        assert outcome(FitError("too\nlarge")) == 1
+        assert capsys.readouterr().err == "error: too large\n"
+
+    def test_interrupt_is_quiet(self, outcome, capsys):
+        assert outcome(KeyboardInterrupt()) == 130
+        assert capsys.readouterr() == ("", "")
+
+    def test_a_bug_is_not_hidden(self, outcome):
+        with pytest.raises(ZeroDivisionError):
+            outcome(ZeroDivisionError())
+        assert not issubclass(ZeroDivisionError, SpikeloomError)
+
+
+def test_closed_pipe_is_quiet():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "gen", "boards"], cwd=ROOT, text=True,
+                          stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_boards(capsys):
+    assert cli.main(["boards", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["boards"][0]
+    assert (first["name"], first["clock_hz"]) == ("arty-a7", 100_000_000)
+    assert cli.main(["boards"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["board", "device", "clock"]
+    assert lines[1].split()[:5] == ["arty-a7", "xc7a35ticsg324-1L", "100", "MHz", "20,800"]
+
+
+def test_build(tiny, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["build", str(tiny), "-o", str(out), "--no-synthesis", "--lanes", "hidden=1",
+                     "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["board"], result["luts"], result["bitstream"]) == ("arty-a7", None, None)
+    assert json.loads((out / "manifest.json").read_text())["lanes"]["hidden"] == 1

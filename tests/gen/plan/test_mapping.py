@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from gen.errors import FitError
+from gen.ir.network import INPUT, Network, Neurons, Readout, Synapses
+from gen.plan.mapping import flat_input, map_config, map_network, membrane_bits, pack_rows
+from tests.hw.cases import LAYERS, NETWORKS, mapped, network
+
+
+def test_rows_are_packed_from_the_lowest_lane_up():
+    memory = pack_rows([[1, -1, 7], [-8, 0, 2]], 4)
+    assert memory.width == 12
+    assert memory.rows == (0x7F1, 0x208)
+
+
+def test_rows_are_taken_modulo_their_width():
+    assert pack_rows([[-9]], 4).rows == (7,)
+
+
+@pytest.mark.parametrize("weights,initial,threshold,levels,code,bits", [
+    ([1], 0, 1, 1, "phase", 2),          # -1 .. 1
+    ([1], 0, 2, 1, "phase", 2),          # -2 .. 1
+    ([1], 0, 2, 3, "phase", 3),          # first compared with 4: -4 .. 1
+    ([1], 0, 2, 3, "rate", 2),           # always compared with 2
+    ([1], 9, 10, 5, "phase", 7),         # the threshold 40 does not fit what 9 - 40 does
+    ([-8, 7], 100, 10, 1, "phase", 8),   # -10 .. 107
+    ([-8, 7], -200, 56, 1, "phase", 10),  # -264 .. -193
+])
+def test_membranes_are_as_wide_as_they_must_be(weights, initial, threshold, levels, code, bits):
+    synapses = Synapses(INPUT, np.array(weights).reshape(1, -1, 1, 1), bits=4)
+    layer = Neurons("n", (synapses,), np.array([initial]), np.array([threshold]), levels)
+    assert membrane_bits(layer, [1], code) == bits
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *NETWORKS])
+@pytest.mark.parametrize("code", ["phase", "rate"])
+def test_memories_have_the_shapes_of_the_configuration(name, code):
+    _, _, _, config, image = mapped(name, code)
+    for core in config.cores:
+        weights, parameters = image[f"{core.port}.weights"], image[f"{core.port}.parameters"]
+        assert (weights.width, len(weights.rows)) == (core.lanes * core.weight_bits,
+                                                      core.weight_rows)
+        assert (parameters.width, len(parameters.rows)) == (core.lanes * core.membrane_bits,
+                                                            core.groups * core.parameter_rows)
+    assert len(image) == 2 * len(config.cores)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *NETWORKS])
+def test_the_configuration_can_be_had_without_the_memories(name):
+    net, _, _, config, _ = mapped(name)
+    lanes = {core.name: core.lanes for core in config.cores}
+    assert map_config(net, lanes=lanes) == config
+
+
+def test_a_depthwise_layer_has_no_rows_for_channels_it_is_not_connected_to():
+    _, _, _, config, _ = mapped("residual")
+    core = config.layers[1]  # lanes for channels 0-3 and 4-5; identity from chunks 0-2 and 3-5
+    assert core.masks[0] >> core.taps - 2 == 0b11
+    assert core.masks[1] >> core.taps - 2 == 0b10
+    assert core.weight_rows == 2 * 3 * core.taps - 3
+
+
+def test_a_picture_that_only_linear_layers_see_becomes_a_vector():
+    net = network("picture")
+    flat = flat_input(net)
+    assert flat.input_shape == (25, 1, 1)
+    counts = np.random.default_rng(0).integers(0, 16, (5, 1, 5, 5))
+    assert (flat.run(counts.reshape(5, 25, 1, 1)).logits == net.run(counts).logits).all()
+    assert flat_input(network("conv")).input_shape == (3, 6, 5)
+
+
+def test_lanes_of_an_unknown_layer():
+    with pytest.raises(FitError, match="^lanes: there is no layer with synapses 'nobody'; "
+                                       "known are layer, out$"):
+        map_network(network("conv"), lanes={"nobody": 3})
+
+
+@pytest.mark.parametrize("lanes", [0, 8, "all"])
+def test_lanes_out_of_range(lanes):
+    with pytest.raises(FitError, match=r"^layer: lanes must be 1 to 7 \(its channels\), not "):
+        map_network(network("conv"), lanes={"layer": lanes})
+
+
+def test_ports_are_identifiers_whatever_the_layers_are_called():
+    synapses = Synapses(INPUT, np.ones((1, 1, 1, 1), dtype=int))
+    net = Network("n", (1, 1, 1), 1, 1, (
+        Neurons("features.0 é", (synapses,), np.array([0]), np.array([1]), 1),
+        Readout("--", (Synapses("features.0 é", np.ones((2, 1, 1, 1), dtype=int)),),
+                np.array([0, 0]))))
+    config, _ = map_network(net)
+    assert [layer.port for layer in config.layers] == ["l0_features_0", "l1_layer"]
+
+
+def test_ports_of_long_names_are_short():
+    synapses = Synapses(INPUT, np.ones((2, 1, 1, 1), dtype=int))
+    net = Network("n", (1, 1, 1), 1, 1, (Readout("x" * 128, (synapses,), np.array([0, 0])),))
+    config, _ = map_network(net)
+    assert [layer.port for layer in config.layers] == ["l0_" + "x" * 40]

@@ -1,0 +1,196 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import boards
+from gen.data.datasets import load
+from gen.errors import DataError, FitError
+from gen.ir import shipped
+from gen.ir.network import INPUT, Network, Pool
+from gen.plan.cycles import sample_clocks
+from gen.plan.mapping import map_config
+from gen.plan.planner import OBJECTIVES, fit, plan
+from gen.plan.workload import Calibration, Workload, calibrate, sample_counts
+from tests.hw.cases import NETWORKS, mapped, network
+from tests.networks import readout
+
+BOARD = boards.find("arty-a7")
+
+
+def smaller(**budget):
+    return replace(BOARD, budget=replace(BOARD.budget, **budget))
+
+
+def choose(net, board=BOARD, **options):
+    return plan(net, board, **options).shares
+
+
+def pace(net, config):
+    return Workload(net).pace(config)
+
+
+def test_samples_that_travel_with_a_network_are_preferred():
+    net = network("conv")
+    images = np.full((3, *net.input_shape), net.pixel_max)
+    assert (sample_counts(replace(net, samples=images)) == net.input_levels).all()
+    assert sample_counts(net).shape == (2, *net.input_shape)
+
+
+def test_a_calibration_set():
+    net = replace(shipped.find("digits"), samples=None)
+    images = load("digits").train_images
+    for calibration in (Calibration(200), Calibration(200, "digits")):
+        workload = calibrate(net, calibration)
+        assert (workload.counts == net.encode(images[:200])).all()
+        assert workload.source == "200 training images of digits"
+    assert calibrate(net, Calibration(9999)).source == f"{len(images):,} training images of digits"
+    assert calibrate(net).source == "2 random samples"
+    assert calibrate(replace(net, samples=images[:3])).source == (
+        "3 samples that travel with the network")
+    with pytest.raises(DataError, match=r"^case names no data set to calibrate with: say which "
+                                        r"\(--dataset\)$"):
+        calibrate(network("conv"), Calibration(1))
+
+
+def test_the_calibration_set_decides():
+    net = shipped.find("digits")
+    dark = replace(net, samples=np.zeros_like(net.samples))
+    assert fit(dark, board="arty-a7")["layers"][1]["spikes"] == 0
+    calibrated = fit(dark, board="arty-a7", calibration=Calibration(100))
+    assert calibrated["images"] == 100
+    assert calibrated["layers"][1]["spikes"] > 0
+    assert calibrated["layers"] == fit(net, board="arty-a7",
+                                       calibration=Calibration(100))["layers"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("code", ["phase", "rate"])
+def test_a_workload_has_the_clocks_of_the_formulas(name, code):
+    net, inputs, trace, _, _ = mapped(name)
+    workload = Workload(net, inputs)
+    for lanes, replicas in ((1, 1), (2, 2), (3, 1), (100, 3)):
+        shares = {layer.name: min(lanes, layer.channels) for layer in net.layers
+                  if hasattr(layer, "synapses")}
+        config = map_config(net, lanes=shares, code=code, replicas={
+            name: min(replicas, net.shapes[name][1]) for name in shares})
+        clocks = sample_clocks(config, trace, inputs)
+        assert workload.all_clocks(config) == pytest.approx(
+            {name: values.mean() for name, values in clocks.items()})
+        slowest = max(clocks, key=lambda name: clocks[name].mean())
+        assert workload.pace(config) == pytest.approx(clocks[slowest].mean())
+        assert clocks[workload.bottleneck(config)].mean() == workload.pace(config)
+        assert workload.latency(config) >= max(clocks[name].mean() for name in clocks)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_only_the_slowest_layer_gets_a_lane_a_channel(name):
+    net = network(name)
+    chosen = choose(net)
+    config = map_config(net, **chosen)
+    widest = map_config(net, lanes={core.name: core.channels for core in config.cores})
+    assert pace(net, config) <= 1.01 * pace(net, widest)
+    assert sum(chosen["lanes"].values()) < sum(core.channels for core in config.cores)
+    assert set(chosen["replicas"].values()) == {1}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_replicas_keep_a_pace_that_lanes_do_not(name):
+    net = network(name)
+    faster = round(plan(net, BOARD).interval * 2 / 3)
+    found = plan(net, BOARD, interval=faster, objective="smallest")
+    assert found.interval <= faster
+    assert any(core.replicas > 1 for core in found.config.cores)
+    assert choose(net, interval=faster) == found.shares
+
+
+def test_objectives_are_better_at_what_they_are_for():
+    net = network("residual")
+    workload = Workload(net)
+    plans = {objective: plan(net, BOARD, objective=objective, workload=workload)
+             for objective in OBJECTIVES}
+    paces = {objective: workload.pace(found.config) for objective, found in plans.items()}
+    shortest = min(workload.latency(found.config) for found in plans.values())
+    assert paces["throughput"] <= 1.02 * min(paces.values())
+    assert workload.latency(plans["latency"].config) == shortest
+    assert plans["smallest"].needs.luts == min(found.needs.luts for found in plans.values())
+    assert plans["throughput"].needs.luts > 1.5 * plans["smallest"].needs.luts
+
+
+def test_no_layer_is_faster_than_the_pipeline_can_use():
+    net = network("residual")
+    workload = Workload(net)
+    found = plan(net, BOARD, objective="throughput", workload=workload)
+    for core in found.config.cores:
+        if core.replicas > 1:
+            fewer = map_config(net, lanes=found.shares["lanes"], replicas=found.shares[
+                "replicas"] | {core.name: core.replicas - 1})
+            assert workload.pace(fewer) > workload.pace(found.config)
+
+
+def test_less_budget_means_fewer_lanes():
+    net = network("residual")
+    faster = round(plan(net, BOARD).interval / 2)
+    ample = plan(net, BOARD, interval=faster)
+    scant = plan(net, smaller(luts=ample.needs.luts), interval=faster)
+    assert ample.interval <= faster < scant.interval
+    assert scant.needs.luts <= 0.9 * ample.needs.luts
+    least = plan(net, BOARD, objective="smallest")
+    # Where nothing fits, the build says what is missing. The search begins elsewhere, and may end
+    # in another mapping that is about as small.
+    assert plan(net, smaller(luts=1)).needs.luts == pytest.approx(least.needs.luts, rel=0.02)
+
+
+def test_given_lanes_are_kept():
+    net = network("residual")
+    name = next(layer.name for layer in net.layers if hasattr(layer, "synapses"))
+    for objective in (None, *OBJECTIVES):
+        assert choose(net, objective=objective, lanes={name: 2})["lanes"][name] == 2
+    with pytest.raises(FitError, match="^lanes: there is no layer with synapses 'nobody'"):
+        choose(net, lanes={"nobody": 2})
+
+
+def test_what_does_not_fit_is_said_with_figures():
+    net = network("residual")
+    with pytest.raises(FitError, match=r"^\S+ does not fit arty-a7 \(\S+\): by prediction, its "
+                                       r"smallest mapping needs [\d,]+ LUTs of 900 that can be "
+                                       r"used; weights of fewer bits, or a larger board \("):
+        plan(net, smaller(luts=1000), objective="smallest")
+    with pytest.raises(FitError, match=r"can't keep 3 clocks an image: by prediction it takes \d+"):
+        plan(net, BOARD, objective="smallest", interval=3)
+    with pytest.raises(FitError, match="^the objective throughput takes the fastest pace"):
+        plan(net, BOARD, objective="throughput", interval=100)
+
+
+def test_the_plan_as_a_table():
+    net = network("residual")
+    result = fit(net, board="arty-a7", objective="latency")
+    names = [layer["name"] for layer in result["layers"]]
+    assert names == ["input", *(layer.name for layer in net.layers)]
+    slowest = max(result["layers"], key=lambda layer: layer["clocks"])
+    assert result["bottleneck"] == slowest["name"]
+    assert result["interval_cycles"] == pytest.approx(slowest["clocks"], rel=0.1)
+    assert result["images_per_second"] == pytest.approx(1e8 / result["interval_cycles"], rel=0.01)
+    assert result["calibration"] == "2 random samples" and result["images"] == 2
+    cores = [layer for layer in result["layers"] if "lanes" in layer]
+    assert all(0 < layer["utilisation"] <= 1 for layer in cores)
+    assert sum(layer.get("luts", 0) for layer in result["layers"]) < result["luts"]
+    assert result["cells"] <= result["cell_limit"] < result["budget"]["luts"]
+    assert {memory["name"] for layer in cores for memory in layer["memories"]} >= {
+        "weights", "parameters", "counts", "flags", "table"}
+
+
+@pytest.mark.parametrize("shape, classes, message", [
+    ((5, 256, 256), 2, "an input of 65,536 words and 2 logits don't fit the link's 16-bit"),
+    ((1, 2, 2), 60_000, "an input of 1 words and 60,000 logits don't fit the link's 16-bit"),
+])
+def test_what_the_link_has_no_addresses_for(shape, classes, message):
+    rng = np.random.default_rng(0)
+    net = Network("vast", shape, 63, 255, (
+        Pool("pool", INPUT, "sum", shape[1:], shape[1:]),
+        readout(rng, "pool", (classes, shape[0], 1, 1))))
+    for interval in (None, 1000):
+        with pytest.raises(FitError, match=rf"^vast fits no board: {message} addresses; a smaller "
+                                           rf"input, or fewer levels of it \(--input-levels\), "
+                                           rf"would help$"):
+            plan(net, BOARD, interval=interval)

@@ -1,0 +1,133 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gen.data import datasets
+from gen.errors import ConversionError, DataError
+from gen.ir import shipped
+from gen.ir.artifact import load
+from gen.train.training import RECIPES, _augment, _encode, train
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    for key, recipe in RECIPES.items():
+        monkeypatch.setitem(RECIPES, key, replace(recipe, threads=1))
+
+
+def test_a_short_training(tmp_path):
+    before = torch.get_num_threads()
+    result = train("digits", "mlp", out=tmp_path / "a.npz", name="a", epochs=4, bits="4,readout=6",
+                   levels=7, input_levels=3, progress=False)
+    assert result["accuracy_quantised"] == result["accuracy_integer"] > 0.7
+    assert result["accuracy_float"] > 0.7
+    network = load(result["network"])
+    digits = datasets.load("digits")
+    predictions = network.predict(digits.test_images).argmax(axis=1)
+    assert (predictions == digits.test_labels).mean() == result["accuracy_integer"]
+    assert network.metadata["command"] == (
+        "python -m gen train --dataset digits --model mlp --name a --seed 0 --epochs 4 "
+        "--bits 4,readout=6 --levels 7 --input-levels 3 -o a.npz")
+    assert [layer.synapses[0].bits for layer in network.layers] == [4, 6]
+    assert network.levels == {"input": 3, "fc1": 7}
+    assert torch.get_num_threads() == before
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_seed_is_reproducible(tmp_path):
+    digests = [train("digits", "cnn", out=tmp_path / "a.npz", epochs=1, seed=seed,
+                     progress=False)["digest"] for seed in (1, 1, 2)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.slow  # PyTorch compiles with g++
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
+def test_fast_steps_learn_as_well(tmp_path, monkeypatch):
+    recipe = replace(RECIPES["digits", "mlp"], epochs=6, tuning=3)
+    accuracies = []
+    for fast in (False, True):
+        monkeypatch.setitem(RECIPES, ("digits", "mlp"), replace(recipe, fast=fast))
+        result = train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
+        assert result["accuracy_quantised"] == result["accuracy_integer"]
+        accuracies.append(result["accuracy_integer"])
+    assert min(accuracies) > 0.7 and max(accuracies) - min(accuracies) < 0.1
+
+
+def test_stages_of_a_cnn(tmp_path, monkeypatch):
+    model = {"channels": ((4, 6), (8,)), "hidden": (), "pool": "max"}
+    recipe = replace(RECIPES["digits", "cnn"], epochs=1, tuning=1, model=model)
+    monkeypatch.setitem(RECIPES, ("digits", "cnn"), recipe)
+    network = load(train("digits", "cnn", out=tmp_path / "a.npz", progress=False)["network"])
+    assert [layer.name for layer in network.layers] == [
+        "conv1", "conv2", "pool1", "conv3", "pool2", "readout"]
+    assert [layer.kind for layer in network.layers if hasattr(layer, "kind")] == ["max", "max"]
+    assert network.layers[-1].synapses[0].weights.shape == (10, 8, 2, 2)
+
+
+def test_a_variant_of_an_architecture(tmp_path, monkeypatch):
+    recipe = replace(RECIPES["digits", "mlp"], epochs=1, tuning=1, model={"hidden": (7,)})
+    monkeypatch.setitem(RECIPES, ("digits", "mlp-7"), recipe)
+    network = load(train("digits", "mlp-7", out=tmp_path / "a.npz", progress=False)["network"])
+    assert network.name == "digits-mlp-7" and network.layers[0].channels == 7
+    assert "--model mlp-7 --name digits-mlp-7" in network.metadata["command"]
+
+
+@pytest.mark.parametrize("images, tuning", [(64, 1), (150, 1), (640, 10), (64, 11)])
+def test_few_steps(images, tuning, tmp_path, monkeypatch):
+    few(images, monkeypatch)
+    recipe = replace(RECIPES["digits", "mlp"], epochs=1, tuning=tuning, batch=64)
+    monkeypatch.setitem(RECIPES, ("digits", "mlp"), recipe)
+    result = train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
+    assert result["accuracy_quantised"] == result["accuracy_integer"]
+
+
+def test_too_few_images(tmp_path, monkeypatch):
+    few(63, monkeypatch)
+    monkeypatch.setitem(RECIPES, ("digits", "mlp"), replace(RECIPES["digits", "mlp"], batch=64))
+    with pytest.raises(DataError, match="^digits has 63 training images; a step of its recipe "
+                                        "takes 64$"):
+        train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
+
+
+def few(images, monkeypatch):
+    """Training images of digits."""
+    digits = datasets.load("digits")
+    monkeypatch.setattr(datasets, "load", lambda *_: replace(
+        digits, train_images=digits.train_images[:images],
+        train_labels=digits.train_labels[:images]))
+
+
+def test_unknown_recipe():
+    with pytest.raises(DataError, match="^there is no recipe for data set and model "
+                                        "'digits rnn'; did you mean 'digits cnn'. known are "):
+        train("digits", "rnn")
+
+
+def test_unknown_layer_is_refused_before_training(tmp_path):
+    with pytest.raises(ConversionError, match="^bits: there is no layer 'fc9'; did you mean "
+                                              "'fc1'. known are fc1"):
+        train("digits", "mlp", out=tmp_path / "a.npz", bits="fc9=4", progress=False)
+
+
+def test_every_recipe_has_a_command_line_name():
+    assert {dataset for dataset, _ in RECIPES} == set(datasets.DATASETS)
+
+
+def test_shifts_and_flips():
+    generator = torch.Generator().manual_seed(0)
+    recipe = replace(RECIPES["fashion-mnist", "cnn"], shift=2)
+    x = torch.zeros(200, 1, 9, 9)
+    x[:, :, 4, 3] = 7
+    moved = _augment(x, recipe, generator)
+    assert moved.shape == x.shape and (moved.sum(dim=(1, 2, 3)) == 7).all()
+    positions = moved.flatten(1).argmax(dim=1)
+    assert set((positions // 9).tolist()) == {2, 3, 4, 5, 6}
+    assert set((positions % 9).tolist()) == {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_pixels_are_encoded_as_the_network_does():
+    network = shipped.find("digits")
+    images = np.arange(17, dtype=np.uint8).repeat(64).reshape(17, 1, 8, 8)
+    assert np.array_equal(_encode(images, 16, network.input_levels).numpy(), network.encode(images))

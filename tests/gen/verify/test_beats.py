@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from gen.verify import beats
+from hw.config import CoreConfig, MapConfig
+
+LAYOUTS = [
+    MapConfig(1, 1, 1, 1, 1),
+    MapConfig(3, 4, 5, 3, 3),
+    MapConfig(5, 2, 3, 7, 2),
+    MapConfig(40, 3, 1, 15, 16),
+    MapConfig(17, 1, 1, 1, 32),
+]
+
+
+def readout(channels, lanes, membrane_bits):
+    return CoreConfig("out", "l0_out", (), lanes, channels, 4, membrane_bits, (), None)
+
+
+def random_counts(layout, n=3):
+    shape = (n, layout.channels, layout.height, layout.width)
+    return np.random.default_rng(0).integers(0, layout.levels, shape, endpoint=True)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_unpack_inverts_pack(layout):
+    counts = random_counts(layout)
+    words = beats.pack(counts, layout)
+    assert words.dtype == np.uint32
+    assert words.shape == (3, layout.beats, -(-layout.beat_bits // 32))
+    assert (beats.unpack(words, layout) == counts).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_field_is_where_locate_says(layout):
+    counts = random_counts(layout, 1)
+    for index, beat in enumerate(beats.to_ints(beats.pack(counts, layout)[0])):
+        assert beat < 1 << layout.beat_bits
+        for lane, value in enumerate(beats.fields(beat, layout.word, layout.bits)):
+            channel, y, x = beats.locate(layout, index, lane)
+            assert value == (counts[0, channel, y, x] if channel < layout.channels else 0)
+
+
+@pytest.mark.parametrize("channels, lanes, bits", [(1, 1, 2), (10, 4, 9), (10, 10, 17), (5, 3, 40)])
+def test_logits(channels, lanes, bits):
+    core = readout(channels, lanes, bits)
+    logits = np.random.default_rng(0).integers(-1 << bits - 1, 1 << bits - 1, (4, channels))
+    logits[0, 0], logits[1, 0] = -1 << bits - 1, (1 << bits - 1) - 1
+    words = beats.pack_logits(logits, core)
+    assert words.shape == (4, core.groups, -(-lanes * bits // 32))
+    assert (beats.unpack_logits(words, core) == logits).all()
+
+
+def test_absent_lanes_of_logits_are_ignored():
+    core = readout(3, 2, 8)
+    words = beats.pack_logits(np.array([[1, -2, 3]]), core)
+    words[0, 1, 0] |= 0x7f00
+    assert beats.unpack_logits(words, core).tolist() == [[1, -2, 3]]
