@@ -83,7 +83,7 @@ def main(argv=None):
     parser.add_argument("--network", metavar="NET", action="append",
                         help="name or path; may be repeated (default: every shipped one)")
     parser.add_argument("--interval", metavar="CLOCKS", type=int,
-                        help="the pace to ask for (default: the README's)")
+                        help="the interval to ask for (default: the README's)")
     parser.add_argument("--objective", metavar="O", help="what to choose the mapping for")
     parser.add_argument("--board", metavar="B", action="append",
                         help="may be repeated (default: arty-a7)")

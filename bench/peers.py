@@ -193,7 +193,7 @@ def main():
     parser.add_argument("--board", default="arty-a7")
     parser.add_argument("--images", type=int, default=100, metavar="N")
     parser.add_argument("--interval", type=int, default=350, metavar="CLOCKS",
-                        help="pace asked of Spikeloom (default: 350)")
+                        help="interval asked of Spikeloom (default: 350)")
     parser.add_argument("--data", metavar="DIR", help="folder of the data sets")
     parser.add_argument("--area", action="store_true", help="count LUTs too, which takes minutes")
     print(json.dumps(compare(parser.parse_args()), indent=2), file=sys.stdout)

@@ -1,9 +1,9 @@
-"""Sweeps over boards, paces and networks, and what is best of it: the Pareto front.
+"""Sweeps over boards, intervals and networks, and what is best of it: the Pareto front.
 
-A point is a mapping of a network to a board at a pace, with what is predicted of it. Points are
-independent of each other: they are computed in processes on this machine, or by the workers of a
-Dask cluster, and each is a file in the output directory as soon as it is finished, so that a sweep
-that was interrupted goes on where it stopped. A network of other weights (more or fewer bits,
+A point is a mapping of a network to a board at an interval, with what is predicted of it. Points
+are independent of each other: they are computed in processes on this machine, or by the workers of
+a Dask cluster, and each is a file in the output directory as soon as it is finished, so that a
+sweep that was interrupted goes on where it stopped. A network of other weights (more or fewer bits,
 other sizes) is another network: integers can't be quantised again, they are trained.
 """
 
@@ -217,25 +217,25 @@ def _data(network, dataset, data_dir, limit, calibration):
     return name, workload, images, labels
 
 
-def _paces(fastest, slowest, points):
-    """Paces between two results, in equal ratios."""
+def _intervals(fastest, slowest, points):
+    """Intervals between two results, in equal ratios."""
     if "too_large" in fastest or "too_large" in slowest:
         return []
     bounds = fastest["interval_cycles"], max(slowest["interval_cycles"],
                                              fastest["interval_cycles"])
-    return sorted({math.ceil(pace) for pace in np.geomspace(*bounds, max(2, points))})
+    return sorted({math.ceil(interval) for interval in np.geomspace(*bounds, max(2, points))})
 
 
 def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out="build/explore",
             dataset=None, data_dir=None, calibration=1000, limit=1000, scheduler=None, jobs=None,
             synthesise=False):
-    """Sweep networks over boards and paces.
+    """Sweep networks over boards and intervals.
 
     Parameters
     ----------
     networks : of :class:`gen.ir.network.Network`
     boards : names of boards
-    intervals : clocks an image to try; by default ``points`` of them between the fastest pace that
+    intervals : clocks an image to try; by default ``points`` of them between the shortest that
         fits and that of the mapping with the fewest LUTs
     codes : ``"phase"``, ``"rate"``
     out : directory of the results; what is there already is not computed again
@@ -288,12 +288,13 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
         if intervals is None:
             ends = sweep.run((_point, *case, None, objective) for case in cases
                              for objective in ("throughput", "smallest"))
-            paces = [_paces(*ends[2 * k:2 * k + 2], points)[1:-1] for k in range(len(cases))]
+            tried = [_intervals(*ends[2 * k:2 * k + 2], points)[1:-1] for k in range(len(cases))]
             found = [(fact, end) for k, fact in enumerate(whose) for end in ends[2 * k:2 * k + 2]]
         else:
-            paces, found = [intervals] * len(cases), []
-        tasks = [(fact, (_point, *case, pace, "smallest"))
-                 for fact, case, own in zip(whose, cases, paces, strict=True) for pace in own]
+            tried, found = [intervals] * len(cases), []
+        tasks = [(fact, (_point, *case, interval, "smallest"))
+                 for fact, case, own in zip(whose, cases, tried, strict=True)
+                 for interval in own]
         found += zip((fact for fact, _ in tasks), sweep.run(task for _, task in tasks),
                      strict=True)
         results = _distinct({**point, **fact} for fact, point in found if "luts" in point)

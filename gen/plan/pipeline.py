@@ -2,8 +2,8 @@
 
 The formulas of :mod:`gen.plan.cycles` say for how long a layer works on a sample. A layer also
 waits: for rows of the layer before, for a bank of its own spike memory, for the layer behind to
-take what it made. Where samples differ, or two layers are about as slow, the pace is not quite that
-of the slowest layer's mean.
+take what it made. Where samples differ, or two layers are about as slow, the interval is not quite
+that of the slowest layer's mean.
 """
 
 import math

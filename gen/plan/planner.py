@@ -1,9 +1,9 @@
 """Lanes and replicas of each layer: a balanced pipeline that the device has room for.
 
-A layer that has to keep a pace gets the cheapest pair of lanes and replicas that does, by the
+A layer that has to keep an interval gets the cheapest pair of lanes and replicas that does, by the
 formulas of :mod:`gen.plan.cycles` on real samples and the sizes of :mod:`gen.plan.resources`; so no
-layer is faster than the pipeline can use. What is left to choose is the pace, which the objective
-decides. What layers wait for each other besides, :mod:`gen.plan.pipeline` knows.
+layer is faster than the pipeline can use. What is left to choose is the interval, which the
+objective decides. What layers wait for each other besides, :mod:`gen.plan.pipeline` knows.
 """
 
 import math
@@ -37,10 +37,10 @@ CELL_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.9, GOWIN.name: 0.85}
 # How much too large a mapping may be for steps down in logic cells to be tried.
 _HOPE = 1.2
 
-# Paces are tried in steps of this ratio at the finest.
+# Intervals are tried in steps of this ratio at the finest.
 _STEP = 1.01
 
-# How often a faster pace is tried where layers wait for each other.
+# How often a shorter interval is tried where layers wait for each other.
 _ATTEMPTS = 3
 
 
@@ -94,7 +94,7 @@ class _Planner:
     def plan(self, config):
         budget = self._board.budget
         needs = resources.predict(config, self._board.family.name, budget.brams)
-        return Plan(config, needs, self._workload.pace(config))
+        return Plan(config, needs, self._workload.slowest(config))
 
     def filled(self, plan):
         """The plan with the contents of its memories, and what they take with these."""
@@ -106,15 +106,15 @@ class _Planner:
     def excess(self, plan, allowance=1):
         return _excess(self._board, plan.needs, allowance)
 
-    def at(self, pace):
-        """The mapping in which every layer keeps a pace as cheaply as it can, or goes as fast as
-        it can where that is not enough."""
+    def at(self, interval):
+        """The mapping in which every layer keeps an interval as cheaply as it can, or is as fast
+        as it can be where that is not enough."""
         config = self.widest()
         for _ in range(2):  # what a layer sees depends on the lanes of those before it
-            config = self.config(*self._assign(config, pace))
+            config = self.config(*self._assign(config, interval))
         return config
 
-    def _assign(self, config, pace):
+    def _assign(self, config, interval):
         """Layers from the last to the first, since those that read a layer limit in how many
         words it may send its map."""
         words = [math.inf] * len(config.layers)
@@ -122,28 +122,29 @@ class _Planner:
         for index in reversed(range(len(config.layers))):
             layer = config.layers[index]
             if isinstance(layer, CoreConfig):
-                layer = self._cheapest(config, index, pace, words[index])
+                layer = self._cheapest(config, index, interval, words[index])
                 lanes[layer.name], replicas[layer.name] = layer.lanes, layer.replicas
-                limits = [pace / (_turns(layer) * gathering_clocks(source) / source.map.chunks)
+                limits = [interval / (_turns(layer) * gathering_clocks(source) / source.map.chunks)
                           for source in layer.sources]
             else:
                 reads = layer.source.map.chunks
-                limits = [min(words[index], pace / (self._workload.clocks(config, layer) / reads))]
+                clocks = self._workload.clocks(config, layer)
+                limits = [min(words[index], interval / (clocks / reads))]
             for source, limit in zip(layer.sources, limits, strict=True):
                 if source.layer >= 0:
                     words[source.layer] = min(words[source.layer], limit)
         return lanes, replicas
 
-    def _cheapest(self, config, index, pace, words):
-        """The core with the lanes and replicas that keep the pace at the least cost."""
+    def _cheapest(self, config, index, interval, words):
+        """The core with the lanes and replicas that keep the interval at the least cost."""
         core = config.layers[index]
         choices = []
         for lanes in self._lanes(core, words):
             variant = self._variant(config, index, lanes)
-            replicas = self._replicas(config, variant, pace)
+            replicas = self._replicas(config, variant, interval)
             variant = replace(variant, replicas=replicas)
             clocks = self._own_clocks(config, variant)
-            choices.append((max(clocks, pace), self._cost(variant), lanes, variant))
+            choices.append((max(clocks, interval), self._cost(variant), lanes, variant))
         return min(choices, key=lambda choice: choice[:3])[3]
 
     def _lanes(self, core, words):
@@ -177,14 +178,14 @@ class _Planner:
             for source in core.sources)
         return float(np.maximum(np.max(shares, axis=0), gathering).mean())
 
-    def _replicas(self, config, core, pace):
-        """The fewest replicas that keep the pace, or as many as there are rows."""
+    def _replicas(self, config, core, interval):
+        """The fewest replicas that keep the interval, or as many as there are rows."""
         rows = 1 if core.levels is None else core.out.height
         total = self._own_clocks(config, core)
-        for replicas in range(max(1, min(rows, math.ceil(total / pace))), rows):
-            if self._own_clocks(config, replace(core, replicas=replicas)) <= pace:
+        for replicas in range(max(1, min(rows, math.ceil(total / interval))), rows):
+            if self._own_clocks(config, replace(core, replicas=replicas)) <= interval:
                 return replicas
-        return rows if total > pace else 1
+        return rows if total > interval else 1
 
     def _cost(self, core):
         """The share of the device that a core takes."""
@@ -197,60 +198,61 @@ class _Planner:
 
     # Objectives.
 
-    def keep_pace(self, pace):
-        """The cheapest plan that keeps a pace, or a slower one where there is no room."""
-        slowest = self._workload.pace(self.narrowest())
-        while pace < slowest:
-            plan = self.plan(self.at(pace))
+    def keep(self, interval):
+        """The cheapest plan that keeps an interval, or a longer one where there is no room."""
+        slowest = self._workload.slowest(self.narrowest())
+        while interval < slowest:
+            plan = self.plan(self.at(interval))
             if not self.excess(plan, _HOPE):
-                plan = self._lean(plan, pace)
+                plan = self._lean(plan, interval)
                 if not self.excess(plan):
                     return plan
-            pace *= 1.1
+            interval *= 1.1
         return self.smallest(None)  # if it does not fit, the build says what is missing
 
-    def smallest(self, pace):
+    def smallest(self, interval):
         """The fewest logic cells. Few lanes make narrow words, and many narrow words are many to
         choose from, so that one lane a layer is not the least."""
-        slowest = self._workload.pace(self.narrowest())
-        if pace is not None:
-            return self._lean(self.plan(self.at(pace)), pace)
-        paces = np.geomspace(self._workload.pace(self.widest()), slowest, 6)
-        starts = sorted((self.plan(self.at(pace)) for pace in paces), key=_cells)
+        slowest = self._workload.slowest(self.narrowest())
+        if interval is not None:
+            return self._lean(self.plan(self.at(interval)), interval)
+        intervals = np.geomspace(self._workload.slowest(self.widest()), slowest, 6)
+        starts = sorted((self.plan(self.at(interval)) for interval in intervals), key=_cells)
         return min((self._lean(start, math.inf) for start in starts[:3]), key=_cells)
 
     def throughput(self):
-        """The fastest pace that fits, by bisection."""
+        """The shortest interval that fits, by bisection."""
         best = self.smallest(None)
         low, high = float(best.config.input.beats), best.interval
         while high > low * _STEP:
-            pace = math.sqrt(low * high)
-            plan = self.plan(self.at(pace))
+            interval = math.sqrt(low * high)
+            plan = self.plan(self.at(interval))
             if self.excess(plan) and not self.excess(plan, _HOPE):
-                plan = self._lean(plan, pace)
+                plan = self._lean(plan, interval)
             if self.excess(plan) or plan.interval >= high:
-                low = pace
+                low = interval
             else:
                 best, high = plan, plan.interval
         return self._lean(self._trimmed(best), best.interval)
 
     def _trimmed(self, plan):
-        """The same pace, and nothing that does not serve it."""
+        """The same interval, and nothing that does not serve it."""
         other = self.plan(self.at(plan.interval))
         worse = other.interval > plan.interval or _cells(other) > _cells(plan)
         return plan if worse or self.excess(other) else other
 
-    def _lean(self, plan, pace):
-        """Steps down in logic cells, as long as the pace is kept."""
-        pace = max(pace, plan.interval)
+    def _lean(self, plan, interval):
+        """Steps down in logic cells, as long as the interval is kept."""
+        interval = max(interval, plan.interval)
         return self._climb(plan, lambda other: -_cells(other),
-                           lambda other: other.interval <= pace)
+                           lambda other: other.interval <= interval)
 
-    def latency(self, pace):
+    def latency(self, interval):
         """Steps down in latency from the fastest pipeline that fits."""
         return self._climb(
             self.throughput(), lambda other: -self._workload.latency(other.config),
-            lambda other: not self.excess(other) and (pace is None or other.interval <= pace))
+            lambda other: not self.excess(other) and (
+                interval is None or other.interval <= interval))
 
     def _climb(self, plan, value, allowed):
         """The best of the plans around a plan, again and again until none is better."""
@@ -339,11 +341,11 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     ----------
     board : where the network is to run
     interval : clocks a sample that the array is to keep
-    objective : ``"throughput"``, the fastest pace that fits; ``"latency"``, the fewest clocks from
-        the first beat to the last logits that fit; ``"smallest"``, the fewest logic cells. With an
-        interval the last two keep it. Without an objective the interval is kept at the least cost
-        as far as the board has room; if there is none, it is that of the slowest layer with a lane
-        a channel
+    objective : ``"throughput"``, the shortest interval that fits; ``"latency"``, the fewest clocks
+        from the first beat to the last logits that fit; ``"smallest"``, the fewest logic cells.
+        With an interval the last two keep it. Without an objective the interval is kept at the
+        least cost as far as the board has room; if there is none, it is that of the slowest layer
+        with a lane a channel
     lanes : layers whose lanes are given
     workload : the samples whose spikes decide; by default those that travel with the network
 
@@ -362,13 +364,13 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
 def _plan(network, board, code, interval, objective, lanes, workload):
     """A plan, and None or the sentence that says why it is not what was asked for."""
     if objective == "throughput" and interval is not None:
-        raise FitError("the objective throughput takes the fastest pace there is; an interval can "
-                       "be given with latency, smallest or no objective")
+        raise FitError("the objective throughput takes the shortest interval there is; one can be "
+                       "given with latency, smallest or no objective")
     _require_addresses(network, code)
     workload = workload or Workload(network)
     planner = _Planner(network, board, workload, code=code, lanes=dict(lanes or {}))
     if objective is None:
-        found = _waiting(planner.keep_pace, workload, interval, workload.pace(planner.widest()))
+        found = _waiting(planner.keep, workload, interval, workload.slowest(planner.widest()))
         interval = None  # as far as the board has room
     else:
         found = _waiting({"throughput": lambda _: planner.throughput(),
@@ -391,16 +393,16 @@ def _require_addresses(network, code):
                        f"of it (--input-levels), would help") from error
 
 
-def _waiting(choose, workload, interval, pace=None):
-    """What ``choose`` finds for a pace, with the interval that comes of it. Where layers wait for
-    each other, an interval takes a somewhat faster pace."""
-    pace, tried = interval or pace, []
+def _waiting(choose, workload, interval, default=None):
+    """What ``choose`` finds for an interval, with the interval that comes of it. Where layers wait
+    for each other, a somewhat shorter one is aimed at."""
+    aim, tried = interval or default, []
     while len(tried) < _ATTEMPTS:
-        found = choose(pace)
+        found = choose(aim)
         tried.append(replace(found, interval=workload.interval(found.config)))
         if interval is None or tried[-1].interval <= interval:
             return tried[-1]
-        pace *= interval / tried[-1].interval
+        aim *= interval / tried[-1].interval
     return min(tried, key=lambda plan: plan.interval)
 
 

@@ -134,7 +134,7 @@ class Workload:
         return {"input": float(config.input.beats),
                 **{layer.name: self.clocks(config, layer) for layer in config.layers}}
 
-    def pace(self, config):
+    def slowest(self, config):
         """Mean clocks a sample of the slowest layer."""
         return max(self.all_clocks(config).values())
 
@@ -149,8 +149,8 @@ class Workload:
         return float(self.rows(config, core, idle=False).sum(axis=1).mean())
 
     def interval(self, config):
-        """Mean clocks from one sample to the next: the :meth:`pace`, and what layers wait for each
-        other, because one sample takes longer here and another one there.
+        """Mean clocks from one sample to the next: the :meth:`slowest`, and what layers wait for
+        each other, because one sample takes longer here and another one there.
 
         Samples are sent in several streams, one after the other and without a pause. Each begins
         with samples of another one, until all memories of the array are full.

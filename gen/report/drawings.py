@@ -114,7 +114,7 @@ def _inline(text, name, title):
 
 @_drawn
 def clocks(names, needed, adding, interval):
-    """Bars of the clocks that each layer needs for an image, beside the pace of the array.
+    """Bars of the clocks that each layer needs for an image, beside the interval of the array.
 
     Parameters
     ----------
@@ -138,10 +138,10 @@ def clocks(names, needed, adding, interval):
     _thousands(axes.xaxis)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3,
                   handlelength=1.2, columnspacing=1)
-    pace = "" if interval is None else f"; an image every {interval:,.0f} clocks"
+    every = "" if interval is None else f"; an image every {interval:,.0f} clocks"
     longest = max(names, key=lambda name: needed[name])
     return figure, (f"Clocks an image by layer: {printable(longest)} needs most, "
-                    f"{needed[longest]:,.0f}{pace}.")
+                    f"{needed[longest]:,.0f}{every}.")
 
 
 @_drawn

@@ -118,7 +118,7 @@ def _measure(built, images, labels, source, jobs):
     run = stream(config, memories, counts, jobs=jobs, alone=min(_ALONE, distinct),
                  progress=log.info)
     logits, spikes = expected(network, config, counts)
-    # Those that were sent back to back, so that what is predicted can be compared with the pace.
+    # Those that were sent back to back, whose interval can be compared with what is predicted.
     paced = counts[run.paced] if run.paced.any() else counts
     few = counts[:_VERIFIED]
     log.info("comparing every spike of %d images ...", len(few))

@@ -21,16 +21,16 @@ _DRAWN = 1024
 
 
 def headline(built, measured):
-    """What sets the pace, how fast that is, and how full: one sentence."""
+    """What sets the interval, how fast that is, and how full: one sentence."""
     name = measured["bottleneck"]
     needs = f"{measured['predicted'][name]:,.0f} clocks for an image"
     if name == "input":
-        why = f"The input sets the pace: its pixels take {needs}"
+        why = f"The input sets the interval: its pixels take {needs}"
     elif name in (measured["busy"] or {}):
-        why = (f"{printable(name)} sets the pace: it needs {needs}, and its lanes add in "
+        why = (f"{printable(name)} sets the interval: it needs {needs}, and its lanes add in "
                f"{measured['busy'][name]:.0%} of all clocks")
     else:
-        why = f"{printable(name)} sets the pace: it needs {needs}"
+        why = f"{printable(name)} sets the interval: it needs {needs}"
     if measured["interval"] is None:
         return f"{why}."
     return (f"{why}; an image leaves the array every {measured['interval']:,.0f} clocks, which is "

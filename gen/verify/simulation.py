@@ -64,7 +64,7 @@ class Run:
     alone : ``(N,)`` whether the sample was alone in the array, or followed by others at once
     outputs : ``(N, layers, 2)`` clocks of the first and the last beat that each layer made of it
     intervals : ``(N,)`` clocks since the last logits of the sample before, 0 if that is no measure
-        of the pace: it was alone, or the first of a process
+        of the interval: it was alone, or the first of a process
     busy : core name -> share of the clocks in which its lanes added a row, in steady state;
         ``None`` if too few samples went back to back for that
     beats : layer name -> clocks of all the beats that it made of the first sample
@@ -320,7 +320,7 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     latency of a sample that is alone in the array (its first input beat to its last logits, in
     clocks), over the first samples of each process, ``latency_images`` in all;
     ``interval_cycles``, clocks an image when they follow each other without a pause,
-    ``bottleneck``, the layer that sets this pace; ``cycles_mean_predicted`` and
+    ``bottleneck``, the layer that sets this interval; ``cycles_mean_predicted`` and
     ``interval_cycles_predicted``, what :class:`gen.plan.workload.Workload` says of the same images;
     ``layer_cycles``, layer -> clocks of its ``first`` and ``last`` output of a sample that is
     alone; ``lane_utilisation``, layer -> share of the clocks in which its lanes add a row, in

@@ -148,8 +148,8 @@ def add_mapping(parser):
                              "board has room (default: those of the slowest layer with a lane a "
                              "channel)")
     parser.add_argument("--objective", choices=("throughput", "latency", "smallest"),
-                        help="fill the board for the fastest pace or the least latency, or take "
-                             "the fewest logic cells; the last two keep --interval if it is given "
+                        help="fill the board for the shortest interval or the least latency, or "
+                             "take the fewest logic cells; the last two keep --interval if given "
                              "(default: --interval at the least cost)")
     parser.add_argument("--code", choices=CODES, default="phase",
                         help="how layers replay each other's spike counts")

@@ -1,4 +1,4 @@
-"""Sweep boards, paces and networks, and show the Pareto front."""
+"""Sweep boards, intervals and networks, and show the Pareto front."""
 
 from .arguments import (
     CALIBRATION,
@@ -53,7 +53,7 @@ def _table(result):
 def add(commands):
     parser = command(
         commands, "explore", _run,
-        "sweep boards, paces and networks, and show the Pareto front",
+        "sweep boards, intervals and networks, and show the Pareto front",
         "explore mnist mnist-mlp --boards arty-a7,ulx3s-85f -o build/explore", show=_table)
     parser.add_argument("networks", metavar="NET", nargs="+",
                         help="names of shipped networks, or paths; weights of other widths are "
@@ -64,7 +64,7 @@ def add(commands):
                         help="clocks an image to try (default: --points of them between the "
                              "fastest that fits and the slowest that saves LUTs)")
     parser.add_argument("--points", type=integer(1, 1000), default=6, metavar="N",
-                        help="paces for each network and board")
+                        help="intervals for each network and board")
     parser.add_argument("--codes", type=listed(code), default="phase", metavar="C,C",
                         help="phase, rate or both")
     add_dataset(parser)

@@ -38,11 +38,11 @@ def test_the_clocks_of_a_simulation(network, lanes, replicas, share, tmp_path_fa
 
 
 def test_waiting_is_not_working():
-    """Why the pace of the slowest layer is not enough."""
+    """Why the clocks of the slowest layer are not enough."""
     for (network, lanes, replicas, share), waits in ((ARRIVAL, True), (REPLICAS, False)):
         config = map_config(network, lanes=lanes, replicas=replicas)
         workload = Workload(network, varied(network, share))
-        ratio = workload.interval(config) / workload.pace(config)
+        ratio = workload.interval(config) / workload.slowest(config)
         assert ratio > 1.1 if waits else ratio < 0.99
 
 

@@ -26,8 +26,8 @@ def choose(net, board=BOARD, **options):
     return plan(net, board, **options).shares
 
 
-def pace(net, config):
-    return Workload(net).pace(config)
+def slowest(net, config):
+    return Workload(net).slowest(config)
 
 
 def test_samples_that_travel_with_a_network_are_preferred():
@@ -78,8 +78,8 @@ def test_a_workload_has_the_clocks_of_the_formulas(name, code):
         assert workload.all_clocks(config) == pytest.approx(
             {name: values.mean() for name, values in clocks.items()})
         slowest = max(clocks, key=lambda name: clocks[name].mean())
-        assert workload.pace(config) == pytest.approx(clocks[slowest].mean())
-        assert clocks[workload.bottleneck(config)].mean() == workload.pace(config)
+        assert workload.slowest(config) == pytest.approx(clocks[slowest].mean())
+        assert clocks[workload.bottleneck(config)].mean() == workload.slowest(config)
         assert workload.latency(config) >= max(clocks[name].mean() for name in clocks)
 
 
@@ -89,7 +89,7 @@ def test_only_the_slowest_layer_gets_a_lane_a_channel(name):
     chosen = choose(net)
     config = map_config(net, **chosen)
     widest = map_config(net, lanes={core.name: core.channels for core in config.cores})
-    assert pace(net, config) <= 1.01 * pace(net, widest)
+    assert slowest(net, config) <= 1.01 * slowest(net, widest)
     assert sum(chosen["lanes"].values()) < sum(core.channels for core in config.cores)
     assert set(chosen["replicas"].values()) == {1}
 
@@ -109,9 +109,9 @@ def test_objectives_are_better_at_what_they_are_for():
     workload = Workload(net)
     plans = {objective: plan(net, BOARD, objective=objective, workload=workload)
              for objective in OBJECTIVES}
-    paces = {objective: workload.pace(found.config) for objective, found in plans.items()}
+    intervals = {objective: workload.slowest(found.config) for objective, found in plans.items()}
     shortest = min(workload.latency(found.config) for found in plans.values())
-    assert paces["throughput"] <= 1.02 * min(paces.values())
+    assert intervals["throughput"] <= 1.02 * min(intervals.values())
     assert workload.latency(plans["latency"].config) == shortest
     assert plans["smallest"].needs.luts == min(found.needs.luts for found in plans.values())
     assert plans["throughput"].needs.luts > 1.5 * plans["smallest"].needs.luts
@@ -125,7 +125,7 @@ def test_no_layer_is_faster_than_the_pipeline_can_use():
         if core.replicas > 1:
             fewer = map_config(net, lanes=found.shares["lanes"], replicas=found.shares[
                 "replicas"] | {core.name: core.replicas - 1})
-            assert workload.pace(fewer) > workload.pace(found.config)
+            assert workload.slowest(fewer) > workload.slowest(found.config)
 
 
 def test_less_budget_means_fewer_lanes():
@@ -158,7 +158,7 @@ def test_what_does_not_fit_is_said_with_figures():
         plan(net, smaller(luts=1000), objective="smallest")
     with pytest.raises(FitError, match=r"can't keep 3 clocks an image: by prediction it takes \d+"):
         plan(net, BOARD, objective="smallest", interval=3)
-    with pytest.raises(FitError, match="^the objective throughput takes the fastest pace"):
+    with pytest.raises(FitError, match="^the objective throughput takes the shortest interval"):
         plan(net, BOARD, objective="throughput", interval=100)
 
 

@@ -111,7 +111,7 @@ def test_page_is_whole_and_alone(text):
 def test_page_says_it(text):
     page = Page(text)
     for words in ("What runs where", "How fast", "How full", "Spikes", "Is it right", "Timing",
-                  "Versions and digests", "sets the pace", "without synthesis",
+                  "Versions and digests", "sets the interval", "without synthesis",
                   "predicted, by layer", network().digest, "<i>train</i>", "50.00%"):
         assert words in page.text, words
     assert page.text.count('<b onclick="x">&$fc^1$\N{REPLACEMENT CHARACTER}') >= 4
@@ -203,13 +203,13 @@ def test_headline(built, measured):
     assert page.headline(whole, measured | {
         "bottleneck": "input", "predicted": measured["predicted"] | {"input": 18.0},
         "interval": 20.0,
-    }) == ("The input sets the pace: its pixels take 18 clocks for an image; an image leaves the "
-           "array every 20 clocks, which is 5,000,000 images a second at 100 MHz.")
+    }) == ("The input sets the interval: its pixels take 18 clocks for an image; an image leaves "
+           "the array every 20 clocks, which is 5,000,000 images a second at 100 MHz.")
     assert page.headline(whole, measured | {
         "bottleneck": "out", "predicted": {"out": 1234.4}, "busy": {"out": 0.957},
         "interval": None,
-    }) == ("out sets the pace: it needs 1,234 clocks for an image, and its lanes add in 96% of all "
-           "clocks.")
+    }) == ("out sets the interval: it needs 1,234 clocks for an image, and its lanes add in 96% of "
+           "all clocks.")
 
 
 @pytest.mark.parametrize("network", [networks.convolutional(), networks.residual()])

@@ -77,7 +77,7 @@ def test_occupancy(network, lanes, doubled):
 
 
 def test_steady_state_has_no_end():
-    """The layer that sets the pace is as busy over few images as over many."""
+    """The layer that sets the interval is as busy over few images as over many."""
     network, lanes = networks.convolutional(), {"conv1": 5, "conv2": 3, "out": 10}
     shares = {images: streamed(network, lanes, images, alone=1, jobs=1)[1].busy["conv2"]
               for images in (8, 80)}
