@@ -16,6 +16,7 @@ from gen.build import toolchain
 from gen.errors import BuildError
 
 ROOT = Path(__file__).parents[1]
+MAIN = {"gen": "gen.cli.main", "host": "host.cli"}
 PROGRAMS = ["gen", "host"]
 
 
@@ -96,8 +97,8 @@ class TestPackages:
         ("host", ["status", "--board", ".", "--port", "x"], "serial", "host"),
     ])
     def test_missing(self, program, arguments, package, extra):
-        script = (f"import sys; sys.modules[{package!r}] = None; from {program}.cli import main; "
-                  f"sys.exit(main({arguments!r}))")
+        script = (f"import sys; sys.modules[{package!r}] = None; "
+                  f"from {MAIN[program]} import main; sys.exit(main({arguments!r}))")
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True,
                               capture_output=True, check=False)
         (line,) = done.stderr.splitlines()

@@ -71,7 +71,7 @@ def _main(pipe: int, arguments: dict):
     os.set_inheritable(pipe, False)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        with terminable(), open(pipe, "w") as answers:
+        with terminable(), open(pipe, "w", encoding="utf-8") as answers:
             print(json.dumps(_answer(arguments)), file=answers, flush=True)
     except KeyboardInterrupt:
         os._exit(130)

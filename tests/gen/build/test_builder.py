@@ -13,12 +13,12 @@ import pytest
 import boards
 from firmware.image import unpack
 from gen.build import bitstream, clocking
+from gen.build import builder as building
 from gen.build.bitstream import MissedClock
 from gen.build.builder import build
-from gen.build.builder import builder as building
 from gen.errors import BuildError, FitError
 from gen.ir.network import INPUT, Network, Neurons, Readout, Synapses
-from gen.plan.room import require_fit
+from gen.plan.room import advice, require_fit
 
 ARTY = boards.find("arty-a7")
 
@@ -153,10 +153,14 @@ class TestRefused:
             "fewer bits, or a larger board (arty-a7-100, nexys4-ddr, nitefury) would help")
 
     def test_fits_nowhere(self):
-        with pytest.raises(FitError, match=r"needs 1,000,000 LUTs of 20,800; fewer lanes "
+        with pytest.raises(FitError, match=r"needs 80,000 LUTs of 20,800; fewer lanes "
                                            r"\(--lanes, --interval, --objective smallest\), "
                                            r"weights of fewer bits would help$"):
-            require_fit("huge", ARTY, {"cells": 1_000_000})
+            require_fit("huge", ARTY, {"cells": 80_000})
+        with pytest.raises(FitError, match=r"needs 804 block RAMs of 50; fewer lanes \(--lanes, "
+                                           r"--interval, --objective smallest\) would help$"):
+            require_fit("huge", ARTY, {"brams": 804})
+        assert advice(ARTY, {"brams": 804}, lanes=False) == "fewer weights would help"
 
     def test_memory_is_counted_before_synthesis(self, tmp_path, monkeypatch):
         wide = np.ones((4096, 1024, 1, 1), dtype=np.int64)
