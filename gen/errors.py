@@ -4,11 +4,15 @@ Every message is one line that says what was wrong, where, and what to do. The c
 it and exits with status 1; a traceback is a bug.
 """
 
+import os
 from difflib import get_close_matches
+
+from .extras import advice
 
 __all__ = [
     "SpikeloomError", "DataError", "NetworkError", "ArtifactError", "ConversionError", "FitError",
-    "BuildError", "SimulationError", "ProgramError", "OutputError", "one_line", "unknown",
+    "BuildError", "SimulationError", "ProgramError", "OutputError", "EXPLAINED", "explain",
+    "one_line", "unknown",
 ]
 
 _LONGEST = 500
@@ -52,6 +56,28 @@ class ProgramError(SpikeloomError):
 
 class OutputError(SpikeloomError):
     """A file can't be written: its name, its place, the rights to it, or no room."""
+
+
+EXPLAINED = (SpikeloomError, ImportError, OSError, MemoryError)
+"""Errors that are not bugs; :func:`explain` has the sentence for each."""
+
+
+def explain(error: Exception) -> str:
+    """The sentence about an error that is one of :data:`EXPLAINED`.
+
+    Raises
+    ------
+    ImportError
+        The error itself, if it is about a module of ours: that is a bug.
+    """
+    match error:
+        case ImportError():
+            return advice(error)
+        case OSError(filename=str() | bytes() as name):
+            return f"{os.fsdecode(name)}: {error.strerror}"
+        case MemoryError():
+            return f"there is not enough memory: {error}"
+    return str(error)
 
 
 def one_line(message) -> str:

@@ -12,8 +12,7 @@ import os
 import sys
 import warnings
 
-from ..errors import SpikeloomError, one_line
-from ..extras import advice
+from ..errors import EXPLAINED, explain, one_line
 from ..system.processes import Terminated, terminable
 from .commands import (
     boards,
@@ -57,16 +56,10 @@ def _main(argv):
                             force=True)
         result = args.command(args)
         put(json.dumps(result) if args.json else args.show(result))
-    except SpikeloomError as error:
-        return _fail(error)
-    except ImportError as error:
-        return _fail(advice(error))
     except BrokenPipeError:
         return 1
-    except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else error)
-    except MemoryError as error:
-        return _fail(f"there is not enough memory: {error}")
+    except EXPLAINED as error:
+        return _fail(explain(error))
     if result.get("fits") is False:
         return _fail(result["reason"])
     return 1 if result.get("mismatches") else 0

@@ -1,8 +1,9 @@
 """Conversion in a process of its own, because it executes the user's code.
 
 Whatever that code does to its process (it prints at its end, leaves threads behind, calls
-``os._exit``, crashes in C) reaches neither standard output nor the exit status of the command: its
-standard output is standard error, and the answer travels over a pipe, as one line of JSON.
+``os._exit``, closes descriptors, crashes in C) reaches neither standard output nor the exit status
+of the command: its standard output is standard error, and arguments and answer are files in a
+scratch directory.
 """
 
 import json
@@ -11,68 +12,63 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
-from ..errors import ConversionError, SpikeloomError
-from ..extras import advice
-from ..system.processes import group, terminable
+from ..errors import EXPLAINED, ConversionError, SpikeloomError, explain
+from ..system import files
+from ..system.processes import group, scratch, terminable
 
 __all__ = ["convert_apart"]
 
 _STDERR = 2
+_ARGUMENTS, _ANSWER = "arguments.json", "answer.json"
 
 
 def convert_apart(target: str, **options) -> dict:
-    """Call :func:`gen.convert.conversion.convert` with the same arguments, in a process that ends
-    with it.
+    """Call :func:`gen.convert.conversion.convert` in a process that ends with it.
+
+    Parameters
+    ----------
+    target, options : its arguments, as JSON has them: paths are strings
 
     Raises
     ------
     SpikeloomError
         With the message of the error there; a ConversionError if the process ended without a word.
     """
-    reading, writing = os.pipe()
-    with open(reading, "rb") as answers, group() as start:
+    with scratch() as folder, group() as start:
+        files.write_text(folder / _ARGUMENTS, json.dumps({"target": target, **options}))
+        status = start([sys.executable, "-m", __name__, str(folder)], stdout=_STDERR).wait()
         try:
-            child = start([sys.executable, "-m", __name__, str(writing),
-                           json.dumps({"target": target, **options})],
-                          pass_fds=(writing,), stdout=_STDERR)
-        finally:
-            os.close(writing)
-        line = answers.readline()
-        if not line.endswith(b"\n"):
-            raise ConversionError(f"{target}: the process was ended from within "
-                                  f"({_end(child.wait())}); the module and its file must return")
-    answer = json.loads(line)
-    if error := answer.get("error"):
-        raise SpikeloomError(error)
+            answer = json.loads(files.read_text(folder / _ANSWER))
+        except FileNotFoundError:
+            raise ConversionError(f"{target}: the process was ended from within ({_end(status)}); "
+                                  f"the module and its file must return") from None
+    if "error" in answer:
+        raise SpikeloomError(answer["error"])
     return answer["result"]
 
 
 def _end(status: int) -> str:
-    return f"status {status}" if status >= 0 else signal.Signals(-status).name
+    if status >= 0:
+        return f"status {status}"
+    return next((name.name for name in signal.Signals if name == -status), f"signal {-status}")
 
 
 def _answer(arguments: dict) -> dict:
     from .conversion import convert
     try:
         return {"result": convert(**arguments)}
-    except SpikeloomError as error:
-        return {"error": str(error)}
-    except ImportError as error:
-        return {"error": advice(error)}
-    except OSError as error:
-        return {"error": f"{error.filename}: {error.strerror}" if error.filename else str(error)}
-    except MemoryError as error:
-        return {"error": f"there is not enough memory: {error}"}
+    except EXPLAINED as error:
+        return {"error": explain(error)}
 
 
-def _main(pipe: int, arguments: dict):
-    # Programs that the user's code starts must not keep the pipe open.
-    os.set_inheritable(pipe, False)
+def _main(folder: Path):
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        with terminable(), open(pipe, "w", encoding="utf-8") as answers:
-            print(json.dumps(_answer(arguments)), file=answers, flush=True)
+        with terminable():
+            answer = _answer(json.loads(files.read_text(folder / _ARGUMENTS)))
+            files.write_text(folder / _ANSWER, json.dumps(answer))
     except KeyboardInterrupt:
         os._exit(130)
     for stream in (sys.stdout, sys.stderr):
@@ -83,4 +79,4 @@ def _main(pipe: int, arguments: dict):
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), json.loads(sys.argv[2]))
+    _main(Path(sys.argv[1]))

@@ -89,9 +89,10 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     ConversionError, DataError
         If anything about the files, the module or the images does not fit, if the module computes
         something else than its parameters say, or if the integers agree with it too seldom.
-    NetworkError, OutputError
-        If the network can't have that name, counts or pixels, or can't be written, before anything
-        is done.
+    NetworkError
+        If the network can't have that name, counts or pixels.
+    OutputError
+        If it can't be written: as far as can be known before anything is done.
     """
     out = Path(out)
     name = require_name(name or out.stem)
@@ -112,6 +113,9 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     with working(f"{name}: the images in integers"):
         agreement = _agreement(scores, network, pixels)
     _judge(agreement, len(pixels), require_agreement)
+    if len(scores) > 1 < scores.shape[1] and len(scores.argmax(1).unique()) == 1:
+        log.warning("warning: the module names one class for all calibration images, so that how "
+                    "often the integers agree says little")
     network = replace(network, metadata={**metadata, "agreement": agreement},
                       samples=pixels[:_SAMPLES])
     artifact.save(network, out)
@@ -169,7 +173,7 @@ def _kind(layer) -> str:
 def load_weights(module: nn.Module, path) -> None:
     """Load the module's whole state from a safetensors file."""
     try:
-        files.require_regular(path)
+        files.open_regular(path).close()
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
@@ -186,12 +190,20 @@ def load_weights(module: nn.Module, path) -> None:
         what, key = ("lacks", missing[0]) if missing else ("has the unknown", extra[0])
         raise ConversionError(f"{path}: {what} tensor {key!r} ({len(missing)} missing, "
                               f"{len(extra)} unknown); it must be the state of this very module")
+    once = {}
     for key, value in state.items():
         if not is_lazy(own[key]) and value.shape != own[key].shape:
             raise ConversionError(f"{path}: tensor {key!r} must have the shape "
                                   f"{tuple(own[key].shape)}, not {tuple(value.shape)}")
-        if value.is_complex() or not value.double().isfinite().all():
-            raise ConversionError(f"{path}: tensor {key!r} must hold finite real numbers")
+        if own[key].is_floating_point() and not (
+                value.is_floating_point() and value.to(own[key].dtype).isfinite().all()):
+            raise ConversionError(f"{path}: tensor {key!r} must hold finite real numbers, as "
+                                  f"{own[key].dtype} has them")
+        if memory := _memory(own[key]):
+            same = once.setdefault(memory, key)
+            if not torch.equal(state[same].double(), value.double()):
+                raise ConversionError(f"{path}: tensors {same!r} and {key!r} differ, but are one "
+                                      f"tensor of the module")
     with blamed(f"{path}: can't be loaded into the module"):
         module.load_state_dict(state, strict=False)
 
@@ -238,6 +250,11 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
         scores.append(result)
         for name, seen in ranges.items():
             seen.add(made[name])
+    for name, seen in ranges.items():
+        if seen.empty:
+            raise ConversionError(f"{name}: its ReLU is 0 for all calibration images, which leaves "
+                                  f"its range open; calibrate with images of the kind that the "
+                                  f"network is for")
     steps = {name: seen.best_step(levels) for name, seen in ranges.items()}
     calibrated = lowered.replace(
         replace(layer, step=steps[layer.name], levels=levels) if layer.name in steps else layer
@@ -263,10 +280,13 @@ class _Range:
             self._greatest = max(self._greatest, float(values.max()))
             self._parts.append(values[::self._every].clone())
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was positive."""
+        return not self._parts
+
     def best_step(self, levels: int) -> float:
-        """The step with the least squared error."""
-        if not 0 < self._greatest < float("inf"):
-            return 1.0 / levels
+        """The step with the least squared error, if there was any value."""
         values = torch.cat(self._parts).double() / self._greatest
         steps = (_RANGES / levels).tolist()
         return self._greatest * min(steps, key=lambda step: float(

@@ -4,7 +4,7 @@ Lowering reads a module's parameters and believes its types. A hook, a weight th
 each call or a forward of its own can make the module compute something else. So before anything is
 quantised, the lowered network in real numbers runs beside the module, layer by layer. Each layer is
 given what the module itself has made before it, so that what differs is this layer's doing, and a
-difference is more than rounding where it is more than a thousandth of the layer's greatest sum.
+difference is more than rounding where it is more than a thousandth of the range of the channel.
 Random images are compared beside the user's, for on black ones everything is alike.
 """
 
@@ -31,8 +31,8 @@ _PROBES, _SEED = 16, 0
 # Values of all layers together that are kept of a batch: 256 MB.
 _VALUES = 1 << 26
 
-# Differences of float32: relative to the greatest sum of a layer, and, where its terms cancel, to
-# the greatest that they could sum to.
+# Differences of float32: relative to the range of a channel's values, and, where its terms cancel,
+# to the greatest that they could sum to.
 _RELATIVE, _CANCELLED = 1e-3, 1e-6
 
 # Steps by which a quantised value may miss its grid: of itself, and for each level.
@@ -44,7 +44,7 @@ def refresh_weights(module: nn.Module, images: np.ndarray) -> None:
     """Let hooks make the weights that they make before a forward (pruning, weight norm, spectral
     norm), so that ``weight`` is what the module computes with.
 
-    A module that can't take the images stays as it is: lowering it says why.
+    Of a module that can't take the images lowering says why, or :func:`beside`.
     """
     module.eval()
     try:
@@ -75,9 +75,10 @@ def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
     """
     size = sum(math.prod(place.shape) for place in lowered.places.values())
     batch = max(1, min(_BATCH, _VALUES // size))
-    _compared(module, lowered, _random(images.shape[1:], min(batch, _PROBES)), ramps=True)
+    ranges = _Ranges()
+    _compared(module, lowered, _random(images.shape[1:], min(batch, _PROBES)), ranges, ramps=True)
     for start in range(0, len(images), batch):
-        yield _compared(module, lowered, _tensor(images[start:start + batch]))
+        yield _compared(module, lowered, _tensor(images[start:start + batch]), ranges)
 
 
 def _random(shape: tuple[int, ...], number: int) -> torch.Tensor:
@@ -87,16 +88,31 @@ def _random(shape: tuple[int, ...], number: int) -> torch.Tensor:
     return pixels / torch.arange(1, number + 1).reshape(-1, *[1] * len(shape))
 
 
-def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ramps: bool = False
-              ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+class _Ranges:
+    """How far the values of each channel of each layer have been apart."""
+
+    def __init__(self):
+        self._ranges = {}
+
+    def widened(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        """``(1, C, ...)`` ranges, those of values ``(N, C, ...)`` among them."""
+        over = [axis for axis in range(values.dim()) if axis != 1]
+        now = values.amax(dim=over, keepdim=True) - values.amin(dim=over, keepdim=True)
+        self._ranges[name] = torch.maximum(now, self._ranges.get(name, now))
+        return self._ranges[name]
+
+
+def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ranges,
+              ramps: bool = False) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """One batch of :func:`beside`; with ``ramps`` quantised activations get values of all their
     range, too."""
-    comparison = _Comparison(lowered, x, ramps)
+    comparison = _Comparison(lowered, x, ranges, ramps)
     with blamed("the module can't take the calibration images"):
         scores = comparison.run(x.clone())
         own = module(x.clone())
     own = _shaped(own, scores.shape, "the module itself", module, {"": module})
-    different = _differing(own, scores, _RELATIVE * scores.abs().max())
+    different = _differing(own, scores, _RELATIVE * ranges.widened("", scores)
+                           + _CANCELLED * scores.abs().amax(dim=0))
     if different.any():
         raise ConversionError(
             f"the module itself gives other scores than its layers one after the other: "
@@ -114,11 +130,11 @@ class _Comparison(fx.Interpreter):
     ``values`` are what the module has made, by layer; copies, because modules compute in place.
     """
 
-    def __init__(self, lowered: Lowered, x: torch.Tensor, ramps: bool):
+    def __init__(self, lowered: Lowered, x: torch.Tensor, ranges: _Ranges, ramps: bool):
         super().__init__(lowered.module)
         self.extra_traceback = False
         self.values = {INPUT: x.reshape(-1, *lowered.input_shape).clone()}
-        self._ramps = ramps
+        self._ranges, self._ramps = ranges, ramps
         self._layers = {lowered.places[layer.name].node: layer for layer in lowered.layers}
         self._places = {INPUT: Place("", lowered.input_shape)} | dict(lowered.places)
 
@@ -158,22 +174,21 @@ class _Comparison(fx.Interpreter):
         return F.avg_pool2d(*window, divisor_override=1) * gain
 
     def _compare(self, n: fx.Node, layer, own: torch.Tensor, ours: torch.Tensor, what: str):
-        # By channel: a large one must not hide what happens in a small one.
-        across = [axis for axis in range(ours.dim()) if axis != 1]
-        reach = self._reach(layer)
-        reach = (reach.reshape(-1, *[1] * (ours.dim() - 2)) if len(reach) == ours.shape[1]
-                 else reach.max())
-        tolerance = (_RELATIVE * ours.abs().amax(dim=across, keepdim=True) + _CANCELLED * reach)
-        different = _differing(own, ours, tolerance)
+        # By channel: a large one must not hide what happens in a small one, nor a bias in any.
+        tolerance = (_RELATIVE * self._ranges.widened(layer.name, ours)
+                     + _CANCELLED * self._reach(layer)[:, None, None])
+        self._refuse_any(_differing(own, ours, tolerance), n, layer, own, ours, what)
+
+    def _refuse_any(self, different, n: fx.Node, layer, own, ours, what: str):
         if different.any():
             raise ConversionError(
                 f"{layer.name}: the module computes something else here than its parameters say: "
                 f"{_extent(different, own, ours, what)}; {self._seen(n)}")
 
     def _reach(self, layer) -> torch.Tensor:
-        """The greatest that the layer's terms could sum to in magnitude, by channel."""
+        """The greatest that the layer's terms could sum to in magnitude, ``(C,)``."""
         if isinstance(layer, Pool):
-            return torch.zeros(1)
+            return self.values[layer.source].abs().amax(dim=(0, 2, 3))
         return layer.bias.abs() + sum(
             term.weight.abs().sum(dim=(1, 2, 3)) * self.values[term.source].abs().max()
             for term in layer.terms)
@@ -181,7 +196,7 @@ class _Comparison(fx.Interpreter):
     def _compare_activation(self, n: fx.Node, layer: Fire, given, result):
         if layer.step is None:
             ours = given.relu()
-            self._compare(n, layer, result, ours, "values")
+            self._refuse_any(_differing(result, ours, 0), n, layer, result, ours, "values")
             return
         pairs = [(given, result)]
         if self._ramps:
@@ -196,8 +211,8 @@ class _Comparison(fx.Interpreter):
             values = f"the positive ones are {own.min():.4g} to {own.max():.4g}" if len(own) else \
                 "none is positive"
             raise ConversionError(
-                f"{layer.key}: this activation is not step * clip(floor(z/step + 1/2), 0, levels) "
-                f"with step={layer.step:.4g}, levels={layer.levels}: "
+                f"{layer.activation}: this activation is not step * clip(floor(z/step + 1/2), 0, "
+                f"levels) with step={layer.step:.4g}, levels={layer.levels}: "
                 f"{_percent(different)} of its values differ ({values}); check how the step and "
                 f"the levels are read; {self._seen(n)}")
 

@@ -56,16 +56,21 @@ class Term:
 class Fire:
     """Neurons: ``n = clip(floor(charge / step + 1/2), 0, levels)``.
 
-    ``step`` and ``levels`` are None for a ReLU until its range is calibrated. ``key`` is shared by
-    layers that share one activation module, and so one step.
+    ``step`` and ``levels`` are None for a ReLU until its range is calibrated. ``activation`` is the
+    path of a module that has them: layers that share it share its step.
     """
 
     name: str
     terms: tuple[Term, ...]
     bias: torch.Tensor
-    key: str
+    activation: str | None
     step: float | None
     levels: int | None
+
+    @property
+    def key(self) -> tuple[str | None, str | None]:
+        """The same for layers that share a step."""
+        return (self.activation, None) if self.activation is not None else (None, self.name)
 
 
 @dataclass(frozen=True)
@@ -336,6 +341,8 @@ class _Lowering(fx.Interpreter):
             self._refuse("needs running statistics: build it with track_running_stats=True")
         if module.num_features != x.shape[0] or (x.flat and x.shape[1:] != (1, 1)):
             self._refuse(f"expects {module.num_features} channels, but its input has {x.shape[0]}")
+        if not (module.running_var + module.eps > 0).all():
+            self._refuse("must have a positive running_var")
         gain = (module.running_var + module.eps).rsqrt()
         gain = gain if module.weight is None else gain * module.weight
         shift = -module.running_mean * gain
@@ -398,16 +405,15 @@ class _Lowering(fx.Interpreter):
     # Activations.
 
     def _relu(self, x, inplace: bool = False):
-        path = self._node.target if self._node.op == "call_module" else self._node.name
-        return self._fire(x, str(path), None, None, key=self._node.name)
+        return self._fire(x, None, None, None)
 
-    def _fire(self, x, path: str, step: float | None, levels: int | None, key=None) -> Map:
+    def _fire(self, x, path: str | None, step: float | None, levels: int | None) -> Map:
         if not isinstance(x, Charge):
             self._refuse("an activation must follow a Conv2d, a Linear or a residual addition "
                          "(pool and flatten after it)")
         weights = [term.path for term in x.terms if not term.identity]
-        name = self._unique(weights[0] if weights else path)
-        self._append(Fire(name, x.terms, x.bias, key or path, step, levels), x.shape)
+        name = self._unique(weights[0] if weights else path or self._node.name)
+        self._append(Fire(name, x.terms, x.bias, path, step, levels), x.shape)
         return Map(name, name, 1.0, x.shape, x.flat)
 
     # Functions and methods, with torch's own parameters.

@@ -72,6 +72,8 @@ def _widths(bits) -> dict[str, int]:
         name, given, width = str(item).rpartition("=")
         if not width.strip().isdecimal() or given and not name.strip():
             raise ConversionError(f"bits must be a width or name=width, not {item!r}")
+        if name.strip() in widths:
+            raise ConversionError(f"bits: {name.strip() or 'all layers'} twice; say one width")
         widths[name.strip()] = int(width)
     return widths
 
@@ -98,7 +100,7 @@ class QuantisedModel(nn.Module):
         charged = [layer for layer in lowered.layers if not isinstance(layer, Pool)]
         widths = layer_bits(bits, [layer.name for layer in charged])
         steps = {layer.key: layer.step for layer in charged if isinstance(layer, Fire)}
-        _require_steps(steps)
+        _require_steps(layer for layer in charged if isinstance(layer, Fire))
         self.steps = nn.ParameterList(nn.Parameter(torch.tensor(float(s))) for s in steps.values())
         self.register_buffer("input_step", torch.tensor(1 / input_levels, dtype=torch.float64))
         self._keys = {key: k for k, key in enumerate(steps)}
@@ -188,12 +190,12 @@ class QuantisedModel(nn.Module):
         return Neurons(layer.name, synapses, bias + (theta >> 1), theta, layer.levels)
 
 
-def _require_steps(steps: Mapping[str, float]):
-    for key, step in steps.items():
-        if not _STEPS[0] <= step <= _STEPS[1]:
-            raise ConversionError(f"{key}: the step {step:.3g} is not in {_STEPS[0]:g}.."
-                                  f"{_STEPS[1]:g}; scale the weights before the activation, and "
-                                  f"those after it the other way")
+def _require_steps(layers: Iterable[Fire]):
+    for layer in layers:
+        if not _STEPS[0] <= layer.step <= _STEPS[1]:
+            raise ConversionError(f"{layer.name}: the step {layer.step:.3g} is not in "
+                                  f"{_STEPS[0]:g}..{_STEPS[1]:g}; scale the weights before "
+                                  f"the activation, and those after it the other way")
 
 
 def _synapses(term: Term, weights, bits: int) -> Synapses:

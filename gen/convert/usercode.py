@@ -5,7 +5,8 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -23,11 +24,18 @@ _NOT_READ = ("is not read: a network is converted from the PyTorch module that i
 
 def first_line(error: BaseException) -> str:
     """First line of an error's message, or its type if it has none."""
-    try:
-        text = str(error)
-    except Exception:  # it is the user's class
-        text = ""
+    text = _tried(str, error)
     return next(iter(text.splitlines()), "") or type(error).__name__
+
+
+def _tried(show: Callable[[object], str], what: object) -> str:
+    """``show(what)``; nothing if that fails, because it is the user's class."""
+    try:
+        return show(what)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return ""
 
 
 @contextlib.contextmanager
@@ -35,18 +43,17 @@ def blamed(what: str) -> Iterator[None]:
     """Whatever the user's code raises, ``sys.exit`` too, becomes a ConversionError about ``what``;
     our own errors stay as they are. If that code has changed the working directory, it is again
     what it was."""
-    place = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+    place = Path.cwd()
     try:
         yield
     except (SpikeloomError, KeyboardInterrupt):
         raise
     except SystemExit as error:
-        raise ConversionError(f"{what}: calls sys.exit({error.code!r})") from error
+        raise ConversionError(f"{what}: calls sys.exit({_tried(repr, error.code)})") from error
     except BaseException as error:
         raise ConversionError(f"{what}: {type(error).__name__}: {first_line(error)}") from error
     finally:
-        os.fchdir(place)
-        os.close(place)
+        os.chdir(place)
 
 
 @contextlib.contextmanager
@@ -64,9 +71,9 @@ def loaded(target: str) -> Iterator[nn.Module]:
     with _importable(path) as name:
         with blamed(target):
             module = getattr(_execute(name, path), function)()
-        if not isinstance(module, nn.Module):
-            raise ConversionError(f"{target}: must return a torch.nn.Module, not "
-                                  f"{type(module).__name__}")
+            if not isinstance(module, nn.Module):
+                raise ConversionError(f"{target}: must return a torch.nn.Module, not "
+                                      f"{type(module).__name__}")
         yield module
 
 
@@ -86,19 +93,18 @@ def _split(target: str) -> tuple[Path, str]:
 def _importable(path: Path) -> Iterator[str]:
     """The name of the user's file as a module, and its folder first among those of modules.
 
-    What has been imported from there is forgotten afterwards, so that a file of the same name in
-    another folder is another module.
+    Afterwards that is as it was: what has been imported from there is forgotten, so that a file of
+    the same name in another folder is another module.
     """
     folder = path.resolve().parent
     # A file may be called like a module that is in use (numpy.py).
     name = path.stem if path.stem not in sys.modules else f"converted.{path.stem}"
-    before = set(sys.modules)
-    sys.path.insert(0, str(folder))
+    before, places = set(sys.modules), sys.path
+    sys.path = [str(folder), *places]
     try:
         yield name
     finally:
-        with contextlib.suppress(ValueError):  # the user's code has changed the path, too
-            sys.path.remove(str(folder))
+        sys.path = places
         new = set(sys.modules) - before
         tops = {other for other in new if other == name or _lies_in(sys.modules[other], folder)}
         for other in new:
@@ -108,8 +114,8 @@ def _importable(path: Path) -> Iterator[str]:
 
 def _lies_in(module, folder: Path) -> bool:
     """Whether a module is a file of a folder, or a package in it."""
-    file = getattr(module, "__file__", None)
-    if file is None or "." in module.__name__:
+    file, name = (_tried(partial(getattr, module), what) for what in ("__file__", "__name__"))
+    if not isinstance(file, str) or not file or not isinstance(name, str) or "." in name:
         return False
     path = Path(file).resolve()
     return path.parent == folder or path.parent.parent == folder and path.stem == "__init__"

@@ -111,6 +111,7 @@ class _Group:
             self._wait()
         self._signal(signal.SIGKILL)
         for child in (*self._children, self._watcher):
+            child.kill()  # it may have left the group
             child.wait()
             for pipe in filter(None, (child.stdin, child.stdout, child.stderr)):
                 with suppress(BrokenPipeError):  # of what is buffered

@@ -8,9 +8,9 @@ __all__ = ["add"]
 def _run(args):
     from ...convert.apart import convert_apart
     return convert_apart(args.target, weights=args.weights, calibration=args.calibration,
-                   out=args.output, name=args.name, bits=args.bits, levels=args.levels,
-                   input_levels=args.input_levels, pixel_max=args.pixel_max,
-                   activation=args.activation, require_agreement=args.require_agreement)
+                         out=args.output, name=args.name, bits=args.bits, levels=args.levels,
+                         input_levels=args.input_levels, pixel_max=args.pixel_max,
+                         activation=args.activation, require_agreement=args.require_agreement)
 
 
 def add(commands):

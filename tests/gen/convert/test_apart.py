@@ -18,6 +18,18 @@ MODEL = """
 import atexit, ctypes, os, signal, sys, threading, time
 from torch import nn
 
+class Odd:
+    __class__ = property(lambda self: odd())
+    def __repr__(self):
+        raise SystemExit
+
+class Worse(Exception):
+    def __str__(self):
+        sys.exit(3)
+
+def odd():
+    raise ZeroDivisionError("odd")
+
 def say(what):
     print(what, "print")
     sys.__stdout__.write(f"{what} original\\n")
@@ -68,9 +80,14 @@ def convert(tmp_path):
     "sys.stdout = None",
     "os.close(1)",
     "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    "os.closerange(3, 200)",
+    "os.closerange(3, 60); [open(os.devnull) for _ in range(20)]",
+    "sys.stdout = object()",
+    "sys.path = None",
+    "import types; sys.modules['foo'] = types.SimpleNamespace(__file__=3, __name__='foo')",
 ], ids=lambda text: text[:30])
 def test_one_object_whatever_it_does(convert, tmp_path, behaviour):
-    if "stdout" in behaviour or "close(" in behaviour:
+    if "stdout" in behaviour or "close" in behaviour:
         behaviour += "; globals().update(say=lambda what: None)"
     done = convert(behaviour)
     assert done.returncode == 0, done.stderr
@@ -85,7 +102,7 @@ def test_one_object_whatever_it_does(convert, tmp_path, behaviour):
 @pytest.mark.parametrize("behaviour, how", [
     ("os._exit(0)", "status 0"), ("os._exit(7)", "status 7"),
     ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"), ("ctypes.string_at(0)", "SIGSEGV"),
-    ("raise KeyboardInterrupt", "status 130"),
+    ("raise KeyboardInterrupt", "status 130"), ("os.kill(os.getpid(), 40)", "signal 40"),
 ])
 def test_an_end_from_within(convert, tmp_path, behaviour, how):
     done = convert(behaviour)
@@ -95,7 +112,31 @@ def test_an_end_from_within(convert, tmp_path, behaviour, how):
         f"and its file must return")
 
 
-def test_errors_are_those_of_the_conversion(convert, tmp_path):
-    done = convert("raise ValueError('no')")
+@pytest.mark.parametrize("behaviour, message", [
+    ("raise ValueError('no')", "{}: ValueError: no"),
+    ("from gen.errors import SpikeloomError; raise SpikeloomError('')", ""),
+    ("return 3", "{}: must return a torch.nn.Module, not int"),
+    ("return Odd()", "{}: ZeroDivisionError: odd"),
+    ("sys.exit(Odd())", "{}: calls sys.exit()"),
+    ("raise Worse", "{}: Worse: Worse"),
+])
+def test_errors_are_those_of_the_conversion(convert, tmp_path, behaviour, message):
+    done = convert(behaviour)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == f"error: {tmp_path}/model.py:build: ValueError: no"
+    said = message.format(f"{tmp_path}/model.py:build")
+    assert done.stderr.splitlines()[-1].rstrip() == f"error: {said}".rstrip()
+
+
+def test_a_fork_that_stays_keeps_nobody_waiting(convert):
+    done = convert("if os.fork(): os._exit(3)\n    time.sleep(600)")
+    assert done.returncode == 1 and "ended from within (status 3)" in done.stderr
+
+
+def test_arguments_of_any_length(tmp_path):
+    (tmp_path / "model.py").write_text(MODEL)
+    done = subprocess.run(
+        [sys.executable, "-m", "gen", "convert", f"{tmp_path}/model.py:build", "--weights",
+         "é" * 25_000, "--calibration", "x.npy", "-o", tmp_path / "net.npz"], cwd=ROOT, text=True,
+        capture_output=True)
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and line.startswith("error: ") and "can't be read as safe" in line

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file, save_model
+from safetensors.torch import load_file, save_file, save_model
 from torch import nn
 
 from gen.cli.main import main
@@ -155,15 +155,14 @@ def test_vectors_are_taken_by_all(tmp_path, files, capsys):
 
 def test_levels_that_change_nothing(tmp_path, files, caplog):
     convert(**files, levels=31)
-    assert not caplog.messages
+    assert "changes nothing" not in caplog.text
     (tmp_path / "model.py").write_text(VECTORS)
     save_file(state(files["target"]), files["weights"])
     np.save(files["calibration"], np.random.default_rng(0).integers(0, 256, (40, 20)))
     convert(**files)
-    assert not caplog.messages
+    assert "changes nothing" not in caplog.text
     convert(**files, levels=31)
-    (message,) = caplog.messages
-    assert message.startswith("levels: 31 changes nothing, for the network has no plain ReLU; ")
+    assert "levels: 31 changes nothing, for the network has no plain ReLU; " in caplog.text
 
 
 def test_agreement_is_said_and_can_be_required(tmp_path, files, caplog):
@@ -276,8 +275,13 @@ def test_tied_weights(tmp_path, files):
     assert convert(**files, require_agreement=0.9)["weights"] == 120 * 9 + 2 * 81
     network = load(files["out"])
     assert np.array_equal(*(np.sign(network.layers[k].synapses[0].weights) for k in (1, 2)))
-    (tmp_path / "model.py").write_text(TIED.replace("    net[5].weight = net[3].weight\n", ""))
+    kept = files["weights"].read_bytes()
     files["out"].unlink()
+    whole = {key: value.clone() for key, value in state(files["target"]).items()}
+    save_file({**whole, "5.weight": whole["5.weight"] + 1}, files["weights"])
+    refused(files, "tensors '3.weight' and '5.weight' differ, but are one tensor of the module$")
+    files["weights"].write_bytes(kept)
+    (tmp_path / "model.py").write_text(TIED.replace("    net[5].weight = net[3].weight\n", ""))
     refused(files, "lacks tensor '5.weight'")
 
 
@@ -333,10 +337,24 @@ def test_activations_of_any_size(files, mlp, gain):
         assert np.abs(a.synapses[0].weights - b.synapses[0].weights).max() <= 1
 
 
+def test_relus_that_never_fire(files, mlp):
+    np.save(files["calibration"], np.zeros((50, 20), np.uint8))
+    state = load_file(files["weights"])
+    save_file({**state, "0.bias": -state["0.bias"].abs()}, files["weights"])
+    refused(files, r"^0: its ReLU is 0 for all calibration images, which leaves its range open; ")
+
+
+def test_images_of_one_class_say_little(files, mlp, caplog):
+    state = load_file(files["weights"])
+    save_file({**state, "2.bias": torch.tensor([100.0, 0, 0])}, files["weights"])
+    convert(**files)
+    assert "names one class for all calibration images" in caplog.text
+
+
 @pytest.mark.parametrize("gain", [1e-33, 1e33])
 def test_steps_beyond_float32(files, mlp, gain):
     mlp(gain)
-    refused(files, r"^relu: the step \S+ is not in 1e-30\.\.1e\+30; scale the weights before")
+    refused(files, r"^0: the step \S+ is not in 1e-30\.\.1e\+30; scale the weights before")
 
 
 def test_calibration_keeps_little(files):
@@ -464,9 +482,15 @@ def test_bad_weights(files):
     save_file({**good, "0.bias": torch.zeros(9)}, files["weights"])
     refused(files, r"tensor '0\.bias' must have the shape \(8,\), not \(9,\)$")
     save_file({**good, "0.bias": torch.full((8,), float("nan"))}, files["weights"])
-    refused(files, r"tensor '0\.bias' must hold finite real numbers$")
+    refused(files, r"tensor '0\.bias' must hold finite real numbers, as torch.float32 has them$")
     save_file({**good, "0.bias": torch.zeros(8, dtype=torch.complex64)}, files["weights"])
-    refused(files, r"tensor '0\.bias' must hold finite real numbers$")
+    refused(files, r"tensor '0\.bias' must hold finite real numbers, as torch.float32 has them$")
+    save_file({**good, "0.bias": torch.zeros(8, dtype=torch.int8)}, files["weights"])
+    refused(files, r"tensor '0\.bias' must hold finite real numbers, as torch\.float32 has them$")
+    save_file({**good, "0.bias": torch.full((8,), 1e300, dtype=torch.float64)}, files["weights"])
+    refused(files, r"tensor '0\.bias' must hold finite real numbers, as torch\.float32 has them$")
+    save_file({**good, "3.norm.running_var": torch.full((8,), -1.0)}, files["weights"])
+    refused(files, r"^3\.norm \(BatchNorm2d\): must have a positive running_var$")
     torch.save(good, files["weights"])
     refused(files, r"can't be read as safetensors .*; write it with safetensors\.torch\.save_model")
     files["weights"].unlink()
@@ -497,6 +521,7 @@ def test_module_of_another_size(files):
     ({"bits": "conv9=4"},
      "bits: there is no layer 'conv9'; known are 0, 3.depthwise, 3.pointwise, 6"),
     ({"levels": 0}, "levels must be an integer in 1..65535, not 0"),
+    ({"bits": "8,6=4,6=2"}, "bits: 6 twice; say one width"),
     ({"bits": "=4"}, "bits must be a width or name=width, not '=4'"),
     ({"input_levels": 2.5}, "input_levels must be an integer in 1..65535, not 2.5"),
 ])

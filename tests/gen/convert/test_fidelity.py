@@ -114,6 +114,24 @@ def halve(module, args, result):
     return result[:, ::2]
 
 
+def mirror(module, args, result):
+    return 2 * module.bias - result
+
+
+def behind_a_bias(module):
+    module[9].bias.data.fill_(1e4)
+    module[9].register_forward_hook(mirror)
+
+
+def swap(module, args, result):
+    return result[:, [0, 2, 3, 4, 1]]
+
+
+def behind_a_class(module):
+    module[9].bias.data[0] = -1e6
+    module.register_forward_hook(swap)
+
+
 def pair(module, args, result):
     return result, result
 
@@ -148,6 +166,9 @@ CHANGED = {
                         "9 (Linear) has the forward hook halve"),
     "two results": (lambda m: m[9].register_forward_hook(pair), "9: gives tuple, where the ",
                     "9 (Linear) has the forward hook pair"),
+    "behind a bias": (behind_a_bias, "9: ", "9 (Linear) has the forward hook mirror"),
+    "behind a class": (behind_a_class, "the module itself gives other scores",
+                       "it (Sequential) has the forward hook swap"),
     "two results of the module": (lambda m: m.register_forward_hook(pair),
                                   "the module itself: gives tuple, where the parameters say ",
                                   "it (Sequential) has the forward hook pair"),
@@ -273,6 +294,28 @@ def test_a_large_channel_does_not_hide_a_small_one():
 
 def brighten(module, args):
     return (args[0] * 2,)
+
+
+class TwoSteps(nn.Module):
+    """A ReLU whose node of the graph has the name of a Qcfs in the module."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(162, 16), nn.Linear(16, 16), nn.Linear(16, 5)
+        self.relu = Qcfs(15, 4.0)
+        with torch.no_grad():
+            self.b.weight.mul_(100)
+
+    def forward(self, x):
+        return self.c(self.relu(self.b(F.relu(self.a(x.flatten(1))))))
+
+
+def test_steps_of_one_name():
+    torch.manual_seed(0)
+    module = TwoSteps()
+    _, lowered, _ = to_quantised(module, IMAGES)
+    assert lowered.layers[0].step < 0.5 and lowered.layers[1].step == 4
+    assert agreement(module, levels=63) > 0.9
 
 
 @pytest.mark.parametrize("value", [0, 1])

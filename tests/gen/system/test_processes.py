@@ -95,6 +95,15 @@ def test_a_child_that_does_not_end_is_killed(trap):
     assert time.monotonic() - began < 4
 
 
+def test_a_child_that_has_left_the_group_is_ended():
+    with group() as start:
+        child = start([sys.executable, "-c",
+                       "import os, time; os.setsid(); print(flush=True); time.sleep(1000)"],
+                      stdout=processes.PIPE)
+        child.stdout.readline()
+    assert child.returncode == -signal.SIGKILL
+
+
 def test_a_child_is_asked_first():
     with group() as start:
         child = start(["sh", "-c", "trap 'exit 7' TERM; echo; while :; do sleep 0.02; done"],

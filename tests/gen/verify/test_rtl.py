@@ -7,8 +7,8 @@ import pytest
 from gen.errors import DataError, SimulationError
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
-from gen.verify.rtl import choose_images, compare, verify
 from gen.verify import rtl as module
+from gen.verify.rtl import choose_images, compare, verify
 from hw.config import MemoryImage
 from tests import networks
 
