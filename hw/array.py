@@ -29,8 +29,8 @@ class Array(wiring.Component):
     -------
     i : ``In(stream)``: beats of the input map
     o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a sample
-    spy_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these names
-        outlive synthesis, so that a netlist can be looked into
+    probe_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these
+        names outlive synthesis, so that a netlist can be looked into
     busy_{port} : which replicas of a core are adding a row
     """
 
@@ -39,7 +39,7 @@ class Array(wiring.Component):
         self._layers = [self._component(layer, image) for layer in config.layers]
         ports = {}
         for layer, component in zip(config.layers, self._layers, strict=True):
-            ports[f"spy_{layer.port}"] = Out(wiring.Signature({
+            ports[f"probe_{layer.port}"] = Out(wiring.Signature({
                 "payload": Out(component.o.p.shape()), "valid": Out(1)}))
             if isinstance(layer, CoreConfig):
                 ports[f"busy_{layer.port}"] = Out(component.busy.shape())
@@ -74,10 +74,10 @@ class Array(wiring.Component):
         connect(m, self._layers[-1].o, flipped(self.o))
 
         for layer, component in layers:
-            spy = getattr(self, f"spy_{layer.port}")
-            m.d.comb += spy.payload.eq(component.o.payload)
-            m.d.comb += spy.valid.eq(component.o.valid & component.o.ready)
-            for signal in (spy.payload, spy.valid):
+            probe = getattr(self, f"probe_{layer.port}")
+            m.d.comb += probe.payload.eq(component.o.payload)
+            m.d.comb += probe.valid.eq(component.o.valid & component.o.ready)
+            for signal in (probe.payload, probe.valid):
                 Value.cast(signal).attrs["keep"] = 1
             if isinstance(layer, CoreConfig):
                 m.d.comb += getattr(self, f"busy_{layer.port}").eq(component.busy)

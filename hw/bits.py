@@ -8,7 +8,7 @@ from operator import or_
 
 from amaranth import *
 
-__all__ = ["lowest", "place", "chosen", "more_than"]
+__all__ = ["lowest", "place", "one_hot_mux", "more_than"]
 
 
 def lowest(bits):
@@ -35,7 +35,7 @@ def place(one_hot):
                for k in range(max(1, (width - 1).bit_length())))
 
 
-def chosen(one_hot, values):
+def one_hot_mux(one_hot, values):
     """The value beside the only set bit; 0 if there is none."""
     return reduce(or_, (Mux(bit, value, 0) for bit, value in zip(one_hot, values, strict=True)))
 

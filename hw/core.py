@@ -76,9 +76,9 @@ class Core(wiring.Component):
             connect(m, window.o, select.i[s])
             m.d.comb += [
                 window.filled.eq(spikes.filled),
-                spikes.flags_en.eq(window.flags_en),
-                spikes.flags_address.eq(window.flags_address),
-                window.flags.eq(spikes.flags),
+                spikes.occupancy_en.eq(window.occupancy_en),
+                spikes.occupancy_address.eq(window.occupancy_address),
+                window.occupancy.eq(spikes.occupancy),
                 spikes.counts_en.eq(getattr(fetch, f"en{s}")),
                 spikes.counts_address.eq(getattr(fetch, f"address{s}")),
                 getattr(fetch, f"counts{s}").eq(spikes.counts),

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .bits import chosen
+from .bits import one_hot_mux
 from .config import ArrayConfig
 from .feeder import Collector, Feeder, Packing
 from .link import Bus, Link, Status
@@ -253,7 +253,7 @@ class Registers(wiring.Component):
         here, is_logit, word = Signal(len(facts)), Signal(2), Signal(32)
         m.d.sync += here.eq(Cat(read == address for address in facts))
         m.d.sync += is_logit.eq(Cat(read >= where.result + 2, is_logit))
-        m.d.sync += word.eq(chosen(here, facts.values()))
+        m.d.sync += word.eq(one_hot_mux(here, facts.values()))
         logit = Signal(32)
         m.d.sync += logit.eq(collector.r_data)
         m.d.comb += [

@@ -58,11 +58,11 @@ class Fetch(wiring.Component):
             place, word = table[command["index"]], {"spikes": 0}
             if not command["empty"]:
                 s = place["source"]
-                map, plane = self._core.sources[s].map, steps[command["step"]][1][s]
+                fmap, plane = self._core.sources[s].map, steps[command["step"]][1][s]
                 beat = counts[s][command["corners"][str(s)] + place["offset"]]
-                for c in range(map.word):
-                    count = beat >> c * map.bits & (1 << map.bits) - 1
-                    spike = count >> plane & 1 if map.code == "phase" else count > plane
+                for c in range(fmap.word):
+                    count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
+                    spike = count >> plane & 1 if fmap.code == "phase" else count > plane
                     word["spikes"] |= spike << c
             words.append(word | {"row": place["row"], "double": command["double"],
                                  "last": command["last"]})

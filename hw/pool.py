@@ -56,19 +56,19 @@ class Pool(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        source, map = self._pool.source, self._pool.source.map
-        (ky, kx), (sy, sx), chunks = source.kernel, source.stride, map.chunks
+        source, fmap = self._pool.source, self._pool.source.map
+        (ky, kx), (sy, sx), chunks = source.kernel, source.stride, fmap.chunks
         height, width = source.positions
 
-        m.submodules.spikes = spikes = SpikeMemory(map, source.banks, flags=False)
+        m.submodules.spikes = spikes = SpikeMemory(fmap, source.banks, occupancy=False)
         m.submodules.walk = walk = Sequence([
             Loop(height, dy=sy, step=sy * source.row),
             Loop(width, dx=sx, step=sx * chunks),
             Loop(chunks, step=1),
             Loop(ky, dy=1, step=source.row),
             Loop(kx, dx=1, step=chunks),
-        ], start=source.corner, size=(map.height, map.width), address=source.corner_address,
-            stride=map.beats, banks=source.banks)
+        ], start=source.corner, size=(fmap.height, fmap.width), address=source.corner_address,
+            stride=fmap.beats, banks=source.banks)
         connect(m, flipped(self.i0), spikes.i)
 
         m.submodules.arrival = arrival = Arrival(source)
@@ -93,7 +93,7 @@ class Pool(wiring.Component):
         # they are registered before they are folded into the result.
         read, arrives = (Signal(data.StructLayout({"valid": 1, "inside": 1, "last": 1}), name=name)
                          for name in ("read", "arrives"))
-        arrived, first = Signal(counts_layout(map), reset_less=True), Signal(init=1)
+        arrived, first = Signal(counts_layout(fmap), reset_less=True), Signal(init=1)
         with m.If(advance):
             m.d.sync += [
                 read.valid.eq(issue),
@@ -106,7 +106,7 @@ class Pool(wiring.Component):
             with m.If(arrives.valid):
                 m.d.sync += first.eq(arrives.last)
                 folded = data.View(counts_layout(self._pool.out), result.payload)
-                for c in range(map.word):
+                for c in range(fmap.word):
                     so_far = Mux(first, 0, folded[c])
                     if self._pool.kind == "sum":
                         m.d.sync += folded[c].eq(so_far + arrived[c])

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
-from .stream import Fork, Queue, TakeTurns
+from .stream import Fork, Merge, Queue
 
 __all__ = ["Replicas"]
 
@@ -52,7 +52,7 @@ class Replicas(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         core, count = self._core, self._core.replicas
-        m.submodules.merge = merge = TakeTurns(core.out.beat_bits, count, burst=self._row,
+        m.submodules.merge = merge = Merge(core.out.beat_bits, count, burst=self._row,
                                                turns=core.sources[0].positions[0])
         for k, replica in enumerate(self._replicas):
             m.submodules[f"replica_{k}"] = replica

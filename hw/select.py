@@ -59,12 +59,12 @@ class Select(wiring.Component):
         return [getattr(self, f"i{s}") for s in range(len(self._core.sources))]
 
     def model(self, windows):
-        """``windows[source]``: flags of each tap. -> Commands ``(group, tap, step, double, last)``
+        """``windows[source]``: bits of each tap. -> Commands ``(group, tap, step, double, last)``
         of a position, with ``tap`` ``None`` for an empty one."""
         core, steps, commands = self._core, self._core.steps, []
         for group, mask in enumerate(core.masks):
-            planes = [[tap for tap, flag in enumerate(self._flags(windows, step))
-                       if flag and mask >> tap & 1] for step in range(len(steps))]
+            planes = [[tap for tap, bit in enumerate(self._bits(windows, step))
+                       if bit and mask >> tap & 1] for step in range(len(steps))]
             top = next((k for k, plane in enumerate(planes) if plane), len(steps) - 1)
             for step in range(top, len(steps)):
                 taps = planes[step] or [None]
@@ -75,8 +75,8 @@ class Select(wiring.Component):
                         step == len(steps) - 1 and turn == len(taps) - 1))
         return commands
 
-    def _flags(self, windows, step):
-        """Flags of all taps, source after source, in one step."""
+    def _bits(self, windows, step):
+        """Occupancy bits of all taps, source after source, in one step."""
         return [0 if plane is None else tap >> plane & 1
                 for window, plane in zip(windows, self._core.steps[step][1], strict=True)
                 for tap in window]
@@ -93,14 +93,14 @@ class Select(wiring.Component):
                    for _, planes in reversed(steps)]
 
         # Of the windows of one position, of one group of lanes.
-        flags = data.ArrayLayout(taps, len(steps))
+        occupancy = data.ArrayLayout(taps, len(steps))
         facts = data.StructLayout({"top": len(steps), "alone": len(steps)})
 
         def find(planes, mask, name):
             """The first plane with spikes, one-hot, and the planes with no more than one word that
             has any."""
             # A signal, not an expression, or each of its bits would be written as all of it.
-            masked = Signal(flags, name=name)
+            masked = Signal(occupancy, name=name)
             m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
             spiking = Cat(plane.any() for plane in masked) | 1
             return {"top": Cat(spikes & ~spiking[number + 1:].any()
@@ -110,7 +110,8 @@ class Select(wiring.Component):
         # The next position waits in a register with what has to be known of it at once. None takes
         # less than two clocks, so that the register may be empty for one.
         take, waits = Signal(), Signal()
-        waiting, held = (Signal(flags, name=name, reset_less=True) for name in ("waiting", "held"))
+        waiting, held = (Signal(occupancy, name=name, reset_less=True)
+                         for name in ("waiting", "held"))
         first, others = (Signal(facts, name=name) for name in ("first", "others"))
         accept = Cat(i.valid for i in self.i).all() & ~waits
         m.d.comb += [i.ready.eq(accept if len(self.i) > 1 else ~waits) for i in self.i]

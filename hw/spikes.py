@@ -7,18 +7,18 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["SpikeMemory", "spike_plane", "counts_layout"]
 
 
-def counts_layout(map):
+def counts_layout(fmap):
     """Layout of a beat: ``map.word`` counts of ``map.bits`` bits."""
-    return data.ArrayLayout(map.bits, map.word)
+    return data.ArrayLayout(fmap.bits, fmap.word)
 
 
-def spike_plane(map, beat, plane):
+def spike_plane(fmap, beat, plane):
     """One spike plane of a beat, a bit for each channel.
 
     Phase code: bit ``plane`` of the count. Rate code: whether the count exceeds ``plane``.
     """
-    counts = [beat.word_select(c, map.bits) for c in range(map.word)]
-    if map.code == "phase":
+    counts = [beat.word_select(c, fmap.bits) for c in range(fmap.word)]
+    if fmap.code == "phase":
         return Cat(count[plane] for count in counts)
     return Cat(count > plane for count in counts)
 
@@ -26,54 +26,55 @@ def spike_plane(map, beat, plane):
 class SpikeMemory(wiring.Component):
     """Holds ``banks`` samples of a map; the oldest is read while it or a newer one is written.
 
-    Beats are written in the order of the stream. Beside the counts it keeps *flags*: for each beat
-    and spike plane, whether any channel spikes, so that readers never look at a word of zeros.
+    Beats are written in the order of the stream. Beside the counts it keeps *occupancy bits*: for
+    each beat and spike plane, whether any channel spikes, so that readers never look at a word of
+    zeros.
 
     Parameters
     ----------
-    map : :class:`hw.config.MapConfig`
+    fmap : :class:`hw.config.MapConfig`
     banks : at least 1
-    flags : whether anybody reads flags
+    occupancy : whether anybody reads the occupancy bits
 
     Members
     -------
     i : ``In(stream.Signature(map.beat_bits))``: not ready while all banks are full
     filled : ``Out(1)``: a row of the map has become complete
     release : ``In(1)``: the oldest sample is no longer needed
-    flags_en, flags_address, flags : read port of the flags, one clock of latency
+    occupancy_en, occupancy_address, occupancy : read port of those bits, one clock of latency
     counts_en, counts_address, counts : read port of the counts, one clock of latency
     """
 
-    def __init__(self, map, banks, *, flags=True):
+    def __init__(self, fmap, banks, *, occupancy=True):
         if banks < 1:
             raise ValueError(f"banks must be at least 1, not {banks!r}")
-        self._map = map
+        self._map = fmap
         self._banks = banks
-        self._with_flags = flags
-        address = range(max(2, map.beats * banks))
+        self._with_occupancy = occupancy
+        address = range(max(2, fmap.beats * banks))
         super().__init__({
-            "i": In(stream.Signature(map.beat_bits)),
+            "i": In(stream.Signature(fmap.beat_bits)),
             "filled": Out(1),
             "release": In(1),
-            "flags_en": In(1),
-            "flags_address": In(address),
-            "flags": Out(map.planes),
+            "occupancy_en": In(1),
+            "occupancy_address": In(address),
+            "occupancy": Out(fmap.planes),
             "counts_en": In(1),
             "counts_address": In(address),
-            "counts": Out(map.beat_bits),
+            "counts": Out(fmap.beat_bits),
         })
 
     def elaborate(self, platform):
         m = Module()
-        map, depth = self._map, self._map.beats * self._banks
+        fmap, depth = self._map, self._map.beats * self._banks
 
         # A sample may be released before its last rows have come, if nobody looks at them.
         free, ready = Signal(range(self._banks + 2), init=self._banks), Signal(init=1)
-        row = map.width * map.chunks
+        row = fmap.width * fmap.chunks
         beat = Signal(range(max(2, row)))
-        line = Signal(range(max(2, map.height)))
+        line = Signal(range(max(2, fmap.height)))
         # The next beat completes a row; the next row completes a sample.
-        row_ends, sample_ends = Signal(init=row == 1), Signal(init=map.height == 1)
+        row_ends, sample_ends = Signal(init=row == 1), Signal(init=fmap.height == 1)
         address = Signal(range(max(2, depth)))
         write = Signal()
         m.d.comb += self.i.ready.eq(ready)
@@ -90,8 +91,8 @@ class SpikeMemory(wiring.Component):
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         with m.If(fills):
             m.d.sync += line.eq(Mux(sample_ends, 0, line + 1))
-            if map.height > 1:
-                m.d.sync += sample_ends.eq(line == map.height - 2)
+            if fmap.height > 1:
+                m.d.sync += sample_ends.eq(line == fmap.height - 2)
 
         def store(name, width, value, en, read_address, read_data):
             mem = memory.Memory(shape=width, depth=max(2, depth), init=[])
@@ -102,9 +103,10 @@ class SpikeMemory(wiring.Component):
                 r_port.en.eq(en), r_port.addr.eq(read_address), read_data.eq(r_port.data),
             ]
 
-        store("counts", map.beat_bits, self.i.payload,
+        store("counts", fmap.beat_bits, self.i.payload,
               self.counts_en, self.counts_address, self.counts)
-        if self._with_flags:
-            flags = Cat(spike_plane(map, self.i.payload, k).any() for k in range(map.planes))
-            store("flags", map.planes, flags, self.flags_en, self.flags_address, self.flags)
+        if self._with_occupancy:
+            occupancy = Cat(spike_plane(fmap, self.i.payload, k).any() for k in range(fmap.planes))
+            store("occupancy", fmap.planes, occupancy, self.occupancy_en, self.occupancy_address,
+                  self.occupancy)
         return m

@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .bits import chosen
+from .bits import one_hot_mux
 
-__all__ = ["Queue", "Stage", "Fork", "TakeTurns"]
+__all__ = ["Queue", "Stage", "Fork", "Merge"]
 
 
 class Queue(wiring.Component):
@@ -99,7 +99,7 @@ class Fork(wiring.Component):
         return m
 
 
-class TakeTurns(wiring.Component):
+class Merge(wiring.Component):
     """Merges streams that take turns: ``burst`` payloads of each, then of the next.
 
     After ``turns`` bursts the first stream begins again, whoever came last.
@@ -131,7 +131,7 @@ class TakeTurns(wiring.Component):
                      for mine, i in zip(whose, self.i, strict=True)]
         for member in ("valid", "payload"):
             offered = (Value.cast(getattr(i, member)) for i in self.i)
-            m.d.comb += getattr(self.o, member).eq(chosen(whose, offered))
+            m.d.comb += getattr(self.o, member).eq(one_hot_mux(whose, offered))
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += left.eq(Mux(done, self._burst - 1, left - 1))
             if self._burst > 1:

@@ -11,11 +11,12 @@ __all__ = ["Window"]
 
 
 class Window(wiring.Component):
-    """Walks a map and offers, for each output position, the flags of the receptive field.
+    """Walks a map and offers, for each output position, the occupancy bits of the receptive field.
 
-    The flags sit in a shift register that a new column enters from one side, so that a step to the
-    right reads ``KY * SX * chunks`` flags and not the whole window. While an offered window waits,
-    nothing is read; once it is taken, the next one is gathered, of the next sample if need be.
+    The bits sit in a shift register that a new column enters from one side, so that a step to the
+    right reads ``KY * SX * chunks`` of them and not the whole window. While an offered window
+    waits, nothing is read; once it is taken, the next one is gathered, of the next sample if need
+    be.
 
     Parameters
     ----------
@@ -24,36 +25,36 @@ class Window(wiring.Component):
     Members
     -------
     filled : ``In(1)``: the spike memory holds one more row
-    flags_en, flags_address, flags : towards the spike memory
+    occupancy_en, occupancy_address, occupancy : towards the spike memory
     o : ``Out(stream)`` of ``taps`` elements (numbered as in ``SourceConfig``) of a bit a plane
     """
 
     def __init__(self, source):
         self._source = source
-        map = source.map
+        fmap = source.map
         super().__init__({
             "filled": In(1),
-            "flags_en": Out(1),
-            "flags_address": Out(range(max(2, map.beats * source.banks))),
-            "flags": In(map.planes),
-            "o": Out(stream.Signature(data.ArrayLayout(map.planes, source.taps))),
+            "occupancy_en": Out(1),
+            "occupancy_address": Out(range(max(2, fmap.beats * source.banks))),
+            "occupancy": In(fmap.planes),
+            "o": Out(stream.Signature(data.ArrayLayout(fmap.planes, source.taps))),
         })
 
-    def model(self, flags):
-        """``flags[y][x][chunk]`` of a sample -> list of windows, each a list of flags."""
-        source, map = self._source, self._source.map
+    def model(self, occupancy):
+        """``occupancy[y][x][chunk]`` of a sample -> list of windows, each a list of bits."""
+        source, fmap = self._source, self._source.map
         (ky, kx), sx, (top, left) = source.kernel, source.stride[1], source.corner
         height, width = source.positions
-        return [[flags[y][x][q] if 0 <= y < map.height and 0 <= x < map.width else 0
+        return [[occupancy[y][x][q] if 0 <= y < fmap.height and 0 <= x < fmap.width else 0
                  for x in range(left + ox * sx, left + ox * sx + kx)
                  for y in range(top + oy * source.descent, top + oy * source.descent + ky)
-                 for q in range(map.chunks)]
+                 for q in range(fmap.chunks)]
                 for oy in range(height) for ox in range(width)]
 
     def elaborate(self, platform):
         m = Module()
-        source, map = self._source, self._source.map
-        (ky, kx), sx, chunks = source.kernel, source.stride[1], map.chunks
+        source, fmap = self._source, self._source.map
+        (ky, kx), sx, chunks = source.kernel, source.stride[1], fmap.chunks
         height, width = source.positions
 
         m.submodules.walk = walk = Sequence([
@@ -61,8 +62,8 @@ class Window(wiring.Component):
             Loop(kx + (width - 1) * sx, dx=1, step=chunks),
             Loop(ky, dy=1, step=source.row),
             Loop(chunks, step=1),
-        ], start=source.corner, size=(map.height, map.width), address=source.corner_address,
-            stride=map.beats, banks=source.banks)
+        ], start=source.corner, size=(fmap.height, fmap.width), address=source.corner_address,
+            stride=fmap.beats, banks=source.banks)
 
         # Columns still missing from the window after the present one.
         missing = Signal(range(max(2, kx, sx)), init=kx - 1)
@@ -74,8 +75,8 @@ class Window(wiring.Component):
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
         m.d.comb += issue.eq(advance & arrival.ready)
         m.d.comb += walk.next.eq(issue)
-        m.d.comb += self.flags_en.eq(issue)
-        m.d.comb += self.flags_address.eq(walk.address)
+        m.d.comb += self.occupancy_en.eq(issue)
+        m.d.comb += self.occupancy_address.eq(walk.address)
         m.d.comb += [
             arrival.filled.eq(self.filled),
             arrival.descend.eq(issue & walk.last[1:].all()),
@@ -89,21 +90,21 @@ class Window(wiring.Component):
             with m.Else():
                 m.d.sync += missing.eq(missing - 1)
 
-        # One clock behind the address the flags arrive, late if from block RAM; one more, and they
+        # One clock behind the address the bits arrive, late if from block RAM; one more, and they
         # enter the shift register.
         read, arrives = (Signal(data.StructLayout({"valid": 1, "complete": 1}), name=name)
                          for name in ("read", "arrives"))
-        inside, arrived = Signal(), Signal(map.planes, reset_less=True)
+        inside, arrived = Signal(), Signal(fmap.planes, reset_less=True)
         with m.If(advance):
             m.d.sync += [
                 read.valid.eq(issue),
                 read.complete.eq(column & (missing == 0)),
                 inside.eq(walk.inside),
                 arrives.eq(read),
-                arrived.eq(Mux(inside, self.flags, 0)),
+                arrived.eq(Mux(inside, self.occupancy, 0)),
                 self.o.valid.eq(arrives.valid & arrives.complete),
             ]
             with m.If(arrives.valid):
                 m.d.sync += Value.cast(self.o.payload).eq(
-                    Cat(Value.cast(self.o.payload)[map.planes:], arrived))
+                    Cat(Value.cast(self.o.payload)[fmap.planes:], arrived))
         return m

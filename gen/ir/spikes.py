@@ -7,12 +7,12 @@ from hw.config import CoreConfig
 __all__ = ["map_spikes", "replayed", "sample_spikes"]
 
 
-def map_spikes(map, counts):
+def map_spikes(fmap, counts):
     """Spikes that the counts ``(N, ...)`` of a map are replayed as, for each sample, ``(N,)``.
 
     In phase code they are the set bits of the counts, in rate code the counts themselves.
     """
-    spikes = np.bitwise_count(counts) if map.code == "phase" else counts
+    spikes = np.bitwise_count(counts) if fmap.code == "phase" else counts
     return spikes.reshape(len(counts), -1).sum(axis=1, dtype=np.int64)
 
 

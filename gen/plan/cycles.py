@@ -12,14 +12,14 @@ __all__ = ["gathering_clocks", "layer_clocks", "row_clocks", "row_events", "row_
            "sample_clocks"]
 
 
-def _planes(map, counts):
+def _planes(fmap, counts):
     """``(N, C, H, W)`` counts -> ``(planes, N, chunks, H, W)`` spikes in each word."""
     n = len(counts)
-    padded = np.zeros((n, map.chunks * map.word, map.height, map.width), dtype=np.int64)
-    padded[:, :map.channels] = counts.reshape(n, map.channels, map.height, map.width)
-    words = padded.reshape(n, map.chunks, map.word, map.height, map.width)
-    return np.stack([((words >> k & 1) if map.code == "phase" else words > k).sum(axis=2)
-                     for k in range(map.planes)])
+    padded = np.zeros((n, fmap.chunks * fmap.word, fmap.height, fmap.width), dtype=np.int64)
+    padded[:, :fmap.channels] = counts.reshape(n, fmap.channels, fmap.height, fmap.width)
+    words = padded.reshape(n, fmap.chunks, fmap.word, fmap.height, fmap.width)
+    return np.stack([((words >> k & 1) if fmap.code == "phase" else words > k).sum(axis=2)
+                     for k in range(fmap.planes)])
 
 
 def _tap_spikes(source, words):

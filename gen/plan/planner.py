@@ -495,5 +495,5 @@ def _limits(board):
             "cell_limit": cell_limit(board)}
 
 
-def _mean_spikes(map, counts):
-    return float(map_spikes(map, counts).mean())
+def _mean_spikes(fmap, counts):
+    return float(map_spikes(fmap, counts).mean())

@@ -93,22 +93,23 @@ def _address(source):
     return _bits(max(2, source.map.beats * source.banks))
 
 
-def _spikes(layer, source, copies, flags=True):
-    map, depth = source.map, max(2, source.map.beats * source.banks)
-    stored = [Memory(map.beat_bits, depth, False)]
-    if flags:
-        stored.append(Memory(map.planes, depth, False))
-    features = {"one": 1, "address": _address(source), "flags": flags * map.planes * map.word,
-                "compared": flags * (map.code == "rate") * map.levels * map.beat_bits}
+def _spikes(layer, source, copies, occupancy=True):
+    fmap, depth = source.map, max(2, source.map.beats * source.banks)
+    stored = [Memory(fmap.beat_bits, depth, False)]
+    if occupancy:
+        stored.append(Memory(fmap.planes, depth, False))
+    features = {"one": 1, "address": _address(source),
+                "occupancy": occupancy * fmap.planes * fmap.word,
+                "compared": occupancy * (fmap.code == "rate") * fmap.levels * fmap.beat_bits}
     return Part("spikes", layer.name, features, tuple(stored), copies)
 
 
 def _window(layer, source, copies):
     height, width = source.positions
-    (ky, kx), map = source.kernel, source.map
-    walk = _walk((height, kx + (width - 1) * source.stride[1], ky, map.chunks), _address(source),
-                 (map.height, map.width))
-    features = {"one": 1, "flags": source.taps * map.planes, "planes": map.planes, **walk}
+    (ky, kx), fmap = source.kernel, source.map
+    walk = _walk((height, kx + (width - 1) * source.stride[1], ky, fmap.chunks), _address(source),
+                 (fmap.height, fmap.width))
+    features = {"one": 1, "occupancy": source.taps * fmap.planes, "planes": fmap.planes, **walk}
     return Part("window", layer.name, features, (), copies)
 
 
@@ -209,15 +210,15 @@ def _core(core):
 
 
 def _pool(pool):
-    source, map = pool.source, pool.source.map
+    source, fmap = pool.source, pool.source.map
     height, width = source.positions
     (ky, kx), out = source.kernel, pool.out
-    features = {"one": 1, "counts": map.beat_bits, "results": out.beat_bits,
-                "compared": map.beat_bits * (pool.kind == "max"),
-                **_walk((height, width, map.chunks, ky, kx), _address(source),
-                        (map.height, map.width))}
+    features = {"one": 1, "counts": fmap.beat_bits, "results": out.beat_bits,
+                "compared": fmap.beat_bits * (pool.kind == "max"),
+                **_walk((height, width, fmap.chunks, ky, kx), _address(source),
+                        (fmap.height, fmap.width))}
     yield Part("pool", pool.name, features)
-    yield _spikes(pool, source, 1, flags=False)
+    yield _spikes(pool, source, 1, occupancy=False)
 
 
 def _frame(config):
@@ -281,7 +282,7 @@ def _placement(all_parts, family, brams):
     return memories.place(family, stored, brams)
 
 
-_NAMES = {"spikes": ("counts", "flags"), "fetch": ("table",), "queue": ("queue",),
+_NAMES = {"spikes": ("counts", "occupancy"), "fetch": ("table",), "queue": ("queue",),
           "lanes": ("weights", "parameters")}
 
 

@@ -145,19 +145,19 @@ def group() -> Iterator[Callable[..., Popen]]:
             children.end()
 
 
-def run(command: Sequence[str], *, input: str | bytes | None = None, **options) -> CompletedProcess:
+def run(command: Sequence[str], *, given: str | bytes | None = None, **options) -> CompletedProcess:
     """Run a program to its end, whatever its status, in a :func:`group` of its own.
 
     Parameters
     ----------
-    input : what it reads
+    given : what it reads on standard input
     options : as :class:`subprocess.Popen` takes them
     """
-    if input is not None:
+    if given is not None:
         options["stdin"] = PIPE
     with group() as start:
         child = start(command, **options)
-        output, errors = child.communicate(input)
+        output, errors = child.communicate(given)
     return CompletedProcess(command, child.returncode, output, errors)
 
 

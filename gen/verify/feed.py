@@ -52,8 +52,8 @@ class Feed(wiring.Component):
         for k, layer in enumerate(self._config.layers):
             out = layer.out
             width = self._config.readout.logit_bits if out is None else out.beat_bits
-            ports[f"o_spy_{layer.port}__payload"] = Signal(width)
-            ports[f"o_spy_{layer.port}__valid"] = self.moved[k]
+            ports[f"o_probe_{layer.port}__payload"] = Signal(width)
+            ports[f"o_probe_{layer.port}__valid"] = self.moved[k]
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=reset, i_i__payload=payload,
             i_i__valid=valid, o_i__ready=ready, o_o__payload=self.o_payload,

@@ -126,7 +126,7 @@ def compare_netlist(network, config, board, directory, images):
     result, words, figures = _drive(simulator, config, directory, images)
     trace = network.run(network.encode(images))
     layers = [_compare(layer, *pair) for layer, pair in zip(
-        config.layers, _spied(config, trace, words), strict=True)]
+        config.layers, _probed(config, trace, words), strict=True)]
     layers.append(_figures(_HOST, trace.logits, result.logits))
     return _summary(layers, images, figures) | {"cells": cell_count(module)}
 
@@ -149,7 +149,7 @@ def _facts(directory):
         raise SimulationError(str(error)) from error
 
 
-def _spied(config, trace, words):
+def _probed(config, trace, words):
     """``(expected, got)`` of each layer: values, and the words of the beats that moved."""
     widths = [config.readout.logit_bits if layer.out is None else layer.out.beat_bits
               for layer in config.layers]

@@ -29,8 +29,8 @@ class Monitor(wiring.Component):
 
     def __init__(self, config):
         self._config = config
-        self._spied = config.layers[:-1]
-        widths = [layer.out.beat_bits for layer in self._spied] + [config.readout.logit_bits]
+        self._probed = config.layers[:-1]
+        widths = [layer.out.beat_bits for layer in self._probed] + [config.readout.logit_bits]
         self._beats = {f"beat_{k}": width for k, width in enumerate(widths)}
         super().__init__({
             "i_payload": In(config.input.beat_bits),
@@ -50,11 +50,12 @@ class Monitor(wiring.Component):
         i_ready, o_valid = Signal(), Signal()
         moved = [Signal(name=f"moved_{k}") for k in range(len(self._beats) - 1)]
         beats = [Signal(width, name=f"now_{k}") for k, width in enumerate(self._beats.values())]
-        ports = {f"o_spy_{layer.port}__{member}": signals[k] for k, layer in enumerate(self._spied)
+        ports = {f"o_probe_{layer.port}__{member}": signals[k]
+                 for k, layer in enumerate(self._probed)
                  for member, signals in (("valid", moved), ("payload", beats))}
         readout = self._config.readout
-        ports |= {f"o_spy_{readout.port}__payload": Signal(readout.logit_bits),
-                  f"o_spy_{readout.port}__valid": Signal()}
+        ports |= {f"o_probe_{readout.port}__payload": Signal(readout.logit_bits),
+                  f"o_probe_{readout.port}__valid": Signal()}
         for k, core in enumerate(self._config.cores):
             busy, taken = (Signal(core.replicas, name=f"{what}_{k}") for what in ("busy", "taken"))
             ports[f"o_busy_{core.port}"] = busy

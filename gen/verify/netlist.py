@@ -2,7 +2,7 @@
 
 Nothing is optimised or interpreted on the way: every cell becomes an instance of its vendor's model
 with the same parameters, every net a wire of one bit. What the array's layers send (the nets called
-``spy_*``, see :class:`hw.array.Array`) is brought out beside the pins.
+``probe_*``, see :class:`hw.array.Array`) is brought out beside the pins.
 """
 
 import json
@@ -61,7 +61,7 @@ def spied(module: dict, layers) -> list[tuple[list, list]]:
                                   f"older than this version; build it again") from None
 
     def member(layer, name, width):
-        return bits(f"{_ARRAY}.spy_{layer.port}__{name}", width)
+        return bits(f"{_ARRAY}.probe_{layer.port}__{name}", width)
 
     return [(member(layer, "valid", 1), member(
         layer, "payload", layer.logit_bits if layer.out is None else layer.out.beat_bits))

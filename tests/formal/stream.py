@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.stream import Fork, Queue, TakeTurns
+from hw.stream import Fork, Merge, Queue
 
 from .properties import Proof, anything, in_order, moves, paced, waits
 
@@ -59,7 +59,7 @@ def take_turns(count, burst, turns):
             m.d.comb += Assert(~moves(i) | (i.payload == dut.o.payload))
         m.d.comb += Cover(moves(dut.o) & (place == len(schedule) - 1))
 
-    return Proof(lambda: TakeTurns(2, count, burst=burst, turns=turns), properties)
+    return Proof(lambda: Merge(2, count, burst=burst, turns=turns), properties)
 
 
 PROOFS = {

@@ -4,7 +4,7 @@ import pytest
 from amaranth import *
 from amaranth.sim import Simulator
 
-from hw.bits import chosen, lowest, more_than, place
+from hw.bits import lowest, more_than, one_hot_mux, place
 
 
 def answers(width, expression, inputs):
@@ -38,7 +38,7 @@ def test_place_and_chosen(width):
     hot = [0, *(1 << k for k in range(width))]
     assert answers(width, place, hot) == [0, *range(width)]
     values = [17 * k % 32 for k in range(1, width + 1)]
-    assert answers(width, lambda value: chosen(value, map(Const, values)), hot) == [0, *values]
+    assert answers(width, lambda value: one_hot_mux(value, map(Const, values)), hot) == [0, *values]
 
 
 @pytest.mark.parametrize("width", range(1, 9))

@@ -15,8 +15,8 @@ def core(*sources, **kwargs):
 
 
 def test_map_sizes():
-    map = MapConfig(channels=5, height=4, width=3, levels=12, word=2)
-    assert (map.bits, map.planes, map.chunks, map.beats, map.beat_bits) == (4, 4, 3, 36, 8)
+    fmap = MapConfig(channels=5, height=4, width=3, levels=12, word=2)
+    assert (fmap.bits, fmap.planes, fmap.chunks, fmap.beats, fmap.beat_bits) == (4, 4, 3, 36, 8)
     assert MapConfig(5, 4, 3, 12, 2, "rate").planes == 12
 
 

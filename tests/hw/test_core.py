@@ -8,8 +8,8 @@ from .cases import LAYERS, mapped
 from .streams import STALLS, run
 
 
-def ints(counts, map):
-    return to_ints(pack(counts, map).reshape(len(counts) * map.beats, -1))
+def ints(counts, fmap):
+    return to_ints(pack(counts, fmap).reshape(len(counts) * fmap.beats, -1))
 
 
 @pytest.mark.parametrize("stalls", STALLS)

@@ -18,17 +18,17 @@ POOLS = {
 @pytest.mark.parametrize("kind", ["sum", "max"])
 @pytest.mark.parametrize("name", POOLS)
 def test_pool_equals_model(name, kind, stalls):
-    map, kernel, stride, padding = POOLS[name]
-    config = PoolConfig("p", "p", SourceConfig(map, -1, kernel, stride, padding), kind)
+    fmap, kernel, stride, padding = POOLS[name]
+    config = PoolConfig("p", "p", SourceConfig(fmap, -1, kernel, stride, padding), kind)
     dut = Pool(config)
     counts = np.random.default_rng(len(name)).integers(
-        0, map.levels + 1, (3, map.channels, map.height, map.width))
+        0, fmap.levels + 1, (3, fmap.channels, fmap.height, fmap.width))
     pooled = np.array([dut.model(sample) for sample in counts.transpose(0, 2, 3, 1).tolist()])
     expected = to_ints(pack(pooled.transpose(0, 3, 1, 2), config.out).reshape(
         3 * config.out.beats, -1))
-    beats = to_ints(pack(counts, map).reshape(3 * map.beats, -1))
+    beats = to_ints(pack(counts, fmap).reshape(3 * fmap.beats, -1))
     received, clocks = run(dut, [(dut.i0, beats)], [(dut.o, len(expected))], stalls=stalls)
     assert received == expected
     if stalls == "none":
         reads = config.out.beats * kernel[0] * kernel[1]
-        assert clocks <= map.beats + 3 * max(reads, map.beats) + 8
+        assert clocks <= fmap.beats + 3 * max(reads, fmap.beats) + 8

@@ -61,10 +61,10 @@ def test_array_computes_any_network(seed):
                                 code=str(rng.choice(["phase", "rate"])))
     shape = (3, *network.input_shape)
     counts = rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < rng.random())
-    map, out = config.input, config.readout
-    beats = pack(counts.reshape(3, map.channels, map.height, map.width), map)
+    fmap, out = config.input, config.readout
+    beats = pack(counts.reshape(3, fmap.channels, fmap.height, fmap.width), fmap)
     dut = Array(config, image)
-    received, _ = run(dut, [(dut.i, to_ints(beats.reshape(3 * map.beats, -1)))],
+    received, _ = run(dut, [(dut.i, to_ints(beats.reshape(3 * fmap.beats, -1)))],
                       [(dut.o, 3 * out.groups)], stalls=str(rng.choice(list(STALLS))), seed=seed,
                       convert=False)
     assert (logits(out, received) == network.run(counts).logits).all(), network.layers

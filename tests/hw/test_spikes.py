@@ -9,20 +9,20 @@ from hw.config import MapConfig
 from hw.spikes import SpikeMemory
 
 
-def flags(map, beat):
-    counts = [beat >> c * map.bits & (1 << map.bits) - 1 for c in range(map.word)]
-    return sum(any(n >> k & 1 if map.code == "phase" else n > k for n in counts) << k
-               for k in range(map.planes))
+def occupancy(fmap, beat):
+    counts = [beat >> c * fmap.bits & (1 << fmap.bits) - 1 for c in range(fmap.word)]
+    return sum(any(n >> k & 1 if fmap.code == "phase" else n > k for n in counts) << k
+               for k in range(fmap.planes))
 
 
 @pytest.mark.parametrize("code", ["phase", "rate"])
 @pytest.mark.parametrize("banks", [1, 2, 3])
 def test_a_bank_is_kept_until_it_is_released(code, banks):
-    map = MapConfig(channels=5, height=2, width=3, levels=5, word=2, code=code)
+    fmap = MapConfig(channels=5, height=2, width=3, levels=5, word=2, code=code)
     rng = random.Random(banks)
-    samples = [[sum(rng.choice([0, 0, rng.randrange(6)]) << c * map.bits for c in range(map.word))
-                for _ in range(map.beats)] for _ in range(4)]
-    dut = SpikeMemory(map, banks)
+    samples = [[sum(rng.choice([0, 0, rng.randrange(6)]) << c * fmap.bits for c in range(fmap.word))
+                for _ in range(fmap.beats)] for _ in range(4)]
+    dut = SpikeMemory(fmap, banks)
     verilog.convert(dut)
 
     async def write(ctx):
@@ -42,18 +42,18 @@ def test_a_bank_is_kept_until_it_is_released(code, banks):
 
     async def read(ctx):
         ctx.set(dut.counts_en, 1)
-        ctx.set(dut.flags_en, 1)
+        ctx.set(dut.occupancy_en, 1)
         for turn, sample in enumerate(samples):
-            await ctx.tick().repeat(map.beats * banks + 2)
-            rows = map.height * min(turn + banks, len(samples))
+            await ctx.tick().repeat(fmap.beats * banks + 2)
+            rows = fmap.height * min(turn + banks, len(samples))
             assert filled == rows, "only as many samples as there are banks"
             for k, beat in enumerate(sample):
-                address = turn % banks * map.beats + k
+                address = turn % banks * fmap.beats + k
                 ctx.set(dut.counts_address, address)
-                ctx.set(dut.flags_address, address)
+                ctx.set(dut.occupancy_address, address)
                 await ctx.tick()
                 assert ctx.get(dut.counts) == beat
-                assert ctx.get(dut.flags) == flags(map, beat)
+                assert ctx.get(dut.occupancy) == occupancy(fmap, beat)
             ctx.set(dut.release, 1)
             await ctx.tick()
             ctx.set(dut.release, 0)

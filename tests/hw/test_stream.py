@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.stream import Fork, Queue, Stage, TakeTurns
+from hw.stream import Fork, Merge, Queue, Stage
 
 from .streams import STALLS, run
 
@@ -64,7 +64,7 @@ def test_streams_take_turns(count, burst, turns, stalls):
         whose = payload // burst % turns % count
         sent[whose].append(payload)
         merged.append(payload)
-    dut = TakeTurns(8, count, burst=burst, turns=turns)
+    dut = Merge(8, count, burst=burst, turns=turns)
     received, _ = run(dut, list(zip(dut.i, sent, strict=True)), [(dut.o, len(merged))],
                       stalls=stalls)
     assert received == merged
@@ -76,4 +76,4 @@ def test_bad_parameters():
     with pytest.raises(ValueError, match=r"^count must be at least 1, not 0$"):
         Fork(8, 0)
     with pytest.raises(ValueError, match=r"^burst must be at least 1, not 0$"):
-        TakeTurns(8, 2, burst=0, turns=1)
+        Merge(8, 2, burst=0, turns=1)

@@ -10,7 +10,7 @@ from hw.spikes import SpikeMemory
 from hw.window import Window
 
 from .streams import STALLS, run
-from .test_spikes import flags
+from .test_spikes import occupancy
 
 SOURCES = {
     "padded": SourceConfig(MapConfig(3, 4, 5, 3, 2), -1, (3, 3), (1, 1), (1, 1)),
@@ -37,9 +37,9 @@ class WindowOverMemory(wiring.Component):
         connect(m, window.o, flipped(self.o))
         m.d.comb += [
             window.filled.eq(memory.filled),
-            memory.flags_en.eq(window.flags_en),
-            memory.flags_address.eq(window.flags_address),
-            window.flags.eq(memory.flags),
+            memory.occupancy_en.eq(window.occupancy_en),
+            memory.occupancy_address.eq(window.occupancy_address),
+            window.occupancy.eq(memory.occupancy),
         ]
         height, width = self.source.positions
         left = Signal(range(height * width), init=height * width - 1)
@@ -52,31 +52,31 @@ class WindowOverMemory(wiring.Component):
 @pytest.mark.parametrize("stalls", STALLS)
 @pytest.mark.parametrize("name", SOURCES)
 def test_window_equals_model(name, stalls):
-    source, map = SOURCES[name], SOURCES[name].map
+    source, fmap = SOURCES[name], SOURCES[name].map
     rng = random.Random(name)
-    beats = [rng.choice([0, sum(rng.randrange(map.levels + 1) << c * map.bits
-                                for c in range(map.word))]) for _ in range(3 * map.beats)]
+    beats = [rng.choice([0, sum(rng.randrange(fmap.levels + 1) << c * fmap.bits
+                                for c in range(fmap.word))]) for _ in range(3 * fmap.beats)]
     dut = WindowOverMemory(source)
     expected = []
-    for first in range(0, len(beats), map.beats):
-        sample = iter(flags(map, beat) for beat in beats[first:first + map.beats])
-        expected += dut.window.model([[[next(sample) for _ in range(map.chunks)]
-                                       for _ in range(map.width)] for _ in range(map.height)])
+    for first in range(0, len(beats), fmap.beats):
+        sample = iter(occupancy(fmap, beat) for beat in beats[first:first + fmap.beats])
+        expected += dut.window.model([[[next(sample) for _ in range(fmap.chunks)]
+                                       for _ in range(fmap.width)] for _ in range(fmap.height)])
     received, clocks = run(dut, [(dut.i, beats)], [(dut.o, len(expected))], stalls=stalls)
-    assert received == [sum(flag << k * map.planes for k, flag in enumerate(window))
+    assert received == [sum(bit << k * fmap.planes for k, bit in enumerate(window))
                         for window in expected]
     if stalls == "none":
         columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
-        reads = source.positions[0] * columns * source.kernel[0] * map.chunks
-        assert clocks <= 3 * max(reads, map.beats) + map.beats + 10
+        reads = source.positions[0] * columns * source.kernel[0] * fmap.chunks
+        assert clocks <= 3 * max(reads, fmap.beats) + fmap.beats + 10
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_window_needs_no_rows_below_it(name):
-    source, map = SOURCES[name], SOURCES[name].map
+    source, fmap = SOURCES[name], SOURCES[name].map
     (oy, ox), (top, _) = source.positions, source.corner
-    for rows in range(1, map.height + 1):
+    for rows in range(1, fmap.height + 1):
         complete = sum(1 for k in range(oy)
-                       if min(map.height, top + k * source.descent + source.kernel[0]) <= rows)
+                       if min(fmap.height, top + k * source.descent + source.kernel[0]) <= rows)
         dut = WindowOverMemory(source)
         run(dut, [(dut.i, [1] * (rows * source.row))], [(dut.o, complete * ox)])

@@ -177,7 +177,7 @@ def test_the_plan_as_a_table():
     assert sum(layer.get("luts", 0) for layer in result["layers"]) < result["luts"]
     assert result["cells"] <= result["cell_limit"] < result["budget"]["luts"]
     assert {memory["name"] for layer in cores for memory in layer["memories"]} >= {
-        "weights", "parameters", "counts", "flags", "table"}
+        "weights", "parameters", "counts", "occupancy", "table"}
 
 
 @pytest.mark.parametrize("shape, classes, message", [

@@ -118,7 +118,7 @@ def test_what_a_child_leaves_behind_is_ended():
 
 
 def test_run():
-    done = run(["sh", "-c", "cat; echo oops >&2; exit 3"], input="text", text=True,
+    done = run(["sh", "-c", "cat; echo oops >&2; exit 3"], given="text", text=True,
                stdout=processes.PIPE, stderr=processes.PIPE)
     assert (done.returncode, done.stdout, done.stderr) == (3, "text", "oops\n")
 

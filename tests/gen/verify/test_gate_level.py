@@ -94,7 +94,7 @@ def test_agrees(compared):
 def test_wrong_bit_of_a_look_up_table(compared):
     """In the adder of the lowest bit of the read-out's first lane: that of one operand alone."""
     def change(module):
-        bit = module["netnames"][f"{ARRAY}.spy_l1_out__payload"]["bits"][0]
+        bit = module["netnames"][f"{ARRAY}.probe_l1_out__payload"]["bits"][0]
         lut = driver(module, bit)
         while lut["type"].startswith("SB_DFF"):  # results wait in registers
             lut = driver(module, lut["connections"]["D"][0])
@@ -125,9 +125,10 @@ def test_wrong_bit_of_a_block_ram(compared):
 
 def test_net_that_is_not_there(netlist, config):
     module = copy.deepcopy(netlist["modules"][TOP])
-    del module["netnames"][f"{ARRAY}.spy_l0_fc1__valid"]
-    with pytest.raises(SimulationError, match=f"^the netlist has no net '{ARRAY}.spy_l0_fc1__valid'"
-                                              ": it is of another network, or older"):
+    del module["netnames"][f"{ARRAY}.probe_l0_fc1__valid"]
+    with pytest.raises(SimulationError, match="^the netlist has no net "
+                                              f"'{ARRAY}.probe_l0_fc1__valid': it is of "
+                                              "another network, or older"):
         netlist_verilog(module, "ice40", pins={}, layers=config.layers)
 
 
