@@ -8,6 +8,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 
+from .schedule import Schedule
+
 __all__ = [
     "BANK_ROWS", "MapConfig", "SourceConfig", "CoreConfig", "PoolConfig", "ArrayConfig",
     "MemoryImage",
@@ -150,8 +152,7 @@ class CoreConfig:
     weight_bits, membrane_bits : widths
     masks : for each group of lanes, a bit for each tap (those of all sources in a row) that is
         connected to one of the group's channels at all
-    levels : greatest count, or ``None`` for the read-out, whose membranes never fire
-    code : see :class:`MapConfig`
+    schedule : what the neurons do with their charge
     replicas : copies of the core that take turns at the output rows
     """
 
@@ -163,8 +164,7 @@ class CoreConfig:
     weight_bits: int
     membrane_bits: int
     masks: tuple[int, ...]
-    levels: int | None
-    code: str = "phase"
+    schedule: Schedule
     replicas: int = 1
 
     @property
@@ -188,45 +188,11 @@ class CoreConfig:
     @property
     def out(self):
         """The output map, or ``None`` for the read-out."""
-        if self.levels is None:
+        if self.schedule.levels is None:
             return None
         height, width = self.sources[0].positions
-        return MapConfig(self.channels, height, width, self.levels, self.lanes, self.code)
-
-    @property
-    def fires(self):
-        """Subtractions of the threshold that determine a count."""
-        return 0 if self.levels is None else self.out.planes
-
-    @property
-    def threshold_rows(self):
-        return min(self.fires, 1) if self.code == "rate" else self.fires
-
-    @property
-    def parameter_rows(self):
-        """Rows a group has in the parameter memory: initial potential, negated thresholds."""
-        return 1 + self.threshold_rows
-
-    @property
-    def steps(self):
-        """How the charge arrives: for each step whether the potential doubles on entering it, and
-        the plane of each source that is replayed in it (or ``None``), as ``(double, planes)``.
-
-        Planes of the same weight that different sources offer share a step.
-        """
-        steps = []
-        phases = [source.map.bits if source.map.code == "phase" else 0 for source in self.sources]
-        for k in reversed(range(1, max(phases, default=0))):
-            steps.append((True, tuple(k if k < bits else None for bits in phases)))
-        rest = max(1 if bits else source.map.planes
-                   for bits, source in zip(phases, self.sources, strict=True))
-        for turn in range(rest):
-            planes = tuple(
-                (0 if turn == 0 else None) if bits
-                else (source.map.planes - 1 - turn if turn < source.map.planes else None)
-                for bits, source in zip(phases, self.sources, strict=True))
-            steps.append((turn == 0, planes))
-        return tuple(steps)
+        return MapConfig(self.channels, height, width, self.schedule.levels, self.lanes,
+                         self.schedule.code)
 
     @property
     def row_bases(self):

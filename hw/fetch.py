@@ -53,12 +53,12 @@ class Fetch(wiring.Component):
     def model(self, commands, counts):
         """Dicts in the shape of ``command_layout`` and ``counts[source][address]``, the contents of
         the spike memories -> dicts in the shape of ``word_layout``."""
-        words, table, steps = [], self.table(), self._core.steps[::-1]
+        words, table, steps = [], self.table(), self._core.schedule.charges[::-1]
         for command in commands:
             place, word = table[command["index"]], {"spikes": 0}
             if not command["empty"]:
                 s = place["source"]
-                fmap, plane = self._core.sources[s].map, steps[command["step"]][1][s]
+                fmap, plane = self._core.sources[s].map, steps[command["step"]].planes[s]
                 beat = counts[s][command["corners"][str(s)] + place["offset"]]
                 for c in range(fmap.word):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
@@ -127,9 +127,10 @@ class Fetch(wiring.Component):
 
         spikes = [Signal(self._word, name=f"spikes_{s}") for s in range(len(core.sources))]
         with m.Switch(read.step):
-            for number, (_, planes) in enumerate(reversed(core.steps)):
+            for number, step in enumerate(reversed(core.schedule.charges)):
                 with m.Case(number):
-                    for s, (inner, plane) in enumerate(zip(core.sources, planes, strict=True)):
+                    for s, (inner, plane) in enumerate(zip(core.sources, step.planes,
+                                                           strict=True)):
                         if plane is not None:
                             m.d.comb += spikes[s].eq(spike_plane(inner.map, counts[s], plane))
         with m.If(~read.empty):

@@ -1,5 +1,7 @@
 """The lanes: membrane potentials, and the one adder that charges and fires them."""
 
+from dataclasses import replace
+
 from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -18,15 +20,14 @@ class Lanes(wiring.Component):
     """``lanes`` integrate-and-fire neurons side by side, each a register, an adder and a sign.
 
     Every clock one operation: the potential is kept or doubled, and a row is added. After the event
-    marked ``last`` the lanes add the initial potential and then fire: they add negated thresholds,
-    and a lane keeps the difference only if it is not negative, which is its spike. In phase code
-    the thresholds are theta * 2^k, most significant first, and the spikes are the bits of the
-    count; in rate code the same threshold comes ``levels`` times and spikes are counted. The
-    read-out does not fire; its potentials are the result. With the result the potentials are
-    cleared.
+    marked ``last`` the operations of the layer's schedule follow, a clock each: the initial
+    potential is added, and then the lanes fire: they add negated thresholds, and a lane keeps the
+    difference only if it is not negative, which is its spike. In phase code spikes are the bits of
+    the count; in rate code they are counted. The read-out does not fire; its potentials are the
+    result. With the result the potentials are cleared.
 
-    An output position therefore takes as many clocks as it has events, plus 1 + ``fires``; a last
-    event without a spike takes none, unless the lanes do not fire. Results wait in a queue. While
+    An output position therefore takes as many clocks as it has events and operations; a last event
+    without a spike takes none, unless the lanes do not fire. Results wait in a queue. While
     it is full the lanes stall when the next result is about to be made, not before; nothing behind
     the first stage ever stops.
 
@@ -37,7 +38,7 @@ class Lanes(wiring.Component):
     ----------
     core : :class:`hw.config.CoreConfig`
     weights, parameters : rows of ``lanes`` weights, and of ``lanes`` potentials
-        (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
+        (see ``Schedule.rows``), the first lane in the lowest bits
     results : entries of the queue, at least 2; or 0 for none, which stalls the lanes from a result
         that is made until it is taken
 
@@ -51,9 +52,9 @@ class Lanes(wiring.Component):
     def __init__(self, core, weights, parameters, *, results=2):
         if len(weights) != core.weight_rows:
             raise ValueError(f"weights must have {core.weight_rows} rows, not {len(weights)}")
-        if len(parameters) != core.groups * core.parameter_rows:
-            raise ValueError(f"parameters must have {core.groups * core.parameter_rows} rows, not "
-                             f"{len(parameters)}")
+        rows = core.groups * len(core.schedule.rows)
+        if len(parameters) != rows:
+            raise ValueError(f"parameters must have {rows} rows, not {len(parameters)}")
         self._core = core
         self._weights = weights
         self._parameters = parameters
@@ -67,7 +68,7 @@ class Lanes(wiring.Component):
 
     def model(self, events):
         """Dicts in the shape of ``event_layout`` -> results, as integers, group by group."""
-        core, results, group = self._core, [], 0
+        core, schedule, results, group = self._core, self._core.schedule, [], 0
         width, half = core.membrane_bits, 1 << core.membrane_bits - 1
 
         def unpack(row, bits):
@@ -84,22 +85,16 @@ class Lanes(wiring.Component):
             if event["add"]:
                 v = add(v, unpack(self._weights[event["row"]], core.weight_bits))
             if event["last"]:
-                rows = self._parameters[group * core.parameter_rows:][:core.parameter_rows]
-                initial, *thresholds = (unpack(row, width) for row in rows)
-                v = add(v, initial)
-                counts, bits = [0] * core.lanes, core.membrane_bits
-                if core.out is not None:
-                    bits = core.out.bits
-                    for turn in range(core.fires):
-                        rate = core.code == "rate"
-                        d = add(v, thresholds[0 if rate else turn])
-                        counts = [(n if rate else n << 1) + (x >= 0)
-                                  for n, x in zip(counts, d, strict=True)]
-                        v = [x if x >= 0 else y for x, y in zip(d, v, strict=True)]
-                    counts = [min(n, core.levels) for n in counts]
-                else:
-                    counts = [x & (1 << bits) - 1 for x in v]
-                results.append(sum(n << k * bits for k, n in enumerate(counts)))
+                number, (step,) = len(schedule.rows), schedule.steps
+                rows = [unpack(row, width) for row in self._parameters[group * number:][:number]]
+                for row in step.adds:
+                    v = add(v, rows[row])
+                fires = replace(step, adds=())
+                v, counts = zip(*(fires.finish(x, own) for x, *own in zip(v, *rows, strict=True)),
+                                strict=True)
+                bits = core.membrane_bits if core.out is None else core.out.bits
+                made = v if core.out is None else map(schedule.clip, counts)
+                results.append(sum((x & (1 << bits) - 1) << k * bits for k, x in enumerate(made)))
                 v, group = [0] * core.lanes, (group + 1) % core.groups
         return results
 
@@ -122,36 +117,45 @@ class Lanes(wiring.Component):
         # First stage: an event, or one of the operations that complete a position ("tail").
         op = Signal(data.StructLayout({
             "valid": 1, "add": 1, "parameter": 1, "first": 1, "fire": 1, "emit": 1}))
-        tail, idle = Signal(range(core.fires + 2)), Signal(init=1)
+        operations = core.schedule.operations
+        current, idle = Signal(range(max(2, len(operations)))), Signal(init=1)
         row, parameter_row = (Signal(range(max(2, len(self._parameters))), name=name)
                               for name in ("row", "parameter_row"))
         m.d.comb += [port.addr.eq(self.i.p.row) for port in banks]
-        # An event without a spike that ends a position only doubles: it takes the initial potential
-        # along.
-        merge = self.i.p.last & ~self.i.p.add & (core.fires != 0)
+        # An event without a spike that ends a position only doubles: it takes the first operation
+        # along, unless that is the last one.
+        along = self.i.p.last & ~self.i.p.add & (len(operations) > 1)
         move, room = Signal(), Signal()
         m.d.comb += self.i.ready.eq(idle)
         with m.If(idle):
             m.d.comb += [
                 op.valid.eq(self.i.valid),
                 op.add.eq(self.i.p.add),
-                op.parameter.eq(merge),
-                move.eq(self.i.valid & merge),
+                op.parameter.eq(along),
+                move.eq(self.i.valid & along),
             ]
             with m.If(self.i.valid & self.i.p.last):
-                m.d.sync += [tail.eq(Mux(merge, 2, 1)), idle.eq(0)]
+                m.d.sync += [current.eq(along), idle.eq(0)]
         with m.Else():
+            moves = Signal()
             m.d.comb += [
                 op.valid.eq(room | ~(op.fire | op.emit)),
                 op.parameter.eq(1),
-                op.first.eq(tail == 2),
-                op.fire.eq(tail != 1),
-                op.emit.eq(tail == core.fires + 1),
-                # In rate code every fire compares with the one threshold row.
-                move.eq(op.valid & (op.emit | ~op.fire if core.code == "rate" else 1)),
+                move.eq(op.valid & moves),
             ]
+            with m.Switch(current):
+                for number, (operation, after) in enumerate(
+                        zip(operations, (*operations[1:], None), strict=True)):
+                    with m.Case(number):
+                        m.d.comb += [
+                            op.fire.eq(operation.fire),
+                            op.first.eq(operation.first),
+                            op.emit.eq(operation.final),
+                            # In rate code every fire compares with the one threshold row.
+                            moves.eq(after is None or after.row != operation.row),
+                        ]
             with m.If(op.valid):
-                m.d.sync += [tail.eq(Mux(op.emit, 0, tail + 1)), idle.eq(op.emit)]
+                m.d.sync += [current.eq(current + 1), idle.eq(op.emit)]
         with m.If(move):
             m.d.sync += row.eq(Mux(row == len(self._parameters) - 1, 0, row + 1))
 
@@ -259,10 +263,11 @@ class Lanes(wiring.Component):
         bits = core.out.bits
         count = Signal(bits, name=f"count_{k}", reset_less=True)
         with m.If(fires):
-            if core.code == "rate":
+            if core.out.code == "rate":
                 m.d.sync += count.eq(Mux(first, 0, count) + spike)
             else:
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
-        if core.code == "phase" and core.levels != (1 << bits) - 1:
-            return Mux(count > core.levels, Const(core.levels, bits), count)[:bits]
+        levels = core.out.levels
+        if core.out.code == "phase" and levels != (1 << bits) - 1:
+            return Mux(count > levels, Const(levels, bits), count)[:bits]
         return count

@@ -19,7 +19,7 @@ def command_layout(core):
     """
     return data.StructLayout({
         "index": range(max(2, core.groups * core.taps)),
-        "step": range(max(2, len(core.steps))),
+        "step": range(max(2, len(core.schedule.charges))),
         "corners": data.StructLayout({
             str(s): range(max(2, source.map.beats * source.banks))
             for s, source in enumerate(core.sources)}),
@@ -31,7 +31,7 @@ class Select(wiring.Component):
     """Scans the windows of all sources for words with spikes, plane by plane.
 
     For each output position and group of lanes the planes come in the order of
-    ``CoreConfig.steps``. Words without spikes cost nothing. A plane without spikes costs one empty
+    ``Schedule.charges``. Words without spikes cost nothing. A plane without spikes costs one empty
     command, because the potential must still double; the empty planes before the first spike are
     skipped. This takes a clock more for each group than there are commands, which run ahead of the
     lanes.
@@ -61,7 +61,7 @@ class Select(wiring.Component):
     def model(self, windows):
         """``windows[source]``: bits of each tap. -> Commands ``(group, tap, step, double, last)``
         of a position, with ``tap`` ``None`` for an empty one."""
-        core, steps, commands = self._core, self._core.steps, []
+        core, steps, commands = self._core, self._core.schedule.charges, []
         for group, mask in enumerate(core.masks):
             planes = [[tap for tap, bit in enumerate(self._bits(windows, step))
                        if bit and mask >> tap & 1] for step in range(len(steps))]
@@ -71,26 +71,28 @@ class Select(wiring.Component):
                 for turn, tap in enumerate(taps):
                     commands.append((
                         group, tap, step,
-                        step != top and turn == 0 and steps[step][0],
+                        step != top and turn == 0 and steps[step].double,
                         step == len(steps) - 1 and turn == len(taps) - 1))
         return commands
 
     def _bits(self, windows, step):
         """Occupancy bits of all taps, source after source, in one step."""
         return [0 if plane is None else tap >> plane & 1
-                for window, plane in zip(windows, self._core.steps[step][1], strict=True)
+                for window, plane in zip(windows, self._core.schedule.charges[step].planes,
+                                         strict=True)
                 for tap in window]
 
     def elaborate(self, platform):
         m = Module()
         core = self._core
-        taps, steps, groups = core.taps, core.steps, core.groups
+        taps, steps, groups = core.taps, core.schedule.charges, core.groups
 
         # The windows of a position, rearranged by step; the last step is number 0.
         offered = [Cat(Const(0) if plane is None else i.payload[tap][plane]
-                       for i, source, plane in zip(self.i, core.sources, planes, strict=True)
+                       for i, source, plane in zip(self.i, core.sources, step.planes,
+                                                  strict=True)
                        for tap in range(source.taps))
-                   for _, planes in reversed(steps)]
+                   for step in reversed(steps)]
 
         # Of the windows of one position, of one group of lanes.
         occupancy = data.ArrayLayout(taps, len(steps))
@@ -165,7 +167,7 @@ class Select(wiring.Component):
             m.d.sync += [ahead.eq(first.top), alone.eq(first.alone)]
 
         doubles = Signal(len(steps))
-        m.d.comb += doubles.eq(Cat(double for double, _ in reversed(steps)))
+        m.d.comb += doubles.eq(Cat(step.double for step in reversed(steps)))
 
         height, width = core.sources[0].positions
         corners, final = [], None

@@ -10,12 +10,16 @@ with ``v0 = bias + (theta >> 1)``, which makes the division round half up (1.4).
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from types import MappingProxyType
 
 import numpy as np
+
+from hw.config import MapConfig
+from hw.schedule import Schedule, settle
 
 from ..errors import NetworkError
 
@@ -282,11 +286,24 @@ class _Charged:
                                f"{sorted(results)}")
         return results.pop()
 
-    def potential(self, inputs):
-        """Membrane potential once all charge has arrived, ``(N, O, OY, OX)``."""
-        charge = sum(synapses.charge(counts)
-                     for synapses, counts in zip(self.synapses, inputs, strict=True))
-        return charge + self.initial[:, None, None]
+    def charge(self, inputs):
+        """All the charge of the inputs, ``(N, O, OY, OX)``."""
+        return sum(synapses.charge(counts)
+                   for synapses, counts in zip(self.synapses, inputs, strict=True))
+
+    def schedule(self, sources: Sequence[MapConfig] = (), code: str = "phase") -> Schedule:
+        """What the neurons do with their charge; counts do not depend on the arguments.
+
+        Parameters
+        ----------
+        sources : the maps that charge them
+        code : how their own counts are replayed
+        """
+        return settle(sources, self.levels, code)
+
+    def run(self, inputs):
+        return self.schedule().run([self.charge(inputs)], self.initial[:, None, None],
+                                   self.threshold[:, None, None])
 
     def check_sums(self, levels):
         """Refuse a layer whose sums may leave the exact range."""
@@ -333,10 +350,6 @@ class Neurons(_Charged):
     def out_levels(self, levels):
         return self.levels
 
-    def run(self, inputs):
-        counts = np.floor_divide(self.potential(inputs), self.threshold[:, None, None])
-        return np.clip(counts, 0, self.levels)
-
 
 @dataclass(frozen=True, eq=False)
 class Readout(_Charged):
@@ -349,8 +362,14 @@ class Readout(_Charged):
     def __post_init__(self):
         self._check()
 
-    def run(self, inputs):
-        return self.potential(inputs)
+    @property
+    def levels(self):
+        """``None``: nothing is counted."""
+
+    @property
+    def threshold(self):
+        """One for each channel that its potential is never compared with."""
+        return np.ones(self.channels, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,17 +40,10 @@ def _events(core, counts):
     steps = np.stack([np.concatenate([
         np.zeros((n, height, width, source.taps), dtype=np.int64) if plane is None
         else _tap_spikes(source, spikes[plane])
-        for source, spikes, plane in zip(core.sources, planes, step, strict=True)], axis=3)
-        for _, step in core.steps])
+        for source, spikes, plane in zip(core.sources, planes, charge.planes, strict=True)], axis=3)
+        for charge in core.schedule.charges])
     for mask in core.masks:
         yield steps, np.array([mask >> tap & 1 for tap in range(core.taps)])
-
-
-def _doubles(events):
-    """Clocks that only double the potential, of the events of each step: a plane without any takes
-    one, but the last one does that on the way."""
-    begun = np.cumsum(events, axis=0) > 0
-    return (begun[:-1] & (events[:-1] == 0)).sum(axis=0)
 
 
 def row_clocks(core, counts, *, idle=True):
@@ -64,7 +57,8 @@ def row_clocks(core, counts, *, idle=True):
     clocks = 0
     for spikes, connected in _events(core, counts):
         events = spikes @ connected
-        clocks += events.sum(axis=0) + idle * _doubles(events) + 1 + core.fires
+        clocks += (events.sum(axis=0) + idle * core.schedule.idle_clocks(events)
+                   + len(core.schedule.operations))
     return clocks.sum(axis=2)
 
 
@@ -74,7 +68,7 @@ def row_events(core, counts):
     number = 0
     for spikes, connected in _events(core, counts):
         events = spikes @ connected
-        number += events.sum(axis=0) + _doubles(events) + (events[-1] == 0)
+        number += (events.sum(axis=0) + core.schedule.idle_clocks(events) + (events[-1] == 0))
     return number.sum(axis=2)
 
 
@@ -84,7 +78,7 @@ def row_words(core, counts):
     words = 0
     for spikes, connected in _events(core, counts):
         events = (spikes > 0) @ connected
-        words += events.sum(axis=0) + _doubles(events) + (events[-1] == 0)
+        words += events.sum(axis=0) + core.schedule.idle_clocks(events) + (events[-1] == 0)
     return words.sum(axis=2)
 
 

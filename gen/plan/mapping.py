@@ -8,7 +8,7 @@ import numpy as np
 from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, PoolConfig, SourceConfig
 
 from ..errors import FitError, unknown
-from ..ir.network import INPUT, Neurons, Pool, Synapses
+from ..ir.network import INPUT, Pool, Synapses
 
 __all__ = ["map_config", "map_network", "flat_input", "pack_rows", "membrane_bits"]
 
@@ -38,10 +38,8 @@ def membrane_bits(layer, levels, code):
     potential down to the least one, or 0, minus the greatest threshold it is compared with, which
     is itself a number of this width.
     """
-    low, high = layer.potential_range(levels)
-    if isinstance(layer, Neurons):
-        top = layer.levels.bit_length() - 1 if code == "phase" else 0
-        low = np.minimum(low, 0) - (layer.threshold << top)
+    low, high = layer.schedule(code=code).potential_range(
+        *layer.potential_range(levels), layer.threshold)
     low, high = int(low.min()), int(high.max())
     return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
 
@@ -119,7 +117,7 @@ def _core(layer, port, sources, lanes, code):
         weight_bits=max(s.bits for s in layer.synapses),
         membrane_bits=membrane_bits(layer, [source.map.levels for source in sources], code),
         masks=tuple(int.from_bytes(mask.tobytes(), "little") for mask in masks),
-        levels=layer.levels if isinstance(layer, Neurons) else None, code=code)
+        schedule=layer.schedule([source.map for source in sources], code))
 
 
 def _memories(layer, core):
@@ -131,19 +129,16 @@ def _memories(layer, core):
     rows = [word[connected[:, group], :, group].reshape(-1, core.lanes)
             for group in range(core.groups)
             for word, connected in zip(words, used, strict=True)]
-    potentials = [_grouped(layer.initial, core.lanes)]
-    if isinstance(layer, Neurons):
-        # Lanes without a channel get a threshold too, so that they stay silent.
-        threshold = np.maximum(_grouped(layer.threshold, core.lanes), 1)
-        shifts = reversed(range(core.threshold_rows)) if core.code == "phase" else [0]
-        potentials += [-threshold << shift for shift in shifts]
+    # Lanes without a channel get a threshold too, so that they stay silent.
+    threshold = np.maximum(_grouped(layer.threshold, core.lanes), 1)
+    potentials = core.schedule.parameters(_grouped(layer.initial, core.lanes), threshold)
     potentials = np.stack(potentials, axis=1).reshape(-1, core.lanes)
     return {f"{core.port}.weights": pack_rows(np.concatenate(rows), core.weight_bits),
             f"{core.port}.parameters": pack_rows(potentials, core.membrane_bits)}
 
 
 def _replicas(core, count):
-    rows = 1 if core.levels is None else core.out.height
+    rows = 1 if core.out is None else core.out.height
     if not isinstance(count, int) or not 1 <= count <= rows:
         raise FitError(f"{core.name}: replicas must be 1 to {rows} (its output rows), not "
                        f"{count!r}")

@@ -180,7 +180,7 @@ class _Planner:
 
     def _replicas(self, config, core, interval):
         """The fewest replicas that keep the interval, or as many as there are rows."""
-        rows = 1 if core.levels is None else core.out.height
+        rows = 1 if core.out is None else core.out.height
         total = self._own_clocks(config, core)
         for replicas in range(max(1, min(rows, math.ceil(total / interval))), rows):
             if self._own_clocks(config, replace(core, replicas=replicas)) <= interval:
@@ -272,7 +272,7 @@ class _Planner:
         lanes = {core.name: core.lanes for core in config.cores}
         replicas = {core.name: core.replicas for core in config.cores}
         for core in config.cores:
-            rows = 1 if core.levels is None else core.out.height
+            rows = 1 if core.out is None else core.out.height
             counts = self._lanes(core, math.inf)
             place = counts.index(core.lanes)
             for count in counts[max(0, place - 1):place + 2]:

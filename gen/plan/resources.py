@@ -116,8 +116,8 @@ def _window(layer, source, copies):
 def _select(core, copies):
     height, width = core.sources[0].positions
     walks = [_walk((height, width), _address(source)) for source in core.sources]
-    features = {"one": 1, "taps": core.taps, "held": core.taps * len(core.steps),
-                "masked": core.taps * (len(set(core.masks)) > 1) * len(core.steps),
+    features = {"one": 1, "taps": core.taps, "held": core.taps * len(core.schedule.charges),
+                "masked": core.taps * (len(set(core.masks)) > 1) * len(core.schedule.charges),
                 "index": _bits(core.groups * core.taps), "groups": _bits(core.groups),
                 "sources": len(core.sources),
                 **{name: sum(walk[name] for walk in walks) for name in walks[0]}}
@@ -175,20 +175,22 @@ def _encoder(core, copies):
 def _lanes(core, copies):
     lanes, bits = core.lanes, core.membrane_bits
     count = 0 if core.out is None else core.out.bits
-    clamped = core.code == "phase" and count and core.levels != (1 << count) - 1
+    phase = core.schedule.code == "phase"
+    clamped = phase and count and core.schedule.levels != (1 << count) - 1
+    rows_held = core.groups * len(core.schedule.rows)
     features = {"one": 1, "lanes": lanes, "membranes": lanes * bits,
                 "weights": lanes * core.weight_bits,
-                "counts": lanes * count, "rated": lanes * count * (core.code == "rate"),
+                "counts": lanes * count, "rated": lanes * count * (not phase),
                 "clamped": lanes * count * bool(clamped),
                 "logits": lanes * bits * (core.out is None),
-                "row": _bits(core.groups * core.parameter_rows),
+                "row": _bits(rows_held),
                 "results": lanes * (count or bits) * (core.sources[0].positions != (1, 1))}
     # A row of a replica's results waits there; otherwise two, or none of a lone position's.
     row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
     waiting = 0 if core.sources[0].positions == (1, 1) else max(2, row)
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
                 for rows in core.weight_banks),
-              Memory(lanes * bits, max(2, core.groups * core.parameter_rows), True),
+              Memory(lanes * bits, max(2, rows_held), True),
               *_waiting(lanes * (count or bits), waiting))
     return Part("lanes", core.name, features, stored, copies)
 

@@ -105,7 +105,7 @@ class Workload:
         words = tuple(source.map.word for source in core.sources)
         # Where every group of lanes sees every word, all groups take as long as one, and clocks
         # don't depend on which spikes share a word.
-        key = (core.name, core.code, count, *options.values(),
+        key = (core.name, core.schedule, count, *options.values(),
                *(source.map.code for source in core.sources),
                *(() if dense and count is row_clocks else words), *(() if dense else core.masks))
         if key not in self._rows:

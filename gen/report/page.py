@@ -118,7 +118,7 @@ def _kind(layer):
         what = "linear"
     else:
         what = f"convolution {kernel}"
-    return what if layer.levels is not None else f"{what}, read-out"
+    return what if layer.out is not None else f"{what}, read-out"
 
 
 def _shape(layer):

@@ -5,6 +5,7 @@ from amaranth.hdl import Assume, Cover
 
 from hw.config import CoreConfig, MapConfig, SourceConfig
 from hw.lanes import Lanes
+from hw.schedule import settle
 
 from .properties import Proof, anything, in_order, moves, waits
 from .prover import BDD
@@ -22,7 +23,12 @@ def _pack(values, bits):
 def _config(levels, code, channels, lanes, width):
     source = SourceConfig(MapConfig(1 << _BITS, 1, 1, 1, 1 << _BITS), -1, (1, 1), (1, 1), (0, 0))
     return CoreConfig("c", "c", (source,), lanes, channels, _BITS, width,
-                      masks=(1,) * -(-channels // lanes), levels=levels, code=code)
+                      masks=(1,) * -(-channels // lanes),
+                      schedule=settle([source.map], levels, code))
+
+
+def _fires(config):
+    return sum(operation.fire for operation in config.schedule.operations)
 
 
 def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, inside=4,
@@ -34,8 +40,9 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
                for row in range(config.weight_rows)]
     # Initial potentials, then falling negated thresholds; another value for each lane and group.
     initial = [[1 - lane - group for lane in range(lanes)] for group in range(config.groups)]
-    fires = [[[-(1 + (lane + group) % 2) << k for lane in range(lanes)]
-              for k in reversed(range(config.threshold_rows))] for group in range(config.groups)]
+    shifts = [row.shift for row in config.schedule.rows if row.threshold]
+    fires = [[[-(1 + (lane + group) % 2) << k for lane in range(lanes)] for k in shifts]
+             for group in range(config.groups)]
 
     def component():
         parameters = [_pack(row, width) for group in range(config.groups)
@@ -61,7 +68,7 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
                                  [[row[lane] for row in rows] for rows in fires]))
         in_order(m, complete, Cat(results), moves(dut.o), dut.o.payload, inside)
 
-    return Proof(component, properties, depth=8 + 3 * config.fires, bound=bound, engine=BDD)
+    return Proof(component, properties, depth=8 + 3 * _fires(config), bound=bound, engine=BDD)
 
 
 def _choose(m, index, values, name):
@@ -90,8 +97,8 @@ def _lane(m, config, i, complete, group, v, weights, initial, fires):
     now = signal(width, Mux(i.p.add, now + weight, now))
     after = signal(width, now + _choose(m, group, initial, f"{v.name}_initial"))
     count = signal(unsigned(8), 0)
-    for turn in range(config.fires):
-        rate = config.code == "rate"
+    for turn in range(_fires(config)):
+        rate = config.schedule.code == "rate"
         theta = _choose(m, group, [rows[0 if rate else turn] for rows in fires],
                         f"{v.name}_theta_{turn}")
         left = signal(signed(width.width + 1), after + theta)
@@ -100,10 +107,10 @@ def _lane(m, config, i, complete, group, v, weights, initial, fires):
         after = signal(width, Mux(left >= 0, left, after))
     with m.If(moves(i)):
         m.d.sync += v.eq(Mux(i.p.last, 0, now))
-    m.d.comb += Cover(complete & (count == (config.levels or 0)) & (v != 0))
-    if config.levels is None:
+    m.d.comb += Cover(complete & (count == (config.schedule.levels or 0)) & (v != 0))
+    if config.out is None:
         return after.as_unsigned()
-    return Mux(count > config.levels, config.levels, count)[:config.out.bits]
+    return Mux(count > config.out.levels, config.out.levels, count)[:config.out.bits]
 
 
 PROOFS = {

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import ArrayConfig, CoreConfig, MapConfig, SourceConfig
+from hw.schedule import settle
 
 __all__ = ["DIGEST", "config", "logits", "StandIn"]
 
@@ -15,7 +16,8 @@ def config(*, channels=5, size=3, word=5, classes=5, lanes=2):
     """Nine beats of 20 bits, and three beats of two logits, unless told otherwise."""
     source = SourceConfig(MapConfig(channels, size, size, 15, word), -1, (size, size), (1, 1),
                           (0, 0))
-    core = CoreConfig("out", "l0_out", (source,), lanes, classes, 4, 17, (1,), None)
+    core = CoreConfig("out", "l0_out", (source,), lanes, classes, 4, 17, (1,),
+                      settle([source.map], None))
     return ArrayConfig(source.map, (core,))
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, SourceConfig
+from hw.schedule import settle
 
 
 def source(code="phase", levels=3, layer=-1):
@@ -11,20 +12,14 @@ def core(*sources, **kwargs):
     taps = sum(s.taps for s in sources)
     return CoreConfig(**dict(dict(
         name="c", port="l0_c", sources=sources, lanes=4, channels=6, weight_bits=4,
-        membrane_bits=12, masks=((1 << taps) - 1,) * 2, levels=3), **kwargs))
+        membrane_bits=12, masks=((1 << taps) - 1,) * 2,
+        schedule=settle([s.map for s in sources], 3)), **kwargs))
 
 
 def test_map_sizes():
     fmap = MapConfig(channels=5, height=4, width=3, levels=12, word=2)
     assert (fmap.bits, fmap.planes, fmap.chunks, fmap.beats, fmap.beat_bits) == (4, 4, 3, 36, 8)
     assert MapConfig(5, 4, 3, 12, 2, "rate").planes == 12
-
-
-def test_steps_of_mixed_codes():
-    assert core(source(levels=7)).steps == ((True, (2,)), (True, (1,)), (True, (0,)))
-    assert core(source("rate")).steps == ((True, (2,)), (False, (1,)), (False, (0,)))
-    assert core(source(levels=7), source("rate", levels=2)).steps == (
-        (True, (2, None)), (True, (1, None)), (True, (0, 1)), (False, (None, 0)))
 
 
 def test_offsets_follow_the_columns():

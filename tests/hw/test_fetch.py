@@ -16,8 +16,8 @@ def commands_of(core, rng, count=80):
     """Random commands that look inside the memories."""
     table = Fetch(core).table()
     for _ in range(count):
-        index, step = rng.randrange(len(table)), rng.randrange(len(core.steps))
-        planes = core.steps[::-1][step][1]
+        index, step = rng.randrange(len(table)), rng.randrange(len(core.schedule.charges))
+        planes = core.schedule.charges[::-1][step].planes
         place = table[index]
         empty = planes[place["source"]] is None or rng.random() < 0.2
         depths = [source.map.beats * source.banks for source in core.sources]

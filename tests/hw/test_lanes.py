@@ -5,6 +5,7 @@ import pytest
 
 from hw.config import BANK_ROWS, CoreConfig, MapConfig, SourceConfig
 from hw.lanes import Lanes
+from hw.schedule import settle
 
 from .streams import STALLS, run
 
@@ -12,7 +13,7 @@ from .streams import STALLS, run
 def core(levels, code, *, lanes=3, channels=5, word=4):
     source = SourceConfig(MapConfig(word, 1, 1, 3, word), -1, (1, 1), (1, 1), (0, 0))
     return CoreConfig("c", "c", (source,), lanes, channels, weight_bits=4, membrane_bits=10,
-                      masks=(1, 1), levels=levels, code=code)
+                      masks=(1, 1), schedule=settle([source.map], levels, code))
 
 
 def rows(rng, count, lanes, bits, low, high):
@@ -27,7 +28,7 @@ def parameters(rng, config):
     for _ in range(config.groups):
         theta = [rng.randrange(1, 16) for _ in range(config.lanes)]
         result += rows(rng, 1, config.lanes, 10, -40, 40)
-        for shift in reversed(range(config.threshold_rows)):
+        for shift in [row.shift for row in config.schedule.rows if row.threshold]:
             result += [sum((-t << shift & 1023) << k * 10 for k, t in enumerate(theta))]
     return tuple(result)
 
@@ -51,11 +52,13 @@ def test_lanes_equal_model(levels, code, stalls, results):
     received, busy, clocks = run(dut, [(dut.i, events)], [(dut.o, len(expected))],
                                  stalls=stalls, pulses=[dut.busy])
     assert received == expected
-    adds = sum(event["add"] for event in events) + positions * (1 + config.fires)
+    operations = positions * len(config.schedule.operations)
+    adds = sum(event["add"] for event in events) + operations
     assert busy == adds, "every row is added once"
     if stalls == "none" and results:
-        free = sum(event["last"] and not event["add"] for event in events) if config.fires else 0
-        assert clocks == len(events) - free + positions * (1 + config.fires) + 6
+        fires = config.out is not None
+        free = fires * sum(event["last"] and not event["add"] for event in events)
+        assert clocks == len(events) - free + operations + 6
 
 
 def test_a_deep_memory_is_several():

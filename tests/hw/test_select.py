@@ -19,7 +19,8 @@ def expected_commands(core, dut, windows):
     for turn, window in enumerate(windows):
         commands = dut.model(window)
         for k, (group, tap, step, double, last) in enumerate(commands):
-            yield dict(index=group * core.taps + (tap or 0), step=len(core.steps) - 1 - step,
+            yield dict(index=group * core.taps + (tap or 0),
+                       step=len(core.schedule.charges) - 1 - step,
                        empty=int(tap is None), double=int(double), last=int(last),
                        release=int(k == len(commands) - 1 and turn % positions == positions - 1))
 

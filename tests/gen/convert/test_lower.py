@@ -213,7 +213,7 @@ def test_ties_agree():
         quantised.layers[0].theta.fill_(8)
     network = agree(quantised)
     neurons, counts = network.layers[0], np.random.default_rng(0).integers(0, 2, (20, 1, 4, 4))
-    potentials = neurons.potential([counts])
+    potentials = neurons.charge([counts]) + neurons.initial[:, None, None]
     assert (potentials % neurons.threshold[:, None, None] == 0).sum() > 100
     trace = quantised.trace(torch.from_numpy(counts))
     real = model[:2](torch.from_numpy(counts).float())

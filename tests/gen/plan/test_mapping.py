@@ -41,7 +41,7 @@ def test_memories_have_the_shapes_of_the_configuration(name, code):
         assert (weights.width, len(weights.rows)) == (core.lanes * core.weight_bits,
                                                       core.weight_rows)
         assert (parameters.width, len(parameters.rows)) == (core.lanes * core.membrane_bits,
-                                                            core.groups * core.parameter_rows)
+                                                            core.groups * len(core.schedule.rows))
     assert len(image) == 2 * len(config.cores)
 
 

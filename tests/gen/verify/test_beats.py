@@ -3,6 +3,7 @@ import pytest
 
 from gen.verify import beats
 from hw.config import CoreConfig, MapConfig
+from hw.schedule import settle
 
 LAYOUTS = [
     MapConfig(1, 1, 1, 1, 1),
@@ -14,7 +15,7 @@ LAYOUTS = [
 
 
 def readout(channels, lanes, membrane_bits):
-    return CoreConfig("out", "l0_out", (), lanes, channels, 4, membrane_bits, (), None)
+    return CoreConfig("out", "l0_out", (), lanes, channels, 4, membrane_bits, (), settle((), None))
 
 
 def random_counts(layout, n=3):

@@ -12,6 +12,7 @@ from gen.errors import SimulationError
 from gen.verify import verilator
 from gen.verify.verilator import environment, patience, verilate
 from hw.config import ArrayConfig, CoreConfig, MapConfig, SourceConfig
+from hw.schedule import settle
 
 DOUBLE = "module double(input [7:0] i, output [7:0] o); assign o = i << 1; endmodule\n"
 
@@ -160,7 +161,7 @@ def test_failure_says_why_and_where_the_log_is(folder, harness):
 def test_patience_grows_with_the_work():
     def config(channels):
         source = SourceConfig(MapConfig(channels, 1, 1, 3, 4), -1, (1, 1), (1, 1), (0, 0))
-        core = CoreConfig("out", "l0_out", (source,), 1, 9, 4, 12, (), None)
+        core = CoreConfig("out", "l0_out", (source,), 1, 9, 4, 12, (), settle((), None))
         return ArrayConfig(source.map, (core,))
 
     assert 9 * 400 * 2 < patience(config(400)) < patience(config(800))
