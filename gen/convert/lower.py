@@ -4,7 +4,7 @@
 tensors. There are two kinds of them:
 
 * a :class:`Map` of spike counts, ``value = counts * step * factor`` (``factor`` is the division of
-  the average poolings on the way, which the receiving weights absorb, CONVERSIONS 1.4);
+  the average poolings on the way, which the receiving weights absorb, docs/methods.md, 4);
 * a :class:`Charge`, a sum of convolutions of maps and a bias: what membranes receive.
 
 Convolutions turn a map into a charge, batch norm scales a charge, an addition concatenates charges

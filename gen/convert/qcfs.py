@@ -1,10 +1,10 @@
-"""The quantised activation (CONVERSIONS 2.1): a ReLU whose values are whole steps.
+"""The quantised activation (docs/methods.md, 1): a ReLU whose values are whole steps.
 
 ::
 
     n = clip(floor(z / s + 1/2), 0, levels)        a = s * n
 
-A neuron that receives all its charge before it fires emits exactly ``n`` spikes (1.3, eq. 2).
+A neuron that receives all its charge before it fires emits exactly ``n`` spikes (section 2).
 """
 
 import torch

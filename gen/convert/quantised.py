@@ -1,4 +1,4 @@
-"""The network in integers, as a PyTorch module that can be trained (CONVERSIONS 1.4).
+"""The network in integers, as a PyTorch module that can be trained (docs/methods.md, 3).
 
 Thresholds come first (eq. 5): each output channel has a fixed integer ``theta``, and the weight
 grid follows from it, so the only approximation is the rounding of weights, which training sees::

@@ -1,11 +1,11 @@
 """The integer network: the semantics that gateware, netlist and host are compared with.
 
 A :class:`Network` holds integers only. A neuron receives all the charge of a sample before it fires
-(schedule ``settle``), so by charge conservation (CONVERSIONS 1.3, eq. 2) its spike count is::
+(schedule ``settle``), so by charge conservation (docs/methods.md, 2) its spike count is::
 
     n = clip(floor((v0 + sum_i W_i n_i) / theta), 0, levels)
 
-with ``v0 = bias + (theta >> 1)``, which makes the division round half up (1.4).
+with ``v0 = bias + (theta >> 1)``, which makes the division round half up.
 """
 
 import hashlib
@@ -313,7 +313,7 @@ class _Charged:
             raise NetworkError(f"{self.name}: potentials need more than 53 bits")
 
     def potential_range(self, levels):
-        """Least and greatest potential of each channel (CONVERSIONS 1.5, eq. 6)."""
+        """Least and greatest potential of each channel (docs/methods.md, 5)."""
         ranges = [s.charge_range(top) for s, top in zip(self.synapses, levels, strict=True)]
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
@@ -376,7 +376,7 @@ class Readout(_Charged):
 class Pool:
     """Sum (average) or maximum of the spike counts in a window.
 
-    The division of an average pooling is part of the next layer's weights (CONVERSIONS 1.4).
+    The division of an average pooling is part of the next layer's weights (docs/methods.md, 4).
     """
 
     name: str

@@ -14,7 +14,7 @@ def torch_run(network: Network, counts: np.ndarray) -> dict[str, np.ndarray]:
     """Spike counts of every layer by its name, and the read-out's potentials.
 
     Sums stay below 2^53, which a network guarantees, so float64 holds them exactly in whatever
-    order they are made (CONVERSIONS 1.6).
+    order they are made (docs/methods.md, 6).
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def pack_rows(values, bits):
 
 
 def membrane_bits(layer, levels, code):
-    """Bits of a membrane that provably never overflows (CONVERSIONS 1.5).
+    """Bits of a membrane that provably never overflows (docs/methods.md, 5).
 
     Sums on the way may wrap; what counts is the potential when it is compared: from the greatest
     potential down to the least one, or 0, minus the greatest threshold it is compared with, which

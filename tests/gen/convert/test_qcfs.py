@@ -19,7 +19,7 @@ def test_any_levels(levels):
 
 
 def test_gradients_are_those_of_the_published_code():
-    # Section 2.1: dh/dz is 1 inside; dh/dstep is n - z/s inside, levels above, 0 below.
+    # docs/methods.md, 1: da/dz is 1 inside; da/dstep is n - z/s inside, levels above, 0 below.
     act = Qcfs(3, step=0.5)
     for z, dz, ds in [(0.6, 1, 1 - 1.2), (-0.2, 1, 0.4), (-0.3, 0, 0), (1.7, 1, 3 - 3.4),
                       (2.0, 0, 3)]:
