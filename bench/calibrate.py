@@ -1,4 +1,4 @@
-"""Measure what the parts of a design take on each device family: ``gen/coefficients.json``.
+"""Measure what the parts of a design take on each device family: ``gen/plan/coefficients.json``.
 
 Designs that between them have every kind of layer, at several numbers of lanes and replicas, are
 synthesised module by module. What each part takes is then a linear function of its features

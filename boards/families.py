@@ -10,9 +10,10 @@ XC7 = Family("7-series", "synth_xilinx -family xc7 -flatten", ("vivado", "openxc
 # ABC9 of Yosys 0.70 fails an assertion (in rtlil.cc, on reintegration) with some networks, unless
 # wires are single bits before it.
 #
-# A word that is read in the clock it is written in is never used (tests/gen/test_collisions.py), so
-# nothing need see to it that it is the old one: here it would be a LUT behind each bit of a block
-# RAM that answers late, on iCE40 a seventh of the logic cells.
+# The array never uses a word that is read in the clock it is written in, which
+# tests/gen/build/test_collisions.py shows. -no-rw-check therefore keeps Yosys from adding logic
+# that returns the old word: on ECP5 a LUT behind each bit of a block RAM that answers late, on
+# iCE40 a seventh of the logic cells.
 #
 # DCCA stops and starts a clock without a glitch (FPGA-TN-02200).
 ECP5 = Family("ECP5", "synth_ecp5 -no-rw-check -run begin:map_luts\nsplitnets\n"

@@ -155,7 +155,7 @@ def _execute(commands, total):
 
 
 def _read(path, config, count, alone):
-    """Results of one harness process; see gen/harness/simulate.cpp for the format."""
+    """Results of one harness process; see gen/verify/harness/simulate.cpp for the format."""
     readout, layers = config.readout, len(config.layers)
     replicas = sum(core.replicas for core in config.cores)
     words = readout.groups * _words(readout.logit_bits)
