@@ -10,7 +10,7 @@ PACKAGES = "bench|boards|docs|firmware|gen|host|hw|tests"
 FOREIGN = re.compile(r"\bCONVERSIONS\b|\b(?:DESIGN|RESULTS|STYLE|PEERS|BOARDS)\.md\b")
 """Notes that are no part of the repository."""
 
-FILES = [path for pattern in ("*.md", "*.toml", ".github/**/*", *(
+FILES = [path for pattern in ("*.md", "*.toml", ".github/**/*", ".*.yaml", *(
     f"{package}/**/*.{suffix}" for package in PACKAGES.split("|") for suffix in ("py", "md")))
     for path in sorted(ROOT.glob(pattern)) if path.is_file() and path != Path(__file__)]
 
