@@ -14,7 +14,7 @@ __all__ = ["Array"]
 
 
 class Array(wiring.Component):
-    """A core for each layer; layer l works on a sample while layer l + 1 works on the one before.
+    """A core for each layer; layer l works on a sample while layer l + 1 works on the previous one.
 
     Every connection is a stream with back-pressure: a layer that is not read stalls the layers
     before it, and nothing is lost. Reset forgets all samples on their way.
@@ -30,7 +30,7 @@ class Array(wiring.Component):
     i : ``In(stream)``: beats of the input map
     o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a sample
     probe_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these
-        names outlive synthesis, so that a netlist can be looked into
+        names survive synthesis, so that a netlist can be observed
     busy_{port} : which replicas of a core are adding a row
     """
 

@@ -10,8 +10,8 @@ __all__ = ["Arrival"]
 class Arrival(wiring.Component):
     """Counts the rows of a map, so that a layer begins as soon as its first window is complete.
 
-    A layer that waited for whole samples would add its time to the latency; this one follows the
-    layer before it a few rows behind.
+    A layer that waited for whole samples would add its time to the latency. This one stays only a
+    few rows behind the layer before it.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ class Arrival(wiring.Component):
     -------
     filled : ``In(1)``: another row has arrived, of this sample or of a later one
     descend : ``In(1)``: the walk leaves an output row
-    finish : ``In(1)``: that was the last one of the sample
-    ready : ``Out(1)``: all rows that the present output row looks at are there
+    finish : ``In(1)``: this row was the last one of the sample
+    ready : ``Out(1)``: all rows that the present output row looks at have arrived
     """
 
     def __init__(self, source):
@@ -37,10 +37,10 @@ class Arrival(wiring.Component):
         first = source.corner[0] + source.kernel[0]
         final = first + (source.positions[0] - 1) * source.descent
         edge = Signal(Shape.cast(range(first, final + 1)), init=first)
-        # A stride may leave out the last rows: then the walk finishes before they arrive, and they
-        # are owed.
+        # A stride may skip the last rows. The walk then finishes before they arrive, and they are
+        # owed.
         rows = Signal(range(-height, height * source.banks + 1))
-        # Rows never become fewer before the walk moves on, so the answer may be a clock old.
+        # The number of rows never falls before the walk moves on, so the answer may be a clock old.
         def there(lowest):
             return (rows >= height) | (rows >= lowest)
 

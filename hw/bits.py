@@ -1,6 +1,6 @@
 """Finding, counting and choosing among bits, as trees of LUTs.
 
-All of it is combinational and takes a value, or a list of its bits.
+All functions are combinational and take a value, or a list of its bits.
 """
 
 from functools import partial, reduce
@@ -14,10 +14,10 @@ __all__ = ["lowest", "place", "one_hot_mux", "more_than"]
 def lowest(bits):
     """Index of the lowest set bit of ``bits``, combinationally; 0 if there is none.
 
-    A tree: of two halves the lower one is taken if it has a bit. Finding the bit by a subtraction
-    first (``bits & -bits``) would be a carry chain in front of another tree.
+    The tree takes the lower of two halves if that has a bit. Isolating the bit first by a
+    subtraction (``bits & -bits``) would put a carry chain in front of another tree.
     """
-    # Each node says whether it has a bit, and where, the lowest bit of the index first.
+    # Each node tells whether it has a bit, and where: the bits of the index, lowest first.
     nodes = [(bit, ()) for bit in bits]
     while len(nodes) > 1:
         if len(nodes) % 2:
@@ -42,7 +42,7 @@ def one_hot_mux(one_hot, values):
 
 def more_than(n, bits):
     """Whether more than ``n`` bits of ``bits`` are set: a tree, which is faster than an adder."""
-    # Each node says whether at least 1, 2, ... n + 1 bits are set, as far as it has so many.
+    # Each node tells whether at least 1, 2, ... n + 1 bits are set, up to its number of bits.
     nodes = [[bit] for bit in bits]
     while len(nodes) > 1:
         odd = nodes[len(nodes) & ~1:]
@@ -51,8 +51,8 @@ def more_than(n, bits):
 
 
 def _both(a, b, most):
-    """Of two nodes of :func:`more_than` one: at least k bits are in one of them, or i in the one
-    and k - i in the other."""
+    """Merges two nodes of :func:`more_than`: at least k bits are set in both together if one has
+    k of them, or one has i and the other k - i."""
     def at_least(k):
         split = (a[i - 1] & b[k - i - 1] for i in range(1, k) if i <= len(a) and k - i <= len(b))
         return Cat(*(node[k - 1] for node in (a, b) if k <= len(node)), *split).any()

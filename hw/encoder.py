@@ -14,7 +14,7 @@ def word_layout(word, rows):
 
     ``row`` is the weight row of the word's first channel. ``double`` says that the potential
     doubles before the first charge of this word, ``last`` that the sums are complete after it. A
-    word without a spike carries these two alone.
+    word without a spike carries only these two.
     """
     return data.StructLayout({
         "spikes": word, "row": range(max(2, rows)), "double": 1, "last": 1,
@@ -71,7 +71,7 @@ class EventEncoder(wiring.Component):
         word = Signal(word_layout(self._word, self._rows))
         held, move, final = Signal(), Signal(), Signal()
         m.d.comb += self.i.ready.eq(~held | (move & final))
-        # Whether a spike is the last of its word is found out a clock before it is looked at.
+        # Whether a spike is the last of its word is computed a clock before it is needed.
         with m.If(move):
             m.d.sync += word.spikes.eq(word.spikes & (word.spikes - 1))
             m.d.sync += final.eq(~more_than(2, word.spikes))

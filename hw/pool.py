@@ -15,8 +15,8 @@ __all__ = ["Pool"]
 class Pool(wiring.Component):
     """Walks each window over a spike memory, all channels of a beat at once, a beat a clock.
 
-    Adding counts before the next layer costs ``KY * KX`` clocks of a narrow adder an output beat
-    and spares the lanes of that layer most of the spikes they would add one by one.
+    Adding counts before the next layer costs ``KY * KX`` clocks of a narrow adder for each output
+    beat. It saves the lanes of that layer most of the spikes that they would add one by one.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Pool(wiring.Component):
         connect(m, flipped(self.i0), spikes.i)
 
         m.submodules.arrival = arrival = Arrival(source)
-        # Its result leaves through a register of its own, because the consumers may be far away.
+        # The result leaves through a register, because the consumers may be far away.
         m.submodules.stage = stage = Stage(self.o.p.shape())
         connect(m, stage.o, flipped(self.o))
         result = stage.i
@@ -89,7 +89,7 @@ class Pool(wiring.Component):
             arrival.finish.eq(spikes.release),
         ]
 
-        # One clock behind the address the counts arrive; block RAM answers late in the clock, so
+        # The counts arrive one clock after the address. Block RAM answers late in the clock, so
         # they are registered before they are folded into the result.
         read, arrives = (Signal(data.StructLayout({"valid": 1, "inside": 1, "last": 1}), name=name)
                          for name in ("read", "arrives"))

@@ -79,7 +79,7 @@ class Sequence(wiring.Component):
         # done[k]: loop k and all loops inside it are in their last turn.
         done = [self.last[k:].all() for k in range(len(self._loops))] + [Const(1)]
         for k, loop in enumerate(self._loops):
-            # That a turn is the last one is found out as the one before it ends.
+            # Whether a turn is the last one is computed when the turn before it ends.
             turn = Signal(range(max(2, loop.count)), name=f"turn_{k}")
             last = Signal(name=f"last_{k}", init=loop.count == 1)
             m.d.comb += self.last[k].eq(last)
@@ -88,7 +88,7 @@ class Sequence(wiring.Component):
                     m.d.sync += turn.eq(Mux(last, 0, turn + 1))
                     m.d.sync += last.eq(turn == loop.count - 2)
 
-        # Address arithmetic is modulo the width: off the map it may wrap, and nobody looks.
+        # Address arithmetic is modulo the width: off the map it may wrap, because nothing reads it.
         size = len(self.address)
         corner = restart = Const(self._origin % (1 << size), size)
         if self._banks > 1:
@@ -120,8 +120,8 @@ class Sequence(wiring.Component):
     def _sum(self, m, done, delta, first, restart, *, name="address"):
         """The present sum of one quantity over all loops.
 
-        ``places[k]`` is the sum when loop k began its present turn. A loop that takes its next
-        turn sets the loops inside it to begin there.
+        ``places[k]`` is the sum when loop k began its present turn. When a loop takes its next
+        turn, the loops inside it begin there.
         """
         deltas = [getattr(loop, delta) if loop.count > 1 else 0 for loop in self._loops]
         places, place = [], first

@@ -17,8 +17,9 @@ Token = data.StructLayout({"data": 8, "end": 1, "bad": 1})
 class Decoder(wiring.Component):
     """Turns received bytes into tokens.
 
-    A bad byte is a bad token, and so is an escape that is followed by anything but one of the two
-    escaped bytes; an escape followed by an END is a bad token and then the end. No latency.
+    A bad byte is a bad token. An escape is a bad token as well if it is followed by anything but
+    one of the two escaped bytes; if an END follows it, the end comes after the bad token. No
+    latency.
 
     Members
     -------

@@ -48,7 +48,7 @@ class Queue(wiring.Component):
 class Stage(wiring.Component):
     """A register for one payload, which cuts the paths in both directions.
 
-    It is filled again a clock after it was emptied: a payload every two clocks.
+    It can be filled a clock after it was emptied, so it passes a payload every two clocks.
 
     Members
     -------
@@ -102,7 +102,7 @@ class Fork(wiring.Component):
 class Merge(wiring.Component):
     """Merges streams that take turns: ``burst`` payloads of each, then of the next.
 
-    After ``turns`` bursts the first stream begins again, whoever came last.
+    After ``turns`` bursts the first stream begins again, whichever stream came last.
 
     Members
     -------
@@ -122,7 +122,8 @@ class Merge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Whose turn it is, one-hot; this payload ends a burst; this burst is the last of the turns.
+        # The stream whose turn it is, one-hot. Whether this payload ends a burst, and whether this
+        # burst is the last of the turns.
         whose = Signal(self._count, init=1)
         done, final = Signal(init=self._burst == 1), Signal(init=self._turns == 1)
         left = Signal(range(max(2, self._burst)), init=self._burst - 1)

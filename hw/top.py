@@ -18,7 +18,7 @@ class Top(wiring.Component):
     ----------
     config : :class:`~hw.config.ArrayConfig`
     image : contents of the array's memories, by name
-    digest : 64 hexadecimal digits that a host knows the device by
+    digest : 64 hexadecimal digits by which a host recognises the device
     clock_hz : frequency of the clock
     baud : rate of the serial line; the rounded divisor must be within 2 % of it
 

@@ -33,7 +33,7 @@ def divisor(clock_hz, baud):
                          f"Hz, not {baud!r}")
     if abs(clock_hz / result / baud - 1) > BAUD_TOLERANCE:
         raise ValueError(f"baud must be within 2 % of a divisor of the clock, not {baud!r}; "
-                         f"{round(clock_hz / result)} is the nearest to be had from {clock_hz} Hz")
+                         f"{round(clock_hz / result)} is the nearest that {clock_hz} Hz allow")
     return result
 
 
@@ -46,7 +46,7 @@ class Receiver(wiring.Component):
     """Receives bytes.
 
     The line is synchronised, then filtered by a majority of three clocks, and sampled in the
-    middle of each bit. A start bit that is gone by its middle was a glitch. A byte without a stop
+    middle of each bit. A start bit that ends before its middle was a glitch. A byte without a stop
     bit is handed on as ``bad``; the receiver then waits for the line to be idle, so that a break is
     one bad byte. Bytes that arrive while an earlier one has not been taken are lost, and one bad
     byte stands for them.

@@ -132,7 +132,7 @@ def test_divisor():
     ((10_000_000, 2_000_000), ("baud must be at most 1250000 with a clock of 10000000 Hz, "
                                "not 2000000")),
     ((10_000_000, 1_200_000), ("baud must be within 2 % of a divisor of the clock, not 1200000; "
-                               "1250000 is the nearest to be had from 10000000 Hz")),
+                               "1250000 is the nearest that 10000000 Hz allow")),
     ((0, 1), "clock_hz must be a positive integer, not 0"),
     ((1, 1.5), "baud must be a positive integer, not 1.5"),
 ])
