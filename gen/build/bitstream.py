@@ -1,4 +1,4 @@
-"""From a project to a bitstream, by whichever toolchain this machine has."""
+"""From a project to a bitstream, by the toolchain that this machine has."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _TIMING, _MISSED = "timing.json", "missed.json"
 
 _SEEDS = (1, 2, 3, 4)
-"""Of nextpnr, tried in this order until its placer finds places for all cells."""
+"""Seeds of nextpnr, tried in this order until its placer finds places for all cells."""
 
 _NO_ROOM = {
     "Failed to expand region": False,
@@ -33,8 +33,8 @@ _NO_ROOM = {
     "Unable to find a placement location": True,
     "failed to place": True,
 }
-"""What nextpnr says where it finds no place for a cell -> whether that is a matter of luck, in a
-device that is rather full, or there are more cells than places."""
+"""What nextpnr says if it finds no place for a cell -> whether another seed may help, because the
+device is nearly full, or there are more cells than places."""
 
 
 class NoRoom(BuildError):
@@ -42,7 +42,7 @@ class NoRoom(BuildError):
 
     Parameters
     ----------
-    message : what it said, and where
+    message : what nextpnr said, and the log
     luck : whether it may find places with another seed
     """
 
@@ -56,14 +56,14 @@ class MissedClock(BuildError):
 
     Parameters
     ----------
-    toolchain : what found out
+    toolchain : whose report says so
     clock_hz : the clock
-    fmax_hz : the fastest the design would do
+    fmax_hz : the fastest clock that the design would meet
     """
 
     def __init__(self, toolchain: str, clock_hz: int, fmax_hz: float):
         self.fmax_hz = fmax_hz
-        super().__init__(f"the design misses its clock by the report of {toolchain}: "
+        super().__init__(f"the design misses its clock, says the report of {toolchain}: "
                          f"{fmax_hz / 1e6:.4g} MHz of {clock_hz / 1e6:.4g} MHz; fewer lanes would "
                          f"shorten the critical path")
 
@@ -77,8 +77,8 @@ class Bitstream:
     path : of the file
     toolchain : what made it
     seed : of nextpnr
-    timing : by its report
-    tools : program -> which build of it
+    timing : from the toolchain's report
+    tools : program -> its version
     """
 
     path: Path
@@ -93,7 +93,7 @@ def _tools(toolchain):
 
 
 def _key(flow, out):
-    """What a result depends on. The Verilog stands for the netlist, so that a key is known before
+    """What a result depends on. The Verilog stands for the netlist, so the key is known before
     synthesis."""
     names = ("top.v", "board.v", SCRIPT, flow.script, flow.constraints)
     parts = [json.dumps(_tools(flow.name)), *(files.sha256(out / name) for name in names)]
@@ -109,7 +109,7 @@ def _load(file):
 
 
 def _flow(board):
-    """The first toolchain that is there, or None."""
+    """The first toolchain that is installed, or None."""
     return next((FLOWS[name] for name in board.toolchains if not missing(name)), None)
 
 
@@ -169,20 +169,20 @@ def _discard(flow, out):
 
 
 def _names(flow):
-    """Files in a build directory that are a flow's own."""
+    """Files in a build directory that belong to one flow alone."""
     return flow.script, flow.constraints, flow.bitstream, flow.report
 
 
 def discard_foreign(board: Board, out: Path) -> None:
-    """Remove what an earlier build in `out` had for the tools of other boards than this one."""
+    """Remove what an earlier build in `out` left for the tools of other boards."""
     own = {name for toolchain in board.toolchains for name in _names(FLOWS[toolchain])}
     for name in {name for flow in FLOWS.values() for name in _names(flow)} - own:
         (out / name).unlink(missing_ok=True)
 
 
 def discard_stale(board: Board, out: Path) -> None:
-    """Remove a bitstream in `out`, and the report on it, of another project than the one there, or
-    by tools that are no more."""
+    """Remove a bitstream in `out`, and its report, if it belongs to another project than the one
+    there, or its tools are gone."""
     flow = _flow(board)
     if flow is None or _cached(flow, out, _key(flow, out)) is None:
         for name in board.toolchains:
@@ -214,20 +214,20 @@ def _place(flow, out, clock_hz):
         except NoRoom as error:
             if not error.luck or seed == _SEEDS[-1]:
                 raise
-            log.info("%s: no places for all cells with seed %d: tried again with the next one",
+            log.info("%s: no places for all cells with seed %d: trying the next seed",
                      flow.name, seed)
 
 
 def make(board: Board, out: Path, *, clock_hz: int, asked_hz: int) -> Bitstream | None:
     """Build the bitstream of the project in `out` and check its timing.
 
-    The result is kept, addressed by the content of the project and the versions of the tools: the
-    same project is not placed and routed twice. ``timing.json`` tells of it.
+    The result is kept under a key of the project's content and the tools' versions, so the same
+    project is not placed and routed twice. ``timing.json`` describes the result.
 
     Parameters
     ----------
     clock_hz : frequency of the fabric's clock
-    asked_hz : the one that was wished for
+    asked_hz : the frequency that was asked for
 
     Returns
     -------

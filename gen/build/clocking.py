@@ -1,8 +1,8 @@
 """The fabric's clock: settings of a PLL by integer search, and the primitive that has them.
 
-All PLLs work alike: the reference, divided, is compared with the oscillator, divided; the
-oscillator, divided once more, is the clock. They differ in the ranges of these dividers and in
-where they sit.
+All PLLs work alike. The phase detector compares the divided reference with the divided oscillator.
+The oscillator, divided once more, is the clock. PLLs differ in the ranges and places of these
+dividers.
 """
 
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def _within(hz, limits):
 
 
 def _references(pll, input_hz, dividers):
-    """What the phase detector may compare with: pairs of divider and frequency."""
+    """Frequencies of the phase detector: pairs of divider and frequency."""
     if _within(input_hz, pll.input):
         for divider in dividers:
             if _within(compare := Fraction(input_hz, divider), pll.compare):
@@ -67,8 +67,8 @@ def _multiples(pll, compare, most):
 
 
 def _ehxplll(pll, input_hz):
-    # The feedback passes the divider of CLKOP, the fabric's clock has that of CLKOS to itself. A
-    # divider's phase counts from 0, so DIV - 1 puts its rising edge where the others have theirs.
+    # The feedback passes the divider of CLKOP. The fabric's clock has the divider of CLKOS to
+    # itself. A divider's phase counts from 0, so DIV - 1 aligns its rising edge with the others.
     for clki, compare in _references(pll, input_hz, range(1, 129)):
         for factor, vco in _multiples(pll, compare, 80 * 128):
             clkop = next((op for op in range(1, 129) if factor % op == 0 and factor // op <= 80
@@ -124,8 +124,9 @@ def settings(pll: Pll, input_hz: int) -> Iterator[Clock]:
 def fastest(board: Board, at_most: float, usable: Callable[[int], bool] = bool) -> Clock | None:
     """The fastest clock of a board that is not above a frequency, or None.
 
-    Of several settings with the same result one without a PLL is taken, then that with the highest
-    frequency at the phase detector, for the least jitter, then that with the slower oscillator.
+    If several settings give the same clock, one without a PLL comes first, then the one with the
+    highest frequency at the phase detector (for the least jitter), then the one with the slowest
+    oscillator.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def require(board: Board, at_most: float, baud: int) -> Clock:
     clock = fastest(board, at_most, _carries(baud))
     if clock is None:
         raise BuildError(f"{board.name} has no clock of at most {at_most / 1e6:.4g} MHz that "
-                         f"{baud} baud can be had from; another --clock or --baud would help")
+                         f"can be divided to {baud} baud; another --clock or --baud would help")
     return clock
 
 
@@ -181,8 +182,8 @@ def generate(m: Module, platform, clock: Clock):
 
     Returns
     -------
-    The oscillator, the clock, and a signal that is high as long as the clock can be relied upon.
-    The oscillator is None where its pin leads to nothing but the PLL.
+    The oscillator, the clock, and a signal that is high as long as the clock is stable.
+    The oscillator is None if its pin drives only the PLL.
     """
     port = platform.request(platform.default_clk, dir="-")
     if clock.pll is not None and clock.pll.primitive == "SB_PLL40_PAD":

@@ -1,9 +1,9 @@
 """What each toolchain is given, and what it leaves: its script, its constraints, its reports.
 
-The scripts are our own. Amaranth's for 7-series (toolchain "Xray") keeps memories out of block RAM
-and sets no clock, that for Gowin calls a nextpnr that is no more; and all of ours place the one
-netlist that :mod:`gen.build.synthesis` leaves, of which the resource figures are and which is
-verified.
+The scripts are our own, for two reasons. Amaranth's script for 7-series (toolchain "Xray") keeps
+memories out of block RAM and sets no clock, and its script for Gowin calls a nextpnr that no longer
+exists. Our scripts also place the netlist that :mod:`gen.build.synthesis` leaves: the one that is
+counted and verified.
 """
 
 import re
@@ -66,8 +66,8 @@ _APICULA = _HEAD + """\
 "$GOWIN_PACK" {pack} -o {top}.fs {top}.pnr.json
 """
 
-# CHIPDB_DIR and PRJXRAY_DB_DIR are where openXC7 has its data; a chip database is named after the
-# part, the package or the die, depending on who made it.
+# openXC7 has its data in CHIPDB_DIR and PRJXRAY_DB_DIR. A chip database is named after the part,
+# the package or the die, depending on who made it.
 _OPENXC7 = _HEAD + """\
 : "${{YOSYS:=yosys}}"
 : "${{NEXTPNR_XILINX:=nextpnr-xilinx}}"
@@ -123,7 +123,7 @@ def _cst(platform):
 
 
 def _xdc(platform):
-    """As nextpnr-xilinx reads it: one property a line, values not quoted."""
+    """Constraints as nextpnr-xilinx reads them: one property a line, values not quoted."""
     for port, pin, attributes in platform.iter_port_constraints_bits():
         for name, value in {"LOC": pin, **attributes}.items():
             yield f"set_property {name} {value} [get_ports {{{port}}}]"
@@ -140,7 +140,7 @@ class Flow:
     ----------
     name : of the toolchain
     script : name of the script
-    bitstream : name of what it makes
+    bitstream : name of the bitstream
     constraints : name of the file with pins and clocks
     report : name of the file with the timing after routing
     timing : reads that file, given the clock in Hz
@@ -157,7 +157,7 @@ class Flow:
     _lines: Callable | None = None
 
     def files(self, board: Board, platform, plan: dict[str, str], clock_hz: int) -> dict[str, str]:
-        """Files of the project that are for this toolchain alone.
+        """Files of the project that only this toolchain needs.
 
         Parameters
         ----------

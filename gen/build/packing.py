@@ -1,10 +1,10 @@
 """Logic cells that a netlist fills beside those of its LUTs, by the rules of nextpnr's packers.
 
-On iCE40 and Gowin a flip-flop takes its input from the LUT of its cell, so that one with nothing of
-its own in front of it fills a cell. A chain of carries begins and ends with cells that only pass a
-carry on; on iCE40 a carry fills a cell, too, unless there is a LUT with the same inputs, or a small
-one in front of it. A RAM of a Gowin device fills all the cells of its tile. ECP5's flip-flops can
-bypass the LUTs, and 7-series is not placed by nextpnr.
+On iCE40 and Gowin a flip-flop takes its input from the LUT of its cell, so a flip-flop without its
+own LUT fills a cell. A chain of carries begins and ends with cells that only pass a carry on. On
+iCE40 a carry also fills a cell, unless a LUT has the same inputs or a small LUT drives it. A RAM of
+a Gowin device fills all cells of its tile. On ECP5 flip-flops can bypass the LUTs. nextpnr does not
+place 7-series devices.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ _TILE, _RAM_LUTS = 8, 6
 class _Netlist:
     """Cells of a module by type, each as its pins, and what drives and what reads a bit.
 
-    Of a pin of several bits only the first is kept: those that are looked at have one.
+    Only the first bit of a pin is kept, because all pins that are looked at have one bit.
     """
 
     def __init__(self, module):
@@ -42,7 +42,7 @@ class _Netlist:
                     self._readers[bit].append((None, "", {}))
 
     def flipflops(self, prefix):
-        """Those whose type begins with this."""
+        """Cells whose type begins with ``prefix``."""
         return [pins for kind, cells in self.cells.items() if kind.startswith(prefix)
                 for pins in cells]
 
@@ -55,14 +55,15 @@ class _Netlist:
         return self.driver(bit)[:2]
 
     def readers(self, bit, kind=None, port=None):
-        """Pins of the cells that read a bit, or of those of a type that do by this port."""
+        """Pins of the cells that read a bit; with a type and a port, only of cells of that type
+        that read it by that port."""
         return [pins for *reader, pins in self._readers[bit]
                 if kind is None or reader == [kind, port]]
 
 
 def _alone(netlist, flipflops, sources, *, shared):
-    """How many flip-flops have no place behind one of the sources, each of which has one. Where it
-    isn't ``shared``, nothing else may read what comes from there."""
+    """How many flip-flops have no place behind one of the sources. Each source has one place. If
+    places are not ``shared``, nothing else may read the source's output."""
     inputs = {pins["D"] for pins in flipflops}
     places = sum(netlist.source(bit) in sources and (shared or len(netlist.readers(bit)) == 1)
                  for bit in inputs)
@@ -70,7 +71,7 @@ def _alone(netlist, flipflops, sources, *, shared):
 
 
 def _given(bit):
-    """As nextpnr sees an input of a cell: one that is low is no input."""
+    """An input of a cell as nextpnr sees it: a constant low counts as unconnected."""
     return None if bit in ("0", "x") else bit
 
 
@@ -94,7 +95,7 @@ def _ice40(netlist):
 
 
 def _merged(netlist, carry, taken):
-    """Whether a LUT of two inputs at the most that drives a carry moves into its cell."""
+    """Whether a LUT of at most two inputs that drives a carry moves into the carry's cell."""
     for bit in (carry["I0"], carry["I1"]):
         kind, _, lut = netlist.driver(bit)
         if (kind == "SB_LUT4" and id(lut) not in taken
@@ -105,7 +106,7 @@ def _merged(netlist, carry, taken):
 
 
 def _passed_on(netlist, carry, beside):
-    """Cells that bring a carry into a chain, and out of it to what is not the next cell."""
+    """Cells that bring a carry into a chain, or out of it to something other than the next cell."""
     first = netlist.source(carry["CI"])[0] not in ("SB_CARRY", None)
     readers = netlist.readers(carry["CO"])
     following = netlist.readers(carry["CO"], "SB_CARRY", "CI")
@@ -136,7 +137,7 @@ def _gowin(netlist):
 
 
 def _around(netlist, alu):
-    """Cells that a chain of adders has beside these, if this is its first: one before it, one that
+    """Cells that a chain has beside its adders, if this adder is its first: one before it, one that
     passes its carry on to something else, and one that makes their number even."""
     def alone(bit):
         return len(netlist.readers(bit)) == 1 and netlist.readers(bit, "ALU", "CIN")

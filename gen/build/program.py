@@ -26,10 +26,10 @@ def _facts(directory):
 
 
 def program(directory: str | Path) -> dict:
-    """Load the bitstream in a build directory into the board it is for.
+    """Load the bitstream in a build directory into its board.
 
-    It goes into the device's configuration memory where the board allows that, so that it is gone
-    with the power.
+    Where the board allows it, the bitstream goes into the device's volatile configuration memory
+    and is lost at power-off.
 
     Returns
     -------

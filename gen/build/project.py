@@ -27,14 +27,14 @@ SOURCES = ("top.v", f"{TOP}.v")
 class BoardTop(Elaboratable):
     """The design's ``top`` module on a board's serial port, clock and reset.
 
-    Clock and reset are made here, because those that Amaranth makes have cells that the open tools
-    do not know. The reset lasts from configuration until the clock is stable and what the device
-    needs has passed, and as long as the board's reset button is pressed.
+    This class makes clock and reset, because those of Amaranth have cells that the open tools do
+    not know. The reset lasts from configuration until the clock is stable and the device's own
+    delay has passed. It also lasts as long as the board's reset button is pressed.
 
     Parameters
     ----------
     board : where the design is to run
-    clock : what clocks it
+    clock : of the fabric
     """
 
     def __init__(self, board: Board, clock: Clock):
@@ -62,7 +62,7 @@ class BoardTop(Elaboratable):
         return m
 
     def _uart(self, platform):
-        """The serial port; where it has more than two lines, the others are left alone."""
+        """The serial port. Lines other than ``rx`` and ``tx`` are left alone."""
         link = self._board.link
         lines = [part.name for part in platform.lookup(link).ios if isinstance(part, Subsignal)]
         return platform.request(link, 0, dir=dict.fromkeys(lines, "-"))
@@ -75,7 +75,7 @@ def project_files(board: Board, verilog: str, clock: Clock) -> dict[str, str]:
     ----------
     board : where the design is to run
     verilog : the design, as a module ``top`` with ports ``clk``, ``rst``, ``rx`` and ``tx``
-    clock : what clocks it
+    clock : of the fabric
     """
     platform = board.platform()
     platform.add_file("top.v", verilog)

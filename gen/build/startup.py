@@ -1,9 +1,10 @@
 """How a board's design comes out of reset: every register in the same clock.
 
-A synchronous reset does that as long as it reaches every register within a clock. It does not on a
-large device: across an ECP5 of 84,000 LUTs it is more than ten nanoseconds of wire. There the clock
-stands still while the reset ends, so that it may take its time (:class:`Standstill`). Elsewhere the
-reset is a register of the fabric's clock, and its paths are timed like any other (:class:`Hold`).
+A synchronous reset achieves this if it reaches every register within a clock. On a large device it
+does not: the wire across an ECP5 of 84,000 LUTs takes more than ten nanoseconds. There the clock
+stands still while the reset ends, so the reset may take its time (:class:`Standstill`). Elsewhere
+the reset is a register of the fabric's clock, and its paths are timed like any other
+(:class:`Hold`).
 """
 
 from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Instance, Module, Signal
@@ -21,7 +22,7 @@ that a PLL makes."""
 
 
 class Standstill(wiring.Component):
-    """Resets while the fabric's clock runs, ends the reset while that stands still.
+    """Resets while the fabric's clock runs, and ends the reset while that clock stands still.
 
     Its own clock is the oscillator's, which never stops. Three phases of :data:`PHASE` clocks
     follow one another after the last clock in which ``again`` was high: the fabric's clock runs and
@@ -29,7 +30,7 @@ class Standstill(wiring.Component):
 
     Members
     -------
-    again : ``In(1)``, asynchronous: whatever calls for a reset
+    again : ``In(1)``, asynchronous: high as long as a reset is requested
     reset : ``Out(1)``
     running : ``Out(1)``, enables the clock
     """
@@ -55,15 +56,15 @@ class Standstill(wiring.Component):
 
 
 class Hold(wiring.Component):
-    """A reset in step with the clock, which lasts a number of clocks longer than asked for.
+    """A synchronous reset that lasts a number of clocks longer than requested.
 
     Parameters
     ----------
-    clocks : by how many
+    clocks : by how many it lasts longer
 
     Members
     -------
-    again : ``In(1)``, asynchronous: whatever calls for a reset
+    again : ``In(1)``, asynchronous: high as long as a reset is requested
     reset : ``Out(1)``
     """
 
@@ -88,13 +89,13 @@ class Hold(wiring.Component):
 
 
 def start(m: Module, family: Family, *, oscillator, clk, again, hz: int):
-    """Add to a module what begins the design's work, after configuration and after each reset.
+    """Add to a module the logic that starts the design, after configuration and after each reset.
 
     Parameters
     ----------
     family : of the device
     oscillator, clk : the board's clock, and the fabric's, which may be the same
-    again : high as long as there is to be a reset, asynchronous
+    again : high as long as a reset is requested, asynchronous
     hz : frequency of ``clk``
 
     Returns

@@ -1,6 +1,6 @@
-"""What a design takes of a device, by Yosys.
+"""The resources that a design takes, by Yosys.
 
-Multiplier inference stays on, so that a multiplier anywhere in the design shows up as a DSP block.
+Multiplier inference stays on, so a multiplier anywhere in the design shows up as a DSP block.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 NETLIST = "netlist.json"
-"""The synthesised design as Yosys' ``write_json`` has it."""
+"""The synthesised design, as Yosys' ``write_json`` writes it."""
 
 SCRIPT = "synth.ys"
 """What Yosys runs."""
@@ -35,12 +35,12 @@ SCRIPT = "synth.ys"
 # The netlist's figures, and what it was made from.
 _FIGURES = "synth.json"
 
-# LUTs a cell occupies. 7-series: a dual-port RAM needs a LUT for each read port, RAM32M and RAM64M
-# fill a slice; MUXF7 and MUXF8 are no LUTs. ECP5: a two-bit carry cell takes two LUTs, a 16x4 RAM
-# four for its bits and two for its write port; PFUMX and L6MUX21 are no LUTs. iCE40: a carry shares
-# the logic cell of the LUT beside it. Gowin: an ALU is a LUT with a carry, a RAM of 16 words takes
-# four LUTs for its bits and two for its write port, however few of the bits are used; MUX2_LUT5 to
-# MUX2_LUT8 are no LUTs.
+# LUTs that a cell takes. 7-series: a dual-port RAM needs a LUT for each read port, RAM32M and
+# RAM64M fill a slice; MUXF7 and MUXF8 are no LUTs. ECP5: a two-bit carry cell takes two LUTs, a
+# 16x4 RAM four for its bits and two for its write port; PFUMX and L6MUX21 are no LUTs. iCE40: a
+# carry shares the logic cell of the LUT beside it. Gowin: an ALU is a LUT with a carry, a RAM of 16
+# words takes four LUTs for its bits and two for its write port, however few of the bits are used;
+# MUX2_LUT5 to MUX2_LUT8 are no LUTs.
 _LUTS = {
     **{f"LUT{n}": 1 for n in range(1, 7)}, "LUT6_2": 1, "INV": 1,
     "SRL16E": 1, "SRLC32E": 1,
@@ -69,12 +69,12 @@ class Resources:
 
     Parameters
     ----------
-    luts : look-up tables, those used as memory or shift register among them
+    luts : look-up tables, including those used as memory or shift register
     ffs : flip-flops
     brams : block RAMs of the device's full size (36 Kb on 7-series, where halves count)
     dsps : multiplier blocks
     latches : level-sensitive storage
-    cells : logic cells, each with a LUT, that are filled once nextpnr has packed all this; see
+    cells : logic cells, each with a LUT, that the design fills after nextpnr has packed it; see
         :mod:`gen.build.packing`
     """
 
@@ -87,8 +87,11 @@ class Resources:
 
 
 def count(cells: dict[str, int], beside: int = 0) -> Resources:
-    """Resources of a netlist, given how many cells of each type it has, and how many logic cells it
-    fills beside those of its LUTs."""
+    """Resources of a netlist.
+
+    The arguments are the number of cells of each type, and the logic cells that it fills beside
+    those of its LUTs.
+    """
     def matching(pattern):
         return sum(n for cell, n in cells.items() if pattern.fullmatch(cell))
 
@@ -131,8 +134,10 @@ def _discard(directory):
 
 
 def discard_stale(directory: Path, sources: list[str], *, top: str, command: str) -> None:
-    """Remove what :func:`synthesise` has made of other sources than those in `directory`, which
-    nobody should take for theirs; it takes the same arguments."""
+    """Remove results of :func:`synthesise` that belong to other sources than those in `directory`.
+
+    The arguments are the same.
+    """
     directory = Path(directory)
     text = script(sources, top=top, command=command)
     if _cached(directory, _key([directory / source for source in sources], text)) is None:
@@ -153,7 +158,7 @@ def _run(directory):
 
 
 def _watch(process, transcript):
-    """Show the time and the pass that Yosys is at."""
+    """Show the time and the pass that Yosys is running."""
     with bar(desc="Yosys", bar_format="{desc} {elapsed}{postfix}", leave=False) as shown:
         while True:
             try:
@@ -176,15 +181,15 @@ def _current_pass(transcript):
 
 
 def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -> Resources:
-    """Synthesise Verilog files, keep the netlist, and count what it takes.
+    """Synthesise Verilog files, keep the netlist, and count its resources.
 
-    The results are kept in `directory`, addressed by the content of the sources, the command and
-    the version of Yosys: the same design is not synthesised twice.
+    The results are kept in `directory` under a key of the sources' content, the command and the
+    version of Yosys, so the same design is not synthesised twice.
 
     Parameters
     ----------
-    directory : where the sources are and the results go: ``netlist.json``, which is what place and
-        route takes, the figures in ``synth.json``, and ``yosys.log``
+    directory : where the sources are and the results go: ``netlist.json`` for place and route, the
+        figures in ``synth.json``, and ``yosys.log``
     sources : file names, relative to `directory`
     top : name of the top module
     command : Yosys' commands for it, such as ``synth_xilinx -family xc7 -flatten``, one a line

