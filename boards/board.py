@@ -20,7 +20,7 @@ class Budget:
     ffs : flip-flops
     brams : block RAMs, in units of the device's largest (36 Kb on 7-series); halves count
     bram_bits : bits of such a block
-    dsps : multiplier blocks: a Spikeloom design uses none of them
+    dsps : multiplier blocks; a Spikeloom design uses none
     """
 
     luts: int
@@ -59,10 +59,10 @@ class Family:
     name : of the family
     synth : Yosys' commands that synthesise for it, one a line
     toolchains : what can make a bitstream, the preferred one first
-    cell : what a LUT is called together with all that shares its place
+    cell : name of a LUT together with all that shares its place
     reset_us : microseconds that the reset must last after configuration
-    clock_gate : the cell that stops a clock, without a glitch, for devices that are too large to
-        end a reset everywhere in one clock; its ports are ``CLKI``, ``CE`` and ``CLKO``
+    clock_gate : the cell that stops a clock without a glitch, with ports ``CLKI``, ``CE`` and
+        ``CLKO``; only for devices that are too large to end a reset everywhere in one clock
     """
 
     name: str
@@ -84,12 +84,12 @@ class Board:
     device : the chip, as its vendor writes it
     family : how it is synthesised, placed and routed
     budget : what the device offers
-    clock_hz : frequency of the fabric's clock, if nothing else is asked for
+    clock_hz : default frequency of the fabric's clock
     pll : what makes that clock, and slower ones, from the board's oscillator
-    open_device : the device, as the open tools want it: the name of the die in their databases, or
-        nextpnr's options
+    open_device : the device as the open tools name it: the die in their databases, or nextpnr's
+        options
     pack : options of the program that packs the bitstream
-    loader : openFPGALoader's arguments that tell the board or its cable
+    loader : openFPGALoader's arguments that name the board or its cable
     link : how a host reaches the board; names a resource of the platform
     wiring : where that link is, in words
     """

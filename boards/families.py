@@ -24,9 +24,9 @@ ECP5 = Family("ECP5", "synth_ecp5 -no-rw-check -run begin:map_luts\nsplitnets\n"
 ICE40 = Family("iCE40", "synth_ice40 -dsp -no-rw-check", ("icestorm",), cell="logic cell",
                reset_us=15)
 
-# Of Yosys' three kinds of block RAM only that with a port to read and a port to write is used:
-# nextpnr 0.11 does not see the address of the second port of the others, or sees it four times over
-# (https://github.com/YosysHQ/nextpnr/issues/1803), so that their timing can't be relied upon.
+# Yosys has three kinds of block RAM. Only the one with a read port and a write port is used,
+# because the timing of the others can't be relied upon: nextpnr 0.11 misses the address of their
+# second port, or counts an address four times (https://github.com/YosysHQ/nextpnr/issues/1803).
 _GOWIN_BRAMS = """\
 write_file gowin_brams.txt <<EOT
 ram block $__GOWIN_SDP_ {
@@ -66,8 +66,8 @@ PLLE2 = Pll("PLLE2_BASE", input=(19_000_000, 800_000_000), compare=(19_000_000, 
 EHXPLLL = Pll("EHXPLLL", input=(8_000_000, 400_000_000), compare=(10_000_000, 400_000_000),
               vco=(400_000_000, 800_000_000), output=(3_125_000, 400_000_000))
 
-# FPGA-DS-02029 and FPGA-DS-02008, table "sysCLOCK PLL Timing". The loop of one kind takes its
-# reference from the fabric, that of the other from the pin beside it.
+# FPGA-DS-02029 and FPGA-DS-02008, table "sysCLOCK PLL Timing". One kind of PLL takes its
+# reference from the fabric, the other from the pin beside it.
 _SB_PLL40 = {
     "input": (10_000_000, 133_000_000), "compare": (10_000_000, 133_000_000),
     "vco": (533_000_000, 1_066_000_000), "output": (16_000_000, 275_000_000),

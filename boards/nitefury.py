@@ -1,6 +1,7 @@
 """RHS Research NiteFury II: Artix-7 on an M.2 card, 200 MHz oscillator.
 
-Its proper link is PCIe. Until there is one, a serial adapter of 3.3 V goes on connector P2.
+Its native link is PCIe, which has no gateware yet. A 3.3 V serial adapter on connector P2 takes its
+place.
 """
 
 from amaranth.build import Attrs

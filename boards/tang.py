@@ -10,8 +10,8 @@ from .families import GOWIN, RPLL_GW1NR_9C, RPLL_GW2A_18C
 
 __all__ = ["tang_nano_9k", "tang_primer_20k"]
 
-# Amaranth writes a design as Verilog for the vendor's tools only, hence `Gowin`. Pins that serve
-# configuration are as on the vendor's examples for these boards.
+# Amaranth writes a design as Verilog for the vendor's tools only, hence `Gowin`. Pins that also
+# serve configuration are set as in the vendor's examples for these boards.
 
 tang_nano_9k = Board(
     name="tang-nano-9k", platform=partial(TangNano9kPlatform, toolchain="Gowin"),

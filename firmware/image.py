@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.]{1,255}", re.ASCII)
 
 
 class ImageError(ValueError):
-    """An image that can't be packed, or a file that is none."""
+    """An image can't be packed, or a file is not an image."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # Until the command line takes over, nothing has to be cleaned up, and an import may swallow
-    # the exception that an interrupt is.
+    # Until the command line takes over there is nothing to clean up, and an import might swallow
+    # the exception of an interrupt.
     if interrupts := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     from .cli.main import main

@@ -51,15 +51,15 @@ class SimulationError(SpikeloomError):
 
 
 class ProgramError(SpikeloomError):
-    """A bitstream can't be loaded: there is none, no program for it, or no board."""
+    """A bitstream can't be loaded: the bitstream, the program or the board is missing."""
 
 
 class OutputError(SpikeloomError):
-    """A file can't be written: its name, its place, the rights to it, or no room."""
+    """A file can't be written, because of its name, its place, its permissions or a full disk."""
 
 
 EXPLAINED = (SpikeloomError, ImportError, OSError, MemoryError)
-"""Errors that are not bugs; :func:`explain` has the sentence for each."""
+"""Errors that are not bugs. :func:`explain` gives the sentence for each."""
 
 
 def explain(error: Exception) -> str:
@@ -83,7 +83,8 @@ def explain(error: Exception) -> str:
 def one_line(message) -> str:
     """A message on one line of at most 500 characters that a terminal can show.
 
-    What is too long loses its middle: the beginning says what and where, the end what to do.
+    A message that is too long loses its middle: its beginning says what and where, its end what to
+    do.
     """
     text = " ".join(str(message).split())
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -92,7 +93,7 @@ def one_line(message) -> str:
 
 
 def unknown(what: str, name: str, known) -> str:
-    """The sentence about a name that is none of those known; it names the nearest."""
+    """The sentence about an unknown name. It suggests the nearest known one."""
     known = list(known)
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     guess = f"did you mean {near[0]!r}? " if near else ""
