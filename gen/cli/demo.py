@@ -23,14 +23,14 @@ _IMAGES, _SUMMARY = "images.npy", "summary.json"
 
 def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "build/demo",
          limit: int | None = None) -> dict:
-    """Build a network, start its virtual board and compare what it answers with PyTorch.
+    """Build a network, start its virtual board and compare its answers with PyTorch.
 
     Parameters
     ----------
     network : name or path; its metadata names its data set
     board : name of a board
-    out : where everything goes, ``summary.json`` among it, which is written last: a demonstration
-        that did not come to its end leaves none
+    out : where everything goes. ``summary.json`` is written last, so an unfinished demonstration
+        leaves none
     limit : only the first test images
 
     Returns
@@ -97,7 +97,7 @@ def _test_images(network, limit):
 
 
 def _infer(out):
-    """What the host driver, a process of its own, gets from the virtual board."""
+    """Results that the host driver, a separate process, gets from the virtual board."""
     out = out.absolute()  # no option, whatever its name
     done = processes.run(
         [sys.executable, "-m", "host", "infer", str(out / _IMAGES), "--board", str(out),

@@ -1,7 +1,7 @@
 """The command line, ``python -m gen``: arguments in, one object or a few lines out.
 
-Commands do nothing that the functions they call do not; what is heavy to import is imported inside
-them. Results go to standard output, everything else to standard error.
+Commands only call functions; the functions do the work. Heavy imports are inside the commands.
+Results go to standard output, everything else to standard error.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         with terminable():
             return _main(argv)
     except KeyboardInterrupt as interrupt:
-        # Of what was being elaborated, Amaranth would say that it was never used.
+        # Otherwise Amaranth warns that what was being elaborated was never used.
         warnings.simplefilter("ignore")
         return 143 if isinstance(interrupt, Terminated) else 130
 
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv):
     try:
         if sys.stdout is None:
-            return _fail("standard output is closed; lead it to a file, or to /dev/null")
+            return _fail("standard output is closed; redirect it to a file or to /dev/null")
         args = _parser().parse_args(argv)
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr,
                             force=True)
@@ -66,9 +66,9 @@ def _main(argv):
 
 
 def _open_streams():
-    """A descriptor of 0 to 2 that is closed would be that of the next file to be opened, and what
-    other programs write would go there: it becomes the null device. Characters that a stream's
-    encoding lacks are written as escapes."""
+    """Open the closed ones of descriptors 0 to 2 on the null device. Otherwise the next file that
+    is opened would get such a descriptor, and the output of other programs. Characters that a
+    stream's encoding lacks are written as escapes."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -88,7 +88,7 @@ def _fail(error):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports as everything else here does."""
+    """Reports an error as all commands do."""
 
     def error(self, message):
         self.print_usage(sys.stderr)
@@ -98,7 +98,7 @@ class _Parser(argparse.ArgumentParser):
         put(self.format_help().rstrip("\n"))
 
     def _get_values(self, action, arg_strings):
-        # Of Python 3.11, "--option=--" makes an empty list.
+        # In Python 3.11, "--option=--" gives an empty list.
         value = super()._get_values(action, arg_strings)
         if value == [] and action.nargs is None:
             raise argparse.ArgumentError(action, "expected one argument")

@@ -1,4 +1,4 @@
-"""Standard output, which may be full or have nobody who reads it."""
+"""Standard output, which may be full or closed by its reader."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ __all__ = ["put"]
 
 
 def put(text: str) -> None:
-    """Write a result to standard output at once, and the end of its line.
+    """Write a result and a line end to standard output at once.
 
     Raises
     ------
@@ -17,6 +17,6 @@ def put(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        # What is in the buffer would be tried again, and fail again, when the program ends.
+        # The end of the program would write the buffer again, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise type(error)(error.errno, error.strerror, "standard output") from error

@@ -1,7 +1,7 @@
-"""Arguments that commands share, and what they name.
+"""Arguments that commands share, and the objects that they name.
 
-Every number has a bound, so that none overflows or allocates without end further on; those below
-are beyond what makes sense, and narrower ones belong to the functions that know them.
+Every number has a bound, so no number overflows or allocates without end later. The bounds here
+only exclude nonsense; narrower bounds belong to the functions that know them.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def integer(least: int, most: int):
 
 
 def real(least: float, most: float):
-    """The type of an argument that is a number within bounds, which are finite."""
+    """The type of an argument that is a number within finite bounds."""
     return _number(float, "a number", least, most)
 
 
@@ -48,7 +48,7 @@ def listed(item):
 
 
 COUNT = integer(1, 10**9)
-"""How many of what there is are taken."""
+"""How many of the available items are taken."""
 
 IMAGES = integer(1, 100_000)
 """Images to simulate or to draw at random."""
@@ -95,7 +95,7 @@ CALIBRATION = 1000
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Shows a default that is a value; a help text may explain one that is not."""
+    """Shows a default that is a value. A help text may explain any other default."""
 
     def _get_help_string(self, action):
         if "(default" in action.help or not isinstance(action.default, int | str) or (
@@ -134,13 +134,13 @@ def add_data(parser):
 def add_calibration(parser, default=None):
     parser.add_argument("--calibration", metavar="N", type=COUNT, nargs="?", const=CALIBRATION,
                         default=default,
-                        help=f"let the spikes of the first N training images of the data set "
-                             f"decide, {CALIBRATION:,} if no N is given" + ("" if default else
+                        help=f"choose by the spikes of the first N training images of the data set "
+                             f"({CALIBRATION:,} if no N is given)" + ("" if default else
                              " (default: the images that travel with the network)"))
 
 
 def add_mapping(parser):
-    parser.add_argument("--board", default="arty-a7", help="what to build for: see the boards")
+    parser.add_argument("--board", default="arty-a7", help="what to build for; `boards` lists them")
     parser.add_argument("--lanes", metavar="LAYER=N", type=_lanes, action="append", default=[],
                         help="lanes of a layer; may be repeated (default: chosen for the board)")
     parser.add_argument("--interval", metavar="CLOCKS", type=CLOCKS,
@@ -149,7 +149,7 @@ def add_mapping(parser):
                              "channel)")
     parser.add_argument("--objective", choices=("throughput", "latency", "smallest"),
                         help="fill the board for the shortest interval or the least latency, or "
-                             "take the fewest logic cells; the last two keep --interval if given "
+                             "take the fewest logic cells; latency and smallest keep --interval "
                              "(default: --interval at the least cost)")
     parser.add_argument("--code", choices=CODES, default="phase",
                         help="how layers replay each other's spike counts")
@@ -157,7 +157,7 @@ def add_mapping(parser):
 
 
 def mapping_options(args):
-    """What :func:`add_mapping` and :func:`add_dataset` have asked for, as keyword arguments of
+    """The arguments of :func:`add_mapping` and :func:`add_dataset`, as keyword arguments of
     ``build`` and others."""
     return {"board": board_name(args.board), "lanes": dict(args.lanes) or None,
             "interval": args.interval, "objective": args.objective, "code": args.code,
@@ -172,9 +172,9 @@ def _calibration(args):
 
 
 def require_calibration(args):
-    """Of a command that needs a data set for nothing else."""
+    """Refuse a data set without --calibration, for commands that need it only to calibrate."""
     if args.calibration is None and (args.dataset or args.data):
-        raise DataError("--dataset and --data say whose images calibrate: say so (--calibration)")
+        raise DataError("--dataset and --data choose calibration images: add --calibration")
 
 
 def find_network(name):

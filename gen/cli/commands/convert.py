@@ -17,14 +17,15 @@ def add(commands):
     parser = command(commands, "convert", _run, "convert a PyTorch module to integers",
                      "convert model.py:build --weights model.safetensors --calibration images.npy "
                      "-o model.npz")
-    parser.add_argument("target", metavar="FILE.py:FUNCTION", help="what returns the module")
+    parser.add_argument("target", metavar="FILE.py:FUNCTION",
+                        help="function that returns the module")
     parser.add_argument("--weights", metavar="W.safetensors", required=True,
                         help="its state dictionary")
     parser.add_argument("--calibration", metavar="X.npy", required=True,
-                        help="raw images that the ranges of plain ReLUs are taken from")
+                        help="raw images from which the ranges of plain ReLUs are taken")
     parser.add_argument("-o", "--output", metavar="NET.npz", required=True,
                         help="where the network goes")
-    parser.add_argument("--name", help="of the network (default: the output's stem)")
+    parser.add_argument("--name", help="name of the network (default: the output's stem)")
     parser.add_argument("--bits", type=bits, metavar="B", default="8",
                         help="bits of the weights, 2 to 8: one width, or widths by layer such as "
                              "8,fc1=4")
@@ -33,7 +34,7 @@ def add(commands):
     parser.add_argument("--input-levels", type=LEVELS, metavar="L", default=255,
                         help="greatest spike count of a pixel")
     parser.add_argument("--pixel-max", type=PIXEL, metavar="P", default=255,
-                        help="greatest raw pixel that the network will be given")
+                        help="greatest raw pixel value that the network will receive")
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")

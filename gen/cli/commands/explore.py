@@ -56,8 +56,8 @@ def add(commands):
         "sweep boards, intervals and networks, and show the Pareto front",
         "explore mnist mnist-mlp --boards arty-a7,ulx3s-85f -o build/explore", show=_table)
     parser.add_argument("networks", metavar="NET", nargs="+",
-                        help="names of shipped networks, or paths; weights of other widths are "
-                             "networks of their own (train --weight-bits)")
+                        help="names of shipped networks, or paths; weights of another width make "
+                             "another network (train --bits)")
     parser.add_argument("--boards", type=listed(str), default="arty-a7", metavar="A,B",
                         help="boards to try")
     parser.add_argument("--intervals", type=listed(CLOCKS), metavar="N,N",
@@ -70,7 +70,7 @@ def add(commands):
     add_dataset(parser)
     add_calibration(parser, CALIBRATION)
     parser.add_argument("--limit", type=COUNT, metavar="N", default=1000,
-                        help="test images whose accuracy counts")
+                        help="test images from which the accuracy is taken")
     parser.add_argument("--scheduler", metavar="ADDRESS",
                         help="a Dask cluster to run on, such as tcp://host:8786 (default: "
                              "processes on this machine)")
@@ -79,4 +79,4 @@ def add(commands):
     parser.add_argument("--synthesise", action="store_true",
                         help="let Yosys check the points of the front")
     parser.add_argument("-o", "--output", metavar="DIR", default="build/explore",
-                        help="where finished points are kept, and the plot goes")
+                        help="where finished points and the plot go")

@@ -1,4 +1,4 @@
-"""Choose lanes and replicas for a board, and show what is expected of them."""
+"""Choose lanes and replicas for a board, and show the predicted figures."""
 
 from .arguments import (
     add_dataset,
@@ -60,7 +60,7 @@ def _table(result):
 
 def add(commands):
     parser = command(commands, "fit", _run,
-                     "choose lanes and replicas for a board, and show what is expected of them",
+                     "choose lanes and replicas for a board, and show the predicted figures",
                      "fit mnist --board arty-a7 --objective throughput --calibration 1000",
                      show=_table)
     add_network(parser)

@@ -14,7 +14,7 @@ def _run(args):
 def add(commands):
     parser = command(commands, "report", _run, "write a page about a build: simulated, drawn, "
                      "explained", "report build/digits -o digits.html")
-    parser.add_argument("directory", metavar="DIR", help="what build has filled")
+    parser.add_argument("directory", metavar="DIR", help="output of `build`")
     parser.add_argument("-o", "--output", metavar="FILE", help="(default: DIR/report.html)")
     parser.add_argument("--dataset", metavar="D", help="run the test images of this data set "
                         "(default: the images that travel with the network)")

@@ -13,7 +13,7 @@ def _run(args):
 
 
 def _lines(result):
-    """Predictions are what is wanted of images without labels, and only then."""
+    """Predictions are shown for images without labels only."""
     hidden = ["accuracy"] if result["accuracy"] is None else ["predictions"]
     return as_lines({key: value for key, value in result.items() if key not in hidden})
 

@@ -19,7 +19,7 @@ def add(commands):
     add_data(parser)
     parser.add_argument("--model", required=True, help="cnn, mlp or mlp-128")
     parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")
-    parser.add_argument("--name", help="of the network (default: the data set and the model)")
+    parser.add_argument("--name", help="name of the network (default: the data set and the model)")
     parser.add_argument("--epochs", type=integer(1, 10_000), metavar="N",
                         help="(default: the recipe's)")
     parser.add_argument("--bits", type=bits, metavar="B",
@@ -29,4 +29,5 @@ def add(commands):
                         help="greatest spike count of a neuron (default: the recipe's)")
     parser.add_argument("--input-levels", type=LEVELS, metavar="L",
                         help="greatest spike count of a pixel (default: the recipe's)")
-    parser.add_argument("--seed", type=SEED, default=0, help="of weights, order and augmentation")
+    parser.add_argument("--seed", type=SEED, default=0,
+                        help="seed of weights, order and augmentation")

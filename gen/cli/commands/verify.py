@@ -1,4 +1,4 @@
-"""Compare every spike with the network in integers: of the emitted Verilog, or past it."""
+"""Compare the emitted Verilog, or its netlist or bitstream, with the network in integers."""
 
 from .arguments import (
     IMAGES,
@@ -50,12 +50,12 @@ def add(commands):
     past.add_argument("--netlist", action="store_true",
                       help="simulate the netlist that Yosys made for the board, from pin to pin")
     past.add_argument("--bitstream", action="store_true",
-                      help="simulate what the bitstream makes of the device, from pin to pin "
+                      help="simulate the logic that the bitstream configures, from pin to pin "
                            "(iCE40; the Debian package fpga-icestorm is needed)")
     parser.add_argument("--images", type=IMAGES, metavar="N",
                         help="how many images (default: 20; 3 from pin to pin)")
     add_mapping(parser)
-    parser.add_argument("--seed", type=SEED, default=0, help="of the images and of the stalls")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the images and of the stalls")
     add_dataset(parser)
     parser.add_argument("--images-file", metavar="X.npy", help="raw images instead of a data set")
     parser.add_argument("--build", metavar="DIR",

@@ -14,4 +14,4 @@ def add(commands):
     parser = command(commands, "virtual", _run,
                      "start the virtual board of a build; the first line names its serial port",
                      "virtual build/digits")
-    parser.add_argument("directory", metavar="DIR", help="what build has made")
+    parser.add_argument("directory", metavar="DIR", help="output of `build`")

@@ -126,7 +126,7 @@ class TestRun:
     (["fit", "TINY", "--calibration"],
      "error: tiny names no data set to calibrate with: say which (--dataset)\n"),
     (["fit", "TINY", "--dataset", "digits"],
-     "error: --dataset and --data say whose images calibrate: say so (--calibration)\n"),
+     "error: --dataset and --data choose calibration images: add --calibration\n"),
 ])
 def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
