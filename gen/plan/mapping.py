@@ -34,9 +34,9 @@ def pack_rows(values, bits):
 def membrane_bits(layer, levels, code):
     """Bits of a membrane that provably never overflows (docs/methods.md, 5).
 
-    Sums on the way may wrap; what counts is the potential when it is compared: from the greatest
-    potential down to the least one, or 0, minus the greatest threshold it is compared with, which
-    is itself a number of this width.
+    Sums on the way may wrap. Only compared potentials count. Their range is from the greatest
+    potential down to the least potential (or 0 if that is less) minus the greatest threshold. That
+    threshold is itself a number of this width.
     """
     low, high = layer.schedule(code=code).potential_range(
         *layer.potential_range(levels), layer.threshold)
@@ -45,7 +45,7 @@ def membrane_bits(layer, levels, code):
 
 
 def flat_input(network):
-    """The network with its input as a vector, if all that looks at it are linear layers.
+    """The network with its input as a vector, if only linear layers look at it.
 
     A linear layer on a picture would otherwise look at it through a window as large as the
     picture, a pixel a word.
@@ -75,12 +75,13 @@ def flat_input(network):
 
 
 def _port(index, name):
-    """What a layer, whatever its name, is called in Verilog and in the names of its memories."""
+    """Name of a layer in Verilog and in the names of its memories, an identifier for any layer."""
     return f"l{index}_{re.sub(r'[^0-9A-Za-z]+', '_', name).strip('_')[:40] or 'layer'}"
 
 
 def _connected(synapses, source, lanes):
-    """``(taps, groups)``: which groups of lanes each word of a tap is connected to at all."""
+    """``(taps, groups)``: whether the word of a tap is connected to any channel of a group of
+    lanes."""
     share, per_group = synapses.out_channels // synapses.groups, synapses.weights.shape[1]
     first = np.arange(synapses.out_channels) // share * per_group
     chunk = np.arange(source.map.chunks)[:, None] * source.map.word
@@ -89,7 +90,7 @@ def _connected(synapses, source, lanes):
 
 
 def _words(synapses, source):
-    """``(taps, word, out_channels)`` weights, those between unconnected channels 0."""
+    """``(taps, word, out_channels)`` weights, with 0 between unconnected channels."""
     word, chunks = source.map.word, source.map.chunks
     out, per_group, ky, kx = synapses.weights.shape
     dense = np.zeros((out, chunks * word, ky, kx), dtype=np.int16)

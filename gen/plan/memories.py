@@ -1,12 +1,12 @@
 """Where each memory of a design goes: block RAM, LUT RAM or logic.
 
-Left alone, Yosys weighs these against each other by costs of its own, which know nothing of what
-else a device has to hold. Here the choice is made for the whole design, and put on every memory as
-an attribute that Yosys obeys (``ram_style``), so that what is predicted is what is synthesised.
+By default Yosys weighs these by its own costs, without regard to the rest of the design. This
+module chooses for the whole design. Its choice is an attribute of each memory (``ram_style``),
+which Yosys obeys, so the prediction equals the result of synthesis.
 
-How many block RAMs a memory takes is arithmetic on the shapes that Yosys' libraries list
-(``techlibs/*/brams*.txt``) and on what its pass ``memory_libmap`` does where a memory is deeper
-than a block: the words of equal low address bits lie side by side.
+The number of block RAMs of a memory follows from the shapes that Yosys' libraries list
+(``techlibs/*/brams*.txt``), and from its pass ``memory_libmap``: in a memory that is deeper than a
+block, the words of equal low address bits lie side by side.
 """
 
 from collections import Counter
@@ -18,20 +18,25 @@ __all__ = ["Memory", "Placement", "blocks", "luts", "ffs", "cells", "place"]
 class _Technology:
     """Memories of a family.
 
-    ``shapes`` are pairs (units, width, depth, cost) of block RAM; units are those of the board's
-    budget. ``grain`` is the number of bits that are written together: a word of a RAM takes whole
-    grains. ``ram`` are shapes (width, depth, LUTs) of RAM in LUTs; there is none if empty, and RAM
-    is made of flip-flops then. ``page`` are the rows of a ROM that one LUT holds. A bit of a word
-    takes ``rom_choice`` and ``ram_choice`` LUTs for each page or turn after the first, measured
-    with random contents, and beside blocks one LUT for each ``chosen`` words after the first that
-    lie side by side. ``collides`` says whether Yosys adds a register and a multiplexer that give
-    the old word when one is read and written in the same clock: 7-series needs none, and the
-    commands for ECP5 and iCE40 declare that nothing depends on it. A RAM of ``shallow`` words or
-    fewer stays out of blocks: it is a queue or a small map, and the slow output of a block would be
-    in its path; on Gowin's devices, where nextpnr finds it hard to place RAM in LUTs, and on iCE40,
-    which has none, only a lone word stays out. A block is used if it saves ``worth`` LUTs, so that
-    its wires are worth it, and ``share`` of a device's blocks are used. A flip-flop may need the
-    LUT of its cell (``needs_lut``), and RAM may fill ``crowd`` cells for each of its LUTs.
+    Parameters
+    ----------
+    shapes : of block RAM, tuples (units, width, depth, cost); units are those of the board's budget
+    grain : bits that are written together; a word of a RAM takes whole grains
+    ram : shapes of RAM in LUTs, tuples (width, depth, LUTs); if empty, RAM is made of flip-flops
+    page : rows of a ROM that one LUT holds
+    rom_choice, ram_choice : LUTs that a bit of a word takes for each page or turn after the first,
+        measured with random contents
+    chosen : words side by side in blocks, after the first, that a LUT for each bit chooses from
+    collides : whether Yosys adds a register and a multiplexer that return the old word when a word
+        is read and written in the same clock. 7-series needs none, and the commands for ECP5 and
+        iCE40 declare that nothing depends on it
+    shallow : a RAM of at most this many words stays out of blocks. It is a queue or a small map,
+        and the slow output of a block would be in its path. On Gowin, where nextpnr finds it hard
+        to place RAM in LUTs, and on iCE40, which has none, only a single word stays out
+    worth : LUTs that a block must save to be worth its wires
+    share : of the device's blocks that may be used
+    needs_lut : whether a flip-flop may need the LUT of its cell
+    crowd : cells that a LUT of a RAM may fill
     """
 
     shapes: tuple[tuple[float, int, int, int], ...]
@@ -50,7 +55,7 @@ class _Technology:
 
 
 def _shapes(units, cost, width, depth):
-    """A block that is ``width`` wide, and half as wide as often as its bytes of 9 bits allow."""
+    """Shapes of a block of this width, and of half the width as often as its 9-bit bytes allow."""
     shapes = []
     while width >= 9:
         shapes.append((units, width, depth, cost))
@@ -77,8 +82,8 @@ _TECHNOLOGIES = {
 class Memory:
     """Shape of a memory with one read port, and one write port unless it is a ROM.
 
-    ``varying`` are the columns that are not the same in all rows, where that is known: Yosys stores
-    no others. Memories of a shape are equal, whatever they hold.
+    ``varying`` are the columns that differ between rows, if they are known: Yosys stores only
+    these. Memories of the same shape are equal, whatever their contents.
     """
 
     width: int
@@ -115,7 +120,7 @@ def _block(family, memory):
 
 
 def luts(family: str, memory: Memory, *, block: bool) -> int:
-    """LUTs of a memory, those beside its blocks among them."""
+    """LUTs of a memory, including those beside its blocks."""
     technology = _TECHNOLOGIES[family]
     if block:
         turns = _block(family, memory)[1]
@@ -141,7 +146,7 @@ def _columns(memory):
 
 
 def ffs(family: str, memory: Memory, *, block: bool) -> int:
-    """Flip-flops of a memory: its output, where that is not inside a block."""
+    """Flip-flops of a memory: its output register, unless that is inside a block."""
     technology = _TECHNOLOGIES[family]
     if block:
         return 2 * memory.width + 8 if technology.collides and not memory.rom else 0
@@ -153,8 +158,8 @@ def ffs(family: str, memory: Memory, *, block: bool) -> int:
 
 
 def cells(family: str, memory: Memory, *, block: bool) -> float:
-    """Logic cells of a memory: its LUTs, and those of flip-flops that none of them is in front of.
-    A ROM's output is behind its LUTs."""
+    """Logic cells of a memory: its LUTs, and those of flip-flops without a LUT in front. A ROM's
+    output register is behind its LUTs."""
     technology, own = _TECHNOLOGIES[family], luts(family, memory, block=block)
     if memory.rom:
         return own
@@ -169,7 +174,7 @@ class Placement:
     Parameters
     ----------
     family : name of the device's family
-    in_blocks : their shapes
+    in_blocks : shapes of the memories in block RAM
     brams : block RAMs that they take, if all their columns are stored
     """
 
@@ -185,15 +190,16 @@ class Placement:
 
 
 def _area(family, memory, *, block):
-    """LUTs, and flip-flops where they take the place of LUTs."""
+    """LUTs, plus flip-flops where these take the place of LUTs."""
     alone = 0 if _TECHNOLOGIES[family].ram else ffs(family, memory, block=block)
     return luts(family, memory, block=block) + alone
 
 
 def place(family: str, memories: Counter, brams: float) -> Placement:
-    """Choose what goes to block RAM: what saves the most LUTs for each block, while there are any.
+    """Choose the memories that go to block RAM: those that save the most LUTs for each block, as
+    long as blocks are left.
 
-    Shapes alone decide, whatever columns vary, so that an array can be planned without contents.
+    Only shapes decide, not which columns vary, so an array can be planned without contents.
 
     Parameters
     ----------

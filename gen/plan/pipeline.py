@@ -1,9 +1,9 @@
-"""Samples that follow each other through an array: when is which row of a layer finished?
+"""When each row of each layer is finished, for samples that follow each other through an array.
 
-The formulas of :mod:`gen.plan.cycles` say for how long a layer works on a sample. A layer also
-waits: for rows of the layer before, for a bank of its own spike memory, for the layer behind to
-take what it made. Where samples differ, or two layers are about as slow, the interval is not quite
-that of the slowest layer's mean.
+The formulas of :mod:`gen.plan.cycles` give the time for which a layer works on a sample. A layer
+also waits: for rows of the layer before it, for a bank of its own spike memory, and for the next
+layer to take its output. If samples differ, or two layers are about equally slow, the interval
+therefore differs a little from the slowest layer's mean.
 """
 
 import math
@@ -17,9 +17,9 @@ from .cycles import gathering_clocks
 
 __all__ = ["Pipeline"]
 
-# Clocks from a window to the beat, besides those of the lanes: the stages of select, fetch, encoder
-# and lanes, and the queues between them; and of these, those until the spike memory is read. A
-# pooling has fewer; replicas have a queue each, and one behind the merge.
+# Clocks from a window to its beat, besides those of the lanes: the stages of select, fetch, encoder
+# and lanes, and the queues between them. Then the part of them until the spike memory is read. A
+# pooling has fewer. Replicas have a queue each, and one behind the merge.
 _FILL, _READ, _POOL_FILL, _MERGE = 21, 12, 6, 4
 
 # Words that fetch, queue and encoder hold when the lanes are late: the spike memory is released
@@ -31,7 +31,7 @@ _WINDOWS_AHEAD = 2
 
 
 class Pipeline:
-    """Arrays of one configuration, side by side, each with a stream of samples of its own.
+    """Arrays of one configuration, side by side, each with its own stream of samples.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Pipeline:
         self._sent = {index: np.zeros(streams) for index in range(len(config.layers))}
 
     def send(self, clocks, words):
-        """Send every array its next sample, a beat a clock as long as there is room.
+        """Send every array its next sample, one beat a clock as long as there is room.
 
         Parameters
         ----------
@@ -59,14 +59,14 @@ class Pipeline:
 
         Returns
         -------
-        Clocks, from the first beat of the first sample, at which the last logits come,
+        Clocks from the first beat of the first sample to the last logits of this one,
         ``(streams,)``.
         """
         layout = self._config.input
         rows = np.arange(1, layout.height + 1)[:, None] * layout.width * layout.chunks
         begin = np.maximum(self._begun, self._room(-1))
         self._begun = begin + layout.beats
-        came = {-1: begin + rows + 1}  # what is written is there a clock later
+        came = {-1: begin + rows + 1}  # a write takes effect a clock later
         for index, layer in enumerate(self._config.layers):
             if isinstance(layer, CoreConfig):
                 came[index] = self._core(index, layer, came, clocks[layer.name].T,
@@ -76,7 +76,7 @@ class Pipeline:
         return came[len(self._config.layers) - 1][-1]
 
     def _room(self, index):
-        """When all that receive a map have a bank for another sample of it."""
+        """When all receivers of a map have a bank for another sample of it."""
         return np.max([self._released[layer][source][0]
                        for layer, source in self._config.consumers(index)] or [self._begun * 0],
                       axis=0)
@@ -87,13 +87,13 @@ class Pipeline:
 
     @staticmethod
     def _needed(layer, row, came):
-        """When the last rows are there that an output row looks at."""
+        """When the last rows that an output row looks at have arrived."""
         edges = (row * s.stride[0] - s.padding[0] + s.kernel[0] for s in layer.sources)
         return np.max([came[s.layer][max(1, min(edge, s.map.height)) - 1]
                        for s, edge in zip(layer.sources, edges, strict=True)], axis=0)
 
     def _send(self, index, row, beats, done, spread):
-        """When a row has moved on whose last beat is there at ``done``, the first one ``spread``
+        """When a row has been sent. Its last beat is ready at ``done``, its first one ``spread``
         earlier."""
         if row == 0:
             done = np.maximum(done, self._room(index) + spread)
@@ -139,7 +139,7 @@ class Pipeline:
 
 
 class _Replica:
-    """Since when a core is free: its window, its lanes, its input, its output."""
+    """The time since when a core's window, lanes, input and output are free."""
 
     def __init__(self, streams):
         self.window = self.lanes = self.read = self.sent = np.zeros(streams)

@@ -1,9 +1,9 @@
 """Lanes and replicas of each layer: a balanced pipeline that the device has room for.
 
-A layer that has to keep an interval gets the cheapest pair of lanes and replicas that does, by the
-formulas of :mod:`gen.plan.cycles` on real samples and the sizes of :mod:`gen.plan.resources`; so no
-layer is faster than the pipeline can use. What is left to choose is the interval, which the
-objective decides. What layers wait for each other besides, :mod:`gen.plan.pipeline` knows.
+A layer gets the cheapest pair of lanes and replicas that keeps a given interval, by the formulas of
+:mod:`gen.plan.cycles` on real samples and the sizes of :mod:`gen.plan.resources`. So no layer is
+faster than the pipeline can use. The objective decides the interval. :mod:`gen.plan.pipeline` adds
+the time for which layers wait for each other.
 """
 
 import math
@@ -29,15 +29,15 @@ from .workload import Calibration, Workload, calibrate
 __all__ = ["CELL_SHARE", "OBJECTIVES", "Plan", "fit", "plan", "shortage"]
 
 OBJECTIVES = ("throughput", "latency", "smallest")
-"""What a mapping can be chosen for."""
+"""Objectives for which a mapping can be chosen."""
 
 CELL_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.9, GOWIN.name: 0.85}
-"""Family -> the share of a device's logic cells that place-and-route can live with."""
+"""Family -> the share of a device's logic cells that place and route can fill."""
 
-# How much too large a mapping may be for steps down in logic cells to be tried.
+# Steps down in logic cells are tried if a mapping is too large by at most this factor.
 _HOPE = 1.2
 
-# Intervals are tried in steps of this ratio at the finest.
+# The finest ratio between two intervals that are tried.
 _STEP = 1.01
 
 # How often a shorter interval is tried where layers wait for each other.
@@ -46,15 +46,14 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """A mapping, and what is expected of it.
+    """A mapping, and its predicted figures.
 
     Parameters
     ----------
     config : shape of the array
     needs : :class:`gen.plan.resources.Prediction`
-    interval : clocks from one sample to the next; while a mapping is chosen those of the slowest
-        layer
-    image : contents of the memories, by name, of the mapping that is chosen in the end
+    interval : clocks from one sample to the next; during the choice those of the slowest layer
+    image : contents of the memories, by name; only of the mapping that is finally chosen
     """
 
     config: ArrayConfig
@@ -97,7 +96,7 @@ class _Planner:
         return Plan(config, needs, self._workload.slowest(config))
 
     def filled(self, plan):
-        """The plan with the contents of its memories, and what they take with these."""
+        """The plan with the contents of its memories, and with the needs that follow from them."""
         _, image = map_network(self._network, **plan.shares, code=self._code)
         needs = resources.predict(
             plan.config, self._board.family.name, self._board.budget.brams, image)
@@ -107,16 +106,16 @@ class _Planner:
         return _excess(self._board, plan.needs, allowance)
 
     def at(self, interval):
-        """The mapping in which every layer keeps an interval as cheaply as it can, or is as fast
-        as it can be where that is not enough."""
+        """The mapping in which every layer keeps an interval at the least cost, or is as fast as
+        possible if it can't keep it."""
         config = self.widest()
-        for _ in range(2):  # what a layer sees depends on the lanes of those before it
+        for _ in range(2):  # the input of a layer depends on the lanes of the layers before it
             config = self.config(*self._assign(config, interval))
         return config
 
     def _assign(self, config, interval):
-        """Layers from the last to the first, since those that read a layer limit in how many
-        words it may send its map."""
+        """Layers from the last to the first, since the readers of a layer limit the number of words
+        in which it may send its map."""
         words = [math.inf] * len(config.layers)
         lanes, replicas = {}, {}
         for index in reversed(range(len(config.layers))):
@@ -148,7 +147,7 @@ class _Planner:
         return min(choices, key=lambda choice: choice[:3])[3]
 
     def _lanes(self, core, words):
-        """Numbers of lanes that differ in how many turns they take, ``words`` at the most."""
+        """Numbers of lanes that differ in the number of turns they take, at most ``words``."""
         if core.name in self._fixed:
             return [self._fixed[core.name]]
         channels = core.channels
@@ -156,7 +155,7 @@ class _Planner:
         while turn <= most:
             lanes = -(-channels // turn)
             counts.add(lanes)
-            # The first number of turns that fewer lanes take.
+            # The next number of turns that fewer lanes take.
             turn = max(turn + 1, -(-channels // (lanes - 1))) if lanes > 1 else most + 1
         return sorted(counts)
 
@@ -169,7 +168,7 @@ class _Planner:
         return self._variants[key]
 
     def _own_clocks(self, config, core):
-        """Clocks of a core if its sources send their maps in one word a position, as far as they
+        """Clocks of a core if its sources send their maps in as few words a position as they
         can."""
         rows = self._workload.rows(config, core)
         shares = [rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
@@ -208,11 +207,11 @@ class _Planner:
                 if not self.excess(plan):
                     return plan
             interval *= 1.1
-        return self.smallest(None)  # if it does not fit, the build says what is missing
+        return self.smallest(None)  # if it does not fit, the build says what is short
 
     def smallest(self, interval):
-        """The fewest logic cells. Few lanes make narrow words, and many narrow words are many to
-        choose from, so that one lane a layer is not the least."""
+        """The fewest logic cells. One lane a layer is not the least: few lanes make narrow words,
+        and choosing among many narrow words takes cells."""
         slowest = self._workload.slowest(self.narrowest())
         if interval is not None:
             return self._lean(self.plan(self.at(interval)), interval)
@@ -236,7 +235,7 @@ class _Planner:
         return self._lean(self._trimmed(best), best.interval)
 
     def _trimmed(self, plan):
-        """The same interval, and nothing that does not serve it."""
+        """A plan of the same interval without lanes and replicas that do not serve it."""
         other = self.plan(self.at(plan.interval))
         worse = other.interval > plan.interval or _cells(other) > _cells(plan)
         return plan if worse or self.excess(other) else other
@@ -255,7 +254,7 @@ class _Planner:
                 interval is None or other.interval <= interval))
 
     def _climb(self, plan, value, allowed):
-        """The best of the plans around a plan, again and again until none is better."""
+        """Move to the best neighbour of a plan until no neighbour is better."""
         best = value(plan)
         while True:
             around = [(value(other), k, other)
@@ -292,8 +291,7 @@ def _cells(plan):
 
 
 def _excess(board, needs, allowance=1):
-    """What there is too little of, as a list of phrases, even if there were ``allowance`` times as
-    much."""
+    """Phrases about the resources that a design needs more than ``allowance`` times of."""
     budget = board.budget
     return [f"{need:,} {words} of {limit:,}" for need, limit, words in (
         (needs.cells, cell_limit(board), f"{board.family.cell}s"),
@@ -308,7 +306,7 @@ def shortage(network: Network, board: Board, chosen: Plan, *, allowance: float =
 
     Parameters
     ----------
-    interval, lanes : what the plan had to keep to
+    interval, lanes : constraints that the plan had to keep
     """
     excess = _excess(board, chosen.needs, allowance)
     if not excess:
@@ -323,7 +321,8 @@ def shortage(network: Network, board: Board, chosen: Plan, *, allowance: float =
 
 
 def _variant_key(core, lanes):
-    """What a core of a trial mapping depends on: of a wide layer, its masks take long to hash."""
+    """A key of a core in a trial mapping. It leaves out the masks, which take long to hash for a
+    wide layer."""
     return core.name, lanes, tuple(source.map.word for source in core.sources)
 
 
@@ -343,9 +342,9 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     interval : clocks a sample that the array is to keep
     objective : ``"throughput"``, the shortest interval that fits; ``"latency"``, the fewest clocks
         from the first beat to the last logits that fit; ``"smallest"``, the fewest logic cells.
-        With an interval the last two keep it. Without an objective the interval is kept at the
-        least cost as far as the board has room; if there is none, it is that of the slowest layer
-        with a lane a channel
+        The last two keep an interval if it is given. Without an objective the interval is kept at
+        the least cost, as far as the board has room. Without both, the interval is that of the
+        slowest layer with a lane a channel
     lanes : layers whose lanes are given
     workload : the samples whose spikes decide; by default those that travel with the network
 
@@ -362,9 +361,9 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
 
 
 def _plan(network, board, code, interval, objective, lanes, workload):
-    """A plan, and None or the sentence that says why it is not what was asked for."""
+    """A plan, and the sentence that says why it does not meet the request, or None."""
     if objective == "throughput" and interval is not None:
-        raise FitError("the objective throughput takes the shortest interval there is; one can be "
+        raise FitError("the objective throughput takes the shortest interval; an interval can be "
                        "given with latency, smallest or no objective")
     _require_addresses(network, code)
     workload = workload or Workload(network)
@@ -385,7 +384,7 @@ def _plan(network, board, code, interval, objective, lanes, workload):
 
 
 def _require_addresses(network, code):
-    # What a host sees does not depend on lanes.
+    # The host's view does not depend on lanes.
     try:
         register_map(map_config(network, code=code))
     except ValueError as error:
@@ -394,8 +393,8 @@ def _require_addresses(network, code):
 
 
 def _waiting(choose, workload, interval, default=None):
-    """What ``choose`` finds for an interval, with the interval that comes of it. Where layers wait
-    for each other, a somewhat shorter one is aimed at."""
+    """The plan that ``choose`` finds for an interval, with its predicted interval. If layers wait
+    for each other, the search aims at a somewhat shorter interval."""
     aim, tried = interval or default, []
     while len(tried) < _ATTEMPTS:
         found = choose(aim)
@@ -409,7 +408,7 @@ def _waiting(choose, workload, interval, default=None):
 def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
         interval: int | None = None, objective: str | None = None, code: str = "phase",
         calibration: Calibration | None = None) -> dict:
-    """Choose lanes and replicas, and tell what is expected of them.
+    """Choose lanes and replicas, and predict their figures.
 
     Parameters
     ----------
@@ -421,7 +420,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     -------
     ``network``, ``board``, ``device``, ``clock_hz``, ``objective``, ``calibration`` (what the
     samples are), ``images`` (how many); ``fits``, whether the mapping is predicted to fit and to
-    do what was asked for, and ``reason``, the sentence that says why not, or None;
+    meet the request, and ``reason``, the sentence that says why not, or None;
     ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``latency_us``, ``bottleneck``
     (a layer's name or ``"input"``), ``utilisation`` (share of the clocks in which a lane adds,
     over all lanes); ``luts``, ``ffs``, ``cells``, ``brams``, ``budget``, ``cell`` (what a logic
@@ -430,7 +429,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     ``cells``, ``brams``, ``memories``, and if it has neurons ``lanes``, ``replicas`` and
     ``utilisation``.
 
-    If the device can't hold what the network stores, whatever the mapping, none is chosen: then
+    If the device is too small for the network's memories with any mapping, none is chosen. Then the
     figures are None and there are no layers.
 
     Raises
@@ -482,7 +481,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
 
 
 def _refused(network, board, objective, reason):
-    """The result where no mapping is worth a try."""
+    """The result if no mapping can fit."""
     figures = ("calibration", "images", "interval_cycles", "images_per_second", "latency_cycles",
                "latency_us", "bottleneck", "utilisation", "luts", "ffs", "cells", "brams")
     return {"network": network.name, "board": board.name, "device": board.device,

@@ -1,9 +1,9 @@
 """LUTs, flip-flops, logic cells and block RAMs of a design, predicted from its configuration.
 
-A design is a sum of parts. What a part takes beside its memories is linear in a few numbers that
-its configuration gives (its *features*), with coefficients for each device family that
-``bench/calibrate.py`` measures with Yosys and leaves in ``coefficients.json``. Memories are placed
-by :mod:`gen.plan.memories`, so that their block RAMs are exact.
+A design is a sum of parts. Beside its memories, a part takes resources that are linear in a few
+numbers of its configuration (its *features*). ``bench/calibrate.py`` measures the coefficients for
+each device family with Yosys, and leaves them in ``coefficients.json``. :mod:`gen.plan.memories`
+places the memories, so their block RAMs are exact.
 """
 
 import functools
@@ -41,8 +41,8 @@ class Part:
     kind : one of ``PARTS``
     layer : name of the layer that it belongs to, or ``None``
     features : numbers that its size depends on
-    memories : those inside it
-    copies : how often it is there
+    memories : inside the piece
+    copies : how often the design has the piece
     """
 
     kind: str
@@ -54,14 +54,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a design is expected to take.
+    """The predicted resources of a design.
 
     Parameters
     ----------
     luts, ffs, cells, brams : see :class:`gen.build.synthesis.Resources`
     layers : layer name -> the same four figures of this layer, as a dict; the link and the
         registers around the array are under ``None``
-    placement : which of its memories go to block RAM
+    placement : tells which memories go to block RAM
     """
 
     luts: int
@@ -139,7 +139,7 @@ def _fetch(core, copies):
 
 
 def _varying(values):
-    """Bits that are not the same in all of the values."""
+    """Bits that differ between the values."""
     seen = 0
     for value in values:
         seen |= value ^ values[0]
@@ -185,7 +185,8 @@ def _lanes(core, copies):
                 "logits": lanes * bits * (core.out is None),
                 "row": _bits(rows_held),
                 "results": lanes * (count or bits) * (core.sources[0].positions != (1, 1))}
-    # A row of a replica's results waits there; otherwise two, or none of a lone position's.
+    # A row of a replica's results waits there. Otherwise there are two results, or none if there is
+    # only one position.
     row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
     waiting = 0 if core.sources[0].positions == (1, 1) else max(2, row)
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
@@ -224,7 +225,7 @@ def _pool(pool):
 
 
 def _frame(config):
-    """What stands around the array."""
+    """The parts around the array."""
     readout, words = config.readout, packing(config)
     yield Part("device", None, {"one": 1, "classes": readout.channels},
                (Memory(32, MAX_WORDS + 1, False), *_waiting(config.input.beat_bits, 3)))
@@ -238,8 +239,8 @@ def _frame(config):
 def parts(config, image: dict | None = None) -> list[Part]:
     """All parts of the design around an array of this configuration.
 
-    With ``image``, the contents of its memories (:func:`gen.plan.mapping.map_network`), those have
-    the columns that vary.
+    With ``image``, the contents of the memories (:func:`gen.plan.mapping.map_network`), the
+    memories know which of their columns vary.
     """
     found = list(_frame(config))
     for layer in config.layers:
@@ -259,14 +260,14 @@ def _filled(part, core, image):
     return replace(part, memories=(*filled, *part.memories[len(filled):]))
 
 
-# Trial mappings differ in a layer or two.
+# Trial mappings differ in only a layer or two.
 @functools.lru_cache(maxsize=1024)
 def _layer(layer):
     return tuple(_core(layer) if isinstance(layer, CoreConfig) else _pool(layer))
 
 
 def placement(config, family: str, brams: float) -> Placement:
-    """What the memories of a design are made of; see :func:`gen.plan.memories.place`.
+    """Where the memories of a design go; see :func:`gen.plan.memories.place`.
 
     Parameters
     ----------
@@ -306,7 +307,7 @@ def _coefficients(family):
 
 
 def predict(config, family: str, brams: float, image: dict | None = None) -> Prediction:
-    """What the design around an array is expected to take on a device.
+    """The predicted resources of an array and the design around it on a device.
 
     Parameters
     ----------
@@ -314,8 +315,8 @@ def predict(config, family: str, brams: float, image: dict | None = None) -> Pre
     family : name of the device's family
     brams : block RAMs of the device
     image : contents of the memories, by name (:func:`gen.plan.mapping.map_network`). Columns that
-        never change are not stored, so that block RAMs are exact with it, and at most so many
-        without
+        never vary are not stored, so the number of block RAMs is exact with it, and an upper
+        bound without it
     """
     all_parts, total = parts(config, image), _coefficients(family)["total"]
     placed = _placement(all_parts, family, brams)
@@ -334,7 +335,7 @@ def predict(config, family: str, brams: float, image: dict | None = None) -> Pre
 
 
 def _size(family, part, what, in_blocks):
-    """One of the figures of a part, with its memories."""
+    """One figure of a part, including its memories."""
     model, memory_size = _coefficients(family)[part.kind][what], getattr(memories, what)
     stored = {True: 0, False: 0}
     for memory in part.memories:

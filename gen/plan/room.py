@@ -11,10 +11,10 @@ from .mapping import membrane_bits
 
 __all__ = ["advice", "memory_bits", "require_memory", "require_fit", "shortage"]
 
-# How much smaller weights of 2 bits are than those of 8.
+# The ratio of weights of 8 bits to those of 2 bits.
 _NARROWER = 4
 
-# Bits of memory that a LUT can be, at most.
+# The most bits of memory that a LUT can hold.
 _LUT_BITS = 64
 
 
@@ -33,7 +33,7 @@ def memory_bits(network: Network, code: str = "phase") -> int:
 
 
 def require_memory(name: str, board: Board, bits: int):
-    """Turn down what can't fit by its bits alone, before long work.
+    """Refuse a network that can't fit by its bits alone, before long work.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def require_memory(name: str, board: Board, bits: int):
 
 
 def require_fit(name: str, board: Board, needed: dict[str, float]):
-    """Compare needs with what the board has.
+    """Refuse needs that exceed the board's budget.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def require_fit(name: str, board: Board, needed: dict[str, float]):
     Raises
     ------
     FitError
-        If there is less of anything; the message says of what, how much, and what would help.
+        If a resource is short. The message says which, by how much, and what would help.
     """
     if lacking := _lacking(board, needed):
         raise FitError(shortage(name, board, f"it needs {', '.join(lacking)}", needed))
@@ -72,7 +72,7 @@ def shortage(name: str, board: Board, why: str, needed: dict[str, float], *,
     Parameters
     ----------
     name : of the network
-    why : what it needs and what there is
+    why : what it needs, and what the board has
     needed, lanes : see :func:`advice`
     """
     return (f"{name} does not fit {board.name} ({board.device}): {why}; "
@@ -91,7 +91,7 @@ def advice(board: Board, needed: dict[str, float], *, lanes: bool = True) -> str
     if not _lacking(board, {kind: need / _NARROWER for kind, need in needed.items()}):
         helps.append("weights of fewer bits")
     helps = helps or ["fewer weights"]
-    # Figures of one family say little about another, whose LUTs and block RAMs differ.
+    # The figures of one family say little about another family, because LUTs and block RAMs differ.
     larger = [other.name for other in boards.BOARDS
               if other.family is board.family and _lacking(other, needed) == []]
     if larger:

@@ -1,7 +1,7 @@
-"""What a network has to do on a set of samples, for any number of lanes and replicas.
+"""The work of a network on a set of samples, for any number of lanes and replicas.
 
-The network is run once; clocks of a trial mapping then follow from the formulas of
-:mod:`gen.plan.cycles`, so that thousands of mappings can be compared.
+The network runs once. The clocks of a trial mapping then follow from the formulas of
+:mod:`gen.plan.cycles`, so thousands of mappings can be compared.
 """
 
 import os
@@ -18,10 +18,10 @@ from .pipeline import Pipeline
 
 __all__ = ["Calibration", "Workload", "calibrate", "sample_counts"]
 
-# Samples are run, and their clocks are counted, so many at a time, to save memory.
+# Samples that run, and whose clocks are counted, at a time, to save memory.
 _BATCH = 128
 
-# Samples that follow each other in a stream; there are as many streams as that takes.
+# Samples that follow each other in a stream. The number of streams follows from it.
 _STREAM = 32
 
 
@@ -31,8 +31,8 @@ class Calibration:
 
     Parameters
     ----------
-    images : the first so many training images
-    dataset : of this data set; by default of the one that the network was trained on
+    images : number of training images, from the first on
+    dataset : whose images; by default the data set that the network was trained on
     data_dir : folder of the data set's files
     """
 
@@ -47,7 +47,7 @@ def calibrate(network, calibration=None):
     Raises
     ------
     DataError
-        If the network names no data set and the calibration neither, or the data is missing.
+        If neither the network nor the calibration names a data set, or the data is missing.
     """
     if calibration is None:
         return Workload(network)
@@ -60,8 +60,8 @@ def calibrate(network, calibration=None):
 
 
 def sample_counts(network):
-    """Input counts that stand for the network's data: images that travel with it, or two random
-    ones, sparse as pictures are."""
+    """Input counts that represent the network's data: the images that travel with it, or two random
+    images that are as sparse as pictures."""
     if _travelling(network):
         return network.encode(network.samples)
     rng = np.random.default_rng(0)
@@ -76,7 +76,7 @@ class Workload:
     ----------
     network : :class:`gen.ir.network.Network`
     counts : ``(N, C, H, W)`` input counts; by default those of :func:`sample_counts`
-    source : what they are, for people to read
+    source : a description of the samples
     """
 
     def __init__(self, network, counts=None, source=""):
@@ -99,7 +99,7 @@ class Workload:
                 self._counts[config.layers[source.layer].name] for source in layer.sources]
 
     def _by_row(self, config, core, count, **options):
-        """What ``count`` says of each output row of a core with one replica, ``(N, OY)``."""
+        """Result of ``count`` for each output row of a core with one replica, ``(N, OY)``."""
         whole = (1 << core.taps) - 1
         dense = core.masks.count(whole) == len(core.masks)
         words = tuple(source.map.word for source in core.sources)
@@ -149,11 +149,11 @@ class Workload:
         return float(self.rows(config, core, idle=False).sum(axis=1).mean())
 
     def interval(self, config):
-        """Mean clocks from one sample to the next: the :meth:`slowest`, and what layers wait for
-        each other, because one sample takes longer here and another one there.
+        """Mean clocks from one sample to the next. Layers wait for each other, because different
+        samples are slow in different layers, so this is more than :meth:`slowest`.
 
-        Samples are sent in several streams, one after the other and without a pause. Each begins
-        with samples of another one, until all memories of the array are full.
+        Several streams send samples one after the other without a pause. Each stream begins with
+        samples of another stream, until all memories of the array are full.
         """
         samples = len(self.counts)
         streams = -(-samples // _STREAM)
@@ -163,13 +163,13 @@ class Workload:
         return float(np.diff(finished[:, start - 1:], axis=1)[order[:, start:] < samples].mean())
 
     def latency(self, config):
-        """Mean clocks from the first beat of a sample alone in the array to its last logits."""
+        """Mean clocks from the first beat of a sample to its last logits, alone in the array."""
         (finished,) = self._finished(config, np.arange(len(self.counts))[:, None])
         return float(finished.mean())
 
     def _finished(self, config, order):
-        """When the last logits of samples come that follow each other, ``(streams,)`` for each
-        column of ``order``, the numbers of the samples."""
+        """When the last logits of successive samples arrive: ``(streams,)`` for each column of
+        ``order``, which holds the numbers of the samples."""
         clocks = {core.name: self.rows(config, core) for core in config.cores}
         words = {core.name: self._by_row(config, core, row_words) for core in config.cores}
         pipeline = Pipeline(config, len(order))
