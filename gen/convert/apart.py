@@ -1,9 +1,8 @@
-"""Conversion in a process of its own, because it executes the user's code.
+"""Conversion in a separate process, because it executes the user's code.
 
-Whatever that code does to its process (it prints at its end, leaves threads behind, calls
-``os._exit``, closes descriptors, crashes in C) reaches neither standard output nor the exit status
-of the command: its standard output is standard error, and arguments and answer are files in a
-scratch directory.
+That code may print at exit, leave threads behind, call ``os._exit``, close descriptors or crash in
+C. None of this reaches standard output or the exit status of the command: the standard output of
+the process is standard error, and arguments and answer are files in a scratch directory.
 """
 
 import json
@@ -29,12 +28,13 @@ def convert_apart(target: str, **options) -> dict:
 
     Parameters
     ----------
-    target, options : its arguments, as JSON has them: paths are strings
+    target, options : its arguments, in types that JSON has: paths are strings
 
     Raises
     ------
     SpikeloomError
-        With the message of the error there; a ConversionError if the process ended without a word.
+        With the message of the error in the process; a ConversionError if the process ended
+        without an answer.
     """
     with scratch() as folder, group() as start:
         files.write_text(folder / _ARGUMENTS, json.dumps({"target": target, **options}))
@@ -72,9 +72,9 @@ def _main(folder: Path):
     except KeyboardInterrupt:
         os._exit(130)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # that code may have closed it, or put anything in its place
+        with suppress(Exception):  # that code may have closed or replaced it
             stream.flush()
-    # Neither threads nor what else that code has left for the end.
+    # Skip threads and exit handlers that the code has left behind.
     os._exit(0)
 
 

@@ -1,8 +1,7 @@
 """Conversion of a network that was trained elsewhere: ``python -m gen convert``.
 
-The module comes from a Python file of the user's, which is executed; its weights come from a
-safetensors file and the calibration images from a ``.npy`` file, neither of which executes
-anything.
+The module comes from a Python file of the user's, which is executed. The weights come from a
+safetensors file and the calibration images from a ``.npy`` file. Reading these executes nothing.
 """
 
 import logging
@@ -39,15 +38,15 @@ RELU_LEVELS = 15
 PIXEL_MAX = 255
 
 AGREEMENT = 0.97
-"""Share of images that the integers should decide as the module does; below it there is a
-warning."""
+"""Share of images for which the integers should name the same class as the module. A lower share
+is a warning."""
 
 _BATCH = 100
 
 # Calibration images that travel with the network.
 _SAMPLES = 32
 
-# Values of a ReLU that its step is calibrated on.
+# Number of values from which a ReLU's step is calibrated.
 _KEPT = 100_000
 
 # Ranges tried for a ReLU, relative to the greatest activation.
@@ -63,17 +62,17 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     ----------
     target : ``FILE.py:FUNCTION``; ``FUNCTION()`` returns the module
     weights : a ``.safetensors`` file with the module's state
-    calibration : a ``.npy`` file with images as the module wants them, ``(N, C, H, W)``,
-        ``(N, H, W)`` or ``(N, features)``: integers in ``0..pixel_max``, of which the module sees
+    calibration : a ``.npy`` file with images in the module's input shape, ``(N, C, H, W)``,
+        ``(N, H, W)`` or ``(N, features)``: integers in ``0..pixel_max``, which the module sees as
         ``pixel / pixel_max``, or real numbers in ``0..1``
     out : where the network goes
     name : of the network; by default that of ``out``
     bits : weight widths (:func:`gen.convert.quantised.layer_bits`)
     levels : greatest spike count of the neurons of a plain ReLU, by default :data:`RELU_LEVELS`
     input_levels : greatest count of a pixel
-    pixel_max : greatest raw pixel that the network will be given
-    activation : ``CLASS,STEP,LEVELS``, a QCFS-like activation of somebody else's and how it is read
-        (:class:`~gen.convert.foreign.Activation`): ``"QCFS,thresh/L,L"``
+    pixel_max : greatest raw pixel value that the network will receive
+    activation : ``CLASS,STEP,LEVELS`` of a QCFS-like activation of another library
+        (:class:`~gen.convert.foreign.Activation`), such as ``"QCFS,thresh/L,L"``
     require_agreement : least share, 0 to 1, of the calibration images that the integers must
         classify as the module does; by default there is a warning below :data:`AGREEMENT`
 
@@ -87,12 +86,12 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     Raises
     ------
     ConversionError, DataError
-        If anything about the files, the module or the images does not fit, if the module computes
-        something else than its parameters say, or if the integers agree with it too seldom.
+        If the files, the module or the images do not fit together, if the module computes something
+        else than its parameters say, or if the integers agree with it too seldom.
     NetworkError
         If the network can't have that name, counts or pixels.
     OutputError
-        If it can't be written: as far as can be known before anything is done.
+        If the network can't be written. This is checked before the work.
     """
     out = Path(out)
     name = require_name(name or out.stem)
@@ -114,8 +113,8 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
         agreement = _agreement(scores, network, pixels)
     _judge(agreement, len(pixels), require_agreement)
     if len(scores) > 1 < scores.shape[1] and len(scores.argmax(1).unique()) == 1:
-        log.warning("warning: the module names one class for all calibration images, so that how "
-                    "often the integers agree says little")
+        log.warning("warning: the module names one class for all calibration images, so the "
+                    "agreement of the integers says little")
     network = replace(network, metadata={**metadata, "agreement": agreement},
                       samples=pixels[:_SAMPLES])
     artifact.save(network, out)
@@ -135,7 +134,7 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int |
 
     Returns
     -------
-    The quantised network, what it was made of, and the module's scores ``(N, classes)``.
+    The quantised network, the calibrated layers, and the module's scores ``(N, classes)``.
     """
     _check_counts(levels, input_levels)
     refresh_weights(module, images)
@@ -144,8 +143,8 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int |
                                if not isinstance(layer, Pool) for term in layer.terms))
     if levels is not None and all(layer.step is not None for layer in lowered.layers
                                   if isinstance(layer, Fire)):
-        log.warning("levels: %d changes nothing, for the network has no plain ReLU; its "
-                    "activations have their own", levels)
+        log.warning("levels: %d changes nothing, because the network has no plain ReLU; its "
+                    "activations have their own levels", levels)
     lowered, scores = calibrate(module, lowered, images, levels or RELU_LEVELS)
     return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
 
@@ -178,7 +177,7 @@ def load_weights(module: nn.Module, path) -> None:
     except (OSError, SafetensorError) as error:
         raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
                               f"safetensors.torch.save_model(module, ...)") from error
-    # Extra state, which is no tensor, is not in such files.
+    # Extra state is no tensor, so such files do not contain it.
     own = {key: value for key, value in module.state_dict().items()
            if isinstance(value, torch.Tensor)}
     shared = {_memory(own[key]) for key in state if key in own} - {None}
@@ -209,7 +208,8 @@ def load_weights(module: nn.Module, path) -> None:
 
 
 def _memory(tensor: torch.Tensor) -> tuple | None:
-    """The same for tensors that are one, of which a file has one only (tied weights)."""
+    """A key that is equal for tensors that share memory. A file has only one of them (tied
+    weights)."""
     if is_lazy(tensor) or not tensor.numel():
         return None
     return tensor.data_ptr(), tensor.shape, tensor.stride()
@@ -236,8 +236,8 @@ def load_calibration(path, pixel_max: int) -> np.ndarray:
 
 def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
               levels: int) -> tuple[Lowered, torch.Tensor]:
-    """Compare ``lowered`` with the ``module`` it was made of, and give every ReLU the step with the
-    least squared error on ``images``.
+    """Compare ``lowered`` with its ``module``, and give every ReLU the step with the least squared
+    error on ``images``.
 
     Returns
     -------
@@ -263,11 +263,11 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
 
 
 class _Range:
-    """What is kept of a ReLU's values: the greatest, and evenly some of the positive ones.
+    """A sample of a ReLU's values: the greatest, and an even selection of the positive ones.
 
     Parameters
     ----------
-    total : how many values there will be
+    total : number of values that will be added
     """
 
     def __init__(self, total: int):
@@ -282,11 +282,11 @@ class _Range:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was positive."""
+        """Whether no value was positive."""
         return not self._parts
 
     def best_step(self, levels: int) -> float:
-        """The step with the least squared error, if there was any value."""
+        """The step with the least squared error. There must be a value."""
         values = torch.cat(self._parts).double() / self._greatest
         steps = (_RANGES / levels).tolist()
         return self._greatest * min(steps, key=lambda step: float(
@@ -304,7 +304,7 @@ def _agreement(scores: torch.Tensor, network: Network, pixels: np.ndarray) -> fl
 
 
 def _judge(agreement: float, images: int, required: float | None):
-    """Refuse a network that decides as the module too seldom, or warn of it."""
+    """Refuse a network that agrees with the module too seldom, or warn."""
     share = f"the integers decide {agreement:.2%} of the {images} calibration images as the module"
     if required is not None and not agreement >= required:
         raise ConversionError(f"{share}, less than the {required:.2%} required; try more bits, "

@@ -1,11 +1,11 @@
-"""Does a lowered network compute what the module computes?
+"""Checks that a lowered network computes what the module computes.
 
-Lowering reads a module's parameters and believes its types. A hook, a weight that is made anew for
-each call or a forward of its own can make the module compute something else. So before anything is
-quantised, the lowered network in real numbers runs beside the module, layer by layer. Each layer is
-given what the module itself has made before it, so that what differs is this layer's doing, and a
-difference is more than rounding where it is more than a thousandth of the range of the channel.
-Random images are compared beside the user's, for on black ones everything is alike.
+Lowering reads a module's parameters and trusts its types. A hook, a weight that is computed for
+each call, or an overridden forward can make the module compute something else. So before anything
+is quantised, the lowered network runs in real numbers beside the module, layer by layer. Each layer
+gets the module's own results as its input, so a difference is caused by this layer alone. A
+difference is more than rounding if it exceeds a thousandth of the range of the channel. Random
+images are compared as well as the user's, because black images would hide differences.
 """
 
 import math
@@ -25,26 +25,26 @@ __all__ = ["beside", "refresh_weights"]
 
 _BATCH = 100
 
-# Random images, and where they come from.
+# Number of random images, and their seed.
 _PROBES, _SEED = 16, 0
 
-# Values of all layers together that are kept of a batch: 256 MB.
+# Values of a batch that are kept, over all layers: 256 MB.
 _VALUES = 1 << 26
 
-# Differences of float32: relative to the range of a channel's values, and, where its terms cancel,
-# to the greatest that they could sum to.
+# Allowed differences of float32: relative to the range of a channel's values and, if its terms
+# cancel, relative to their greatest possible sum.
 _RELATIVE, _CANCELLED = 1e-3, 1e-6
 
-# Steps by which a quantised value may miss its grid: of itself, and for each level.
+# Steps by which a quantised value may miss its grid: a constant, and a share for each level.
 _OFF_GRID, _OFF_LEVEL = 1e-3, 1e-6
 
 
 @torch.no_grad()
 def refresh_weights(module: nn.Module, images: np.ndarray) -> None:
-    """Let hooks make the weights that they make before a forward (pruning, weight norm, spectral
-    norm), so that ``weight`` is what the module computes with.
+    """Let hooks compute their weights (pruning, weight norm, spectral norm), so that ``weight`` is
+    what the module computes with.
 
-    Of a module that can't take the images lowering says why, or :func:`beside`.
+    If the module can't take the images, :func:`gen.convert.lower.lower` or :func:`beside` says why.
     """
     module.eval()
     try:
@@ -65,13 +65,13 @@ def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
 
     Yields
     ------
-    For each batch, layer name -> what the module makes of it, ``(n, C, H, W)``; and the module's
-    scores, ``(n, classes)``.
+    For each batch, layer name -> the module's results, ``(n, C, H, W)``; and the module's scores,
+    ``(n, classes)``.
 
     Raises
     ------
     ConversionError
-        Naming the first layer that differs by more than rounding, and what was seen there.
+        It names the first layer that differs by more than rounding, and what was seen there.
     """
     size = sum(math.prod(place.shape) for place in lowered.places.values())
     batch = max(1, min(_BATCH, _VALUES // size))
@@ -82,20 +82,20 @@ def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
 
 
 def _random(shape: tuple[int, ...], number: int) -> torch.Tensor:
-    """Images of independent pixels, the later ones darker."""
+    """Images of independent pixels. Later images are darker."""
     random = torch.Generator().manual_seed(_SEED)
     pixels = torch.rand(number, *shape, generator=random)
     return pixels / torch.arange(1, number + 1).reshape(-1, *[1] * len(shape))
 
 
 class _Ranges:
-    """How far the values of each channel of each layer have been apart."""
+    """The range of values of each channel of each layer so far."""
 
     def __init__(self):
         self._ranges = {}
 
     def widened(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        """``(1, C, ...)`` ranges, those of values ``(N, C, ...)`` among them."""
+        """``(1, C, ...)`` ranges, including those of the values ``(N, C, ...)``."""
         over = [axis for axis in range(values.dim()) if axis != 1]
         now = values.amax(dim=over, keepdim=True) - values.amin(dim=over, keepdim=True)
         self._ranges[name] = torch.maximum(now, self._ranges.get(name, now))
@@ -104,8 +104,8 @@ class _Ranges:
 
 def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ranges,
               ramps: bool = False) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """One batch of :func:`beside`; with ``ramps`` quantised activations get values of all their
-    range, too."""
+    """One batch of :func:`beside`. With ``ramps``, quantised activations also get values over their
+    whole range."""
     comparison = _Comparison(lowered, x, ranges, ramps)
     with blamed("the module can't take the calibration images"):
         scores = comparison.run(x.clone())
@@ -127,7 +127,7 @@ def _tensor(images: np.ndarray) -> torch.Tensor:
 class _Comparison(fx.Interpreter):
     """Runs a traced module on a batch and compares each layer as soon as it is made.
 
-    ``values`` are what the module has made, by layer; copies, because modules compute in place.
+    ``values`` are the module's results by layer. They are copies, because modules compute in place.
     """
 
     def __init__(self, lowered: Lowered, x: torch.Tensor, ranges: _Ranges, ramps: bool):
@@ -159,7 +159,7 @@ class _Comparison(fx.Interpreter):
         return result
 
     def _charge(self, layer: Fire | Out) -> torch.Tensor:
-        """Sums of the layer for what the module has made before it."""
+        """Sums of the layer for the module's results before it."""
         charge = layer.bias[:, None, None]
         for term in layer.terms:
             charge = charge + F.conv2d(self.values[term.source], term.weight, None, term.stride,
@@ -174,7 +174,7 @@ class _Comparison(fx.Interpreter):
         return F.avg_pool2d(*window, divisor_override=1) * gain
 
     def _compare(self, n: fx.Node, layer, own: torch.Tensor, ours: torch.Tensor, what: str):
-        # By channel: a large one must not hide what happens in a small one, nor a bias in any.
+        # By channel: neither a large channel nor a bias must hide a difference in a small channel.
         tolerance = (_RELATIVE * self._ranges.widened(layer.name, ours)
                      + _CANCELLED * self._reach(layer)[:, None, None])
         self._refuse_any(_differing(own, ours, tolerance), n, layer, own, ours, what)
@@ -186,7 +186,7 @@ class _Comparison(fx.Interpreter):
                 f"{_extent(different, own, ours, what)}; {self._seen(n)}")
 
     def _reach(self, layer) -> torch.Tensor:
-        """The greatest that the layer's terms could sum to in magnitude, ``(C,)``."""
+        """The greatest possible magnitude of the sum of the layer's terms, ``(C,)``."""
         if isinstance(layer, Pool):
             return self.values[layer.source].abs().amax(dim=(0, 2, 3))
         return layer.bias.abs() + sum(
@@ -231,7 +231,7 @@ class _Comparison(fx.Interpreter):
 
 
 def _differing(own: torch.Tensor, ours: torch.Tensor, tolerance) -> torch.Tensor:
-    """Where two results differ; what is no number differs from everything."""
+    """Where two results differ. NaN differs from everything."""
     return ~((own - ours).abs() <= tolerance)
 
 
@@ -245,7 +245,7 @@ def _shaped(own, shape, where: str, root: nn.Module, modules: dict[str, nn.Modul
 
 
 def _on_grid(z: torch.Tensor, a: torch.Tensor, layer: Fire) -> torch.Tensor:
-    """Where ``a`` is a whole number of steps in ``0..levels``, and the one nearest to ``z``."""
+    """Where ``a`` is a whole number of steps in ``0..levels``, and the nearest one to ``z``."""
     z, n = z.double() / layer.step, a.double() / layer.step
     whole, slack = n.round(), _OFF_GRID + _OFF_LEVEL * layer.levels
     return (((n - whole).abs() <= slack) & (whole >= 0) & (whole <= layer.levels)
@@ -265,7 +265,7 @@ def _percent(different: torch.Tensor) -> str:
 
 
 def _seen(root: nn.Module, modules: dict[str, nn.Module]) -> str:
-    """What about modules explains that they compute something else."""
+    """Facts about modules that explain why they compute something else."""
     facts = [f"{path or 'it'} ({type(module).__name__}) {fact}"
              for path, module in modules.items() for fact in _facts(root, path, module)]
     facts += [f"all modules have the {fact}" for fact in _hooks(

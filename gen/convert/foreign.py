@@ -1,4 +1,5 @@
-"""Classes of other people's: activations that are read like Qcfs, and layers that spike in time."""
+"""Classes of other libraries: activations that are read like Qcfs, and layers that simulate
+time."""
 
 from dataclasses import dataclass
 
@@ -15,11 +16,11 @@ _SPIKING = {"spikingjelly": "SpikingJelly", "snntorch": "snnTorch", "norse": "No
 
 @dataclass(frozen=True)
 class Activation:
-    """A QCFS-like activation class of somebody else, and how its step and levels are read.
+    """A QCFS-like activation class of another library, and how its step and levels are read.
 
     Parameters
     ----------
-    name : the class, ``"QCFS"`` or with any part of its module's name, ``"mypkg.act.QCFS"``
+    name : the class, ``"QCFS"``, also with its module's name or the end of it, ``"mypkg.act.QCFS"``
     step : attribute that holds the step, or a quotient of two: ``"step"``, ``"thresh/L"``
     levels : attribute that holds the greatest count, or an integer: ``"L"``, ``"7"``
     """
@@ -85,12 +86,12 @@ def _attribute(module: nn.Module, name: str, path: str) -> float:
 def refuse_spiking(module: nn.Module, activation: Activation | None = None) -> None:
     """Refuse a module with layers that simulate neurons over time.
 
-    Those of a package are known by its name, QCFS' own ``IF`` by its attributes.
+    Layers of a package are recognised by its name, the ``IF`` of QCFS by its attributes.
 
     Raises
     ------
     ConversionError
-        With the layer's path, what it is, and what to convert instead.
+        With the layer's path, its kind, and what to convert instead.
     """
     for path, layer in module.named_modules():
         where = f"{path or 'the top module'} ({type(layer).__name__})"

@@ -1,7 +1,7 @@
 """A PyTorch module as a list of layers: synapses, neurons, pools and a read-out.
 
-``torch.fx`` traces the module; an interpreter then runs its graph on descriptions instead of
-tensors. There are two kinds of them:
+``torch.fx`` traces the module. An interpreter then runs its graph on descriptions instead of
+tensors. There are two kinds of descriptions:
 
 * a :class:`Map` of spike counts, ``value = counts * step * factor`` (``factor`` is the division of
   the average poolings on the way, which the receiving weights absorb, docs/methods.md, 4);
@@ -37,8 +37,9 @@ SUPPORTED = ("supported are Conv2d (zero padding, dilation 1), Linear, BatchNorm
 class Term:
     """One convolution of one map. ``weight`` is ``(O, I / groups, KY, KX)`` and real.
 
-    ``source`` is the layer whose counts arrive, ``step`` names the layer whose step they are in.
-    An ``identity`` is the diagonal of a residual connection: not trained, and as wide as it needs.
+    ``source`` is the layer that sends the counts, ``step`` the layer whose step they have. An
+    ``identity`` is the diagonal of a residual connection. It is not trained, and has as many bits
+    as it needs.
     """
 
     path: str
@@ -57,7 +58,7 @@ class Fire:
     """Neurons: ``n = clip(floor(charge / step + 1/2), 0, levels)``.
 
     ``step`` and ``levels`` are None for a ReLU until its range is calibrated. ``activation`` is the
-    path of a module that has them: layers that share it share its step.
+    path of the module that has them. Layers that share the module share its step.
     """
 
     name: str
@@ -69,13 +70,13 @@ class Fire:
 
     @property
     def key(self) -> tuple[str | None, str | None]:
-        """The same for layers that share a step."""
+        """A key that is equal for layers that share a step."""
         return (self.activation, None) if self.activation is not None else (None, self.name)
 
 
 @dataclass(frozen=True)
 class Out:
-    """The read-out: the charge of the last layer, never fired."""
+    """The read-out: the charge of the last layer, which never fires."""
 
     name: str
     terms: tuple[Term, ...]
@@ -84,8 +85,8 @@ class Out:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the traced module makes what a layer makes: the name of a node of its graph, the shape
-    ``(C, H, W)`` of its result, and the ``factor`` of a :class:`Map`."""
+    """Where the traced module computes a layer's result: the name of a node of its graph, the shape
+    ``(C, H, W)`` of the result, and the ``factor`` of a :class:`Map`."""
 
     node: str
     shape: tuple[int, int, int]
@@ -94,8 +95,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Lowered:
-    """Result of :func:`lower`: the layers in order, and the traced module they came from with the
-    place of each layer in it, by the layer's name."""
+    """Result of :func:`lower`: the layers in order, the traced module, and the place of each layer
+    in it, by the layer's name."""
 
     layers: tuple[Fire | Pool | Out, ...]
     input_shape: tuple[int, int, int]
@@ -128,7 +129,7 @@ class Charge:
 
 
 _SIZES, _BATCH = object(), object()
-"""What ``x.shape`` and ``x.shape[0]`` are, inside the interpreter."""
+"""The value of ``x.shape`` and ``x.shape[0]`` inside the interpreter."""
 
 
 def lower(module: nn.Module, input_shape: tuple[int, ...],
@@ -137,9 +138,9 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
 
     Parameters
     ----------
-    module : is put into evaluation mode; its dropouts vanish, its batch norms are folded
-    input_shape : of one sample: ``(C, H, W)``, or ``(features,)`` for a module that wants vectors
-    activation : somebody else's QCFS-like class, treated as a :class:`~gen.convert.qcfs.Qcfs`
+    module : is put into evaluation mode; dropouts vanish, batch norms are folded
+    input_shape : of one sample: ``(C, H, W)``, or ``(features,)`` for a module that takes vectors
+    activation : QCFS-like class of another library, treated as a :class:`~gen.convert.qcfs.Qcfs`
 
     Raises
     ------
@@ -168,8 +169,8 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
 
 
 def require_plain(module: nn.Module) -> None:
-    """Refuse what no tracer sees through: wrappers, numbers that are not float32, names that are no
-    Python.
+    """Refuse modules that can't be traced: wrappers, numbers that are not float32, names that are
+    not Python identifiers.
 
     Raises
     ------
@@ -212,7 +213,7 @@ class _Lowering(fx.Interpreter):
         self._inputs = 0
         self._node, self._where = None, ""
 
-    # What the interpreter calls, one method for each kind of node.
+    # Methods that the interpreter calls, one for each kind of node.
 
     def run_node(self, n: fx.Node):
         self._node = n
@@ -391,7 +392,7 @@ class _Lowering(fx.Interpreter):
         return x
 
     def _counts(self, x, flat: bool) -> Map:
-        """``x``, which has to be spikes, and of vectors or of maps."""
+        """``x``, which must be spikes, of vectors or of maps."""
         if isinstance(x, Charge):
             self._refuse("an activation (Qcfs or ReLU) must come between the layer before and this "
                          "one: neurons send spikes, not sums")
@@ -494,7 +495,7 @@ class _Lowering(fx.Interpreter):
     # The end.
 
     def finish(self, out):
-        """Make the read-out of what the module returns."""
+        """Make the read-out of the module's result."""
         self._where = "the module's result"
         if isinstance(out, Map):
             self._refuse("must be the sums of a last Linear or 1x1 Conv2d (the class scores), not "
@@ -531,7 +532,7 @@ def _pair(value) -> tuple[int, int]:
 
 
 def _scope(node: fx.Node) -> str:
-    """Path of the module whose forward made ``node``."""
+    """Path of the module whose forward created ``node``."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path = stack[-1][0] if stack else ""
     return path or "the top module"

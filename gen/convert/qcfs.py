@@ -29,13 +29,13 @@ def round_ste(x: torch.Tensor) -> torch.Tensor:
 class Qcfs(nn.Module):
     """Quantisation-clip-floor-shift activation with a learnable step.
 
-    The derivative is what autograd gives with a straight-through floor: 1 for
-    ``-s/2 <= z < (levels + 1/2) s`` and 0 elsewhere; for the step ``n - z/s`` inside, ``levels``
-    above, 0 below.
+    The derivative is that of autograd with a straight-through floor. For ``z`` it is 1 if
+    ``-s/2 <= z < (levels + 1/2) s`` and 0 elsewhere. For the step it is ``n - z/s`` in this range,
+    ``levels`` above it, and 0 below it.
 
     Parameters
     ----------
-    levels : greatest spike count, at least 1; ``2^B - 1`` makes full use of B phase planes
+    levels : greatest spike count, at least 1; ``2^B - 1`` uses B phase planes fully
     step : first value of the step; by default ``2 / levels``, which suits batch-normalised inputs
     """
 

@@ -1,12 +1,13 @@
 """The network in integers, as a PyTorch module that can be trained (docs/methods.md, 3).
 
-Thresholds come first (eq. 5): each output channel has a fixed integer ``theta``, and the weight
-grid follows from it, so the only approximation is the rounding of weights, which training sees::
+Thresholds come first (eq. 5): each output channel has a fixed integer ``theta``, which defines the
+grid of the weights. The only approximation is the rounding of weights, which training takes into
+account::
 
     W = clip(round(w * theta * s_in / s_out))      B = round(b * theta / s_out)
     n = clip(floor((B + (theta >> 1) + sum W n_in) / theta), 0, levels)
 
-``s_in`` is the step of the counts that arrive, less the division of an average pooling; ``round``
+``s_in`` is the step of the arriving counts, divided by the window of an average pooling. ``round``
 is half up. The read-out has one scale ``u`` for all classes: ``W = round(w * s_in / u)``.
 """
 
@@ -24,17 +25,17 @@ from .qcfs import floor_ste, round_ste
 __all__ = ["QuantisedModel", "layer_bits"]
 
 BITS = range(2, 9)
-"""Widths a weight may have. The diagonal of a residual connection is as wide as it needs."""
+"""Widths that a weight may have. The diagonal of a residual connection may be wider."""
 
 _IDENTITY_BITS = 16
 
-# Steps that are far enough from where float32, in which they are trained, loses digits.
+# Range of steps in which float32 does not lose digits in training.
 _STEPS = (1e-30, 1e30)
 
-# Least value of a step that is trained, relative to its first.
+# Least value of a trained step, relative to its initial value.
 _LEAST = 1e-6
 
-# Greatest threshold at which no weight is clipped, for channels whose weights are next to nothing.
+# Limit of the greatest threshold without clipping, for channels whose weights are almost zero.
 _MAX_THETA = 1 << 24
 
 # Thresholds tried per channel, relative to the greatest at which no weight is clipped.
@@ -79,16 +80,16 @@ def _widths(bits) -> dict[str, int]:
 
 
 class QuantisedModel(nn.Module):
-    """Spike counts in, scores out; in between what the hardware computes.
+    """Takes spike counts, computes what the hardware computes, and returns scores.
 
-    In evaluation mode everything is integers in float64, hence exact where :meth:`to_network` makes
-    a valid network: :meth:`trace` agrees with :meth:`Network.run` in every neuron. In training mode
-    the same is computed in float32, which is exact up to 2^24, and weights, biases and steps get
-    gradients through the rounding.
+    In evaluation mode all numbers are integers in float64. They are exact if :meth:`to_network`
+    makes a valid network: then :meth:`trace` agrees with :meth:`Network.run` in every neuron. In
+    training mode the same is computed in float32, which is exact up to 2^24, and weights, biases
+    and steps get gradients through the rounding.
 
     Parameters
     ----------
-    lowered : whose steps are all known
+    lowered : the layers; all steps must be known
     input_levels : greatest input count; an input pixel's value is ``count / input_levels``
     bits : see :func:`layer_bits`
     """
@@ -265,14 +266,15 @@ class _Sum(_Charged):
         super().__init__(spec, bits)
         with torch.no_grad():
             rows = [(weight.reshape(1, -1), width) for weight, width in self._scaled(ratios)]
-            # No finer than that the greatest bias stays well within 53 bits.
+            # The scale is coarse enough for the greatest bias to stay well within 53 bits.
             least = spec.bias.double().abs().max() * 2.0**-50
             self.register_buffer("scale", torch.maximum(1 / _grid(rows)[0], least))
         self.register_buffer("theta", torch.ones(len(spec.bias), dtype=torch.float64))
 
 
 def _grid(rows) -> torch.Tensor:
-    """Factor of each row with which it is best rounded to its width (least squared error)."""
+    """Factor of each row that gives the least squared error when the row is rounded to its
+    width."""
     greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
     best, least = greatest.clone(), torch.full_like(greatest, float("inf"))
     for candidate in _CANDIDATES:
@@ -284,7 +286,7 @@ def _grid(rows) -> torch.Tensor:
 
 
 def _thresholds(rows, bits: int) -> torch.Tensor:
-    """The same among whole numbers; a channel of tiny weights gets no more than its layer needs."""
+    """Like :func:`_grid`, but whole numbers. A channel of tiny weights is limited by its layer."""
     greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
     greatest = greatest.clamp(1, float((greatest.median() * 4).clamp(4, _MAX_THETA)))
     best, least = torch.ones_like(greatest), torch.full_like(greatest, float("inf"))
@@ -297,7 +299,7 @@ def _thresholds(rows, bits: int) -> torch.Tensor:
 
 
 def _room(weight: torch.Tensor, width: int) -> torch.Tensor:
-    """Factor of each row at which its greatest weight just fits."""
+    """Greatest factor of each row at which no weight is clipped."""
     return _limits(width)[1] / weight.abs().amax(dim=1).clamp_min(1e-300)
 
 

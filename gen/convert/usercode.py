@@ -1,4 +1,4 @@
-"""Running what others wrote: a Python file that makes a module, and the module itself."""
+"""Running the user's code: a Python file that makes a module, and the module itself."""
 
 import contextlib
 import importlib.machinery
@@ -29,7 +29,7 @@ def first_line(error: BaseException) -> str:
 
 
 def _tried(show: Callable[[object], str], what: object) -> str:
-    """``show(what)``; nothing if that fails, because it is the user's class."""
+    """``show(what)``, or nothing if that fails, because the class is the user's."""
     try:
         return show(what)
     except KeyboardInterrupt:
@@ -40,9 +40,9 @@ def _tried(show: Callable[[object], str], what: object) -> str:
 
 @contextlib.contextmanager
 def blamed(what: str) -> Iterator[None]:
-    """Whatever the user's code raises, ``sys.exit`` too, becomes a ConversionError about ``what``;
-    our own errors stay as they are. If that code has changed the working directory, it is again
-    what it was."""
+    """Turn any exception of the user's code, including ``sys.exit``, into a ConversionError about
+    ``what``. Our own errors stay as they are. If the code changes the working directory, it is
+    restored."""
     place = Path.cwd()
     try:
         yield
@@ -60,12 +60,12 @@ def blamed(what: str) -> Iterator[None]:
 def loaded(target: str) -> Iterator[nn.Module]:
     """Execute ``FILE.py``, call its ``FUNCTION`` and yield the module.
 
-    Until the context ends the file can be imported by its name, and so can its neighbours.
+    Until the context ends, the file and its neighbours can be imported by their names.
 
     Raises
     ------
     ConversionError
-        If there is no such file or function, or it fails, exits, or returns something else.
+        If the file or function does not exist, fails, exits, or returns something else.
     """
     path, function = _split(target)
     with _importable(path) as name:
@@ -91,13 +91,13 @@ def _split(target: str) -> tuple[Path, str]:
 
 @contextlib.contextmanager
 def _importable(path: Path) -> Iterator[str]:
-    """The name of the user's file as a module, and its folder first among those of modules.
+    """Put the user's folder first on the module path, and yield the file's name as a module.
 
-    Afterwards that is as it was: what has been imported from there is forgotten, so that a file of
-    the same name in another folder is another module.
+    Afterwards the path is restored, and modules from the folder are forgotten. So a file of the
+    same name in another folder is another module.
     """
     folder = path.resolve().parent
-    # A file may be called like a module that is in use (numpy.py).
+    # A file may have the name of a module that is in use (numpy.py).
     name = path.stem if path.stem not in sys.modules else f"converted.{path.stem}"
     before, places = set(sys.modules), sys.path
     sys.path = [str(folder), *places]

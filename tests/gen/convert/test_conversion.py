@@ -162,7 +162,7 @@ def test_levels_that_change_nothing(tmp_path, files, caplog):
     convert(**files)
     assert "changes nothing" not in caplog.text
     convert(**files, levels=31)
-    assert "levels: 31 changes nothing, for the network has no plain ReLU; " in caplog.text
+    assert "levels: 31 changes nothing, because the network has no plain ReLU; " in caplog.text
 
 
 def test_agreement_is_said_and_can_be_required(tmp_path, files, caplog):
