@@ -1,11 +1,11 @@
-"""CIFAR-10, in two forms, neither of which is a pickle.
+"""CIFAR-10 in two forms. Neither is a pickle.
 
 * The binary version of its authors: six files of 10,000 records, each a byte of label and 3,072
   bytes of red, green and blue (https://www.cs.toronto.edu/~kriz/cifar.html).
 * Sheets: six PNG files of 100 x 100 images, row by row, and the labels in ``labels.npz``.
 
-The two differ in order. Images are therefore put in the order of their SHA-256 digests, so that a
-training does not depend on the form at hand.
+The two forms differ in order. Images are therefore sorted by their SHA-256 digests, so a training
+does not depend on the form.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _BATCH = _SIDE * _SIDE
 def read(folder: Path) -> list[np.ndarray]:
     """Training images ``(50000, 3, 32, 32)``, their labels, test images, their labels: all bytes.
 
-    ``folder`` holds the files of one of the :data:`FORMS`; of both, the first is read.
+    ``folder`` holds the files of one of the :data:`FORMS`. If it holds both, the first one is read.
 
     Raises
     ------

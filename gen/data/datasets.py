@@ -64,9 +64,9 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     Parameters
     ----------
     dataset : one of :data:`DATASETS`
-    data_dir : folder that holds the four IDX ``.gz`` files (for ``cifar-10`` those of a form of
-        :mod:`gen.data.cifar`), or a folder of that name with them; by default ``$SPIKELOOM_DATA``,
-        then a cache that is filled by a download with checksums
+    data_dir : folder that holds the four IDX ``.gz`` files (for ``cifar-10`` the files of a form of
+        :mod:`gen.data.cifar`), directly or in a folder with the data set's name; by default
+        ``$SPIKELOOM_DATA``, then a cache that is filled by a download with checksums
 
     Raises
     ------
@@ -88,13 +88,13 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
 
 
 def read_array(path: str | os.PathLike) -> np.ndarray:
-    """The array of numbers in a ``.npy`` file, which is believed nothing: its header is compared
-    with its size before anything is made of it.
+    """The array of numbers in a ``.npy`` file. The file is not trusted: its header is compared with
+    its size before any memory is allocated.
 
     Raises
     ------
     DataError
-        If it can't be read, is no regular file or no ``.npy`` file, or holds no numbers.
+        If the file can't be read, is no regular file or no ``.npy`` file, or holds no numbers.
     """
     try:
         with files.open_regular(path) as file:
@@ -107,7 +107,7 @@ def read_array(path: str | os.PathLike) -> np.ndarray:
 
 
 class _Malformed(Exception):
-    """What is wrong with a file, without its name."""
+    """The problem of a file, without its name."""
 
 
 def _npy(file, size: int) -> np.ndarray:
@@ -116,7 +116,7 @@ def _npy(file, size: int) -> np.ndarray:
         read = {(1, 0): np.lib.format.read_array_header_1_0,
                 (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, _, dtype = read(file)
-    except Exception as error:  # whatever a header that is no such thing leads to
+    except Exception as error:  # numpy raises many kinds of errors for a malformed header
         raise _Malformed("its header can't be read") from error
     if dtype.kind not in "uif" or not shape:
         raise _Malformed(f"it holds {dtype if shape else 'one value'}")
@@ -141,7 +141,7 @@ def _grey(folder: Path) -> list[np.ndarray]:
 
 
 def _digits() -> Dataset:
-    """Every fifth image of each class is held out."""
+    """Digits, with every fifth image of each class held out."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -157,7 +157,7 @@ def _digits() -> Dataset:
 
 
 def _folder(dataset: str, data_dir) -> Path:
-    """Where the files are."""
+    """The folder of the files."""
     forms = cifar.FORMS if dataset == _CIFAR else (_FILES,)
     if data_dir:
         names = (dataset, dataset.replace("-", ""), "")
