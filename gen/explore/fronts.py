@@ -1,7 +1,7 @@
 """The plot of an exploration: images a second against LUTs, with the Pareto fronts.
 
-A front is a surface, since accuracy counts too. Of one accuracy it is a line that rises, and so are
-its points drawn.
+A front is a surface, since it includes accuracy. For one accuracy it is a rising line, and its
+points are drawn as such a line.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ def draw(points: list[dict], files: list[Path]):
     Parameters
     ----------
     points : see :func:`gen.explore.sweep.explore`
-    files : where to, with suffixes that matplotlib knows
+    files : output files, with suffixes that matplotlib knows
     """
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.add_subplot()

@@ -1,10 +1,10 @@
-"""Sweeps over boards, intervals and networks, and what is best of it: the Pareto front.
+"""Sweeps over boards, intervals and networks, and their best points: the Pareto front.
 
-A point is a mapping of a network to a board at an interval, with what is predicted of it. Points
-are independent of each other: they are computed in processes on this machine, or by the workers of
-a Dask cluster, and each is a file in the output directory as soon as it is finished, so that a
-sweep that was interrupted goes on where it stopped. A network of other weights (more or fewer bits,
-other sizes) is another network: integers can't be quantised again, they are trained.
+A point is a mapping of a network to a board at an interval, with its predicted figures. Points are
+independent of each other. They are computed in processes on this machine, or by the workers of a
+Dask cluster. Each finished point becomes a file in the output directory at once, so an interrupted
+sweep goes on where it stopped. Weights of another width make another network, because integers
+can't be quantised again and have to be trained.
 """
 
 import hashlib
@@ -46,12 +46,12 @@ _POINTS = "points"
 # Seconds to wait for a scheduler.
 _PATIENCE = 20
 
-# Where the programs are that compute points.
+# Folders of the programs that compute points.
 _PROGRAMS = [Path(file).parent for file in (__file__, hw.__file__, all_boards.__file__)]
 
 
 def _content(network):
-    """A network as its artifact, the one form in which networks travel."""
+    """A network as the bytes of its file, the only form in which networks travel."""
     with processes.scratch() as folder:
         file = folder / "network.npz"
         artifact.save(network, file)
@@ -65,7 +65,7 @@ def _network(content):
         return artifact.load(file)
 
 
-# What workers do: plain data in, plain data out.
+# The tasks of workers: plain data in, plain data out.
 
 def _point(content, counts, board, code, interval, objective):
     network, board = _network(content), all_boards.find(board)
@@ -103,7 +103,8 @@ def _synthesis(content, board, code, lanes, replicas):
 
 
 def _version():
-    """A hash of what computes points besides their arguments: programs and coefficients."""
+    """A hash of everything that decides a point besides its arguments: programs and
+    coefficients."""
     files = [file for folder in _PROGRAMS for file in sorted(folder.rglob("*.py"))]
     sha = hashlib.sha256(identity("yosys").encode())
     for file in [*files, COEFFICIENTS]:
@@ -143,7 +144,7 @@ class _Store:
 
 
 class _Sweep:
-    """Runs tasks that are not finished yet, and counts."""
+    """Runs and counts the tasks that are not finished yet."""
 
     def __init__(self, executor, store):
         self._executor, self._store = executor, store
@@ -185,8 +186,8 @@ def _executor(scheduler, jobs):
 
 
 def front(points: list[dict]) -> list[dict]:
-    """The points that no other point of the same board and data set beats: none has as many images
-    a second, as few LUTs and as high an accuracy, and more or fewer or higher of one of them."""
+    """The points that no other point of the same board and data set beats. A point beats another if
+    it is at least as good in images a second, LUTs and accuracy, and better in one of them."""
     def merits(point):
         return (point["images_per_second"], -point["luts"], point["accuracy"] or 0)
 
@@ -201,7 +202,7 @@ def front(points: list[dict]) -> list[dict]:
 
 
 def _data(network, dataset, data_dir, limit, calibration):
-    """``(data set's name or None, what decides the clocks, images, labels)``."""
+    """``(data set's name or None, samples that decide the clocks, images, labels)``."""
     name = dataset or network.metadata.get("dataset")
     if name is None:
         return None, calibrate(network), None, None
@@ -238,9 +239,9 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     intervals : clocks an image to try; by default ``points`` of them between the shortest that
         fits and that of the mapping with the fewest LUTs
     codes : ``"phase"``, ``"rate"``
-    out : directory of the results; what is there already is not computed again
-    dataset, data_dir : whose images count; by default the data set that each network's metadata
-        name, or else the images that travel with it, without accuracy
+    out : directory of the results; results that it already holds are not computed again
+    dataset, data_dir : data set of the images; by default the one that each network's metadata
+        names, or else the images that travel with the network, without accuracy
     calibration : training images whose spikes decide
     limit : test images whose labels decide the accuracy
     scheduler : address of a Dask scheduler; its workers must have this package installed
@@ -254,15 +255,15 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are predicted),
     ``accuracy`` (or None), ``front`` (whether it is on the Pareto
     front) and, with ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``too_large``,
-    what does not fit; ``computed`` and ``kept``, results that were computed and that were there;
-    ``files``, the table and the plots.
+    mappings that do not fit; ``computed`` and ``kept``, the numbers of results that were computed
+    and that were already there; ``files``, the table and the plots.
 
     Raises
     ------
     BuildError
         If there is no scheduler at the address.
     OutputError
-        If the results can't be written, before any is computed.
+        If the results can't be written. This is checked before any is computed.
     """
     from .fronts import draw
     tables = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.png"}
@@ -319,7 +320,7 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
 
 
 def _distinct(points):
-    """Points that are not the same mapping, in a fixed order."""
+    """Points of different mappings, in a fixed order."""
     seen = {}
     for point in points:
         key = json.dumps([point[name] for name in (
