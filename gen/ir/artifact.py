@@ -10,10 +10,11 @@ The file is a ZIP archive of uncompressed ``.npy`` members, so ``numpy.load`` op
 ``samples.npy``           the raw images that travel with the network, if any
 ========================  ==================================================================
 
-Saving the same network gives the same bytes. Loading takes nothing on trust: the archive's
-directory, which is bounded, is read first; then no more than it says, which must be in the file and
-is bounded too; checksums are checked before anything is parsed, and the digest of what was built
-must be the header's. No network is saved that would not be loaded.
+Saving the same network gives the same bytes. Loading trusts nothing. It first reads the
+archive's directory, whose size is bounded. It then reads at most as much as the directory declares,
+which must be in the file and is bounded as well. It checks checksums before it parses anything, and
+the digest of the finished network must be that of the header. A network that could not be loaded is
+not saved.
 """
 
 import io
@@ -33,7 +34,7 @@ __all__ = ["FORMAT", "MAX_WEIGHTS", "check_weights", "save", "load"]
 
 FORMAT = 1
 MAX_WEIGHTS = 1 << 28
-"""Weights of a network that can be saved: 268 million, more than any device holds on its chip."""
+"""Greatest number of weights in a file: 268 million, more than any device holds on its chip."""
 
 _MAX_BYTES = 2 * MAX_WEIGHTS
 _MAX_HEADER = 4 << 20
@@ -54,7 +55,7 @@ def save(network: Network, path) -> None:
     Raises
     ------
     ArtifactError
-        If it is larger than what :func:`load` takes.
+        If it is larger than :func:`load` accepts.
     """
     check_weights(network.weight_count)
     arrays = {}
@@ -83,7 +84,7 @@ def save(network: Network, path) -> None:
 
 
 def check_weights(count: int) -> None:
-    """Refuse a number of weights that no network file may have.
+    """Refuse a number of weights that is too large for a network file.
 
     Raises
     ------
@@ -143,7 +144,7 @@ def load(path) -> Network:
 
 
 class _Malformed(Exception):
-    """What is wrong with the file, without its name."""
+    """The problem of the file, without its name."""
 
 
 def _members(file) -> dict[str, np.ndarray]:
@@ -173,7 +174,7 @@ def _check_directory(file) -> int:
         raise _Malformed(f"has {entries} members, more than {_MAX_MEMBERS}")
     if length > _MAX_DIRECTORY:
         raise _Malformed(f"has a directory of {length} bytes, more than {_MAX_DIRECTORY}")
-    # A record before this one may say other sizes, in 64 bits: 20 bytes that no such file needs.
+    # A record of 20 bytes before this one may declare other sizes, in 64 bits. No network needs it.
     file.seek(max(0, size - _END.size - 20))
     if file.read(4) == b"PK\6\7":
         raise _Malformed("is an archive of the kind for more than 4 GiB, which no network is")
@@ -181,7 +182,8 @@ def _check_directory(file) -> int:
 
 
 def _check_sizes(infos: list[zipfile.ZipInfo], size: int):
-    """Refuse what is no network before any of it is read; ``size`` is that of the file."""
+    """Refuse a file that is no network before its members are read; ``size`` is that of the
+    file."""
     if len(infos) > _MAX_MEMBERS:
         raise _Malformed(f"has {len(infos)} members, more than {_MAX_MEMBERS}")
     if len({info.filename for info in infos}) != len(infos):
@@ -199,7 +201,7 @@ def _check_sizes(infos: list[zipfile.ZipInfo], size: int):
 
 
 def _array(data: bytes, name: str) -> np.ndarray:
-    """A ``.npy`` member; its shape is compared with its size before anything is made of it."""
+    """A ``.npy`` member. Its shape is compared with its size before memory is allocated."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise _Malformed(f"member {name!r} is of another version of the .npy format")
@@ -226,7 +228,7 @@ def _build(arrays: dict[str, np.ndarray]) -> Network:
         digest = header["digest"]
     except (_Malformed, NetworkError):
         raise
-    except Exception as error:  # whatever an unforeseen header leads to
+    except Exception as error:  # an unforeseen header may raise anything
         raise _Malformed(f"has a malformed header ({type(error).__name__}: {error})"
                          .replace("\n", " ")) from error
     if arrays:

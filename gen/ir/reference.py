@@ -1,5 +1,7 @@
-"""The integer network in PyTorch's own operators, in float64: what results are compared with as
-"PyTorch". It shares no arithmetic with :meth:`gen.ir.network.Network.run`, which must equal it."""
+"""The integer network in PyTorch's own operators, in float64. A comparison "with PyTorch" uses it.
+
+It shares no arithmetic with :meth:`gen.ir.network.Network.run`, which must give the same values.
+"""
 
 import numpy as np
 import torch
@@ -13,8 +15,8 @@ __all__ = ["torch_run"]
 def torch_run(network: Network, counts: np.ndarray) -> dict[str, np.ndarray]:
     """Spike counts of every layer by its name, and the read-out's potentials.
 
-    Sums stay below 2^53, which a network guarantees, so float64 holds them exactly in whatever
-    order they are made (docs/methods.md, 6).
+    A network guarantees that sums stay below 2^53, so float64 holds them exactly in any order of
+    summation (docs/methods.md, 6).
 
     Parameters
     ----------

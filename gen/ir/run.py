@@ -19,8 +19,8 @@ def run(network: Network, *, images_file=None, dataset: str | None = None, data_
     Parameters
     ----------
     images_file : ``.npy`` file of raw images, in a shape that :meth:`Network.shaped` takes
-    dataset, data_dir : see :func:`gen.data.datasets.load`; by default what the network was trained
-        on
+    dataset, data_dir : see :func:`gen.data.datasets.load`; by default the data set that the
+        network was trained on
     limit : only the first images
     progress : show a bar on standard error
 

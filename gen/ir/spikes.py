@@ -1,4 +1,4 @@
-"""Spikes as they travel: what the counts of a network are replayed as between its layers."""
+"""Spikes as they travel: how the counts of a network are replayed between its layers."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ __all__ = ["map_spikes", "replayed", "sample_spikes"]
 
 
 def map_spikes(fmap, counts):
-    """Spikes that the counts ``(N, ...)`` of a map are replayed as, for each sample, ``(N,)``.
+    """Number of spikes as which the counts ``(N, ...)`` of a map are replayed, a sample, ``(N,)``.
 
     In phase code they are the set bits of the counts, in rate code the counts themselves.
     """
@@ -28,8 +28,8 @@ def sample_spikes(config, trace, inputs):
 
 
 def replayed(config, spikes):
-    """Spikes of each sample that neurons receive, ``(N,)``: those of every map that a layer with
-    synapses reads, once. A pooling adds counts as they are.
+    """Spikes of each sample that neurons receive, ``(N,)``. Every map that a layer with synapses
+    reads counts once. A pooling adds counts without replaying them.
 
     Parameters
     ----------
