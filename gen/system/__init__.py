@@ -1,1 +1,1 @@
-"""What touches the operating system: files, children, the cache, progress."""
+"""Access to the operating system: files, child processes, the cache, progress."""

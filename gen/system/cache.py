@@ -1,7 +1,7 @@
-"""The user's cache: where programs are compiled, and executed from.
+"""The user's cache: the directory where programs are compiled and executed.
 
-Its path reaches the shell and make by way of Verilator's makefiles, hence a name that means nothing
-to either; and nobody else may put a program there.
+Its path reaches the shell and make through Verilator's makefiles, so its name must mean nothing to
+either. Nobody else may put a program there.
 """
 
 import os
@@ -25,11 +25,11 @@ _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 _DAY = 24 * 60 * 60
 
 _AGE, _NUMBER, _EFFORT = 30 * _DAY, 200, 50
-"""Entries not used for so long are removed, and the oldest beyond so many; some at a time."""
+"""Limits of age and number. Entries beyond them are removed, the oldest first, some at a time."""
 
 
 def _candidates() -> Iterator[Path]:
-    """Where the cache may be, the best place first."""
+    """Places for the cache, the best one first."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
         base = os.path.expanduser("~/.cache")
@@ -56,7 +56,7 @@ def _objection(folder):
             return "it is another user's, or others may write to it"
         for above in folder.parents:
             facts = above.stat()
-            # In a directory that is sticky only the owner of a file can rename it.
+            # In a sticky directory only the owner of a file can rename it.
             if (facts.st_uid not in (me, 0, os.stat("/").st_uid)
                     or facts.st_mode & _WRITABLE and not facts.st_mode & stat.S_ISVTX):
                 return f"others may write to {above}"
@@ -70,18 +70,18 @@ def _objection(folder):
 
 
 def directory() -> Path:
-    """The cache, made if need be: ``$XDG_CACHE_HOME/spikeloom`` or ``~/.cache/spikeloom``, or else,
-    where that is not safe, a directory of the user's own among the temporary files.
+    """The cache, created if it is missing: ``$XDG_CACHE_HOME/spikeloom`` or ``~/.cache/spikeloom``.
+    If that is not safe, a private directory among the temporary files takes its place.
 
     Raises
     ------
     SimulationError
-        If no place is safe: its path must be of harmless characters, it must be the user's alone,
-        and programs must be executable there.
+        If no place is safe. A safe place has a path of harmless characters, belongs to the user
+        alone, and allows programs to be executed.
     """
     objections = []
     for path in _candidates():
-        # Of the last component a link is not followed: among temporary files it may be anybody's.
+        # The last component must not be a link: among temporary files it may be anybody's.
         folder = Path(os.path.realpath(path.parent)) / path.name
         objection = _objection(folder)
         if objection is None:
@@ -92,7 +92,7 @@ def directory() -> Path:
 
 
 def trusted(program: Path) -> bool:
-    """Whether a program is there, and was made by this user, whom alone it obeys."""
+    """Whether a program exists, was made by this user, and can be changed by this user only."""
     try:
         facts = program.lstat()
     except OSError:
@@ -102,7 +102,7 @@ def trusted(program: Path) -> bool:
 
 
 def prune(folder: Path):
-    """Remove some of what has not been used for long. An entry's time is that of its last use."""
+    """Remove some entries that were not used for long. An entry's time is that of its last use."""
     now, entries = time.time(), []
     with os.scandir(folder) as found:
         for entry in found:

@@ -1,9 +1,9 @@
-"""Files: written whole or not at all, checked before the work, and read only if they are files.
+"""Files: written whole or not at all, checked before the work, and read only if they are regular.
 
-A file is written beside its place and renamed. Whoever looks at it while it is written anew, or
-after a full disk or an interrupt, finds the old one. No other module of this package writes files
-in another way, and what a user names is read by way of this one: a FIFO would keep a command
-waiting for ever, and a device has no end.
+A file is written beside its place and then renamed. So the old file stays in place until the new
+one is complete, and after a full disk or an interrupt. All modules of this package write files in
+this way. They also read files that a user names through this module, because a command would wait
+for ever on a FIFO, and a device has no end.
 """
 
 import errno
@@ -24,19 +24,19 @@ __all__ = [
 ]
 
 _ROOM = 64 << 10
-"""Bytes that there must be room for before a command starts to work."""
+"""Free bytes that a command needs before it starts to work."""
 
 
 def require_regular(path) -> None:
-    """Make sure that a file that is to be read is neither a FIFO nor a device nor a socket.
+    """Make sure that a file is neither a FIFO nor a device nor a socket before it is read.
 
     Raises
     ------
     OSError
-        If it is, or is not there.
+        If it is one, or does not exist.
     """
     mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to open a directory has its own error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a directory has its own error
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
@@ -60,7 +60,7 @@ def sha256(path) -> str:
 
 @contextmanager
 def _told(path):
-    """Errors of the system as one line about the file that was wanted."""
+    """Turn errors of the system into one line about the file."""
     try:
         yield
     except OSError as error:
@@ -69,7 +69,7 @@ def _told(path):
 
 
 def _stat(path):
-    """What is at a place now, or None."""
+    """The status of the file at a place, or None."""
     try:
         return os.stat(path)
     except FileNotFoundError:
@@ -79,29 +79,29 @@ def _stat(path):
 
 
 def _place(path):
-    """Where a file goes and the mode of the one that is there, or None; links are followed."""
+    """The place of a file, and the mode of the file there or None. Links are followed."""
     found = _stat(path)
     if found is not None:
         if stat.S_ISDIR(found.st_mode):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "Not a regular file")
-        # To rename a file onto another takes no right to write the latter.
+        # Renaming a file onto another does not need the right to write the latter.
         if not os.access(path, os.W_OK, effective_ids=True):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
     return Path(os.path.realpath(path)), found and stat.S_IMODE(found.st_mode)
 
 
 def _draft(folder, suffix):
-    """A new file of the usual permissions; some programs go by its suffix."""
+    """A new file with the usual permissions. Some programs depend on its suffix."""
     draft = folder / f".{secrets.token_hex(8)}.part{suffix[:32]}"
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     return draft
 
 
 def _flush(path):
-    """A file that is renamed before it is on the disk may be empty after a power failure; and some
-    file systems find out only now that they are full."""
+    """Flush a file to the disk. A file that is renamed before may be empty after a power failure,
+    and some file systems report only now that they are full."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -113,15 +113,14 @@ def _flush(path):
 def replacing(path):
     """Write a file anew, whole or not at all.
 
-    Within this, a new file beside the old one is written to, whose path is given; it has the same
-    suffix. At the end it takes the old one's place and permissions. If anything goes wrong, an
-    interrupt among it, it is removed and the old one stays. Links are followed, and directories are
-    made if need be.
+    The context yields the path of a new file beside the old one, with the same suffix. At its end
+    the new file takes the old one's place and permissions. After an error or an interrupt the new
+    file is removed and the old one stays. Links are followed, and missing directories are made.
 
     Raises
     ------
     OutputError
-        If that is not possible; one line with the path that was asked for.
+        If that is not possible; one line with the requested path.
     """
     with _told(path):
         target, mode = _place(path)
@@ -144,7 +143,8 @@ def write_bytes(path, data: bytes) -> None:
 
 
 def write_text(path, text: str, *, executable: bool = False) -> None:
-    """Write a file in UTF-8; see :func:`replacing`. Whoever may read an executable may run it."""
+    """Write a file in UTF-8; see :func:`replacing`. Everybody who may read an executable may run
+    it."""
     with replacing(path) as draft:
         draft.write_bytes(text.encode())
         if executable:
@@ -153,7 +153,7 @@ def write_text(path, text: str, *, executable: bool = False) -> None:
 
 
 def _require_room(folder, names):
-    """Write a little where a file is to go, or where its directory is to be made."""
+    """Try to write to a file's future place, or to that of its directory."""
     there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     longest = os.pathconf(there, "PC_NAME_MAX")
     for name in (*folder.relative_to(there).parts, *names):
@@ -168,12 +168,12 @@ def _require_room(folder, names):
 
 
 def require_output(path, *, inputs: Iterable = ()) -> None:
-    """Make sure, before the work, that a file can be written: its name, its place, the rights to
-    it, and some room. Nothing is left behind.
+    """Make sure, before the work, that a file can be written: check its name, its place, the
+    permissions, and the free space. Nothing is left behind.
 
     Parameters
     ----------
-    inputs : files that are read for it, none of which it may replace
+    inputs : files that are read for it; it must not replace any of them
 
     Raises
     ------
@@ -190,8 +190,8 @@ def require_output(path, *, inputs: Iterable = ()) -> None:
 
 
 def require_directory(path, names: Iterable[str] = ()) -> None:
-    """Make sure, before the work, that files can be written into a directory, which need not be
-    there yet. Nothing is left behind.
+    """Make sure, before the work, that files can be written into a directory, which need not exist
+    yet. Nothing is left behind.
 
     Parameters
     ----------

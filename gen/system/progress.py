@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, elsewhere a line now and then."""
+"""Progress of long work: a bar on a terminal, elsewhere a line now and then."""
 
 import logging
 import sys
@@ -10,22 +10,22 @@ __all__ = ["bar", "working"]
 
 log = logging.getLogger(__name__)
 
-# Seconds from one line to the next. What takes less says nothing.
+# Seconds from one line to the next. Shorter work prints nothing.
 _PAUSE = 30.0
 
 
 def bar(iterable=None, *, total: int | None = None, desc: str, unit: str = "step",
         disable: bool = False, **layout):
-    """A bar of tqdm where standard error is a terminal, else what logs a line now and then.
+    """A bar of tqdm if standard error is a terminal, else an object that logs a line now and then.
 
-    It is iterated over, or used as a context and told of progress with ``update(count)``.
+    Iterate over it, or use it as a context and report progress with ``update(count)``.
 
     Parameters
     ----------
-    iterable : what is gone through
-    total : how many there will be; by default the length of ``iterable``, if it has one
-    desc : what is done
-    unit, layout : what is counted, and further arguments of tqdm, which matter to a terminal only
+    iterable : the items
+    total : number of items; by default the length of ``iterable``, if it has one
+    desc : a description of the work
+    unit, layout : name of an item, and further arguments of tqdm, which matter only on a terminal
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -74,7 +74,7 @@ class _Lines:
 
 @contextmanager
 def working(what: str):
-    """Says what is done at the beginning of a step, and that it still is, now and then."""
+    """Log a step at its beginning, and now and then that it is still running."""
     log.info("%s ...", what)
     began, done = time.monotonic(), threading.Event()
 
