@@ -1,4 +1,4 @@
-"""What ``python -m gen train`` can train: a batch norm and a :class:`Qcfs` after each layer."""
+"""Architectures of ``python -m gen train``: a batch norm and a :class:`Qcfs` after each layer."""
 
 from torch import nn
 
@@ -16,11 +16,11 @@ def cnn(shape: tuple[int, int, int], classes: int, *, channels: tuple[tuple[int,
 
     Parameters
     ----------
-    channels : those of the convolutions of each stage; a stage ends in a pooling that halves it
+    channels : channels of the convolutions of each stage; each stage ends in a pooling by 2
     hidden : widths of the linear layers before the read-out
     levels : greatest spike count of a neuron
     pool : ``average`` or ``max``
-    dropout : share of the linear layers' spikes that training leaves out
+    dropout : share of the linear layers' spikes that training drops
     """
     model = nn.Sequential()
     fan, height, width = shape

@@ -4,7 +4,8 @@
 2. Batch norm is folded, thresholds are fixed, and the
    :class:`~gen.convert.quantised.QuantisedModel` is trained through the rounding of its weights.
 
-The input is quantised to ``input_levels`` in both. On one machine a seed gives the same bits again.
+Both phases quantise the input to ``input_levels``. On one machine, the same seed gives the same
+bits.
 """
 
 import platform
@@ -32,7 +33,7 @@ __all__ = ["Recipe", "RECIPES", "train"]
 
 _BATCH = 1000
 
-# Steps of the shortest schedule, whose rate rises at all; fewer steps are its beginning.
+# Steps of the shortest schedule. Fewer steps use the beginning of it.
 _SHORTEST = 11
 
 # Test images that travel with the network.
@@ -41,21 +42,21 @@ _SAMPLES = 32
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one data set and model are trained.
+    """Settings with which a model is trained on a data set.
 
     Parameters
     ----------
     epochs, tuning : passes over the data in the first and the second phase
-    rate, tuning_rate : greatest learning rates of Adam, cosine to nothing
-    batch : images a step
+    rate, tuning_rate : greatest learning rates of Adam, which fall to zero along a cosine
+    batch : images in a step
     bits : widths of the weights (:func:`gen.convert.quantised.layer_bits`)
     levels, input_levels : greatest spike counts of a neuron and of a pixel
-    shift : images are moved by up to so many pixels each way
+    shift : images are moved by up to this many pixels in each direction
     flip : images are mirrored half of the time
     penalty : weight of the mean spike count in the loss of the second phase
-    fast : steps are compiled and convolve in bfloat16, which takes half the time on processors that
-        have it (evaluation is exact all the same); for networks whose training takes an hour
-    threads : processor threads of the training; another number gives other bits
+    fast : steps are compiled and convolve in bfloat16, which halves the time on processors that
+        have it; for networks whose training takes an hour. Evaluation stays exact
+    threads : processor threads of the training; the bits of the result depend on it
     model : further arguments of the architecture (:mod:`gen.train.models`)
     """
 
@@ -75,7 +76,7 @@ class Recipe:
     model: dict = field(default_factory=dict)
 
 
-# A model's name is that of an architecture, and perhaps of a variant after a dash.
+# A model's name is an architecture, with an optional variant after a dash.
 RECIPES = {
     ("digits", "cnn"): Recipe(60, 40, "4", 3, 15, batch=64, shift=1, penalty=0.02,
                               model={"channels": ((8,), (16,)), "hidden": (32,)}),
@@ -109,8 +110,8 @@ def train(dataset: str, model: str, *, out=None, name: str | None = None, data_d
     out : where the network goes; by default ``NAME.npz``
     name : of the network; by default the data set's, with the model's unless that is ``cnn``
     data_dir : see :func:`gen.data.datasets.load`
-    epochs : of the first phase; the second is shortened or prolonged alike
-    bits, levels, input_levels : instead of the recipe's
+    epochs : of the first phase; the second phase scales with it
+    bits, levels, input_levels : replace those of the recipe
     seed : of initial weights, order and augmentation
     progress : show a bar on standard error
 
@@ -124,9 +125,9 @@ def train(dataset: str, model: str, *, out=None, name: str | None = None, data_d
     Raises
     ------
     ConversionError, DataError
-        If there is no such recipe or data set, or what is asked for can't be had.
+        If the recipe or data set does not exist, or the options can't be met.
     NetworkError, OutputError
-        If the network can't have that name or can't be written, before it is trained.
+        If the network can't have that name or can't be written. This is checked before training.
     """
     if (dataset, model) not in RECIPES:
         raise DataError(unknown("recipe for data set and model", f"{dataset} {model}",
@@ -191,7 +192,7 @@ def _quantised(real: "_Real", shape, recipe: Recipe) -> QuantisedModel:
 
 
 class _Real(nn.Module):
-    """The first phase's module, given counts like the second's."""
+    """The module of the first phase, which takes counts like that of the second phase."""
 
     def __init__(self, module: nn.Module, input_levels: int):
         super().__init__()
@@ -208,7 +209,7 @@ class _Real(nn.Module):
 
 
 def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, generator, bar):
-    """Adam with a cosine; leaves the model in evaluation mode."""
+    """Train with Adam and a cosine schedule. The model is left in evaluation mode."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, rate)
     steps = epochs * (len(images) // recipe.batch)
@@ -252,7 +253,7 @@ def _batches(images, labels, recipe: Recipe, epochs: int, generator) -> Iterator
 
 
 def _augment(x: torch.Tensor, recipe: Recipe, generator) -> torch.Tensor:
-    """Each image moved by its own few pixels, and perhaps mirrored."""
+    """Images, each moved by a few random pixels and mirrored at random."""
     n, _, height, width = x.shape
     if recipe.shift:
         move = torch.randint(2 * recipe.shift + 1, (2, n), generator=generator)
@@ -268,7 +269,7 @@ def _augment(x: torch.Tensor, recipe: Recipe, generator) -> torch.Tensor:
 
 
 def _encode(images: np.ndarray, pixel_max: int, levels: int) -> torch.Tensor:
-    """Counts as :meth:`Network.encode` makes them."""
+    """Counts as in :meth:`Network.encode`."""
     table = encode(np.arange(pixel_max + 1), input_levels=levels, pixel_max=pixel_max)
     return torch.from_numpy(table.astype(np.uint8 if levels < 256 else np.int32)[images])
 
