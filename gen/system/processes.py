@@ -1,9 +1,9 @@
 """Children that end with this process, and scratch directories that do not outlive it.
 
-Children run in a process group of their own, so that what they start in turn (make, g++, cc1plus)
-ends with them. A *watcher* leads the group, a shell of one line at the reading end of a pipe whose
-other end only this process has: however this process ends, by SIGKILL too, the watcher sees the end
-of the file, and ends the group. Another removes a scratch directory.
+Children run in their own process group, so the programs that they start in turn (make, g++,
+cc1plus) end with them. A *watcher* leads the group: a one-line shell that reads from a pipe whose
+other end only this process has. However this process ends, even by SIGKILL, the watcher sees the
+end of the pipe and ends the group. Another watcher removes a scratch directory.
 """
 
 import multiprocessing
@@ -29,7 +29,7 @@ _GRACE = 2
 
 _END_GROUP = f"trap '' HUP INT TERM; read -r _; kill -TERM 0; sleep {_GRACE}; kill -KILL 0"
 
-# A child that is about to end may still write there.
+# A child that is about to end may still write to the directory.
 _REMOVE = """\
 trap '' HUP INT TERM
 read -r _
@@ -41,14 +41,15 @@ done
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; everything ends as if it had been Ctrl-C."""
+    """SIGTERM arrived. Everything ends as after Ctrl-C."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Within this, SIGTERM raises :class:`Terminated`, once: what is cleaned up then is left alone.
+    """A context in which SIGTERM raises :class:`Terminated`, only once, so it can't interrupt the
+    clean-up.
 
-    Outside of the main thread, where signals do not arrive, it does nothing.
+    Outside of the main thread, where signals do not arrive, the context does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -73,16 +74,16 @@ def _watcher(script, *arguments):
 
 @contextmanager
 def scratch(parent: Path | None = None) -> Iterator[Path]:
-    """A directory that is gone when this ends, or else when the process does.
+    """A directory that is removed when the context or the process ends.
 
     Parameters
     ----------
-    parent : where it is made; by default where the system has its temporary files
+    parent : where it is made; by default among the temporary files of the system
     """
     folder = tempfile.TemporaryDirectory(prefix="spikeloom-", dir=parent,
                                          ignore_cleanup_errors=True)
     try:
-        with _watcher(_REMOVE, folder.name):  # whose end is to close the pipe, and wait
+        with _watcher(_REMOVE, folder.name):  # closing the pipe ends it
             yield Path(folder.name)
     finally:
         folder.cleanup()
@@ -96,7 +97,8 @@ class _Group:
         self._watcher = _watcher(_END_GROUP)
 
     def start(self, command, *, env=None, **options):
-        # Python's own are told to print UTF-8, as it is read, and to take any name of a directory.
+        # Python children must print UTF-8, which is what is read, and accept any name of a
+        # directory.
         env = (os.environ if env is None else env) | {"PYTHONUTF8": "1"}
         if env.get("TMPDIR") == os.environ.get("TMPDIR"):
             env["TMPDIR"] = str(self._temporary)
@@ -111,7 +113,7 @@ class _Group:
             self._wait()
         self._signal(signal.SIGKILL)
         for child in (*self._children, self._watcher):
-            child.kill()  # it may have left the group
+            child.kill()  # the child may have left the group
             child.wait()
             for pipe in filter(None, (child.stdin, child.stdout, child.stderr)):
                 with suppress(BrokenPipeError):  # of what is buffered
@@ -130,12 +132,13 @@ class _Group:
 
 @contextmanager
 def group() -> Iterator[Callable[..., Popen]]:
-    """Children that end together, with all that they have started: when this ends, whatever still
-    runs gets SIGTERM and, 2 seconds later, SIGKILL. So it does if this process dies.
+    """Children that end together with all that they have started. When the context ends or this
+    process dies, all that still runs gets SIGTERM and, 2 seconds later, SIGKILL.
 
-    Gives a function that starts a child. It takes the arguments of :class:`subprocess.Popen`;
-    standard input is empty unless it is given, and temporary files go to a :func:`scratch`
-    directory unless the environment names another: a program that is killed leaves them.
+    The context yields a function that starts a child. It takes the arguments of
+    :class:`subprocess.Popen`. Standard input is empty by default. Temporary files go to a
+    :func:`scratch` directory, unless the environment names another, because a killed program leaves
+    them behind.
     """
     with scratch() as temporary:
         children = _Group(temporary)
@@ -146,11 +149,11 @@ def group() -> Iterator[Callable[..., Popen]]:
 
 
 def run(command: Sequence[str], *, given: str | bytes | None = None, **options) -> CompletedProcess:
-    """Run a program to its end, whatever its status, in a :func:`group` of its own.
+    """Run a program to its end in its own :func:`group`, whatever its exit status.
 
     Parameters
     ----------
-    given : what it reads on standard input
+    given : text for its standard input
     options : as :class:`subprocess.Popen` takes them
     """
     if given is not None:
@@ -163,20 +166,20 @@ def run(command: Sequence[str], *, given: str | bytes | None = None, **options) 
 
 @contextmanager
 def workers(jobs: int | None) -> Iterator[ProcessPoolExecutor]:
-    """Processes that share tasks. Those under way are not waited for if this ends by an exception.
+    """Processes that share tasks. After an exception, running tasks are not waited for.
 
     Parameters
     ----------
     jobs : how many; by default one for each core of the machine
     """
     others = set(multiprocessing.active_children())
-    # A fresh process a worker: one that was forked from a process with threads may hang.
+    # Each worker is a fresh process: a fork of a process with threads may hang.
     executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"),
                                    initializer=_end_with_parent)
     try:
         yield executor
     except BaseException:
-        # What a worker has started is ended by its watchers.
+        # The watchers of a worker end its children.
         for worker in set(multiprocessing.active_children()) - others:
             worker.kill()
         executor.shutdown(cancel_futures=True)
@@ -185,8 +188,8 @@ def workers(jobs: int | None) -> Iterator[ProcessPoolExecutor]:
 
 
 def _end_with_parent():
-    """A worker waits for tasks even if there is nobody left to send any. Ctrl-C, which a terminal
-    sends to it as well, is its parent's affair."""
+    """End this worker with its parent, since it would otherwise wait for tasks for ever. It ignores
+    Ctrl-C, which a terminal sends to it as well, because the parent handles it."""
     def wait():
         multiprocessing.parent_process().join()
         os._exit(1)
