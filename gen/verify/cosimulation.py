@@ -1,8 +1,9 @@
 """``python -m gen.verify.cosimulation PROGRAM DIRECTORY SEED``: :mod:`gen.verify.testbench` in a
 simulator.
 
-A child of :mod:`gen.verify.rtl`, because cocotb's runner waits for the simulator that it starts: so
-both can be ended together. What the tests find is in the directory's files.
+This is a child process of :mod:`gen.verify.rtl`, because cocotb's runner waits for the simulator
+that it starts. So both can be ended together. The results of the tests are in the directory's
+files.
 """
 
 import sys

@@ -12,8 +12,8 @@ __all__ = ["Feed", "feed_verilog"]
 class Feed(wiring.Component):
     """Feeds the emitted ``array`` (a black box here) from registers, and always takes its logits.
 
-    So no input of the array is one of the model: all logic that an input reaches, which by way of
-    back-pressure and reset is most of it, would be evaluated once more at either edge.
+    So no input of the array is an input of the model. Verilator would evaluate all logic behind an
+    input once more at either clock edge, and through back-pressure and reset that is most of it.
 
     Members
     -------

