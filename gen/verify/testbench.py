@@ -147,7 +147,8 @@ class _Score:
         return self.moved == count * sum(len(stream.masks) for stream in self._streams)
 
     def count(self, core, what, each, got):
-        """Compare the number of events or rows with that of the samples; ``each`` has the plan's."""
+        """Compare the number of events or rows with that of the samples; ``each`` has the
+        plan's."""
         right = sum(each[sample] for sample in self._samples)
         if got != right:
             self.error = f"{core} had {got} {what}, and its samples have {right}"
