@@ -8,7 +8,7 @@ __all__ = ["Arrival"]
 
 
 class Arrival(wiring.Component):
-    """Counts the rows of a map, so that a layer begins as soon as its first window is complete.
+    """Counts the rows of a map, so a layer can begin as soon as its first window is complete.
 
     A layer that waited for whole samples would add its time to the latency. This one stays only a
     few rows behind the layer before it.

@@ -10,7 +10,7 @@ BAUD_TOLERANCE = 0.02
 """Greatest relative error of the rate: two ends that are this far off still meet mid-bit."""
 
 _LEAST = 8
-"""Clocks a bit must last, for the majority vote to stay inside of it."""
+"""Clocks that a bit must last for the majority vote to stay inside it."""
 
 Symbol = data.StructLayout({"data": 8, "bad": 1})
 """A received byte; ``bad``: it had no stop bit, or stands for bytes that were lost."""

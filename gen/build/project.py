@@ -1,6 +1,6 @@
 """The project that a vendor's tools take: the top level with its pins, constraints, scripts.
 
-``top.v`` is the design as the virtual board runs it; ``board.v`` connects the very same module to
+``top.v`` is the design that the virtual board runs; ``board.v`` connects the same module to
 pins and clock. The files depend on nothing but the design, the board and its clock.
 """
 

@@ -130,7 +130,7 @@ def _memories(layer, core):
     rows = [word[connected[:, group], :, group].reshape(-1, core.lanes)
             for group in range(core.groups)
             for word, connected in zip(words, used, strict=True)]
-    # Lanes without a channel get a threshold too, so that they stay silent.
+    # Lanes without a channel need a threshold to stay silent.
     threshold = np.maximum(_grouped(layer.threshold, core.lanes), 1)
     potentials = core.schedule.parameters(_grouped(layer.initial, core.lanes), threshold)
     potentials = np.stack(potentials, axis=1).reshape(-1, core.lanes)

@@ -18,7 +18,7 @@ from .pipeline import Pipeline
 
 __all__ = ["Calibration", "Workload", "calibrate", "sample_counts"]
 
-# Samples that run, and whose clocks are counted, at a time, to save memory.
+# Samples that are run and counted at a time. The limit saves memory.
 _BATCH = 128
 
 # Samples that follow each other in a stream. The number of streams follows from it.

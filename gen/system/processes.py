@@ -116,7 +116,7 @@ class _Group:
             child.kill()  # the child may have left the group
             child.wait()
             for pipe in filter(None, (child.stdin, child.stdout, child.stderr)):
-                with suppress(BrokenPipeError):  # of what is buffered
+                with suppress(BrokenPipeError):  # from flushing the buffer
                     pipe.close()
 
     def _signal(self, number):

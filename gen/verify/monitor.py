@@ -80,7 +80,8 @@ class Monitor(wiring.Component):
         return m
 
 
-# What a core's lanes are sent is no port of the array: it is looked up where it is.
+# The input of a core's lanes is no port of the array, so the monitor reads it by its hierarchical
+# name.
 _PROBE = """
 module probe_{number}(output [{top}:0] taken);
   assign taken = {{{taken}}};

@@ -90,7 +90,7 @@ def infer(simulator: Path, manifest: Manifest, images: np.ndarray, *, divisor: i
     Returns
     -------
     The driver's :class:`host.device.Result`; the clocks that passed; and, as 32-bit words, one
-    row for each clock in which the design's spies saw anything move.
+    row for each clock in which a layer's output moved.
 
     Raises
     ------
