@@ -155,7 +155,8 @@ class TestRefused:
     def test_fits_nowhere(self):
         with pytest.raises(FitError, match=r"needs 80,000 LUTs of 20,800; fewer lanes "
                                            r"\(--lanes, --interval, --objective smallest\), "
-                                           r"weights of fewer bits would help$"):
+                                           r"weights of fewer bits, or a larger board "
+                                           r"\(nitefury\) would help$"):
             require_fit("huge", ARTY, {"cells": 80_000})
         with pytest.raises(FitError, match=r"needs 804 block RAMs of 50; fewer lanes \(--lanes, "
                                            r"--interval, --objective smallest\) would help$"):
