@@ -1,6 +1,8 @@
 # make demo      the shipped digits network, built for an Arty A7 and run on the virtual board
 # make test      the tests, but those that take minutes
 # make test-all  all tests
+# make figures   the figures that the pages quote, as far as they are missing or out of date; the
+#                data sets are looked for in $SPIKELOOM_DATA. In the background: make figures &
 # make clean     removes what was built, and the environment
 
 PYTHON ?= python3
@@ -13,7 +15,7 @@ TORCH  := torch==2.13.0
 
 comma  := ,
 
-.PHONY: demo test test-all clean
+.PHONY: demo test test-all figures clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -24,6 +26,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(PYTEST)
+
+figures: $(STAMP)
+	$(VENV)/bin/python -m bench
 
 clean:
 	rm -rf build $(VENV)

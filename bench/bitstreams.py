@@ -1,47 +1,46 @@
-"""The table of docs/boards.md: a network on every board whose tools come from PyPI.
+"""A network on every board whose tools come from PyPI, from nothing to the bitstream."""
 
-    python bench/bitstreams.py [NETWORK]
-
-Without a network it is the digits network, or its MLP where that is too large.
-
-Places and routes seven times, which takes a quarter of an hour on an idle machine.
-"""
-
-import logging
-import sys
+import json
 import time
+from dataclasses import asdict
 
-from boards import BOARDS
+import boards
 from gen.build.builder import build
-from gen.build.toolchain import missing
 from gen.ir import shipped
+from gen.plan.planner import fit
+from gen.system import processes
+from tests.nextpnr import filled
 
-SMALLER = {"icebreaker": "digits-mlp"}
-"""Boards that the digits network does not fit, and what does."""
+from . import keys
+from .benchmark import Benchmark
+from .common import board_tools, predicted
 
-HEAD = """\
-| board | network | LUTs | cells | flip-flops | block RAMs | clock | fastest | clocks | seconds |
-|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"""
+CASES = [
+    {"network": "digits", "board": "ulx3s-85f"},
+    {"network": "digits", "board": "ecpix5-85"},
+    {"network": "digits", "board": "orangecrab-85f"},
+    {"network": "digits-mlp", "board": "icebreaker"},
+    {"network": "digits", "board": "ice40-hx8k"},
+    {"network": "digits", "board": "tang-nano-9k"},
+    {"network": "digits", "board": "tang-primer-20k"},
+    {"network": "mnist-mlp", "board": "tang-primer-20k"},
+]
+
+def measure(case):
+    """``cells`` are counted in the netlist, ``filled`` are those that nextpnr fills."""
+    network, board = shipped.find(case["network"]), boards.find(case["board"])
+    with processes.scratch() as out:
+        began = time.monotonic()
+        built = build(network, board=board.name, out=out)
+        seconds = time.monotonic() - began
+        used = json.loads((out / "timing.json").read_text(encoding="utf-8"))["used"]
+    return {
+        **{what: built[what] for what in ("luts", "ffs", "cells", "brams", "clock_hz", "fmax_hz",
+                                          "interval_cycles")},
+        **predicted(fit(network, board=board.name)), "filled": filled(board.family.name, used),
+        "budget": asdict(board.budget), "seconds": round(seconds),
+    }
 
 
-def row(network, board):
-    start = time.monotonic()
-    result = build(network, board=board.name, out=f"build/{network.name}-{board.name}")
-    shares = [f"{result[kind]:,} ({result[kind] / result['budget'][of]:.0%})"
-              for kind, of in (("cells", "luts"), ("ffs", "ffs"), ("brams", "brams"))]
-    clocks = [f"{result[kind] / 1e6:.4g} MHz" for kind in ("clock_hz", "fmax_hz")]
-    return [f"`{board.name}`", f"`{network.name}`", f"{result['luts']:,}", *shares, *clocks,
-            f"{result['interval_cycles']:,}", f"{time.monotonic() - start:.0f}"]
-
-
-def main():
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    print(HEAD)
-    for board in BOARDS:
-        if not any(missing(toolchain) for toolchain in board.toolchains):
-            name = sys.argv[1] if len(sys.argv) > 1 else SMALLER.get(board.name, "digits")
-            print("|", " | ".join(row(shipped.find(name), board)), "|", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+BENCHMARK = Benchmark("bitstreams", CASES, measure, (*keys.BUILD, "tests/nextpnr.py"),
+                      board_tools)

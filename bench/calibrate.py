@@ -1,24 +1,20 @@
-"""Measure what the parts of a design take on each device family: ``gen/plan/coefficients.json``.
+"""What the parts of a design take on each device family: ``gen/plan/coefficients.json``.
 
 Designs that between them have every kind of layer, at several numbers of lanes and replicas, are
 synthesised module by module. What each part takes is then a linear function of its features
-(:mod:`gen.plan.resources`), with coefficients that are not negative. Last, the same designs are
+(:mod:`gen.plan.resources`), with coefficients that are not negative. Last, one of the designs is
 synthesised flat, as boards are built, for a factor that covers what Yosys finds across modules.
 Logic cells are counted in the netlists by the rules of nextpnr's packers
 (:mod:`gen.build.packing`).
 
-Run it again when the gateware or Yosys has changed: ``python bench/calibrate.py``. Syntheses are
-kept in ``build/calibrate``; it takes some twenty minutes from scratch.
+The file is written from what has been measured, as the pages are. It takes some five minutes a
+family.
 """
 
-import argparse
 import json
+import logging
 import re
-import subprocess
-import sys
 from collections import Counter, defaultdict
-from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import nnls
@@ -28,17 +24,21 @@ from gen.build import synthesis
 from gen.build.packing import beside_luts
 from gen.build.toolchain import yosys
 from gen.build.verilog import component_verilog
+from gen.errors import BuildError
 from gen.ir import shipped
 from gen.plan import memories, resources
 from gen.plan.mapping import map_network
+from gen.system import processes
 from hw.top import Top
 from tests import networks
 
-ROOT = Path(__file__).resolve().parents[1]
+from .benchmark import Benchmark
+
+log = logging.getLogger(__name__)
 
 # Yosys' ABC9 confuses a wire `x[0]` with bit 0 of a wire `x`, hence the names.
 NAMES = "rename -hide w:*[*]"
-FAMILIES = {family.name: family for family in (XC7, ECP5, ICE40, GOWIN)}
+FAMILIES = {family.name: family for family in (XC7, ECP5, GOWIN, ICE40)}
 
 
 def in_modules(family):
@@ -49,6 +49,9 @@ def in_modules(family):
 
 
 FIGURES = ("luts", "ffs", "cells")
+
+FLAT = "digits"
+"""The design that sets the factor."""
 
 # Block RAMs of the devices that the designs are placed for: plenty, and next to none.
 PLENTY, FEW = 200, 6
@@ -78,36 +81,22 @@ def designs():
     }
 
 
-def synthesise(out, family, name, config, image, brams, command, *, flat):
+def synthesise(folder, family, design, command, *, flat):
     """Module -> what it takes, of a design by Yosys."""
-    placement = resources.placement(config, family, brams)
-    out.mkdir(parents=True, exist_ok=True)
+    config, image, brams = design
     top = Top(config, image, digest="5" * 64, clock_hz=100_000_000, baud=1_000_000)
-    verilog = out / "top.v"
-    text = component_verilog(top, "top", placement)
-    found = out / "resources.json"
-    script = out / "synth.ys"
+    (folder / "top.v").write_text(component_verilog(
+        top, "top", resources.placement(config, family, brams)), encoding="utf-8")
     names = [] if flat else [NAMES]
-    steps = "\n".join(["read_verilog top.v", *names, "hierarchy -top top", command,
-                       "write_json netlist.json", ""])
-    if found.exists() and script.exists() and verilog.read_text(encoding="utf-8") == text and (
-            script.read_text(encoding="utf-8") == steps):
-        return {module: synthesis.Resources(**figures)
-                for module, figures in json.loads(found.read_text(encoding="utf-8")).items()}
-    print(f"{family}: {name}{' flat' if flat else ''} ...", file=sys.stderr)
-    found.unlink(missing_ok=True)
-    verilog.write_text(text, encoding="utf-8")
-    script.write_text(steps, encoding="utf-8")
-    subprocess.run([*yosys(), "-q", "synth.ys"], cwd=out, check=True)
-    netlist = out / "netlist.json"
-    taken = {module: synthesis.count(Counter(cell["type"] for cell in content["cells"].values()),
-                                 beside_luts(content))
-             for module, content in json.loads(
-                 netlist.read_text(encoding="utf-8"))["modules"].items()}
-    netlist.unlink()
-    found.write_text(json.dumps({module: asdict(figures) for module, figures in taken.items()}),
-                     encoding="utf-8")
-    return taken
+    (folder / "synth.ys").write_text("\n".join([
+        "read_verilog top.v", *names, "hierarchy -top top", command, "write_json netlist.json",
+        ""]), encoding="utf-8")
+    if processes.run([*yosys(), "-q", "synth.ys"], cwd=folder).returncode:
+        raise BuildError(f"Yosys can't synthesise for {family}")
+    modules = json.loads((folder / "netlist.json").read_text(encoding="utf-8"))["modules"]
+    return {module: synthesis.count(Counter(cell["type"] for cell in content["cells"].values()),
+                                    beside_luts(content))
+            for module, content in modules.items()}
 
 
 def kind_of(module, config):
@@ -138,9 +127,10 @@ def measured(taken, config):
     return figures
 
 
-def rows(family, config, image, brams, taken):
-    """Kind -> list of (features, figures of the memories that are not in blocks, figures found,
-    without what is beside blocks)."""
+def rows(family, design, taken):
+    """``(kind, features, figures of the memories that are not in blocks, of what is beside those
+    that are, figures found)`` of each part."""
+    config, image, brams = design
     placed = resources.placement(config, family, brams)
     features = defaultdict(Counter)
     stored = defaultdict(lambda: np.zeros((2, len(FIGURES))))
@@ -153,71 +143,58 @@ def rows(family, config, image, brams, taken):
             stored[key][int(block)] += part.copies * np.array([
                 getattr(memories, what)(family, memory, block=block) for what in FIGURES])
     found = measured(taken, config)
-    for key in features:
-        outside, beside = stored[key]
-        yield key[0], (features[key], outside, np.maximum(found[key] - beside, 0))
+    return [(key[0], features[key], *stored[key], found[key]) for key in features]
 
 
 def fit(samples):
     """Coefficients of a kind of part for each figure, in proportion to what is wrong."""
-    names = sorted({name for features, _, _ in samples for name in features})
+    names = sorted({name for features, *_ in samples for name in features})
     model = {}
     for k, what in enumerate(FIGURES):
         matrix = np.array([[features[name] for name in names] + [stored[k]]
-                           for features, stored, _ in samples], dtype=float)
-        target = np.array([found[k] for _, _, found in samples], dtype=float)
+                           for features, stored, _, _ in samples], dtype=float)
+        target = np.array([max(found[k] - beside[k], 0) for _, _, beside, found in samples],
+                          dtype=float)
         weight = 1 / np.sqrt(target + 20)
-        found, _ = nnls(matrix * weight[:, None], target * weight)
+        solved, _ = nnls(matrix * weight[:, None], target * weight)
         model[what] = {name: round(float(value), 3) for name, value in zip(
-            [*names, "memory"], found, strict=True) if value > 5e-4 or name == "memory"}
+            [*names, "memory"], solved, strict=True) if value > 5e-4 or name == "memory"}
     return model
 
 
-def calibrate(family, out, flat):
-    samples, totals = defaultdict(list), {}
-    for name, (config, image, brams) in designs().items():
-        taken = synthesise(out / family / name, family, name, config, image, brams,
-                           in_modules(FAMILIES[family]), flat=False)
-        for kind, row in rows(family, config, image, brams, taken):
-            samples[kind].append(row)
-        if name in flat:
-            totals[name] = synthesise(out / family / f"{name}-flat", family, name, config, image,
-                                      brams, FAMILIES[family].synth, flat=True)["top"]
-    model = {kind: fit(rows) for kind, rows in samples.items()}
-    model["total"] = dict.fromkeys(FIGURES, 1.0)
-    return model, totals
+def guess(model, parts, k):
+    """One of ``FIGURES`` of a design by the coefficients alone."""
+    total = 0
+    for kind, features, stored, beside, _ in parts:
+        own = model[kind][FIGURES[k]]
+        total += beside[k] + own["memory"] * stored[k] + sum(
+            own.get(name, 0) * value for name, value in features.items())
+    return total
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", action="append", choices=sorted(FAMILIES))
-    parser.add_argument("--flat", action="append", help="designs that set the factor",
-                        default=[])
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "calibrate")
-    args = parser.parse_args()
-    flat = args.flat or ["digits"]
-    for family in args.family or sorted(FAMILIES):
-        model, totals = calibrate(family, args.output, flat)
-        write(family, model)
-        ratios = []
-        for name, found in totals.items():
-            config, image, brams = designs()[name]
-            guess = resources.predict(config, family, brams, image)
-            ratios.append([getattr(found, what) / getattr(guess, what) for what in FIGURES])
-            print(f"{family} {name}:", ", ".join(
-                f"{getattr(guess, what)} {what} ({getattr(found, what)})"
-                for what in (*FIGURES, "brams")))
-        factors = [round(float(factor), 3) for factor in np.mean(ratios, axis=0)]
-        write(family, model | {"total": dict(zip(FIGURES, factors, strict=True))})
+def measure(case):
+    """``model``: kind of part -> figure -> feature -> coefficient, and of ``total`` the factor of
+    each figure."""
+    family, samples, parts = case["family"], defaultdict(list), {}
+    command = FAMILIES[family].synth
+    for name, design in designs().items():
+        log.info("%s: %s ...", family, name)
+        with processes.scratch() as folder:
+            taken = synthesise(folder, family, design, in_modules(FAMILIES[family]), flat=False)
+        parts[name] = rows(family, design, taken)
+        for kind, *sample in parts[name]:
+            samples[kind].append(sample)
+    model = {kind: fit(of_kind) for kind, of_kind in samples.items()}
+    with processes.scratch() as folder:
+        found = synthesise(folder, family, designs()[FLAT], command, flat=True)["top"]
+    factors = {what: round(float(getattr(found, what) / guess(model, parts[FLAT], k)), 3)
+               for k, what in enumerate(FIGURES)}
+    return {"model": model | {"total": factors}}
 
 
-def write(family, model):
-    file = resources.COEFFICIENTS
-    table = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    table[family] = model
-    file.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    resources._coefficients.cache_clear()
-
-
-if __name__ == "__main__":
-    main()
+BENCHMARK = Benchmark(
+    "calibrate", [{"family": family} for family in FAMILIES], measure,
+    # All but the coefficients, which come of it.
+    ("hw/**/*", "boards/**/*", "firmware/**/*", "gen/ir/**/*.py", "gen/plan/**/*.py",
+     "gen/build/**/*", "gen/ir/networks/digits.npz", "tests/networks.py"),
+    lambda case: ("yosys",))

@@ -1,33 +1,22 @@
-"""The measurements behind two choices: ``python bench/choices.py``.
+"""The measurements behind two choices.
 
 What do replicas of a layer share, output rows or samples? And where is pooled: by adding counts
-before the next layer, or by sending it every spike? Both follow from the spikes of real images (the
-first test images of each network's data set, or those that travel with it).
+before the next layer, or by sending it every spike? Both follow from the spikes of the first test
+images of each network's data set.
 """
-
-import argparse
-import sys
 
 import numpy as np
 
 from gen.data.datasets import load
-from gen.errors import DataError, SpikeloomError
 from gen.ir import shipped
 from gen.plan.mapping import map_config
-from gen.plan.workload import Workload, sample_counts
+from gen.plan.workload import Workload
 from hw.config import CoreConfig, PoolConfig
 
-NETWORKS = ("digits", "mnist", "fashion-mnist")
+from . import keys
+from .benchmark import Benchmark
+
 IMAGES = 256
-
-
-def workload_of(network):
-    try:
-        images = load(network.metadata["dataset"]).test_images[:IMAGES]
-    except DataError as error:
-        print(f"{network.name}: {error}", file=sys.stderr)
-        return Workload(network, sample_counts(network))
-    return Workload(network, network.encode(images))
 
 
 def sharing(workload, config, core, replicas):
@@ -47,22 +36,22 @@ def sharing(workload, config, core, replicas):
     }
 
 
-def replicas_table(subjects):
-    print("| network, layer | replicas | clocks a sample: rows | samples | share lost by rows "
-          "| clocks in the layer: rows | samples | queues, Kb: rows | samples |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
-    for network, workload, config in subjects:
-        for core in config.cores:
-            if core.out is None or core.out.height < 2:
+def replicas(workload, config):
+    """A row for each layer and number of replicas: clocks of a sample, and in the layer, if rows
+    are shared or samples, what is lost by the former, and Kb of the queues."""
+    for core in config.cores:
+        if core.out is None or core.out.height < 2:
+            continue
+        for number in (2, 4, 7):
+            if number > core.out.height:
                 continue
-            for replicas in (2, 4, 7):
-                if replicas > core.out.height:
-                    continue
-                cost = sharing(workload, config, core, replicas)
-                (a, stay, bits), (b, whole, more) = cost["rows"], cost["samples"]
-                print(f"| {network.name}, {core.name} | {replicas} | {a:,.0f} | {b:,.0f} "
-                      f"| {1 - b / a:.1%} | {stay:,.0f} | {whole:,.0f} "
-                      f"| {bits / 1024:.1f} | {more / 1024:.1f} |")
+            cost = sharing(workload, config, core, number)
+            (rows, stay, bits), (samples, whole, more) = cost["rows"], cost["samples"]
+            yield {"layer": core.name, "replicas": number,
+                   "rows": float(rows), "samples": float(samples),
+                   "lost": float(1 - samples / rows),
+                   "rows_in_layer": float(stay), "samples_in_layer": float(whole),
+                   "rows_kb": bits / 1024, "samples_kb": more / 1024}
 
 
 def coverage(source):
@@ -95,38 +84,31 @@ def pooling(workload, config, index):
     return added, sent, height * width * pool.out.chunks * ky * kx
 
 
-def pooling_table(subjects):
-    print("| network, layer behind the pooling | rows added, counts added before | rows added, "
-          "every spike sent | ratio | additions of the pooling |")
-    print("|---|--:|--:|--:|--:|")
-    for network, workload, config in subjects:
-        for index, core in enumerate(config.layers):
-            if not isinstance(core, CoreConfig) or len(core.sources) != 1:
-                continue
-            pool = config.layers[core.sources[0].layer] if core.sources[0].layer >= 0 else None
-            if not isinstance(pool, PoolConfig) or pool.kind != "sum" or any(pool.source.padding):
-                continue
-            added, sent, narrow = pooling(workload, config, index)
-            print(f"| {network.name}, {core.name} | {added:,.0f} | {sent:,.0f} "
-                  f"| {sent / added:.2f} | {narrow:,} |")
+def poolings(workload, config):
+    """A row for each layer behind a sum pooling: rows that it adds for a sample, with the counts
+    ``added`` before or every spike ``sent``."""
+    for index, core in enumerate(config.layers):
+        if not isinstance(core, CoreConfig) or len(core.sources) != 1:
+            continue
+        pool = config.layers[core.sources[0].layer] if core.sources[0].layer >= 0 else None
+        if not isinstance(pool, PoolConfig) or pool.kind != "sum" or any(pool.source.padding):
+            continue
+        added, sent, narrow = pooling(workload, config, index)
+        yield {"layer": core.name, "added": float(added), "sent": float(sent),
+               "ratio": float(sent / added), "narrow": narrow}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", nargs="*", default=NETWORKS)
-    subjects = []
-    for name in parser.parse_args().networks:
-        network = shipped.find(name)
-        config = map_config(network, lanes={
-            layer.name: layer.channels for layer in network.layers if hasattr(layer, "synapses")})
-        subjects.append((network, workload_of(network), config))
-    replicas_table(subjects)
-    print()
-    pooling_table(subjects)
+def measure(case):
+    """``replicas`` and ``poolings``, rows each, with a lane a channel."""
+    network = shipped.find(case["network"])
+    config = map_config(network, lanes={
+        layer.name: layer.channels for layer in network.layers if hasattr(layer, "synapses")})
+    images = load(network.metadata["dataset"]).test_images[:IMAGES]
+    workload = Workload(network, network.encode(images))
+    return {"replicas": list(replicas(workload, config)),
+            "poolings": list(poolings(workload, config))}
 
 
-if __name__ == "__main__":
-    try:
-        main()
-    except SpikeloomError as error:
-        sys.exit(f"error: {error}")
+BENCHMARK = Benchmark(
+    "choices", [{"network": name} for name in ("digits", "mnist", "fashion-mnist")], measure,
+    keys.PLAN)

@@ -1,50 +1,26 @@
-"""docs/comparison.md: our figures beside those that others have published, on the same data sets.
-
-    python bench/figures.py --json > bench/figures.json
-    python bench/peers.py --area > bench/spiker_plus.json
-    python bench/comparison.py > docs/comparison.md
+"""Our figures beside those that others have published, on the same data sets.
 
 What others have published is in ``bench/peers.toml``, with its source and how sure it is.
 """
 
-import argparse
-import json
-import sys
 import tomllib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-HERE = Path(__file__).parent
+from . import figures, peers
+from .markdown import line, named, number
 
-DATASETS = {"digits": "Handwritten digits of scikit-learn", "mnist": "MNIST",
-            "fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
+PEERS = Path(__file__).with_name("peers.toml")
+
+DATASETS = ("digits", "mnist", "fashion-mnist", "cifar-10")
 
 SURE = {
     "measured": "run by us",
     "abstract": "the paper's abstract",
     "second-hand": "second-hand",
 }
-
-TEXT = """\
-# Comparison
-
-Figures of Spikeloom beside published ones of other systems, on the same data sets. This page is
-what `python bench/comparison.py` prints of `bench/figures.json`, which is what
-`python bench/figures.py --json` prints, and of `bench/peers.toml`.
-
-Before comparing, mind what is compared:
-
-* Our accuracy and clocks are of the simulated Verilog over the whole test set, with no mismatch
-  against the network in integers. Images a second are the clock of the board's fabric by the
-  clocks from image to image; the latency is that of an image alone. LUTs, block RAMs and DSPs are
-  Yosys'. Nothing of ours is measured on silicon.
-* Others count LUTs or logic cells after placement by their vendor's tool, some with and some
-  without their links and memories. An empty cell means that the source does not say.
-* *Sure* says how a figure was come by: *run by us*; *the paper's abstract* (or its page); or
-  *second-hand*, by a survey that cites the paper. Figures that we only remember are not here.
-* One over the latency is no rate where images overlap, and is not filled in as one.
-"""
 
 HEAD = ("system", "network", "accuracy %", "clocks an image", "images a second", "latency us",
         "LUTs", "block RAMs", "DSPs", "images/s per 1,000 LUTs", "device", "MHz", "sure, source")
@@ -83,23 +59,18 @@ class Entry:
         return self.images_per_second / self.luts * 1000
 
 
-def ours(rows):
-    """Entries of what ``bench/figures.py --json`` prints."""
-    for row in rows:
-        if row["mismatches"]:
-            raise ValueError(f"{row['network']}: {row['mismatches']} mismatches: no figure of it "
-                             f"counts")
-        asked = f", `{row['asked']}`" if row["asked"] else ""
-        yield Entry(
-            system="**Spikeloom**", dataset=row["dataset"], network=f"`{row['network']}`{asked}",
-            accuracy=row["accuracy"] * 100, clocks=row["interval_cycles"],
-            images_per_second=row["images_per_second"], latency_us=row["latency_us"],
-            luts=row["luts"], brams=row["brams"], dsps=row["dsps"], device=row["device"],
-            clock_mhz=row["clock_hz"] / 1e6, sure="measured")
+def ours(row):
+    """The entry of a row of :mod:`bench.figures`."""
+    return Entry(
+        system="**Spikeloom**", dataset=row["dataset"], network=named(row),
+        accuracy=row["accuracy"] * 100, clocks=row["interval_cycles"],
+        images_per_second=row["images_per_second"], latency_us=row["latency_us"],
+        luts=row["luts"], brams=row["brams"], dsps=row["dsps"], device=row["device"],
+        clock_mhz=row["clock_hz"] / 1e6, sure="measured")
 
 
 def same_network(result):
-    """The entry of what ``bench/peers.py --area`` prints: our network through Spiker+."""
+    """The entry of a row of :mod:`bench.peers`: our network through Spiker+."""
     clock_hz = 100e6
     return Entry(
         system="Spiker+ 2.0.3", dataset="mnist",
@@ -115,18 +86,13 @@ def same_network(result):
              f"{result['peer_latches']:,} of its registers are latches.")
 
 
-def peers(path):
+def published(path=PEERS):
+    """Entries of other systems."""
     return [Entry(**facts) for facts in tomllib.loads(path.read_text(encoding="utf-8"))["peer"]]
 
 
-def _number(value, digits=0):
-    if value is None or isinstance(value, str):
-        return value or ""
-    return f"{value:,.{digits}f}"
-
-
 def _time(us):
-    return _number(us, 0 if isinstance(us, str | None) or us >= 10 else 2)
+    return number(us, 0 if isinstance(us, str | None) or us >= 10 else 2)
 
 
 def _source(entry, notes):
@@ -142,56 +108,28 @@ def _source(entry, notes):
     return SURE[entry.sure] + where
 
 
-def _line(cells):
-    return f"| {' | '.join(cells)} |"
-
-
-def _section(dataset, entries):
+def section(entries):
+    """The table of some entries, and its notes."""
     notes = []
-    lines = [_line(HEAD), _line(["---", "---", *["--:"] * 8, "---", "--:", "---"])]
+    lines = [line(HEAD), line(["---", "---", *["--:"] * 8, "---", "--:", "---"])]
     for entry in entries:
-        lines.append(_line([
-            entry.system, entry.network, _number(entry.accuracy, 2), _number(entry.clocks),
-            _number(entry.images_per_second), _time(entry.latency_us), _number(entry.luts),
-            "" if entry.brams is None else f"{entry.brams:g}", _number(entry.dsps),
-            _number(entry.density), entry.device, _number(entry.clock_mhz),
+        lines.append(line([
+            entry.system, entry.network, number(entry.accuracy, 2), number(entry.clocks),
+            number(entry.images_per_second), _time(entry.latency_us), number(entry.luts),
+            "" if entry.brams is None else f"{entry.brams:g}", number(entry.dsps),
+            number(entry.density), entry.device, number(entry.clock_mhz),
             _source(entry, notes)]))
-    text = f"## {DATASETS[dataset]}\n\n" + "\n".join(lines)
     if notes:
-        text += "\n\n" + "\n".join(f"{k}. {note}" for k, note in enumerate(notes, 1))
-    return text
+        lines += ["", *(f"{k}. {note}" for k, note in enumerate(notes, 1))]
+    return "\n".join(lines)
 
 
-def comparison(rows, published):
-    """The document: a section for each data set that somebody has figures of.
-
-    Parameters
-    ----------
-    rows : of ``bench/figures.py --json``
-    published : entries of other systems
-    """
-    entries = [*ours(rows), *published]
-    sections = [_section(dataset, [entry for entry in entries if entry.dataset == dataset])
-                for dataset in DATASETS if any(entry.dataset == dataset for entry in entries)]
-    return "\n\n".join([TEXT.rstrip("\n"), *sections]) + "\n"
+def comparison(dataset, measured):
+    """The section of a data set, of :func:`bench.benchmark.load`."""
+    entries = [*map(ours, figures.BENCHMARK.rows(measured)),
+               *map(same_network, peers.BENCHMARK.rows(measured)), *published()]
+    return section([entry for entry in entries if entry.dataset == dataset])
 
 
-def document(figures=HERE / "figures.json"):
-    """The document of the files in this folder."""
-    published = peers(HERE / "peers.toml")
-    run_here = HERE / "spiker_plus.json"
-    if run_here.exists():
-        published.insert(0, same_network(json.loads(run_here.read_text(encoding="utf-8"))))
-    return comparison(json.loads(figures.read_text(encoding="utf-8"))["rows"], published)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figures", type=Path, default=HERE / "figures.json", metavar="FILE",
-                        help="what bench/figures.py --json has printed (default: %(default)s)")
-    args = parser.parse_args()
-    sys.stdout.write(document(args.figures))
-
-
-if __name__ == "__main__":
-    main()
+TABLES = {f"comparison-{dataset}": partial(comparison, dataset) for dataset in DATASETS}
+"""Name of a table in docs/comparison.md -> what makes it."""

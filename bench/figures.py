@@ -1,65 +1,45 @@
-"""The figures that the README quotes: ``python bench/figures.py [--json]``.
+"""Whole test sets through the Verilated array: accuracy, clocks, and what Yosys makes of it.
 
-Builds every shipped network for a board with Yosys, runs its test set through the Verilated array,
-and prints a table, or with ``--json`` an object that ``bench/comparison.py`` reads. One row:
-
-    python bench/figures.py --network mnist --interval 3500 --board arty-a7
-
-Takes some twenty minutes on two cores for all networks and whole test sets.
+The simulation is one process, so that the latency, which is that of the first images of each
+process, is the same on every machine. CIFAR-10 takes hours.
 """
 
-import argparse
-import json
-import sys
+from dataclasses import asdict
 
-from gen.build.builder import build
-from gen.errors import SpikeloomError
-from gen.ir.shipped import find, names
+import boards
+from gen.ir import shipped
+from gen.plan.planner import fit
 from gen.verify.simulation import simulate
 
-ASKED = {
-    "fashion-mnist": ({"interval": 5000},),
-    "mnist": ({"interval": 3500},),
-    "mnist-mlp-128": ({"interval": 350}, {"interval": 100}),
-}
-"""Network -> what its mapping is asked for, see :func:`gen.plan.planner.plan`, if anything."""
+from . import keys
+from .benchmark import Benchmark
+from .common import predicted, require_exact, synthesised
 
-COLUMNS = {
-    "network": lambda row: f"`{row['network']}`" + (f", `{row['asked']}`" if row["asked"] else ""),
-    "board": lambda row: f"`{row['board']}`, {row['clock_hz'] / 1e6:g} MHz",
-    "accuracy": lambda row: f"{row['accuracy']:.2%}",
-    "mismatches": lambda row: f"{row['mismatches']}",
-    "clocks an image": lambda row: f"{row['interval_cycles']:,.0f}",
-    "images a second": lambda row: f"{row['images_per_second']:,.0f}",
-    "latency": lambda row: f"{row['latency_us']:,.0f} us",
-    "lanes adding: bottleneck": lambda row: f"{row['utilisation_bottleneck']:.0%}",
-    "whole array": lambda row: f"{row['utilisation_array']:.0%}",
-    "LUTs": lambda row: f"{row['luts']:,}",
-    "block RAMs": lambda row: f"{row['brams']:g}",
-    "DSPs": lambda row: f"{row['dsps']}",
-}
-"""Heading -> cell."""
+CASES = [
+    {"network": "digits", "board": "arty-a7"},
+    {"network": "digits-mlp", "board": "arty-a7"},
+    {"network": "fashion-mnist", "board": "arty-a7", "interval": 5000},
+    {"network": "mnist", "board": "arty-a7", "interval": 3500},
+    {"network": "mnist-mlp", "board": "arty-a7"},
+    {"network": "mnist-mlp-128", "board": "arty-a7", "interval": 350},
+    {"network": "mnist-mlp-128", "board": "arty-a7", "interval": 100},
+    {"network": "cifar-10", "board": "arty-a7-100", "interval": 20000},
+]
 
 
-def measure(name, board, asked, *, limit=None, data_dir=None):
-    """The figures of a network on a board.
-
-    Parameters
-    ----------
-    asked : ``interval`` or ``objective``, see :func:`gen.plan.planner.plan`
-    limit, data_dir : see :func:`gen.verify.simulation.simulate`
-    """
-    network = find(name)
-    words = " ".join(f"--{option} {value}" for option, value in asked.items())
-    folder = "-".join([network.name, board, *map(str, asked.values())])
-    run = simulate(network, board=board, limit=limit, data_dir=data_dir, **asked)
-    built = build(network, board=board, out=f"build/bench/{folder}", **asked)
-    interval, clock = run["interval_cycles"], built["clock_hz"]
+def measure(case):
+    """Clocks are those of an image: ``interval_cycles`` back to back, ``latency_cycles`` alone;
+    ``utilisation_*`` are shares of the clocks in which lanes add."""
+    network, board = shipped.find(case["network"]), boards.find(case["board"])
+    asked = {"interval": case["interval"]} if "interval" in case else {}
+    run = simulate(network, board=board.name, jobs=1, **asked)
+    require_exact(case, run)
+    planned = fit(network, board=board.name, **asked)
+    interval, clock = run["interval_cycles"], planned["clock_hz"]
     return {
-        "network": network.name, "dataset": network.metadata["dataset"], "asked": words,
-        "board": built["board"], "device": built["device"], "clock_hz": clock,
+        "dataset": network.metadata["dataset"], "device": board.device, "clock_hz": clock,
         "images": run["images"], "accuracy": run["accuracy"], "mismatches": run["mismatches"],
-        "interval_cycles": interval, "predicted_interval_cycles": built["interval_cycles"],
+        "interval_cycles": interval, "predicted_interval_cycles": planned["interval_cycles"],
         "images_per_second": clock / interval,
         "latency_cycles": run["cycles_mean"], "latency_us": run["cycles_mean"] / clock * 1e6,
         "bottleneck": run["bottleneck"],
@@ -67,43 +47,8 @@ def measure(name, board, asked, *, limit=None, data_dir=None):
         "utilisation_bottleneck": run["lane_utilisation"].get(
             run["bottleneck"], max(run["lane_utilisation"].values())),
         "utilisation_array": run["array_utilisation"],
-        **{kind: built[kind] for kind in ("luts", "ffs", "brams", "dsps", "latches")},
+        **asdict(synthesised(network, board.name, **asked)), **predicted(planned),
     }
 
 
-def table(rows):
-    """Rows as a table of Markdown."""
-    lines = [list(COLUMNS), ["---", "---", *["--:"] * (len(COLUMNS) - 2)]]
-    lines += [[cell(row) for cell in COLUMNS.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", metavar="NET", action="append",
-                        help="name or path; may be repeated (default: every shipped one)")
-    parser.add_argument("--interval", metavar="CLOCKS", type=int,
-                        help="the interval to ask for (default: the README's)")
-    parser.add_argument("--objective", metavar="O", help="what to choose the mapping for")
-    parser.add_argument("--board", metavar="B", action="append",
-                        help="may be repeated (default: arty-a7)")
-    parser.add_argument("--data", metavar="DIR", help="folder of the data sets")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N test images")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    args = parser.parse_args(argv)
-    asked = {name: value for name, value in [("interval", args.interval),
-                                             ("objective", args.objective)] if value is not None}
-    rows = []
-    for board in args.board or ["arty-a7"]:
-        for name in args.network or names():
-            for options in [asked] if asked else ASKED.get(name, [{}]):
-                rows.append(measure(name, board, options, limit=args.limit, data_dir=args.data))
-                print(table(rows[-1:]).splitlines()[-1], file=sys.stderr)
-    print(json.dumps({"rows": rows}, indent=1) if args.json else table(rows))
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except SpikeloomError as error:
-        sys.exit(f"error: {error}")
+BENCHMARK = Benchmark("figures", CASES, measure, keys.SIMULATE, lambda case: ("yosys",))

@@ -1,9 +1,9 @@
-"""One network through Spikeloom and through Spiker+: ``python bench/peers.py [NET] [--images N]``.
+"""One network through Spikeloom and through Spiker+.
 
 Spiker+ (PyPI ``spikerplus``) generates VHDL for networks of leaky integrate-and-fire neurons that
 scan all their inputs in each of T steps. GHDL simulates it. Needs the extra ``bench`` and GHDL
-(Debian package ``ghdl``). ``--area`` counts the LUTs of both with Debian's ``yosys``, because
-Spiker+ takes more memory than the Yosys from PyPI can have.
+(Debian package ``ghdl``). The LUTs of both are counted by Debian's ``yosys``, because Spiker+ takes
+more memory than the Yosys from PyPI can have.
 
 The network must have binary pixels, one hidden layer and pixels that never spike. It is carried
 over as follows:
@@ -20,12 +20,9 @@ It is not the same in two points: Spiker+ fires above the threshold, not at it; 
 a negative potential is -1, so that it leaks 1 a step.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +31,18 @@ from gen.build.builder import build
 from gen.build.project import SOURCES, TOP
 from gen.build.synthesis import count
 from gen.data.datasets import load
-from gen.errors import SpikeloomError
+from gen.errors import SimulationError
 from gen.ir.shipped import find
+from gen.system import processes
 from gen.verify.simulation import simulate
 
+from . import keys
+from .benchmark import Benchmark
+from .common import require_exact
+
 _TESTBENCH = Path(__file__).with_name("spiker_plus.vhd")
+
+_YOSYS = "/usr/bin/yosys"
 
 
 def carried_over(network, images):
@@ -56,7 +60,7 @@ def carried_over(network, images):
         left -= weights[:, pixel]
         held.append(pixel)
     if left.any():
-        raise SystemExit(f"{network.name}: {len(silent)} pixels that never spike can't carry "
+        raise SimulationError(f"{network.name}: {len(silent)} pixels that never spike can't carry "
                          f"potentials of {np.abs(hidden.initial).max()}")
     last = readout.synapses[0].weights.reshape(readout.channels, -1).astype(np.int64)
     return weights, last, hidden.levels, held
@@ -93,7 +97,7 @@ def ghdl(directory, command, *words):
     done = subprocess.run(["ghdl", command, "--std=08", "-frelaxed", *words], cwd=directory,
                           capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise SystemExit(f"ghdl {command}: {done.stderr.strip()}")
+        raise SimulationError(f"ghdl {command}: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -120,10 +124,10 @@ def area(directory, sources, top):
     """Resources of a design on a 7-series device, by Debian's Yosys."""
     script = (f"read_verilog {' '.join(sources)}; synth_xilinx -family xc7 -flatten -top {top}; "
               f"tee -q -o stat.json stat -json")
-    done = subprocess.run(["yosys", "-q", "-p", script], cwd=directory, capture_output=True,
+    done = subprocess.run([_YOSYS, "-q", "-p", script], cwd=directory, capture_output=True,
                           encoding="utf-8")
     if done.returncode:
-        raise SystemExit(f"yosys {top}: {done.stderr.strip()}")
+        raise SimulationError(f"yosys {top}: {done.stderr.strip()}")
     text = (directory / "stat.json").read_text(encoding="utf-8")
     cells = json.loads(text[text.index("{"):])["design"]["num_cells_by_type"]
     return count({kind: value if isinstance(value, int) else value["count"]
@@ -148,10 +152,11 @@ def peer_area(directory):
     return area(logic, ["network.v"], "network")
 
 
-def compare(args):
-    network = find(args.network)
-    data = load(network.metadata["dataset"], args.data)
-    images, labels = data.test_images[:args.images], data.test_labels[:args.images]
+def measure(case):
+    """Figures of both, ``peer_`` before its own, and how they compare."""
+    network, count = find(case["network"]), case["images"]
+    data = load(network.metadata["dataset"])
+    images, labels = data.test_images[:count], data.test_labels[:count]
     weights, readout, levels, held = carried_over(
         network, np.concatenate([data.train_images, images]))
     steps = levels + 1
@@ -161,46 +166,27 @@ def compare(args):
     spikes = network.run(network.encode(images)).counts[network.layers[0].name] > 0
     width = membrane_width([(weights, stimuli), (readout, spikes.reshape(len(images), -1))], steps)
     bits = network.layers[0].synapses[0].bits
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
+    with processes.scratch() as folder:
         generate(folder, weights, readout, thresholds, steps, bits, width)
         clocks, potentials = run(folder, stimuli, width, len(readout))
-        peer = peer_area(folder) if args.area else None
-    potentials = potentials + network.layers[1].initial
-    ours = simulate(network, board=args.board, interval=args.interval, limit=args.images,
-                    data_dir=args.data)
-    result = {
-        "network": network.name, "images": len(images), "steps": steps, "membrane_bits": width,
-        "peer_clocks": float(clocks.mean()), "clocks": ours["interval_cycles"],
-        "peer_accuracy": float((potentials.argmax(axis=1) == labels).mean()),
-        "accuracy": ours["accuracy"],
-        "agreement": float((potentials.argmax(axis=1)
-                            == network.predict(images).argmax(axis=1)).mean()),
-        "ratio_clocks": float(clocks.mean()) / ours["interval_cycles"],
-    }
-    if peer:
-        out = Path("build") / "bench" / f"{network.name}-peers"
-        build(network, board=args.board, out=out, interval=args.interval, synthesise=False)
+        peer = peer_area(folder)
+    classes = (potentials + network.layers[1].initial).argmax(axis=1)
+    ours = simulate(network, board=case["board"], interval=case["interval"], limit=count, jobs=1)
+    require_exact(case, ours)
+    with processes.scratch() as out:
+        build(network, board=case["board"], out=out, interval=case["interval"], synthesise=False)
         mine = area(out, SOURCES, TOP)
-        result |= {"peer_luts": peer.luts, "peer_latches": peer.latches, "luts": mine.luts,
-                   "ratio_luts": peer.luts / mine.luts}
-    return result
+    return {
+        "steps": steps, "membrane_bits": width,
+        "peer_clocks": float(clocks.mean()), "clocks": ours["interval_cycles"],
+        "peer_accuracy": float((classes == labels).mean()), "accuracy": ours["accuracy"],
+        "agreement": float((classes == network.predict(images).argmax(axis=1)).mean()),
+        "ratio_clocks": float(clocks.mean()) / ours["interval_cycles"],
+        "peer_luts": peer.luts, "peer_latches": peer.latches, "luts": mine.luts,
+        "ratio_luts": peer.luts / mine.luts,
+    }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("network", nargs="?", default="mnist-mlp-128")
-    parser.add_argument("--board", default="arty-a7")
-    parser.add_argument("--images", type=int, default=100, metavar="N")
-    parser.add_argument("--interval", type=int, default=350, metavar="CLOCKS",
-                        help="interval asked of Spikeloom (default: 350)")
-    parser.add_argument("--data", metavar="DIR", help="folder of the data sets")
-    parser.add_argument("--area", action="store_true", help="count LUTs too, which takes minutes")
-    print(json.dumps(compare(parser.parse_args()), indent=2), file=sys.stdout)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except SpikeloomError as error:
-        sys.exit(f"error: {error}")
+BENCHMARK = Benchmark(
+    "peers", [{"network": "mnist-mlp-128", "board": "arty-a7", "interval": 350, "images": 100}],
+    measure, (*keys.SIMULATE, "bench/spiker_plus.vhd"), lambda case: ("ghdl", _YOSYS))

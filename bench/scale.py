@@ -1,19 +1,13 @@
-"""What a network of a million weights costs until it is Verilog, and who reads that: a table.
+"""What a network of a million weights costs until it is Verilog, and who reads that.
 
-Random networks of three sizes go through the mapping, elaboration and Verilog, Yosys' reader and
-the virtual board's compilation, each stage in a process of its own. Seconds are those of
-one core, so that they mean the same on a busy machine; memory is the peak of the process and of the
-tools it calls.
-
-``python bench/scale.py [--weights N ...] [--networks cnn mlp] [--stages ...] [--json]``
+Random networks go through the mapping, elaboration and Verilog, Yosys' reader and the virtual
+board's compilation, each stage in a process of its own. Seconds are those of one core, so that they
+mean the same on a busy machine; memory is the peak of the process and of the tools it calls.
 """
 
-import argparse
-import json
 import os
 import re
 import resource
-import sys
 import time
 from pathlib import Path
 
@@ -30,7 +24,9 @@ from gen.system import processes
 from gen.verify.virtual import compile_board
 from hw.top import Top
 
-SIZES = (100_000, 300_000, 1_000_000)
+from . import keys
+from .benchmark import Benchmark
+
 CLOCK, BAUD = 100_000_000, 1_000_000
 
 
@@ -118,10 +114,11 @@ def _virtual(folder):
     compile_board(folder)
 
 
-def measure(stage, kind, weights, folder):
+def run(stage, kind, weights, folder):
     """Run one stage; what it needs is made before the clock starts.
 
-    Returns ``weights`` as they are, ``seconds``, ``megabytes``, and of the Verilog its ``bytes``.
+    Returns ``weights`` as they are, ``seconds``, ``megabytes``, and of the Verilog, which it leaves
+    in the folder, its ``bytes``.
     """
     network, folder, more = NETWORKS[kind](weights), Path(folder), {}
     given = {"mapping": lambda: network, "verilog": lambda: _design(network),
@@ -133,50 +130,23 @@ def measure(stage, kind, weights, folder):
     if stage == "verilog":
         (folder / "top.v").write_text(made, encoding="utf-8")
         more = {"bytes": len(made)}
-    return {"network": kind, "weights": network.weight_count, "stage": stage,
-            "seconds": round(seconds, 2), "elapsed": round(elapsed, 2),
-            "megabytes": round(_peak()), **more}
+    return {"weights": network.weight_count, "seconds": round(seconds, 2),
+            "elapsed": round(elapsed, 2), "megabytes": round(_peak()), **more}
 
 
-STAGES = {
-    "mapping": "mapping", "verilog": "elaboration and Verilog", "read": "Yosys reads it",
-    "virtual": "virtual board",
-}
+def measure(case):
+    """What :func:`run` returns."""
+    before = ["verilog"] if case["stage"] in ("read", "virtual") else []
+    with processes.scratch() as folder:
+        for stage in (*before, case["stage"]):
+            with processes.workers(1) as pool:
+                result = pool.submit(run, stage, case["kind"], case["about"], folder).result()
+    return result
 
 
-def table(rows, stages):
-    """Markdown: a line a network, seconds and megabytes of each stage."""
-    heads = [f"{STAGES[stage]}: {unit}" for stage in stages for unit in ("s", "MB")]
-    lines = [f"| network | weights | {' | '.join(heads)} | MB of Verilog |",
-             f"|---|{'--:|' * (len(heads) + 2)}"]
-    for kind, weights in dict.fromkeys((row["network"], row["weights"]) for row in rows):
-        mine = {row["stage"]: row for row in rows if (row["network"], row["weights"])
-                == (kind, weights)}
-        cells = [cell for stage in stages for cell in (f"{mine[stage]['seconds']:.1f}",
-                                                       f"{mine[stage]['megabytes']:,}")]
-        size = f"{mine['verilog']['bytes'] / 1e6:.1f}"
-        lines.append(f"| {kind} | {weights:,} | {' | '.join(cells)} | {size} |")
-    return "\n".join(lines)
+CASES = [{"kind": kind, "about": weights, "stage": stage}
+         for stages, sizes in ((("mapping", "verilog"), (100_000, 300_000, 1_000_000, 3_000_000)),
+                               (("read", "virtual"), (100_000, 300_000, 1_000_000)))
+         for kind in NETWORKS for weights in sizes for stage in stages]
 
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=int, nargs="+", default=SIZES, metavar="N")
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES),
-                        help="'read' and 'virtual' need 'verilog'")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    args = parser.parse_args()
-    stages, rows = [stage for stage in STAGES if stage in {*args.stages, "verilog"}], []
-    for kind in args.networks:
-        for weights in args.weights:
-            with processes.scratch() as folder:
-                for stage in stages:
-                    with processes.workers(1) as pool:
-                        rows.append(pool.submit(measure, stage, kind, weights, folder).result())
-                    print(rows[-1], file=sys.stderr)
-    print(json.dumps({"rows": rows}) if args.json else table(rows, stages))
-
-
-if __name__ == "__main__":
-    main()
+BENCHMARK = Benchmark("scale", CASES, measure, keys.VERIFY, lambda case: ("yosys",))

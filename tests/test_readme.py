@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import BENCHMARKS
 from gen.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +28,13 @@ def test_commands_parse(arguments):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_benchmarks_are_there(document):
+    named = re.findall(r"python -m bench((?: [a-z][a-z0-9-]*)*)", document.read_text())
+    assert set(" ".join(named).split()) <= {benchmark.name for benchmark in BENCHMARKS}
+    assert not re.search(r"python bench/", document.read_text())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_links(document):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
         assert "://" in target or (document.parent / target).exists(), target
@@ -35,4 +43,4 @@ def test_links(document):
 def test_make_targets():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     used = {arguments[0] for arguments in commands("make")}
-    assert {"demo", "test"} <= used <= set(targets)
+    assert {"demo", "test", "figures"} <= used <= set(targets)

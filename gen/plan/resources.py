@@ -1,9 +1,9 @@
 """LUTs, flip-flops, logic cells and block RAMs of a design, predicted from its configuration.
 
-A design is a sum of parts. Beside its memories, a part takes resources that are linear in a few
-numbers of its configuration (its *features*). ``bench/calibrate.py`` measures the coefficients for
-each device family with Yosys, and leaves them in ``coefficients.json``. :mod:`gen.plan.memories`
-places the memories, so their block RAMs are exact.
+A design is a sum of parts. What a part takes beside its memories is linear in a few numbers that
+its configuration gives (its *features*), with coefficients for each device family that
+``bench/calibrate.py`` measures with Yosys; they are in ``coefficients.json``. Memories are placed
+by :mod:`gen.plan.memories`, so that their block RAMs are exact.
 """
 
 import functools
@@ -301,8 +301,8 @@ def layer_memories(layer, placed: Placement) -> list[dict]:
 def _coefficients(family):
     table = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
     if family not in table:
-        raise FitError(f"nothing has been measured for {family}; bench/calibrate.py does that for "
-                       f"{', '.join(sorted(table))}")
+        raise FitError(f"nothing has been measured for {family}; python -m bench calibrate does "
+                       f"that for {', '.join(sorted(table))}")
     return table[family]
 
 

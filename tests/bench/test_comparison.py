@@ -1,17 +1,11 @@
-"""The figures that documents quote, and the table beside those of others."""
-
-import json
-from pathlib import Path
+"""Our figures beside those of others."""
 
 import pytest
 
-from bench import comparison, figures
-
-ROOT = Path(__file__).parents[2]
-PEERS = ROOT / "bench" / "peers.toml"
+from bench import comparison
 
 ROW = {
-    "network": "mnist", "dataset": "mnist", "asked": "--interval 3500", "board": "arty-a7",
+    "network": "mnist", "dataset": "mnist", "interval": 3500, "board": "arty-a7",
     "device": "xc7a35t", "clock_hz": 100_000_000, "images": 10_000, "accuracy": 0.9939,
     "mismatches": 0, "interval_cycles": 3344.4, "predicted_interval_cycles": 3300,
     "images_per_second": 1e8 / 3344.4, "latency_cycles": 5000.0, "latency_us": 50.0,
@@ -20,23 +14,11 @@ ROW = {
 }
 
 
-def test_table_of_figures():
-    assert figures.table([ROW, ROW | {"asked": ""}]).splitlines() == [
-        ("| network | board | accuracy | mismatches | clocks an image | images a second | latency "
-         "| lanes adding: bottleneck | whole array | LUTs | block RAMs | DSPs |"),
-        "| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
-        ("| `mnist`, `--interval 3500` | `arty-a7`, 100 MHz | 99.39% | 0 | 3,344 | 29,901 | 50 us "
-         "| 97% | 83% | 12,107 | 24.5 | 0 |"),
-        ("| `mnist` | `arty-a7`, 100 MHz | 99.39% | 0 | 3,344 | 29,901 | 50 us "
-         "| 97% | 83% | 12,107 | 24.5 | 0 |")]
-
-
-def test_comparison():
+def test_section():
     other = comparison.Entry("Other", "mnist", "abstract", "https://arxiv.org/abs/1234.5",
                              accuracy="> 99", latency_us=0.31, luts=500, note="Odd.")
-    lines = comparison.comparison([ROW], [other]).splitlines()
-    assert "## MNIST" in lines and "## CIFAR-10" not in lines
-    assert lines[-5:] == [
+    lines = comparison.section([comparison.ours(ROW), other]).splitlines()
+    assert lines[1:] == [
         "| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --- | --: | --- |",
         ("| **Spikeloom** | `mnist`, `--interval 3500` | 99.39 | 3,344 | 29,901 | 50 | 12,107 "
          "| 24.5 | 0 | 2,470 | xc7a35t | 100 | run by us |"),
@@ -46,11 +28,6 @@ def test_comparison():
         "1. Odd."]
 
 
-def test_mismatches_are_no_figures():
-    with pytest.raises(ValueError, match="^mnist: 2 mismatches: no figure of it counts$"):
-        comparison.comparison([ROW | {"mismatches": 2}], [])
-
-
 def test_a_peer_must_say_how_sure_it_is():
     with pytest.raises(ValueError, match="^X: data set must be one of digits, mnist, .* not "
                                          "'mnist', 'recalled'$"):
@@ -58,7 +35,7 @@ def test_a_peer_must_say_how_sure_it_is():
 
 
 def test_peers_have_sources():
-    entries = comparison.peers(PEERS)
+    entries = comparison.published()
     assert {entry.dataset for entry in entries} == {"mnist", "fashion-mnist", "cifar-10"}
     for entry in entries:
         assert entry.source.startswith(("https://arxiv.org/abs/", "https://doi.org/")), entry
@@ -67,7 +44,7 @@ def test_peers_have_sources():
 
 
 def test_measured_rates_follow_from_clocks():
-    for entry in comparison.peers(PEERS):
+    for entry in comparison.published():
         if entry.clocks is not None:
             rate = entry.clock_mhz * 1e6 / entry.clocks
             assert entry.images_per_second == pytest.approx(rate, rel=1e-3), entry
@@ -80,19 +57,3 @@ def test_the_same_network_through_a_peer():
         "ratio_luts": 3.03})
     assert (entry.images_per_second, entry.luts) == (25_000, 6000)
     assert "14.6 times our clocks" in entry.note and "3.0 times our LUTs" in entry.note
-
-
-def test_the_document_is_what_is_printed():
-    assert (ROOT / "docs" / "comparison.md").read_text() == comparison.document()
-
-
-@pytest.mark.slow
-def test_figures(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    figures.main(["--network", "digits", "--limit", "40", "--json"])
-    (row,) = json.loads(capsys.readouterr().out)["rows"]
-    assert row.keys() == ROW.keys()
-    assert (row["network"], row["board"], row["images"]) == ("digits", "arty-a7", 40)
-    assert row["mismatches"] == row["dsps"] == row["latches"] == 0
-    assert 0 < row["utilisation_array"] <= row["utilisation_bottleneck"] <= 1
-    assert row["images_per_second"] == row["clock_hz"] / row["interval_cycles"]
