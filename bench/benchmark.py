@@ -15,7 +15,7 @@ FIGURES = Path(__file__).with_name("figures.json")
 """Benchmark -> case -> ``key`` (see :func:`bench.keys.key`) and ``result``."""
 
 
-def no_tools(case):
+def _no_tools(case):
     """Of a benchmark that runs none."""
     return ()
 
@@ -37,7 +37,7 @@ class Benchmark:
     cases: list[dict]
     measure: Callable[[dict], dict]
     sources: tuple[str, ...]
-    tools: Callable[[dict], tuple[str, ...]] = no_tools
+    tools: Callable[[dict], tuple[str, ...]] = _no_tools
 
     def rows(self, figures: dict) -> list[dict]:
         """The cases that have results, in order, each with its result."""
