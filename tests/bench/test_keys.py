@@ -22,19 +22,19 @@ def benchmark(*sources, tools=()):
 
 def test_sources(tmp_path, monkeypatch):
     monkeypatch.setattr(keys, "ROOT", tmp_path)
-    for name in ("hw/a.py", "hw/deep/b.py", "hw/__pycache__/a.pyc", "gen/c.py"):
+    for name in ("some/a.py", "some/deep/b.py", "some/__pycache__/a.pyc", "other/c.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1", encoding="utf-8")
-    found = [keys.key(benchmark("hw/**/*"), CASE)]
-    for name in ("hw/a.py", "hw/deep/b.py"):
+    found = [keys.key(benchmark("some/**/*"), CASE)]
+    for name in ("some/a.py", "some/deep/b.py"):
         (tmp_path / name).write_text("2", encoding="utf-8")
-        found.append(keys.key(benchmark("hw/**/*"), CASE))
-    (tmp_path / "hw/a.py").rename(tmp_path / "hw/c.py")
-    found.append(keys.key(benchmark("hw/**/*"), CASE))
+        found.append(keys.key(benchmark("some/**/*"), CASE))
+    (tmp_path / "some/a.py").rename(tmp_path / "some/c.py")
+    found.append(keys.key(benchmark("some/**/*"), CASE))
     assert len(set(found)) == 4
-    for name in ("hw/__pycache__/a.pyc", "gen/c.py"):
+    for name in ("some/__pycache__/a.pyc", "other/c.py"):
         (tmp_path / name).write_text("3", encoding="utf-8")
-    assert keys.key(benchmark("hw/**/*"), CASE) == found[-1]
+    assert keys.key(benchmark("some/**/*"), CASE) == found[-1]
 
 
 def test_case_and_network():
