@@ -18,7 +18,8 @@ from gen.build import manifest
 from gen.build.toolchain import yosys
 from gen.build.verilog import component_verilog
 from gen.errors import BuildError
-from gen.ir.network import INPUT, Network, Neurons, Pool, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.system import processes
 from gen.verify.virtual import compile_board

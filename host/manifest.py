@@ -67,7 +67,7 @@ class Manifest:
             self._require(len(value) == 3 and all(map(_natural, value)),
                           f"{name} is not three positive integers")
         self._require(prod(self.shape) == prod(self.map), "shape and map differ in size")
-        # As in the network (gen.ir.network), so that no product in `encode` leaves 64 bits.
+        # As in the network (gen.ir.exact), so that no product in `encode` leaves 64 bits.
         self._require(self.pixel_max * (2 * self.levels + 1) < 1 << 53,
                       "levels times pixel_max is too large")
         self._require(self.levels.bit_length() <= self.bits <= 32, "bits don't hold levels")

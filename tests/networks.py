@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gen.ir.network import INPUT, Network, Neurons, Pool, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from gen.ir.network import Network
 
 __all__ = [
     "synapses", "neurons", "readout", "linear", "convolutional", "residual", "wide", "counts_for",
@@ -10,7 +11,7 @@ __all__ = [
 
 
 def synapses(rng, source, shape, *, bits=4, **options):
-    """Random weights of all sizes; ``shape`` as in :class:`gen.ir.network.Synapses`."""
+    """Random weights of all sizes; ``shape`` as in :class:`gen.ir.layers.Synapses`."""
     weights = rng.integers(-(1 << bits - 1), 1 << bits - 1, shape)
     return Synapses(source, weights, bits=bits, **options)
 

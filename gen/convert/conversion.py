@@ -19,7 +19,9 @@ from torch.nn.parameter import is_lazy
 from ..data.datasets import read_array
 from ..errors import ConversionError, DataError, NetworkError
 from ..ir import artifact
-from ..ir.network import Network, Pool, check_pixels, require_name
+from ..ir.exact import check_pixels, require_name
+from ..ir.layers import Pool
+from ..ir.network import Network
 from ..system import files
 from ..system.progress import working
 from .fidelity import beside, refresh_weights

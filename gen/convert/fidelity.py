@@ -17,7 +17,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from ..errors import ConversionError
-from ..ir.network import INPUT, Pool
+from ..ir.layers import INPUT, Pool
 from .lower import Fire, Lowered, Out, Place
 from .usercode import blamed
 

@@ -21,7 +21,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from ..errors import ConversionError
-from ..ir.network import INPUT, Pool
+from ..ir.layers import INPUT, Pool
 from .foreign import Activation, refuse_spiking
 from .qcfs import Qcfs
 from .usercode import first_line

@@ -18,7 +18,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..errors import ConversionError, unknown
-from ..ir.network import INPUT, Network, Neurons, Pool, Readout, Synapses, check_levels
+from ..ir.exact import check_levels
+from ..ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from ..ir.network import Network
 from .lower import Fire, Lowered, Out, Term
 from .qcfs import floor_ste, round_ste
 

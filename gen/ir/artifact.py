@@ -28,7 +28,8 @@ import numpy as np
 
 from ..errors import ArtifactError, NetworkError
 from ..system import files
-from .network import Network, Neurons, Pool, Readout, Synapses
+from .layers import Neurons, Pool, Readout, Synapses
+from .network import Network
 
 __all__ = ["FORMAT", "MAX_WEIGHTS", "check_weights", "save", "load"]
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .network import INPUT, Network, Neurons, Pool
+from .layers import INPUT, Neurons, Pool
+from .network import Network
 
 __all__ = ["torch_run"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, PoolConfig, SourceConfig
 
 from ..errors import FitError, unknown
-from ..ir.network import INPUT, Pool, Synapses
+from ..ir.layers import INPUT, Pool, Synapses
 
 __all__ = ["map_config", "map_network", "flat_input", "pack_rows", "membrane_bits"]
 

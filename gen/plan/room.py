@@ -6,7 +6,8 @@ import boards
 from boards import Board
 
 from ..errors import FitError
-from ..ir.network import Network, Pool
+from ..ir.layers import Pool
+from ..ir.network import Network
 from .mapping import membrane_bits
 
 __all__ = ["advice", "memory_bits", "require_memory", "require_fit", "shortage"]

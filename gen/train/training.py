@@ -24,7 +24,8 @@ from ..convert.quantised import QuantisedModel
 from ..data import datasets
 from ..errors import DataError, unknown
 from ..ir import artifact
-from ..ir.network import Network, encode, require_name
+from ..ir.exact import encode, require_name
+from ..ir.network import Network
 from ..system.files import require_output
 from ..system.progress import bar
 from .models import MODELS

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gen.ir.network import INPUT, Network, Neurons, Pool
+from gen.ir.layers import INPUT, Neurons, Pool
+from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.verify.beats import unpack_logits
 from tests.networks import neurons, readout, synapses

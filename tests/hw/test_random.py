@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gen.errors import NetworkError
-from gen.ir.network import INPUT, Network, Neurons, Pool
+from gen.ir.layers import INPUT, Neurons, Pool
+from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
 from hw.array import Array

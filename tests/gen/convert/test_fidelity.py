@@ -11,9 +11,9 @@ from torch.nn.utils import parametrizations, prune
 
 from gen.convert.conversion import to_quantised
 from gen.convert.foreign import Activation
-from gen.convert.lower import Pool
 from gen.convert.qcfs import Qcfs
 from gen.errors import ConversionError
+from gen.ir.layers import Pool
 
 torch.set_num_threads(1)
 

@@ -14,7 +14,7 @@ from gen.convert.lower import lower
 from gen.convert.qcfs import Qcfs
 from gen.convert.quantised import QuantisedModel, layer_bits
 from gen.errors import ConversionError
-from gen.ir.network import Pool
+from gen.ir.layers import Pool
 
 torch.set_num_threads(1)
 

@@ -15,7 +15,8 @@ import pytest
 from gen.errors import ArtifactError, OutputError
 from gen.ir import shipped
 from gen.ir.artifact import load, save
-from gen.ir.network import INPUT, Network, Neurons, Pool, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from gen.ir.network import Network
 
 
 def network(**changes):

@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from gen.errors import NetworkError
-from gen.ir.network import INPUT, Network, Neurons, Pool, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from gen.ir.network import Network
 from gen.ir.reference import torch_run
 from gen.plan.mapping import membrane_bits
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from gen.errors import FitError
-from gen.ir.network import INPUT, Network, Neurons, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Readout, Synapses
+from gen.ir.network import Network
 from gen.plan.mapping import flat_input, map_config, map_network, membrane_bits, pack_rows
 from tests.hw.cases import LAYERS, NETWORKS, mapped, network
 

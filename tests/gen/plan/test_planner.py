@@ -7,7 +7,8 @@ import boards
 from gen.data.datasets import load
 from gen.errors import DataError, FitError
 from gen.ir import shipped
-from gen.ir.network import INPUT, Network, Pool
+from gen.ir.layers import INPUT, Pool
+from gen.ir.network import Network
 from gen.plan.cycles import sample_clocks
 from gen.plan.mapping import map_config
 from gen.plan.planner import OBJECTIVES, fit, plan

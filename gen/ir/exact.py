@@ -1,0 +1,131 @@
+"""Which numbers, shapes and names a network may have, and how pixels become counts."""
+
+from math import prod
+
+import numpy as np
+
+from ..errors import NetworkError
+
+__all__ = ["EXACT", "check_levels", "check_pixels", "check_values", "encode", "frozen",
+           "require_length", "require_name", "require_pair", "require_positive"]
+
+# Why no number leaves 64 bits, nor the 53 that float64 holds exactly. A Network is refused unless
+#
+#   (a)  pixel_max (2 input_levels + 1) < 2^53
+#   (b)  the counts of every map are at most 2^24, and a map has at most 2^28 of them
+#   (c)  in every layer with synapses  max |initial| + sum over its bundles of
+#        levels max_o sum_i |W_oi|  < 2^53
+#   (d)  in every layer of neurons  threshold levels < 2^53
+#
+# Then, with all of it computed in int64, or in float64 by BLAS and by torch:
+#
+# * encoding computes 2 pixel input_levels + pixel_max, which is at most the left side of (a);
+# * a sum of the counts of a map, whether in a pooling's window or over the whole map, is at most
+#   2^52 by (b), and stays below 2^63 over 2^11 samples;
+# * a charge is a sum of terms W n with 0 <= n <= levels. Every partial sum of them, in any order,
+#   of one bundle or of all, with the initial potential or without, is at most the left side of (c)
+#   in magnitude: so are charges, potentials and logits;
+# * a threshold that phase code shifts by at most floor(log2 levels) is at most threshold levels; a
+#   potential less that is above -2^54, so that a membrane has at most 55 bits;
+# * the sides themselves are computed in Python's integers, from sums of |W| <= 2^15 that would need
+#   2^48 weights to leave 63 bits.
+EXACT = 1 << 53
+"""Where integers end that float64 holds exactly."""
+
+_MAX_LEVELS = 1 << 24
+_MAX_VALUES = 1 << 28
+
+# Networks' names go into tables, Verilog and the names of files.
+_LONGEST = 64
+
+
+def frozen(array, name):
+    """Integers as a read-only copy in 64 bits; refuses any that they can't hold."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "iu":
+        raise NetworkError(f"{name} must be integers, not {array.dtype}")
+    if array.dtype == np.uint64 and array.max(initial=0) >> np.uint64(63):
+        raise NetworkError(f"{name} must be integers of 64 bits, signed, not {array.max()}")
+    array = np.array(array, dtype=np.int64, order="C")
+    array.setflags(write=False)
+    return array
+
+
+def require_length(name, what, most):
+    """Refuse a name of more than ``most`` characters."""
+    if len(name) > most:
+        raise NetworkError(f"{what} must have at most {most} characters, not {len(name):,}: "
+                           f"{name[:20]!r}...")
+
+
+def require_pair(value, name, least):
+    """Refuse a value that is no pair of integers of at least ``least``."""
+    if (not isinstance(value, tuple) or len(value) != 2
+            or not all(type(v) is int and v >= least for v in value)):
+        raise NetworkError(f"{name} must be a pair of integers of at least {least}, not {value!r}")
+
+
+def require_positive(value, name):
+    """Refuse a value that is no positive integer."""
+    if type(value) is not int or value < 1:
+        raise NetworkError(f"{name} must be a positive integer, not {value!r}")
+
+
+def check_levels(levels, name):
+    """Refuse a greatest count that is no integer in 1..2^24."""
+    require_positive(levels, name)
+    if levels > _MAX_LEVELS:
+        raise NetworkError(f"{name} must be at most {_MAX_LEVELS}, not {levels}")
+
+
+def check_pixels(input_levels, pixel_max):
+    """Refuse a greatest count and a greatest pixel for which :func:`encode` is not exact."""
+    check_levels(input_levels, "input_levels")
+    require_positive(pixel_max, "pixel_max")
+    if pixel_max * (2 * input_levels + 1) >= EXACT:
+        raise NetworkError(f"pixel_max must be less than {-(-EXACT // (2 * input_levels + 1))} "
+                           f"with {input_levels} input levels, not {pixel_max}")
+
+
+def encode(pixels, *, input_levels, pixel_max):
+    """Raw pixels to counts: ``round(pixel * input_levels / pixel_max)``, half up.
+
+    Parameters
+    ----------
+    pixels : integers in ``0..pixel_max``, of any shape
+    input_levels, pixel_max : positive, see :func:`check_pixels`
+
+    Raises
+    ------
+    NetworkError
+        If the pixels, the levels or the greatest pixel are out of range.
+    """
+    check_pixels(input_levels, pixel_max)
+    pixels = np.asarray(pixels)
+    if pixels.dtype.kind not in "iu":
+        raise NetworkError(f"images must be integers in 0..{pixel_max}, not {pixels.dtype}")
+    if pixels.size and (pixels.min() < 0 or pixels.max() > pixel_max):
+        raise NetworkError(f"pixels must lie in 0..{pixel_max}, not {pixels.min()}.."
+                           f"{pixels.max()}")
+    return (2 * input_levels * pixels.astype(np.int64) + pixel_max) // (2 * pixel_max)
+
+
+def check_values(name, shape):
+    """Refuse the shape of a map of more than 2^28 values."""
+    if prod(shape) > _MAX_VALUES:
+        raise NetworkError(f"{name}: a map must have at most {_MAX_VALUES} values, not {shape}")
+
+
+def require_name(name: str) -> str:
+    """A network's name as it is, if it can be one.
+
+    Raises
+    ------
+    NetworkError
+        If it is anything but letters, digits, ``-`` and ``_``, or has more than 64 characters.
+    """
+    if (not isinstance(name, str) or not name
+            or not name.replace("-", "").replace("_", "").isalnum()):
+        raise NetworkError(f"a network's name must be letters, digits, '-' and '_', not {name!r}")
+    require_length(name, "a network's name", _LONGEST)
+    return name
