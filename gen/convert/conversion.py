@@ -26,7 +26,8 @@ from ..system import files
 from ..system.progress import working
 from .fidelity import beside, refresh_weights
 from .foreign import Activation
-from .lower import Fire, Lowered, lower, require_plain
+from .lower import lower, require_plain
+from .lowered import Fire, Lowered
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
 

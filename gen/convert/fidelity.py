@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ..errors import ConversionError
 from ..ir.layers import INPUT, Pool
-from .lower import Fire, Lowered, Out, Place
+from .lowered import Fire, Lowered, Out, Place
 from .usercode import blamed
 
 __all__ = ["beside", "refresh_weights"]

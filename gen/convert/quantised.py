@@ -21,7 +21,7 @@ from ..errors import ConversionError, unknown
 from ..ir.exact import check_levels
 from ..ir.layers import INPUT, Neurons, Pool, Readout, Synapses
 from ..ir.network import Network
-from .lower import Fire, Lowered, Out, Term
+from .lowered import Fire, Lowered, Out, Term
 from .qcfs import floor_ste, round_ste
 
 __all__ = ["QuantisedModel", "layer_bits"]
