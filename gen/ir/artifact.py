@@ -28,7 +28,7 @@ import numpy as np
 
 from ..errors import ArtifactError, NetworkError
 from ..system import files
-from .layers import Neurons, Pool, Readout, Synapses
+from .layers import TYPES, Layer
 from .network import Network
 
 __all__ = ["FORMAT", "MAX_WEIGHTS", "check_weights", "save", "load"]
@@ -59,12 +59,16 @@ def save(network: Network, path) -> None:
         If it is larger than :func:`load` accepts.
     """
     check_weights(network.weight_count)
-    arrays = {}
+    arrays, layers = {}, []
+    for k, layer in enumerate(network.layers):
+        facts, own = layer.described()
+        layers.append(facts)
+        arrays |= {f"{k}.{name}": _narrow(array) for name, array in own.items()}
     header = {
         "format": FORMAT, "digest": network.digest, "name": network.name,
         "input_shape": network.input_shape, "input_levels": network.input_levels,
         "pixel_max": network.pixel_max, "metadata": dict(network.metadata),
-        "layers": [_describe(k, layer, arrays) for k, layer in enumerate(network.layers)],
+        "layers": layers,
     }
     if network.samples is not None:
         arrays["samples"] = _narrow(network.samples)
@@ -94,23 +98,6 @@ def check_weights(count: int) -> None:
     if count > MAX_WEIGHTS:
         raise ArtifactError(f"a network of {count:,} weights is larger than any that can be saved: "
                             f"at most {MAX_WEIGHTS:,}")
-
-
-def _describe(k: int, layer, arrays: dict) -> dict:
-    """The header's part for a layer; its arrays go into ``arrays``."""
-    if isinstance(layer, Pool):
-        return {"type": "pool", "name": layer.name, "source": layer.source, "kind": layer.kind,
-                "kernel": layer.kernel, "stride": layer.stride, "padding": layer.padding}
-    arrays[f"{k}.initial"] = _narrow(layer.initial)
-    synapses = []
-    for s, bundle in enumerate(layer.synapses):
-        arrays[f"{k}.{s}.weights"] = _narrow(bundle.weights)
-        synapses.append({"source": bundle.source, "stride": bundle.stride, "bits": bundle.bits,
-                         "padding": bundle.padding, "groups": bundle.groups})
-    if isinstance(layer, Readout):
-        return {"type": "readout", "name": layer.name, "synapses": synapses}
-    arrays[f"{k}.threshold"] = _narrow(layer.threshold)
-    return {"type": "neurons", "name": layer.name, "synapses": synapses, "levels": layer.levels}
 
 
 def _narrow(array: np.ndarray) -> np.ndarray:
@@ -239,17 +226,8 @@ def _build(arrays: dict[str, np.ndarray]) -> Network:
     return network
 
 
-def _layer(k: int, spec: dict, arrays: dict):
-    if spec["type"] == "pool":
-        return Pool(spec["name"], spec["source"], spec["kind"], tuple(spec["kernel"]),
-                    tuple(spec["stride"]), tuple(spec["padding"]))
-    synapses = tuple(
-        Synapses(bundle["source"], arrays.pop(f"{k}.{s}.weights"), tuple(bundle["stride"]),
-                 tuple(bundle["padding"]), bundle["groups"], bundle["bits"])
-        for s, bundle in enumerate(spec["synapses"]))
-    if spec["type"] == "readout":
-        return Readout(spec["name"], synapses, arrays.pop(f"{k}.initial"))
-    if spec["type"] == "neurons":
-        return Neurons(spec["name"], synapses, arrays.pop(f"{k}.initial"),
-                       arrays.pop(f"{k}.threshold"), spec["levels"])
-    raise _Malformed(f"has a layer of the type {spec['type']!r}, which this version does not know")
+def _layer(k: int, facts: dict, arrays: dict) -> Layer:
+    if facts["type"] not in TYPES:
+        raise _Malformed(f"has a layer of the type {facts['type']!r}, which this version does not "
+                         f"know")
+    return TYPES[facts["type"]].restored(facts, lambda name: arrays.pop(f"{k}.{name}"))

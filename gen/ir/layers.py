@@ -1,8 +1,13 @@
-"""The layers of a network in integers: what they compute, and what they say about themselves."""
+"""The layers of a network in integers: what they compute, and what they say about themselves.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Nobody outside asks a layer for its kind. Who has to treat kinds differently has a table of them:
+:mod:`gen.plan.kinds` for gateware, :mod:`gen.ir.reference` for PyTorch's operators.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -12,13 +17,82 @@ from hw.schedule import Schedule, settle
 from ..errors import NetworkError
 from .exact import EXACT, check_levels, frozen, require_length, require_pair, require_positive
 
-__all__ = ["INPUT", "Synapses", "Neurons", "Pool", "Readout"]
+__all__ = ["INPUT", "TYPES", "Layer", "Synapses", "Window", "Neurons", "Pool", "Readout"]
 
 INPUT = "input"
 """Name by which layers refer to the network's input."""
 
 # A layer's name is often the path of a module within modules.
 _LONGEST = 128
+
+
+class Window(Protocol):
+    """How a layer looks at one of its sources: through a window that slides over the map.
+
+    Members
+    -------
+    source : name of an earlier layer, or :data:`INPUT`
+    kernel, stride, padding : ``(y, x)``
+    """
+
+    source: str
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+    @property
+    def kernel(self) -> tuple[int, int]: ...
+
+
+class Layer(Protocol):
+    """A layer of a :class:`gen.ir.network.Network`.
+
+    Members
+    -------
+    type : name of the kind in files
+    label : what the layer is, for people to read
+    name : unique in the network
+    windows, sources : one for each map that the layer looks at, and their names
+    synapses : those that charge membranes; none of a pooling
+    """
+
+    type: ClassVar[str]
+    name: str
+    synapses: tuple["Synapses", ...]
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def windows(self) -> tuple[Window, ...]: ...
+
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+
+    def out_shape(self, shapes: Sequence[tuple]) -> tuple[int, int, int]:
+        """Shape ``(C, H, W)`` of the result for sources of ``shapes``."""
+
+    def out_levels(self, levels: Sequence[int]) -> int | None:
+        """Greatest count for sources with ``levels``, or None if potentials come out."""
+
+    def check_sums(self, levels: Sequence[int]) -> None:
+        """Refuse a layer whose sums may leave the exact range."""
+
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """``(N, C, H, W)`` counts of each source -> counts, or potentials."""
+
+    def flattened(self, source: str, shape: tuple[int, int, int]) -> "Layer | None":
+        """The same layer for a source that is given as a vector instead of in ``shape``, or None if
+        it looks at a part of the map."""
+
+    def meaning(self) -> Iterator:
+        """All that has a meaning for :meth:`run`, as arrays and JSON-serialisable facts."""
+
+    def described(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """The layer as JSON-serialisable facts and named arrays, for :meth:`restored`."""
+
+    @classmethod
+    def restored(cls, facts: Mapping, array: Callable[[str], np.ndarray]) -> "Layer":
+        """The layer that was :meth:`described`."""
 
 
 def _layer_name(name):
@@ -90,7 +164,7 @@ class Synapses:
 
     @property
     def kernel(self):
-        return self.weights.shape[2:]
+        return tuple(self.weights.shape[2:])
 
     @property
     def out_channels(self):
@@ -128,6 +202,14 @@ class Synapses:
         flat = self.weights.reshape(self.out_channels, -1)
         return np.minimum(flat, 0).sum(axis=1), np.maximum(flat, 0).sum(axis=1)
 
+    def flattened(self, shape):
+        """The same synapses for a source that is given as a vector instead of in ``shape``, or None
+        if they look at a part of the map."""
+        if self.weights.shape[1:] != shape or any(self.padding):
+            return None
+        weights = self.weights.reshape(self.out_channels, -1, 1, 1)
+        return Synapses(self.source, weights, bits=self.bits)
+
     def charge_bound(self, levels):
         """What no sum of charges exceeds in magnitude, whichever they are."""
         return levels * int(np.abs(self.weights).sum(axis=(1, 2, 3)).max())
@@ -147,8 +229,16 @@ class _Charged:
                                    f"the number of channels")
 
     @property
+    def label(self):
+        return self.type
+
+    @property
     def channels(self):
         return self.synapses[0].out_channels
+
+    @property
+    def windows(self):
+        return self.synapses
 
     @property
     def sources(self):
@@ -194,6 +284,36 @@ class _Charged:
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
 
+    def flattened(self, source, shape):
+        synapses = tuple(s.flattened(shape) if s.source == source else s for s in self.synapses)
+        return None if None in synapses else replace(self, synapses=synapses)
+
+    def meaning(self):
+        yield [type(self).__name__, self.name, self.sources]
+        for s in self.synapses:
+            yield [s.stride, s.padding, s.groups, s.bits]
+            yield s.weights
+        yield self.initial
+
+    def described(self):
+        facts = {"type": self.type, "name": self.name, "synapses": [
+            {"source": s.source, "stride": s.stride, "bits": s.bits, "padding": s.padding,
+             "groups": s.groups} for s in self.synapses]}
+        return facts, {"initial": self.initial, **{
+            f"{k}.weights": s.weights for k, s in enumerate(self.synapses)}}
+
+    @classmethod
+    def restored(cls, facts, array):
+        synapses = tuple(
+            Synapses(s["source"], array(f"{k}.weights"), tuple(s["stride"]), tuple(s["padding"]),
+                     s["groups"], s["bits"]) for k, s in enumerate(facts["synapses"]))
+        return cls(facts["name"], synapses, array("initial"), **cls._own(facts, array))
+
+    @classmethod
+    def _own(cls, facts, array):
+        """Arguments that only this kind has."""
+        return {}
+
 
 @dataclass(frozen=True, eq=False)
 class Neurons(_Charged):
@@ -207,6 +327,8 @@ class Neurons(_Charged):
     threshold : ``(C,)`` positive
     levels : greatest spike count of a neuron
     """
+
+    type: ClassVar[str] = "neurons"
 
     name: str
     synapses: tuple[Synapses, ...]
@@ -226,10 +348,25 @@ class Neurons(_Charged):
     def out_levels(self, levels):
         return self.levels
 
+    def meaning(self):
+        yield from super().meaning()
+        yield self.threshold
+        yield self.levels
+
+    def described(self):
+        facts, arrays = super().described()
+        return {**facts, "levels": self.levels}, {**arrays, "threshold": self.threshold}
+
+    @classmethod
+    def _own(cls, facts, array):
+        return {"threshold": array("threshold"), "levels": facts["levels"]}
+
 
 @dataclass(frozen=True, eq=False)
 class Readout(_Charged):
     """The classifier: membranes that never fire; their potentials are the logits."""
+
+    type: ClassVar[str] = "readout"
 
     name: str
     synapses: tuple[Synapses, ...]
@@ -247,6 +384,9 @@ class Readout(_Charged):
         """One for each channel that its potential is never compared with."""
         return np.ones(self.channels, dtype=np.int64)
 
+    def out_levels(self, levels):
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class Pool:
@@ -254,6 +394,9 @@ class Pool:
 
     The division of an average pooling is part of the next layer's weights (docs/methods.md, 4).
     """
+
+    type: ClassVar[str] = "pool"
+    synapses: ClassVar[tuple] = ()
 
     name: str
     source: str
@@ -274,6 +417,14 @@ class Pool:
                                f"kernel {self.kernel}")
 
     @property
+    def label(self):
+        return f"{self.kind} pool"
+
+    @property
+    def windows(self):
+        return (self,)
+
+    @property
     def sources(self):
         return (self.source,)
 
@@ -288,3 +439,26 @@ class Pool:
     def run(self, inputs):
         windows = _windows(inputs[0], self.kernel, self.stride, self.padding)
         return windows.sum(axis=(4, 5)) if self.kind == "sum" else windows.max(axis=(4, 5))
+
+    def check_sums(self, levels):
+        """Nothing: what a window may sum to, a map may count to."""
+
+    def flattened(self, source, shape):
+        return None if self.source == source else self
+
+    def meaning(self):
+        yield [type(self).__name__, self.name, self.sources]
+        yield [self.kind, self.kernel, self.stride, self.padding]
+
+    def described(self):
+        return {"type": self.type, "name": self.name, "source": self.source, "kind": self.kind,
+                "kernel": self.kernel, "stride": self.stride, "padding": self.padding}, {}
+
+    @classmethod
+    def restored(cls, facts, array):
+        return cls(facts["name"], facts["source"], facts["kind"], tuple(facts["kernel"]),
+                   tuple(facts["stride"]), tuple(facts["padding"]))
+
+
+TYPES: dict[str, type[Layer]] = {kind.type: kind for kind in (Neurons, Pool, Readout)}
+"""The kinds of layers by their names in files."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import NetworkError
 from .exact import check_levels, check_pixels, check_values, encode, frozen, require_name
-from .layers import INPUT, Neurons, Pool, Readout
+from .layers import INPUT, Layer
 
 __all__ = ["Network", "Trace"]
 
@@ -52,7 +52,7 @@ class Network:
     input_shape : ``(C, H, W)``
     input_levels : greatest input count; an input is a count like any other
     pixel_max : greatest raw value of a pixel (see :meth:`encode`)
-    layers : :class:`Neurons`, :class:`Pool`, and last one :class:`Readout`; sources come first
+    layers : of :mod:`gen.ir.layers`, sources first, the one read-out last
     metadata : JSON-serialisable facts (data set, accuracy, how it was made); no meaning for `run`
     samples : a few raw images ``(N, C, H, W)`` that travel with the network, so that it can be
         mapped to a board and verified on real data without the data set; no meaning for `run`
@@ -67,7 +67,7 @@ class Network:
     input_shape: tuple[int, int, int]
     input_levels: int
     pixel_max: int
-    layers: tuple
+    layers: tuple[Layer, ...]
     metadata: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
     samples: np.ndarray | None = None
     shapes: MappingProxyType = field(init=False)
@@ -92,14 +92,14 @@ class Network:
             shapes[layer.name] = layer.out_shape([shapes[s] for s in layer.sources])
             check_values(layer.name, shapes[layer.name])
             tops = [levels[s] for s in layer.sources]
-            if not isinstance(layer, Pool):
-                layer.check_sums(tops)
-            if not isinstance(layer, Readout):
-                levels[layer.name] = layer.out_levels(tops)
-                check_levels(levels[layer.name], f"{layer.name}: levels")
+            layer.check_sums(tops)
+            top = layer.out_levels(tops)
+            if top is not None:
+                check_levels(top, f"{layer.name}: levels")
+                levels[layer.name] = top
         object.__setattr__(self, "shapes", MappingProxyType(shapes))
         object.__setattr__(self, "levels", MappingProxyType(levels))
-        readouts = [layer for layer in self.layers if isinstance(layer, Readout)]
+        readouts = [layer for layer in self.layers if layer.name not in levels]
         if len(readouts) != 1 or self.layers[-1] is not readouts[0]:
             raise NetworkError("a network must end with its one read-out layer")
         if shapes[readouts[0].name][1:] != (1, 1):
@@ -118,13 +118,17 @@ class Network:
         return self.layers[-1]
 
     @property
+    def neurons(self):
+        """The layers of neurons: those that fire."""
+        return tuple(layer for layer in self.layers if layer.synapses and layer.name in self.levels)
+
+    @property
     def classes(self):
         return self.readout.channels
 
     @property
     def weight_count(self):
-        return sum(s.weights.size for layer in self.layers if not isinstance(layer, Pool)
-                   for s in layer.synapses)
+        return sum(s.weights.size for layer in self.layers for s in layer.synapses)
 
     @cached_property
     def digest(self):
@@ -139,17 +143,8 @@ class Network:
 
         add([self.input_shape, self.input_levels, self.pixel_max])
         for layer in self.layers:
-            add([type(layer).__name__, layer.name, layer.sources])
-            if isinstance(layer, Pool):
-                add([layer.kind, layer.kernel, layer.stride, layer.padding])
-                continue
-            for s in layer.synapses:
-                add([s.stride, s.padding, s.groups, s.bits])
-                add(s.weights)
-            add(layer.initial)
-            if isinstance(layer, Neurons):
-                add(layer.threshold)
-                add(layer.levels)
+            for fact in layer.meaning():
+                add(fact)
         return sha.hexdigest()
 
     def shaped(self, images):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .layers import INPUT, Neurons, Pool
+from .layers import INPUT
 from .network import Network
 
 __all__ = ["torch_run"]
@@ -28,8 +28,7 @@ def torch_run(network: Network, counts: np.ndarray) -> dict[str, np.ndarray]:
     with torch.inference_mode():
         for layer in network.layers:
             inputs = [values[source] for source in layer.sources]
-            values[layer.name] = _pool(layer, *inputs) if isinstance(layer, Pool) \
-                else _neurons(layer, inputs)
+            values[layer.name] = _OPERATORS[layer.type](layer, *inputs)
     return {name: value.numpy().astype(np.int64) for name, value in values.items()}
 
 
@@ -39,14 +38,20 @@ def _pool(layer, counts):
     return F.avg_pool2d(counts, layer.kernel, layer.stride, layer.padding, divisor_override=1)
 
 
-def _neurons(layer, inputs):
+def _potential(layer, *inputs):
     potential = torch.tensor(layer.initial, dtype=torch.float64)[:, None, None]
     for bundle, counts in zip(layer.synapses, inputs, strict=True):
         weights = torch.tensor(bundle.weights, dtype=torch.float64)
         potential = potential + F.conv2d(counts, weights, stride=bundle.stride,
                                          padding=bundle.padding, groups=bundle.groups)
-    if not isinstance(layer, Neurons):
-        return potential
+    return potential
+
+
+def _neurons(layer, *inputs):
     threshold = torch.tensor(layer.threshold, dtype=torch.float64)[:, None, None]
-    counts = torch.div(potential, threshold, rounding_mode="floor")
+    counts = torch.div(_potential(layer, *inputs), threshold, rounding_mode="floor")
     return counts.clamp(0, layer.levels)
+
+
+_OPERATORS = {"neurons": _neurons, "pool": _pool, "readout": _potential}
+"""By the type of a layer."""

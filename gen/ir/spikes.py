@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from hw.config import CoreConfig
-
 __all__ = ["map_spikes", "replayed", "sample_spikes"]
 
 
@@ -36,6 +34,5 @@ def replayed(config, spikes):
     spikes : what :func:`sample_spikes` returns
     """
     names = ["input", *(layer.name for layer in config.layers)]
-    read = {source.layer for layer in config.layers if isinstance(layer, CoreConfig)
-            for source in layer.sources}
+    read = {source.layer for core in config.cores for source in core.sources}
     return sum(spikes[names[index + 1]] for index in sorted(read))

@@ -75,7 +75,7 @@ class _Planner:
         self._network, self._board, self._workload = network, board, workload
         self._code, self._fixed = code, lanes
         self._channels = {layer.name: layer.channels for layer in network.layers
-                          if hasattr(layer, "synapses")}
+                          if layer.synapses}
         self._variants, self._costs = {}, {}
 
     def config(self, lanes, replicas):

@@ -285,7 +285,7 @@ def _accuracy(model, images, labels) -> float:
 def _spikes(network: Network, images) -> float:
     """Mean spike count of a neuron."""
     counts = network.run(network.encode(images)).counts
-    fired = [counts[layer.name] for layer in network.layers if hasattr(layer, "threshold")]
+    fired = [counts[layer.name] for layer in network.neurons]
     return round(float(sum(c.sum() for c in fired) / sum(c.size for c in fired)), 4)
 
 
