@@ -20,14 +20,13 @@ from ..data.datasets import read_array
 from ..errors import ConversionError, DataError, NetworkError
 from ..ir import artifact
 from ..ir.exact import check_pixels, require_name
-from ..ir.layers import Pool
 from ..ir.network import Network
 from ..system import files
 from ..system.progress import working
 from .fidelity import beside, refresh_weights
 from .foreign import Activation
 from .lower import lower, require_plain
-from .lowered import Fire, Lowered
+from .lowered import Lowered
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
 
@@ -121,13 +120,12 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     network = replace(network, metadata={**metadata, "agreement": agreement},
                       samples=pixels[:_SAMPLES])
     artifact.save(network, out)
-    return {"network": str(out), "layers": {layer.name: _kind(layer) for layer in network.layers},
+    return {"network": str(out), "layers": {layer.name: layer.label for layer in network.layers},
             "weights": network.weight_count, "calibration_images": len(pixels),
             "agreement": agreement, "digest": network.digest,
             "bits": {layer.name: max(s.bits for s in layer.synapses)
-                     for layer in network.layers if not isinstance(layer, Pool)},
-            "steps": {layer.name: layer.step for layer in lowered.layers
-                      if isinstance(layer, Fire)}}
+                     for layer in network.layers if layer.synapses},
+            "steps": {layer.name: layer.step for layer in lowered.neurons}}
 
 
 def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int | None = None,
@@ -142,10 +140,9 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int |
     _check_counts(levels, input_levels)
     refresh_weights(module, images)
     lowered = lower(module, images.shape[1:], activation)
-    artifact.check_weights(sum(term.weight.numel() for layer in lowered.layers
-                               if not isinstance(layer, Pool) for term in layer.terms))
-    if levels is not None and all(layer.step is not None for layer in lowered.layers
-                                  if isinstance(layer, Fire)):
+    artifact.check_weights(sum(term.weight.numel() for layer in lowered.charged
+                               for term in layer.terms))
+    if levels is not None and all(layer.step is not None for layer in lowered.neurons):
         log.warning("levels: %d changes nothing, because the network has no plain ReLU; its "
                     "activations have their own levels", levels)
     lowered, scores = calibrate(module, lowered, images, levels or RELU_LEVELS)
@@ -163,10 +160,6 @@ def _network(quantised: QuantisedModel, name: str, pixel_max: int, metadata: dic
         return quantised.to_network(name, pixel_max=pixel_max, metadata=metadata)
     except NetworkError as error:
         raise ConversionError(f"the converted network is not valid: {error}") from error
-
-
-def _kind(layer) -> str:
-    return f"{layer.kind} pool" if isinstance(layer, Pool) else type(layer).__name__.lower()
 
 
 # The user's files.
@@ -247,7 +240,7 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
     The calibrated layers, and the module's scores ``(N, classes)``.
     """
     ranges = {layer.name: _Range(len(images) * math.prod(lowered.places[layer.name].shape))
-              for layer in lowered.layers if isinstance(layer, Fire) and layer.step is None}
+              for layer in lowered.neurons if layer.step is None}
     scores = []
     for made, result in beside(module, lowered, images):
         scores.append(result)

@@ -10,6 +10,7 @@ images are compared as well as the user's, because black images would hide diffe
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import singledispatchmethod
 
 import numpy as np
 import torch
@@ -142,41 +143,68 @@ class _Comparison(fx.Interpreter):
         layer = self._layers.get(n.name)
         if layer is None:
             return super().run_node(n)
-        given = self.env[n.args[0]].clone() if isinstance(layer, Fire) else None
+        return self._run_layer(layer, n)
+
+    @singledispatchmethod
+    def _run_layer(self, layer, n: fx.Node):
+        """Run the node that makes a layer, compare, and return the module's own result."""
+
+    @_run_layer.register
+    def _(self, layer: Pool, n: fx.Node):
+        result, value = self._made(layer, n)
+        self._compare(n, layer, value, *self._pooled(layer), "values")
+        return result
+
+    @_run_layer.register
+    def _(self, layer: Out, n: fx.Node):
+        result, value = self._made(layer, n)
+        self._compare(n, layer, value, *self._charge(layer), "sums")
+        return result
+
+    @_run_layer.register
+    def _(self, layer: Fire, n: fx.Node):
+        given = self.env[n.args[0]].clone()
+        result, value = self._made(layer, n)
+        sums = _shaped(given, value.shape, layer.name, self.module, self._modules(n))
+        self._compare(n, layer, sums, *self._charge(layer), "sums")
+        self._compare_activation(n, layer, given, result)
+        return result
+
+    def _made(self, layer, n: fx.Node):
+        """The module's result for a layer, as it is and as ``(n, C, H, W)``."""
         result = super().run_node(n)
         shape = (len(self.values[INPUT]), *self._places[layer.name].shape)
         value = _shaped(result, shape, layer.name, self.module, self._modules(n)).clone()
-        match layer:
-            case Pool():
-                self._compare(n, layer, value, self._pooled(layer), "values")
-            case Out():
-                self._compare(n, layer, value, self._charge(layer), "sums")
-            case Fire():
-                sums = _shaped(given, shape, layer.name, self.module, self._modules(n))
-                self._compare(n, layer, sums, self._charge(layer), "sums")
-                self._compare_activation(n, layer, given, result)
         self.values[layer.name] = value
-        return result
+        return result, value
 
-    def _charge(self, layer: Fire | Out) -> torch.Tensor:
-        """Sums of the layer for the module's results before it."""
-        charge = layer.bias[:, None, None]
+    def _charge(self, layer: Fire | Out) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sums of the layer for the module's results before it, and their greatest possible
+        magnitude, ``(C,)``."""
+        charge, reach = layer.bias[:, None, None], layer.bias.abs()
         for term in layer.terms:
-            charge = charge + F.conv2d(self.values[term.source], term.weight, None, term.stride,
-                                       term.padding, 1, term.groups)
-        return charge
+            source = self.values[term.source]
+            charge = charge + F.conv2d(source, term.weight, None, term.stride, term.padding, 1,
+                                       term.groups)
+            reach = reach + term.weight.abs().sum(dim=(1, 2, 3)) * source.abs().max()
+        return charge, reach
 
-    def _pooled(self, layer: Pool) -> torch.Tensor:
-        window = (self.values[layer.source], layer.kernel, layer.stride, layer.padding)
+    def _pooled(self, layer: Pool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values of the layer for the module's results before it, and the greatest magnitude
+        among those, ``(C,)``."""
+        source = self.values[layer.source]
+        reach = source.abs().amax(dim=(0, 2, 3))
+        window = (layer.kernel, layer.stride, layer.padding)
         if layer.kind == "max":
-            return F.max_pool2d(*window)
+            return F.max_pool2d(source, *window), reach
         gain = self._places[layer.name].factor / self._places[layer.source].factor
-        return F.avg_pool2d(*window, divisor_override=1) * gain
+        return F.avg_pool2d(source, *window, divisor_override=1) * gain, reach
 
-    def _compare(self, n: fx.Node, layer, own: torch.Tensor, ours: torch.Tensor, what: str):
+    def _compare(self, n: fx.Node, layer, own: torch.Tensor, ours: torch.Tensor,
+                 reach: torch.Tensor, what: str):
         # By channel: neither a large channel nor a bias must hide a difference in a small channel.
         tolerance = (_RELATIVE * self._ranges.widened(layer.name, ours)
-                     + _CANCELLED * self._reach(layer)[:, None, None])
+                     + _CANCELLED * reach[:, None, None])
         self._refuse_any(_differing(own, ours, tolerance), n, layer, own, ours, what)
 
     def _refuse_any(self, different, n: fx.Node, layer, own, ours, what: str):
@@ -184,14 +212,6 @@ class _Comparison(fx.Interpreter):
             raise ConversionError(
                 f"{layer.name}: the module computes something else here than its parameters say: "
                 f"{_extent(different, own, ours, what)}; {self._seen(n)}")
-
-    def _reach(self, layer) -> torch.Tensor:
-        """The greatest possible magnitude of the sum of the layer's terms, ``(C,)``."""
-        if isinstance(layer, Pool):
-            return self.values[layer.source].abs().amax(dim=(0, 2, 3))
-        return layer.bias.abs() + sum(
-            term.weight.abs().sum(dim=(1, 2, 3)) * self.values[term.source].abs().max()
-            for term in layer.terms)
 
     def _compare_activation(self, n: fx.Node, layer: Fire, given, result):
         if layer.step is None:

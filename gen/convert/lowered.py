@@ -86,6 +86,15 @@ class Lowered:
     module: fx.GraphModule
     places: Mapping[str, Place]
 
+    @property
+    def charged(self) -> tuple[Fire | Out, ...]:
+        """The layers with terms."""
+        return tuple(layer for layer in self.layers if not isinstance(layer, Pool))
+
+    @property
+    def neurons(self) -> tuple[Fire, ...]:
+        return tuple(layer for layer in self.layers if isinstance(layer, Fire))
+
     def replace(self, layers: Iterable) -> "Lowered":
         return replace(self, layers=tuple(layers))
 

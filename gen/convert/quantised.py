@@ -11,7 +11,7 @@ account::
 is half up. The read-out has one scale ``u`` for all classes: ``W = round(w * s_in / u)``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ..errors import ConversionError, unknown
 from ..ir.exact import check_levels
-from ..ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from ..ir.layers import INPUT, Layer, Neurons, Pool, Readout, Synapses
 from ..ir.network import Network
 from .lowered import Fire, Lowered, Out, Term
 from .qcfs import floor_ste, round_ste
@@ -100,28 +100,19 @@ class QuantisedModel(nn.Module):
         super().__init__()
         check_levels(input_levels, "input_levels")
         self.input_shape, self.input_levels = lowered.input_shape, input_levels
-        charged = [layer for layer in lowered.layers if not isinstance(layer, Pool)]
-        widths = layer_bits(bits, [layer.name for layer in charged])
-        steps = {layer.key: layer.step for layer in charged if isinstance(layer, Fire)}
-        _require_steps(layer for layer in charged if isinstance(layer, Fire))
+        widths = layer_bits(bits, [layer.name for layer in lowered.charged])
+        steps = {layer.key: layer.step for layer in lowered.neurons}
+        _require_steps(lowered.neurons)
+        self.neurons = tuple(layer.name for layer in lowered.neurons)
         self.steps = nn.ParameterList(nn.Parameter(torch.tensor(float(s))) for s in steps.values())
         self.register_buffer("input_step", torch.tensor(1 / input_levels, dtype=torch.float64))
         self._keys = {key: k for k, key in enumerate(steps)}
         # Keeps a step positive while it is trained.
         self._least = [step * _LEAST for step in steps.values()]
-        self._step_of = {layer.name: layer.key for layer in charged if isinstance(layer, Fire)}
-        self.layers = nn.ModuleList()
-        for layer in lowered.layers:
-            self.layers.append(self._build(layer, widths))
-
-    def _build(self, layer, widths):
-        if isinstance(layer, Pool):
-            return _Pooling(layer)
-        ratios = [self.step(term.step) * term.factor for term in layer.terms]
-        if isinstance(layer, Out):
-            return _Sum(layer, widths[layer.name], ratios)
-        step = self.step(layer.name)
-        return _Fire(layer, widths[layer.name], [ratio / step for ratio in ratios], step)
+        self._step_of = {layer.name: layer.key for layer in lowered.neurons}
+        self.layers = nn.ModuleList(
+            _MODULES[type(layer)](layer, widths.get(layer.name), self.step)
+            for layer in lowered.layers)
 
     def step(self, name: str) -> torch.Tensor:
         """Value of one count of the layer ``name``, before any average pooling."""
@@ -130,32 +121,13 @@ class QuantisedModel(nn.Module):
         k = self._keys[self._step_of[name]]
         return self.steps[k].double().clamp_min(self._least[k])
 
-    def integers(self, layer) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Weights of each bundle of synapses, and the bias, as integers in float64."""
-        unit = layer.scale if isinstance(layer, _Sum) else self.step(layer.name)
-        theta = layer.theta[:, None, None, None]
-        weights = []
-        for term, weight in zip(layer.terms, layer.weights, strict=True):
-            gain = theta * (self.step(term.step) * term.factor / unit)
-            low, high = _limits(_IDENTITY_BITS if term.identity else layer.bits)
-            weights.append(round_ste(weight.double() * gain).clamp(low, high))
-        return weights, round_ste(layer.bias.double() * layer.theta / unit)
-
     def trace(self, counts: torch.Tensor) -> dict[str, torch.Tensor]:
         """Counts of every layer, and the potentials of the read-out, by layer name."""
         dtype = torch.float32 if self.training else torch.float64
         values = {INPUT: counts.to(dtype)}
         for layer in self.layers:
             inputs = [values[source] for source in layer.sources]
-            if isinstance(layer, _Pooling):
-                values[layer.name] = layer(inputs[0])
-                continue
-            weights, bias = self.integers(layer)
-            charge = bias.to(dtype)[:, None, None]
-            for term, weight, x in zip(layer.terms, weights, inputs, strict=True):
-                charge = charge + F.conv2d(x, weight.to(dtype), None, term.stride, term.padding, 1,
-                                           term.groups)
-            values[layer.name] = layer.fire(charge) if isinstance(layer, _Fire) else charge
+            values[layer.name] = layer(self.step, *inputs)
         return values
 
     def forward(self, counts: torch.Tensor) -> torch.Tensor:
@@ -176,21 +148,8 @@ class QuantisedModel(nn.Module):
         ConversionError, NetworkError
             If a bias is too large for them, or the network is not valid.
         """
-        layers = tuple(layer.spec if isinstance(layer, _Pooling) else self._layer(layer)
-                       for layer in self.layers)
+        layers = tuple(layer.in_integers(self.step) for layer in self.layers)
         return Network(name, self.input_shape, self.input_levels, pixel_max, layers, metadata or {})
-
-    def _layer(self, layer) -> Neurons | Readout:
-        weights, bias = self.integers(layer)
-        if not bias.abs().max() < 1 << 53:
-            raise ConversionError(f"{layer.name}: a bias is {bias.abs().max():.3g} units of its "
-                                  f"weights' grid, more than 53 bits hold")
-        bias, theta = bias.long().numpy(), layer.theta.long().numpy()
-        synapses = tuple(_synapses(term, weight.long().numpy(), layer.bits)
-                         for term, weight in zip(layer.terms, weights, strict=True))
-        if isinstance(layer, _Sum):
-            return Readout(layer.name, synapses, bias)
-        return Neurons(layer.name, synapses, bias + (theta >> 1), theta, layer.levels)
 
 
 def _require_steps(layers: Iterable[Fire]):
@@ -211,19 +170,41 @@ def _limits(bits: int) -> tuple[int, int]:
     return -(1 << bits - 1), (1 << bits - 1) - 1
 
 
-class _Pooling(nn.Module):
-    def __init__(self, spec: Pool):
+class _Module(nn.Module):
+    """A layer of the lowered network.
+
+    Parameters
+    ----------
+    spec : the layer
+    bits : width of its weights, or None if it has none
+    step : layer name -> value of a count, see :meth:`QuantisedModel.step`
+    """
+
+    def forward(self, step: Callable[[str], torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+        """Counts of each source -> counts, or potentials."""
+        raise NotImplementedError
+
+    def in_integers(self, step: Callable[[str], torch.Tensor]) -> Layer:
+        """The layer of a :class:`Network`."""
+        raise NotImplementedError
+
+
+class _Pooling(_Module):
+    def __init__(self, spec: Pool, bits: None, step):
         super().__init__()
         self.spec, self.name, self.sources = spec, spec.name, spec.sources
 
-    def forward(self, x):
+    def forward(self, step, x):
         window = (self.spec.kernel, self.spec.stride, self.spec.padding)
         if self.spec.kind == "max":
             return F.max_pool2d(x, *window)
         return F.avg_pool2d(x, *window, divisor_override=1)
 
+    def in_integers(self, step):
+        return self.spec
 
-class _Charged(nn.Module):
+
+class _Charged(_Module):
     """Real weights, and the integer thresholds that put them on a grid."""
 
     def __init__(self, spec: Fire | Out, bits: int):
@@ -245,33 +226,89 @@ class _Charged(nn.Module):
                  _IDENTITY_BITS if term.identity else self.bits)
                 for term, weight, ratio in zip(self.terms, self.weights, ratios, strict=True)]
 
+    def _ratios(self, step) -> list[torch.Tensor]:
+        """Value of a count as it arrives through each term."""
+        return [step(term.step) * term.factor for term in self.terms]
+
+    def _integers(self, step) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Weights of each bundle of synapses, and the bias, as integers in float64."""
+        unit, theta = self._unit(step), self.theta[:, None, None, None]
+        weights = []
+        for term, weight, ratio in zip(self.terms, self.weights, self._ratios(step), strict=True):
+            low, high = _limits(_IDENTITY_BITS if term.identity else self.bits)
+            weights.append(round_ste(weight.double() * (theta * (ratio / unit))).clamp(low, high))
+        return weights, round_ste(self.bias.double() * self.theta / unit)
+
+    def _charge(self, step, inputs) -> torch.Tensor:
+        dtype = inputs[0].dtype
+        weights, bias = self._integers(step)
+        charge = bias.to(dtype)[:, None, None]
+        for term, weight, x in zip(self.terms, weights, inputs, strict=True):
+            charge = charge + F.conv2d(x, weight.to(dtype), None, term.stride, term.padding, 1,
+                                       term.groups)
+        return charge
+
+    def _in_integers(self, step):
+        """Synapses, biases and thresholds in integers."""
+        weights, bias = self._integers(step)
+        if not bias.abs().max() < 1 << 53:
+            raise ConversionError(f"{self.name}: a bias is {bias.abs().max():.3g} units of its "
+                                  f"weights' grid, more than 53 bits hold")
+        synapses = tuple(_synapses(term, weight.long().numpy(), self.bits)
+                         for term, weight in zip(self.terms, weights, strict=True))
+        return synapses, bias.long().numpy(), self.theta.long().numpy()
+
 
 class _Fire(_Charged):
-    def __init__(self, spec: Fire, bits: int, ratios, step):
+    def __init__(self, spec: Fire, bits: int, step):
         super().__init__(spec, bits)
         check_levels(spec.levels, f"{spec.name}: levels")
         self.levels = spec.levels
         with torch.no_grad():
+            ratios = [ratio / step(spec.name) for ratio in self._ratios(step)]
             self.register_buffer("theta", _thresholds(self._scaled(ratios), bits))
 
-    def fire(self, charge):
+    def _unit(self, step):
+        return step(self.name)
+
+    def forward(self, step, *inputs):
         """Counts from charge: floor division by the threshold, straight through."""
+        charge = self._charge(step, inputs)
         theta = self.theta.to(charge.dtype)[:, None, None]
         potential = charge + torch.div(theta, 2, rounding_mode="floor")
         if not self.training:
             return torch.div(potential, theta, rounding_mode="floor").clamp(0, self.levels)
         return floor_ste(potential / theta).clamp(0, self.levels)
 
+    def in_integers(self, step):
+        synapses, bias, theta = self._in_integers(step)
+        return Neurons(self.name, synapses, bias + (theta >> 1), theta, self.levels)
+
 
 class _Sum(_Charged):
-    def __init__(self, spec: Out, bits: int, ratios):
+    def __init__(self, spec: Out, bits: int, step):
         super().__init__(spec, bits)
         with torch.no_grad():
-            rows = [(weight.reshape(1, -1), width) for weight, width in self._scaled(ratios)]
+            rows = [(weight.reshape(1, -1), width)
+                    for weight, width in self._scaled(self._ratios(step))]
             # The scale is coarse enough for the greatest bias to stay well within 53 bits.
             least = spec.bias.double().abs().max() * 2.0**-50
             self.register_buffer("scale", torch.maximum(1 / _grid(rows)[0], least))
         self.register_buffer("theta", torch.ones(len(spec.bias), dtype=torch.float64))
+
+    def _unit(self, step):
+        return self.scale
+
+    def forward(self, step, *inputs):
+        return self._charge(step, inputs)
+
+    def in_integers(self, step):
+        synapses, bias, _ = self._in_integers(step)
+        return Readout(self.name, synapses, bias)
+
+
+_MODULES = {Pool: _Pooling, Fire: _Fire, Out: _Sum}
+"""By the kind of a lowered layer."""
 
 
 def _grid(rows) -> torch.Tensor:

@@ -195,6 +195,8 @@ def _quantised(real: "_Real", shape, recipe: Recipe) -> QuantisedModel:
 class _Real(nn.Module):
     """The module of the first phase, which takes counts like that of the second phase."""
 
+    neurons = ()
+
     def __init__(self, module: nn.Module, input_levels: int):
         super().__init__()
         self.module, self.input_levels = module, input_levels
@@ -240,8 +242,7 @@ def _loss(model, x, y, penalty: float) -> torch.Tensor:
 
 def _mean_count(model, trace) -> torch.Tensor | float:
     """Mean spike count of the neurons."""
-    counts = [trace[layer.name] for layer in getattr(model, "layers", ())
-              if hasattr(layer, "levels")]
+    counts = [trace[name] for name in model.neurons]
     return sum(c.sum() for c in counts) / max(1, sum(c.numel() for c in counts))
 
 
