@@ -75,7 +75,7 @@ def designs():
             replicas={"conv1": 2, "conv2": 4}), PLENTY),
         "residual": (*map_network(
             residual, lanes={layer.name: 3 + k for k, layer in enumerate(residual.layers)
-                             if hasattr(layer, "synapses") and layer.channels > 3 + k}), PLENTY),
+                             if layer.synapses and layer.channels > 3 + k}), PLENTY),
         "rate": (*map_network(conv, lanes={"conv1": 5, "conv2": 2, "out": 3}, code="rate"), FEW),
         "linear": (*map_network(linear, lanes={"fc1": 24, "out": 7}), FEW),
     }
@@ -110,7 +110,7 @@ def kind_of(module, config):
         return None
     layer = next(layer for layer in config.layers if layer.port == below[0])
     inner = [step for step in below[1:] if not step.startswith("replica_")]
-    if not hasattr(layer, "lanes"):
+    if layer not in config.cores:
         return ("spikes" if inner[:1] == ["spikes"] else "pool"), layer.name
     if not inner or inner[0].startswith("fork"):
         return "merge", layer.name

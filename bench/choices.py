@@ -102,7 +102,7 @@ def measure(case):
     """``replicas`` and ``poolings``, rows each, with a lane a channel."""
     network = shipped.find(case["network"])
     config = map_config(network, lanes={
-        layer.name: layer.channels for layer in network.layers if hasattr(layer, "synapses")})
+        layer.name: layer.channels for layer in network.layers if layer.synapses})
     images = load(network.metadata["dataset"]).test_images[:IMAGES]
     workload = Workload(network, network.encode(images))
     return {"replicas": list(replicas(workload, config)),

@@ -78,7 +78,7 @@ def mapped(name, code="phase", *, seed=0, samples=4, lanes=3, replicas=None):
     inputs[1:2] = 0
     inputs[2:3] = net.input_levels
     layers = {layer.name: min(lanes + k, layer.channels) for k, layer in enumerate(net.layers)
-              if not isinstance(layer, Pool)}
+              if layer.synapses}
     config, image = map_network(net, lanes=layers, replicas=replicas, code=code)
     return net, inputs, net.run(inputs), config, image
 

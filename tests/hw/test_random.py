@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gen.errors import NetworkError
-from gen.ir.layers import INPUT, Neurons, Pool
+from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
@@ -55,9 +55,9 @@ def test_array_computes_any_network(seed):
     rng = np.random.default_rng(seed)
     network = random_network(rng)
     lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
-             if not isinstance(layer, Pool)}
+             if layer.synapses}
     replicas = {layer.name: int(rng.integers(1, min(3, network.shapes[layer.name][1]) + 1))
-                for layer in network.layers if isinstance(layer, Neurons)}
+                for layer in network.neurons}
     config, image = map_network(network, lanes=lanes, replicas=replicas,
                                 code=str(rng.choice(["phase", "rate"])))
     shape = (3, *network.input_shape)

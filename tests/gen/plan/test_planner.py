@@ -72,7 +72,7 @@ def test_a_workload_has_the_clocks_of_the_formulas(name, code):
     workload = Workload(net, inputs)
     for lanes, replicas in ((1, 1), (2, 2), (3, 1), (100, 3)):
         shares = {layer.name: min(lanes, layer.channels) for layer in net.layers
-                  if hasattr(layer, "synapses")}
+                  if layer.synapses}
         config = map_config(net, lanes=shares, code=code, replicas={
             name: min(replicas, net.shapes[name][1]) for name in shares})
         clocks = sample_clocks(config, trace, inputs)
@@ -144,7 +144,7 @@ def test_less_budget_means_fewer_lanes():
 
 def test_given_lanes_are_kept():
     net = network("residual")
-    name = next(layer.name for layer in net.layers if hasattr(layer, "synapses"))
+    name = next(layer.name for layer in net.layers if layer.synapses)
     for objective in (None, *OBJECTIVES):
         assert choose(net, objective=objective, lanes={name: 2})["lanes"][name] == 2
     with pytest.raises(FitError, match="^lanes: there is no layer with synapses 'nobody'"):

@@ -41,7 +41,7 @@ def test_every_mapping_stores_as_much(name, code, lanes):
     net = network(name)
     _, image = map_network(net, code=code, lanes={
         layer.name: min(lanes, layer.channels) for layer in net.layers
-        if hasattr(layer, "synapses")})
+        if layer.synapses})
     stored = sum(memory.width * len(memory.rows) for memory in image.values())
     assert 0 < memory_bits(net, code) <= stored
 
