@@ -5,43 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, PoolConfig, SourceConfig
+from hw.config import ArrayConfig, CoreConfig, MapConfig, PoolConfig, SourceConfig
 
 from ..errors import FitError, unknown
 from ..ir.layers import INPUT, Pool, Synapses
+from .weights import core_config, core_memories
 
-__all__ = ["map_config", "map_network", "flat_input", "pack_rows", "membrane_bits"]
+__all__ = ["map_config", "map_network", "flat_input"]
 
 # Channels of a flat input (a vector, not a picture) in one word of spikes.
 _FLAT_WORD = 16
-
-
-def pack_rows(values, bits):
-    """Rows of signed integers to memory words, the first integer in the lowest bits.
-
-    Parameters
-    ----------
-    values : ``(rows, lanes)``
-    bits : width of an integer; values are taken modulo ``2**bits``
-    """
-    values = np.asarray(values, dtype=np.int64)
-    planes = (values[:, :, None] >> np.arange(bits) & 1).astype(np.uint8)
-    packed = np.packbits(planes.reshape(len(values), -1), axis=1, bitorder="little")
-    width = values.shape[1] * bits
-    return MemoryImage(width, tuple(int.from_bytes(row.tobytes(), "little") for row in packed))
-
-
-def membrane_bits(layer, levels, code):
-    """Bits of a membrane that provably never overflows (docs/methods.md, 5).
-
-    Sums on the way may wrap. Only compared potentials count. Their range is from the greatest
-    potential down to the least potential (or 0 if that is less) minus the greatest threshold. That
-    threshold is itself a number of this width.
-    """
-    low, high = layer.schedule(code=code).potential_range(
-        *layer.potential_range(levels), layer.threshold)
-    low, high = int(low.min()), int(high.max())
-    return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
 
 
 def flat_input(network):
@@ -77,65 +50,6 @@ def flat_input(network):
 def _port(index, name):
     """Name of a layer in Verilog and in the names of its memories, an identifier for any layer."""
     return f"l{index}_{re.sub(r'[^0-9A-Za-z]+', '_', name).strip('_')[:40] or 'layer'}"
-
-
-def _connected(synapses, source, lanes):
-    """``(taps, groups)``: whether the word of a tap is connected to any channel of a group of
-    lanes."""
-    share, per_group = synapses.out_channels // synapses.groups, synapses.weights.shape[1]
-    first = np.arange(synapses.out_channels) // share * per_group
-    chunk = np.arange(source.map.chunks)[:, None] * source.map.word
-    connected = (first < chunk + source.map.word) & (first + per_group > chunk)
-    return np.tile(_grouped(connected, lanes).any(axis=2), (source.taps // source.map.chunks, 1))
-
-
-def _words(synapses, source):
-    """``(taps, word, out_channels)`` weights, with 0 between unconnected channels."""
-    word, chunks = source.map.word, source.map.chunks
-    out, per_group, ky, kx = synapses.weights.shape
-    dense = np.zeros((out, chunks * word, ky, kx), dtype=np.int16)
-    share = out // synapses.groups
-    for g in range(synapses.groups):
-        rows, columns = slice(g * share, (g + 1) * share), slice(g * per_group, (g + 1) * per_group)
-        dense[rows, columns] = synapses.weights[rows]
-    dense = dense.reshape(out, chunks, word, ky, kx).transpose(4, 3, 1, 2, 0)
-    return dense.reshape(source.taps, word, out)
-
-
-def _grouped(values, lanes):
-    """Splits the last axis into groups of lanes, padded with zeros: ``(..., groups, lanes)``."""
-    groups = -(-values.shape[-1] // lanes)
-    pad = [(0, 0)] * (values.ndim - 1) + [(0, groups * lanes - values.shape[-1])]
-    return np.pad(values, pad).reshape(*values.shape[:-1], groups, lanes)
-
-
-def _core(layer, port, sources, lanes, code):
-    used = np.concatenate([_connected(s, source, lanes)
-                           for s, source in zip(layer.synapses, sources, strict=True)])
-    masks = np.packbits(used.T, axis=1, bitorder="little")
-    return CoreConfig(
-        name=layer.name, port=port, sources=tuple(sources), lanes=lanes, channels=layer.channels,
-        weight_bits=max(s.bits for s in layer.synapses),
-        membrane_bits=membrane_bits(layer, [source.map.levels for source in sources], code),
-        masks=tuple(int.from_bytes(mask.tobytes(), "little") for mask in masks),
-        schedule=layer.schedule([source.map for source in sources], code))
-
-
-def _memories(layer, core):
-    """Contents of the two memories of a core, by name."""
-    words = [_grouped(_words(s, source), core.lanes)
-             for s, source in zip(layer.synapses, core.sources, strict=True)]
-    used = [_connected(s, source, core.lanes)
-            for s, source in zip(layer.synapses, core.sources, strict=True)]
-    rows = [word[connected[:, group], :, group].reshape(-1, core.lanes)
-            for group in range(core.groups)
-            for word, connected in zip(words, used, strict=True)]
-    # Lanes without a channel need a threshold to stay silent.
-    threshold = np.maximum(_grouped(layer.threshold, core.lanes), 1)
-    potentials = core.schedule.parameters(_grouped(layer.initial, core.lanes), threshold)
-    potentials = np.stack(potentials, axis=1).reshape(-1, core.lanes)
-    return {f"{core.port}.weights": pack_rows(np.concatenate(rows), core.weight_bits),
-            f"{core.port}.parameters": pack_rows(potentials, core.membrane_bits)}
 
 
 def _replicas(core, count):
@@ -183,7 +97,7 @@ def map_config(network, *, lanes=None, replicas=None, code="phase"):
             if not isinstance(count, int) or not 1 <= count <= layer.channels:
                 raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), "
                                f"not {count!r}")
-            config = _core(layer, port, sources, count, code)
+            config = core_config(layer, port, sources, count, code)
             config = replace(config, replicas=_replicas(config, replicas.pop(layer.name, 1)))
         index[layer.name] = len(layers)
         layers.append(config)
@@ -209,5 +123,5 @@ def map_network(network, *, lanes=None, replicas=None, code="phase"):
     image = {}
     for layer, core in zip(network.layers, config.layers, strict=True):
         if isinstance(core, CoreConfig):
-            image |= _memories(layer, core)
+            image |= core_memories(layer, core)
     return config, image

@@ -13,43 +13,20 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from amaranth import Shape
-
 from hw.config import BANK_ROWS, CoreConfig
 from hw.device import packing
 from hw.link import MAX_WORDS
-from hw.select import command_layout
 
 from ..errors import FitError
-from . import memories
+from . import core, memories, pool
 from .memories import Memory, Placement
+from .parts import Part, counter_bits, queue_memory, varying_bits
 
-__all__ = ["PARTS", "Part", "Prediction", "core_size", "layer_memories", "parts", "placement",
-           "predict"]
+__all__ = ["Prediction", "core_size", "layer_memories", "parts", "placement", "predict"]
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 
 _MODELLED = ("luts", "ffs", "cells")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A piece of the design that is modelled by itself.
-
-    Parameters
-    ----------
-    kind : one of ``PARTS``
-    layer : name of the layer that it belongs to, or ``None``
-    features : numbers that its size depends on
-    memories : inside the piece
-    copies : how often the design has the piece
-    """
-
-    kind: str
-    layer: str | None
-    features: dict[str, float]
-    memories: tuple[Memory, ...] = ()
-    copies: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,165 +49,13 @@ class Prediction:
     placement: Placement
 
 
-PARTS = ("spikes", "window", "select", "fetch", "queue", "encoder", "lanes", "merge", "pool",
-         "device", "feeder", "collector")
-"""Kinds of parts."""
-
-
-def _bits(count):
-    """Bits of a signal that counts to ``count``, or 0 if it never moves."""
-    return max(1, (count - 1).bit_length()) if count > 1 else 0
-
-
-def _walk(loops, address, size=(1, 1)):
-    """Features of a nest of loops; see :class:`hw.sequence.Sequence`."""
-    turning = [count for count in loops if count > 1]
-    return {"places": len(turning) * address, "address": address, "loops": len(turning),
-            "turns": sum(map(_bits, turning)), "plane": sum(map(_bits, size))}
-
-
-def _address(source):
-    return _bits(max(2, source.map.beats * source.banks))
-
-
-def _spikes(layer, source, copies, occupancy=True):
-    fmap, depth = source.map, max(2, source.map.beats * source.banks)
-    stored = [Memory(fmap.beat_bits, depth, False)]
-    if occupancy:
-        stored.append(Memory(fmap.planes, depth, False))
-    features = {"one": 1, "address": _address(source),
-                "occupancy": occupancy * fmap.planes * fmap.word,
-                "compared": occupancy * (fmap.code == "rate") * fmap.levels * fmap.beat_bits}
-    return Part("spikes", layer.name, features, tuple(stored), copies)
-
-
-def _window(layer, source, copies):
-    height, width = source.positions
-    (ky, kx), fmap = source.kernel, source.map
-    walk = _walk((height, kx + (width - 1) * source.stride[1], ky, fmap.chunks), _address(source),
-                 (fmap.height, fmap.width))
-    features = {"one": 1, "occupancy": source.taps * fmap.planes, "planes": fmap.planes, **walk}
-    return Part("window", layer.name, features, (), copies)
-
-
-def _select(core, copies):
-    height, width = core.sources[0].positions
-    walks = [_walk((height, width), _address(source)) for source in core.sources]
-    features = {"one": 1, "taps": core.taps, "held": core.taps * len(core.schedule.charges),
-                "masked": core.taps * (len(set(core.masks)) > 1) * len(core.schedule.charges),
-                "index": _bits(core.groups * core.taps), "groups": _bits(core.groups),
-                "sources": len(core.sources),
-                **{name: sum(walk[name] for walk in walks) for name in walks[0]}}
-    return Part("select", core.name, features, (), copies)
-
-
-def _fetch(core, copies):
-    offsets = [source.offset(tap) for source in core.sources for tap in range(source.taps)]
-    starts = [row or 0 for bases in core.row_bases for row in bases]
-    sources = len(core.sources)
-    entry = _varying(range(sources)) + _varying(offsets) + _varying(starts)
-    table = Memory(sum(max(1, _bits(count)) for count in (
-        sources, max(offsets) + 1, core.weight_rows)), max(2, core.groups * core.taps), True, entry)
-    features = {"one": 1, "corners": sum(map(_address, core.sources)), "entry": entry,
-                "chosen": sum(source.map.word * source.map.planes for source in core.sources),
-                "word": max(source.map.word for source in core.sources),
-                "index": _bits(core.groups * core.taps)}
-    return Part("fetch", core.name, features, (table,), copies)
-
-
-def _varying(values):
-    """Bits that differ between the values."""
-    seen = 0
-    for value in values:
-        seen |= value ^ values[0]
-    return seen.bit_count()
-
-
-def _queue(layer, width, depth, copies):
-    return Part("queue", layer.name, {"one": 1, "width": width, "levels": _bits(depth)},
-                _waiting(width, depth), copies)
-
-
-def _waiting(width, depth):
-    """Memory of a :class:`hw.stream.Queue`, whose last entry waits in the output register."""
-    return (Memory(width, depth - 1, False),) if depth > 1 else ()
-
-
-def _command_bits(core):
-    return Shape.cast(command_layout(core)).width
-
-
-def _word_bits(core):
-    return max(source.map.word for source in core.sources) + max(
-        1, (max(2, core.weight_rows) - 1).bit_length()) + 2
-
-
-def _encoder(core, copies):
-    word = max(source.map.word for source in core.sources)
-    return Part("encoder", core.name, {
-        "one": 1, "word": word, "word_bits": word * _bits(word), "row": _bits(core.weight_rows),
-        "adder": (word > 1) * _bits(core.weight_rows)}, (), copies)
-
-
-def _lanes(core, copies):
-    lanes, bits = core.lanes, core.membrane_bits
-    count = 0 if core.out is None else core.out.bits
-    phase = core.schedule.code == "phase"
-    clamped = phase and count and core.schedule.levels != (1 << count) - 1
-    rows_held = core.groups * len(core.schedule.rows)
-    features = {"one": 1, "lanes": lanes, "membranes": lanes * bits,
-                "weights": lanes * core.weight_bits,
-                "counts": lanes * count, "rated": lanes * count * (not phase),
-                "clamped": lanes * count * bool(clamped),
-                "logits": lanes * bits * (core.out is None),
-                "row": _bits(rows_held),
-                "results": lanes * (count or bits) * (core.sources[0].positions != (1, 1))}
-    # A row of a replica's results waits there. Otherwise there are two results, or none if there is
-    # only one position.
-    row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
-    waiting = 0 if core.sources[0].positions == (1, 1) else max(2, row)
-    stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
-                for rows in core.weight_banks),
-              Memory(lanes * bits, max(2, rows_held), True),
-              *_waiting(lanes * (count or bits), waiting))
-    return Part("lanes", core.name, features, stored, copies)
-
-
-def _core(core):
-    copies, share = core.replicas, core.shares[0]
-    yield from (_spikes(core, source, copies) for source in share.sources)
-    yield from (_window(core, source, copies) for source in share.sources)
-    yield _select(share, copies)
-    yield _fetch(share, copies)
-    yield _queue(core, _command_bits(share), 3, copies)
-    yield _queue(core, _word_bits(core), 4, copies)
-    yield _encoder(share, copies)
-    yield _lanes(share, copies)
-    if copies > 1:
-        beat = core.out.beat_bits
-        yield Part("merge", core.name, {"one": 1, "streams": copies, "chosen": copies * beat,
-                                        "beat": beat}, _waiting(beat, 3))
-
-
-def _pool(pool):
-    source, fmap = pool.source, pool.source.map
-    height, width = source.positions
-    (ky, kx), out = source.kernel, pool.out
-    features = {"one": 1, "counts": fmap.beat_bits, "results": out.beat_bits,
-                "compared": fmap.beat_bits * (pool.kind == "max"),
-                **_walk((height, width, fmap.chunks, ky, kx), _address(source),
-                        (fmap.height, fmap.width))}
-    yield Part("pool", pool.name, features)
-    yield _spikes(pool, source, 1, occupancy=False)
-
-
 def _frame(config):
     """The parts around the array."""
     readout, words = config.readout, packing(config)
     yield Part("device", None, {"one": 1, "classes": readout.channels},
-               (Memory(32, MAX_WORDS + 1, False), *_waiting(config.input.beat_bits, 3)))
+               (Memory(32, MAX_WORDS + 1, False), *queue_memory(config.input.beat_bits, 3)))
     yield Part("feeder", None, {"one": 1, "window": 32 * words.per_beat,
-                                "beats": _bits(words.beats)},
+                                "beats": counter_bits(words.beats)},
                (Memory(32, words.words, False),))
     yield Part("collector", None, {"one": 1, "beat": readout.logit_bits},
                (Memory(readout.membrane_bits, readout.channels, False),))
@@ -255,7 +80,7 @@ def _filled(part, core, image):
     rows = image[f"{core.port}.weights"].rows
     contents = [rows[k:k + BANK_ROWS] for k in range(0, len(rows), BANK_ROWS)]
     contents.append(image[f"{core.port}.parameters"].rows)
-    filled = [replace(memory, varying=_varying(held))
+    filled = [replace(memory, varying=varying_bits(held))
               for memory, held in zip(part.memories, contents, strict=False)]
     return replace(part, memories=(*filled, *part.memories[len(filled):]))
 
@@ -263,7 +88,7 @@ def _filled(part, core, image):
 # Trial mappings differ in only a layer or two.
 @functools.lru_cache(maxsize=1024)
 def _layer(layer):
-    return tuple(_core(layer) if isinstance(layer, CoreConfig) else _pool(layer))
+    return tuple(core.parts(layer) if isinstance(layer, CoreConfig) else pool.parts(layer))
 
 
 def placement(config, family: str, brams: float) -> Placement:

@@ -8,7 +8,7 @@ from boards import Board
 from ..errors import FitError
 from ..ir.layers import Pool
 from ..ir.network import Network
-from .mapping import membrane_bits
+from .weights import membrane_bits
 
 __all__ = ["advice", "memory_bits", "require_memory", "require_fit", "shortage"]
 

@@ -12,7 +12,7 @@ from gen.errors import NetworkError
 from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
 from gen.ir.network import Network
 from gen.ir.reference import torch_run
-from gen.plan.mapping import membrane_bits
+from gen.plan.weights import membrane_bits
 
 
 def weights(*shape, low=-8, high=8, seed=0):

@@ -11,8 +11,9 @@ from gen.build.synthesis import synthesise
 from gen.build.verilog import component_verilog
 from gen.ir import shipped
 from gen.plan.mapping import map_network
+from gen.plan.parts import PARTS
 from gen.plan.planner import plan
-from gen.plan.resources import PARTS, core_size, layer_memories, parts, predict
+from gen.plan.resources import core_size, layer_memories, parts, predict
 from hw.config import CoreConfig
 from hw.top import Top
 from tests import networks

@@ -1,0 +1,80 @@
+"""Pieces of a design that are modelled by themselves, and those that kinds of layers share."""
+
+from dataclasses import dataclass
+
+from .memories import Memory
+
+__all__ = ["PARTS", "Part", "address_bits", "counter_bits", "queue", "queue_memory", "spike_memory",
+           "varying_bits", "walk_features"]
+
+PARTS = ("spikes", "window", "select", "fetch", "queue", "encoder", "lanes", "merge", "pool",
+         "device", "feeder", "collector")
+"""Kinds of parts."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the design that is modelled by itself.
+
+    Parameters
+    ----------
+    kind : one of ``PARTS``
+    layer : name of the layer that it belongs to, or ``None``
+    features : numbers that its size depends on
+    memories : inside the piece
+    copies : how often the design has the piece
+    """
+
+    kind: str
+    layer: str | None
+    features: dict[str, float]
+    memories: tuple[Memory, ...] = ()
+    copies: int = 1
+
+
+def counter_bits(count):
+    """Bits of a signal that counts to ``count``, or 0 if it never moves."""
+    return max(1, (count - 1).bit_length()) if count > 1 else 0
+
+
+def walk_features(loops, address, size=(1, 1)):
+    """Features of a nest of loops; see :class:`hw.sequence.Sequence`."""
+    turning = [count for count in loops if count > 1]
+    return {"places": len(turning) * address, "address": address, "loops": len(turning),
+            "turns": sum(map(counter_bits, turning)), "plane": sum(map(counter_bits, size))}
+
+
+def address_bits(source):
+    """Bits of an address in the spike memory of a source."""
+    return counter_bits(max(2, source.map.beats * source.banks))
+
+
+def spike_memory(layer, source, copies, occupancy=True):
+    """A :class:`hw.spikes.SpikeMemory`."""
+    fmap, depth = source.map, max(2, source.map.beats * source.banks)
+    stored = [Memory(fmap.beat_bits, depth, False)]
+    if occupancy:
+        stored.append(Memory(fmap.planes, depth, False))
+    features = {"one": 1, "address": address_bits(source),
+                "occupancy": occupancy * fmap.planes * fmap.word,
+                "compared": occupancy * (fmap.code == "rate") * fmap.levels * fmap.beat_bits}
+    return Part("spikes", layer.name, features, tuple(stored), copies)
+
+
+def varying_bits(values):
+    """Bits that differ between the values."""
+    seen = 0
+    for value in values:
+        seen |= value ^ values[0]
+    return seen.bit_count()
+
+
+def queue(layer, width, depth, copies):
+    """A :class:`hw.stream.Queue`."""
+    return Part("queue", layer.name, {"one": 1, "width": width, "levels": counter_bits(depth)},
+                queue_memory(width, depth), copies)
+
+
+def queue_memory(width, depth):
+    """Memory of a :class:`hw.stream.Queue`, whose last entry waits in the output register."""
+    return (Memory(width, depth - 1, False),) if depth > 1 else ()
