@@ -7,12 +7,13 @@ biases and thresholds are :class:`MemoryImage` rows beside it.
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
 from .schedule import Schedule
 
 __all__ = [
-    "BANK_ROWS", "MapConfig", "SourceConfig", "CoreConfig", "PoolConfig", "ArrayConfig",
-    "MemoryImage",
+    "BANK_ROWS", "MapConfig", "SourceConfig", "LayerConfig", "CoreConfig", "PoolConfig",
+    "ArrayConfig", "MemoryImage",
 ]
 
 BANK_ROWS = 2048
@@ -138,6 +139,31 @@ class SourceConfig:
         return (ky * self.map.width + kx) * self.map.chunks + chunk
 
 
+class LayerConfig(Protocol):
+    """Configuration of a layer, of whatever kind.
+
+    Members
+    -------
+    name : the layer's name in the network
+    port : name in Verilog, an identifier
+    sources : the maps that it reads
+    groups : turns that its hardware takes at an output position
+    out : the output map, or ``None`` for the read-out
+    """
+
+    name: str
+    port: str
+
+    @property
+    def sources(self) -> tuple[SourceConfig, ...]: ...
+
+    @property
+    def groups(self) -> int: ...
+
+    @property
+    def out(self) -> MapConfig | None: ...
+
+
 @dataclass(frozen=True)
 class CoreConfig:
     """A layer of neurons, or the read-out.
@@ -241,6 +267,10 @@ class PoolConfig:
         return (self.source,)
 
     @property
+    def groups(self):
+        return 1
+
+    @property
     def out(self):
         inner, (height, width) = self.source.map, self.source.positions
         ky, kx = self.source.kernel
@@ -253,7 +283,7 @@ class ArrayConfig:
     """A whole network: its layers in topological order, the read-out last."""
 
     input: MapConfig
-    layers: tuple
+    layers: tuple[LayerConfig, ...]
 
     @property
     def readout(self):

@@ -285,6 +285,8 @@ class _Charged:
                 self.initial + sum(high for _, high in ranges))
 
     def flattened(self, source, shape):
+        if source not in self.sources:
+            return self
         synapses = tuple(s.flattened(shape) if s.source == source else s for s in self.synapses)
         return None if None in synapses else replace(self, synapses=synapses)
 

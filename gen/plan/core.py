@@ -1,9 +1,16 @@
-"""What a layer with synapses is in gateware: the parts of its core."""
+"""A layer with synapses in gateware: a core, or several that share its output rows."""
 
+import math
+from dataclasses import replace
+
+import numpy as np
 from amaranth import Shape
 
+from hw.config import CoreConfig
 from hw.select import command_layout
 
+from ..errors import FitError
+from .cycles import gathering_clocks
 from .memories import Memory
 from .parts import (
     Part,
@@ -15,8 +22,112 @@ from .parts import (
     varying_bits,
     walk_features,
 )
+from .weights import connections, membrane_bits, memories
 
-__all__ = ["parts"]
+__all__ = ["NAME", "Flow", "clocks", "configure", "memories", "memory_bits", "parts", "turns",
+           "word_limits"]
+
+NAME = "core"
+
+# Lanes of a layer for which none are given, at most.
+_LANES = 16
+
+# Clocks from a window to its beat, besides those of the lanes: the stages of select, fetch, encoder
+# and lanes, and the queues between them. Then the part of them until the spike memory is read.
+# Replicas have a queue each, and one behind the merge.
+_FILL, _READ, _MERGE = 21, 12, 4
+
+# Words that fetch, queue and encoder hold when the lanes are late: the spike memory is released
+# when the last word of the sample has been read.
+_WORDS_AHEAD = 7
+
+# Windows that wait until the words of another one have been read.
+_WINDOWS_AHEAD = 2
+
+
+def configure(layer, port, sources, lanes, replicas, code):
+    count = lanes.pop(layer.name, min(layer.channels, _LANES))
+    if not isinstance(count, int) or not 1 <= count <= layer.channels:
+        raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), not "
+                       f"{count!r}")
+    core = CoreConfig(
+        name=layer.name, port=port, sources=sources, lanes=count, channels=layer.channels,
+        weight_bits=max(s.bits for s in layer.synapses),
+        membrane_bits=membrane_bits(layer, [source.map.levels for source in sources], code),
+        masks=connections(layer, sources, count),
+        schedule=layer.schedule([source.map for source in sources], code))
+    return replace(core, replicas=_replicas(core, replicas.pop(layer.name, 1)))
+
+
+def _replicas(core, count):
+    rows = 1 if core.out is None else core.out.height
+    if not isinstance(count, int) or not 1 <= count <= rows:
+        raise FitError(f"{core.name}: replicas must be 1 to {rows} (its output rows), not "
+                       f"{count!r}")
+    return count
+
+
+def memory_bits(layer, levels, code):
+    """Weights, and for each channel the initial potential and, of neurons, a threshold."""
+    widest = max(synapses.bits for synapses in layer.synapses)
+    rows = 1 if layer.levels is None else 2
+    return (widest * sum(synapses.weights.size for synapses in layer.synapses)
+            + membrane_bits(layer, levels, code) * layer.channels * rows)
+
+
+def turns(core):
+    """Output rows of the busiest replica."""
+    return -(-core.sources[0].positions[0] // core.replicas)
+
+
+def clocks(core, samples, rows):
+    work = rows(core)
+    shares = [work[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
+    return np.maximum(np.max(shares, axis=0),
+                      turns(core) * max(map(gathering_clocks, core.sources)))
+
+
+def word_limits(core, interval, words):
+    return [interval / (turns(core) * gathering_clocks(source) / source.map.chunks)
+            for source in core.sources]
+
+
+class Flow:
+    def __init__(self, core, streams):
+        self._core = core
+        self._replicas = [_Replica(streams) for _ in range(core.replicas)]
+
+    def send(self, pipeline, index, came, clocks, words):
+        core = self._core
+        gathering = max(map(gathering_clocks, core.sources))
+        first = max(math.prod(s.kernel) * s.map.chunks for s in core.sources)
+        width = core.sources[0].positions[1]
+        beats = width * core.groups
+        gone, done = 1 - 1 / beats, []
+        fill = _FILL + _MERGE * (core.replicas > 1)
+        for row, (work, read) in enumerate(zip(clocks.T, words.T, strict=True)):
+            replica = self._replicas[row % core.replicas]
+            begin = np.maximum(replica.window, pipeline.needed(core, row, came))
+            replica.window = begin + gathering
+            # A row is finished in the register behind the lanes, or in a replica's queue.
+            held = replica.sent + (gone * work if core.replicas == 1 else 0)
+            replica.lanes = np.max([
+                np.maximum(replica.lanes, begin + first) + work, replica.window, held], axis=0)
+            ahead = np.minimum(1, _WORDS_AHEAD / read) * work
+            replica.read = np.maximum(begin + first + read, replica.lanes - ahead) + _READ
+            replica.window = np.maximum(
+                replica.window, replica.lanes - ahead - _WINDOWS_AHEAD / width * work)
+            done.append(pipeline.send_row(index, row, beats, replica.lanes + fill, gone * work))
+            replica.sent = done[-1] - fill
+        pipeline.release(index, np.max([replica.read for replica in self._replicas], axis=0))
+        return done
+
+
+class _Replica:
+    """The time since when a core's window, lanes, input and output are free."""
+
+    def __init__(self, streams):
+        self.window = self.lanes = self.read = self.sent = np.zeros(streams)
 
 
 def parts(core):

@@ -6,10 +6,7 @@ sets the interval between samples.
 
 import numpy as np
 
-from hw.config import PoolConfig
-
-__all__ = ["gathering_clocks", "layer_clocks", "row_clocks", "row_events", "row_words",
-           "sample_clocks"]
+__all__ = ["gathering_clocks", "row_clocks", "row_events", "row_words"]
 
 
 def _planes(fmap, counts):
@@ -86,33 +83,3 @@ def gathering_clocks(source):
     """Clocks that gathering the windows of an output row takes."""
     columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
     return columns * source.kernel[0] * source.map.chunks
-
-
-def layer_clocks(layer, counts):
-    """Clocks a layer works on each sample, ``(N,)``.
-
-    Parameters
-    ----------
-    counts : counts of each source, ``(N, C, H, W)``
-    """
-    if isinstance(layer, PoolConfig):
-        height, width = layer.source.positions
-        reads = layer.source.kernel[0] * layer.source.kernel[1] * layer.source.map.chunks
-        return np.full(len(counts[0]), height * width * reads)
-    rows, shared = row_clocks(layer, counts), range(layer.replicas)
-    gathering = len(rows[0, ::layer.replicas]) * max(map(gathering_clocks, layer.sources))
-    return np.maximum(np.max([rows[:, k::layer.replicas].sum(axis=1) for k in shared], axis=0),
-                      gathering)
-
-
-def sample_clocks(config, trace, inputs):
-    """Layer name -> clocks of each sample, for a trace of ``Network.run`` on ``inputs``.
-
-    ``"input"`` stands for the arrival of the sample, a beat a clock.
-    """
-    clocks = {"input": np.full(len(inputs), config.input.beats)}
-    for layer in config.layers:
-        counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
-                  for source in layer.sources]
-        clocks[layer.name] = layer_clocks(layer, counts)
-    return clocks

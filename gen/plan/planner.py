@@ -14,7 +14,7 @@ import numpy as np
 import boards
 from boards import Board
 from boards.families import ECP5, GOWIN, ICE40, XC7
-from hw.config import ArrayConfig, CoreConfig, MemoryImage
+from hw.config import ArrayConfig, MemoryImage
 from hw.device import register_map
 
 from ..errors import FitError
@@ -22,7 +22,9 @@ from ..ir.network import Network
 from ..ir.spikes import map_spikes
 from ..system.progress import working
 from . import resources, room
+from .core import turns
 from .cycles import gathering_clocks
+from .kinds import kind
 from .mapping import map_config, map_network
 from .workload import Calibration, Workload, calibrate
 
@@ -120,15 +122,10 @@ class _Planner:
         lanes, replicas = {}, {}
         for index in reversed(range(len(config.layers))):
             layer = config.layers[index]
-            if isinstance(layer, CoreConfig):
+            if layer.name in self._channels:
                 layer = self._cheapest(config, index, interval, words[index])
                 lanes[layer.name], replicas[layer.name] = layer.lanes, layer.replicas
-                limits = [interval / (_turns(layer) * gathering_clocks(source) / source.map.chunks)
-                          for source in layer.sources]
-            else:
-                reads = layer.source.map.chunks
-                clocks = self._workload.clocks(config, layer)
-                limits = [min(words[index], interval / (clocks / reads))]
+            limits = kind(layer).word_limits(layer, interval, words[index])
             for source, limit in zip(layer.sources, limits, strict=True):
                 if source.layer >= 0:
                     words[source.layer] = min(words[source.layer], limit)
@@ -172,7 +169,7 @@ class _Planner:
         can."""
         rows = self._workload.rows(config, core)
         shares = [rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
-        gathering = _turns(core) * max(
+        gathering = turns(core) * max(
             gathering_clocks(source) / (source.map.chunks if source.layer >= 0 else 1)
             for source in core.sources)
         return float(np.maximum(np.max(shares, axis=0), gathering).mean())
@@ -326,11 +323,6 @@ def _variant_key(core, lanes):
     return core.name, lanes, tuple(source.map.word for source in core.sources)
 
 
-def _turns(core):
-    """Output rows of the busiest replica."""
-    return -(-core.sources[0].positions[0] // core.replicas)
-
-
 def plan(network: Network, board: Board, *, code: str = "phase", interval: int | None = None,
          objective: str | None = None, lanes: dict[str, int] | None = None,
          workload: Workload | None = None) -> Plan:
@@ -454,7 +446,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
                "spikes": _mean_spikes(chosen.config.input, workload.counts)}]
     for layer in chosen.config.layers:
         layers.append({
-            "name": layer.name, "kind": "core" if layer.name in adding else "pool",
+            "name": layer.name, "kind": kind(layer).NAME,
             "clocks": clocks[layer.name],
             "spikes": sum(_mean_spikes(source.map, received) for source, received in zip(
                 layer.sources, workload.sources(chosen.config, layer), strict=True)),

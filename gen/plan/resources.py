@@ -13,12 +13,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hw.config import BANK_ROWS, CoreConfig
+from hw.config import BANK_ROWS
 from hw.device import packing
 from hw.link import MAX_WORDS
 
 from ..errors import FitError
-from . import core, memories, pool
+from . import memories
+from .kinds import kind
 from .memories import Memory, Placement
 from .parts import Part, counter_bits, queue_memory, varying_bits
 
@@ -88,7 +89,7 @@ def _filled(part, core, image):
 # Trial mappings differ in only a layer or two.
 @functools.lru_cache(maxsize=1024)
 def _layer(layer):
-    return tuple(core.parts(layer) if isinstance(layer, CoreConfig) else pool.parts(layer))
+    return tuple(kind(layer).parts(layer))
 
 
 def placement(config, family: str, brams: float) -> Placement:

@@ -6,9 +6,8 @@ import boards
 from boards import Board
 
 from ..errors import FitError
-from ..ir.layers import Pool
 from ..ir.network import Network
-from .weights import membrane_bits
+from .kinds import kind
 
 __all__ = ["advice", "memory_bits", "require_memory", "require_fit", "shortage"]
 
@@ -22,15 +21,8 @@ _LUT_BITS = 64
 def memory_bits(network: Network, code: str = "phase") -> int:
     """Bits that every mapping of a network stores: its weights, and for each channel the initial
     potential and at least one threshold."""
-    bits = 0
-    for layer in network.layers:
-        if isinstance(layer, Pool):
-            continue
-        widest = max(synapses.bits for synapses in layer.synapses)
-        bits += widest * sum(synapses.weights.size for synapses in layer.synapses)
-        membrane = membrane_bits(layer, [network.levels[s] for s in layer.sources], code)
-        bits += membrane * layer.channels * (1 if layer is network.readout else 2)
-    return bits
+    return sum(kind(layer).memory_bits(layer, [network.levels[s] for s in layer.sources], code)
+               for layer in network.layers)
 
 
 def require_memory(name: str, board: Board, bits: int):

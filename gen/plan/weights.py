@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from hw.config import CoreConfig, MemoryImage
+from hw.config import MemoryImage
 
-__all__ = ["core_config", "core_memories", "membrane_bits", "pack_rows"]
+__all__ = ["connections", "membrane_bits", "memories", "pack_rows"]
 
 
 def pack_rows(values, bits):
@@ -35,19 +35,16 @@ def membrane_bits(layer, levels, code):
     return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
 
 
-def core_config(layer, port, sources, lanes, code):
+def connections(layer, sources, lanes):
+    """For each group of lanes, which taps of all sources are connected to it; see
+    :class:`hw.config.CoreConfig`."""
     used = np.concatenate([_connected(s, source, lanes)
                            for s, source in zip(layer.synapses, sources, strict=True)])
     masks = np.packbits(used.T, axis=1, bitorder="little")
-    return CoreConfig(
-        name=layer.name, port=port, sources=tuple(sources), lanes=lanes, channels=layer.channels,
-        weight_bits=max(s.bits for s in layer.synapses),
-        membrane_bits=membrane_bits(layer, [source.map.levels for source in sources], code),
-        masks=tuple(int.from_bytes(mask.tobytes(), "little") for mask in masks),
-        schedule=layer.schedule([source.map for source in sources], code))
+    return tuple(int.from_bytes(mask.tobytes(), "little") for mask in masks)
 
 
-def core_memories(layer, core):
+def memories(layer, core):
     """Contents of the two memories of a core, by name."""
     words = [_grouped(_words(s, source), core.lanes)
              for s, source in zip(layer.synapses, core.sources, strict=True)]

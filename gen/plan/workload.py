@@ -6,17 +6,18 @@ The network runs once. The clocks of a trial mapping then follow from the formul
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from hw.config import PoolConfig
-
 from ..data.datasets import load
 from ..errors import DataError
-from .cycles import gathering_clocks, layer_clocks, row_clocks, row_words
+from .cycles import row_clocks, row_words
+from .kinds import kind
 from .pipeline import Pipeline
 
-__all__ = ["Calibration", "Workload", "calibrate", "sample_counts"]
+__all__ = ["Calibration", "Workload", "calibrate", "layer_clocks", "sample_clocks",
+           "sample_counts"]
 
 # Samples that are run and counted at a time. The limit saves memory.
 _BATCH = 128
@@ -120,14 +121,8 @@ class Workload:
         return self._by_row(config, core, row_clocks, idle=idle)
 
     def clocks(self, config, layer):
-        """Mean clocks a sample of a layer; see :func:`gen.plan.cycles.layer_clocks`."""
-        if isinstance(layer, PoolConfig):
-            return float(layer_clocks(layer, self.sources(config, layer))[0])
-        rows, replicas = self.rows(config, layer), layer.replicas
-        turns = -(-rows.shape[1] // replicas)
-        gathering = turns * max(map(gathering_clocks, layer.sources))
-        shares = [rows[:, k::replicas].sum(axis=1) for k in range(replicas)]
-        return float(np.maximum(np.max(shares, axis=0), gathering).mean())
+        """Mean clocks a sample of a layer; see :func:`layer_clocks`."""
+        return float(kind(layer).clocks(layer, len(self.counts), partial(self.rows, config)).mean())
 
     def all_clocks(self, config):
         """Layer name -> mean clocks a sample; ``"input"`` stands for the arrival of the sample."""
@@ -176,6 +171,29 @@ class Workload:
         return [pipeline.send({name: rows[column] for name, rows in clocks.items()},
                               {name: rows[column] for name, rows in words.items()})
                 for column in order.T]
+
+
+def layer_clocks(layer, counts):
+    """Clocks a layer works on each sample, ``(N,)``.
+
+    Parameters
+    ----------
+    counts : counts of each source, ``(N, C, H, W)``
+    """
+    return kind(layer).clocks(layer, len(counts[0]), lambda core: row_clocks(core, counts))
+
+
+def sample_clocks(config, trace, inputs):
+    """Layer name -> clocks of each sample, for a trace of ``Network.run`` on ``inputs``.
+
+    ``"input"`` stands for the arrival of the sample, a beat a clock.
+    """
+    clocks = {"input": np.full(len(inputs), config.input.beats)}
+    for layer in config.layers:
+        counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
+                  for source in layer.sources]
+        clocks[layer.name] = layer_clocks(layer, counts)
+    return clocks
 
 
 def _travelling(network):

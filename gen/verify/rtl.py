@@ -16,7 +16,8 @@ from ..build.builder import design_for
 from ..build.verilog import array_verilog
 from ..data.datasets import load, read_array
 from ..errors import DataError, SimulationError
-from ..plan.cycles import row_clocks, row_events, sample_clocks
+from ..plan.cycles import row_clocks, row_events
+from ..plan.workload import sample_clocks
 from ..system import files, processes
 from ..system.progress import bar
 from . import beats

@@ -193,5 +193,5 @@ def patience(config):
     for layer in config.layers:
         height, width = layer.sources[0].positions
         adds = sum(source.taps * source.map.word * source.map.planes for source in layer.sources)
-        clocks += height * width * getattr(layer, "groups", 1) * (2 * adds + 64)
+        clocks += height * width * layer.groups * (2 * adds + 64)
     return clocks

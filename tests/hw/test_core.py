@@ -1,6 +1,6 @@
 import pytest
 
-from gen.plan.cycles import layer_clocks
+from gen.plan.workload import layer_clocks
 from gen.verify.beats import pack, to_ints
 from hw.core import Core
 

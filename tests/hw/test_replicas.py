@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from gen.plan.cycles import layer_clocks
+from gen.plan.workload import layer_clocks
 from hw.replicas import Replicas
 
 from .cases import mapped

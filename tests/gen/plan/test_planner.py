@@ -9,10 +9,9 @@ from gen.errors import DataError, FitError
 from gen.ir import shipped
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
-from gen.plan.cycles import sample_clocks
 from gen.plan.mapping import map_config
 from gen.plan.planner import OBJECTIVES, fit, plan
-from gen.plan.workload import Calibration, Workload, calibrate, sample_counts
+from gen.plan.workload import Calibration, Workload, calibrate, sample_clocks, sample_counts
 from tests.hw.cases import NETWORKS, mapped, network
 from tests.networks import readout
 
