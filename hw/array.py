@@ -4,13 +4,27 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .config import CoreConfig
+from .config import CoreConfig, PoolConfig
 from .core import Core
 from .pool import Pool
 from .replicas import Replicas
 from .stream import Fork
 
 __all__ = ["Array"]
+
+
+def _core(core, image):
+    kind = Core if core.replicas == 1 else Replicas
+    return kind(core, image[f"{core.port}.weights"].rows, image[f"{core.port}.parameters"].rows)
+
+
+def _pool(pool, image):
+    return Pool(pool)
+
+
+_COMPONENTS = {CoreConfig: _core, PoolConfig: _pool}
+"""By the kind of a layer. A component has inputs ``i``, an output ``o``, and ``status``: names of
+signals that the array shows."""
 
 
 class Array(wiring.Component):
@@ -36,26 +50,18 @@ class Array(wiring.Component):
 
     def __init__(self, config, image):
         self._config = config
-        self._layers = [self._component(layer, image) for layer in config.layers]
+        self._layers = [_COMPONENTS[type(layer)](layer, image) for layer in config.layers]
         ports = {}
         for layer, component in zip(config.layers, self._layers, strict=True):
             ports[f"probe_{layer.port}"] = Out(wiring.Signature({
                 "payload": Out(component.o.p.shape()), "valid": Out(1)}))
-            if isinstance(layer, CoreConfig):
-                ports[f"busy_{layer.port}"] = Out(component.busy.shape())
+            for name in component.status:
+                ports[f"{name}_{layer.port}"] = Out(getattr(component, name).shape())
         super().__init__({
             "i": In(stream.Signature(config.input.beat_bits)),
             "o": Out(stream.Signature(config.readout.logit_bits)),
             **ports,
         })
-
-    @staticmethod
-    def _component(layer, image):
-        if not isinstance(layer, CoreConfig):
-            return Pool(layer)
-        kind = Core if layer.replicas == 1 else Replicas
-        return kind(layer, image[f"{layer.port}.weights"].rows,
-                    image[f"{layer.port}.parameters"].rows)
 
     def elaborate(self, platform):
         m = Module()
@@ -79,6 +85,6 @@ class Array(wiring.Component):
             m.d.comb += probe.valid.eq(component.o.valid & component.o.ready)
             for signal in (probe.payload, probe.valid):
                 Value.cast(signal).attrs["keep"] = 1
-            if isinstance(layer, CoreConfig):
-                m.d.comb += getattr(self, f"busy_{layer.port}").eq(component.busy)
+            for name in component.status:
+                m.d.comb += getattr(self, f"{name}_{layer.port}").eq(getattr(component, name))
         return m

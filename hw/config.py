@@ -147,6 +147,7 @@ class LayerConfig(Protocol):
     name : the layer's name in the network
     port : name in Verilog, an identifier
     sources : the maps that it reads
+    channels : output channels
     groups : turns that its hardware takes at an output position
     out : the output map, or ``None`` for the read-out
     """
@@ -156,6 +157,9 @@ class LayerConfig(Protocol):
 
     @property
     def sources(self) -> tuple[SourceConfig, ...]: ...
+
+    @property
+    def channels(self) -> int: ...
 
     @property
     def groups(self) -> int: ...
@@ -265,6 +269,10 @@ class PoolConfig:
     @property
     def sources(self):
         return (self.source,)
+
+    @property
+    def channels(self):
+        return self.source.map.channels
 
     @property
     def groups(self):

@@ -42,6 +42,8 @@ class Core(wiring.Component):
     busy : ``Out(1)``: the lanes are adding a row
     """
 
+    status = ("busy",)
+
     def __init__(self, core, weights, parameters, *, results=None):
         if results is None:
             # Between the results of a lone position lie all of a sample's events.

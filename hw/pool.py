@@ -28,6 +28,8 @@ class Pool(wiring.Component):
     o : ``Out(stream.Signature(out.beat_bits))``
     """
 
+    status = ()
+
     def __init__(self, pool):
         self._pool = pool
         super().__init__({

@@ -28,6 +28,8 @@ class Replicas(wiring.Component):
     busy : ``Out(replicas)``: which replicas are adding a row
     """
 
+    status = ("busy",)
+
     def __init__(self, core, weights, parameters):
         height, width = core.sources[0].positions
         if not 1 < core.replicas <= height:

@@ -6,18 +6,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hw.config import CoreConfig
-
 from ..build.toolchain import identity
-from . import drawings
+from . import drawings, layers
 from .drawings import printable
 
 __all__ = ["headline", "render", "wrong"]
 
 _KINDS = (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"), ("dsps", "DSP blocks"))
-
-# Lanes are drawn one by one up to so many in a layer.
-_DRAWN = 1024
 
 
 def headline(built, measured):
@@ -53,7 +48,7 @@ def render(built, measured) -> str:
         built=built, measured=measured, network=built.network, headline=headline(built, measured),
         more_would_help=_more_would_help(built, measured), wrong=wrong(built, measured),
         latency_us=measured["latency"]["mean"] / built.clock_hz * 1e6,
-        layers=list(_layers(built.config, measured)), device=list(_device(built)),
+        layers=list(layers.rows(built.config, measured)), device=list(_device(built)),
         parts=_parts(built),
         spikes=list(_spikes(built, measured)), firsts=list(_firsts(built, measured)),
         drawings=_drawings(built, measured),
@@ -81,69 +76,6 @@ def _more_would_help(built, measured):
             if core.lanes < core.channels or core.replicas < height:
                 return core.name
     return None
-
-
-def _layers(config, measured):
-    """What the pipeline's picture and the table of clocks say about each layer."""
-    names = ["input", *(layer.name for layer in config.layers)]
-    for index, layer in enumerate(config.layers):
-        core = isinstance(layer, CoreConfig)
-        yield {
-            "name": layer.name, "core": core, "kind": _kind(layer),
-            "shape": _shape(layer), "lanes": layer.lanes if core else None,
-            "groups": layer.groups if core else None, "replicas": getattr(layer, "replicas", 1),
-            "squares": _squares(layer) if core else None,
-            "memory": (f"{layer.weight_rows:,} rows of {layer.lanes * layer.weight_bits:,} bits"
-                       if core else None),
-            "weight_bits": layer.weight_bits if core else None,
-            "membrane_bits": layer.membrane_bits if core else None,
-            "sources": [names[source.layer + 1] for source in layer.sources],
-            "skips": any(source.layer != index - 1 for source in layer.sources),
-            "needed": measured["predicted"][layer.name],
-            "adds": measured["predicted_adds"].get(layer.name),
-            "busy": (measured["busy"] or {}).get(layer.name),
-            "first": measured["alone"][layer.name][0], "last": measured["alone"][layer.name][1],
-            "bottleneck": layer.name == measured["bottleneck"],
-        }
-
-
-def _kind(layer):
-    source = layer.sources[0]
-    kernel = "×".join(map(str, source.kernel))
-    if not isinstance(layer, CoreConfig):
-        return {"sum": f"sum pooling {kernel}", "max": f"maximum pooling {kernel}"}[layer.kind]
-    if len(layer.sources) > 1:
-        what = f"sum of {len(layer.sources)} sources"
-    elif source.kernel == (source.map.height, source.map.width) and source.padding == (0, 0):
-        what = "linear"
-    else:
-        what = f"convolution {kernel}"
-    return what if layer.out is not None else f"{what}, read-out"
-
-
-def _shape(layer):
-    height, width = layer.sources[0].positions
-    if isinstance(layer, CoreConfig) and layer.replicas > 1:
-        height = layer.out.height
-    channels = layer.channels if isinstance(layer, CoreConfig) else layer.out.channels
-    return f"{channels} channels" + (f" of {height}×{width}" if height * width > 1 else "")
-
-
-def _squares(core):
-    """The lanes of each replica, as the path of an SVG of ``(width, height)``."""
-    replicas = core.replicas if core.lanes * core.replicas <= _DRAWN else 1
-    columns = min(16, core.lanes)
-    rows = -(-core.lanes // columns)
-    step, gap = 8, 4
-    across = max(1, min(replicas, 132 // (columns * step + gap)))
-    path = []
-    for replica in range(replicas):
-        left = replica % across * (columns * step + gap)
-        top = replica // across * (rows * step + gap)
-        path += [f"M{left + lane % columns * step} {top + lane // columns * step}h7v7h-7z"
-                 for lane in range(core.lanes)]
-    return {"path": "".join(path), "width": across * (columns * step + gap) - gap,
-            "height": -(-replicas // across) * (rows * step + gap) - gap}
 
 
 def _device(built):
