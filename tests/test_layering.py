@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gen.ir.layers import TYPES
+
 ROOT = Path(__file__).parents[1]
 
 MAY_IMPORT = {
@@ -39,6 +41,17 @@ ROOMS = {
                 "train"},
 }
 """Room of `gen` -> the rooms that it may import from. Errors and extras are everybody's."""
+
+KINDS = {"Neurons", "Readout", "Pool", "CoreConfig", "PoolConfig", "Fire", "Out"}
+"""Classes of layers: of a network, of a configuration, of what a module is lowered to."""
+
+DEFINING = {"gen/ir/layers.py", "gen/convert/lowered.py", "hw/config.py"}
+"""Where they are defined. Only there may a layer be asked for its kind."""
+
+TABLES = {"gen/plan/kinds.py", "gen/convert/quantised.py", "gen/convert/fidelity.py",
+          "gen/report/layers.py", "hw/array.py"}
+"""Where a kind leads to what the room knows about it: a table of all kinds, or a function that is
+registered for each."""
 
 
 def imported(file):
@@ -95,3 +108,83 @@ def test_every_package_is_covered():
     assert {path.parent.name for path in ROOT.glob("gen/*/__init__.py")} == set(ROOMS)
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench", "tests"}
     assert packages == set(MAY_IMPORT)
+
+
+def asked(tree, *, table):
+    """Lines that ask a layer for its kind: with ``isinstance``, by a pattern, by comparing types,
+    by feeling for an attribute; and unless they are in a ``table``, by its type at all."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name("isinstance" | "issubclass"), args=[_, kinds]):
+                wrong = names(kinds) & KINDS
+            case ast.MatchClass(cls=kind):
+                wrong = names(kind) & KINDS
+            case ast.Compare():
+                wrong = (names(node) & KINDS) or any(
+                    isinstance(part, ast.Attribute) and part.attr in {"type", "NAME"}
+                    for part in ast.walk(node))
+            case ast.Call(func=ast.Name("hasattr"), args=[thing, _]):
+                wrong = is_layer(thing)
+            case ast.Call(func=ast.Name("getattr"), args=[thing, _, _]):
+                wrong = is_layer(thing)
+            case ast.Call(func=ast.Name("type"), args=[thing]):
+                wrong = is_layer(thing) and not table
+            case ast.Attribute(attr="register" | "__class__"):
+                wrong = not table
+            case _:
+                wrong = False
+        if wrong:
+            yield node.lineno
+
+
+def names(tree):
+    """Names and attributes anywhere in an expression."""
+    return {getattr(node, "id", None) or getattr(node, "attr", None) for node in ast.walk(tree)}
+
+
+def is_layer(tree):
+    """Whether an expression is a variable that holds a layer, by its name."""
+    return isinstance(tree, ast.Name) and tree.id in {"layer", "core", "pool", "readout", "config"}
+
+
+LAYERED = [file for file in FILES if file.relative_to(ROOT).parts[0] in {"gen", "hw"}]
+
+
+@pytest.mark.parametrize("file", LAYERED, ids=lambda file: str(file.relative_to(ROOT)))
+def test_nobody_asks_a_layer_for_its_kind(file):
+    path = file.relative_to(ROOT).as_posix()
+    tree = ast.parse(file.read_text(encoding="utf-8"), path)
+    assert path in DEFINING or not list(asked(tree, table=path in TABLES))
+
+
+def test_kinds_are_defined_where_it_says():
+    defined = {node.name: path for path in DEFINING
+               for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+               if isinstance(node, ast.ClassDef)}
+    assert {defined[kind] for kind in KINDS} == DEFINING
+    assert {kind.__name__ for kind in TYPES.values()} <= KINDS
+    assert all((ROOT / path).is_file() for path in TABLES)
+
+
+@pytest.mark.parametrize("question", [
+    "isinstance(layer, Pool)", "isinstance(x, config.CoreConfig)", "not isinstance(x, (int, Out))",
+    "isinstance(x, Fire | Out)", "issubclass(kind, Neurons)", "type(layer) is PoolConfig",
+    "type(x) == Pool", "Readout is type(x)", "type(x) in {Neurons, Readout}",
+    "hasattr(layer, 'synapses')", "getattr(layer, 'replicas', 1)", "TABLE[type(layer)]",
+    "layer.__class__ is other", "layer.type == 'pool'", "kind(layer).NAME != 'core'",
+    "match layer:\n  case Pool(): pass", "match x:\n  case layers.Pool(kind='sum') | None: pass",
+    "@run.register\ndef _(layer: Pool): pass"])
+def test_a_question_for_the_kind_is_found(question):
+    assert list(asked(ast.parse(question), table=False))
+
+
+@pytest.mark.parametrize("answer", [
+    "layer.sources", "isinstance(x, Charge)", "kind(layer).parts(layer)", "TABLE[type(module)]",
+    "getattr(self, name)", "Pool(name, source)", "x is None"])
+def test_what_asks_for_no_kind_is_let_through(answer):
+    assert not list(asked(ast.parse(answer), table=False))
+
+
+def test_a_table_may_look_up_types_but_compare_none():
+    assert not list(asked(ast.parse("TABLE[type(layer)]"), table=True))
+    assert list(asked(ast.parse("type(layer) is Pool"), table=True))

@@ -93,18 +93,18 @@ def refuse_spiking(module: nn.Module, activation: Activation | None = None) -> N
     ConversionError
         With the layer's path, its kind, and what to convert instead.
     """
-    for path, layer in module.named_modules():
-        where = f"{path or 'the top module'} ({type(layer).__name__})"
-        for package in (cls.__module__.partition(".")[0] for cls in type(layer).__mro__):
+    for path, child in module.named_modules():
+        where = f"{path or 'the top module'} ({type(child).__name__})"
+        for package in (cls.__module__.partition(".")[0] for cls in type(child).__mro__):
             if package in _SPIKING:
                 raise ConversionError(
                     f"{where}: is a layer of {_SPIKING[package]}, which simulates neurons step by "
                     f"step, and such networks are not read; give a network with Qcfs or ReLU as "
                     f"its activations, and its integers will spike")
-        steps = getattr(layer, "T", None)
-        quantised = hasattr(layer, "thresh") and hasattr(layer, "L")
+        steps = getattr(child, "T", None)
+        quantised = hasattr(child, "thresh") and hasattr(child, "L")
         if type(steps) is int and steps > 0 and (
-                quantised or activation is not None and activation.matches(layer)):
+                quantised or activation is not None and activation.matches(child)):
             raise ConversionError(
                 f"{where}: is built with T={steps} and simulates so many time-steps; build it with "
                 f"T=0, the activation that it was trained with, which the integers compute exactly")
