@@ -18,8 +18,9 @@ from gen.build import manifest
 from gen.build.toolchain import yosys
 from gen.build.verilog import component_verilog
 from gen.errors import BuildError
-from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 from gen.plan.mapping import map_network
 from gen.system import processes
 from gen.verify.virtual import compile_board

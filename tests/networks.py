@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 
 __all__ = [
     "synapses", "neurons", "readout", "linear", "convolutional", "residual", "wide", "counts_for",
@@ -11,7 +12,7 @@ __all__ = [
 
 
 def synapses(rng, source, shape, *, bits=4, **options):
-    """Random weights of all sizes; ``shape`` as in :class:`gen.ir.layers.Synapses`."""
+    """Random weights of all sizes; ``shape`` as in :class:`gen.ir.synapses.Synapses`."""
     weights = rng.integers(-(1 << bits - 1), 1 << bits - 1, shape)
     return Synapses(source, weights, bits=bits, **options)
 

@@ -9,8 +9,9 @@ from gen.build.builder import design_for
 from gen.build.synthesis import Resources, count
 from gen.cli import main as cli
 from gen.ir import artifact, shipped
-from gen.ir.layers import INPUT, Neurons, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 from gen.plan.mapping import map_network
 from hw.array import Array
 from hw.feeder import Packing

@@ -19,8 +19,9 @@ from torch.nn import functional as F
 
 from ..errors import ConversionError, unknown
 from ..ir.exact import check_levels
-from ..ir.layers import INPUT, Layer, Neurons, Pool, Readout, Synapses
+from ..ir.layers import INPUT, Layer, Neurons, Pool, Readout
 from ..ir.network import Network
+from ..ir.synapses import Synapses
 from .lowered import Fire, Lowered, Out, Term
 from .qcfs import floor_ste, round_ste
 

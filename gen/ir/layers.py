@@ -6,7 +6,6 @@ Nobody outside asks a layer for its kind. Who has to treat kinds differently has
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -15,32 +14,16 @@ from hw.config import MapConfig
 from hw.schedule import Schedule, settle
 
 from ..errors import NetworkError
-from .exact import EXACT, check_levels, frozen, require_length, require_pair, require_positive
+from .exact import EXACT, check_levels, frozen, require_length, require_pair
+from .synapses import Synapses, Window, out_size, sliding_windows
 
-__all__ = ["INPUT", "TYPES", "Layer", "Synapses", "Window", "Neurons", "Pool", "Readout"]
+__all__ = ["INPUT", "TYPES", "Layer", "Neurons", "Pool", "Readout"]
 
 INPUT = "input"
 """Name by which layers refer to the network's input."""
 
 # A layer's name is often the path of a module within modules.
 _LONGEST = 128
-
-
-class Window(Protocol):
-    """How a layer looks at one of its sources: through a window that slides over the map.
-
-    Members
-    -------
-    source : name of an earlier layer, or :data:`INPUT`
-    kernel, stride, padding : ``(y, x)``
-    """
-
-    source: str
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-
-    @property
-    def kernel(self) -> tuple[int, int]: ...
 
 
 class Layer(Protocol):
@@ -57,7 +40,7 @@ class Layer(Protocol):
 
     type: ClassVar[str]
     name: str
-    synapses: tuple["Synapses", ...]
+    synapses: tuple[Synapses, ...]
 
     @property
     def label(self) -> str: ...
@@ -100,119 +83,6 @@ def _layer_name(name):
         raise NetworkError(f"a layer's name must be a non-empty string other than {INPUT!r}, "
                            f"not {name!r}")
     require_length(name, "a layer's name", _LONGEST)
-
-
-def _out_size(size, kernel, stride, padding, name):
-    y, x = ((s + 2 * p - k) // st + 1 for s, k, st, p in zip(
-        size, kernel, stride, padding, strict=True))
-    if y < 1 or x < 1:
-        raise NetworkError(f"{name}: a kernel of {kernel} does not fit a map of {size}")
-    return y, x
-
-
-def _windows(counts, kernel, stride, padding):
-    """``(N, C, H, W)`` -> ``(N, C, OY, OX, KY, KX)``, zero padded."""
-    py, px = padding
-    counts = np.pad(counts, ((0, 0), (0, 0), (py, py), (px, px)))
-    view = np.lib.stride_tricks.sliding_window_view(counts, kernel, axis=(2, 3))
-    return view[:, :, ::stride[0], ::stride[1]]
-
-
-@dataclass(frozen=True, eq=False)
-class Synapses:
-    """The synapses between a source map and a layer, as a convolution.
-
-    A linear layer is a convolution whose kernel is the whole source map. An identity (residual)
-    connection is a 1x1 convolution with ``groups`` equal to the channels.
-
-    Parameters
-    ----------
-    source : name of an earlier layer, or :data:`INPUT`
-    weights : ``(out_channels, in_channels / groups, KY, KX)`` integers of ``bits`` bits, signed
-    stride, padding : ``(y, x)``
-    groups : as in ``torch.nn.Conv2d``
-    bits : width of a weight, 2 to 16
-    """
-
-    source: str
-    weights: np.ndarray
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    groups: int = 1
-    bits: int = 8
-
-    def __post_init__(self):
-        where = f"synapses from {self.source!r}"
-        object.__setattr__(self, "weights", frozen(self.weights, f"{where}: weights"))
-        if self.weights.ndim != 4 or not self.weights.size:
-            raise NetworkError(f"{where}: weights must have four axes, not {self.weights.shape}")
-        require_pair(self.stride, f"{where}: stride", 1)
-        require_pair(self.padding, f"{where}: padding", 0)
-        require_positive(self.groups, f"{where}: groups")
-        if type(self.bits) is not int or not 2 <= self.bits <= 16:
-            raise NetworkError(f"{where}: bits must be 2 to 16, not {self.bits!r}")
-        if self.weights.shape[0] % self.groups:
-            raise NetworkError(f"{where}: {self.weights.shape[0]} output channels can't be split "
-                               f"into {self.groups} groups")
-        if not all(p < k for p, k in zip(self.padding, self.kernel, strict=True)):
-            raise NetworkError(f"{where}: padding {self.padding} must be smaller than the kernel "
-                               f"{self.kernel}")
-        low, high = -(1 << self.bits - 1), (1 << self.bits - 1) - 1
-        if self.weights.min() < low or self.weights.max() > high:
-            raise NetworkError(f"{where}: weights must lie in {low}..{high} ({self.bits} bits), "
-                               f"not {self.weights.min()}..{self.weights.max()}")
-
-    @property
-    def kernel(self):
-        return tuple(self.weights.shape[2:])
-
-    @property
-    def out_channels(self):
-        return self.weights.shape[0]
-
-    def out_shape(self, shape):
-        """Shape ``(C, H, W)`` of the result for a source of ``shape``."""
-        channels = self.weights.shape[1] * self.groups
-        if shape[0] != channels:
-            raise NetworkError(f"synapses from {self.source!r}: the source has {shape[0]} "
-                               f"channels, the weights expect {channels}")
-        return (self.out_channels, *_out_size(shape[1:], self.kernel, self.stride, self.padding,
-                                              f"synapses from {self.source!r}"))
-
-    def charge(self, counts):
-        """``(N, C, H, W)`` counts -> ``(N, O, OY, OX)`` charge, exact."""
-        windows = _windows(counts, self.kernel, self.stride, self.padding)
-        n, c, oy, ox, ky, kx = windows.shape
-        windows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(
-            n * oy * ox, self.groups, (c // self.groups) * ky * kx).astype(np.float64)
-        weights = self.weights.reshape(self.groups, self.out_channels // self.groups, -1)
-        weights = weights.astype(np.float64)
-        charge = np.matmul(windows.transpose(1, 0, 2), weights.transpose(0, 2, 1))
-        charge = charge.transpose(1, 0, 2).reshape(n, oy, ox, self.out_channels)
-        return charge.transpose(0, 3, 1, 2).astype(np.int64)
-
-    def charge_range(self, levels):
-        """Least and greatest charge of each output channel, for counts in ``0..levels``."""
-        low, high = self._sums
-        return levels * low, levels * high
-
-    @cached_property
-    def _sums(self):
-        """Sums of the negative and of the positive weights of each output channel."""
-        flat = self.weights.reshape(self.out_channels, -1)
-        return np.minimum(flat, 0).sum(axis=1), np.maximum(flat, 0).sum(axis=1)
-
-    def flattened(self, shape):
-        """The same synapses for a source that is given as a vector instead of in ``shape``, or None
-        if they look at a part of the map."""
-        if self.weights.shape[1:] != shape or any(self.padding):
-            return None
-        weights = self.weights.reshape(self.out_channels, -1, 1, 1)
-        return Synapses(self.source, weights, bits=self.bits)
-
-    def charge_bound(self, levels):
-        """What no sum of charges exceeds in magnitude, whichever they are."""
-        return levels * int(np.abs(self.weights).sum(axis=(1, 2, 3)).max())
 
 
 class _Charged:
@@ -432,14 +302,14 @@ class Pool:
 
     def out_shape(self, shapes):
         (shape,) = shapes
-        return (shape[0], *_out_size(shape[1:], self.kernel, self.stride, self.padding, self.name))
+        return (shape[0], *out_size(shape[1:], self.kernel, self.stride, self.padding, self.name))
 
     def out_levels(self, levels):
         (top,) = levels
         return top * self.kernel[0] * self.kernel[1] if self.kind == "sum" else top
 
     def run(self, inputs):
-        windows = _windows(inputs[0], self.kernel, self.stride, self.padding)
+        windows = sliding_windows(inputs[0], self.kernel, self.stride, self.padding)
         return windows.sum(axis=(4, 5)) if self.kind == "sum" else windows.max(axis=(4, 5))
 
     def check_sums(self, levels):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from gen.build.verilog import component_verilog
-from gen.ir.layers import INPUT, Neurons, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 from gen.plan.mapping import map_config
 from hw.config import CoreConfig
 from hw.select import Select, command_layout

@@ -12,8 +12,9 @@ from gen.build.builder import build
 from gen.build.toolchain import find
 from gen.errors import BuildError, FitError
 from gen.ir import shipped
-from gen.ir.layers import INPUT, Neurons, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 from gen.plan.planner import fit
 from tests.nextpnr import filled
 

@@ -17,8 +17,9 @@ from gen.build import builder as building
 from gen.build.bitstream import MissedClock
 from gen.build.builder import build
 from gen.errors import BuildError, FitError
-from gen.ir.layers import INPUT, Neurons, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 from gen.plan.room import advice, require_fit
 
 ARTY = boards.find("arty-a7")

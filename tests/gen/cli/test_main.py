@@ -14,8 +14,9 @@ from gen.cli import main as cli
 from gen.cli.commands import boards
 from gen.errors import FitError, SpikeloomError, one_line, unknown
 from gen.ir import artifact
-from gen.ir.layers import INPUT, Neurons, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = ("train", "convert", "run", "fit", "explore", "build", "verify", "simulate", "report",

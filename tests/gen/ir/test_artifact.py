@@ -15,8 +15,9 @@ import pytest
 from gen.errors import ArtifactError, OutputError
 from gen.ir import shipped
 from gen.ir.artifact import load, save
-from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 
 
 def network(**changes):

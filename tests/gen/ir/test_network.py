@@ -9,9 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from gen.errors import NetworkError
-from gen.ir.layers import INPUT, Neurons, Pool, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.reference import torch_run
+from gen.ir.synapses import Synapses
 from gen.plan.weights import membrane_bits
 
 

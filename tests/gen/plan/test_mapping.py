@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from gen.errors import FitError
-from gen.ir.layers import INPUT, Neurons, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 from gen.plan.mapping import flat_input, map_config, map_network
 from gen.plan.weights import membrane_bits, pack_rows
 from tests.hw.cases import LAYERS, NETWORKS, mapped, network

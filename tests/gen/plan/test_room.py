@@ -12,8 +12,9 @@ from gen.build.builder import build
 from gen.cli import main as cli
 from gen.errors import FitError
 from gen.ir.artifact import save
-from gen.ir.layers import INPUT, Neurons, Readout, Synapses
+from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
+from gen.ir.synapses import Synapses
 from gen.plan.mapping import map_network
 from gen.plan.planner import fit, plan
 from gen.plan.room import memory_bits, require_memory
