@@ -86,6 +86,11 @@ class SourceConfig:
     ----------
     layer : index of the layer whose map this is, or -1 for the input
     kernel, stride, padding : ``(y, x)``
+    lanes : how a word charges the lanes. ``None``: each of its channels has a weight row, and a
+        spike adds it in all lanes. Else the channel whose spikes each lane sees: a word has one
+        weight row, which is added in the lanes that see a spike (a *masked* row: depthwise
+        convolution, identity)
+    fixed : whether the weight rows are in the parameter memory, which is as wide as the membranes
     banks : samples that the spike memory in front of the window holds
     first, every : the output rows that are computed: every so many, from the first on
     """
@@ -95,6 +100,8 @@ class SourceConfig:
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int]
+    lanes: tuple[int, ...] | None = None
+    fixed: bool = False
     banks: int = 2
     first: int = 0
     every: int = 1
@@ -102,6 +109,11 @@ class SourceConfig:
     @property
     def taps(self):
         return self.kernel[0] * self.kernel[1] * self.map.chunks
+
+    @property
+    def tap_rows(self):
+        """Weight rows of a tap."""
+        return self.map.word if self.lanes is None else 1
 
     @property
     def positions(self):
@@ -226,25 +238,46 @@ class CoreConfig:
 
     @property
     def row_bases(self):
-        """First weight row of each tap, for each group; ``None`` where the mask has no bit."""
-        bases, row = [], 0
+        """First row of each tap in its source's memory, for each group; ``None`` where the mask
+        has no bit."""
+        bases, rows = [], {False: 0, True: self.groups * len(self.schedule.rows)}
         for mask in self.masks:
             group, tap = [], 0
             for source in self.sources:
                 for _ in range(source.taps):
                     connected = mask >> tap & 1
-                    group.append(row if connected else None)
-                    row += source.map.word if connected else 0
+                    group.append(rows[source.fixed] if connected else None)
+                    rows[source.fixed] += source.tap_rows if connected else 0
                     tap += 1
             bases.append(tuple(group))
         return tuple(bases)
 
+    def _rows(self, fixed):
+        rows = [source.tap_rows * (source.fixed == fixed)
+                for source in self.sources for _ in range(source.taps)]
+        return sum(number for mask in self.masks
+                   for tap, number in enumerate(rows) if mask >> tap & 1)
+
     @property
     def weight_rows(self):
-        """Rows of the weight memory: one for each channel of each connected tap."""
-        words = [source.map.word for source in self.sources for _ in range(source.taps)]
-        return sum(word for mask in self.masks
-                   for tap, word in enumerate(words) if mask >> tap & 1)
+        """Rows of the weight memory."""
+        return self._rows(False)
+
+    @property
+    def parameter_rows(self):
+        """Rows of the parameter memory: those of the schedule for each group of lanes, and the
+        fixed weights."""
+        return self.groups * len(self.schedule.rows) + self._rows(True)
+
+    @property
+    def masked(self):
+        """Whether there are masked rows."""
+        return any(source.lanes is not None for source in self.sources)
+
+    @property
+    def fixed(self):
+        """Whether there are weights in the parameter memory."""
+        return any(source.fixed for source in self.sources)
 
     @property
     def weight_banks(self):

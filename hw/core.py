@@ -66,9 +66,8 @@ class Core(wiring.Component):
         core = self._core
         m.submodules.select = select = Select(core)
         m.submodules.fetch = fetch = Fetch(core)
-        word = max(source.map.word for source in core.sources)
-        m.submodules.words = words = Queue(word_layout(word, core.weight_rows), depth=_WORDS_AHEAD)
-        m.submodules.encoder = encoder = EventEncoder(word, core.weight_rows)
+        m.submodules.words = words = Queue(word_layout(core), depth=_WORDS_AHEAD)
+        m.submodules.encoder = encoder = EventEncoder(core)
         m.submodules.lanes = lanes = self._lanes
 
         for s, source in enumerate(core.sources):

@@ -21,14 +21,13 @@ class Fetch(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(command_layout(core)))``
-    o : ``Out(stream.Signature(word_layout(...)))``
+    o : ``Out(stream.Signature(word_layout(core)))``
     en, address, counts : read ports of the sources' spike memories, a member each (``en0``, ...)
     release : ``Out(1)``: the last read of a sample has been issued
     """
 
     def __init__(self, core):
         self._core = core
-        self._word = max(source.map.word for source in core.sources)
         ports = {}
         for s, source in enumerate(core.sources):
             ports[f"en{s}"] = Out(1)
@@ -36,7 +35,7 @@ class Fetch(wiring.Component):
             ports[f"counts{s}"] = In(source.map.beat_bits)
         super().__init__({
             "i": In(stream.Signature(command_layout(core))),
-            "o": Out(stream.Signature(word_layout(self._word, core.weight_rows))),
+            "o": Out(stream.Signature(word_layout(core))),
             "release": Out(1),
             **ports,
         })
@@ -55,15 +54,18 @@ class Fetch(wiring.Component):
         the spike memories -> dicts in the shape of ``word_layout``."""
         words, table, steps = [], self.table(), self._core.schedule.charges[::-1]
         for command in commands:
-            place, word = table[command["index"]], {"spikes": 0}
+            place = table[command["index"]]
+            source = self._core.sources[place["source"]]
+            word = {"spikes": 0, "fixed": int(source.fixed),
+                    "masked": int(source.lanes is not None)}
             if not command["empty"]:
                 s = place["source"]
                 fmap, plane = self._core.sources[s].map, steps[command["step"]].planes[s]
                 beat = counts[s][command["corners"][str(s)] + place["offset"]]
-                for c in range(fmap.word):
+                for k, c in enumerate(source.lanes or range(fmap.word)):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
                     spike = count >> plane & 1 if fmap.code == "phase" else count > plane
-                    word["spikes"] |= spike << c
+                    word["spikes"] |= spike << k
             words.append(word | {"row": place["row"], "double": command["double"],
                                  "last": command["last"]})
         return words
@@ -75,7 +77,7 @@ class Fetch(wiring.Component):
         entry = data.StructLayout({
             "source": range(max(2, len(core.sources))),
             "offset": range(max(2, max(e["offset"] for e in table) + 1)),
-            "row": range(max(2, core.weight_rows)),
+            "row": self.o.p.row.shape(),
         })
         m.submodules.table = taps = memory.Memory(shape=entry, depth=max(2, len(table)), init=table)
         port = taps.read_port()
@@ -125,16 +127,24 @@ class Fetch(wiring.Component):
             m.d.sync += self.o.p.row.eq(row)
         read = answered.command
 
-        spikes = [Signal(self._word, name=f"spikes_{s}") for s in range(len(core.sources))]
+        spikes = [Signal.like(self.o.p.spikes, name=f"spikes_{s}")
+                  for s in range(len(core.sources))]
         with m.Switch(read.step):
             for number, step in enumerate(reversed(core.schedule.charges)):
                 with m.Case(number):
                     for s, (inner, plane) in enumerate(zip(core.sources, step.planes,
                                                            strict=True)):
                         if plane is not None:
-                            m.d.comb += spikes[s].eq(spike_plane(inner.map, counts[s], plane))
+                            word = spike_plane(inner.map, counts[s], plane)
+                            if inner.lanes is not None:
+                                word = Cat(word[channel] for channel in inner.lanes)
+                            m.d.comb += spikes[s].eq(word)
         with m.If(~read.empty):
             m.d.comb += self.o.p.spikes.eq(Array(spikes)[whose])
+        kinds = {"masked": [source.lanes is not None for source in core.sources],
+                 "fixed": [source.fixed for source in core.sources]}
+        m.d.comb += [self.o.p[name].eq(Array(Const(is_one, 1) for is_one in each)[whose])
+                     for name, each in kinds.items()]
         m.d.comb += [
             self.o.p.double.eq(read.double),
             self.o.p.last.eq(read.last),

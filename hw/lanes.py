@@ -38,13 +38,13 @@ class Lanes(wiring.Component):
     ----------
     core : :class:`hw.config.CoreConfig`
     weights, parameters : rows of ``lanes`` weights, and of ``lanes`` potentials
-        (see ``Schedule.rows``), the first lane in the lowest bits
+        (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
     results : entries of the queue, at least 2; or 0 for none, which stalls the lanes from a result
         that is made until it is taken
 
     Members
     -------
-    i : ``In(stream.Signature(event_layout(weight_rows)))``
+    i : ``In(stream.Signature(event_layout(core)))``
     o : ``Out(stream)``: a beat of counts, or ``lanes`` potentials; one for each group in turn
     busy : ``Out(1)``: a row is being added: of weights, initial potentials or thresholds
     """
@@ -52,16 +52,16 @@ class Lanes(wiring.Component):
     def __init__(self, core, weights, parameters, *, results=2):
         if len(weights) != core.weight_rows:
             raise ValueError(f"weights must have {core.weight_rows} rows, not {len(weights)}")
-        rows = core.groups * len(core.schedule.rows)
-        if len(parameters) != rows:
-            raise ValueError(f"parameters must have {rows} rows, not {len(parameters)}")
+        if len(parameters) != core.parameter_rows:
+            raise ValueError(f"parameters must have {core.parameter_rows} rows, not "
+                             f"{len(parameters)}")
         self._core = core
         self._weights = weights
         self._parameters = parameters
         self._results = results
         result = core.logit_bits if core.out is None else core.out.beat_bits
         super().__init__({
-            "i": In(stream.Signature(event_layout(core.weight_rows))),
+            "i": In(stream.Signature(event_layout(core))),
             "o": Out(stream.Signature(result)),
             "busy": Out(1),
         })
@@ -83,7 +83,10 @@ class Lanes(wiring.Component):
             if event["double"]:
                 v = add(v, v)
             if event["add"]:
-                v = add(v, unpack(self._weights[event["row"]], core.weight_bits))
+                row = (unpack(self._parameters[event["row"]], width) if event["fixed"]
+                       else unpack(self._weights[event["row"]], core.weight_bits))
+                mask = event["mask"] if event["masked"] else -1
+                v = add(v, [w * (mask >> k & 1) for k, w in enumerate(row)])
             if event["last"]:
                 number, (step,) = len(schedule.rows), schedule.steps
                 rows = [unpack(row, width) for row in self._parameters[group * number:][:number]]
@@ -119,19 +122,20 @@ class Lanes(wiring.Component):
             "valid": 1, "add": 1, "parameter": 1, "first": 1, "fire": 1, "emit": 1}))
         operations = core.schedule.operations
         current, idle = Signal(range(max(2, len(operations)))), Signal(init=1)
-        row, parameter_row = (Signal(range(max(2, len(self._parameters))), name=name)
-                              for name in ("row", "parameter_row"))
+        row = Signal(range(max(2, core.groups * len(core.schedule.rows))))
+        parameter_row = Signal(range(max(2, len(self._parameters))))
         m.d.comb += [port.addr.eq(self.i.p.row) for port in banks]
         # An event without a spike that ends a position only doubles: it takes the first operation
         # along, unless that is the last one.
         along = self.i.p.last & ~self.i.p.add & (len(operations) > 1)
+        fixed = self.i.p.add & self.i.p.fixed.any()
         move, room = Signal(), Signal()
         m.d.comb += self.i.ready.eq(idle)
         with m.If(idle):
             m.d.comb += [
                 op.valid.eq(self.i.valid),
-                op.add.eq(self.i.p.add),
-                op.parameter.eq(along),
+                op.add.eq(self.i.p.add & ~fixed),
+                op.parameter.eq(along | fixed),
                 move.eq(self.i.valid & along),
             ]
             with m.If(self.i.valid & self.i.p.last):
@@ -157,7 +161,8 @@ class Lanes(wiring.Component):
             with m.If(op.valid):
                 m.d.sync += [current.eq(current + 1), idle.eq(op.emit)]
         with m.If(move):
-            m.d.sync += row.eq(Mux(row == len(self._parameters) - 1, 0, row + 1))
+            end = core.groups * len(core.schedule.rows) - 1
+            m.d.sync += row.eq(Mux(row == end, 0, row + 1))
 
         # The next result may be made if those before it have room in the queue: then they are there
         # by the time it is.
@@ -173,7 +178,7 @@ class Lanes(wiring.Component):
         m.d.sync += [
             chosen.eq(op),
             bank.eq(self.i.p.row >> (BANK_ROWS - 1).bit_length()),
-            parameter_row.eq(row),
+            parameter_row.eq(Mux(idle & fixed, self.i.p.row, row)),
             loaded.eq(chosen),
             whose.eq(bank),
             *(register.eq(port.data) for register, port in zip(arrived, banks, strict=True)),
@@ -184,12 +189,13 @@ class Lanes(wiring.Component):
         addend = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
         weights = arrived[0] if len(banks) == 1 else Array(arrived)[whose]
         m.d.sync += running.eq(loaded)
-        adds, fixed = (self._forked(m, name, op[name], stages=2) for name in ("add", "parameter"))
+        adds, others = (self._forked(m, name, op[name], stages=2) for name in ("add", "parameter"))
+        sees = self._sees(m, idle)
         for k in range(core.lanes):
             charge = weights.word_select(k, core.weight_bits).as_signed()
-            with m.If(self._own(adds, k)):
+            with m.If(self._own(adds, k) & sees[k]):
                 m.d.sync += addend[k].eq(charge)
-            with m.Elif(self._own(fixed, k)):
+            with m.Elif(self._own(others, k) & sees[k]):
                 m.d.sync += addend[k].eq(parameter.data.word_select(k, width).as_signed())
             with m.Else():
                 m.d.sync += addend[k].eq(0)
@@ -247,6 +253,18 @@ class Lanes(wiring.Component):
             m.d.sync += [copy.eq(source)
                          for copy, (source, _) in zip(copies, behind, strict=True)]
         return copies
+
+    def _sees(self, m, idle):
+        """For each lane whether the row is added there, two clocks later."""
+        if not self._core.masked:
+            return [1] * self._core.lanes
+        masked = idle & self.i.p.add & self.i.p.masked
+        sees = self.i.p.mask | (~masked).replicate(self._core.lanes)
+        for name in ("sees_0", "sees_1"):
+            register = Signal(self._core.lanes, name=name, reset_less=True)
+            m.d.sync += register.eq(sees)
+            sees = register
+        return sees
 
     def _own(self, copies, k):
         """The copy of lane ``k``."""

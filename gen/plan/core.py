@@ -7,6 +7,7 @@ import numpy as np
 from amaranth import Shape
 
 from hw.config import CoreConfig
+from hw.encoder import word_layout
 from hw.select import command_layout
 
 from ..errors import FitError
@@ -22,7 +23,7 @@ from .parts import (
     varying_bits,
     walk_features,
 )
-from .weights import connections, membrane_bits, memories
+from .weights import charging, connections, membrane_bits, memories
 
 __all__ = ["NAME", "Flow", "clocks", "configure", "memories", "memory_bits", "parts", "turns",
            "word_limits"]
@@ -50,9 +51,11 @@ def configure(layer, port, sources, lanes, replicas, code):
     if not isinstance(count, int) or not 1 <= count <= layer.channels:
         raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), not "
                        f"{count!r}")
+    sources = charging(layer, sources, count)
     core = CoreConfig(
         name=layer.name, port=port, sources=sources, lanes=count, channels=layer.channels,
-        weight_bits=max(s.bits for s in layer.synapses),
+        weight_bits=max(synapses.bits for synapses, source
+                        in zip(layer.synapses, sources, strict=True) if not source.fixed),
         membrane_bits=membrane_bits(layer, [source.map.levels for source in sources], code),
         masks=connections(layer, sources, count),
         schedule=layer.schedule([source.map for source in sources], code))
@@ -69,9 +72,8 @@ def _replicas(core, count):
 
 def memory_bits(layer, levels, code):
     """Weights, and for each channel the initial potential and, of neurons, a threshold."""
-    widest = max(synapses.bits for synapses in layer.synapses)
     rows = 1 if layer.levels is None else 2
-    return (widest * sum(synapses.weights.size for synapses in layer.synapses)
+    return (sum(synapses.bits * synapses.weights.size for synapses in layer.synapses)
             + membrane_bits(layer, levels, code) * layer.channels * rows)
 
 
@@ -172,7 +174,8 @@ def _fetch(core, copies):
     sources = len(core.sources)
     entry = varying_bits(range(sources)) + varying_bits(offsets) + varying_bits(starts)
     table = Memory(sum(max(1, counter_bits(count)) for count in (
-        sources, max(offsets) + 1, core.weight_rows)), max(2, core.groups * core.taps), True, entry)
+        sources, max(offsets) + 1, max(core.weight_rows, core.parameter_rows * core.fixed))),
+        max(2, core.groups * core.taps), True, entry)
     features = {"one": 1, "corners": sum(map(address_bits, core.sources)), "entry": entry,
                 "chosen": sum(source.map.word * source.map.planes for source in core.sources),
                 "word": max(source.map.word for source in core.sources),
@@ -185,8 +188,7 @@ def _command_bits(core):
 
 
 def _word_bits(core):
-    return max(source.map.word for source in core.sources) + max(
-        1, (max(2, core.weight_rows) - 1).bit_length()) + 2
+    return Shape.cast(word_layout(core)).width
 
 
 def _encoder(core, copies):
@@ -202,13 +204,12 @@ def _lanes(core, copies):
     count = 0 if core.out is None else core.out.bits
     phase = core.schedule.code == "phase"
     clamped = phase and count and core.schedule.levels != (1 << count) - 1
-    rows_held = core.groups * len(core.schedule.rows)
     features = {"one": 1, "lanes": lanes, "membranes": lanes * bits,
                 "weights": lanes * core.weight_bits,
                 "counts": lanes * count, "rated": lanes * count * (not phase),
                 "clamped": lanes * count * bool(clamped),
                 "logits": lanes * bits * (core.out is None),
-                "row": counter_bits(rows_held),
+                "row": counter_bits(core.groups * len(core.schedule.rows)),
                 "results": lanes * (count or bits) * (core.sources[0].positions != (1, 1))}
     # A row of a replica's results waits there. Otherwise there are two results, or none if there is
     # only one position.
@@ -216,6 +217,6 @@ def _lanes(core, copies):
     waiting = 0 if core.sources[0].positions == (1, 1) else max(2, row)
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
                 for rows in core.weight_banks),
-              Memory(lanes * bits, max(2, rows_held), True),
+              Memory(lanes * bits, max(2, core.parameter_rows), True),
               *queue_memory(lanes * (count or bits), waiting))
     return Part("lanes", core.name, features, stored, copies)

@@ -20,7 +20,9 @@ def _planes(fmap, counts):
 
 
 def _tap_spikes(source, words):
-    """``(N, chunks, H, W)`` -> ``(N, OY, OX, taps)`` in the order of the taps."""
+    """``(N, chunks, H, W)`` spikes -> ``(N, OY, OX, taps)`` events, in the order of the taps."""
+    if source.lanes is not None:
+        words = (words > 0).astype(np.int64)
     (py, px), (sy, sx) = source.padding, source.stride
     words = np.pad(words, ((0, 0), (0, 0), (py, py), (px, px)))
     view = np.lib.stride_tricks.sliding_window_view(words, source.kernel, axis=(2, 3))

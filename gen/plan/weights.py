@@ -1,10 +1,12 @@
 """Memory contents of a core, and the widths and masks that follow from its weights."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from hw.config import MemoryImage
 
-__all__ = ["connections", "membrane_bits", "memories", "pack_rows"]
+__all__ = ["charging", "connections", "membrane_bits", "memories", "pack_rows"]
 
 
 def pack_rows(values, bits):
@@ -35,6 +37,30 @@ def membrane_bits(layer, levels, code):
     return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
 
 
+def charging(layer, sources, lanes):
+    """The sources of a layer, and how each charges the lanes (see
+    :class:`hw.config.SourceConfig`): with masked rows where it can, and from the parameter memory
+    if it is an identity among others, whose weights are wide, but one a channel."""
+    identities = [synapses.weights.shape[1:] == (1, 1, 1) for synapses in layer.synapses]
+    return tuple(replace(source, lanes=_seen(synapses, source, lanes),
+                         fixed=identity and not all(identities))
+                 for synapses, source, identity in zip(layer.synapses, sources, identities,
+                                                       strict=True))
+
+
+def _seen(synapses, source, lanes):
+    """For each lane the channel of a word that charges it, if every output channel has one input
+    channel, in the same place of a word for all groups of lanes; else, and for words of a single
+    channel, ``None``."""
+    if synapses.weights.shape[1] > 1 or source.map.word == 1:
+        return None
+    share = synapses.out_channels // synapses.groups
+    channels = [{channel // share % source.map.word
+                 for channel in range(lane, synapses.out_channels, lanes)}
+                for lane in range(lanes)]
+    return tuple(next(iter(each)) for each in channels) if max(map(len, channels)) == 1 else None
+
+
 def connections(layer, sources, lanes):
     """For each group of lanes, which taps of all sources are connected to it; see
     :class:`hw.config.CoreConfig`."""
@@ -50,15 +76,18 @@ def memories(layer, core):
              for s, source in zip(layer.synapses, core.sources, strict=True)]
     used = [_connected(s, source, core.lanes)
             for s, source in zip(layer.synapses, core.sources, strict=True)]
-    rows = [word[connected[:, group], :, group].reshape(-1, core.lanes)
-            for group in range(core.groups)
-            for word, connected in zip(words, used, strict=True)]
+    rows = {fixed: np.concatenate([np.zeros((0, core.lanes), np.int64)] + [
+        word[connected[:, group], :, group].reshape(-1, core.lanes)
+        for group in range(core.groups)
+        for source, word, connected in zip(core.sources, words, used, strict=True)
+        if source.fixed == fixed]) for fixed in (False, True)}
     # Lanes without a channel need a threshold to stay silent.
     threshold = np.maximum(_grouped(layer.threshold, core.lanes), 1)
     potentials = core.schedule.parameters(_grouped(layer.initial, core.lanes), threshold)
     potentials = np.stack(potentials, axis=1).reshape(-1, core.lanes)
-    return {f"{core.port}.weights": pack_rows(np.concatenate(rows), core.weight_bits),
-            f"{core.port}.parameters": pack_rows(potentials, core.membrane_bits)}
+    parameters = np.concatenate([potentials, rows[True]])
+    return {f"{core.port}.weights": pack_rows(rows[False], core.weight_bits),
+            f"{core.port}.parameters": pack_rows(parameters, core.membrane_bits)}
 
 
 def _connected(synapses, source, lanes):
@@ -72,7 +101,7 @@ def _connected(synapses, source, lanes):
 
 
 def _words(synapses, source):
-    """``(taps, word, out_channels)`` weights, with 0 between unconnected channels."""
+    """``(taps, rows, out_channels)`` weights, with 0 between unconnected channels."""
     word, chunks = source.map.word, source.map.chunks
     out, per_group, ky, kx = synapses.weights.shape
     dense = np.zeros((out, chunks * word, ky, kx), dtype=np.int16)
@@ -81,7 +110,9 @@ def _words(synapses, source):
         rows, columns = slice(g * share, (g + 1) * share), slice(g * per_group, (g + 1) * per_group)
         dense[rows, columns] = synapses.weights[rows]
     dense = dense.reshape(out, chunks, word, ky, kx).transpose(4, 3, 1, 2, 0)
-    return dense.reshape(source.taps, word, out)
+    rows = dense.reshape(source.taps, word, out)
+    # Each output channel has one weight in a word.
+    return rows if source.lanes is None else rows.sum(axis=1, keepdims=True)
 
 
 def _grouped(values, lanes):

@@ -34,6 +34,17 @@ def network(name, seed=0):
         case "depthwise":
             return _single(rng, (6, 5, 5), 3,
                            synapses(rng, INPUT, (6, 1, 3, 3), padding=(1, 1), groups=6), 3)
+        case "masked":
+            return _single(rng, (64, 3, 4), 3,
+                           synapses(rng, INPUT, (64, 1, 3, 3), padding=(1, 1), groups=64), 3)
+        case "mobile":  # depthwise with wide lanes, with a multiplier, and an identity
+            first = neurons(rng, "first", synapses(rng, INPUT, (8, 3, 1, 1)), levels=3)
+            deep = neurons(rng, "deep", synapses(rng, "first", (16, 1, 3, 3), padding=(1, 1),
+                                                 groups=8), levels=5)
+            point = neurons(rng, "point", synapses(rng, "deep", (8, 16, 1, 1)),
+                            synapses(rng, "first", (8, 1, 1, 1), groups=8, bits=9), levels=3)
+            return Network("case", (3, 4, 5), 3, 3,
+                           (first, deep, point, readout(rng, "point", (5, 8, 4, 5))))
         case "lifted":  # potentials are positive, and the greatest threshold is beyond them
             bundle = synapses(rng, INPUT, (4, 2, 2, 2), bits=2)
             layer = Neurons("layer", (bundle,), np.full(4, 20), np.array([10, 4, 9, 3]), 5)
@@ -61,11 +72,15 @@ def network(name, seed=0):
     raise ValueError(f"name must be a case, not {name!r}")
 
 
-LAYERS = ["linear", "picture", "conv", "strided", "pointwise", "depthwise", "grouped",
+LAYERS = ["linear", "picture", "conv", "strided", "pointwise", "depthwise", "masked", "grouped",
           "lifted"]
 """Networks of one layer and a read-out."""
 
-NETWORKS = ["residual", "pools"]
+NETWORKS = ["residual", "mobile", "pools"]
+
+
+LANES = {"masked": {"layer": 32}, "mobile": {"first": 4, "deep": 8, "point": 8}}
+"""Of cases that need certain lanes, or else have no masked rows."""
 
 
 def mapped(name, code="phase", *, seed=0, samples=4, lanes=3, replicas=None):
@@ -77,8 +92,9 @@ def mapped(name, code="phase", *, seed=0, samples=4, lanes=3, replicas=None):
     inputs = rng.integers(0, net.input_levels + 1, shape) * (rng.random(shape) < 0.4)
     inputs[1:2] = 0
     inputs[2:3] = net.input_levels
-    layers = {layer.name: min(lanes + k, layer.channels) for k, layer in enumerate(net.layers)
-              if layer.synapses}
+    layers = LANES.get(name) or {
+        layer.name: min(lanes + k, layer.channels) for k, layer in enumerate(net.layers)
+        if layer.synapses}
     config, image = map_network(net, lanes=layers, replicas=replicas, code=code)
     return net, inputs, net.run(inputs), config, image
 

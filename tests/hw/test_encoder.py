@@ -2,40 +2,71 @@ import random
 
 import pytest
 
+from hw.config import CoreConfig, MapConfig, SourceConfig
 from hw.encoder import EventEncoder, event_layout, word_layout
+from hw.schedule import settle
 
 from .streams import STALLS, run
 
+GROUPS = 5
 
-def cases(width, rows):
-    yield dict(spikes=0, row=0, double=0, last=1)
-    yield dict(spikes=(1 << width) - 1, row=rows - width, double=1, last=0)
-    yield dict(spikes=1 << width - 1, row=0, double=0, last=1)
-    rng = random.Random(width)
+
+def core(word, masked=False):
+    """A core that sees words of ``word`` channels, and the same ones as masked, fixed rows."""
+    fmap, lanes = MapConfig(word, 1, 1, 1, word), 2 * word
+    places = [None, *([tuple(k % word for k in range(lanes))] if masked else [])]
+    sources = tuple(SourceConfig(fmap, -1, (1, 1), (1, 1), (0, 0), lanes=place,
+                                 fixed=place is not None) for place in places)
+    return CoreConfig("c", "c", sources, lanes, GROUPS * lanes, 4, 9,
+                      ((1 << len(sources)) - 1,) * GROUPS,
+                      settle([source.map for source in sources], 3))
+
+
+def words(core, rng):
+    width = core.sources[0].map.word
+    plain = {"masked": 0, "fixed": 0}
+    yield dict(spikes=0, row=0, double=0, last=1, **plain)
+    yield dict(spikes=(1 << width) - 1, row=core.weight_rows - width, double=1, last=0, **plain)
+    yield dict(spikes=1 << width - 1, row=0, double=0, last=1, **plain)
     for _ in range(60):
-        yield dict(spikes=rng.randrange(1 << width) & rng.randrange(1 << width),
-                   row=rng.randrange(rows - width + 1), double=rng.randrange(2),
-                   last=rng.randrange(2))
+        masked = rng.randrange(2) if core.masked else 0
+        bits = core.lanes if masked else width
+        rows = core.parameter_rows - 1 if masked else core.weight_rows - width
+        yield dict(spikes=rng.randrange(1 << bits) & rng.randrange(1 << bits),
+                   row=rng.randrange(rows + 1), double=rng.randrange(2), last=rng.randrange(2),
+                   masked=masked, fixed=masked)
 
 
 @pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("width", [1, 3, 16, 24])
-def test_encoder_equals_model(width, stalls):
-    words = list(cases(width, 100))
-    expected = EventEncoder.model(words)
-    dut = EventEncoder(width, 100)
-    received, clocks = run(dut, [(dut.i, words)], [(dut.o, len(expected))], stalls=stalls)
-    layout = event_layout(100)
+def test_encoder_equals_model(width, masked, stalls):
+    config = core(width, masked)
+    given = list(words(config, random.Random(width)))
+    expected = EventEncoder.model(given)
+    dut = EventEncoder(config)
+    received, clocks = run(dut, [(dut.i, given)], [(dut.o, len(expected))], stalls=stalls)
+    layout = event_layout(config)
     received = [{field: layout.from_bits(bits)[field] for field in expected[0]}
                 for bits in received]
-    # The row of an event that adds nothing is not looked at.
+    # Neither the row of an event that adds nothing is looked at, nor the mask of a plain one.
     for event in (*received, *expected):
         event["row"] *= event["add"]
+        event["mask"] *= event["masked"]
     assert received == expected
     if stalls == "none":
         assert clocks == len(expected) + 2, "one event a clock, without a gap"
 
 
-def test_layouts_have_room_for_every_row():
-    assert word_layout(4, 1)["row"].width == 1
-    assert word_layout(4, 129)["row"].width == 8
+def test_a_masked_word_is_one_event():
+    word = {"spikes": 0b1011, "row": 7, "double": 1, "last": 1, "masked": 1, "fixed": 0}
+    assert EventEncoder.model([word]) == [
+        {"row": 7, "add": 1, "masked": 1, "fixed": 0, "mask": 0b1011, "double": 1, "last": 1}]
+
+
+def test_fields_that_are_not_needed_take_no_bit():
+    plain, masked = core(4), core(4, masked=True)
+    assert {name: event_layout(plain)[name].width for name in ("mask", "masked", "fixed")} == {
+        "mask": 0, "masked": 0, "fixed": 0}
+    assert event_layout(masked)["mask"].width == 8 and word_layout(masked)["spikes"].width == 8
+    assert word_layout(plain)["row"].width == (GROUPS * 4 - 1).bit_length()

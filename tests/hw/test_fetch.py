@@ -29,7 +29,7 @@ def commands_of(core, rng, count=80):
 
 @pytest.mark.parametrize("stalls", STALLS)
 @pytest.mark.parametrize("name,code", [("conv", "phase"), ("residual", "phase"),
-                                       ("residual", "rate")])
+                                       ("residual", "rate"), ("mobile", "phase")])
 def test_fetch_equals_model(name, code, stalls):
     _, _, _, config, _ = mapped(name, code)
     core = config.layers[-2]
@@ -82,7 +82,7 @@ def test_fetch_equals_model(name, code, stalls):
     sim.add_testbench(feed)
     sim.add_testbench(drain)
     sim.run()
-    layout = word_layout(max(s.map.word for s in core.sources), core.weight_rows)
+    layout = word_layout(core)
     assert [{field: layout.from_bits(bits)[field] for field in expected[0]}
             for bits in received] == expected
     assert releases == sum(command["release"] for command in commands)

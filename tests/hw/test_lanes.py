@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -10,10 +11,24 @@ from hw.schedule import settle
 from .streams import STALLS, run
 
 
-def core(levels, code, *, lanes=3, channels=5, word=4):
+def core(levels, code, *, lanes=3, channels=5, word=4, masked=False):
+    """With ``masked`` there are masked rows besides, in both memories."""
     source = SourceConfig(MapConfig(word, 1, 1, 3, word), -1, (1, 1), (1, 1), (0, 0))
-    return CoreConfig("c", "c", (source,), lanes, channels, weight_bits=4, membrane_bits=10,
-                      masks=(1, 1), schedule=settle([source.map], levels, code))
+    sources = [source] + masked * [replace(source, lanes=(0,) * lanes, fixed=fixed)
+                                   for fixed in (False, True)]
+    return CoreConfig("c", "c", tuple(sources), lanes, channels, weight_bits=4, membrane_bits=10,
+                      masks=((1 << len(sources)) - 1,) * 2,
+                      schedule=settle([s.map for s in sources], levels, code))
+
+
+def event(rng, config, *, last, row=None, add=True, double=False):
+    """Of a core with masked rows, now and then one of these."""
+    masked = config.masked and rng.randrange(2)
+    fixed = config.masked and rng.randrange(2)
+    rows = config.parameter_rows if fixed else config.weight_rows
+    return dict(row=rng.randrange(rows) if row is None else row, add=int(add), double=int(double),
+                last=int(last), masked=int(masked), fixed=int(fixed),
+                mask=rng.randrange(1 << config.lanes) if config.masked else 0)
 
 
 def rows(rng, count, lanes, bits, low, high):
@@ -30,24 +45,24 @@ def parameters(rng, config):
         result += rows(rng, 1, config.lanes, 10, -40, 40)
         for shift in [row.shift for row in config.schedule.rows if row.threshold]:
             result += [sum((-t << shift & 1023) << k * 10 for k, t in enumerate(theta))]
+    result += rows(rng, config.parameter_rows - len(result), config.lanes, 10, -20, 20)
     return tuple(result)
 
 
 @pytest.mark.parametrize("stalls", STALLS)
 @pytest.mark.parametrize("levels,code", [(3, "phase"), (5, "phase"), (1, "phase"), (4, "rate"),
                                          (1, "rate"), (None, "phase")])
-@pytest.mark.parametrize("results", [0, 2])
-def test_lanes_equal_model(levels, code, stalls, results):
-    config = core(levels, code)
+@pytest.mark.parametrize("results, masked", [(0, False), (2, False), (2, True)])
+def test_lanes_equal_model(levels, code, stalls, results, masked):
+    config = core(levels, code, masked=masked)
     rng = random.Random(str((levels, code)))
     dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config),
                 results=results)
     events, positions = [], 40
     for _ in range(positions):
         burst = rng.randrange(1, 8)
-        events += [dict(row=rng.randrange(config.weight_rows), add=rng.randrange(4) > 0,
-                        double=rng.randrange(4) == 0, last=turn == burst - 1)
-                   for turn in range(burst)]
+        events += [event(rng, config, add=rng.randrange(4) > 0, double=rng.randrange(4) == 0,
+                         last=turn == burst - 1) for turn in range(burst)]
     expected = dut.model(events)
     received, busy, clocks = run(dut, [(dut.i, events)], [(dut.o, len(expected))],
                                  stalls=stalls, pulses=[dut.busy])
@@ -67,8 +82,8 @@ def test_a_deep_memory_is_several():
     rng = random.Random(0)
     dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config))
     edges = [0, BANK_ROWS - 1, BANK_ROWS, 2 * BANK_ROWS - 1, 2 * BANK_ROWS, config.weight_rows - 1]
-    events = [dict(row=rng.choice([*edges, rng.randrange(config.weight_rows)]), add=1,
-                   double=0, last=turn % 5 == 4) for turn in range(200)]
+    events = [event(rng, config, row=rng.choice([*edges, rng.randrange(config.weight_rows)]),
+                    last=turn % 5 == 4) for turn in range(200)]
     expected = dut.model(events)
     received, _ = run(dut, [(dut.i, events)], [(dut.o, len(expected))], stalls="both")
     assert received == expected
