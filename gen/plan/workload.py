@@ -107,8 +107,9 @@ class Workload:
         # Where every group of lanes sees every word, all groups take as long as one, and clocks
         # don't depend on which spikes share a word.
         key = (core.name, core.schedule, count, *options.values(),
-               *(source.map.code for source in core.sources),
-               *(() if dense and count is row_clocks else words), *(() if dense else core.masks))
+               *((source.map.code, source.lanes is None) for source in core.sources),
+               *(() if dense and count is row_clocks and not core.masked else words),
+               *(() if dense else core.masks))
         if key not in self._rows:
             group = replace(core, masks=(whole,)) if dense else core
             self._rows[key] = np.concatenate([count(group, part, **options) for part in zip(

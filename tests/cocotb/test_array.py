@@ -11,6 +11,7 @@ from gen.ir import shipped
 from gen.plan.mapping import map_network
 from gen.verify.rtl import compare, verify
 from tests import networks
+from tests.hw import cases
 
 CASES = {
     "linear":        (networks.linear(hidden=20, seed=7), {"fc1": 7, "out": 2}, "phase"),
@@ -19,6 +20,7 @@ CASES = {
     "rate":          (networks.convolutional(size=7, levels=5), {"conv1": 5, "conv2": 3}, "rate"),
     "residual":      (networks.residual(seed=19), {"stem": 4, "deep": 3, "add1": 6, "out": 3},
                       "phase"),
+    "masked":        (cases.network("mobile", seed=3), cases.LANES["mobile"], "phase"),
     "residual-rate": (networks.residual(size=4, seed=24), {"stem": 2, "down": 8}, "rate"),
 }
 

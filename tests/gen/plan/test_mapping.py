@@ -44,7 +44,7 @@ def test_memories_have_the_shapes_of_the_configuration(name, code):
         assert (weights.width, len(weights.rows)) == (core.lanes * core.weight_bits,
                                                       core.weight_rows)
         assert (parameters.width, len(parameters.rows)) == (core.lanes * core.membrane_bits,
-                                                            core.groups * len(core.schedule.rows))
+                                                            core.parameter_rows)
     assert len(image) == 2 * len(config.cores)
 
 
@@ -60,7 +60,21 @@ def test_a_depthwise_layer_has_no_rows_for_channels_it_is_not_connected_to():
     core = config.layers[1]  # lanes for channels 0-3 and 4-5; identity from chunks 0-2 and 3-5
     assert core.masks[0] >> core.taps - 2 == 0b11
     assert core.masks[1] >> core.taps - 2 == 0b10
-    assert core.weight_rows == 2 * 3 * core.taps - 3
+    assert core.weight_rows == 2 * 3 * (core.taps - 2)
+    assert core.parameter_rows == 2 * len(core.schedule.rows) + 3 * 3
+
+
+def test_words_that_fit_the_lanes_have_masked_rows():
+    _, _, _, config, _ = mapped("mobile")
+    first, deep, point, _ = config.layers
+    assert not first.masked and deep.masked and not deep.fixed
+    assert deep.sources[0].lanes == (0, 0, 1, 1, 2, 2, 3, 3)
+    assert deep.weight_rows == 2 * 9, "a group of lanes sees one chunk"
+    dense, identity = point.sources
+    assert dense.lanes is None and identity.lanes == (0, 1, 2, 3) * 2 and identity.fixed
+    assert point.weight_bits == 4 and point.parameter_rows == len(point.schedule.rows) + 2
+    _, _, _, other, _ = mapped("depthwise")  # six channels a word, three lanes
+    assert not other.layers[0].masked
 
 
 def test_a_picture_that_only_linear_layers_see_becomes_a_vector():
