@@ -1,9 +1,13 @@
 """``hw.encoder``: each word becomes its events, in as many clocks as there are events."""
 
+from dataclasses import replace
+
 from amaranth import *
 from amaranth.hdl import Assert, Cover
 
+from hw.config import CoreConfig, MapConfig, SourceConfig
 from hw.encoder import EventEncoder
+from hw.schedule import settle
 
 from .properties import Proof, anything, moves, waits
 
@@ -13,7 +17,19 @@ _LATENCY = 2
 """Clocks from a word to its first event; as many words are inside at most."""
 
 
-def encoder(word, rows):
+def _core(word, groups, masked):
+    """A core with words of so many channels, and as many groups of lanes."""
+    fmap = MapConfig(word, 1, 1, 1, word)
+    sources = [SourceConfig(fmap, -1, (1, 1), (1, 1), (0, 0))]
+    sources += masked * [replace(sources[0], lanes=tuple(range(word)), fixed=True)]
+    return CoreConfig("c", "c", tuple(sources), word, word * groups, 2, 4,
+                      ((1 << len(sources)) - 1,) * groups, settle([s.map for s in sources], 1))
+
+
+def encoder(word, groups, masked=False):
+    core = _core(word, groups, masked)
+    rows = max(core.weight_rows, core.parameter_rows * masked)
+
     def properties(m, dut):
         anything(m, dut.i.valid, dut.i.payload, dut.o.ready)
         waits(m, dut.o)
@@ -27,14 +43,18 @@ def encoder(word, rows):
         for k in reversed(range(word)):
             with m.If(spikes[k]):
                 m.d.comb += bit.eq(k)
-        m.d.comb += single.eq(sum(spikes) <= 1)
+        # A masked word is one event, whatever its spikes.
+        whole = oldest.masked.any()
+        m.d.comb += single.eq((sum(spikes) <= 1) | whole)
 
         with m.If(dut.o.valid):
             event = dut.o.p
             m.d.comb += Assert(inside != 0)
             m.d.comb += Assert(event.add == spikes.any())
             with m.If(spikes.any() & (oldest.row + bit < rows)):
-                m.d.comb += Assert(event.row == oldest.row + bit)
+                m.d.comb += Assert(event.row == oldest.row + Mux(whole, 0, bit))
+            m.d.comb += Assert((event.masked == oldest.masked) & (event.fixed == oldest.fixed))
+            m.d.comb += Assert(~whole | (event.mask == oldest.spikes))
             m.d.comb += Assert(event.double == (oldest.double & ~begun))
             m.d.comb += Assert(event.last == (oldest.last & single))
 
@@ -61,7 +81,8 @@ def encoder(word, rows):
         m.d.comb += Cover(moves(dut.o) & ~dut.o.p.add & dut.o.p.last)
         m.d.comb += Cover(moves(dut.i) & complete & (oldest.spikes == (1 << word) - 1))
 
-    return Proof(lambda: EventEncoder(word, rows), properties)
+    return Proof(lambda: EventEncoder(core), properties)
 
 
-PROOFS = {f"encoder-{word}": encoder(word, rows) for word, rows in ((1, 3), (3, 7), (4, 12))}
+PROOFS = {f"encoder-{word}": encoder(word, groups) for word, groups in ((1, 3), (3, 2), (4, 3))}
+PROOFS |= {"encoder-masked": encoder(3, 2, masked=True)}
