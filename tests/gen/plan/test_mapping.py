@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 from gen.plan.mapping import flat_input, map_config, map_network
 from gen.plan.weights import membrane_bits, pack_rows
+from gen.plan.workload import layer_clocks
+from tests import networks
 from tests.hw.cases import LAYERS, NETWORKS, mapped, network
 
 
@@ -75,6 +79,19 @@ def test_words_that_fit_the_lanes_have_masked_rows():
     assert point.weight_bits == 4 and point.parameter_rows == len(point.schedule.rows) + 2
     _, _, _, other, _ = mapped("depthwise")  # six channels a word, three lanes
     assert not other.layers[0].masked
+
+
+def test_masked_rows_spare_a_depthwise_layer_most_clocks():
+    rng = np.random.default_rng(0)
+    bundle = networks.synapses(rng, INPUT, (64, 1, 3, 3), padding=(1, 1), groups=64)
+    net = Network("deep", (64, 8, 8), 7, 7, (
+        networks.neurons(rng, "deep", bundle, levels=7),
+        networks.readout(rng, "deep", (4, 64, 8, 8))))
+    core = map_config(net, lanes={"deep": 32}).layers[0]
+    rows = replace(core, sources=tuple(replace(source, lanes=None) for source in core.sources))
+    counts = rng.integers(0, 8, (4, 64, 8, 8)) * (rng.random((4, 64, 8, 8)) < 0.4)
+    assert core.masked and not rows.masked and rows.weight_rows == 32 * core.weight_rows
+    assert 4 * layer_clocks(core, [counts]).mean() < layer_clocks(rows, [counts]).mean()
 
 
 def test_a_picture_that_only_linear_layers_see_becomes_a_vector():
