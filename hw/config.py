@@ -281,7 +281,7 @@ class CoreConfig:
 
     @property
     def weight_banks(self):
-        """Rows of each memory that the weight rows are split into (see :mod:`hw.lanes`)."""
+        """Rows of each memory that the weight rows are split into (see :mod:`hw.weights`)."""
         full, rest = divmod(self.weight_rows, BANK_ROWS)
         return (BANK_ROWS,) * full + ((rest,) if rest else ())
 

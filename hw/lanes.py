@@ -6,9 +6,9 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .config import BANK_ROWS
 from .encoder import event_layout
 from .stream import Queue
+from .weights import Weights
 
 __all__ = ["Lanes"]
 
@@ -50,13 +50,11 @@ class Lanes(wiring.Component):
     """
 
     def __init__(self, core, weights, parameters, *, results=2):
-        if len(weights) != core.weight_rows:
-            raise ValueError(f"weights must have {core.weight_rows} rows, not {len(weights)}")
+        self._weights = Weights(core, weights)
         if len(parameters) != core.parameter_rows:
             raise ValueError(f"parameters must have {core.parameter_rows} rows, not "
                              f"{len(parameters)}")
         self._core = core
-        self._weights = weights
         self._parameters = parameters
         self._results = results
         result = core.logit_bits if core.out is None else core.out.beat_bits
@@ -84,7 +82,7 @@ class Lanes(wiring.Component):
                 v = add(v, v)
             if event["add"]:
                 row = (unpack(self._parameters[event["row"]], width) if event["fixed"]
-                       else unpack(self._weights[event["row"]], core.weight_bits))
+                       else unpack(self._weights.rows[event["row"]], core.weight_bits))
                 mask = event["mask"] if event["masked"] else -1
                 v = add(v, [w * (mask >> k & 1) for k, w in enumerate(row)])
             if event["last"]:
@@ -105,14 +103,7 @@ class Lanes(wiring.Component):
         m = Module()
         core, width = self._core, self._core.membrane_bits
 
-        # A deep memory is several, each with a register behind it: block RAM answers late in the
-        # clock, and then there would be the choice between blocks.
-        banks = []
-        for k, rows in enumerate(core.weight_banks):
-            m.submodules[f"weights_{k}"] = bank = memory.Memory(
-                shape=core.lanes * core.weight_bits, depth=max(2, rows),
-                init=self._weights[k * BANK_ROWS:][:rows])
-            banks.append(bank.read_port())
+        m.submodules.weights = self._weights
         m.submodules.parameters = parameters = memory.Memory(
             shape=core.lanes * width, depth=max(2, len(self._parameters)), init=self._parameters)
         parameter = parameters.read_port()
@@ -124,7 +115,7 @@ class Lanes(wiring.Component):
         current, idle = Signal(range(max(2, len(operations)))), Signal(init=1)
         row = Signal(range(max(2, core.groups * len(core.schedule.rows))))
         parameter_row = Signal(range(max(2, len(self._parameters))))
-        m.d.comb += [port.addr.eq(self.i.p.row) for port in banks]
+        m.d.comb += self._weights.row.eq(self.i.p.row)
         # An event without a spike that ends a position only doubles: it takes the first operation
         # along, unless that is the last one.
         along = self.i.p.last & ~self.i.p.add & (len(operations) > 1)
@@ -172,27 +163,20 @@ class Lanes(wiring.Component):
 
         # Second stage: the weights arrive, the parameters are looked up.
         chosen, loaded, running = Signal.like(op), Signal.like(op), Signal.like(op)
-        bank, whose = (Signal(range(max(2, len(banks))), name=name) for name in ("bank", "whose"))
-        arrived = [Signal(core.lanes * core.weight_bits, name=f"arrived_{k}", reset_less=True)
-                   for k in range(len(banks))]
         m.d.sync += [
             chosen.eq(op),
-            bank.eq(self.i.p.row >> (BANK_ROWS - 1).bit_length()),
             parameter_row.eq(Mux(idle & fixed, self.i.p.row, row)),
             loaded.eq(chosen),
-            whose.eq(bank),
-            *(register.eq(port.data) for register, port in zip(arrived, banks, strict=True)),
         ]
         m.d.comb += parameter.addr.eq(parameter_row)
 
         # Third stage: the row to be added is chosen.
         addend = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
-        weights = arrived[0] if len(banks) == 1 else Array(arrived)[whose]
         m.d.sync += running.eq(loaded)
         adds, others = (self._forked(m, name, op[name], stages=2) for name in ("add", "parameter"))
         sees = self._sees(m, idle)
         for k in range(core.lanes):
-            charge = weights.word_select(k, core.weight_bits).as_signed()
+            charge = self._weights.weights.word_select(k, core.weight_bits).as_signed()
             with m.If(self._own(adds, k) & sees[k]):
                 m.d.sync += addend[k].eq(charge)
             with m.Elif(self._own(others, k) & sees[k]):
