@@ -66,8 +66,9 @@ def _integers(path, what, ndim):
 
 def _device(args, manifest, transport):
     from .device import Device
+    from .link import SerialLink
     patience = args.timeout or _PATIENCE.get(args.port, _SERIAL_PATIENCE)
-    return Device(transport, manifest, patience=patience)
+    return Device(SerialLink(transport, patience=patience), manifest, patience=patience)
 
 
 def _progress(images):
@@ -213,7 +214,7 @@ def _parser():
     return parser
 
 
-def main(arguments=None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     try:
         _open_streams()

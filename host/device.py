@@ -2,15 +2,14 @@
 
 import struct
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .errors import HostError
-from .frames import Status
-from .link import Link
 from .manifest import Manifest
-from .transport import Transport
+from .registers import Registers, Status
 
 __all__ = ["Device", "Result", "PROTOCOL"]
 
@@ -52,7 +51,7 @@ class _Refused(HostError):
 
 
 class Device:
-    """A device on a line.
+    """A device behind its registers.
 
     The first images open a session. From then on the device is this driver's until another host
     opens one, or the device is reset: after that each call is an error, and none is answered with
@@ -61,31 +60,30 @@ class Device:
 
     Parameters
     ----------
-    transport : the line
+    registers : the way to the device
     manifest : what the device should be
-    patience : seconds to wait for an answer, or a result, beyond what its bytes take
-    attempts : how often a request is sent before the line is given up
+    patience : seconds to wait for a result
     """
 
-    def __init__(self, transport: Transport, manifest: Manifest, *, patience: float = 0.5,
-                 attempts: int = 10):
-        self.manifest, self.patience = manifest, patience
-        self.name = transport.name
-        self.link = Link(transport, patience=patience, attempts=attempts)
+    def __init__(self, registers: Registers, manifest: Manifest, *,
+                 patience: float = 0.5) -> None:
+        self.registers, self.manifest, self.patience = registers, manifest, patience
+        self.name = registers.name
         self._where = manifest.registers
         self._sample = None  # number of the last one, once a session is open
         self._lost = None  # why the session was lost
 
     @property
     def retries(self) -> int:
-        return self.link.retries
+        return self.registers.retries
 
     def _read(self, addr, count):
         """Words from ``addr``, as many frames as it takes."""
         words, most = [], self._where["max_words"]
         for start in range(0, count, most):
-            answer = self.link.read(addr + start, min(most, count - start))
-            self._require(answer, f"to read {answer.count} words at {answer.addr:#06x}")
+            part = min(most, count - start)
+            answer = self.registers.read(addr + start, part)
+            self._require(answer, f"to read {part} words at {addr + start:#06x}")
             words += answer.words
         return words
 
@@ -134,7 +132,8 @@ class Device:
                             f"size of input or output")
         return status
 
-    def infer(self, images: np.ndarray, *, progress=iter) -> Result:
+    def infer(self, images: np.ndarray, *,
+              progress: Callable[[np.ndarray], Iterable[np.ndarray]] = iter) -> Result:
         """Answers to raw images, see :meth:`host.manifest.Manifest.encode`.
 
         Samples are numbered within the session, and an answer counts only if it carries the right
@@ -186,7 +185,7 @@ class Device:
         session = self.identify()["session"]
         if refusal.status != Status.SESSION:
             return refusal
-        reason = ("was reset or programmed" if session in (0, self.link.session)
+        reason = ("was reset or programmed" if session in (0, self.registers.session)
                   else "was taken over by another program")
         self._lost = (f"{self.name}: the device {reason} since this one opened its session, so "
                       f"there is no answer; start again")
@@ -195,8 +194,9 @@ class Device:
     def _open(self):
         """Take the device over, and wait for what the last host has left in it."""
         self.identify()
-        self.link.draw_session()
-        self._require(self.link.write(self._where["open"], [self.link.session]), "a session")
+        self.registers.draw_session()
+        opened = self.registers.write(self._where["open"], [self.registers.session])
+        self._require(opened, "a session")
         deadline = time.monotonic() + self.patience
         while self._read(self._where["status"], 1)[0] & 1:
             if time.monotonic() > deadline:
@@ -207,7 +207,7 @@ class Device:
     def _submit(self, words, sample):
         words, most = [*words, sample], self._where["max_words"]
         for start in range(0, len(words), most):
-            answer = self.link.write(self._where["input"] + start, words[start:start + most])
+            answer = self.registers.write(self._where["input"] + start, words[start:start + most])
             self._require(answer, f"sample {sample}")
 
     def _result(self, sample):

@@ -6,10 +6,11 @@ CRC is that of zlib over everything before it.
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["Op", "Status", "Answer", "Decoder", "encode", "request", "parse", "OVERHEAD"]
+__all__ = ["Op", "Answer", "Decoder", "encode", "request", "parse", "OVERHEAD"]
 
 _END, _ESC = b"\xc0", b"\xdb"
 _HEADER = struct.Struct("<BBHBI")
@@ -21,16 +22,6 @@ OVERHEAD = _HEADER.size + 4 + 2
 class Op(IntEnum):
     READ = 1
     WRITE = 2
-
-
-class Status(IntEnum):
-    OK = 0
-    UNKNOWN = 1
-    RANGE = 2
-    BUSY = 3
-    ORDER = 4
-    SESSION = 5
-    INCOMPLETE = 6
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ def encode(frame: bytes) -> bytes:
 class Decoder:
     """Bytes from the line to frames; a frame with a wrong escape is left out."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._pending = bytearray()
 
     def feed(self, received: bytes) -> list[bytes]:
@@ -70,7 +61,8 @@ class Decoder:
         return head + b"".join((_END if part[0] == 0xdc else _ESC) + part[1:] for part in rest)
 
 
-def request(seq: int, op: Op, addr: int, count: int, session: int, words=()) -> bytes:
+def request(seq: int, op: Op, addr: int, count: int, session: int,
+            words: Sequence[int] = ()) -> bytes:
     """A request, not yet encoded. ``words`` are those of a write."""
     frame = _HEADER.pack(seq, op, addr, count, session) + struct.pack(f"<{len(words)}I", *words)
     return frame + struct.pack("<I", zlib.crc32(frame))

@@ -1,18 +1,20 @@
-"""Reads and writes of registers that survive a bad line: what gets no answer is asked again."""
+"""Registers at the end of a serial line that may be bad: what gets no answer is asked again."""
 
 import random
 import secrets
 import time
+from collections.abc import Sequence
 
 from .errors import LinkError
-from .frames import OVERHEAD, Answer, Decoder, Op, encode, parse, request
+from .frames import OVERHEAD, Decoder, Op, encode, parse, request
+from .registers import Outcome
 from .transport import Transport
 
-__all__ = ["Link"]
+__all__ = ["SerialLink"]
 
 
-class Link:
-    """Requests and answers.
+class SerialLink:
+    """:class:`~host.registers.Registers` in frames on a serial line.
 
     Each attempt has its own sequence number, so that a late answer to an earlier one is not taken
     for its own, and all carry the session, so that an answer to another host is not. The registers
@@ -26,11 +28,14 @@ class Link:
 
     Members
     -------
+    name : the line's
     session : a random number that this host is known by, never 0
     retries : requests that had to be sent again
     """
 
-    def __init__(self, transport: Transport, *, patience: float = 0.5, attempts: int = 10):
+    def __init__(self, transport: Transport, *, patience: float = 0.5,
+                 attempts: int = 10) -> None:
+        self.name = transport.name
         self.transport, self.patience, self.attempts = transport, patience, attempts
         self.draw_session()
         self.retries = 0
@@ -38,14 +43,14 @@ class Link:
         self._answered = False
         self._bytes = self._strangers = 0
 
-    def draw_session(self):
+    def draw_session(self) -> None:
         """Be known by another number from now on."""
         self.session = 1 + secrets.randbelow((1 << 32) - 1)
 
-    def read(self, addr: int, count: int) -> Answer:
+    def read(self, addr: int, count: int) -> Outcome:
         return self._exchange(Op.READ, addr, count, ())
 
-    def write(self, addr: int, words) -> Answer:
+    def write(self, addr: int, words: Sequence[int]) -> Outcome:
         return self._exchange(Op.WRITE, addr, len(words), words)
 
     def _exchange(self, op, addr, count, words):
@@ -56,9 +61,9 @@ class Link:
             answer = self._attempt(op, addr, count, words)
             if answer is not None:
                 self._answered = True
-                return answer
+                return Outcome(answer.status, answer.words)
         self.retries -= self.attempts - 1
-        raise LinkError(f"{self.transport.name}: {self._diagnosis()} ({self.attempts} requests in "
+        raise LinkError(f"{self.name}: {self._diagnosis()} ({self.attempts} requests in "
                         f"{time.monotonic() - start:.1f} s)")
 
     def _attempt(self, op, addr, count, words):

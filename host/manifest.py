@@ -57,7 +57,7 @@ class Manifest:
     bits: int
     registers: dict[str, int]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("clock_hz", "baud", "levels", "pixel_max", "word", "bits"):
             self._require(_natural(getattr(self, name)), f"{name} is not a positive integer")
         for name in ("clock_hz", "baud"):

@@ -3,8 +3,10 @@
 import errno
 import os
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import serial
 
@@ -58,7 +60,7 @@ class Transport:
         From any method, if the line is cut.
     """
 
-    def __init__(self, port: str, baud: int, *, name: str | None = None):
+    def __init__(self, port: str, baud: int, *, name: str | None = None) -> None:
         self.name, self.baud = name or port, baud
         try:
             self._serial = serial.Serial(port, baud, timeout=_TICK, write_timeout=5, exclusive=True)
@@ -79,7 +81,7 @@ class Transport:
             return f"another program uses the port{_holder(port)}"
         return _OPENING.get(number) or " ".join(str(error).split())
 
-    def write(self, data: bytes):
+    def write(self, data: bytes) -> None:
         try:
             self._serial.write(data)
         except serial.SerialTimeoutException as error:
@@ -97,18 +99,18 @@ class Transport:
         except (serial.SerialException, OSError, TypeError) as error:
             raise LinkError(f"{self.name}: the line was cut while reading") from error
 
-    def close(self):
+    def close(self) -> None:
         self._serial.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 @contextmanager
-def open_port(port: str, baud: int, directory: str | Path):
+def open_port(port: str, baud: int, directory: str | Path) -> Iterator[Transport]:
     """A :class:`Transport` to ``port``; for ``"virtual"``, to a virtual board that is started."""
     if port != "virtual":
         with Transport(port, baud) as transport:

@@ -8,6 +8,7 @@ import numpy as np
 from host.device import Device
 from host.errors import HostError
 from host.frames import OVERHEAD
+from host.link import SerialLink
 from host.manifest import Manifest
 
 from ..errors import SimulationError
@@ -103,7 +104,8 @@ def infer(simulator: Path, manifest: Manifest, images: np.ndarray, *, divisor: i
                         stdin=processes.PIPE, stdout=processes.PIPE)
         board = Board(process, _requests(manifest, divisor, patience))
         try:
-            result = Device(board, manifest, patience=_FOREVER).infer(
+            result = Device(SerialLink(board, patience=_FOREVER), manifest,
+                            patience=_FOREVER).infer(
                 images, progress=lambda counts: _each(board, progress(counts)))
         except HostError as error:
             raise SimulationError(str(error)) from error

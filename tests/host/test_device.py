@@ -7,7 +7,7 @@ import pytest
 from host.device import Device
 from host.errors import HostError, LinkError
 from host.frames import Decoder, encode, parse, request
-from host.link import Link
+from host.link import SerialLink
 from host.manifest import load
 
 from .conftest import NETWORKS, BrokenTransport, ModelTransport
@@ -18,8 +18,8 @@ def board(builds):
     """A device in integers, and a driver for it."""
     def get(name="linear", *, patience=0.01, attempts=10, **options):
         transport = ModelTransport(NETWORKS[name](), **options)
-        return transport, Device(transport, load(builds(name)), patience=patience,
-                                 attempts=attempts)
+        link = SerialLink(transport, patience=patience, attempts=attempts)
+        return transport, Device(link, load(builds(name)), patience=patience)
     return get
 
 
@@ -43,7 +43,7 @@ def test_status(board, images):
         "digest": device.manifest.digest, "matches": True, "version": 2, "clock_hz": 100_000_000,
         "frames": transport.link.frames, "crc_errors": 0, "dropped": 0, "submitted": 3,
         "completed": 3, "cycles": 1234, "busy": False, "input_words": 2, "classes": 5,
-        "session": device.link.session}
+        "session": device.registers.session}
 
 
 def test_a_driver_goes_on_in_its_session(board, images):
@@ -58,7 +58,8 @@ def test_a_restarted_driver_begins_anew(board, images):
     transport, device = board()
     raw = images(transport.network, 4)
     device.infer(raw[:2])
-    again = Device(transport, device.manifest, patience=0.01)
+    again = Device(SerialLink(transport, patience=0.01), device.manifest,
+                   patience=0.01)
     assert np.array_equal(again.infer(raw).logits, transport.network.predict(raw))
     assert again.status()["submitted"] == 4
 
@@ -96,7 +97,7 @@ class InFrames(Device):
     """A driver whose frames carry so few words that images and answers take three each."""
 
     def __init__(self, transport, manifest):
-        super().__init__(transport, manifest, patience=0.01)
+        super().__init__(SerialLink(transport, patience=0.01), manifest, patience=0.01)
         self._where = manifest.registers | {"max_words": 4}
 
 
@@ -341,7 +342,7 @@ def test_a_slow_result_is_waited_for(board, images):
 
 def test_a_stranger_is_refused(board, builds, images):
     transport, _ = board()
-    device = Device(transport, load(builds("residual")), patience=0.01)
+    device = Device(SerialLink(transport, patience=0.01), load(builds("residual")), patience=0.01)
     with pytest.raises(HostError, match=r"^model: the device holds another network or build "
                                         r"\(digest [0-9a-f]{12}\.\.\., not [0-9a-f]{12}\.\.\.\); "
                                         r"program it with the one of .*manifest\.json$"):
@@ -373,4 +374,4 @@ def test_a_refused_read_is_an_error(board):
 
 def test_a_line_that_was_pulled_out():
     with pytest.raises(LinkError, match=r"^broken: the line was cut while writing$"):
-        Link(BrokenTransport()).read(0, 1)
+        SerialLink(BrokenTransport()).read(0, 1)
