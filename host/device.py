@@ -2,6 +2,7 @@
 
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -15,10 +16,10 @@ __all__ = ["Device", "Result", "PROTOCOL"]
 
 MAGIC = int.from_bytes(b"SPKL", "little")
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of frames and registers that this driver speaks."""
 
-_COUNTERS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "cycles")
+_COUNTERS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,17 @@ class Result:
     def predictions(self) -> np.ndarray:
         """``(N,)`` classes; the lowest index wins a tie."""
         return self.logits.argmax(axis=1)
+
+
+@dataclass
+class _Sample:
+    """An image on its way: its place among the images, its number, its words, and whether the
+    device has acknowledged it."""
+
+    place: int
+    number: int
+    words: list[int]
+    acknowledged: bool = False
 
 
 class _Refused(HostError):
@@ -157,18 +169,18 @@ class Device:
             self._open()
         # Until all is answered it is not known what the device has: whatever goes wrong on the way,
         # the next images open a session again.
-        sample, self._sample = self._sample, None
-        logits = np.empty((len(counts), self._where["classes"]), dtype=np.int64)
-        cycles = np.empty(len(counts), dtype=np.int64)
+        number, self._sample = self._sample, None
+        self.registers.forget()
+        flight = _Flight(self, len(counts))
         try:
-            for k, image in enumerate(progress(counts)):
-                sample = (sample + 1) & 0xffffffff
-                self._submit(self.manifest.pack(image).tolist(), sample)
-                cycles[k], logits[k] = self._result(sample)
+            for image in progress(counts):
+                number = (number + 1) & 0xffff
+                flight.submit(number, self.manifest.pack(image).tolist())
+            flight.land()
         except _Refused as refusal:
             raise self._explained(refusal) from refusal
-        self._sample = sample
-        return Result(logits, cycles, self.retries - before)
+        self._sample = number
+        return Result(flight.logits, flight.cycles, self.retries - before)
 
     def _require(self, answer, what):
         if answer.status == Status.OK:
@@ -192,36 +204,144 @@ class Device:
         return HostError(self._lost)
 
     def _open(self):
-        """Take the device over, and wait for what the last host has left in it."""
+        """Take the device over; numbers of samples go on from the last one."""
         self.identify()
         self.registers.draw_session()
         opened = self.registers.write(self._where["open"], [self.registers.session])
         self._require(opened, "a session")
-        deadline = time.monotonic() + self.patience
-        while self._read(self._where["status"], 1)[0] & 1:
-            if time.monotonic() > deadline:
-                raise HostError(f"{self.name}: the device has been busy with an earlier sample for "
-                                f"{self.patience:g} s; wait longer (--timeout), or reset it")
-        self._sample = 0
+        (self._sample,) = self._read(self._where["submitted"], 1)
 
-    def _submit(self, words, sample):
-        words, most = [*words, sample], self._where["max_words"]
+
+class _Flight:
+    """Images on their way through a device, several at a time.
+
+    The answer to a sample brings the result of the one before. As many samples are on their way as
+    the device keeps results; if it has no room for so many inputs, then two.
+
+    Where an answer is missing, its image is sent again from its first word on and nothing else
+    until it is acknowledged: so the device never makes one sample of two.
+
+    Members
+    -------
+    logits, cycles : as in :class:`Result`, filled in as results come
+    """
+
+    def __init__(self, device, count):
+        self._device, self._registers, self._where = device, device.registers, device._where
+        self._samples = deque()  # those without a result
+        self._most = self._where["slots"]
+        self.logits = np.empty((count, self._where["classes"]), dtype=np.int64)
+        self.cycles = np.empty(count, dtype=np.int64)
+        self._count = 0
+
+    def submit(self, number, words):
+        """Send an image, once there is room for it."""
+        while len(self._samples) >= self._most:
+            self._settle()
+        sample = _Sample(self._count, number, words)
+        self._count += 1
+        self._samples.append(sample)
+        self._post(sample)
+
+    def land(self):
+        """Wait for all results."""
+        while self._samples:
+            self._settle()
+
+    def _requests(self, sample):
+        """Arguments of a write for each frame, and whether it is the last, which is an exchange."""
+        words, most = [*sample.words, sample.number], self._where["max_words"]
         for start in range(0, len(words), most):
-            answer = self.registers.write(self._where["input"] + start, words[start:start + most])
-            self._require(answer, f"sample {sample}")
+            yield self._where["input"] + start, words[start:start + most], \
+                start + most >= len(words)
 
-    def _result(self, sample):
-        """Cycles and logits of a sample, once the device has completed it."""
-        deadline = time.monotonic() + self.patience
+    def _post(self, sample):
+        for addr, words, last in self._requests(sample):
+            self._registers.post(addr, words, exchange=last)
+
+    def _settle(self):
+        """Get the first result, or else the next answer."""
+        waiting = next((sample for sample in list(self._samples)[:2] if not sample.acknowledged),
+                       None)
+        if waiting is None:
+            self._fetch()
+        else:
+            self._collect(waiting)
+
+    def _collect(self, sample):
+        """The answers to an image that was posted."""
+        for _ in self._requests(sample):
+            outcome = self._registers.collect()
+            if outcome is None or outcome.status == Status.BUSY:
+                if outcome is not None:
+                    self._most = 2
+                self._registers.forget()
+                return self._send_again(sample)
+            self._device._require(outcome, f"sample {sample.number}")
+        return self._acknowledge(sample, outcome.words)
+
+    def _send_again(self, sample):
+        deadline = time.monotonic() + self._device.patience
+        while not self._insist(sample):
+            if self._samples[0] is not sample:
+                self._fetch()
+            elif time.monotonic() > deadline:
+                raise HostError(f"{self._device.name}: the device has been busy with an earlier "
+                                f"sample for {self._device.patience:g} s; wait longer (--timeout), "
+                                f"or reset it")
+        for later in self._samples:
+            if not later.acknowledged:
+                self._post(later)
+
+    def _insist(self, sample):
+        """Whether the device has taken an image, frame by frame; else it has no room for it."""
+        for addr, words, last in self._requests(sample):
+            ask = self._registers.exchange if last else self._registers.write
+            outcome = ask(addr, words)
+            if outcome.status == Status.BUSY:
+                return False
+            self._device._require(outcome, f"sample {sample.number}")
+        self._acknowledge(sample, outcome.words)
+        return True
+
+    def _acknowledge(self, sample, words):
+        """The device has a sample; ``words`` are of the result of the one before."""
+        sample.acknowledged = True
+        before = self._samples[0]
+        if before is not sample and (before.number + 1) & 0xffff == sample.number:
+            missing = self._words() - len(words)
+            if self._completed(words[0], before):
+                rest = self._device._read(self._slot(before) + len(words), missing)
+                self._land(before, [*words, *rest])
+
+    def _fetch(self):
+        """Read the first result, once the device has completed it."""
+        sample, patience = self._samples[0], self._device.patience
+        deadline = time.monotonic() + patience
         while True:
-            completed, cycles, *logits = self._read(
-                self._where["result"], 2 + self._where["classes"] * self._where["logit_words"])
-            if completed == sample:
-                return cycles, _integers(logits, self._where["logit_words"])
+            words = self._device._read(self._slot(sample), self._words())
+            if self._completed(words[0], sample):
+                self._land(sample, words)
+                return
             if time.monotonic() > deadline:
-                raise HostError(f"{self.name}: the device has not completed sample {sample} in "
-                                f"{self.patience:g} s; its last is {completed}; wait longer "
-                                f"(--timeout), or reset it")
+                raise HostError(f"{self._device.name}: the device has not completed sample "
+                                f"{sample.number} in {patience:g} s; its last is {words[0]}; wait "
+                                f"longer (--timeout), or reset it")
+
+    def _completed(self, last, sample):
+        return (last - sample.number) & 0xffff < self._where["slots"]
+
+    def _words(self):
+        return 2 + self._where["classes"] * self._where["logit_words"]
+
+    def _slot(self, sample):
+        where = self._where
+        return where["result"] + sample.number % where["slots"] * where["stride"]
+
+    def _land(self, sample, words):
+        _, self.cycles[sample.place], *logits = words
+        self.logits[sample.place] = _integers(logits, self._where["logit_words"])
+        self._samples.popleft()
 
 
 def _integers(words, each):

@@ -22,6 +22,7 @@ OVERHEAD = _HEADER.size + 4 + 2
 class Op(IntEnum):
     READ = 1
     WRITE = 2
+    EXCHANGE = 3
 
 
 @dataclass(frozen=True)

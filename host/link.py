@@ -3,7 +3,9 @@
 import random
 import secrets
 import time
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .errors import LinkError
 from .frames import OVERHEAD, Decoder, Op, encode, parse, request
@@ -12,13 +14,39 @@ from .transport import Transport
 
 __all__ = ["SerialLink"]
 
+_MOST = 60
+"""Words of an answer."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A request that is on its way."""
+
+    seq: int
+    op: Op
+    addr: int
+    count: int
+    session: int
+    due: float
+    """When the answer is there, but for patience."""
+
+    def answered_by(self, answer):
+        if (answer.seq, answer.op, answer.addr, answer.count, answer.session) != (
+                self.seq, self.op, self.addr, self.count, self.session):
+            return False
+        found = len(answer.words)
+        if answer.status != 0 or self.op == Op.WRITE:
+            return found == 0
+        return found == self.count if self.op == Op.READ else found > 0
+
 
 class SerialLink:
     """:class:`~host.registers.Registers` in frames on a serial line.
 
     Each attempt has its own sequence number, so that a late answer to an earlier one is not taken
     for its own, and all carry the session, so that an answer to another host is not. The registers
-    are such that a repeated request does no harm.
+    are such that a repeated request does no harm. The line keeps the order of what it does not
+    lose: whatever is answered, all that was sent before it has been executed, or was lost.
 
     Parameters
     ----------
@@ -40,6 +68,10 @@ class SerialLink:
         self.draw_session()
         self.retries = 0
         self._seq = random.randrange(256)
+        self._decoder, self._arrived = Decoder(), deque()
+        self._posted = deque()
+        self._lost = 0  # requests that were posted and are to be sent again
+        self._idle = 0.0  # when the last byte has left
         self._answered = False
         self._bytes = self._strangers = 0
 
@@ -53,41 +85,66 @@ class SerialLink:
     def write(self, addr: int, words: Sequence[int]) -> Outcome:
         return self._exchange(Op.WRITE, addr, len(words), words)
 
+    def exchange(self, addr: int, words: Sequence[int]) -> Outcome:
+        return self._exchange(Op.EXCHANGE, addr, len(words), words)
+
+    def post(self, addr: int, words: Sequence[int], *, exchange: bool = False) -> None:
+        op = Op.EXCHANGE if exchange else Op.WRITE
+        self._posted.append(self._send(op, addr, len(words), words))
+
+    def collect(self) -> Outcome | None:
+        answer = self._await(self._posted[0])
+        if answer is None:
+            self._lost += len(self._posted)
+            self.forget()
+            return None
+        self._posted.popleft()
+        return Outcome(answer.status, answer.words)
+
+    def forget(self) -> None:
+        self._posted.clear()
+
     def _exchange(self, op, addr, count, words):
         start = time.monotonic()
         self._strangers = 0
+        lost, self._lost = self._lost, 0
         for attempt in range(self.attempts):
-            self.retries += attempt > 0
-            answer = self._attempt(op, addr, count, words)
+            answer = self._await(self._send(op, addr, count, words))
             if answer is not None:
-                self._answered = True
+                self.retries += attempt + lost
                 return Outcome(answer.status, answer.words)
-        self.retries -= self.attempts - 1
         raise LinkError(f"{self.name}: {self._diagnosis()} ({self.attempts} requests in "
                         f"{time.monotonic() - start:.1f} s)")
 
-    def _attempt(self, op, addr, count, words):
+    def _send(self, op, addr, count, words):
         self._seq = (self._seq + 1) & 0xff
+        frame = encode(request(self._seq, op, addr, count, self.session, words))
+        self.transport.write(frame)
+        # Start and stop bits make ten of eight.
+        self._idle = max(self._idle, time.monotonic()) + 10 * len(frame) / self.transport.baud
+        # Every byte of the answer may be escaped.
+        answer = 2 * (OVERHEAD + 4 * _MOST) * 10 / self.transport.baud
+        return _Request(self._seq, op, addr, count, self.session, self._idle + answer)
+
+    def _await(self, asked):
+        """The answer to a request; ``None`` if there is none in time, or one to a later request."""
         self._bytes = 0
-        self.transport.write(encode(request(self._seq, op, addr, count, self.session, words)))
-        decoder = Decoder()
-        # Every byte may be escaped, and start and stop bits make ten of eight.
-        wire = 2 * (2 * OVERHEAD + 4 * count) * 10 / self.transport.baud
-        deadline = time.monotonic() + wire + self.patience
-        while (left := deadline - time.monotonic()) > 0:
+        deadline = max(asked.due, time.monotonic()) + self.patience
+        while True:
+            while self._arrived:
+                answer = self._arrived.popleft()
+                if asked.answered_by(answer):
+                    self._answered = True
+                    return answer
+                if any(later.answered_by(answer) for later in self._posted):
+                    return None
+            if (left := deadline - time.monotonic()) <= 0:
+                return None
             received = self.transport.read(left)
             self._bytes += len(received)
-            for answer in filter(None, map(parse, decoder.feed(received))):
-                self._strangers += answer.session != self.session
-                if (answer.seq, answer.op, answer.addr, answer.count, answer.session) == (
-                        self._seq, op, addr, count, self.session) and self._complete(answer):
-                    return answer
-        return None
-
-    @staticmethod
-    def _complete(answer):
-        expected = answer.count if answer.op == Op.READ and answer.status == 0 else 0
-        return len(answer.words) == expected
+            answers = [*filter(None, map(parse, self._decoder.feed(received)))]
+            self._strangers += sum(answer.session != self.session for answer in answers)
+            self._arrived += answers
 
     def _diagnosis(self):
         if self._strangers:

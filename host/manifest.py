@@ -14,12 +14,12 @@ __all__ = ["Manifest", "load"]
 
 _REGISTERS = ("protocol", "max_words", "input_words", "classes", "logit_words", "magic", "version",
               "digest", "clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed",
-              "cycles", "status", "input_size", "output_size", "session", "open", "input", "submit",
-              "result")
+              "status", "input_size", "output_size", "session", "open", "input", "submit", "result",
+              "slots", "stride")
 
 # Those that are read at once, from the digest to the session.
-_FACTS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "cycles",
-          "status", "input_size", "output_size", "session")
+_FACTS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "status",
+          "input_size", "output_size", "session")
 
 # What the digest that the device confirms is made of, so that a manifest in which any of it was
 # edited is noticed before an input is packed by it.
@@ -40,7 +40,7 @@ class Manifest:
     levels, pixel_max : greatest count, and the pixel that it stands for
     word, bits : channels in a beat, and bits of a count
     registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words``,
-        ``classes`` and ``logit_words``
+        ``classes``, ``logit_words``, ``slots`` and ``stride``
     """
 
     path: str
@@ -84,6 +84,8 @@ class Manifest:
         self._require(1 <= self.registers["max_words"] <= 255, "max_words is out of range")
         self._require(self.registers["classes"] >= 1, "there are no classes")
         self._require(self.registers["logit_words"] in (1, 2), "logit_words is not 1 or 2")
+        self._require(self.registers["slots"] >= 2 and self.registers["stride"] >= 1,
+                      "slots and stride hold no results")
         self._require(self._words() == self.registers["input_words"],
                       "input and input_words disagree")
 

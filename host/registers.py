@@ -53,3 +53,18 @@ class Registers(Protocol):
 
     def write(self, addr: int, words: Sequence[int]) -> Outcome:
         """Write ``words`` from ``addr`` on, in ascending order."""
+
+    def exchange(self, addr: int, words: Sequence[int]) -> Outcome:
+        """Write ``words``, the last of which is the number of a sample; give what there is of the
+        result of the sample before it, from its first word on."""
+
+    def post(self, addr: int, words: Sequence[int], *, exchange: bool = False) -> None:
+        """Begin a write or an exchange; :meth:`collect` gives its outcome."""
+
+    def collect(self) -> Outcome | None:
+        """Outcome of the oldest request that was posted; ``None`` if it may be lost, and then those
+        that were posted after it are forgotten, too. In which case each may have been executed or
+        not, in the order in which they were posted."""
+
+    def forget(self) -> None:
+        """Want no outcome any more of what was posted."""

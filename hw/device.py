@@ -1,17 +1,15 @@
-"""The device that a host talks to: an array behind registers and a link."""
+"""The device that links are in front of: an array behind registers."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .bits import one_hot_mux
+from .bus import Bus, Status
 from .config import ArrayConfig
-from .feeder import Collector, Feeder, Packing
-from .link import Bus, Link, Status
-from .registers import MAGIC, VERSION, RegisterMap
-from .slip import Decoder, Encoder
-from .stream import Queue, Stage
-from .uart import Symbol
+from .feeder import Packing
+from .registers import MAGIC, SLOTS, VERSION, RegisterMap
+from .samples import Samples
 
 __all__ = ["packing", "register_map", "identity", "DeviceModel", "Registers", "Device"]
 
@@ -58,8 +56,8 @@ class DeviceModel:
         self._packing, self._compute = packing(config), compute
         self._words = [0] * self._packing.words
         self._identity = identity(config, digest=digest, clock_hz=clock_hz)
-        self._logits = [0] * self.registers.classes
-        self._filled = self.submitted = self.cycles = 0
+        self._results = [(0, [0] * self.registers.classes)] * SLOTS
+        self._filled = self.submitted = 0
         self.session = None
         """Number of the session that is open, if one is."""
         self.link = None
@@ -70,21 +68,21 @@ class DeviceModel:
 
     def read(self, addr):
         where = self.registers
-        logits = (logit >> 32 * k for logit in self._logits for k in range(where.logit_words))
-        result = [self.submitted, self.cycles, *logits]
         if addr >= where.result:
-            return result[addr - where.result] & 0xffffffff
+            slot, word = divmod(addr - where.result, where.stride)
+            cycles, logits = self._results[slot]
+            words = (logit >> 32 * k for logit in logits for k in range(where.logit_words))
+            return [self.submitted, cycles, *words][word] & 0xffffffff
         counters = (self.link.frames, self.link.crc_errors, self.link.dropped)
-        return [*self._identity, *counters, self.submitted, self.submitted, self.cycles, 0,
-                where.input_words, where.classes, self.session or 0][addr]
+        return [*self._identity, *(count & 0xffff for count in counters), self.submitted,
+                self.submitted, 0, where.input_words, where.classes, self.session or 0][addr]
 
     def begin(self):
         pass
 
     def write(self, addr, value):
         if addr == self.registers.open:
-            self.session = value
-            self._filled = self.submitted = 0
+            self.session, self._filled = value, 0
             return Status.OK
         if addr == self.registers.submit:
             return self._submit(value)
@@ -98,28 +96,29 @@ class DeviceModel:
         return Status.OK
 
     def _submit(self, number):
-        if number == self.submitted:
-            return Status.OK
-        if number != (self.submitted + 1) & 0xffffffff:
+        ahead = (number - self.submitted) & 0xffff
+        if number >> 16 or SLOTS - 1 < -ahead & 0xffff and ahead != 1:
             return Status.ORDER
+        if ahead != 1:
+            self._filled = 0
+            return Status.OK
         if self._filled != self._packing.words:
             return Status.INCOMPLETE
-        self._logits, self.cycles = self._compute(self._packing.unpack(self._words))
+        logits, cycles = self._compute(self._packing.unpack(self._words))
+        self._results[number % SLOTS] = cycles, logits
         self.submitted, self._filled = number, 0
         return Status.OK
 
 
 class Registers(wiring.Component):
-    """The register map: identity, counters, the input buffer and the results of an array.
+    """The register map: identity, counters, and an array with the input buffer and the results.
 
     The input is written in ascending order. A word may be written again, and then those after it
     must be, too: a sample starts only if all of its words were written in this session and after
-    the sample before had started. While it is under way its input can't be overwritten: such words
-    are ignored, and the status is ``BUSY``, unless the last word repeats the number of this very
-    sample. What counts is whether it was under way at ``bus.begin``.
-
-    The answer to a sample that was under way when another session was opened is dropped: it counts
-    for neither.
+    the number of a sample was last written to ``submit``. That of one of the last samples is
+    acknowledged, and nothing happens. While there is no room for another sample, words are ignored
+    and the status is ``BUSY``, unless the last word repeats such a number. What counts is whether
+    there was room at ``bus.begin``.
 
     Parameters
     ----------
@@ -130,7 +129,7 @@ class Registers(wiring.Component):
     Members
     -------
     bus : ``In(Bus)``
-    frames, crc_errors, dropped : ``In(32)``, counters of the link
+    frames, crc_errors, dropped : ``In(16)``, counters of the link
     o : ``Out(stream.Signature(config.input.beat_bits))``, beats to the array
     i : ``In(stream.Signature(config.readout.logit_bits))``, logits from it
     """
@@ -141,9 +140,9 @@ class Registers(wiring.Component):
         self._map = register_map(config)
         super().__init__({
             "bus": In(Bus),
-            "frames": In(32),
-            "crc_errors": In(32),
-            "dropped": In(32),
+            "frames": In(16),
+            "crc_errors": In(16),
+            "dropped": In(16),
             "o": Out(stream.Signature(config.input.beat_bits)),
             "i": In(stream.Signature(config.readout.logit_bits)),
         })
@@ -156,75 +155,52 @@ class Registers(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        where, readout, bus = self._map, self._config.readout, self.bus
-        m.submodules.feeder = feeder = Feeder(packing(self._config))
-        m.submodules.collector = collector = Collector(
-            readout.channels, readout.lanes, readout.membrane_bits)
-        # Whether the array takes a beat does not reach the feeder in the same clock.
-        m.submodules.beats = beats = Queue(feeder.o.p.shape(), depth=3)
-        connect(m, feeder.o, beats.i)
-        connect(m, beats.o, flipped(self.o))
-        connect(m, flipped(self.i), collector.i)
+        m.submodules.samples = samples = Samples(packing(self._config), self._config.readout)
+        connect(m, samples.o, flipped(self.o))
+        connect(m, flipped(self.i), samples.i)
 
         session = Signal(32)
         opened = Signal()
-        submitted = Signal(32)
-        completed = Signal(32)
-        cycles = Signal(32)
-        busy = Signal()
-        # Whether the session that started the sample under way is still open.
-        awaited = Signal()
-        m.d.sync += bus.owner.eq(opened & (bus.session == session))
-        with m.If(collector.done):
-            m.d.sync += busy.eq(0)
-            with m.If(awaited):
-                m.d.sync += completed.eq(submitted)
+        m.d.sync += self.bus.owner.eq(opened & (self.bus.session == session))
+        self._write(m, samples, session, opened)
+        self._read(m, samples, session)
+        return m
 
-        clocks = Signal(32, reset_less=True)
-        running = Signal()
-        with m.If(self.o.valid & self.o.ready & ~running):
-            m.d.sync += running.eq(1)
-            m.d.sync += clocks.eq(1)
-        with m.Elif(running):
-            m.d.sync += clocks.eq(clocks + 1)
-        with m.If(self.i.valid & self.i.ready & collector.last):
-            m.d.sync += running.eq(0)
-            m.d.sync += cycles.eq(clocks)
-
+    def _write(self, m, samples, session, opened):
+        where, bus = self._map, self.bus
         # Words of the input that are there, and where the word that comes would lie.
         filled = Signal(range(where.input_words + 1))
         offset = Signal.like(filled)
+        ahead = Signal(16)
         # The bus holds still for a clock before a word is written.
         opens, submits, repeats, follows = Signal(), Signal(), Signal(), Signal()
         adjoins, complete = Signal(), Signal()
         m.d.comb += offset.eq(bus.addr - where.input)
+        m.d.comb += ahead.eq(bus.w_data[:16] - samples.started)
+        numbers = ~bus.w_data[16:].any()
         m.d.sync += [
             opens.eq(bus.addr == where.open),
             submits.eq(bus.addr == where.submit),
-            repeats.eq(bus.w_data == submitted),
-            follows.eq(bus.w_data == (submitted + 1)[:32]),
+            # The last one, or one of the SLOTS - 1 before.
+            repeats.eq(numbers & ((ahead == 0) | (ahead > 0xffff - (SLOTS - 1)))),
+            follows.eq(numbers & (ahead == 1)),
             adjoins.eq(offset <= filled),
             complete.eq(filled == where.input_words),
         ]
         held = Signal()
-        start = Signal()
         with m.If(bus.begin):
-            m.d.sync += held.eq(busy)
+            m.d.sync += held.eq(~samples.free)
         m.d.comb += [
-            feeder.w_addr.eq(offset),
-            feeder.w_data.eq(bus.w_data),
-            feeder.start.eq(start),
+            samples.w_addr.eq(offset),
+            samples.w_data.eq(bus.w_data),
             bus.w_status.eq(Status.OK),
         ]
         with m.If(opens):
             with m.If(bus.w_en):
-                m.d.sync += [
-                    session.eq(bus.w_data),
-                    opened.eq(1),
-                    Cat(submitted, completed, filled, awaited).eq(0),
-                ]
+                m.d.sync += [session.eq(bus.w_data), opened.eq(1), filled.eq(0)]
         with m.Elif(submits & repeats):
-            pass
+            with m.If(bus.w_en):
+                m.d.sync += filled.eq(0)
         with m.Elif(submits & ~follows):
             m.d.comb += bus.w_status.eq(Status.ORDER)
         with m.Elif(held):
@@ -232,40 +208,48 @@ class Registers(wiring.Component):
         with m.Elif(Mux(submits, ~complete, ~adjoins)):
             m.d.comb += bus.w_status.eq(Status.INCOMPLETE)
         with m.Elif(submits):
-            m.d.comb += start.eq(bus.w_en)
+            m.d.comb += samples.start.eq(bus.w_en)
             with m.If(bus.w_en):
-                m.d.sync += submitted.eq(bus.w_data)
-                m.d.sync += Cat(busy, awaited).eq(~0)
                 m.d.sync += filled.eq(0)
         with m.Else():
-            m.d.comb += feeder.w_en.eq(bus.w_en)
+            m.d.comb += samples.w_en.eq(bus.w_en)
             with m.If(bus.w_en):
                 m.d.sync += filled.eq(offset + 1)
 
-        facts = [
-            *self._identity, self.frames, self.crc_errors, self.dropped,
-            submitted, completed, cycles, busy, where.input_words, where.classes, session,
-        ]
-        facts = {**dict(enumerate(facts)), where.result: completed, where.result + 1: cycles}
-        # First the address, then what lies there, then its word.
+    def _read(self, m, samples, session):
+        """First the address, then what lies there, then its word."""
+        where = self._map
         read = Signal(16)
-        m.d.sync += read.eq(bus.addr)
-        here, is_logit, word = Signal(len(facts)), Signal(2), Signal(32)
-        m.d.sync += here.eq(Cat(read == address for address in facts))
-        m.d.sync += is_logit.eq(Cat(read >= where.result + 2, is_logit))
-        m.d.sync += word.eq(one_hot_mux(here, facts.values()))
-        logit = Signal(32)
-        m.d.sync += logit.eq(collector.r_data)
-        m.d.comb += [
-            collector.r_addr.eq(read - (where.result + 2)),
-            bus.r_data.eq(Mux(is_logit[1], logit, word)),
+        m.d.sync += read.eq(self.bus.addr)
+        inside = where.stride.bit_length() - 1
+        slots = SLOTS.bit_length() - 1
+        is_result = read[inside + slots:] == where.result >> inside + slots
+        word, slot = read[:inside], read[inside:inside + slots]
+        facts = [
+            *self._identity, self.frames, self.crc_errors, self.dropped, samples.started,
+            samples.completed, samples.started != samples.completed, where.input_words,
+            where.classes, session,
         ]
-
-        return m
+        places = [*(read == address for address in range(len(facts))),
+                  is_result & (word == 0), is_result & (word == 1)]
+        values = [*facts, samples.completed, samples.r_cycles]
+        here, is_logit, fact = Signal(len(places)), Signal(2), Signal(32)
+        logit = Signal(32)
+        m.d.sync += [
+            here.eq(Cat(places)),
+            is_logit.eq(Cat(is_result & (word >= 2), is_logit)),
+            fact.eq(one_hot_mux(here, values)),
+            logit.eq(samples.r_logit),
+        ]
+        m.d.comb += [
+            samples.r_slot.eq(slot),
+            samples.r_addr.eq(word - 2),
+            self.bus.r_data.eq(Mux(is_logit[1], logit, fact)),
+        ]
 
 
 class Device(wiring.Component):
-    """A device without its serial line: received bytes in, bytes to be sent out.
+    """A device without its links.
 
     Parameters
     ----------
@@ -274,14 +258,24 @@ class Device(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(Symbol))``
-    o : ``Out(stream.Signature(8))``
+    bus : ``In(Bus)``
+    frames, crc_errors, dropped : ``In(16)``, counters of the link
     """
 
     def __init__(self, array, config, *, digest, clock_hz):
         identity(config, digest=digest, clock_hz=clock_hz)
         self._array, self._config, self._digest, self._clock_hz = array, config, digest, clock_hz
-        super().__init__({"i": In(stream.Signature(Symbol)), "o": Out(stream.Signature(8))})
+        super().__init__({
+            "bus": In(Bus),
+            "frames": In(16),
+            "crc_errors": In(16),
+            "dropped": In(16),
+        })
+
+    @property
+    def map(self):
+        """The :class:`~hw.registers.RegisterMap`."""
+        return register_map(self._config)
 
     def elaborate(self, platform):
         m = Module()
@@ -289,23 +283,10 @@ class Device(wiring.Component):
         m.submodules.array = array = self._array
         m.submodules.registers = registers = Registers(
             self._config, digest=self._digest, clock_hz=self._clock_hz)
-        m.submodules.decoder = decoder = Decoder()
-        m.submodules.link = link = Link(registers.map)
-        m.submodules.stage = stage = Stage(link.o.p.shape())
-        m.submodules.encoder = encoder = Encoder()
-
-        connect(m, flipped(self.i), decoder.i)
-        connect(m, decoder.o, link.i)
-        connect(m, link.o, stage.i)
-        connect(m, stage.o, encoder.i)
-        connect(m, encoder.o, flipped(self.o))
-        connect(m, link.bus, registers.bus)
+        connect(m, flipped(self.bus), registers.bus)
         connect(m, registers.o, array.i)
         connect(m, array.o, registers.i)
-        m.d.comb += [
-            registers.frames.eq(link.frames),
-            registers.crc_errors.eq(link.crc_errors),
-            registers.dropped.eq(link.dropped),
-        ]
+        m.d.comb += [getattr(registers, name).eq(getattr(self, name))
+                     for name in ("frames", "crc_errors", "dropped")]
 
         return m

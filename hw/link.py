@@ -1,69 +1,37 @@
-"""The link engine: requests of a host become reads and writes of registers, and are answered.
+"""The serial link: requests in frames become reads and writes of registers, and are answered.
 
 A frame is ``seq op addr(2) count session(4) data(4 * count) crc(4)``, all little-endian, the CRC-32
 being that of zlib over all before it. A request reads (no data) or writes ``count`` words from
-``addr``. The answer repeats ``seq``, ``addr``, ``count`` and ``session``, so that no host takes an
-answer to another one for its own; its ``op`` is ``0x80 | status << 4 | op & 15``, and only a
-successful read carries data.
+``addr``; an exchange writes and then reads the result of the sample before the one that its last
+word numbers. The answer repeats ``seq``, ``addr``, ``count`` and ``session``, so that no host takes
+an answer to another one for its own; its ``op`` is ``0x80 | status << 4 | op & 15``, and only a
+successful read or exchange carries data.
 """
 
 import zlib
 
 from amaranth import *
-from amaranth.lib import crc, data, enum, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .registers import MAX_WORDS, RegisterMap
-from .slip import Token
+from .answer import Answers
+from .bus import Bus, Status
+from .registers import MAX_WORDS, SLOTS, RegisterMap
+from .request import HEADER, Header, Requests
+from .slip import Decoder, Encoder, Token
+from .stream import Stage
+from .uart import Symbol
 
-__all__ = ["Op", "Status", "Header", "Bus", "Model", "Link"]
+__all__ = ["Op", "Model", "Link", "ByteLink"]
 
 
 class Op(enum.Enum, shape=8):
     READ = 1
     WRITE = 2
+    EXCHANGE = 3
 
 
-class Status(enum.Enum, shape=3):
-    """Outcome of a request. Anything but ``OK`` means that nothing has happened."""
-
-    OK = 0
-    UNKNOWN = 1
-    """There is no such operation."""
-    RANGE = 2
-    """The words don't lie in one region that may be accessed in this way."""
-    BUSY = 3
-    """A sample is under way."""
-    ORDER = 4
-    """This sample is not the next one."""
-    SESSION = 5
-    """The session is not the one that is open."""
-    INCOMPLETE = 6
-    """Words of the input that come before have not been written."""
-
-
-Header = data.StructLayout({"seq": 8, "op": 8, "addr": 16, "count": 8, "session": 32})
-
-Bus = wiring.Signature({
-    "addr":     Out(16),
-    "session":  Out(32),
-    "owner":    In(1),
-    "r_data":   In(32),
-    "begin":    Out(1),
-    "w_en":     Out(1),
-    "w_data":   Out(32),
-    "w_status": In(Status),
-})
-"""Access to registers, as the link sees it.
-
-``owner`` tells whether ``session`` is the one that is open, a clock later; only then may regions be
-accessed that are ``owned``. ``r_data`` is the word at ``addr``, three clocks later. ``begin`` is
-high for a clock before the first word of a write. ``addr`` and ``w_data`` are there a clock before
-``w_en`` is high; ``w_status`` is the outcome of the word that ``w_en`` writes, in the same clock.
-"""
-
-_HEADER = Header.size // 8
-_LONGEST = _HEADER + 4 * MAX_WORDS + 4
+_LONGEST = HEADER + 4 * MAX_WORDS + 4
 
 
 class Model:
@@ -97,37 +65,45 @@ class Model:
         return answers
 
     def _answer(self, frame, poisoned):
-        words = (len(frame) - _HEADER) // 4
+        words = (len(frame) - HEADER) // 4
         if poisoned or words < 1 or len(frame) > _LONGEST:
             self.dropped += 1
             return []
         if int.from_bytes(frame[-4:], "little") != zlib.crc32(frame[:-4]):
             self.crc_errors += 1
             return []
-        header = Header.from_bits(int.from_bytes(frame[:_HEADER], "little"))
-        known = header.op in (Op.READ.value, Op.WRITE.value)
-        write = header.op == Op.WRITE.value
-        if known and len(frame) != _HEADER + 4 + write * 4 * header.count:
+        header = Header.from_bits(int.from_bytes(frame[:HEADER], "little"))
+        known = header.op in (op.value for op in Op)
+        write = header.op in (Op.WRITE.value, Op.EXCHANGE.value)
+        if known and len(frame) != HEADER + 4 + write * 4 * header.count:
             self.dropped += 1
             return []
         self.frames += 1
-        status, body = Status.OK, b""
-        region = self.registers.region(header.addr, header.count, write=write)
-        if not known:
-            status = Status.UNKNOWN
-        elif region is None:
-            status = Status.RANGE
-        elif region.owned and not self.target.owner(header.session):
-            status = Status.SESSION
-        elif write:
-            status = self._write(header, frame[_HEADER:-4])
-        else:
-            body = b"".join(self.target.read(header.addr + k).to_bytes(4, "little")
-                            for k in range(header.count))
+        status, words = self._execute(header, frame[HEADER:-4], known, write)
         op = 0x80 | status.value << 4 | header.op & 15
-        answer = bytes((header.seq, op)) + frame[2:_HEADER] + body
+        answer = bytes((header.seq, op)) + frame[2:HEADER]
+        answer += b"".join(word.to_bytes(4, "little") for word in words)
         answer += zlib.crc32(answer).to_bytes(4, "little")
         return [(0, 1, 0), *((byte, 0, 0) for byte in answer), (0, 1, 0)]
+
+    def _execute(self, header, body, known, write):
+        """Status, and words that are read."""
+        region = self.registers.region(header.addr, header.count, write=write)
+        exchange = header.op == Op.EXCHANGE.value
+        if not known:
+            return Status.UNKNOWN, []
+        if region is None or exchange and not region.owned:
+            return Status.RANGE, []
+        if region.owned and not self.target.owner(header.session):
+            return Status.SESSION, []
+        addr, count = header.addr, header.count
+        if write:
+            status = self._write(header, body)
+            if not exchange or status != Status.OK:
+                return status, []
+            addr = self.registers.slot(int.from_bytes(body[-4:], "little") - 1)
+            count = self.registers.exchanged
+        return Status.OK, [self.target.read(addr + k) for k in range(count)]
 
     def _write(self, header, body):
         self.target.begin()
@@ -143,8 +119,9 @@ class Link(wiring.Component):
     A request is stored while it arrives and acts only after its end, and only if its CRC and its
     length are right: frames that are damaged, too short, too long or of a length that contradicts
     their header are counted and dropped without an answer; those that ask for something that isn't
-    there, or that belongs to another session, are answered with a :class:`Status`. The status of a
-    write is that of its last word. No input is taken while a request is executed and answered.
+    there, or that belongs to another session, are answered with a :class:`~hw.bus.Status`. The
+    status of a write is that of its last word. A request arrives while the one before is executed
+    and answered, and then waits; until it is executed no input is taken.
 
     Parameters
     ----------
@@ -155,7 +132,7 @@ class Link(wiring.Component):
     i : ``In(stream.Signature(Token))``
     o : ``Out(stream.Signature(Token))``, answers, each with an end before and after it
     bus : ``Out(Bus)``
-    frames, crc_errors, dropped : ``Out(32)``, counters
+    frames, crc_errors, dropped : ``Out(16)``, counters
     """
 
     def __init__(self, registers):
@@ -166,217 +143,193 @@ class Link(wiring.Component):
             "i": In(stream.Signature(Token)),
             "o": Out(stream.Signature(Token)),
             "bus": Out(Bus),
-            "frames": Out(32),
-            "crc_errors": Out(32),
-            "dropped": Out(32),
+            "frames": Out(16),
+            "crc_errors": Out(16),
+            "dropped": Out(16),
         })
 
     @property
     def registers(self):
         return self._registers
 
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.requests = requests = Requests()
+        m.submodules.answers = answers = Answers()
+        connect(m, flipped(self.i), requests.i)
+        connect(m, answers.o, flipped(self.o))
+        m.d.comb += [
+            requests.position.eq(answers.position),
+            answers.octet.eq(requests.octet),
+            self.crc_errors.eq(requests.crc_errors),
+            self.dropped.eq(requests.dropped),
+        ]
+        write, exchange, refused, status = self._judge(m, requests.o.p)
+        m.d.comb += requests.data.eq(write)
+        m.d.comb += requests.bare.eq(requests.o.p.op == Op.READ)
+        self._execute(m, requests, answers, write, exchange, refused, status)
+        return m
+
+    def _judge(self, m, header):
+        """Whether a request writes, whether it is an exchange, and whether it is refused at once
+        with a status; all of it two clocks after its header."""
+        stop = Signal(17)
+        write, exchange, known = Signal(), Signal(), Signal()
+        free, owned = Signal(), Signal()
+        exchanges = header.op == Op.EXCHANGE
+        writes = (header.op == Op.WRITE) | exchanges
+        m.d.sync += [
+            stop.eq(header.addr + header.count),
+            exchange.eq(exchanges),
+            write.eq(writes),
+            known.eq(writes | (header.op == Op.READ)),
+            free.eq(self._within(header, stop, write, owned=False) & ~exchange),
+            owned.eq(self._within(header, stop, write, owned=True)),
+        ]
+        status = Signal(Status)
+        with m.If(~known):
+            m.d.comb += status.eq(Status.UNKNOWN)
+        with m.Elif(~(free | owned)):
+            m.d.comb += status.eq(Status.RANGE)
+        with m.Elif(owned & ~self.bus.owner):
+            m.d.comb += status.eq(Status.SESSION)
+        return write, exchange, status != Status.OK, status
+
     def _within(self, header, stop, write, *, owned):
         """Whether the words of the request, up to ``stop``, lie in a region that allows it and that
         is, or is not, owned."""
         return (header.count != 0) & (header.count <= MAX_WORDS) & Cat(
-            (header.addr >= region.start) & (stop <= region.stop) & (write == region.writable)
+            self._holds(region, header, stop) & (write == region.writable)
             for region in self._registers.regions if region.owned == owned).any()
 
-    def elaborate(self, platform):
-        # One CRC processor serves both directions, because a request is answered before the next
-        # one is taken. The header's register shifts bytes in on reception and out on transmission;
-        # so does `word`. Words of a request, its CRC being the last, are stored by `index`.
-        m = Module()
+    @staticmethod
+    def _holds(region, header, stop):
+        if region.copies == 1:
+            return (header.addr >= region.start) & (stop <= region.stop)
+        inside = region.stride.bit_length() - 1
+        above = inside + region.copies.bit_length() - 1
+        return (header.addr[above:] == region.start >> above) & (
+            header.addr[:inside] + header.count <= region.stop - region.start)
 
-        m.submodules.crc = check = crc.Processor(crc.catalog.CRC32_ISO_HDLC(8))
-        m.submodules.words = words = memory.Memory(shape=32, depth=MAX_WORDS + 1, init=[])
-        store = words.write_port()
-        load = words.read_port()
-
-        header = Signal(Header)
-        position = Signal(range(_HEADER + 1))
-        index = Signal(range(MAX_WORDS + 2))
-        lane = Signal(2)
-        word = Signal(32)
-        poisoned = Signal()
-
+    def _execute(self, m, requests, answers, write, exchange, refused, status):
+        header, bus = requests.o.p, self.bus
+        where = self._registers
         address = Signal(16)
-        left = Signal(8)
-        status = Signal(Status)
-
-        write = Signal()
-        known = Signal()
-        complete = Signal()
-        free, owned = Signal(), Signal()
-        # The header and the index are there clocks before they are judged.
-        stop = Signal(17)
-        m.d.sync += [
-            write.eq(header.op == Op.WRITE),
-            known.eq((header.op == Op.WRITE) | (header.op == Op.READ)),
-            stop.eq(header.addr + header.count),
-            complete.eq((lane == 0) & (index == Mux(write, header.count + 1, 1))),
-            free.eq(self._within(header, stop, write, owned=False)),
-            owned.eq(self._within(header, stop, write, owned=True)),
-        ]
-
+        left = Signal(range(MAX_WORDS + 1))
+        index = Signal(range(MAX_WORDS + 1))
+        code = Signal(4)
+        outcome = Signal(Status)
+        reads = Signal()
         m.d.comb += [
-            store.addr.eq(index),
-            store.data.eq(Cat(word[8:], self.i.p.data)),
-            load.addr.eq(index),
-            self.bus.addr.eq(address),
-            self.bus.session.eq(header.session),
-            self.bus.w_data.eq(word),
+            bus.addr.eq(address),
+            bus.session.eq(header.session),
+            bus.w_data.eq(requests.word),
+            requests.index.eq(index),
+            answers.op.eq(Cat(code, outcome, C(1, 1))),
+            answers.word.eq(bus.r_data),
+            answers.more.eq(left != 0),
         ]
-        # Block RAM answers late in the clock.
-        loaded = Signal.like(word)
-        m.d.sync += loaded.eq(load.data)
-        # The CRC is a clock behind what it is of, and whether it matches one more: an answer waits
-        # for it, and so does the judgement of a request.
-        checked, matches = Signal(), Signal()
-        m.d.sync += matches.eq(check.match_detected)
-        m.d.comb += check.valid.eq(checked)
-        m.d.sync += [checked.eq(0), check.data.eq(self.o.p.data)]
-        sent = Signal()
-        m.d.comb += sent.eq(self.o.valid & self.o.ready)
 
         with m.FSM():
-            with m.State("Receive"):
-                byte = self.i.p.data
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += check.data.eq(byte)
-                with m.If(self.i.valid):
-                    with m.If(self.i.p.end):
-                        with m.If(poisoned | (position != 0)):
-                            m.next = "Match"
-                    with m.Elif(self.i.p.bad):
-                        m.d.sync += poisoned.eq(1)
-                    with m.Else():
-                        m.d.sync += checked.eq(1)
-                        with m.If(position != _HEADER):
-                            m.d.sync += header.eq(Cat(header.as_value()[8:], byte))
-                            m.d.sync += position.eq(position + 1)
-                        with m.Elif(index == MAX_WORDS + 1):
-                            m.d.sync += poisoned.eq(1)
-                        with m.Else():
-                            m.d.sync += word.eq(store.data)
-                            m.d.sync += lane.eq(lane + 1)
-                            m.d.comb += store.en.eq(lane == 3)
-                            m.d.sync += index.eq(index + store.en)
-
-            with m.State("Match"):
-                m.next = "Check"
-
-            with m.State("Check"):
-                m.d.comb += check.start.eq(1)
+            with m.State("Wait"):
+                m.d.comb += requests.o.ready.eq(~answers.busy)
                 m.d.sync += [
-                    position.eq(0),
-                    index.eq(0),
-                    lane.eq(0),
-                    poisoned.eq(0),
                     address.eq(header.addr),
-                    left.eq(0),
-                    status.eq(Status.OK),
+                    left.eq(Mux(refused, 0, header.count)),
+                    index.eq(0),
+                    code.eq(header.op),
+                    outcome.eq(status),
+                    reads.eq(exchange),
                 ]
-                m.next = "Receive"
-                with m.If(poisoned | (index == 0)):
-                    m.d.sync += self.dropped.eq(self.dropped + 1)
-                with m.Elif(~matches):
-                    m.d.sync += self.crc_errors.eq(self.crc_errors + 1)
-                with m.Elif(known & ~complete):
-                    m.d.sync += self.dropped.eq(self.dropped + 1)
-                with m.Else():
+                with m.If(requests.o.valid & requests.o.ready):
                     m.d.sync += self.frames.eq(self.frames + 1)
-                    m.next = "Open"
-                    with m.If(~known):
-                        m.d.sync += status.eq(Status.UNKNOWN)
-                    with m.Elif(~(free | owned)):
-                        m.d.sync += status.eq(Status.RANGE)
-                    with m.Elif(owned & ~self.bus.owner):
-                        m.d.sync += status.eq(Status.SESSION)
-                    with m.Else():
-                        m.d.sync += left.eq(header.count)
-                        with m.If(write):
-                            m.d.comb += self.bus.begin.eq(1)
-                            m.next = "Fetch"
+                    m.next = "Answer"
+                    with m.If(write & ~refused):
+                        m.d.comb += bus.begin.eq(1)
+                        m.next = "Fetch"
 
             with m.State("Fetch"):
-                m.d.sync += index.eq(index + 1)
-                m.next = "Answer"
+                m.d.comb += requests.hold.eq(1)
+                m.next = "Load"
 
-            with m.State("Answer"):
-                m.next = "Hold"
-
-            with m.State("Hold"):
-                m.d.sync += word.eq(loaded)
+            with m.State("Load"):
+                m.d.comb += requests.hold.eq(1)
                 m.next = "Offer"
 
             with m.State("Offer"):
+                m.d.comb += requests.hold.eq(1)
                 m.next = "Write"
 
             with m.State("Write"):
-                m.d.comb += self.bus.w_en.eq(1)
-                m.d.sync += status.eq(self.bus.w_status)
-                m.d.sync += address.eq(address + 1)
-                m.d.sync += left.eq(left - 1)
+                m.d.comb += requests.hold.eq(1)
+                m.d.comb += bus.w_en.eq(1)
+                m.d.sync += [
+                    outcome.eq(bus.w_status),
+                    address.eq(address + 1),
+                    index.eq(index + 1),
+                    left.eq(left - 1),
+                ]
                 m.next = "Fetch"
                 with m.If(left == 1):
-                    m.next = "Open"
+                    m.next = "Answer"
+                    with m.If(reads & (bus.w_status == Status.OK)):
+                        slot = (requests.word - 1)[:SLOTS.bit_length() - 1]
+                        m.d.sync += address.eq(where.result | slot << where.stride.bit_length() - 1)
+                        m.d.sync += left.eq(where.exchanged)
 
-            with m.State("Open"):
-                m.d.comb += self.o.valid.eq(1)
-                m.d.comb += self.o.p.end.eq(1)
-                with m.If(sent):
-                    m.d.sync += header.op.eq(Cat(header.op[:4], status, C(1, 1)))
-                    m.next = "Header"
+            with m.State("Answer"):
+                m.d.comb += answers.start.eq(1)
+                m.next = "Answered"
 
-            with m.State("Header"):
-                m.d.comb += self.o.valid.eq(1)
-                m.d.comb += self.o.p.data.eq(header.as_value()[:8])
-                m.d.sync += checked.eq(sent)
-                with m.If(sent):
-                    m.d.sync += header.eq(header.as_value()[8:])
-                    m.d.sync += position.eq(position + 1)
-                    with m.If(position == _HEADER - 1):
-                        m.d.sync += position.eq(0)
-                        m.next = "Load"
-                        with m.If(left == 0):
-                            m.next = "Settle"
+            with m.State("Answered"):
+                with m.If(answers.taken):
+                    m.d.sync += address.eq(address + 1)
+                    m.d.sync += left.eq(left - 1)
+                with m.If(~answers.busy):
+                    m.next = "Wait"
 
-            with m.State("Load"):
-                m.d.sync += word.eq(self.bus.r_data)
-                m.d.sync += address.eq(address + 1)
-                m.d.sync += left.eq(left - 1)
-                m.next = "Data"
 
-            with m.State("Data"):
-                m.d.comb += self.o.valid.eq(1)
-                m.d.comb += self.o.p.data.eq(word[:8])
-                m.d.sync += checked.eq(sent)
-                with m.If(sent):
-                    m.d.sync += word.eq(word[8:])
-                    m.d.sync += lane.eq(lane + 1)
-                    with m.If(lane == 3):
-                        m.next = "Load"
-                        with m.If(left == 0):
-                            m.next = "Settle"
+class ByteLink(wiring.Component):
+    """The link from received bytes to bytes to be sent.
 
-            with m.State("Settle"):
-                m.next = "Crc"
+    Parameters
+    ----------
+    registers : :class:`~hw.registers.RegisterMap`
 
-            with m.State("Crc"):
-                m.d.comb += self.o.valid.eq(1)
-                m.d.comb += self.o.p.data.eq(check.crc.word_select(lane, 8))
-                with m.If(sent):
-                    m.d.sync += lane.eq(lane + 1)
-                    with m.If(lane == 3):
-                        m.next = "Close"
+    Members
+    -------
+    i : ``In(stream.Signature(Symbol))``
+    o : ``Out(stream.Signature(8))``
+    bus : ``Out(Bus)``
+    frames, crc_errors, dropped : ``Out(16)``, counters
+    """
 
-            with m.State("Close"):
-                m.d.comb += self.o.valid.eq(1)
-                m.d.comb += self.o.p.end.eq(1)
-                m.d.comb += check.start.eq(1)
-                m.d.sync += index.eq(0)
-                with m.If(sent):
-                    m.next = "Receive"
+    def __init__(self, registers):
+        self._registers = registers
+        super().__init__({
+            "i": In(stream.Signature(Symbol)),
+            "o": Out(stream.Signature(8)),
+            "bus": Out(Bus),
+            "frames": Out(16),
+            "crc_errors": Out(16),
+            "dropped": Out(16),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        m.submodules.decoder = decoder = Decoder()
+        m.submodules.link = link = Link(self._registers)
+        m.submodules.stage = stage = Stage(link.o.p.shape())
+        m.submodules.encoder = encoder = Encoder()
+        connect(m, flipped(self.i), decoder.i)
+        connect(m, decoder.o, link.i)
+        connect(m, link.o, stage.i)
+        connect(m, stage.o, encoder.i)
+        connect(m, encoder.o, flipped(self.o))
+        connect(m, link.bus, flipped(self.bus))
+        m.d.comb += [getattr(self, name).eq(getattr(link, name))
+                     for name in ("frames", "crc_errors", "dropped")]
 
         return m

@@ -2,8 +2,7 @@
 
 Addresses are those of 32-bit words. Everything may be repeated without harm, so that a request
 whose answer was lost is simply sent again: the input is a buffer that can be rewritten, and sample
-``n`` of a session starts when ``n`` is written to ``submit`` right after sample ``n - 1`` and never
-again.
+``n`` starts when ``n`` is written to ``submit`` right after sample ``n - 1`` and never again.
 
 Input and results belong to a *session*, a number that a host chooses at random and writes to
 ``open``. Whoever opens one takes the device over, and a reset forgets it.
@@ -11,14 +10,18 @@ Input and results belong to a *session*, a number that a host chooses at random 
 
 from dataclasses import asdict, dataclass, fields
 
-__all__ = ["MAGIC", "VERSION", "MAX_WORDS", "RegisterMap", "Region"]
+__all__ = ["MAGIC", "VERSION", "MAX_WORDS", "SLOTS", "RegisterMap", "Region"]
 
 MAGIC = int.from_bytes(b"SPKL", "little")
-VERSION = 2
+VERSION = 3
 """Version of the protocol: frames and registers."""
 
 MAX_WORDS = 60
 """Words a frame can carry."""
+
+SLOTS = 4
+"""Results that are kept, that of sample ``n`` in slot ``n % SLOTS``: a host submits a sample when
+it has got the result of the one ``SLOTS`` before."""
 
 _PAGE = 0x1000
 
@@ -32,12 +35,23 @@ class Region:
     start, stop : first address, and the one after the last
     writable : whether they are written, or else read
     owned : whether only the host whose session is open may do so
+    copies : of the region, 1 or a power of two
+    stride : words from one copy to the next, a power of two, at whose multiple ``start`` lies
     """
 
     start: int
     stop: int
     writable: bool
     owned: bool
+    copies: int = 1
+    stride: int = 0
+
+    def holds(self, address, count):
+        """Whether ``count`` words from ``address`` lie in one copy."""
+        skipped = address - self.start
+        if self.copies > 1 and 0 <= skipped < self.copies * self.stride:
+            address = self.start + skipped % self.stride
+        return self.start <= address and address + count <= self.stop
 
 
 @dataclass(frozen=True)
@@ -54,14 +68,14 @@ class RegisterMap:
     -------
     magic, version, digest (8 words), clock_hz : what the device is
     frames, crc_errors, dropped : counters of good, corrupt and malformed requests
-    submitted, completed : numbers of the last samples of this session
-    cycles : clocks of the last sample, from its first input beat to its last logits
+    submitted, completed : numbers of the last samples, modulo 2**16
     status : bit 0: a sample is under way
     input_size, output_size : ``input_words`` and ``classes``, as the device has them
     session : number of the session that is open, 0 before the first
     open : written to open a session
     input, submit : the input buffer; the word after it starts a sample
-    result : number of the completed sample, its cycles, then its logits
+    result : slots of ``stride`` words, each with the number of the last completed sample, then of
+        the sample in the slot the clocks from its first input beat to its last logits, and these
     """
 
     input_words: int
@@ -76,11 +90,10 @@ class RegisterMap:
     dropped: int = 13
     submitted: int = 14
     completed: int = 15
-    cycles: int = 16
-    status: int = 17
-    input_size: int = 18
-    output_size: int = 19
-    session: int = 20
+    status: int = 16
+    input_size: int = 17
+    output_size: int = 18
+    session: int = 19
     open: int = _PAGE - 1
     input: int = _PAGE
 
@@ -93,7 +106,7 @@ class RegisterMap:
             raise ValueError("input_words and classes must be at least 1")
         if self.logit_words not in (1, 2):
             raise ValueError(f"logit_words must be 1 or 2, not {self.logit_words}")
-        if self.result_stop > 1 << 16:
+        if self.result + SLOTS * self.stride > 1 << 16:
             raise ValueError(f"an input of {self.input_words:,} words and {self.classes:,} logits "
                              f"don't fit the link's 16-bit addresses")
 
@@ -102,28 +115,44 @@ class RegisterMap:
         return self.input + self.input_words
 
     @property
-    def result(self):
-        return max(2 * _PAGE, -(-(self.submit + 1) // _PAGE) * _PAGE)
+    def result_words(self):
+        """Words of a result."""
+        return 2 + self.classes * self.logit_words
 
     @property
-    def result_stop(self):
-        return self.result + 2 + self.classes * self.logit_words
+    def stride(self):
+        return 1 << (self.result_words - 1).bit_length()
+
+    @property
+    def result(self):
+        page = max(_PAGE, SLOTS * self.stride)
+        return max(2, -(-(self.submit + 1) // page)) * page
+
+    @property
+    def exchanged(self):
+        """Words of a result that the answer to an exchange carries."""
+        return min(MAX_WORDS, self.result_words)
+
+    def slot(self, number):
+        """Address of the result of a sample."""
+        return self.result + number % SLOTS * self.stride
 
     @property
     def regions(self):
         return (Region(0, self.session + 1, writable=False, owned=False),
                 Region(self.open, self.open + 1, writable=True, owned=False),
                 Region(self.input, self.submit + 1, writable=True, owned=True),
-                Region(self.result, self.result_stop, writable=False, owned=True))
+                Region(self.result, self.result + self.result_words, writable=False, owned=True,
+                       copies=SLOTS, stride=self.stride))
 
     def region(self, address, count, *, write):
         """The region in which a frame may read or write ``count`` words from ``address``, or None.
         """
         return next((region for region in self.regions if 1 <= count <= MAX_WORDS
-                     and region.start <= address and address + count <= region.stop
-                     and region.writable == write), None)
+                     and region.writable == write and region.holds(address, count)), None)
 
     def as_dict(self):
         """The map as the manifest has it: JSON-serialisable."""
         return {"protocol": VERSION, "max_words": MAX_WORDS, **asdict(self),
-                "submit": self.submit, "result": self.result}
+                "submit": self.submit, "result": self.result, "slots": SLOTS,
+                "stride": self.stride}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hw.config import BANK_ROWS
 from hw.device import packing
-from hw.link import MAX_WORDS
+from hw.registers import MAX_WORDS, SLOTS
 
 from ..errors import FitError
 from . import memories
@@ -54,12 +54,14 @@ def _frame(config):
     """The parts around the array."""
     readout, words = config.readout, packing(config)
     yield Part("device", None, {"one": 1, "classes": readout.channels},
-               (Memory(32, MAX_WORDS + 1, False), *queue_memory(config.input.beat_bits, 3)))
+               (Memory(32, MAX_WORDS + 1, False), Memory(8, 32, False),
+                Memory(32, SLOTS, False), Memory(32, SLOTS, False),
+                *queue_memory(config.input.beat_bits + 1, 3)))
     yield Part("feeder", None, {"one": 1, "window": 32 * words.per_beat,
                                 "beats": counter_bits(words.beats)},
-               (Memory(32, words.words, False),))
+               (Memory(32, 2 * words.words, False),))
     yield Part("collector", None, {"one": 1, "beat": readout.logit_bits},
-               (Memory(readout.membrane_bits, readout.channels, False),))
+               (Memory(readout.membrane_bits, SLOTS * readout.channels, False),))
 
 
 def parts(config, image: dict | None = None) -> list[Part]:

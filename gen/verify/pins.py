@@ -1,6 +1,7 @@
 """A Verilated board behind the host's own driver: images go in at its pins, logits come out."""
 
-import os
+import struct
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from host.manifest import Manifest
 from ..errors import SimulationError
 from ..system import processes
 
-__all__ = ["HARNESS", "Board", "infer"]
+__all__ = ["HARNESS", "Board", "connect", "infer"]
 
 HARNESS = Path(__file__).parent / "harness" / "pins.cpp"
 """The harness of a simulator. Its top module has ports ``clk``, ``rx``, ``tx``, ``moved`` and
@@ -22,17 +23,25 @@ HARNESS = Path(__file__).parent / "harness" / "pins.cpp"
 
 _SILENT = 3
 
+_ANSWER = struct.Struct("<QI")
+
 
 class Board:
     """A simulator as the line that :class:`host.device.Device` talks over.
 
-    Each request gets an answer or an error, however long the simulation takes. The board's time
-    passes in clocks only, so nothing here depends on the speed of the machine.
+    Bytes travel in both directions at once, and time passes for the board only while the driver
+    waits for an answer, in clocks, which is why nothing here depends on the speed of the machine.
+    To each request there is an answer, however long the simulation takes, or an error.
 
     Parameters
     ----------
     process : the simulator
     limit : requests in a row after which an array without an answer certainly hangs
+
+    Members
+    -------
+    sent : bytes that were written
+    clocks : that had passed when the last answer was complete
 
     Raises
     ------
@@ -45,7 +54,12 @@ class Board:
 
     def __init__(self, process, limit):
         self._process, self._limit = process, limit
-        self._left, self._asked = limit, False
+        self._left, self._asked = limit, 0
+        self.sent = self.clocks = 0
+
+    def device(self, manifest):
+        """A driver of the board."""
+        return Device(SerialLink(self, patience=_FOREVER), manifest, patience=_FOREVER)
 
     def progressed(self):
         """A sample is complete: start counting requests again."""
@@ -56,18 +70,28 @@ class Board:
         if self._left < 0:
             raise SimulationError(f"the array hangs: after {self._limit} requests the sample is "
                                   f"still under way")
-        try:
-            self._process.stdin.write(data)
-        except BrokenPipeError:
-            self._fail()
-        self._asked = True
+        self._command(len(data), data)
+        self.sent += len(data)
+        self._asked += 1
 
     def read(self, seconds):
-        """The whole answer at once. ``seconds`` has no meaning here."""
+        """The next answer, all of it, whatever ``seconds`` says."""
         if not self._asked:
             raise SimulationError("the board's answer is no frame of the link (docs/link.md)")
-        self._asked = False
-        return os.read(self._process.stdout.fileno(), 1 << 16) or self._fail()
+        self._asked -= 1
+        self._command(0)
+        header = self._process.stdout.read(_ANSWER.size)
+        if len(header) < _ANSWER.size:
+            self._fail()
+        self.clocks, size = _ANSWER.unpack(header)
+        return self._process.stdout.read(size)
+
+    def _command(self, size, data=b""):
+        try:
+            self._process.stdin.write(struct.pack("<I", size) + data)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._fail()
 
     def _fail(self):
         status = self._process.wait()
@@ -98,22 +122,33 @@ def infer(simulator: Path, manifest: Manifest, images: np.ndarray, *, divisor: i
     SimulationError
         If the board does not answer, its array hangs, or it is not the one of the manifest.
     """
-    with processes.scratch() as directory, processes.group() as start:
+    with processes.scratch() as directory:
         spied = directory / "spied"
-        process = start([str(simulator), str(divisor), str(patience), str(spied)], bufsize=0,
-                        stdin=processes.PIPE, stdout=processes.PIPE)
-        board = Board(process, _requests(manifest, divisor, patience))
-        try:
-            result = Device(SerialLink(board, patience=_FOREVER), manifest,
-                            patience=_FOREVER).infer(
+        with connect(simulator, manifest, spied, divisor=divisor, patience=patience) as board:
+            result = board.device(manifest).infer(
                 images, progress=lambda counts: _each(board, progress(counts)))
+        words = np.fromfile(spied, "<u4")
+    return result, int(words[:2].view("<u8")[0]), words[2:]
+
+
+@contextmanager
+def connect(simulator: Path, manifest: Manifest, spied: Path, *, divisor: int, patience: int):
+    """Start a simulated board; gives the :class:`Board`. See :func:`infer` for the arguments.
+
+    Parameters
+    ----------
+    spied : file that is written at the end
+    """
+    with processes.group() as start:
+        process = start([str(simulator), str(divisor), str(patience), str(spied)],
+                        stdin=processes.PIPE, stdout=processes.PIPE)
+        try:
+            yield Board(process, _requests(manifest, divisor, patience))
         except HostError as error:
             raise SimulationError(str(error)) from error
         process.stdin.close()
         if process.wait():
             raise SimulationError(f"the simulator ended with status {process.returncode}")
-        words = np.fromfile(spied, "<u4")
-    return result, int(words[:2].view("<u8")[0]), words[2:]
 
 
 # The driver counts seconds. The limit of requests ends the wait earlier.

@@ -9,6 +9,7 @@ from host.errors import HostError, LinkError
 from host.frames import Decoder, encode, parse, request
 from host.link import SerialLink
 from host.manifest import load
+from hw.bus import Status
 
 from .conftest import NETWORKS, BrokenTransport, ModelTransport
 
@@ -40,9 +41,9 @@ def test_status(board, images):
     device.infer(images(transport.network, 3))
     status = device.status()
     assert status == {
-        "digest": device.manifest.digest, "matches": True, "version": 2, "clock_hz": 100_000_000,
+        "digest": device.manifest.digest, "matches": True, "version": 3, "clock_hz": 100_000_000,
         "frames": transport.link.frames, "crc_errors": 0, "dropped": 0, "submitted": 3,
-        "completed": 3, "cycles": 1234, "busy": False, "input_words": 2, "classes": 5,
+        "completed": 3, "busy": False, "input_words": 2, "classes": 5,
         "session": device.registers.session}
 
 
@@ -54,21 +55,22 @@ def test_a_driver_goes_on_in_its_session(board, images):
     assert device.status()["submitted"] == 5
 
 
-def test_a_restarted_driver_begins_anew(board, images):
+def test_a_restarted_driver_opens_another_session(board, images):
     transport, device = board()
     raw = images(transport.network, 4)
     device.infer(raw[:2])
     again = Device(SerialLink(transport, patience=0.01), device.manifest,
                    patience=0.01)
     assert np.array_equal(again.infer(raw).logits, transport.network.predict(raw))
-    assert again.status()["submitted"] == 4
+    assert again.status()["submitted"] == 6
+    assert again.registers.session != device.registers.session
 
 
 def test_sample_numbers_wrap(board, images):
     transport, device = board()
     raw = images(transport.network, 3)
     device.infer(raw[:1])
-    transport.target.submitted = device._sample = 0xffffffff
+    transport.target.submitted = device._sample = 0xffff
     assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
     assert transport.target.submitted == 2
 
@@ -101,10 +103,10 @@ class InFrames(Device):
         self._where = manifest.registers | {"max_words": 4}
 
 
-IDENTIFY, OPENED, IMAGE = 1 + 5, 1 + 5 + 1, 3 + 3
-REQUESTS = OPENED + 1 + 3 * IMAGE
+IDENTIFY, OPENED, IMAGE, RESULT = 1 + 5, 1 + 5 + 1, 3, 2
+REQUESTS = OPENED + 1 + 3 * IMAGE + RESULT
 """Of such a driver that sends three images of ``convolutional``: it identifies the device, opens a
-session, and asks whether the device is busy."""
+session, asks for the number of the last sample, and reads the last result."""
 
 
 @pytest.fixture
@@ -193,29 +195,93 @@ def test_answers_to_another_host_are_not_taken(board, images):
         device.infer(images(transport.network, 1))
 
 
-def test_another_hosts_sample_is_waited_for(board, images):
+def test_another_hosts_samples_are_waited_for(board, images):
     transport, device = board(patience=5)
     raw = images(transport.network, 2)
-    read, where, asked = transport.target.read, transport.target.registers.status, []
+    target, begun = transport.target, []
+    write = target.write
 
-    def busy(addr):
-        asked.append(addr)
-        return 1 if addr == where and asked.count(where) < 4 else read(addr)
+    def busy(addr, value):
+        full = addr != target.registers.open and len(begun) < 9
+        return Status.BUSY if full else write(addr, value)
 
-    transport.target.read = busy
+    target.begin = lambda: begun.append(True)
+    target.write = busy
     assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
-    assert asked.count(where) == 4
 
 
 def test_a_device_that_stays_busy_is_an_error(board, images):
     transport, device = board(patience=0.02)
-    read, where = transport.target.read, transport.target.registers.status
-    transport.target.read = lambda addr: 1 if addr == where else read(addr)
+    write, where = transport.target.write, transport.target.registers.open
+    transport.target.write = lambda addr, value: (
+        write(addr, value) if addr == where else Status.BUSY)
     for _ in range(2):
         with pytest.raises(HostError, match=r"^model: the device has been busy with an earlier "
                                             r"sample for 0.02 s; wait longer \(--timeout\), or "
                                             r"reset it$"):
             device.infer(images(transport.network, 1))
+
+
+class Slow:
+    """Makes a device complete a sample when it has been asked for the number so many times, and
+    have room for two that are not completed."""
+
+    def __init__(self, target, polls):
+        self._target, self._polls, self._left = target, polls, polls
+        self._write, self._read = target.write, target.read
+        self._completed, self.most, self.busy, self._held = target.submitted, 0, 0, False
+        target.write, target.read, target.begin = self.write, self.read, self.begin
+
+    def _under_way(self):
+        return (self._target.submitted - self._completed) & 0xffff
+
+    def begin(self):
+        self._held = self._under_way() == 2
+
+    def write(self, addr, value):
+        where, target = self._target.registers, self._target
+        repeats = addr == where.submit and (target.submitted - value) & 0xffff < 4
+        if self._held and addr != where.open and not repeats:
+            self.busy += 1
+            return Status.BUSY
+        status = self._write(addr, value)
+        self.most = max(self.most, self._under_way())
+        return status
+
+    def read(self, addr):
+        where = self._target.registers
+        if addr < where.result or (addr - where.result) % where.stride:
+            return self._read(addr)
+        if self._under_way():
+            self._left -= 1
+            if self._left == 0:
+                self._left, self._completed = self._polls, self._completed + 1 & 0xffff
+        return self._completed
+
+
+@pytest.mark.parametrize("rate", [0, 0.003])
+@pytest.mark.parametrize("name, polls", [("linear", 2), ("linear", 5), ("convolutional", 3)])
+def test_a_device_that_is_slower_than_the_line_is_kept_busy(name, polls, rate, board, images):
+    transport, device = board(name, patience=0.05, attempts=30)
+    slow = Slow(transport.target, polls)
+    transport.spoil = Vandal(polls, rate)
+    raw = images(transport.network, 20)
+    assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
+    assert slow.most == 2 and slow.busy > 0
+    assert transport.target.submitted == 20
+
+
+def test_the_next_images_travel_while_one_is_computed(board, images):
+    transport, device = board()
+    events, write, read = [], transport.write, transport.read
+    transport.write = lambda data: (events.append("w"), write(data))
+    transport.read = lambda seconds: (events.append("r"), read(seconds))[1]
+    device.infer(images(transport.network, 1))
+    events.clear()
+    device.infer(images(transport.network, 12))
+    # Four are on their way at first; an answer brings the result of the image before, and only the
+    # last one is asked for.
+    assert "".join(events).startswith("wwwwr") and events.count("w") == 12 + 1
 
 
 def test_no_images(board):
@@ -268,7 +334,7 @@ def test_a_cut_line_is_an_error_in_bounded_time(board, images):
 
     def cut(counts):
         for k, image in enumerate(counts):
-            transport.cut = k == 2
+            transport.cut = k >= 2
             yield image
 
     start = time.monotonic()
@@ -319,7 +385,7 @@ def test_a_stale_result_is_not_believed(board, images):
     transport, device = board(patience=0.05)
     raw = images(transport.network, 2)
     device.infer(raw[:1])
-    read, where = transport.target.read, transport.target.registers.result
+    read, where = transport.target.read, transport.target.registers.slot(2)
     transport.target.read = lambda addr: 1 if addr == where else read(addr)
     with pytest.raises(HostError, match=r"^model: the device has not completed sample 2 in 0.05 s; "
                                         r"its last is 1; wait longer \(--timeout\), or reset "
@@ -330,7 +396,7 @@ def test_a_stale_result_is_not_believed(board, images):
 def test_a_slow_result_is_waited_for(board, images):
     transport, device = board(patience=5)
     raw = images(transport.network, 1)
-    read, where, asked = transport.target.read, transport.target.registers.result, []
+    read, where, asked = transport.target.read, transport.target.registers.slot(1), []
 
     def late(addr):
         asked.append(addr)
@@ -353,8 +419,8 @@ def test_a_stranger_is_refused(board, builds, images):
 
 @pytest.mark.parametrize("addr, value, message", [
     (0, 5, r"^model: something answers, but it is no Spikeloom device$"),
-    (1, 9, r"^model: the device speaks version 9 of the protocol, this driver version 2$"),
-    (18, 3, r"^model: the device and .*manifest.json disagree on the size of input or output$"),
+    (1, 9, r"^model: the device speaks version 9 of the protocol, this driver version 3$"),
+    (17, 3, r"^model: the device and .*manifest.json disagree on the size of input or output$"),
 ])
 def test_what_is_no_device_of_ours(addr, value, message, board):
     transport, device = board()
@@ -367,7 +433,7 @@ def test_what_is_no_device_of_ours(addr, value, message, board):
 def test_a_refused_read_is_an_error(board):
     _, device = board()
     device._where = device._where | {"result": 0x5000}
-    with pytest.raises(HostError, match=r"^model: the device refuses to read 7 words at 0x5000 "
+    with pytest.raises(HostError, match=r"^model: the device refuses to read 7 words at 0x5008 "
                                         r"\(range\); it doesn't match .*manifest\.json$"):
         device.infer(np.zeros((1, 2, 3, 3), np.uint8))
 

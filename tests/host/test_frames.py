@@ -4,7 +4,7 @@ import pytest
 
 from host.frames import Answer, Decoder, Op, encode, parse, request
 from host.registers import Status
-from hw import link, slip
+from hw import bus, link, slip
 
 CASES = [b"\x00", b"plain", b"\xc0", b"\xdb", b"\xdb\xc0\xdc\xdd", b"\xc0" * 9, b"\xdb\xdc" * 5,
          random.Random(1).randbytes(300)]
@@ -34,7 +34,7 @@ def test_wrong_escapes_and_empty_frames_are_left_out(line):
 def test_codes_are_those_of_the_gateware():
     assert {op.name: op.value for op in Op} == {op.name: op.value for op in link.Op}
     assert ({status.name: status.value for status in Status}
-            == {status.name: status.value for status in link.Status})
+            == {status.name: status.value for status in bus.Status})
 
 
 def answer(op=0x81, body=b"\x01\x02\x03\x04"):

@@ -38,12 +38,14 @@ def test_packing_is_undone(beats, bits):
 def test_feeder(beats, bits, stalls):
     rng = random.Random(bits)
     dut = Feeder(Packing(beats, bits))
-    samples = [[rng.getrandbits(bits) for _ in range(beats)] for _ in range(3)]
+    samples = [[rng.getrandbits(bits) for _ in range(beats)] for _ in range(5)]
     idle, busy = STALLS[stalls]
     clocks = []
 
     async def fill(ctx):
         for sample in samples:
+            while not ctx.get(dut.free):
+                await ctx.tick()
             for k, word in enumerate(dut.packing.pack(sample)):
                 while rng.random() < idle:
                     await ctx.tick()
@@ -55,7 +57,6 @@ def test_feeder(beats, bits, stalls):
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
-            await ctx.tick().until(~dut.busy)
 
     async def drain(ctx, rng):
         clock = 0
@@ -66,17 +67,18 @@ def test_feeder(beats, bits, stalls):
                 while not valid:
                     ctx.set(dut.o.ready, rng.random() >= busy)
                     ready = ctx.get(dut.o.ready)
-                    _, _, valid, payload = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+                    _, _, valid, payload, first = await ctx.tick().sample(
+                        dut.o.valid, dut.o.payload, dut.first)
                     clock += 1
                     valid = valid and ready
+                assert (payload, first) == (beat, begin is None)
                 begin = begin or clock
-                assert payload == beat
             ctx.set(dut.o.ready, 0)
             clocks.append(clock - begin)
 
     simulate(dut, fill, partial(drain, rng=random.Random(7)))
     if stalls == "none":
-        assert clocks == [(beats - 1) * dut.packing.per_beat] * 3
+        assert clocks == [(beats - 1) * dut.packing.per_beat] * 5
 
 
 @pytest.mark.parametrize("stalls", STALLS)
@@ -86,12 +88,12 @@ def test_feeder(beats, bits, stalls):
 def test_collector(classes, lanes, bits, stalls):
     rng = random.Random(classes)
     idle, _ = STALLS[stalls]
-    dut = Collector(classes, lanes, bits)
+    dut = Collector(classes, lanes, bits, slots=4)
     groups = -(-classes // lanes)
-    samples = [[rng.getrandbits(bits * lanes) for _ in range(groups)] for _ in range(3)]
+    samples = [[rng.getrandbits(bits * lanes) for _ in range(groups)] for _ in range(6)]
 
     async def test(ctx):
-        for sample in samples:
+        for number, sample in enumerate(samples, 1):
             for k, beat in enumerate(sample):
                 while rng.random() < idle:
                     await ctx.tick()
@@ -101,23 +103,26 @@ def test_collector(classes, lanes, bits, stalls):
                 await ctx.tick().until(dut.i.ready)
                 ctx.set(dut.i.valid, 0)
             await ctx.tick().until(dut.done)
-            for k, logit in enumerate(dut.model(sample)):
-                ctx.set(dut.r_addr, k)
-                await ctx.tick()
-                assert ctx.get(dut.r_data) == logit
+            for kept in range(max(1, number - 3), number + 1):
+                ctx.set(dut.r_slot, kept % 4)
+                for k, logit in enumerate(dut.model(samples[kept - 1])):
+                    ctx.set(dut.r_addr, k)
+                    await ctx.tick()
+                    assert ctx.get(dut.r_data) == logit
 
     simulate(dut, test)
 
 
-@pytest.mark.parametrize("dut", [Feeder(Packing(5, 7)), Feeder(Packing(5, 70)), Collector(9, 4, 7)],
+@pytest.mark.parametrize("dut", [Feeder(Packing(5, 7)), Feeder(Packing(5, 70)),
+                                 Collector(9, 4, 7, slots=2)],
                          ids=["narrow", "wide", "collector"])
 def test_verilog(dut):
     assert "module dut" in verilog.convert(dut, name="dut")
 
 
 def test_collector_extends_the_sign():
-    assert Collector(3, 2, 4).model([0x8f, 0x07]) == [0xffffffff, 0xfffffff8, 7]
-    assert Collector(2, 1, 34).model([1 << 33 | 5, 1 << 32]) == [5, 0xfffffffe, 0, 1]
+    assert Collector(3, 2, 4, slots=2).model([0x8f, 0x07]) == [0xffffffff, 0xfffffff8, 7]
+    assert Collector(2, 1, 34, slots=2).model([1 << 33 | 5, 1 << 32]) == [5, 0xfffffffe, 0, 1]
 
 
 def test_bad_parameters():
@@ -128,6 +133,8 @@ def test_bad_parameters():
     with pytest.raises(TypeError, match=r"^packing must be a Packing, not 5$"):
         Feeder(5)
     with pytest.raises(ValueError, match=r"^lanes must be a positive integer, not 0$"):
-        Collector(1, 0, 1)
+        Collector(1, 0, 1, slots=2)
     with pytest.raises(ValueError, match=r"^bits must be at most 64, not 65$"):
-        Collector(1, 1, 65)
+        Collector(1, 1, 65, slots=2)
+    with pytest.raises(ValueError, match=r"^slots must be a power of two, at least 2, not 3$"):
+        Collector(1, 1, 1, slots=3)

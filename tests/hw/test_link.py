@@ -3,16 +3,22 @@ import random
 import struct
 import subprocess
 import zlib
+from functools import partial
 from pathlib import Path
 
 import pytest
+from amaranth import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gen.build.verilog import component_verilog
 from gen.verify.verilator import verilate
 from hw import slip
+from hw.bus import Status
 from hw.device import Device, DeviceModel
-from hw.link import Link, Model, Op, Status
+from hw.link import ByteLink, Link, Model, Op
 from hw.registers import MAGIC, MAX_WORDS, RegisterMap
+from hw.uart import Symbol
 
 from .standin import DIGEST, StandIn, config, logits
 from .streams import STALLS, run
@@ -39,6 +45,10 @@ def read(seq, addr, count, session=SESSION):
 
 def write(seq, addr, words, session=SESSION):
     return request(seq, Op.WRITE.value, addr, len(words), words, session)
+
+
+def exchange(seq, addr, words, session=SESSION):
+    return request(seq, Op.EXCHANGE.value, addr, len(words), words, session)
 
 
 def opening(session=SESSION):
@@ -79,11 +89,29 @@ class Reference:
         return slip.Encoder.model(self.link.feed(slip.Decoder.model(symbols)))
 
 
+class Bytes(wiring.Component):
+    """A device behind its link: received bytes in, bytes to be sent out."""
+
+    i: In(stream.Signature(Symbol))
+    o: Out(stream.Signature(8))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.device = device = Device(StandIn(CONFIG), CONFIG, digest=DIGEST,
+                                              clock_hz=CLOCK_HZ)
+        m.submodules.link = link = ByteLink(device.map)
+        connect(m, flipped(self.i), link.i)
+        connect(m, link.o, flipped(self.o))
+        connect(m, link.bus, device.bus)
+        for name in ("frames", "crc_errors", "dropped"):
+            m.d.comb += getattr(device, name).eq(getattr(link, name))
+        return m
+
+
 @pytest.fixture(scope="module")
 def board():
     """Chunks of symbols to the bytes that the Verilated device sends after each."""
-    device = Device(StandIn(CONFIG), CONFIG, digest=DIGEST, clock_hz=CLOCK_HZ)
-    program = verilate(component_verilog(device, "top"), "top",
+    program = verilate(component_verilog(Bytes(), "top"), "top",
                        Path(__file__).with_name("bytes_harness.cpp"),
                        options=("-Wno-lint", "-Wno-fatal"))
 
@@ -113,72 +141,72 @@ MAP = DeviceModel(CONFIG, None, digest=DIGEST, clock_hz=CLOCK_HZ).registers
 
 
 def test_identity(board):
-    (sent,) = identical(board, [symbols(framed(read(7, 0, 21)))])
+    (sent,) = identical(board, [symbols(framed(read(7, 0, 20)))])
     seq, op, addr, count, session, words = answer(sent)
-    assert (seq, op, addr, count, session) == (7, 0x81, 0, 21, SESSION)
-    assert words[:2] == (MAGIC, 2)
+    assert (seq, op, addr, count, session) == (7, 0x81, 0, 20, SESSION)
+    assert words[:2] == (MAGIC, 3)
     assert struct.pack("<8I", *words[2:10]).hex() == DIGEST
-    assert words[10:] == (CLOCK_HZ, 1, 0, 0, 0, 0, 0, 0, MAP.input_words, 5, 0)
+    assert words[10:] == (CLOCK_HZ, 1, 0, 0, 0, 0, 0, MAP.input_words, 5, 0)
 
 
-def exchange(board, frames):
+def ask(board, frames):
     """What the device answers to frames, from its reset on."""
     return identical(board, [symbols(framed(frame)) for frame in frames])
 
 
 def test_a_sample(board):
     beats = [k << 13 | 5 for k in range(9)]
-    _, *sent = exchange(board, [
+    _, *sent = ask(board, [
         opening(), write(1, MAP.input, beats[:4]), write(2, MAP.input + 4, [*beats[4:], 1]),
-        read(3, MAP.result, 7), read(4, MAP.submitted, 7)])
+        read(3, MAP.slot(1), 7), read(4, MAP.submitted, 6)])
     assert [answer(octets)[1] for octets in sent] == [0x82, 0x82, 0x81, 0x81]
     words = answer(sent[2])[5]
     assert words == (1, CYCLES, *(value & 0xffffffff for value in logits(CONFIG, beats)))
-    assert answer(sent[3])[5] == (1, 1, CYCLES, 0, MAP.input_words, 5, SESSION)
+    assert answer(sent[3])[5] == (1, 1, 0, MAP.input_words, 5, SESSION)
 
 
 def test_repetition_does_no_harm(board):
     first, second = [1] * 9, [2] * 9
-    sent = exchange(board, [
+    sent = ask(board, [
         opening(), opening(), write(1, MAP.input, [*first, 1]), write(2, MAP.input, [*first, 1]),
         write(3, MAP.input, second[:4]), write(4, MAP.input, second[:4]),
         write(5, MAP.input + 4, [*second[4:], 2]), write(6, MAP.input + 4, [*second[4:], 2]),
-        write(7, MAP.submit, [2]), read(8, MAP.result, 3)])
+        write(7, MAP.submit, [2]), read(8, MAP.slot(2), 3)])
     assert statuses(sent) == [Status.OK] * 10
     assert answer(sent[-1])[5] == (2, CYCLES, 2 * 9 - 1000 & 0xffffffff)
 
 
 def test_only_the_next_sample_starts(board):
-    numbers = (0, 2, 1, 3, 0xffffffff, 0, 2)
-    sent = exchange(board, [opening(), *(write(n & 255, MAP.input, [*range(9), n])
+    numbers = (0, 2, 1, 3, 0xffffffff, 0x10001, 0, 2, 0xfffe, 0xffff)
+    sent = ask(board, [opening(), *(write(n & 255, MAP.input, [*range(9), n])
                                          for n in numbers)])
     order, ok = Status.ORDER, Status.OK
-    assert statuses(sent)[1:] == [ok, order, ok, order, order, order, ok]
+    assert statuses(sent)[1:] == [ok, order, ok, order, order, order, ok, ok, order, ok]
 
 
 def test_without_a_session_nothing_starts(board):
-    sent = exchange(board, [
-        write(1, MAP.input, [*range(9), 1]), write(2, MAP.submit, [0], 0), read(3, MAP.result, 7),
+    sent = ask(board, [
+        write(1, MAP.input, [*range(9), 1]), write(2, MAP.submit, [0], 0), read(3, MAP.slot(1), 7),
         read(4, MAP.submitted, 2)])
     assert statuses(sent) == [Status.SESSION] * 3 + [Status.OK]
     assert answer(sent[-1])[5] == (0, 0)
 
 
 def test_the_newest_session_wins(board):
-    sent = exchange(board, [
+    sent = ask(board, [
         opening(7), write(1, MAP.input, [*[1] * 9, 1], 7), opening(8),
-        read(2, MAP.result, 7, 7), write(3, MAP.submit, [1], 8), write(4, MAP.submit, [2], 8),
-        write(5, MAP.input, [*[2] * 9, 1], 7), write(6, MAP.input, [*[3] * 9, 1], 8),
-        read(7, MAP.result, 3, 8), read(8, MAP.result, 3, 7), read(9, MAP.session, 1, 7)])
+        read(2, MAP.slot(1), 7, 7), write(3, MAP.submit, [2], 8), write(4, MAP.submit, [3], 8),
+        exchange(5, MAP.input, [*[2] * 9, 2], 7), write(6, MAP.input, [*[3] * 9, 2], 8),
+        read(7, MAP.slot(2), 3, 8), read(8, MAP.slot(2), 3, 7), read(9, MAP.session, 1, 7)])
     ok, other = Status.OK, Status.SESSION
     assert statuses(sent) == [ok, ok, ok, other, Status.INCOMPLETE, Status.ORDER, other, ok, ok,
                               other, ok]
-    assert answer(sent[8])[5] == (1, CYCLES, 3 * 9 - 1000 & 0xffffffff)
+    assert answer(sent[8])[5] == (2, CYCLES, 3 * 9 - 1000 & 0xffffffff)
     assert answer(sent[10])[4:] == (7, (8,))
 
 
 def test_a_sample_starts_only_if_all_of_it_was_written(board):
-    sent = exchange(board, [
+    sent = ask(board, [
         opening(), write(1, MAP.submit, [1]), write(2, MAP.input + 1, [5]),
         write(3, MAP.input, [1] * 8), write(4, MAP.submit, [1]), write(5, MAP.input + 8, [1, 1]),
         # What is left of the sample before is no part of the next one.
@@ -186,11 +214,44 @@ def test_a_sample_starts_only_if_all_of_it_was_written(board):
         write(9, MAP.input + 5, [2] * 4), write(10, MAP.input + 4, [2] * 5),
         # Words after one that was written again are to be written again, too.
         write(11, MAP.input + 2, [2]), write(12, MAP.submit, [2]),
-        write(13, MAP.input + 3, [*[2] * 6, 2]), read(14, MAP.result, 3)])
+        write(13, MAP.input + 3, [*[2] * 6, 2]), read(14, MAP.slot(2), 3),
+        # Nor is what comes with a number for the second time, or of an older session.
+        write(15, MAP.input, [*[3] * 9, 2]), write(16, MAP.submit, [3]),
+        write(17, MAP.input, [4] * 9), opening(), write(18, MAP.submit, [3])])
     ok, incomplete = Status.OK, Status.INCOMPLETE
     assert statuses(sent) == [ok, incomplete, incomplete, ok, incomplete, ok, incomplete,
-                              incomplete, ok, incomplete, ok, ok, incomplete, ok, ok]
-    assert answer(sent[-1])[5] == (2, CYCLES, 2 * 9 - 1000 & 0xffffffff)
+                              incomplete, ok, incomplete, ok, ok, incomplete, ok, ok, ok,
+                              incomplete, ok, ok, incomplete]
+    assert answer(sent[14])[5] == (2, CYCLES, 2 * 9 - 1000 & 0xffffffff)
+
+
+def test_an_exchange_gives_the_result_of_the_sample_before(board):
+    def result(sample):
+        return (sample, CYCLES, *(value & 0xffffffff for value in logits(CONFIG, [sample] * 9)))
+
+    sent = ask(board, [
+        opening(), *(exchange(n, MAP.input, [*[n] * 9, n]) for n in (1, 2, 3)),
+        exchange(4, MAP.input, [*[7] * 9, 2]), exchange(5, MAP.submit, [5]),
+        read(6, MAP.slot(3), 7)])
+    answers = [answer(octets)[5] for octets in sent]
+    assert [a[1:] for a in answers[2:4]] == [result(1)[1:], result(2)[1:]]
+    assert [a[0] for a in answers[2:4]] == [2, 3]
+    # Once more, and nothing else happens.
+    assert answers[4] == (3, *result(1)[1:])
+    assert statuses(sent[5:6]) == [Status.ORDER] and answers[5] == ()
+    assert answers[6] == result(3)
+
+
+def test_requests_that_come_while_others_are_answered(board):
+    rng = random.Random(3)
+    requests, number = [opening()], 0
+    for _ in range(200):
+        number += 1
+        words = [rng.getrandbits(20) for _ in range(9)]
+        requests += [write(rng.randrange(256), MAP.input, words[:5]),
+                     exchange(rng.randrange(256), MAP.input + 5, [*words[5:], number]),
+                     read(rng.randrange(256), 0, 11), read(rng.randrange(256), MAP.slot(number), 7)]
+    identical(board, [symbols(b"".join(map(framed, requests)))])
 
 
 class Host:
@@ -198,11 +259,14 @@ class Host:
 
     def __init__(self, rng, session):
         self._rng, self.session = rng, session
-        self._submitted, self.checked = {}, set()
+        self.checked = set()
         self._begin()
 
-    def _begin(self):
-        self.number, self.image = 1, self._draw()
+    def _begin(self, *_):
+        self.number, self._submitted, self.image = None, {}, self._draw()
+
+    def _know(self, _, words):
+        self.number = (words[0] + 1) & 0xffff
 
     def _draw(self):
         return [self._rng.getrandbits(20) for _ in range(9)]
@@ -211,25 +275,36 @@ class Host:
         """A frame, and what to do with the status and the words of its answer."""
         (kind,) = self._rng.choices(["open", "fill", "submit", "read"], [1, 24, 8, 8])
         if kind == "open":
-            return opening(self.session), lambda *_: self._begin()
+            return opening(self.session), self._begin
+        if self.number is None:
+            return read(3, MAP.submitted, 1), self._know
         if kind == "read":
-            return read(1, MAP.result, 7, self.session), self._check
+            number = self.number - self._rng.randrange(1, 4) & 0xffff
+            return read(1, MAP.slot(number), 7, self.session), partial(self._check, number)
         start = self._rng.choice([0, 0, self._rng.randrange(9)])
         stop = 9 if kind == "submit" else self._rng.randrange(start, 9) + 1
-        submit = [self.number] * (kind == "submit")
-        frame = write(2, MAP.input + start, [*self.image[start:stop], *submit], self.session)
-        return frame, self._submit if submit else lambda *_: None
+        if kind != "submit":
+            return write(2, MAP.input + start, self.image[start:stop],
+                         self.session), lambda *_: None
+        # Now and then a number that the device knows already, with another image.
+        number = self.number - self._rng.choice([0, 0, 0, 1, 2, 3]) & 0xffff
+        ask = self._rng.choice([write, exchange])
+        frame = ask(2, MAP.input + start, [*self.image[start:stop], number], self.session)
+        return frame, partial(self._submit, number)
 
-    def _submit(self, status, _):
-        if status == Status.OK:
-            self._submitted[self.number] = logits(CONFIG, self.image)
-            self.number, self.image = self.number + 1, self._draw()
+    def _submit(self, number, status, words):
+        if status == Status.OK and number == self.number:
+            self._submitted[number] = logits(CONFIG, self.image)
+            self.number, self.image = (number + 1) & 0xffff, self._draw()
+        if words:
+            self._check(number - 1 & 0xffff, status, words)
 
-    def _check(self, status, words):
-        if status == Status.OK and words[0]:
-            number, _, *found = words
+    def _check(self, number, status, words):
+        """A result is that of the sample, if it was this host's."""
+        if status == Status.OK and number in self._submitted:
+            last, _, *found = words
+            assert (last - number) & 0xffff < 4
             assert found == [value & 0xffffffff for value in self._submitted[number]]
-            assert number == self.number - 1
             self.checked.add(tuple(found))
 
 
@@ -248,22 +323,28 @@ def test_hosts_that_do_as_they_please_get_answers_to_their_own_images_only(board
     identical(board, frames)
 
 
-@pytest.mark.parametrize("frame, status", ids=range(15), argvalues=[
-    (request(1, 3, 0, 1), Status.UNKNOWN),
+@pytest.mark.parametrize("frame, status", ids=range(21), argvalues=[
+    (request(1, 4, 0, 1), Status.UNKNOWN),
     (request(1, 0xff, 0, 60), Status.UNKNOWN),
     (read(1, 0, 0), Status.RANGE),
-    (read(1, 0, 22), Status.RANGE),
-    (read(1, 21, 1), Status.RANGE),
+    (read(1, 0, 21), Status.RANGE),
+    (read(1, 20, 1), Status.RANGE),
     (read(1, MAP.open, 1), Status.RANGE),
     (write(1, MAP.open, [1, 2]), Status.RANGE),
     (read(1, 0xffff, 255), Status.RANGE),
     (read(1, MAP.input, 1), Status.RANGE),
-    (read(1, MAP.result, 8), Status.RANGE),
+    (read(1, MAP.slot(3), 8), Status.RANGE),
     (write(1, 0, [5]), Status.RANGE),
     (write(1, MAP.input, [0] * 11), Status.RANGE),
     (write(1, MAP.submit + 1, [0]), Status.RANGE),
     (write(1, MAP.result, [0]), Status.RANGE),
     (write(1, MAP.input, [0] * MAX_WORDS), Status.RANGE),
+    (read(1, MAP.slot(0) + 7, 1), Status.RANGE),
+    (read(1, MAP.slot(3) + MAP.stride, 1), Status.RANGE),
+    (read(1, MAP.slot(3) + 6, 1), Status.SESSION),
+    (exchange(1, MAP.open, [5]), Status.RANGE),
+    (exchange(1, MAP.result, [5]), Status.RANGE),
+    (exchange(1, MAP.submit, [1]), Status.SESSION),
 ])
 def test_refusals(board, frame, status):
     sent, state = identical(board, [symbols(framed(frame)), symbols(framed(read(9, 11, 4)))])
@@ -273,12 +354,13 @@ def test_refusals(board, frame, status):
     assert answer(state)[5] == (2, 0, 0, 0)
 
 
-@pytest.mark.parametrize("frame, counts", ids=range(8), argvalues=[
+@pytest.mark.parametrize("frame, counts", ids=range(9), argvalues=[
     (read(1, 0, 1)[:-5], (1, 0, 1)),
     (b"\x01", (1, 0, 1)),
     (read(1, 0, 1)[:-1] + b"\x55", (1, 1, 0)),
     (request(1, 1, 0, 1, [5]), (1, 0, 1)),
     (request(1, 2, MAP.input, 2, [5]), (1, 0, 1)),
+    (request(1, 3, MAP.input, 2, [5]), (1, 0, 1)),
     (request(1, 2, MAP.input, 60, [5] * 61), (1, 0, 1)),
     (bytes(5000), (1, 0, 1)),
     (b"", (1, 0, 0)),
@@ -308,10 +390,10 @@ def mutated(rng, frame):
     elif kind == 5:
         wire = wire[:-1] + rng.randbytes(rng.randrange(200, 400))
     elif kind == 6:
-        wire = bytearray(framed(request(rng.randrange(256), rng.choice([1, 2]), rng.choice(
+        wire = bytearray(framed(request(rng.randrange(256), rng.choice([1, 2, 3]), rng.choice(
             [0, MAP.input, MAP.result]), rng.randrange(256), [7] * rng.randrange(5))))
     elif kind == 7:
-        wire = bytearray(framed(request(rng.randrange(256), rng.randrange(3, 256),
+        wire = bytearray(framed(request(rng.randrange(256), rng.randrange(4, 256),
                                         rng.randrange(1 << 16), rng.randrange(256))))
     elif kind == 8:
         wire = bytearray(framed(read(rng.randrange(256), rng.randrange(1 << 16),
@@ -346,10 +428,10 @@ def test_ten_thousand_bad_frames_between_good_ones(board):
         if turn % 10 == 9:
             sample += 1
             chunks.append(symbols(framed(write(1, MAP.input, [*good, sample]))))
-            chunks.append(symbols(framed(read(2, MAP.result, 7))))
+            chunks.append(symbols(framed(read(2, MAP.slot(sample), 7))))
             result = [value & 0xffffffff for value in logits(CONFIG, good)]
             expected += [(1, 0x82, MAP.input, 10, SESSION, ()),
-                         (2, 0x81, MAP.result, 7, SESSION, (sample, CYCLES, *result))]
+                         (2, 0x81, MAP.slot(sample), 7, SESSION, (sample, CYCLES, *result))]
     sent = identical(board, chunks)
     for octets, right in zip(sent, expected, strict=True):
         assert right is None or answer(octets) == right
@@ -358,7 +440,8 @@ def test_ten_thousand_bad_frames_between_good_ones(board):
 @pytest.mark.parametrize("stalls", STALLS)
 def test_stalls(stalls):
     frames = [read(1, 0, 3), b"", write(2, MAP.input, [1, 2, 3]), read(3, 0, 99), b"\xc0 junk",
-              write(4, MAP.input, [0] * MAX_WORDS), request(5, 77, 0, 0)]
+              write(4, MAP.input, [0] * MAX_WORDS), request(5, 77, 0, 0),
+              exchange(6, MAP.input, [1, 2])]
     tokens = [token for frame in frames for token in (*((b, 0, 0) for b in frame), (0, 1, 0))]
     tokens[3:3] = [(0, 1, 0), (5, 0, 1), (0, 1, 0)]
 
@@ -397,6 +480,7 @@ def test_bad_parameters():
         RegisterMap(0, 1)
     with pytest.raises(ValueError, match=r"^input_words must be a non-negative integer, not '3'$"):
         RegisterMap("3", 1)
+    assert RegisterMap(0xdfff, 10).slot(3) == 0xf030
     with pytest.raises(ValueError, match=r"^an input of 61,440 words and 10 logits don't fit the "
                                          r"link's 16-bit addresses$"):
         RegisterMap(0xf000, 10)

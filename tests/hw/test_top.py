@@ -53,6 +53,29 @@ def test_answers_after_noise_and_a_break():
         3, 0x81, 0, 2, SESSION, (MAGIC, VERSION))
 
 
+def test_a_request_arrives_while_the_one_before_is_answered():
+    dut = top()
+    line = Transmitter(dut.divisor).model
+    # The answers are longer than the requests, but one of these may wait.
+    requests = [read(1, 0, 3), read(2, 0, 2)]
+    levels = [*line(b"".join(map(framed, requests))), *[1] * 4000]
+    sent = []
+
+    async def testbench(ctx):
+        for level in levels:
+            ctx.set(dut.rx, level)
+            _, _, tx = await ctx.tick().sample(dut.tx)
+            sent.append(tx)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+    received = bytes(byte for byte, bad in Receiver(dut.divisor).model(sent))
+    frames = [frame for frame in received.split(bytes([slip.END])) if frame]
+    assert [answer(frame)[0] for frame in frames] == [1, 2]
+
+
 def test_bad_parameters():
     with pytest.raises(ValueError, match=r"^baud must be at most 1000000 with a clock of 8000000 "
                                          r"Hz, not 2000000$"):

@@ -2,20 +2,21 @@
 //
 //   pins DIVISOR PATIENCE SPIED
 //
-// Standard input has requests: frames between two END bytes (docs/link.md). Each is sent, DIVISOR
-// clocks a bit, and its answer written to standard output as soon as it is complete. The board's
-// clock runs only in between, so that what happens depends on nothing but the requests. If nothing
-// comes for PATIENCE clocks the program ends with status 3.
+// Standard input has commands: a length (uint32) and that many bytes, which follow those on their
+// way, DIVISOR clocks a bit; or a length of 0, upon which the clock runs until the next frame
+// (docs/link.md) has come and is written to standard output: the clocks that have passed (uint64),
+// its length (uint32), its bytes. The board's clock runs only then, and the line in both directions
+// at once, so that what happens depends on nothing but the commands. If nothing comes or goes for
+// PATIENCE clocks the program ends with status 3.
 //
 // At the end of its input it writes to SPIED the clocks that have passed (uint64) and, for each
 // clock in which a bit of "moved" was set, the words of "moved" and of "beats" (uint32).
-
-#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <vector>
 
 #include "Vtop.h"
@@ -67,17 +68,22 @@ public:
         for (unsigned n = 0; n < kSilence * divisor_; ++n) clock();
     }
 
-    // The answer to a request, or nothing if there is none.
-    std::vector<uint8_t> exchange(const std::vector<uint8_t>& request) {
-        answer_.clear();
-        for (const uint8_t byte : request) send(byte);
+    void send(const std::vector<uint8_t>& bytes) {
+        waiting_.insert(waiting_.end(), bytes.begin(), bytes.end());
+    }
+
+    // The next frame, or nothing if there is none.
+    std::vector<uint8_t> frame() {
         quiet_ = 0;
-        while (!complete(answer_)) {
+        received_.clear();
+        while (!complete(received_)) {
             if (quiet_ > patience_) return {};
             clock();
         }
-        return answer_;
+        return received_;
     }
+
+    uint64_t clocks() const { return clocks_; }
 
     bool write(const char* path) const {
         std::FILE* file = std::fopen(path, "wb");
@@ -88,14 +94,6 @@ public:
     }
 
 private:
-    void send(uint8_t byte) {
-        unsigned bits = 0x200u | byte << 1;  // stop bit, data, start bit
-        for (int k = 0; k < 10; ++k, bits >>= 1) {
-            top_.rx = bits & 1;
-            for (unsigned n = 0; n < divisor_; ++n) clock();
-        }
-    }
-
     // What is seen before an edge is what moves at it.
     void clock() {
         top_.clk = 0;
@@ -105,9 +103,29 @@ private:
             append(spied_, top_.beats);
         }
         receive(top_.tx);
+        top_.rx = drive();
         top_.clk = 1;
         top_.eval();
         ++clocks_;
+    }
+
+    // The level of rx from this edge on.
+    bool drive() {
+        if (out_timer_ > 0) {
+            --out_timer_;
+        } else if (out_left_ > 0 || !waiting_.empty()) {
+            if (out_left_ == 0) {
+                out_bits_ = 0x200u | waiting_.front() << 1;  // stop bit, data, start bit
+                waiting_.pop_front();
+                out_left_ = 10;
+            } else {
+                out_bits_ >>= 1;
+            }
+            --out_left_;
+            out_timer_ = divisor_ - 1;
+            quiet_ = 0;
+        }
+        return out_bits_ & 1;
     }
 
     // Takes the level of tx, and the middle of its bits.
@@ -122,27 +140,29 @@ private:
         if (timer_-- > 0) return;
         timer_ = divisor_ - 1;
         bits_ = bits_ >> 1 | unsigned(level) << 9;
-        if (--left_ == 0 && level) answer_.push_back(bits_ >> 1 & 0xff);
+        if (--left_ == 0 && level) received_.push_back(bits_ >> 1 & 0xff);
     }
 
     Vtop top_;
     const unsigned divisor_;
     const uint64_t patience_;
-    std::vector<uint8_t> answer_;
+    std::deque<uint8_t> waiting_;
+    std::vector<uint8_t> received_;
     std::vector<uint32_t> spied_;
     uint64_t clocks_ = 0, quiet_ = 0;
+    unsigned out_bits_ = 1, out_timer_ = 0, out_left_ = 0;
     unsigned bits_ = 0, timer_ = 0, left_ = 0;
 };
 
-// The next request; empty at the end of the input.
-std::vector<uint8_t> next_request() {
-    std::vector<uint8_t> request;
-    uint8_t byte;
-    while (read(STDIN_FILENO, &byte, 1) == 1) {
-        request.push_back(byte);
-        if (complete(request)) return request;
-    }
-    return {};
+bool read_all(void* data, std::size_t size) {
+    return std::fread(data, 1, size, stdin) == size;
+}
+
+bool write_frame(uint64_t clocks, const std::vector<uint8_t>& bytes) {
+    const uint32_t size = bytes.size();
+    return std::fwrite(&clocks, sizeof clocks, 1, stdout) == 1 &&
+           std::fwrite(&size, sizeof size, 1, stdout) == 1 &&
+           std::fwrite(bytes.data(), 1, size, stdout) == size && std::fflush(stdout) == 0;
 }
 
 }  // namespace
@@ -154,10 +174,17 @@ int main(int argc, char** argv) {
         return 2;
     }
     Pins pins(divisor, std::strtoull(argv[2], nullptr, 10));
-    for (auto request = next_request(); !request.empty(); request = next_request()) {
-        const auto answer = pins.exchange(request);
-        if (answer.empty()) return 3;
-        if (write(STDOUT_FILENO, answer.data(), answer.size()) < 0) return 1;
+    uint32_t size;
+    while (read_all(&size, sizeof size)) {
+        if (size > 0) {
+            std::vector<uint8_t> bytes(size);
+            if (!read_all(bytes.data(), size)) return 1;
+            pins.send(bytes);
+        } else {
+            const auto frame = pins.frame();
+            if (frame.empty()) return 3;
+            if (!write_frame(pins.clocks(), frame)) return 1;
+        }
     }
     if (!pins.write(argv[3])) {
         std::perror(argv[3]);

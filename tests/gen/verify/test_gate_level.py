@@ -143,7 +143,7 @@ def test_no_netlist(tmp_path):
 @pytest.mark.parametrize("script, message", [
     ("exit 3", "the board does not answer on its pins"),
     ("exit 1", "the simulator ended with status 1"),
-    (r"printf '\300x\300'; cat > /dev/null",
+    (r"printf '\0\0\0\0\0\0\0\0\3\0\0\0\300x\300'; cat > /dev/null",
      r"the board's answer is no frame of the link \(docs/link.md\)"),
 ])
 def test_board_that_does_not_answer(script, message, directory, tmp_path):

@@ -1,0 +1,102 @@
+"""How many images a second the serial line carries, of those that its bits allow.
+
+    python bench/line.py [--network mnist-mlp] [--images 32]
+
+A build's Verilog is simulated from pin to pin behind the host's own driver, whose computing takes
+no simulated time. Bits are those on the wire from the host to the device, ten a byte, all frames
+and escapes included; clocks are those from image to image. Both are what an image adds: the
+difference between a run of some images and one of so many more.
+"""
+
+import argparse
+import json
+
+import numpy as np
+
+from gen.build.builder import build
+from gen.ir import shipped
+from gen.system import processes
+from gen.verify.pins import HARNESS, connect
+from gen.verify.verilator import verilate
+from host import manifest as host_manifest
+from hw.uart import divisor
+
+__all__ = ["measure"]
+
+_BOARD = """
+module line(input clk, input rx, output tx, output moved, output beats);
+  top top(.clk(clk), .rst(1'b0), .rx(rx), .tx(tx));
+  assign moved = 0;
+  assign beats = 0;
+endmodule
+"""
+
+_FEW = 8
+"""Images of the shorter run, more than are in flight at once."""
+
+_PATIENCE = 10_000_000
+
+
+def measure(network, *, images=32, board="arty-a7", baud=1_000_000):
+    """Simulate the line.
+
+    Parameters
+    ----------
+    network : :class:`gen.ir.network.Network`, with samples
+    images : that the longer run has beyond the shorter one
+    baud : rate of the line
+
+    Returns
+    -------
+    A dict: ``bits``, the bits that an image takes from the host to the device, ``payload`` those of
+    its words alone, ``clocks`` from image to image, ``allowed`` and ``reached``, images a second,
+    ``share``, their quotient, and ``retries``.
+    """
+    with processes.scratch() as directory:
+        build(network, board=board, out=directory, baud=baud, synthesise=False)
+        manifest = host_manifest.load(directory)
+        text = (directory / "top.v").read_text(encoding="utf-8")
+        simulator = verilate(text + _BOARD, "line", HARNESS, options=("-Wno-lint", "-Wno-fatal"))
+        each = divisor(manifest.clock_hz, baud)
+        with connect(simulator, manifest, directory / "spied", divisor=each,
+                     patience=_PATIENCE) as line:
+            device = line.device(manifest)
+            device.infer(network.samples[:1])
+            runs = [_run(line, device, network, count) for count in (_FEW, _FEW + images)]
+    bits, clocks = (np.subtract(*runs[::-1]) / images).tolist()
+    allowed, reached = manifest.clock_hz / (bits * each), manifest.clock_hz / clocks
+    return {
+        "bits": bits, "payload": 32 * manifest.registers["input_words"], "clocks": clocks,
+        "allowed": allowed, "reached": reached, "share": reached / allowed,
+        "retries": device.registers.retries,
+    }
+
+
+def _run(line, device, network, count):
+    """Bits and clocks of some images, whose answers must be right."""
+    raw = network.samples[np.arange(count) % len(network.samples)]
+    sent, clocks = line.sent, line.clocks
+    logits = device.infer(raw, progress=lambda counts: _patiently(line, counts)).logits
+    if not np.array_equal(logits, network.predict(raw)):
+        raise RuntimeError("the device's logits are not the network's")
+    return 10 * (line.sent - sent), line.clocks - clocks
+
+
+def _patiently(line, counts):
+    for count in counts:
+        line.progressed()
+        yield count
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="mnist-mlp", metavar="NET")
+    parser.add_argument("--images", type=int, default=32, metavar="N")
+    parser.add_argument("--baud", type=int, default=1_000_000, metavar="N")
+    args = parser.parse_args()
+    print(json.dumps(measure(shipped.find(args.network), images=args.images, baud=args.baud),
+                     indent=1))
+
+
+if __name__ == "__main__":
+    main()
