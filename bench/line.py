@@ -3,9 +3,9 @@
     python bench/line.py [--network mnist-mlp] [--images 32]
 
 A build's Verilog is simulated from pin to pin behind the host's own driver, whose computing takes
-no simulated time. Bits are those on the wire from the host to the device, ten a byte, all frames
-and escapes included; clocks are those from image to image. Both are what an image adds: the
-difference between a run of some images and one of so many more.
+no simulated time. Bits are those on the wire, ten a byte, all frames and escapes included, in the
+direction that has more of them; clocks are those from image to image. Both are what an image adds:
+the difference between a run of some images and one of so many more.
 """
 
 import argparse
@@ -48,9 +48,9 @@ def measure(network, *, images=32, board="arty-a7", baud=1_000_000):
 
     Returns
     -------
-    A dict: ``bits``, the bits that an image takes from the host to the device, ``payload`` those of
-    its words alone, ``clocks`` from image to image, ``allowed`` and ``reached``, images a second,
-    ``share``, their quotient, and ``retries``.
+    A dict: ``sent`` and ``received``, the bits on the wire that an image takes to and from the
+    device, ``payload`` those of its words alone, ``clocks`` from image to image, ``allowed`` and
+    ``reached``, images a second, ``share``, their quotient, and ``retries``.
     """
     with processes.scratch() as directory:
         build(network, board=board, out=directory, baud=baud, synthesise=False)
@@ -63,23 +63,25 @@ def measure(network, *, images=32, board="arty-a7", baud=1_000_000):
             device = line.device(manifest)
             device.infer(network.samples[:1])
             runs = [_run(line, device, network, count) for count in (_FEW, _FEW + images)]
-    bits, clocks = (np.subtract(*runs[::-1]) / images).tolist()
-    allowed, reached = manifest.clock_hz / (bits * each), manifest.clock_hz / clocks
+    sent, received, clocks = (np.subtract(*runs[::-1]) / images).tolist()
+    allowed = manifest.clock_hz / (max(sent, received) * each)
+    reached = manifest.clock_hz / clocks
     return {
-        "bits": bits, "payload": 32 * manifest.registers["input_words"], "clocks": clocks,
+        "sent": sent, "received": received,
+        "payload": 10 * 4 * manifest.registers["input_words"], "clocks": clocks,
         "allowed": allowed, "reached": reached, "share": reached / allowed,
         "retries": device.registers.retries,
     }
 
 
 def _run(line, device, network, count):
-    """Bits and clocks of some images, whose answers must be right."""
+    """Bits in each direction and clocks of some images, whose answers must be right."""
     raw = network.samples[np.arange(count) % len(network.samples)]
-    sent, clocks = line.sent, line.clocks
+    before = np.array([10 * line.sent, 10 * line.received, line.clocks])
     logits = device.infer(raw, progress=lambda counts: _patiently(line, counts)).logits
     if not np.array_equal(logits, network.predict(raw)):
         raise RuntimeError("the device's logits are not the network's")
-    return 10 * (line.sent - sent), line.clocks - clocks
+    return np.array([10 * line.sent, 10 * line.received, line.clocks]) - before
 
 
 def _patiently(line, counts):

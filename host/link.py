@@ -17,6 +17,9 @@ __all__ = ["SerialLink"]
 _MOST = 60
 """Words of an answer."""
 
+_AHEAD = 2
+"""Requests without an answer: the device takes one while it answers the one before."""
+
 
 @dataclass(frozen=True)
 class _Request:
@@ -69,7 +72,7 @@ class SerialLink:
         self.retries = 0
         self._seq = random.randrange(256)
         self._decoder, self._arrived = Decoder(), deque()
-        self._posted = deque()
+        self._posted, self._outcomes, self._broken = deque(), deque(), False
         self._lost = 0  # requests that were posted and are to be sent again
         self._idle = 0.0  # when the last byte has left
         self._answered = False
@@ -90,19 +93,35 @@ class SerialLink:
 
     def post(self, addr: int, words: Sequence[int], *, exchange: bool = False) -> None:
         op = Op.EXCHANGE if exchange else Op.WRITE
-        self._posted.append(self._send(op, addr, len(words), words))
+        while len(self._posted) >= _AHEAD and not self._broken:
+            self._take()
+        if self._broken:  # it would be out of order
+            self._lost += 1
+        else:
+            self._posted.append(self._send(op, addr, len(words), words))
 
     def collect(self) -> Outcome | None:
-        answer = self._await(self._posted[0])
-        if answer is None:
-            self._lost += len(self._posted)
-            self.forget()
-            return None
-        self._posted.popleft()
-        return Outcome(answer.status, answer.words)
+        while not self._outcomes and not self._broken:
+            self._take()
+        if self._outcomes:
+            return self._outcomes.popleft()
+        self.forget()
+        return None
 
     def forget(self) -> None:
         self._posted.clear()
+        self._outcomes.clear()
+        self._broken = False
+
+    def _take(self):
+        """The answer to the oldest request that was posted."""
+        answer = self._await(self._posted[0])
+        if answer is None:
+            self._broken = True
+            self._lost += len(self._posted)
+        else:
+            self._posted.popleft()
+            self._outcomes.append(Outcome(answer.status, answer.words))
 
     def _exchange(self, op, addr, count, words):
         start = time.monotonic()

@@ -40,7 +40,7 @@ class Board:
 
     Members
     -------
-    sent : bytes that were written
+    sent, received : bytes that were written and read
     clocks : that had passed when the last answer was complete
 
     Raises
@@ -55,7 +55,7 @@ class Board:
     def __init__(self, process, limit):
         self._process, self._limit = process, limit
         self._left, self._asked = limit, 0
-        self.sent = self.clocks = 0
+        self.sent = self.received = self.clocks = 0
 
     def device(self, manifest):
         """A driver of the board."""
@@ -84,6 +84,7 @@ class Board:
         if len(header) < _ANSWER.size:
             self._fail()
         self.clocks, size = _ANSWER.unpack(header)
+        self.received += size
         return self._process.stdout.read(size)
 
     def _command(self, size, data=b""):
