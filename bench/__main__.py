@@ -17,6 +17,7 @@ from . import (
     every_board,
     figures,
     gates,
+    line,
     pages,
     peers,
     runner,
@@ -26,7 +27,8 @@ from .benchmark import load
 
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
-    calibrate, every_board, bitstreams, clocks, choices, gates, scale, ecp5_clock, peers, figures)]
+    calibrate, every_board, bitstreams, clocks, choices, gates, line, scale, ecp5_clock, peers,
+    figures)]
 
 
 def _jobs(text):
@@ -60,8 +62,8 @@ def _measure(benchmarks, jobs):
         runner.run(benchmark, outcome, jobs=jobs)
         pages.write(load())
     for title, lines in (("not measured", outcome.absent), ("failed", outcome.failed)):
-        for line in lines:
-            logging.info("%s: %s", title, line)
+        for said in lines:
+            logging.info("%s: %s", title, said)
     logging.info("%d measured, %d up to date, %d not measured, %d failed", outcome.measured,
                  outcome.current, len(outcome.absent), len(outcome.failed))
     return 1 if outcome.failed else 0

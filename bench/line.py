@@ -1,15 +1,10 @@
 """How many images a second the serial line carries, of those that its bits allow.
 
-    python bench/line.py [--network mnist-mlp] [--images 32]
-
 A build's Verilog is simulated from pin to pin behind the host's own driver, whose computing takes
 no simulated time. Bits are those on the wire, ten a byte, all frames and escapes included, in the
 direction that has more of them; clocks are those from image to image. Both are what an image adds:
 the difference between a run of some images and one of so many more.
 """
-
-import argparse
-import json
 
 import numpy as np
 
@@ -21,7 +16,8 @@ from gen.verify.verilator import verilate
 from host import manifest as host_manifest
 from hw.uart import divisor
 
-__all__ = ["measure"]
+from . import keys
+from .benchmark import Benchmark
 
 _BOARD = """
 module line(input clk, input rx, output tx, output moved, output beats);
@@ -37,23 +33,13 @@ _FEW = 8
 _PATIENCE = 10_000_000
 
 
-def measure(network, *, images=32, board="arty-a7", baud=1_000_000):
-    """Simulate the line.
-
-    Parameters
-    ----------
-    network : :class:`gen.ir.network.Network`, with samples
-    images : that the longer run has beyond the shorter one
-    baud : rate of the line
-
-    Returns
-    -------
-    A dict: ``sent`` and ``received``, the bits on the wire that an image takes to and from the
-    device, ``payload`` those of its words alone, ``clocks`` from image to image, ``allowed`` and
-    ``reached``, images a second, ``share``, their quotient, and ``retries``.
-    """
+def measure(case):
+    """The bits on the wire that an image takes to and from the device, and those of its words
+    alone; clocks from image to image; images a second, those that the bits allow and those that are
+    reached, and their quotient."""
+    network, images, baud = shipped.find(case["network"]), case["images"], case["baud"]
     with processes.scratch() as directory:
-        build(network, board=board, out=directory, baud=baud, synthesise=False)
+        build(network, board=case["board"], out=directory, baud=baud, synthesise=False)
         manifest = host_manifest.load(directory)
         text = (directory / "top.v").read_text(encoding="utf-8")
         simulator = verilate(text + _BOARD, "line", HARNESS, options=("-Wno-lint", "-Wno-fatal"))
@@ -90,15 +76,7 @@ def _patiently(line, counts):
         yield count
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", default="mnist-mlp", metavar="NET")
-    parser.add_argument("--images", type=int, default=32, metavar="N")
-    parser.add_argument("--baud", type=int, default=1_000_000, metavar="N")
-    args = parser.parse_args()
-    print(json.dumps(measure(shipped.find(args.network), images=args.images, baud=args.baud),
-                     indent=1))
+CASES = [{"network": network, "board": "arty-a7", "baud": 1_000_000, "images": 32}
+         for network in ("mnist-mlp", "digits-mlp")]
 
-
-if __name__ == "__main__":
-    main()
+BENCHMARK = Benchmark("line", CASES, measure, keys.VERIFY)

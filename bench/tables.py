@@ -4,6 +4,7 @@ import boards
 from gen.ir import shipped
 
 from . import bitstreams, choices, clocks, every_board, figures, gates, scale
+from . import line as serial_line
 from .every_board import alike, same_device
 from .markdown import asked, line, named, number, table
 
@@ -221,10 +222,23 @@ def unpacked(measured):
     return table(columns, _level(measured, "bitstream"), left=2)
 
 
+def carried(measured):
+    """Of docs/link.md: what the serial line carries."""
+    return table([
+        ("network", lambda row: f"`{row['network']}`"),
+        ("bits to the device an image", lambda row: number(row["sent"])),
+        ("bits from it", lambda row: number(row["received"])),
+        ("of pixels alone", lambda row: number(row["payload"])),
+        ("clocks from image to image", lambda row: number(row["clocks"])),
+        ("images a second", lambda row: f"{row['reached']:,.1f}"),
+        ("of what the bits allow", lambda row: f"{row['share']:.1%}"),
+    ], serial_line.BENCHMARK.rows(measured))
+
+
 TABLES = {
     "test-sets": readme, "bitstreams": bitstreams_made, "fits": fits, "predictions": predictions,
     "cells": cells, "predicted-clocks": predicted_clocks, "replicas": replicas,
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
-    "unpacked": unpacked,
+    "unpacked": unpacked, "line": carried,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""
