@@ -9,8 +9,8 @@ _LEAST = 0.95
 
 
 @pytest.mark.slow
-def test_regression_kills_mutants(tmp_path):
-    mutants = measure(tmp_path)
+def test_regression_kills_mutants():
+    mutants = measure()
     assert len(mutants) == 200
     survivors = [mutant for mutant in mutants if not mutant.verdict and not mutant.harmless]
     assert score(mutants) >= _LEAST, survivors
