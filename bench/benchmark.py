@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gen.system import files
 
-__all__ = ["ROOT", "FIGURES", "Benchmark", "label", "load", "store"]
+__all__ = ["FIGURES", "ROOT", "Benchmark", "label", "load", "store"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

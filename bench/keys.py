@@ -14,7 +14,7 @@ from gen.ir import shipped
 
 from .benchmark import ROOT
 
-__all__ = ["PLAN", "BUILD", "SIMULATE", "VERIFY", "files", "key"]
+__all__ = ["BUILD", "PLAN", "SIMULATE", "VERIFY", "files", "key"]
 
 # Shipped networks have digests of their own.
 PLAN = ("hw/**/*", "boards/**/*", "gen/data/**/*", "gen/ir/**/*.py", "gen/plan/**/*")

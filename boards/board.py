@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.build import Platform
 
-__all__ = ["Budget", "Pll", "Family", "Board"]
+__all__ = ["Board", "Budget", "Family", "Pll"]
 
 
 @dataclass(frozen=True)

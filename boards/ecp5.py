@@ -11,7 +11,7 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from .board import Board, Budget
 from .families import ECP5, EHXPLLL
 
-__all__ = ["ulx3s_85f", "ecpix5_85", "orangecrab_85f"]
+__all__ = ["ecpix5_85", "orangecrab_85f", "ulx3s_85f"]
 
 
 class _OrangeCrab(OrangeCrabR0_2_85FPlatform):

@@ -2,8 +2,18 @@
 
 from .board import Family, Pll
 
-__all__ = ["XC7", "ECP5", "ICE40", "GOWIN", "PLLE2", "EHXPLLL", "SB_PLL40_CORE", "SB_PLL40_PAD",
-           "RPLL_GW1NR_9C", "RPLL_GW2A_18C"]
+__all__ = [
+           "ECP5",
+           "EHXPLLL",
+           "GOWIN",
+           "ICE40",
+           "PLLE2",
+           "RPLL_GW1NR_9C",
+           "RPLL_GW2A_18C",
+           "SB_PLL40_CORE",
+           "SB_PLL40_PAD",
+           "XC7",
+]
 
 XC7 = Family("7-series", "synth_xilinx -family xc7 -flatten", ("vivado", "openxc7"))
 

@@ -8,7 +8,7 @@ from amaranth_boards.icebreaker import ICEBreakerPlatform
 from .board import Board, Budget
 from .families import ICE40, SB_PLL40_CORE, SB_PLL40_PAD
 
-__all__ = ["icebreaker", "ice40_hx8k"]
+__all__ = ["ice40_hx8k", "icebreaker"]
 
 # Amaranth writes a design as Verilog for the vendor's tools only, hence `LSE-iCECube2`.
 _VENDOR = "LSE-iCECube2"

@@ -10,9 +10,20 @@ from difflib import get_close_matches
 from .extras import advice
 
 __all__ = [
-    "SpikeloomError", "DataError", "NetworkError", "ArtifactError", "ConversionError", "FitError",
-    "BuildError", "SimulationError", "ProgramError", "OutputError", "EXPLAINED", "explain",
-    "one_line", "unknown",
+    "EXPLAINED",
+    "ArtifactError",
+    "BuildError",
+    "ConversionError",
+    "DataError",
+    "FitError",
+    "NetworkError",
+    "OutputError",
+    "ProgramError",
+    "SimulationError",
+    "SpikeloomError",
+    "explain",
+    "one_line",
+    "unknown",
 ]
 
 _LONGEST = 500

@@ -12,7 +12,7 @@ from .errors import HostError
 from .manifest import Manifest
 from .registers import Registers, Status
 
-__all__ = ["Device", "Result", "PROTOCOL"]
+__all__ = ["PROTOCOL", "Device", "Result"]
 
 MAGIC = int.from_bytes(b"SPKL", "little")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["Op", "Answer", "Decoder", "encode", "request", "parse", "OVERHEAD"]
+__all__ = ["OVERHEAD", "Answer", "Decoder", "Op", "encode", "parse", "request"]
 
 _END, _ESC = b"\xc0", b"\xdb"
 _HEADER = struct.Struct("<BBHBI")

@@ -8,7 +8,7 @@ from operator import or_
 
 from amaranth import *
 
-__all__ = ["lowest", "place", "one_hot_mux", "more_than"]
+__all__ = ["lowest", "more_than", "one_hot_mux", "place"]
 
 
 def lowest(bits):

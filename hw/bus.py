@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Status", "Bus"]
+__all__ = ["Bus", "Status"]
 
 
 class Status(enum.Enum, shape=3):

@@ -11,7 +11,7 @@ from .feeder import Packing
 from .registers import MAGIC, SLOTS, VERSION, RegisterMap
 from .samples import Samples
 
-__all__ = ["packing", "register_map", "identity", "DeviceModel", "Registers", "Device"]
+__all__ = ["Device", "DeviceModel", "Registers", "identity", "packing", "register_map"]
 
 
 def packing(config):
@@ -97,7 +97,7 @@ class DeviceModel:
 
     def _submit(self, number):
         ahead = (number - self.submitted) & 0xffff
-        if number >> 16 or SLOTS - 1 < -ahead & 0xffff and ahead != 1:
+        if number >> 16 or (SLOTS - 1 < -ahead & 0xffff and ahead != 1):
             return Status.ORDER
         if ahead != 1:
             self._filled = 0

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .bits import lowest, more_than
 
-__all__ = ["EventEncoder", "word_layout", "event_layout"]
+__all__ = ["EventEncoder", "event_layout", "word_layout"]
 
 
 def _fields(core):

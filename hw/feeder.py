@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Packing", "Feeder", "Collector"]
+__all__ = ["Collector", "Feeder", "Packing"]
 
 
 class Packing:

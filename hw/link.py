@@ -22,7 +22,7 @@ from .slip import Decoder, Encoder, Token
 from .stream import Stage
 from .uart import Symbol
 
-__all__ = ["Op", "Model", "Link", "ByteLink"]
+__all__ = ["ByteLink", "Link", "Model", "Op"]
 
 
 class Op(enum.Enum, shape=8):
@@ -92,7 +92,7 @@ class Model:
         exchange = header.op == Op.EXCHANGE.value
         if not known:
             return Status.UNKNOWN, []
-        if region is None or exchange and not region.owned:
+        if region is None or (exchange and not region.owned):
             return Status.RANGE, []
         if region.owned and not self.target.owner(header.session):
             return Status.SESSION, []

@@ -10,7 +10,7 @@ Input and results belong to a *session*, a number that a host chooses at random 
 
 from dataclasses import asdict, dataclass, fields
 
-__all__ = ["MAGIC", "VERSION", "MAX_WORDS", "SLOTS", "RegisterMap", "Region"]
+__all__ = ["MAGIC", "MAX_WORDS", "SLOTS", "VERSION", "Region", "RegisterMap"]
 
 MAGIC = int.from_bytes(b"SPKL", "little")
 VERSION = 3

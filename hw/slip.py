@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .uart import Symbol
 
-__all__ = ["END", "ESC", "ESC_END", "ESC_ESC", "Token", "Decoder", "Encoder"]
+__all__ = ["END", "ESC", "ESC_END", "ESC_ESC", "Decoder", "Encoder", "Token"]
 
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 

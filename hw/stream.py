@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .bits import one_hot_mux
 
-__all__ = ["Queue", "Stage", "Fork", "Merge"]
+__all__ = ["Fork", "Merge", "Queue", "Stage"]
 
 
 class Queue(wiring.Component):

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import cdc, data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["BAUD_TOLERANCE", "Symbol", "divisor", "Receiver", "Transmitter"]
+__all__ = ["BAUD_TOLERANCE", "Receiver", "Symbol", "Transmitter", "divisor"]
 
 BAUD_TOLERANCE = 0.02
 """Greatest relative error of the rate: two ends that are this far off still meet mid-bit."""

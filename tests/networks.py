@@ -7,7 +7,14 @@ from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 
 __all__ = [
-    "synapses", "neurons", "readout", "linear", "convolutional", "residual", "wide", "counts_for",
+    "convolutional",
+    "counts_for",
+    "linear",
+    "neurons",
+    "readout",
+    "residual",
+    "synapses",
+    "wide",
 ]
 
 

@@ -40,7 +40,7 @@ def _is_name(name):
     if parts and (place / f"{parts[0]}.py").is_file():
         place /= f"{parts.pop(0)}.py"
     file = place if place.is_file() else place / "__init__.py"
-    return not parts or file.is_file() and all(part in file.read_text() for part in parts)
+    return not parts or (file.is_file() and all(part in file.read_text() for part in parts))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())

@@ -17,7 +17,7 @@ from hw.uart import divisor
 
 from ..errors import BuildError
 
-__all__ = ["Clock", "settings", "fastest", "require", "describe", "generate"]
+__all__ = ["Clock", "describe", "fastest", "generate", "require", "settings"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from boards import Board
 from .synthesis import NETLIST
 from .timing import Timing, nextpnr_log, nextpnr_report, vivado_report
 
-__all__ = ["FLOWS", "Flow", "TOP"]
+__all__ = ["FLOWS", "TOP", "Flow"]
 
 TOP = "board"
 """Name of the board's top module."""

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from boards import Family
 
-__all__ = ["PHASE", "Standstill", "Hold", "start"]
+__all__ = ["PHASE", "Hold", "Standstill", "start"]
 
 PHASE = 64
 """Clocks of the oscillator that a phase of :class:`Standstill` lasts: four of the slowest clock

@@ -20,8 +20,14 @@ from .packing import beside_luts
 from .toolchain import identity, yosys
 
 __all__ = [
-    "NETLIST", "SCRIPT", "Resources", "count", "discard_stale", "script", "synthesise",
+    "NETLIST",
+    "SCRIPT",
+    "Resources",
+    "count",
+    "discard_stale",
     "require_pure",
+    "script",
+    "synthesise",
 ]
 
 log = logging.getLogger(__name__)
@@ -55,7 +61,7 @@ _BRAMS = {
     "RAMB36E1": 1, "RAMB18E1": 0.5,
     "DP16KD": 1, "PDPW16KD": 1,
     **{f"SB_RAM40_4K{edges}": 1 for edges in ("", "NR", "NW", "NRNW")},
-    **{cell: 1 for cell in ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9")},
+    **dict.fromkeys(("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9"), 1),
 }
 _FF = re.compile(r"FD[CPRS]E(_1)?|TRELLIS_FF|SB_DFFN?E?(S|R|SS|SR)?|DFFN?[SRPC]?E?|\$_.*DFF.*_")
 _LATCH = re.compile(r"LD[CP]E|DLN?[CP]?E?|\$_?\w*LATCH\w*|\$\w*dlatch\w*")

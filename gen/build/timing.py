@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..errors import BuildError
 
-__all__ = ["Timing", "vivado_report", "nextpnr_log", "nextpnr_report"]
+__all__ = ["Timing", "nextpnr_log", "nextpnr_report", "vivado_report"]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..errors import BuildError
 
-__all__ = ["find", "yosys", "identity", "environment", "missing", "builtin_yosys", "TOOLCHAINS"]
+__all__ = ["TOOLCHAINS", "builtin_yosys", "environment", "find", "identity", "missing", "yosys"]
 
 TOOLCHAINS = {
     "vivado":   ("vivado",),

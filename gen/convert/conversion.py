@@ -30,7 +30,7 @@ from .lowered import Lowered
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
 
-__all__ = ["AGREEMENT", "RELU_LEVELS", "convert", "to_quantised", "calibrate"]
+__all__ = ["AGREEMENT", "RELU_LEVELS", "calibrate", "convert", "to_quantised"]
 
 log = logging.getLogger(__name__)
 

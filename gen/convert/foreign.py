@@ -104,7 +104,7 @@ def refuse_spiking(module: nn.Module, activation: Activation | None = None) -> N
         steps = getattr(child, "T", None)
         quantised = hasattr(child, "thresh") and hasattr(child, "L")
         if type(steps) is int and steps > 0 and (
-                quantised or activation is not None and activation.matches(child)):
+                quantised or (activation is not None and activation.matches(child))):
             raise ConversionError(
                 f"{where}: is built with T={steps} and simulates so many time-steps; build it with "
                 f"T=0, the activation that it was trained with, which the integers compute exactly")

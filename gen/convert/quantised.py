@@ -74,7 +74,7 @@ def _widths(bits) -> dict[str, int]:
     widths = {}
     for item in items:
         name, given, width = str(item).rpartition("=")
-        if not width.strip().isdecimal() or given and not name.strip():
+        if not width.strip().isdecimal() or (given and not name.strip()):
             raise ConversionError(f"bits must be a width or name=width, not {item!r}")
         if name.strip() in widths:
             raise ConversionError(f"bits: {name.strip() or 'all layers'} twice; say one width")

@@ -118,7 +118,7 @@ def _lies_in(module, folder: Path) -> bool:
     if not isinstance(file, str) or not file or not isinstance(name, str) or "." in name:
         return False
     path = Path(file).resolve()
-    return path.parent == folder or path.parent.parent == folder and path.stem == "__init__"
+    return path.parent == folder or (path.parent.parent == folder and path.stem == "__init__")
 
 
 def _execute(name: str, path: Path):

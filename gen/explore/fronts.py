@@ -57,6 +57,5 @@ def draw(points: list[dict], files: list[Path]):
         axes.legend(fontsize="small")
     for file in files:
         date = {"Date": None} if file.suffix == ".svg" else {"Software": None}
-        with matplotlib.rc_context({"svg.hashsalt": "spikeloom"}):
-            with replacing(file) as draft:
-                figure.savefig(draft, metadata=date)
+        with matplotlib.rc_context({"svg.hashsalt": "spikeloom"}), replacing(file) as draft:
+            figure.savefig(draft, metadata=date)

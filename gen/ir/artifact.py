@@ -31,7 +31,7 @@ from ..system import files
 from .layers import TYPES, Layer
 from .network import Network
 
-__all__ = ["FORMAT", "MAX_WEIGHTS", "check_weights", "save", "load"]
+__all__ = ["FORMAT", "MAX_WEIGHTS", "check_weights", "load", "save"]
 
 FORMAT = 1
 MAX_WEIGHTS = 1 << 28

@@ -6,7 +6,7 @@ from ..errors import ArtifactError, unknown
 from .artifact import load
 from .network import Network
 
-__all__ = ["names", "find"]
+__all__ = ["find", "names"]
 
 _FOLDER = Path(__file__).parent / "networks"
 

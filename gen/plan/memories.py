@@ -12,7 +12,7 @@ block, the words of equal low address bits lie side by side.
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Memory", "Placement", "blocks", "luts", "ffs", "cells", "place"]
+__all__ = ["Memory", "Placement", "blocks", "cells", "ffs", "luts", "place"]
 
 @dataclass(frozen=True)
 class _Technology:
@@ -108,7 +108,7 @@ def _block(family, memory):
     best = None
     for units, width, depth, cost in technology.shapes:
         turns = -(-memory.depth // depth)
-        if memory.rom or technology.grain == 1 and width == 16:
+        if memory.rom or (technology.grain == 1 and width == 16):
             count = -(-turns * memory.columns // width)
         elif width < 9:
             count = turns * -(-memory.columns // width)

@@ -9,7 +9,7 @@ from ..errors import FitError
 from ..ir.network import Network
 from .kinds import kind
 
-__all__ = ["advice", "memory_bits", "require_memory", "require_fit", "shortage"]
+__all__ = ["advice", "memory_bits", "require_fit", "require_memory", "shortage"]
 
 # The ratio of weights of 8 bits to those of 2 bits.
 _NARROWER = 4

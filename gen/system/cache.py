@@ -58,7 +58,7 @@ def _objection(folder):
             facts = above.stat()
             # In a sticky directory only the owner of a file can rename it.
             if (facts.st_uid not in (me, 0, os.stat("/").st_uid)
-                    or facts.st_mode & _WRITABLE and not facts.st_mode & stat.S_ISVTX):
+                    or (facts.st_mode & _WRITABLE and not facts.st_mode & stat.S_ISVTX)):
                 return f"others may write to {above}"
     except OSError as error:
         return error.strerror

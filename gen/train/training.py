@@ -30,7 +30,7 @@ from ..system.files import require_output
 from ..system.progress import bar
 from .models import MODELS
 
-__all__ = ["Recipe", "RECIPES", "train"]
+__all__ = ["RECIPES", "Recipe", "train"]
 
 _BATCH = 1000
 

@@ -9,7 +9,14 @@ significant first. The C++ harness maps these into memory; in Python they become
 import numpy as np
 
 __all__ = [
-    "pack", "pack_input", "unpack", "pack_logits", "unpack_logits", "to_ints", "fields", "locate",
+    "fields",
+    "locate",
+    "pack",
+    "pack_input",
+    "pack_logits",
+    "to_ints",
+    "unpack",
+    "unpack_logits",
 ]
 
 

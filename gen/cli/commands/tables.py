@@ -1,6 +1,6 @@
 """Results for people: lines and tables."""
 
-__all__ = ["as_lines", "as_text", "as_share", "as_columns"]
+__all__ = ["as_columns", "as_lines", "as_share", "as_text"]
 
 
 def as_lines(result):

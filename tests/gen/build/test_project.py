@@ -64,7 +64,7 @@ def test_reset_outlasts_what_ice40_needs():
     board = boards.find("ice40-hx8k")
     files, _ = files_of(board)
     assert "10'h2d0" in files["board.v"]
-    assert 0x2d0 == 15 * board.clock_hz // 1_000_000
+    assert 15 * board.clock_hz // 1_000_000 == 0x2d0
     assert "left" not in files_of(boards.find("tang-nano-9k"))[0]["board.v"]
 
 
