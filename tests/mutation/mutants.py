@@ -85,7 +85,7 @@ def verilog(source, mutants):
         "write_verilog -norename array.v"], "array.v")
     before, array, after = re.split(r"^(module array\(.*?^endmodule$)", text,
                                     flags=re.MULTILINE | re.DOTALL)
-    array = re.sub(r"\bmutant, |, mutant(?=\);$)", "", array, count=1, flags=re.MULTILINE)
+    array = re.sub(r"\bmutant, |, mutant(?=\s*\);$)", "", array, count=1, flags=re.MULTILINE)
     array = re.sub(r"^  input .* mutant;$", "", array, flags=re.MULTILINE)
     selector = _SELECTOR.format(top=_WIDTH - 1, name=VARIABLE)
     return _LINT + before + array.removesuffix("endmodule") + selector + "endmodule" + after
