@@ -324,7 +324,7 @@ class ArrayConfig:
     """A whole network: its layers in topological order, the read-out last."""
 
     input: MapConfig
-    layers: tuple[LayerConfig, ...]
+    layers: tuple[CoreConfig | PoolConfig, ...]
 
     @property
     def readout(self):
