@@ -1,11 +1,10 @@
 """Clocks as predicted from test images, and as simulated with the same."""
 
 import boards
-from gen.build.builder import design_for
-from gen.data.datasets import load
+from gen.build.design import design_for
 from gen.ir import shipped
 from gen.plan.workload import Workload
-from gen.verify.simulation import simulate
+from gen.verify.simulation import simulate, test_set
 
 from . import keys
 from .benchmark import Benchmark
@@ -35,10 +34,10 @@ def measure(case):
     """``slowest``: clocks of the slowest layer; ``kept``: whether the interval that was asked for
     is to be had."""
     network, asked = shipped.find(case["network"]), options(case["asked"])
-    design = design_for(network, board=boards.find(BOARD), **asked)
-    images = load(network.metadata["dataset"]).test_images[:case["images"]]
+    design = design_for(network, boards.find(BOARD), **asked)
+    images, labels = test_set(network, limit=case["images"])
     workload = Workload(network, network.encode(images))
-    run = simulate(network, board=BOARD, limit=case["images"], jobs=1, **asked)
+    run = simulate(design, images, labels, jobs=1)
     require_exact(case, run)
     return {
         "slowest": max(workload.all_clocks(design.config).values()),

@@ -7,9 +7,10 @@ process, is the same on every machine. CIFAR-10 takes hours.
 from dataclasses import asdict
 
 import boards
+from gen.build.design import design_for
 from gen.ir import shipped
 from gen.plan.planner import fit
-from gen.verify.simulation import simulate
+from gen.verify.simulation import simulate, test_set
 
 from . import keys
 from .benchmark import Benchmark
@@ -32,7 +33,7 @@ def measure(case):
     ``utilisation_*`` are shares of the clocks in which lanes add."""
     network, board = shipped.find(case["network"]), boards.find(case["board"])
     asked = {"interval": case["interval"]} if "interval" in case else {}
-    run = simulate(network, board=board.name, jobs=1, **asked)
+    run = simulate(design_for(network, board, **asked), *test_set(network), jobs=1)
     require_exact(case, run)
     planned = fit(network, board=board.name, **asked)
     interval, clock = run["interval_cycles"], planned["clock_hz"]

@@ -2,13 +2,20 @@
 
 import boards
 from gen.ir import shipped
-from gen.verify.gate_level import verify_bitstream, verify_netlist
+from gen.verify import gate_level
+from gen.verify.rtl import choose_images
 
 from . import keys
 from .benchmark import Benchmark
 from .common import board_tools, require_exact
 
 IMAGES = 3
+
+LEVELS = {
+    "netlist": (gate_level.make_netlist, gate_level.verify_netlist),
+    "bitstream": (gate_level.make_bitstream, gate_level.verify_bitstream),
+}
+"""Level -> how a build is made of a network, and how it is verified."""
 
 CASES = [
     *({"network": "digits", "board": board, "level": "netlist"}
@@ -25,8 +32,11 @@ def tools(case):
 
 def measure(case):
     """``values``: how many were compared."""
-    verify = {"netlist": verify_netlist, "bitstream": verify_bitstream}[case["level"]]
-    found = verify(shipped.find(case["network"]), board=case["board"], images=IMAGES)
+    make, verify = LEVELS[case["level"]]
+    network = shipped.find(case["network"])
+    images, _ = choose_images(network, IMAGES, seed=0, dataset=None, data_dir=None,
+                              images_file=None)
+    found = verify(make(network, board=case["board"]), images)
     require_exact(case, found)
     return {"family": boards.find(case["board"]).family.name, "images": found["images"],
             "values": found["spikes"], "mismatches": found["mismatches"],

@@ -27,7 +27,9 @@ from pathlib import Path
 
 import numpy as np
 
+import boards
 from gen.build.builder import build
+from gen.build.design import design_for
 from gen.build.project import SOURCES, TOP
 from gen.build.synthesis import count
 from gen.data.datasets import load
@@ -171,7 +173,8 @@ def measure(case):
         clocks, potentials = run(folder, stimuli, width, len(readout))
         peer = peer_area(folder)
     classes = (potentials + network.layers[1].initial).argmax(axis=1)
-    ours = simulate(network, board=case["board"], interval=case["interval"], limit=count, jobs=1)
+    design = design_for(network, boards.find(case["board"]), interval=case["interval"])
+    ours = simulate(design, images, labels, jobs=1)
     require_exact(case, ours)
     with processes.scratch() as out:
         build(network, board=case["board"], out=out, interval=case["interval"], synthesise=False)

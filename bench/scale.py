@@ -109,8 +109,7 @@ def _virtual(folder):
         "format": manifest.FORMAT, "board": board.name, "device": board.device,
         "clock_hz": CLOCK, "clock_source": "",
         "link": {"kind": board.link, "baud": BAUD, "wiring": board.wiring},
-        "network_digest": "0" * 64, "array_digest": "0" * 64, "digest": "0" * 64, "lanes": {},
-        "replicas": {}, "budget": {},
+        "network_digest": "0" * 64, "array_digest": "0" * 64, "digest": "0" * 64, "budget": {},
     }, [manifest.VERILOG])
     os.environ["XDG_CACHE_HOME"] = str(folder)  # where nothing has been compiled yet
     compile_board(folder)

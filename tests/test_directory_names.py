@@ -57,8 +57,9 @@ def test_every_command(folder, run):
     built = run("gen", "build", "net.npz", "--board", "ice40-hx8k", "-o", out)
     assert Path(built["bitstream"]).exists() and built["dsps"] == 0
     assert run("gen", "verify", "net.npz", "--images-file", "images.npy")["mismatches"] == 0
-    assert run("gen", "verify", "net.npz", "--board", "ice40-hx8k", "--netlist", "--build", out,
-               "--images-file", "images.npy")["mismatches"] == 0
+    assert run("gen", "verify", out, "--images-file", "images.npy")["mismatches"] == 0
+    assert run("gen", "verify", out, "--netlist", "--images-file",
+               "images.npy")["mismatches"] == 0
     assert run("gen", "simulate", "digits", "--limit", "8")["mismatches"] == 0
     report = run("gen", "report", out)
     assert report["mismatches"] == 0 and Path(report["report"]).exists()

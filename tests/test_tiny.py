@@ -5,7 +5,7 @@ from amaranth.back import rtlil
 
 import boards
 from firmware.image import Memory, pack, unpack
-from gen.build.builder import design_for
+from gen.build.design import design_for
 from gen.build.synthesis import Resources, count
 from gen.cli import main as cli
 from gen.ir import artifact, shipped
@@ -62,7 +62,7 @@ def test_board():
 
 
 def test_verilog():
-    assert "module top(" in design_for(NETWORK, board=boards.find("arty-a7")).verilog()
+    assert "module top(" in design_for(NETWORK, boards.find("arty-a7")).verilog()
 
 
 def test_count():

@@ -1,132 +1,35 @@
 """From a network to a directory that holds all a board needs.
 
-The steps are functions from data to data: a mapping, the design's Verilog, the project, the
-resources by Yosys, the bitstream. The manifest is written last, so that a directory that has one is
-complete.
+The steps are functions from data to data: a design, its Verilog, the project, the resources by
+Yosys, the bitstream. The manifest is written last, so that a directory that has one is complete.
 """
 
-import hashlib
-import json
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import boards
-from boards import Board
-from firmware.image import Memory, pack
-from hw.config import ArrayConfig, MemoryImage
-from hw.device import packing, register_map
-from hw.top import Top
 
 from ..errors import FitError
-from ..ir import artifact
 from ..ir.network import Network
-from ..plan.planner import Plan, plan, shortage
-from ..plan.resources import placement
+from ..plan.planner import shortage
 from ..plan.room import advice, memory_bits, require_fit, require_memory
-from ..plan.workload import Calibration, calibrate
+from ..plan.workload import Calibration
 from ..system import files
 from ..system.progress import working
 from . import bitstream, clocking, manifest, project, synthesis
 from .bitstream import MissedClock, NoRoom
-from .clocking import Clock
+from .design import FILES, design_for, save
 from .flows import FLOWS
 from .synthesis import NETLIST, SCRIPT, Resources, require_pure
 from .synthesis import synthesise as run_yosys
-from .verilog import component_verilog
 
-__all__ = ["Design", "build", "design_for"]
+__all__ = ["build"]
 
 log = logging.getLogger(__name__)
 
 # Predictions are not that wrong.
 _FAR = 2
-
-
-@dataclass(frozen=True)
-class Design:
-    """A network as a board runs it.
-
-    Parameters
-    ----------
-    network, board : what and where
-    plan : its mapping
-    baud : speed of the serial link
-    clock : what clocks the fabric
-    calibration : from which samples the plan was made
-    """
-
-    network: Network
-    board: Board
-    plan: Plan
-    baud: int
-    clock: Clock
-    calibration: str
-
-    @property
-    def config(self) -> ArrayConfig:
-        """Shape of the array."""
-        return self.plan.config
-
-    @property
-    def image(self) -> dict[str, MemoryImage]:
-        """Contents of its memories."""
-        return self.plan.image
-
-    @property
-    def interval(self) -> float:
-        """Clocks from one sample to the next, predicted."""
-        return self.plan.interval
-
-    @property
-    def identity(self) -> dict:
-        """What the manifest says of the device and the digest covers: the network, the array's
-        shape, and all that a host needs in order to pack an input and to find the answer."""
-        config, layout, network = self.config, self.config.input, self.network
-        return {
-            "network_digest": network.digest,
-            "array_digest": config.digest(),
-            "input": {
-                "shape": list(network.input_shape),
-                "map": [layout.channels, layout.height, layout.width],
-                "levels": layout.levels, "pixel_max": network.pixel_max,
-                "word": layout.word, "bits": layout.bits, "chunks": layout.chunks,
-                "beats": layout.beats, "beat_bits": layout.beat_bits,
-                "words": packing(config).words,
-            },
-            "output": {"classes": config.readout.channels, "bits": config.readout.membrane_bits},
-            "registers": register_map(config).as_dict(),
-        }
-
-    @property
-    def digest(self) -> str:
-        """What the device is known by, 64 hexadecimal digits: SHA-256 of the canonical JSON of
-        :attr:`identity`.
-
-        A host whose manifest says otherwise is a stranger even with the same network.
-        """
-        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def verilog(self) -> str:
-        """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
-        top = Top(self.config, self.image, digest=self.digest, clock_hz=self.clock.hz,
-                  baud=self.baud)
-        board = self.board
-        return component_verilog(top, "top", placement(
-            self.config, board.family.name, board.budget.brams))
-
-
-def design_for(network: Network, *, board: Board, lanes: dict[str, int] | None = None,
-               interval: int | None = None, objective: str | None = None, code: str = "phase",
-               calibration: Calibration | None = None, baud: int = 1_000_000,
-               clock_hz: float | None = None) -> Design:
-    """The design of a network for a board; see :func:`build` for the arguments."""
-    clock = clocking.require(board, clock_hz or board.clock_hz, baud)
-    workload = calibrate(network, calibration)
-    chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
-                  workload=workload)
-    return Design(network, board, chosen, baud, clock, workload.source)
 
 
 def _no_room(design, resources, error):
@@ -144,18 +47,9 @@ def _require_room(design, lanes):
     name, board = design.network.name, design.board
     require_memory(name, board, sum(memory.width * len(memory.rows)
                                     for memory in design.image.values()))
-    if why := shortage(design.network, board, design.plan, allowance=_FAR, lanes=lanes):
+    if why := shortage(design.network, board, design.needs, allowance=_FAR, lanes=lanes):
         raise FitError(why)
 
-
-def _memory_file(design):
-    return pack((Memory(name, memory.width, memory.rows)
-                 for name, memory in sorted(design.image.items())),
-                digest=bytes.fromhex(design.digest))
-
-
-# Beside those of the project.
-_IMAGE = "memory.img"
 
 # A design that misses its clock is placed anew for a slower one, and a placement is a throw of the
 # dice by some per cent.
@@ -190,7 +84,7 @@ def _require_directory(board, out):
     """The places of all files that are made on the way to a manifest."""
     flows = [FLOWS[name] for name in board.toolchains]
     files.require_directory(out, (
-        manifest.NAME, *project.SOURCES, _IMAGE, manifest.NETWORK, SCRIPT, NETLIST,
+        manifest.NAME, *project.SOURCES, *FILES, SCRIPT, NETLIST,
         *(name for flow in flows for name in (flow.script, flow.constraints, flow.bitstream))))
 
 
@@ -200,9 +94,7 @@ def _write(design, out):
     manifest.discard(out)
     bitstream.discard_foreign(design.board, out)
     project.write(made, out)
-    files.write_bytes(out / _IMAGE, _memory_file(design))
-    artifact.save(design.network, out / manifest.NETWORK)
-    return [*made, _IMAGE, manifest.NETWORK]
+    return list(made)
 
 
 def _discard_stale(board, out):
@@ -255,16 +147,9 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     network : what to build
     board : name of a board, see :data:`boards.BOARDS`
     out : directory; made if need be
-    lanes : layer name -> lanes; layers not named get what :mod:`gen.plan.planner` thinks right
-    interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
-        budget
-    objective : what lanes and replicas are chosen for, see :data:`gen.plan.planner.OBJECTIVES`
-    code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
-    calibration : samples whose spikes decide; by default those that travel with the network
-    baud : speed of the serial link
-    clock_hz : frequency of the fabric's clock, the board's default if None; the fastest that the
-        board can make and that is not above it is taken, or, where the routed design is too slow
-        for that, the fastest that it meets
+    lanes, interval, objective, code, calibration, baud, clock_hz : see
+        :func:`gen.build.design.design_for`; where the routed design is too slow for the clock, it
+        gets the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
 
     Returns
@@ -304,7 +189,8 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
         design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))
     else:
         _discard_stale(design.board, out)
-    written += [NETLIST] if (out / NETLIST).exists() else []
+    save(design, out)
+    written += [*FILES, *([NETLIST] if (out / NETLIST).exists() else [])]
     written += [made.path.name] if made else []
     listing = manifest.write(out, _manifest(design, resources, made), written)
     figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)

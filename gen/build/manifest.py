@@ -17,7 +17,8 @@ from ..errors import BuildError
 from ..system import files
 
 __all__ = [
-    "FORMAT", "KINDS", "NAME", "NETWORK", "VERILOG", "Manifest", "discard", "read", "write",
+    "AGAIN", "FORMAT", "KINDS", "NAME", "NETWORK", "VERILOG", "Manifest", "add", "discard", "read",
+    "write",
 ]
 
 FORMAT = 2
@@ -32,7 +33,8 @@ KINDS = ("luts", "ffs", "brams", "dsps")
 
 _MAX_BYTES = 16 << 20
 
-_AGAIN = "build the network again (python -m gen build)"
+AGAIN = "build the network again (python -m gen build)"
+"""What to do about a build that is not whole."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,7 @@ class Manifest:
     clock_source : in words
     link : ``kind``, ``baud`` and ``wiring``
     network_digest, array_digest : of the network and of the array's shape
-    digest : what the device is known by, see :class:`gen.build.builder.Design`
-    lanes, replicas : layer name -> number
+    digest : what the device is known by, see :class:`gen.build.design.Design`
     resources : :data:`KINDS` -> number, by synthesis; ``None`` without one
     budget : the same, of the device
     bitstream : name of the file, or ``None``
@@ -65,8 +66,6 @@ class Manifest:
     network_digest: str
     array_digest: str
     digest: str
-    lanes: dict[str, int]
-    replicas: dict[str, int]
     resources: dict | None
     budget: dict
     bitstream: str | None
@@ -105,6 +104,12 @@ def write(directory: Path, facts: dict, names: Iterable[str]) -> Path:
     return path
 
 
+def add(directory: Path, name: str) -> None:
+    """List a file that was made of a build that is complete."""
+    facts = _load(Path(directory) / NAME)
+    write(directory, facts, [*facts["files"], name])
+
+
 def discard(directory: Path) -> None:
     """Remove a manifest, before the files that it lists are made anew."""
     (Path(directory) / NAME).unlink(missing_ok=True)
@@ -124,7 +129,7 @@ def read(directory) -> Manifest:
     try:
         manifest = _parse(path.parent, facts)
     except _Malformed as error:
-        raise BuildError(f"{path}: {error}; {_AGAIN}") from error
+        raise BuildError(f"{path}: {error}; {AGAIN}") from error
     for name, digest in manifest.files.items():
         _require_unchanged(path.with_name(name), digest)
     return manifest
@@ -135,10 +140,10 @@ def _require_unchanged(path, digest):
         found = files.sha256(path)
     except OSError as error:
         raise BuildError(f"{path}: can't be read: {error.strerror}; it is part of the build: "
-                         f"{_AGAIN}") from error
+                         f"{AGAIN}") from error
     if found != digest:
         raise BuildError(f"{path}: is not as it was built: it was changed, or is of another "
-                         f"build; {_AGAIN}")
+                         f"build; {AGAIN}")
 
 
 class _Malformed(Exception):
@@ -154,13 +159,13 @@ def _load(path):
                          f"'python -m gen build' has filled") from error
     if len(text) > _MAX_BYTES:
         raise BuildError(f"{path}: is no manifest: it is larger than {_MAX_BYTES >> 20} MiB; "
-                         f"{_AGAIN}")
+                         f"{AGAIN}")
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BuildError(f"{path}: is no manifest: it is not JSON; {_AGAIN}") from error
+        raise BuildError(f"{path}: is no manifest: it is not JSON; {AGAIN}") from error
     if not isinstance(facts, dict):
-        raise BuildError(f"{path}: is no manifest: it is not a JSON object; {_AGAIN}")
+        raise BuildError(f"{path}: is no manifest: it is not a JSON object; {AGAIN}")
     return facts
 
 
@@ -179,7 +184,6 @@ def _parse(directory, facts):
         clock_source=_get(facts, "clock_source", str), link=_link(_get(facts, "link", dict)),
         network_digest=_digest(facts, "network_digest"),
         array_digest=_digest(facts, "array_digest"), digest=_digest(facts, "digest"),
-        lanes=_counts(facts, "lanes"), replicas=_counts(facts, "replicas"),
         resources=None if resources is None else _parts(facts, "resources"),
         budget=_parts(facts, "budget"), bitstream=bitstream, files=digests)
 
@@ -220,16 +224,6 @@ def _digests(facts):
                              f"directory")
         _digest(listed, name, "files.")
     return listed
-
-
-def _counts(facts, name):
-    """Natural numbers by layer."""
-    counts = _get(facts, name, dict)
-    for layer, count in counts.items():
-        if type(count) is not int or not 1 <= count < 1 << 32:
-            raise _Malformed(f"{name} of layer {_shown(layer)} must be a positive integer, not "
-                             f"{_shown(count)}")
-    return counts
 
 
 def _parts(facts, name):

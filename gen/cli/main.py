@@ -109,8 +109,9 @@ def _parser():
     parser = _Parser(
         prog="python -m gen", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Spiking networks from PyTorch to FPGA fabric, bit for bit.",
-        epilog="python -m gen COMMAND --help explains a command. A network is named by its name\n"
-               "(digits, mnist, ...) if it is a shipped one, or else by its path.")
+        epilog="python -m gen COMMAND --help explains a command; spikeloom COMMAND is the same. A\n"
+               "network is named by its name (digits, mnist, ...) if it is a shipped one, or else\n"
+               "by its path, and a build by its directory.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in (train, convert, run, fit, explore, build, verify, simulate, report, virtual,
                    program, boards, demo):

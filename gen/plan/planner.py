@@ -296,22 +296,24 @@ def _excess(board, needs, allowance=1):
         (needs.brams, budget.brams, "block RAMs")) if need > allowance * limit]
 
 
-def shortage(network: Network, board: Board, chosen: Plan, *, allowance: float = 1,
-             interval: int | None = None, lanes: dict[str, int] | None = None) -> str | None:
+def shortage(network: Network, board: Board, needs: resources.Prediction, *,
+             allowance: float = 1, interval: int | None = None,
+             lanes: dict[str, int] | None = None) -> str | None:
     """The sentence about a plan that is predicted to take more than ``allowance`` times what the
     board has, or None.
 
     Parameters
     ----------
+    needs : predicted resources
     interval, lanes : constraints that the plan had to keep
     """
-    excess = _excess(board, chosen.needs, allowance)
+    excess = _excess(board, needs, allowance)
     if not excess:
         return None
     what = "its smallest mapping" if interval is None else f"{interval:,} clocks an image"
     given = " with the lanes given" if lanes else ""
-    needed = {"cells": math.ceil(chosen.needs.cells / CELL_SHARE[board.family.name]),
-              "ffs": chosen.needs.ffs, "brams": chosen.needs.brams}
+    needed = {"cells": math.ceil(needs.cells / CELL_SHARE[board.family.name]),
+              "ffs": needs.ffs, "brams": needs.brams}
     return room.shortage(
         network.name, board, f"by prediction, {what}{given} needs {', '.join(excess)} that can be "
         f"used", needed, lanes=bool(lanes or interval))
@@ -368,7 +370,7 @@ def _plan(network, board, code, interval, objective, lanes, workload):
                           "latency": planner.latency, "smallest": planner.smallest}[objective],
                          workload, interval)
     chosen = planner.filled(found)
-    why = shortage(network, board, chosen, interval=interval, lanes=lanes)
+    why = shortage(network, board, chosen.needs, interval=interval, lanes=lanes)
     if why is None and interval is not None and found.interval > interval:
         why = (f"{network.name} on {board.name} can't keep {interval:,} clocks an image: by "
                f"prediction it takes {found.interval:,.0f}")

@@ -41,7 +41,7 @@ def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs
     from .measure import CACHE, measure
     from .page import headline, render, wrong
     out = Path(out or built.directory / "report.html")
-    require_output(out, inputs=[built.directory / name for name in (NAME, *built.files)])
+    require_output(out, inputs=[built.directory / name for name in (NAME, *built.manifest.files)])
     require_output(built.directory / CACHE)
     measured = measure(built, dataset=dataset, data_dir=data_dir, limit=limit, jobs=jobs)
     write_text(out, render(built, measured))

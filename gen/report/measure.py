@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..build.design import require_emitted
 from ..data.datasets import load
 from ..errors import DataError
 from ..ir.spikes import replayed
-from ..plan.mapping import map_network
 from ..plan.workload import Workload
 from ..system.files import read_text, write_text
 from ..verify.rtl import compare
@@ -81,7 +81,7 @@ def _images(network, dataset, data_dir):
 
 def _key(built, images, labels):
     """Hash of all that the figures depend on: the array, the images, and this program."""
-    sha = hashlib.sha256(f"{built.digest} {images.shape} {images.dtype}".encode())
+    sha = hashlib.sha256(f"{built.manifest.digest} {images.shape} {images.dtype}".encode())
     sha.update(np.ascontiguousarray(images).tobytes())
     sha.update(b"" if labels is None else np.ascontiguousarray(labels).tobytes())
     sha.update(_program())
@@ -112,7 +112,8 @@ def _measure(built, images, labels, source, jobs):
         raise DataError(f"{source} has no images")
     times = 1 if labels is not None else -(-_ENOUGH // distinct)
     counts = np.tile(network.encode(images), (times, 1, 1, 1))
-    config, memories = map_network(network, **built.mapping)
+    config, memories = built.config, built.design.image
+    require_emitted(built.design, built.directory)
     log.info("simulating %d images ...", len(counts))
     jobs = jobs or min(os.cpu_count(), max(1, len(counts) // 100))
     run = stream(config, memories, counts, jobs=jobs, alone=min(_ALONE, distinct),

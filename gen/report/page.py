@@ -80,8 +80,8 @@ def _more_would_help(built, measured):
 
 def _device(built):
     for kind, words in _KINDS:
-        used = built.resources and built.resources[kind]
-        has = built.budget[kind]
+        used = built.manifest.resources and built.manifest.resources[kind]
+        has = built.manifest.budget[kind]
         most = getattr(built.needs, kind, None) if used is None else used
         # The array has no multipliers, which is no matter of prediction.
         needs = 0 if kind == "dsps" else getattr(built.needs, kind, None)

@@ -19,7 +19,8 @@ from host.errors import HostError
 from hw.uart import divisor
 
 from ..build import manifest
-from ..build.builder import build, design_for
+from ..build.builder import build
+from ..build.design import load as load_design
 from ..build.project import SOURCES, TOP
 from ..build.synthesis import NETLIST, synthesise
 from ..errors import SimulationError
@@ -31,12 +32,11 @@ from .icestorm import bitstream_verilog, require_icestorm
 from .netlist import cell_count, load, netlist_verilog
 from .pins import HARNESS, infer
 from .records import keep, place
-from .rtl import choose_images
 from .verilator import patience, verilate
 
 __all__ = [
-    "compare_netlist", "compare_bitstream", "verify_netlist", "verify_bitstream",
-    "netlist_simulator", "bitstream_simulator", "roles",
+    "compare_netlist", "compare_bitstream", "verify_netlist", "verify_bitstream", "make_netlist",
+    "make_bitstream", "netlist_simulator", "bitstream_simulator", "roles",
 ]
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 _OPTIONS = ("-Wno-lint", "-Wno-fatal")
 
 _HOST = "host"
-_BOARD = "arty-a7"
 
 
 def roles(board: boards.Board, ports) -> dict[str, str]:
@@ -97,14 +96,12 @@ split_var -module "CARRY4" -var "CO"
 """
 
 
-def compare_netlist(network, config, board, directory, images):
+def compare_netlist(design, directory, images):
     """Compare the netlist that synthesis left in a build's directory with :meth:`Network.run`.
 
     Parameters
     ----------
-    network : :class:`gen.ir.network.Network`
-    config : shape of the array, see :class:`gen.build.builder.Design`
-    board : what the build is for
+    design : :class:`gen.build.design.Design`
     directory : with ``netlist.json`` and ``manifest.json``
     images : raw, ``(N, C, H, W)``
 
@@ -121,8 +118,9 @@ def compare_netlist(network, config, board, directory, images):
     SimulationError
         If the netlist can't be simulated, does not answer, or its array hangs.
     """
+    network, config = design.network, design.config
     module = load(Path(directory) / NETLIST, TOP)
-    simulator = netlist_simulator(module, board, config.layers)
+    simulator = netlist_simulator(module, design.board, config.layers)
     result, words, figures = _drive(simulator, config, directory, images)
     trace = network.run(network.encode(images))
     layers = [_compare(layer, *pair) for layer, pair in zip(
@@ -232,79 +230,82 @@ def _package(board):
     return package[1]
 
 
-def compare_bitstream(network, config, board, directory, images):
+def compare_bitstream(design, directory, images):
     """Compare the logits of a configured device with :meth:`Network.run`.
 
     Takes, returns and raises what :func:`compare_netlist` does; ``directory`` has the bitstream and
     its constraints, of the layers there is only the host, and cells are not counted.
     """
-    simulator = bitstream_simulator(directory, board)
-    result, _, figures = _drive(simulator, config, directory, images)
+    network = design.network
+    simulator = bitstream_simulator(directory, design.board)
+    result, _, figures = _drive(simulator, design.config, directory, images)
     logits = network.run(network.encode(images)).logits
     return _summary([_figures(_HOST, logits, result.logits)], images, figures)
 
 
-def verify_netlist(network, **options):
-    """Compare the netlist that Yosys makes for a board with :meth:`Network.run`.
+def verify_netlist(directory, images):
+    """Compare the netlist in a build's directory with :meth:`Network.run`.
 
     What was found stays with the build, for its report (:mod:`gen.verify.records`).
 
     Parameters
     ----------
-    network : :class:`gen.ir.network.Network`
-    options : those of :func:`gen.verify.rtl.verify`, and ``directory``: an existing build of just
-        this network, board and mapping, whose netlist is verified instead of one made for the
-        purpose
+    directory : of the build
+    images : raw, see :func:`gen.verify.rtl.choose_images`
 
     Returns
     -------
-    As :func:`compare_netlist`, and ``source``: where the images come from.
+    As :func:`compare_netlist`.
 
     Raises
     ------
     BuildError
         If the directory is no build, one without a netlist, or a file of it has changed.
     SimulationError
-        If it is the build of something else; and see :func:`compare_netlist`.
+        See :func:`compare_netlist`.
     """
-    return _verify("netlist", NETLIST, compare_netlist, _synthesise, network, **options)
+    return _verify("netlist", NETLIST, compare_netlist, directory, images)
 
 
-def verify_bitstream(network, **options):
-    """Compare the bitstream for a board with :meth:`Network.run`; see :func:`verify_netlist`."""
-    _package(boards.find(options.get("board", _BOARD)))  # before anything is built for it
-    if options.get("directory") is None:
-        require_icestorm()
-    return _verify("bitstream", f"{TOP}.bin", compare_bitstream, _place_and_route, network,
-                   **options)
+def verify_bitstream(directory, images):
+    """Compare the bitstream in a build's directory with :meth:`Network.run`; see
+    :func:`verify_netlist`."""
+    _package(manifest.read(directory).board)
+    return _verify("bitstream", f"{TOP}.bin", compare_bitstream, directory, images)
 
 
-def _synthesise(network, board, mapping):
+def _verify(kind, file, compare, directory, images):
+    built = manifest.read(directory)
+    path = built.file(file)
+    require_output(place(directory, kind))
+    result = compare(load_design(directory), directory, images)
+    keep(kind, path, result)
+    return result
+
+
+def make_netlist(network, *, board, **mapping):
+    """A build as far as its netlist, whether it fits or not; arguments as of
+    :func:`gen.build.builder.build`, returns its directory."""
     directory = Path("build") / f"netlist-{network.name}-{board}"
     build(network, board=board, out=directory, synthesise=False, **mapping)
     synthesise(directory, list(SOURCES), top=TOP, command=boards.find(board).synth)
+    manifest.add(directory, NETLIST)
     return directory
 
 
-def _place_and_route(network, board, mapping):
+def make_bitstream(network, *, board, **mapping):
+    """A build with a bitstream that can be verified; arguments as of
+    :func:`gen.build.builder.build`, returns its directory.
+
+    Raises
+    ------
+    SimulationError
+        If the board's bitstreams can't be read, or a tool for that is missing, before anything is
+        built; or if there is no tool that makes one.
+    """
+    _package(boards.find(board))
+    require_icestorm()
     built = build(network, board=board, out=Path("build") / f"{network.name}-{board}", **mapping)
     if built["bitstream"] is None:
         raise SimulationError(f"{board}: no bitstream was built, for want of tools")
     return Path(built["manifest"]).parent
-
-
-def _verify(kind, file, compare, make, network, *, images=3, seed=0, board=_BOARD, dataset=None,
-            data_dir=None, images_file=None, directory=None, **mapping):
-    chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
-    design = design_for(network, board=boards.find(board), **mapping)
-    given, directory = directory, directory or make(network, board, mapping)
-    built = manifest.read(directory)
-    if given:
-        built.file(file)  # that is listed; the one made for the purpose need not be
-    if built.digest != design.digest:
-        raise SimulationError(f"{directory} is a build of another network, board or mapping than "
-                              f"asked for: say which (--board, --lanes, --interval, ...)")
-    require_output(place(directory, kind))
-    result = compare(network, design.config, design.board, directory, chosen)
-    keep(kind, Path(directory) / file, result)
-    return result | {"source": source}

@@ -10,9 +10,6 @@ from pathlib import Path
 import cocotb_tools.config
 import numpy as np
 
-import boards
-
-from ..build.builder import design_for
 from ..build.verilog import array_verilog
 from ..data.datasets import load, read_array
 from ..errors import DataError, SimulationError
@@ -178,9 +175,38 @@ def _describe(config, stream, sample, beat, expected, got):
 
 
 def choose_images(network, count, seed, dataset, data_dir, images_file):
-    """``(images, origin)``: raw images, real ones if there are any; see :func:`verify`."""
+    """Raw images to verify a network with, real ones if there are any.
+
+    Parameters
+    ----------
+    network : :class:`gen.ir.network.Network`
+    count : how many
+    seed : of the choice
+    dataset, data_dir : where they come from; by default the data set that the network's metadata
+        name, else the samples that the network carries, else random ones
+    images_file : ``.npy`` file of raw images to use instead, in a shape that
+        :meth:`Network.shaped` takes
+
+    Returns
+    -------
+    The images, and where they come from: a data set's name, the file, ``"network"``, ``"random"``.
+
+    Raises
+    ------
+    DataError
+        If there are none, or the data set is missing.
+    NetworkError
+        If they are not of the network's shape, type or range.
+    """
     if count < 1:
         raise DataError(f"images must be at least 1, not {count!r}")
+    images, source = _source(network, count, seed, dataset, data_dir, images_file)
+    if not len(network.encode(images)):
+        raise DataError(f"{source} has no images")
+    return images, source
+
+
+def _source(network, count, seed, dataset, data_dir, images_file):
     rng = np.random.default_rng(seed)
     if images_file is not None:
         return read_array(images_file)[:count], str(images_file)
@@ -200,29 +226,18 @@ def choose_images(network, count, seed, dataset, data_dir, images_file):
     return rng.integers(0, network.pixel_max, shape, endpoint=True), "random"
 
 
-def verify(network, *, images=20, board="arty-a7", seed=0, dataset=None, data_dir=None,
-           images_file=None, **mapping):
-    """Compare the Verilog that ``build`` makes for a board with :meth:`Network.run`.
+def verify(design, images, *, seed=0):
+    """Compare the Verilog of a design's array with :meth:`Network.run`.
 
     Parameters
     ----------
-    network : :class:`gen.ir.network.Network`
-    images : how many
-    board, mapping : see :func:`gen.build.builder.design_for`
-    seed : of the choice of images and of the stalls
-    dataset, data_dir : where images come from; by default the data set that the network's metadata
-        name, else the samples that the network carries, else random ones
-    images_file : ``.npy`` file of raw images to use instead, in a shape that
-        :meth:`Network.shaped` takes
+    design : :class:`gen.build.design.Design`
+    images : raw, in a shape that :meth:`Network.shaped` takes; see :func:`choose_images`
+    seed : of the stalls
 
     Returns
     -------
-    As :func:`compare`, and ``source``: a data set's name, the file, ``"network"``, ``"random"``.
+    As :func:`compare`.
     """
-    chosen, source = choose_images(network, images, seed, dataset, data_dir, images_file)
-    counts = network.encode(chosen)
-    if not len(counts):
-        raise DataError(f"{source} has no images")
-    design = design_for(network, board=boards.find(board), **mapping)
-    result = compare(design.config, design.image, counts, network.run(counts), seed=seed)
-    return result | {"source": source}
+    counts = design.network.encode(images)
+    return compare(design.config, design.image, counts, design.network.run(counts), seed=seed)

@@ -10,23 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-import boards
-
-from ..build.builder import design_for
 from ..build.verilog import array_verilog
 from ..data.datasets import load
 from ..errors import DataError, SimulationError
 from ..ir.spikes import replayed, sample_spikes
 from ..plan.workload import Workload
 from ..system import processes
-from ..system.files import replacing, require_output
+from ..system.files import replacing
 from ..system.progress import bar
 from . import beats
 from .feed import feed_verilog
 from .verilator import patience, verilate
 
 __all__ = [
-    "Occupancy", "Run", "array_utilisation", "expected", "simulate", "stream", "write_images",
+    "Occupancy", "Run", "array_utilisation", "expected", "simulate", "stream", "test_set",
+    "write_images",
 ]
 
 log = logging.getLogger(__name__)
@@ -299,9 +297,8 @@ def write_images(path, config, run, spikes, labels, logits):
                 run.intervals[k] or "", *outputs.ravel().tolist()])
 
 
-def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7", jobs=None,
-             images_out=None, **mapping):
-    """Run a data set's test images through the Verilog that ``build`` makes for a board.
+def test_set(network, *, dataset=None, data_dir=None, limit=None):
+    """Test images of a data set, and their labels.
 
     Parameters
     ----------
@@ -309,7 +306,28 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     dataset, data_dir : see :func:`gen.data.datasets.load`; by default what the network's metadata
         name
     limit : only so many images
-    board, mapping : see :func:`gen.build.builder.design_for`
+
+    Raises
+    ------
+    DataError
+        If the network names no data set, or its data is missing.
+    """
+    dataset = dataset or network.metadata.get("dataset")
+    if dataset is None:
+        raise DataError(f"{network.name} names no data set: say which (--dataset)")
+    if limit is not None and limit < 1:
+        raise DataError(f"limit must be at least 1, not {limit!r}")
+    data = load(dataset, data_dir)
+    return data.test_images[:limit], data.test_labels[:limit]
+
+
+def simulate(design, images, labels, *, jobs=None, images_out=None):
+    """Run images through the Verilog of a design's array.
+
+    Parameters
+    ----------
+    design : :class:`gen.build.design.Design`
+    images, labels : raw, see :func:`test_set`
     jobs : see :func:`stream`
     images_out : a file for what is known of each image, see :func:`write_images`
 
@@ -327,18 +345,8 @@ def simulate(network, *, dataset=None, data_dir=None, limit=None, board="arty-a7
     steady state, and ``array_utilisation``, the same over all lanes; ``spikes``, layer -> spikes an
     image that it sends; ``images_per_second`` of wall time, without compiling.
     """
-    if images_out is not None:
-        require_output(images_out)
-    dataset = dataset or network.metadata.get("dataset")
-    if dataset is None:
-        raise DataError(f"{network.name} names no data set: say which (--dataset)")
-    data = load(dataset, data_dir)
-    if limit is not None and limit < 1:
-        raise DataError(f"limit must be at least 1, not {limit!r}")
-    images, labels = data.test_images[:limit], data.test_labels[:limit]
+    network, config = design.network, design.config
     counts = network.encode(images)
-    design = design_for(network, board=boards.find(board), **mapping)
-    config = design.config
     run = stream(config, design.image, counts, jobs=jobs, progress=log.info)
     reference, spikes = expected(network, config, counts,
                                  progress=partial(bar, desc="reference", unit="batch"))

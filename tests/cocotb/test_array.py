@@ -7,9 +7,11 @@ the middle of samples.
 import numpy as np
 import pytest
 
+import boards
+from gen.build.design import design_for
 from gen.ir import shipped
 from gen.plan.mapping import map_network
-from gen.verify.rtl import compare, verify
+from gen.verify.rtl import choose_images, compare, verify
 from tests import networks
 from tests.hw import cases
 
@@ -61,6 +63,8 @@ def test_random_network(case):
 
 
 def test_digits():
-    result = verify(shipped.find("digits"), images=8)
+    network = shipped.find("digits")
+    images, source = choose_images(network, 8, 0, None, None, None)
+    result = verify(design_for(network, boards.find("arty-a7")), images)
     assert result["mismatches"] == 0, result["first_mismatch"]
-    assert result["source"] == "digits"
+    assert source == "digits"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from boards import find
-from gen.build.builder import build, design_for
+from gen.build.builder import build
+from gen.build.design import design_for
 from host.errors import LinkError
 from hw import slip
 from hw.device import DeviceModel
@@ -22,7 +23,7 @@ _DESIGNS = {}
 def _design(network):
     """Its plan takes longer than a test."""
     if network.digest not in _DESIGNS:
-        _DESIGNS[network.digest] = design_for(network, board=find("arty-a7"))
+        _DESIGNS[network.digest] = design_for(network, find("arty-a7"))
     return _DESIGNS[network.digest]
 
 

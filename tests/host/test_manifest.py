@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from boards import find
-from gen.build.builder import design_for
+from gen.build.design import design_for
 from gen.plan.mapping import map_network
 from gen.verify import beats
 from host.errors import HostError
@@ -114,7 +114,7 @@ def test_what_the_host_goes_by_is_covered_by_the_digest(edit, builds, tmp_path):
 
 def test_the_digest_is_the_one_that_the_device_has(builds):
     for name in NETWORKS:
-        design = design_for(NETWORKS[name](), board=find("arty-a7"))
+        design = design_for(NETWORKS[name](), find("arty-a7"))
         assert load(builds(name)).digest == design.digest
 
 

@@ -12,8 +12,8 @@ from .tables import as_lines
 __all__ = [
     "CALIBRATION", "CODES", "COUNT", "IMAGES", "CLOCKS", "LEVELS", "PIXEL", "SEED", "BAUD", "JOBS",
     "integer", "real", "listed", "code", "bits", "command", "add_network", "add_dataset",
-    "add_data", "add_calibration", "add_mapping", "mapping_options", "require_calibration",
-    "find_network", "board_name",
+    "add_data", "add_calibration", "add_mapping", "mapping_flags", "mapping_options",
+    "require_calibration", "find_network", "board_name",
 ]
 
 
@@ -70,6 +70,11 @@ JOBS = integer(1, 1024)
 """Processes."""
 
 CODES = ("phase", "rate")
+"""The first by default."""
+
+_BOARD = "arty-a7"
+
+_MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration")
 
 
 def code(text):
@@ -140,8 +145,9 @@ def add_calibration(parser, default=None):
 
 
 def add_mapping(parser):
-    parser.add_argument("--board", default="arty-a7", help="what to build for; `boards` lists them")
-    parser.add_argument("--lanes", metavar="LAYER=N", type=_lanes, action="append", default=[],
+    parser.add_argument("--board",
+                        help=f"what to build for; `boards` lists them (default: {_BOARD})")
+    parser.add_argument("--lanes", metavar="LAYER=N", type=_lanes, action="append",
                         help="lanes of a layer; may be repeated (default: chosen for the board)")
     parser.add_argument("--interval", metavar="CLOCKS", type=CLOCKS,
                         help="clocks an image to aim for, with lanes and replicas as far as the "
@@ -151,16 +157,21 @@ def add_mapping(parser):
                         help="fill the board for the shortest interval or the least latency, or "
                              "take the fewest logic cells; latency and smallest keep --interval "
                              "(default: --interval at the least cost)")
-    parser.add_argument("--code", choices=CODES, default="phase",
-                        help="how layers replay each other's spike counts")
+    parser.add_argument("--code", choices=CODES, help="how layers replay each other's spike counts "
+                        f"(default: {CODES[0]})")
     add_calibration(parser)
+
+
+def mapping_flags(args):
+    """Those of :func:`add_mapping` that are given."""
+    return [f"--{name}" for name in _MAPPING if getattr(args, name) is not None]
 
 
 def mapping_options(args):
     """The arguments of :func:`add_mapping` and :func:`add_dataset`, as keyword arguments of
     ``build`` and others."""
-    return {"board": board_name(args.board), "lanes": dict(args.lanes) or None,
-            "interval": args.interval, "objective": args.objective, "code": args.code,
+    return {"board": board_name(args.board or _BOARD), "lanes": dict(args.lanes or ()) or None,
+            "interval": args.interval, "objective": args.objective, "code": args.code or CODES[0],
             "calibration": _calibration(args)}
 
 

@@ -11,6 +11,7 @@ from .arguments import (
     real,
     require_calibration,
 )
+from .designs import default_directory
 from .tables import as_columns, as_share, as_text
 
 __all__ = ["add"]
@@ -19,9 +20,9 @@ __all__ = ["add"]
 def _run(args):
     from ...build.builder import build
     require_calibration(args)
-    network = find_network(args.network)
-    return build(network, **mapping_options(args),
-                 out=args.output or f"build/{network.name}-{args.board}",
+    network, options = find_network(args.network), mapping_options(args)
+    return build(network, **options,
+                 out=args.output or default_directory(network, options["board"]),
                  baud=args.baud, clock_hz=args.clock and args.clock * 1e6,
                  synthesise=not args.no_synthesis)
 

@@ -1,16 +1,19 @@
 """Load a bitstream into a board."""
 
-from .arguments import command
+from .arguments import add_dataset, command, require_calibration
+from .designs import add_design, find_build
 
 __all__ = ["add"]
 
 
 def _run(args):
     from ...build.program import program
-    return program(args.directory)
+    require_calibration(args)
+    return program(find_build(args))
 
 
 def add(commands):
-    parser = command(commands, "program", _run, "load a build's bitstream into a board",
+    parser = command(commands, "program", _run, "load the bitstream of a build into a board",
                      "program build/digits-ulx3s-85f")
-    parser.add_argument("directory", metavar="DIR", help="output of `build`")
+    add_design(parser)
+    add_dataset(parser)

@@ -1,34 +1,28 @@
 """Run a data set through the emitted Verilog, compiled."""
 
-from .arguments import (
-    COUNT,
-    JOBS,
-    add_dataset,
-    add_mapping,
-    add_network,
-    command,
-    find_network,
-    mapping_options,
-)
+from .arguments import COUNT, JOBS, add_dataset, command
+from .designs import add_design, find_design
 
 __all__ = ["add"]
 
 
 def _run(args):
-    from ...verify.simulation import simulate
-    return simulate(find_network(args.network), dataset=args.dataset, data_dir=args.data,
-                    limit=args.limit, jobs=args.jobs, images_out=args.images_out,
-                    **mapping_options(args))
+    from ...system.files import require_output
+    from ...verify.simulation import simulate, test_set
+    if args.images_out is not None:
+        require_output(args.images_out)
+    network, design = find_design(args)
+    images, labels = test_set(network, dataset=args.dataset, data_dir=args.data, limit=args.limit)
+    return simulate(design(), images, labels, jobs=args.jobs, images_out=args.images_out)
 
 
 def add(commands):
     parser = command(commands, "simulate", _run,
                      "run a data set through the emitted Verilog, compiled",
                      "simulate mnist --dataset mnist --limit 1000")
-    add_network(parser)
+    add_design(parser)
     add_dataset(parser)
     parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")
-    add_mapping(parser)
     parser.add_argument("--jobs", type=JOBS, metavar="N",
                         help="processes (default: all cores)")
     parser.add_argument("--images-out", metavar="FILE",

@@ -1,34 +1,30 @@
 """Compare the emitted Verilog, or its netlist or bitstream, with the network in integers."""
 
-from .arguments import (
-    IMAGES,
-    SEED,
-    add_dataset,
-    add_mapping,
-    add_network,
-    command,
-    find_network,
-    mapping_options,
-)
+from .arguments import IMAGES, SEED, add_dataset, command
+from .designs import add_design, find_build, find_design
 from .tables import as_columns, as_lines
 
 __all__ = ["add"]
 
+# Images unless told, and from pin to pin, which takes longer.
+_IMAGES, _FEW = 20, 3
+
 
 def _run(args):
-    options = {
-        **mapping_options(args), "seed": args.seed, "dataset": args.dataset,
-        "data_dir": args.data, "images_file": args.images_file,
-    }
-    if args.images is not None:
-        options["images"] = args.images
-    network = find_network(args.network)
-    if args.netlist or args.bitstream:
-        from ...verify.gate_level import verify_bitstream, verify_netlist
-        verify = verify_netlist if args.netlist else verify_bitstream
-        return verify(network, directory=args.build, **options)
-    from ...verify.rtl import verify
-    return verify(network, **options)
+    from ...verify.rtl import choose_images, verify
+    network, design = find_design(args)
+    gates = args.netlist or args.bitstream
+    images, source = choose_images(network, args.images or (_FEW if gates else _IMAGES), args.seed,
+                                   args.dataset, args.data, args.images_file)
+    result = _gates(args, images) if gates else verify(design(), images, seed=args.seed)
+    return result | {"source": source}
+
+
+def _gates(args, images):
+    from ...verify import gate_level
+    if args.netlist:
+        return gate_level.verify_netlist(find_build(args, gate_level.make_netlist), images)
+    return gate_level.verify_bitstream(find_build(args, gate_level.make_bitstream), images)
 
 
 def _table(result):
@@ -45,7 +41,7 @@ def add(commands):
                      "compare every spike with the network in integers: of the emitted Verilog, of "
                      "the synthesised netlist, or the logits of the bitstream",
                      "verify digits --images 20", show=_table)
-    add_network(parser)
+    add_design(parser)
     past = parser.add_mutually_exclusive_group()
     past.add_argument("--netlist", action="store_true",
                       help="simulate the netlist that Yosys made for the board, from pin to pin")
@@ -53,11 +49,7 @@ def add(commands):
                       help="simulate the logic that the bitstream configures, from pin to pin "
                            "(iCE40; the Debian package fpga-icestorm is needed)")
     parser.add_argument("--images", type=IMAGES, metavar="N",
-                        help="how many images (default: 20; 3 from pin to pin)")
-    add_mapping(parser)
+                        help=f"how many images (default: {_IMAGES}; {_FEW} from pin to pin)")
     parser.add_argument("--seed", type=SEED, default=0, help="seed of the images and of the stalls")
     add_dataset(parser)
     parser.add_argument("--images-file", metavar="X.npy", help="raw images instead of a data set")
-    parser.add_argument("--build", metavar="DIR",
-                        help="an existing build, whose netlist or bitstream is taken (default: one "
-                             "is made)")

@@ -45,7 +45,7 @@ def counter(design):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("gen.build.builder.Design.verilog", counter)
+    monkeypatch.setattr("gen.build.design.Design.verilog", counter)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def hurried(tmp_path_factory):
     """A build that was asked for a clock beyond reach."""
     out = tmp_path_factory.mktemp("hurried")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gen.build.builder.Design.verilog", counter)
+        patch.setattr("gen.build.design.Design.verilog", counter)
         return out, build(tiny(), board="ice40-hx8k", out=out, clock_hz=250e6)
 
 

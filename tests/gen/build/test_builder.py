@@ -16,6 +16,7 @@ from gen.build import bitstream, clocking
 from gen.build import builder as building
 from gen.build.bitstream import MissedClock
 from gen.build.builder import build
+from gen.build.design import Design, design_for
 from gen.errors import BuildError, FitError
 from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
@@ -83,8 +84,8 @@ class TestFiles:
         assert manifest["resources"] == {kind: summary[kind] for kind in manifest["resources"]}
         assert manifest["files"] == {
             name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (
-                "board.tcl", "board.v", "board.xdc", "memory.img", "netlist.json", "network.npz",
-                "openxc7.sh", "openxc7.xdc", "synth.ys", "top.v", "vivado.sh")}
+                "board.tcl", "board.v", "board.xdc", "design.json", "memory.img", "netlist.json",
+                "network.npz", "openxc7.sh", "openxc7.xdc", "synth.ys", "top.v", "vivado.sh")}
 
     def test_top_has_the_ports_of_the_virtual_board(self, built):
         verilog = (built[0] / "top.v").read_text()
@@ -130,7 +131,7 @@ class TestFiles:
         assert contents(out) == before
 
     def test_digest_tells_networks_and_shapes_apart(self):
-        digests = {building.design_for(network, board=ARTY, lanes=lanes).digest
+        digests = {design_for(network, ARTY, lanes=lanes).digest
                    for network, lanes in ((tiny(), None), (tiny(), {"hidden": 2}), (tiny(5), None))}
         assert len(digests) == 3
 
@@ -184,7 +185,7 @@ class TestRefused:
     ])
     def test_multiplier_or_latch(self, tmp_path, monkeypatch, body, found):
         verilog = f"module top(input clk, input rst, input rx, output tx); {body} endmodule\n"
-        monkeypatch.setattr(building.Design, "verilog", lambda self: verilog)
+        monkeypatch.setattr(Design, "verilog", lambda self: verilog)
         with pytest.raises(BuildError, match=f"^tiny must have no .* synthesis found {found};"):
             build(tiny(), board="arty-a7", out=tmp_path)
         assert not (tmp_path / "manifest.json").exists()

@@ -5,9 +5,10 @@ import os
 import re
 import shutil
 
+import numpy as np
 import pytest
 
-from gen.build import manifest
+from gen.build import design, manifest
 from gen.build.builder import build
 from gen.cli import main as cli
 from gen.errors import BuildError
@@ -17,13 +18,14 @@ from gen.verify.virtual import compile_board
 from tests import networks
 
 NETWORK = networks.linear()
+IMAGES = np.zeros((1, 2, 3, 3), np.uint8)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     """A design that the tools are done with soon."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gen.build.builder.Design.verilog", lambda self: (
+        patch.setattr("gen.build.design.Design.verilog", lambda self: (
             f"module top(input clk, input rst, input rx, output tx); reg [7:0] n; assign tx = ^n; "
             f"always @(posedge clk) n <= rst ? {self.config.cores[0].lanes} : n + rx; "
             f" endmodule\n"))
@@ -60,9 +62,8 @@ def test_it_lists_what_was_built(built):
     read = manifest.read(built)
     assert read.files.keys() == {
         "top.v", "board.v", "synth.ys", "icestorm.sh", "board.pcf", "memory.img", "network.npz",
-        "netlist.json", "board.bin"}
+        "design.json", "netlist.json", "board.bin"}
     assert (read.board.name, read.bitstream) == ("ice40-hx8k", "board.bin")
-    assert (read.lanes, read.replicas) == ({"fc1": 4, "out": 3}, {"fc1": 1, "out": 1})
     assert read.file("board.bin") == built / "board.bin"
     with pytest.raises(BuildError, match=r"manifest.json: lists no timing.json: it is no part of "):
         read.file("timing.json")
@@ -76,10 +77,9 @@ class TestFiles:
         "report": report,
         "program": lambda built: cli.program._run(cli._parser().parse_args(
             ["program", str(built)])),
-        "netlist": lambda built: gate_level.verify_netlist(
-            NETWORK, board="ice40-hx8k", lanes={"fc1": 4, "out": 3}, directory=built),
-        "bitstream": lambda built: gate_level.verify_bitstream(
-            NETWORK, board="ice40-hx8k", lanes={"fc1": 4, "out": 3}, directory=built),
+        "design": design.load,
+        "netlist": lambda built: gate_level.verify_netlist(built, IMAGES),
+        "bitstream": lambda built: gate_level.verify_bitstream(built, IMAGES),
     }
 
     @pytest.mark.parametrize("use", USERS.values(), ids=USERS)
@@ -126,7 +126,7 @@ class TestFiles:
         for verify, name in ((gate_level.verify_netlist, "netlist.json"),
                              (gate_level.verify_bitstream, "board.bin")):
             with pytest.raises(BuildError, match=f"manifest.json: lists no {name}: it is no part"):
-                verify(NETWORK, board="ice40-hx8k", directory=out)
+                verify(out, IMAGES)
 
 
 class TestDamaged:
@@ -168,11 +168,6 @@ class TestDamaged:
         ({"link": {"kind": "uart", "wiring": "", "baud": 0}}, "link.baud must be a number of at l"),
         ({"link": {"kind": "uart", "wiring": "", "baud": 1.5}}, "link.baud is missing or malform"),
         ({"link": "uart"}, "link is missing or malformed: 'uart'"),
-        ({"lanes": [1]}, "lanes is missing or malformed: a list"),
-        ({"lanes": {"out": "x"}}, "lanes of layer 'out' must be a positive integer, not 'x'"),
-        ({"lanes": {"a\n" * 999: DEEP}}, r"lanes of layer 'a\na\n"),
-        ({"replicas": {"out": 0}}, "replicas of layer 'out' must be a positive integer, not '0'"),
-        ({"replicas": 3}, "replicas is missing or malformed: '3'"),
         ({"digest": "00"}, "digest must be 64 hexadecimal digits, not '00'"),
         ({"network_digest": 3}, "network_digest is missing or malformed: '3'"),
         ({"budget": {"luts": "x"}}, "budget.luts is missing or malformed: 'x'"),
@@ -195,7 +190,7 @@ class TestAgain:
     """A build in a directory that had one."""
 
     def test_one_that_fails_leaves_no_manifest(self, built, monkeypatch):
-        monkeypatch.setattr("gen.build.builder.Design.verilog", lambda self: (
+        monkeypatch.setattr("gen.build.design.Design.verilog", lambda self: (
             "module top(input clk, input rst, input rx, output tx); reg q; always @* if (rst) "
             "q = rx; assign tx = q; endmodule\n"))
         with pytest.raises(BuildError, match="Latch inferred"):

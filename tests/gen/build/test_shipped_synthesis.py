@@ -6,7 +6,7 @@ import pytest
 
 import boards
 from gen.build import project
-from gen.build.builder import design_for
+from gen.build.design import design_for
 from gen.build.synthesis import require_pure, synthesise
 from gen.ir import shipped
 from gen.plan.resources import predict
@@ -20,7 +20,7 @@ NETWORKS = [pytest.param(name, marks=() if name == "digits" else pytest.mark.slo
 @pytest.mark.parametrize("name", NETWORKS)
 def test_arty(name, tmp_path):
     board = boards.find("arty-a7-100") if name == "cifar-10" else ARTY
-    design = design_for(shipped.find(name), board=board)
+    design = design_for(shipped.find(name), board)
     project.write(project.project_files(board, design.verilog(), design.clock), tmp_path)
     resources = synthesise(tmp_path, list(project.SOURCES), top=project.TOP, command=board.synth)
     require_pure(resources, name)
@@ -36,7 +36,7 @@ def test_arty(name, tmp_path):
 @pytest.mark.parametrize("name", [name for name in shipped.names() if name != "cifar-10"])
 def test_ecp5(name, tmp_path):
     board = boards.find("ulx3s-85f")
-    design = design_for(shipped.find(name), board=board)
+    design = design_for(shipped.find(name), board)
     (tmp_path / "top.v").write_text(design.verilog())
     resources = synthesise(tmp_path, ["top.v"], top="top", command=board.synth)
     require_pure(resources, name)

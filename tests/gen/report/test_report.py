@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from gen.build import manifest
 from gen.build.builder import build
 from gen.cli import main as cli
 from gen.errors import BuildError, OutputError
@@ -182,8 +183,9 @@ def test_proofs(built, measured):
 
 def test_device_and_timing(built, measured):
     whole = directory.read(built)
+    resources = {"luts": 5200, "ffs": 10, "brams": 2.5, "dsps": 0}
     whole = replace(
-        whole, resources={"luts": 5200, "ffs": 10, "brams": 2.5, "dsps": 0},
+        whole, manifest=replace(whole.manifest, resources=resources),
         timing={"toolchain": "nextpnr-<x>", "asked_hz": 100e6, "fmax_hz": 104_270_000.0,
                 "critical_path": [{"kind": "logic", "delay_ns": 0.25, "from": "c", "to": "a<b>"},
                                   "odd"],
@@ -222,7 +224,8 @@ def test_every_kind_of_layer(network, built, measured):
              for k, layer in enumerate(config.layers)} | {"out": np.array([1000])}
     counts = networks.counts_for(network, 2)
     cores = {core.name: 0.25 for core in config.cores}
-    whole = replace(directory.read(built), network=network, config=config)
+    whole = directory.read(built)
+    whole = replace(whole, design=replace(whole.design, network=network, config=config))
     made_up = measured | {
         **measure._predicted(network, config, counts, counts), "bottleneck": names[0],
         "busy": cores, "alone": {name: [k * 10.0, k * 10.0 + 40] for k, name in enumerate(names)},
@@ -272,8 +275,8 @@ def test_drawings_have_their_own_ids():
 
 
 class TestBadDirectory:
-    """Of a manifest that is damaged, and files that are not those of the build, tests/gen/
-    test_manifest.py tells."""
+    """Of a manifest that is damaged, and files that are not those of the build, test_manifest and
+    test_design in tests/gen/build tell."""
 
     @pytest.fixture
     def copy(self, built, tmp_path):
@@ -284,21 +287,18 @@ class TestBadDirectory:
             report(copy)
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize("changes, message", [
-        ({"network_digest": "0" * 64}, "is of another network than network.npz"),
-        ({"lanes": {"fc9": 1}}, "has lanes or replicas that the network can't be mapped with: "),
-        ({"array_digest": "0" * 64}, "was written by another version of Spikeloom, which maps "),
-    ])
-    def test_manifest(self, copy, changes, message):
-        manifest = json.loads((copy / "manifest.json").read_text()) | changes
-        (copy / "manifest.json").write_text(json.dumps(manifest))
-        self.fails(copy, rf"manifest.json: {message}.*build the network again \(python -m gen "
-                         r"build\)$")
+    def test_verilog_of_another_version(self, copy):
+        (copy / "top.v").write_text("// of another version\n" + (copy / "top.v").read_text())
+        facts = json.loads((copy / "manifest.json").read_text())
+        manifest.write(copy, facts, facts["files"])
+        (copy / measure.CACHE).unlink(missing_ok=True)
+        self.fails(copy, r"top.v: is not what this version of Spikeloom makes of design.json; "
+                         r"build the network again \(python -m gen build\)$")
 
     @pytest.mark.parametrize("text", ["{", "3"])
     def test_timing(self, copy, text):
         (copy / "timing.json").write_text(text)
-        self.fails(copy, "manifest.json: has a timing.json beside it that ")
+        self.fails(copy, r"timing.json: .*JSON.*; build the network again \(python -m gen build\)$")
 
 
 class TestOutput:
@@ -324,10 +324,14 @@ class TestOutput:
             report(copy, out=tmp_path / "page.html")
 
 
-def test_rate_code(tmp_path):
-    """The code is not in the manifest; the digest tells."""
-    build(network(), board="arty-a7", out=tmp_path, synthesise=False, code="rate")
-    assert directory.read(tmp_path).mapping["code"] == "rate"
+def test_what_was_decided(tmp_path, built, measured):
+    """Nothing of it is guessed."""
+    build(network(), board="arty-a7", out=tmp_path, synthesise=False, code="rate",
+          lanes={NAME: 3})
+    whole = directory.read(tmp_path)
+    assert (whole.design.code, whole.config.cores[0].lanes) == ("rate", 3)
+    text = Page(page.render(directory.read(built), measured)).text
+    assert "in phase code" in text and "24 samples that travel with the network" in text
 
 
 def test_a_network_that_is_a_readout_only(tmp_path):

@@ -1,5 +1,6 @@
 """Netlists and bitstreams from pin to pin: right ones agree, and one wrong bit is found."""
 
+import contextlib
 import copy
 import json
 import shutil
@@ -9,15 +10,17 @@ import numpy as np
 import pytest
 
 import boards
-from gen.build.builder import build, design_for
-from gen.build.project import SOURCES, TOP
-from gen.build.synthesis import NETLIST, synthesise
+from gen.build.design import load as load_design
+from gen.build.project import TOP
+from gen.build.synthesis import NETLIST
 from gen.errors import BuildError, SimulationError
 from gen.ir import shipped
 from gen.verify import icestorm
 from gen.verify.gate_level import (
     bitstream_simulator,
     compare_netlist,
+    make_bitstream,
+    make_netlist,
     roles,
     verify_bitstream,
     verify_netlist,
@@ -38,16 +41,13 @@ ARRAY = "top.device.array"
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     """A small network, synthesised for an iCE40: there a netlist of some weights has block RAM."""
-    out = tmp_path_factory.mktemp("hx8k")
-    build(NETWORK, board=BOARD.name, out=out, lanes=LANES, synthesise=False)
-    synthesise(out, list(SOURCES), top=TOP, command=BOARD.synth)
-    build(NETWORK, board=BOARD.name, out=out, lanes=LANES, synthesise=False)  # lists the netlist
-    return out
+    with contextlib.chdir(tmp_path_factory.mktemp("hx8k")):
+        return make_netlist(NETWORK, board=BOARD.name, lanes=LANES).absolute()
 
 
 @pytest.fixture(scope="module")
-def config():
-    return design_for(NETWORK, board=BOARD, lanes=LANES).config
+def design(directory):
+    return load_design(directory)
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +56,14 @@ def netlist(directory):
 
 
 @pytest.fixture
-def compared(directory, config, netlist, tmp_path):
+def compared(directory, design, netlist, tmp_path):
     """Compare the netlist after ``change`` of its top module."""
     def compare(change=lambda module: None):
         changed = copy.deepcopy(netlist)
         change(changed["modules"][TOP])
         shutil.copy(directory / "manifest.json", tmp_path)
         (tmp_path / NETLIST).write_text(json.dumps(changed))
-        return compare_netlist(NETWORK, config, BOARD, tmp_path, IMAGES)
+        return compare_netlist(design, tmp_path, IMAGES)
     return compare
 
 
@@ -123,13 +123,13 @@ def test_wrong_bit_of_a_block_ram(compared):
     assert (first["layer"], first["channel"]) == ("fc1", 2)
 
 
-def test_net_that_is_not_there(netlist, config):
+def test_net_that_is_not_there(netlist, design):
     module = copy.deepcopy(netlist["modules"][TOP])
     del module["netnames"][f"{ARRAY}.probe_l0_fc1__valid"]
     with pytest.raises(SimulationError, match="^the netlist has no net "
                                               f"'{ARRAY}.probe_l0_fc1__valid': it is of "
                                               "another network, or older"):
-        netlist_verilog(module, "ice40", pins={}, layers=config.layers)
+        netlist_verilog(module, "ice40", pins={}, layers=design.config.layers)
 
 
 def test_no_netlist(tmp_path):
@@ -154,15 +154,8 @@ def test_board_that_does_not_answer(script, message, directory, tmp_path):
         infer(simulator, manifest.load(directory), IMAGES, divisor=16, patience=20_000)
 
 
-def test_another_build(directory):
-    with pytest.raises(SimulationError, match=f"^{directory} is a build of another network, board "
-                                              "or mapping than asked for"):
-        verify_netlist(NETWORK, board=BOARD.name, lanes={"fc1": 11, "out": 3}, images=1,
-                       directory=directory)
-
-
 def test_a_proof_stays_with_the_build(directory, netlist):
-    result = verify_netlist(NETWORK, board=BOARD.name, lanes=LANES, images=2, directory=directory)
+    result = verify_netlist(directory, IMAGES[:2])
     (proof,) = kept(directory)
     assert proof["kind"] == "netlist" and proof["file"] == NETLIST
     figures = ("images", "spikes", "mismatches", "first_mismatch", "cells")
@@ -202,7 +195,7 @@ class TestBitstream:
     def test_an_impossible_board_is_refused_before_the_work(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(SimulationError, match="^arty-a7: only the bitstream of an iCE40 can"):
-            verify_bitstream(shipped.find("digits"), images=3)
+            make_bitstream(shipped.find("digits"), board="arty-a7")
         assert not list(tmp_path.iterdir())
 
     def test_no_bitstream(self, tmp_path):
@@ -221,7 +214,8 @@ class TestBitstream:
     @pytest.mark.skipif(shutil.which("icebox_vlog") is None, reason="fpga-icestorm is not there")
     def test_digits(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        result = verify_bitstream(shipped.find("digits"), board=BOARD.name, images=3)
+        digits = shipped.find("digits")
+        result = verify_bitstream(make_bitstream(digits, board=BOARD.name), digits.samples[:3])
         assert (result["spikes"], result["mismatches"]) == (30, 0)
 
 
@@ -229,6 +223,7 @@ class TestBitstream:
 @pytest.mark.parametrize("board", ["arty-a7", "ulx3s-85f", "ice40-hx8k", "tang-nano-9k"])
 def test_digits(board, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = verify_netlist(shipped.find("digits"), board=board, images=3)
+    digits = shipped.find("digits")
+    result = verify_netlist(make_netlist(digits, board=board), digits.samples[:3])
     assert result["spikes"] > 3 * 1000 and result["mismatches"] == 0
     assert Path("build", f"netlist-digits-{board}", NETLIST).exists()

@@ -4,6 +4,8 @@ import re
 import numpy as np
 import pytest
 
+import boards
+from gen.build.design import design_for
 from gen.errors import DataError, SimulationError
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
@@ -109,10 +111,16 @@ def test_hang_is_an_error(monkeypatch):
         compared()
 
 
-def test_verify_takes_what_the_network_carries():
+def test_verify():
+    images = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 3))
+    result = verify(design_for(NETWORK, boards.find("arty-a7"), lanes=LANES), images)
+    assert (result["images"], result["mismatches"]) == (2, 0)
+
+
+def test_images_that_the_network_carries():
     samples = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 3))
-    result = verify(dataclasses.replace(NETWORK, samples=samples), images=2, lanes=LANES)
-    assert (result["images"], result["mismatches"], result["source"]) == (2, 0, "network")
+    images, source = images_of(dataclasses.replace(NETWORK, samples=samples), count=2)
+    assert source == "network" and (images == samples[:2]).all()
 
 
 def images_of(network=NETWORK, *, count=4, dataset=None, file=None):
@@ -142,7 +150,7 @@ def test_damaged_file(tmp_path):
 @pytest.mark.parametrize("images", [0, -1])
 def test_no_images(images):
     with pytest.raises(DataError, match=f"^images must be at least 1, not {images}$"):
-        verify(NETWORK, images=images)
+        images_of(count=images)
 
 
 def test_a_test_that_does_not_end_is_an_error(monkeypatch):

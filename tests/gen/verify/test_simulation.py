@@ -4,6 +4,8 @@ import re
 import numpy as np
 import pytest
 
+import boards
+from gen.build.design import design_for
 from gen.errors import DataError, SimulationError
 from gen.ir.network import Network
 from gen.ir.spikes import replayed, sample_spikes
@@ -150,8 +152,8 @@ def test_simulate(tmp_path):
     layers = networks.linear(shape=(1, 8, 8), hidden=6, classes=10).layers
     network = Network("digits-like", (1, 8, 8), 3, 16, layers, {"dataset": "digits"})
     table = tmp_path / "images.csv"
-    result = simulate(network, limit=60, lanes={"fc1": 3, "out": 5},
-                      images_out=table)
+    design = design_for(network, boards.find("arty-a7"), lanes={"fc1": 3, "out": 5})
+    result = simulate(design, *module.test_set(network, limit=60), images_out=table)
     assert result["images"] == 60 and result["mismatches"] == 0
     assert result["accuracy"] == result["accuracy_reference"]
     assert 0 < result["cycles_mean"] <= result["cycles_max"]
@@ -183,13 +185,13 @@ def test_simulate(tmp_path):
 def test_a_network_without_a_data_set():
     message = re.escape("linear names no data set: say which (--dataset)")
     with pytest.raises(DataError, match=f"^{message}$"):
-        simulate(networks.linear())
+        module.test_set(networks.linear())
 
 
 @pytest.mark.parametrize("limit", [0, -5])
 def test_limit(limit):
     with pytest.raises(DataError, match=f"^limit must be at least 1, not {limit}$"):
-        simulate(networks.linear(), dataset="digits", limit=limit)
+        module.test_set(networks.linear(), dataset="digits", limit=limit)
 
 
 def test_shares_cover_everything():

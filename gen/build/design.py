@@ -1,0 +1,326 @@
+"""What was decided for a build, and where it is told: ``design.json`` in the build's directory.
+
+:func:`design_for` plans, and nothing else does; whatever is made of a build later takes from its
+directory what was decided (:func:`load`).
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from boards import Board
+from firmware.image import ImageError, Memory, pack, unpack
+from hw.config import ArrayConfig, MemoryImage, PoolConfig
+from hw.device import packing, register_map
+from hw.top import Top
+from hw.uart import divisor
+
+from ..errors import BuildError
+from ..ir import artifact
+from ..ir.network import Network, Pool
+from ..plan import resources
+from ..plan.memories import Placement
+from ..plan.planner import plan
+from ..plan.workload import Calibration, calibrate
+from ..system import files
+from ..system.plain import Mismatch, from_plain, to_plain
+from . import clocking, manifest
+from .clocking import Clock
+from .verilog import component_verilog
+
+__all__ = ["FILES", "IMAGE", "NAME", "Design", "design_for", "identity_digest", "load",
+           "require_emitted", "save"]
+
+NAME, IMAGE = "design.json", "memory.img"
+
+FILES = (NAME, IMAGE, manifest.NETWORK)
+"""Those that :func:`save` writes."""
+
+_FORMAT = 1
+
+_MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The part of a design that ``design.json`` holds.
+
+    Parameters
+    ----------
+    config : shape of the array
+    placement : which of its memories go to block RAM
+    clock : what clocks the fabric
+    baud : speed of the serial link
+    interval : clocks from one sample to the next, predicted
+    calibration : from which samples
+    """
+
+    config: ArrayConfig
+    placement: Placement
+    clock: Clock
+    baud: int
+    interval: float
+    calibration: str
+
+
+@dataclass(frozen=True)
+class Design(Decisions):
+    """A network as a board runs it: what was decided, and of what.
+
+    Parameters
+    ----------
+    network, board : what and where
+    image : contents of the array's memories, by name
+    """
+
+    network: Network
+    board: Board
+    image: dict[str, MemoryImage]
+
+    @property
+    def code(self) -> str:
+        """How layers replay each other's spike counts, ``"phase"`` or ``"rate"``."""
+        return self.config.readout.schedule.code
+
+    @property
+    def needs(self) -> resources.Prediction:
+        """What it is expected to take."""
+        return resources.predict(self.config, self.board.family.name, self.board.budget.brams,
+                                 self.image)
+
+    @property
+    def identity(self) -> dict:
+        """What the manifest says of the device and the digest covers: the network, the array's
+        shape, and all that a host needs in order to pack an input and to find the answer."""
+        config, layout, network = self.config, self.config.input, self.network
+        return {
+            "network_digest": network.digest,
+            "array_digest": config.digest(),
+            "input": {
+                "shape": list(network.input_shape),
+                "map": [layout.channels, layout.height, layout.width],
+                "levels": layout.levels, "pixel_max": network.pixel_max,
+                "word": layout.word, "bits": layout.bits, "chunks": layout.chunks,
+                "beats": layout.beats, "beat_bits": layout.beat_bits,
+                "words": packing(config).words,
+            },
+            "output": {"classes": config.readout.channels, "bits": config.readout.membrane_bits},
+            "registers": register_map(config).as_dict(),
+        }
+
+    @property
+    def digest(self) -> str:
+        """What the device is known by: the digest of :attr:`identity`.
+
+        A host whose manifest says otherwise is a stranger even with the same network.
+        """
+        return identity_digest(self.identity)
+
+    def verilog(self) -> str:
+        """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
+        top = Top(self.config, self.image, digest=self.digest, clock_hz=self.clock.hz,
+                  baud=self.baud)
+        return component_verilog(top, "top", self.placement)
+
+
+def identity_digest(facts: dict) -> str:
+    """SHA-256 of the canonical JSON of a design's identity (keys in order, no white space), 64
+    hexadecimal digits; the host has the same rule (:func:`host.manifest.identity_digest`)."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None = None,
+               interval: int | None = None, objective: str | None = None, code: str = "phase",
+               calibration: Calibration | None = None, baud: int = 1_000_000,
+               clock_hz: float | None = None) -> Design:
+    """Plan a network for a board.
+
+    Parameters
+    ----------
+    lanes : layer name -> lanes; layers not named get what :mod:`gen.plan.planner` thinks right
+    interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
+        budget
+    objective : what lanes and replicas are chosen for, see :data:`gen.plan.planner.OBJECTIVES`
+    code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
+    calibration : samples whose spikes decide; by default those that travel with the network
+    baud : speed of the serial link
+    clock_hz : frequency of the fabric's clock, the board's default if None; the fastest that the
+        board can make and that is not above it is taken
+
+    Raises
+    ------
+    FitError
+        If the options contradict the network or each other.
+    DataError
+        If there are no calibration samples.
+    BuildError
+        If the board has no such clock.
+    """
+    clock = clocking.require(board, clock_hz or board.clock_hz, baud)
+    workload = calibrate(network, calibration)
+    chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
+                  workload=workload)
+    return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
+                  interval=chosen.interval, calibration=workload.source, network=network,
+                  board=board, image=chosen.image)
+
+
+def save(design: Design, directory: Path) -> None:
+    """Write what a design is into a build's directory: :data:`FILES`, none of them code."""
+    decided = {name: getattr(design, name) for name in Decisions.__dataclass_fields__}
+    facts = {"format": _FORMAT, "board": design.board.name, **to_plain(Decisions(**decided))}
+    memories = (Memory(name, memory.width, memory.rows)
+                for name, memory in sorted(design.image.items()))
+    files.write_bytes(directory / IMAGE, pack(memories, digest=bytes.fromhex(design.digest)))
+    artifact.save(design.network, directory / manifest.NETWORK)
+    files.write_text(directory / NAME, json.dumps(facts, indent=1) + "\n")
+
+
+def load(directory: str | Path) -> Design:
+    """The design of a build, from its directory; nothing is planned.
+
+    Raises
+    ------
+    BuildError
+        If the directory is no build, a file of it is missing, changed or damaged, or they are not
+        of one design; one line that names the file, and of ``design.json`` the field.
+    ArtifactError
+        If the network in it can't be read.
+    """
+    built = manifest.read(directory)
+    path = built.file(NAME)
+    network, image = _network(built), _image(built)
+    try:
+        decided = _decisions(path, built)
+        design = Design(**{name: getattr(decided, name) for name in Decisions.__dataclass_fields__},
+                        network=network, board=built.board, image=image)
+        _require_consistent(design, built)
+    except Mismatch as error:
+        raise BuildError(f"{path}: {error}; {manifest.AGAIN}") from error
+    return design
+
+
+def require_emitted(design: Design, directory: str | Path) -> None:
+    """Make sure that the Verilog in a build's directory is what this version of Spikeloom makes of
+    its design, so that what is simulated of the design is what was built.
+
+    Raises
+    ------
+    BuildError
+        If it is not.
+    """
+    path = Path(directory) / manifest.VERILOG
+    if files.read_text(path) != design.verilog():
+        raise BuildError(f"{path}: is not what this version of Spikeloom makes of {NAME}; "
+                         f"{manifest.AGAIN}")
+
+
+def _decisions(path, built):
+    with files.open_regular(path) as file:
+        text = file.read(_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
+        raise Mismatch(f"is no design: it is larger than {_MAX_BYTES >> 20} MiB")
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Mismatch("is no design: it is not JSON") from error
+    if not isinstance(facts, dict) or facts.pop("format", None) != _FORMAT:
+        raise Mismatch(f"is no design of format {_FORMAT}, which this version reads")
+    if facts.pop("board", None) != built.board.name:
+        raise Mismatch(f"board is not that of {manifest.NAME}, {built.board.name!r}")
+    return from_plain(Decisions, facts)
+
+
+def _network(built):
+    path = built.file(manifest.NETWORK)
+    network = artifact.load(path)
+    if network.digest != built.network_digest:
+        raise BuildError(f"{path}: is another network than that of {manifest.NAME}; "
+                         f"{manifest.AGAIN}")
+    return network
+
+
+def _image(built):
+    """Contents of the memories."""
+    path = built.file(IMAGE)
+    try:
+        digest, memories = unpack(path.read_bytes())
+    except ImageError as error:
+        raise BuildError(f"{path}: {error}; {manifest.AGAIN}") from error
+    if digest.hex() != built.digest:
+        raise BuildError(f"{path}: is of another design than {manifest.NAME}; {manifest.AGAIN}")
+    return {memory.name: MemoryImage(memory.width, memory.rows) for memory in memories}
+
+
+def _require_consistent(design, built):
+    """Each file may be sound and of another build."""
+    try:
+        _require_layers(design.config, design.network)
+        _require_memories(design.config, design.image)
+        digest = design.digest
+        divisor(design.clock.hz, design.baud)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, Mismatch):
+            raise
+        raise Mismatch(f"config can't be: {type(error).__name__}: {error}") from error
+    if digest != built.digest:
+        raise Mismatch(f"config is of another array than {manifest.NAME} says")
+    for name, value, said in (("clock", design.clock.hz, built.clock_hz),
+                              ("baud", design.baud, built.link["baud"])):
+        if value != said:
+            raise Mismatch(f"{name} is not that of {manifest.NAME}, {said}")
+
+
+def _require_layers(config, network):
+    """The array's layers are the network's, so that what they send can be compared."""
+    _require(prod((config.input.channels, config.input.height, config.input.width))
+             == prod(network.input_shape) and config.input.levels == network.input_levels,
+             "config.input", "the network's")
+    names = [layer.name for layer in config.layers]
+    _require(names == [layer.name for layer in network.layers], "config.layers", "the network's")
+    for index, (layer, own) in enumerate(zip(config.layers, network.layers, strict=True)):
+        where = f"config.layers[{index}]"
+        _require(layer.port.isidentifier() and layer.port.isascii(), f"{where}.port",
+                 "an identifier")
+        pool = isinstance(own, Pool)
+        _require(isinstance(layer, PoolConfig) == pool, where, "of the network's kind")
+        kernels = [own.kernel] if pool else [tuple(synapses.kernel) for synapses in own.synapses]
+        sources = [names.index(name) if name in names else -1 for name in own.sources]
+        _require([source.layer for source in layer.sources] == sources, f"{where}.sources",
+                 "the network's")
+        for k, source in enumerate(layer.sources):
+            sent = config.input if source.layer < 0 else config.layers[source.layer].out
+            _require(source.map == sent, f"{where}.sources[{k}].map", "what its layer sends")
+            # A vector that was a picture is seen through a window of one position.
+            _require(source.kernel in (kernels[k], (1, 1)), f"{where}.sources[{k}].kernel",
+                     "the network's")
+        if not pool:
+            _require(layer.schedule == own.schedule([source.map for source in layer.sources],
+                                                    layer.schedule.code),
+                     f"{where}.schedule", "the network's")
+        if layer.out is None:
+            shape = (layer.channels, *layer.sources[0].positions)
+        else:
+            shape = (layer.out.channels, layer.out.height, layer.out.width)
+        _require(shape == tuple(network.shapes[own.name]), where, "of the network's shape")
+    _require(all((layer.out is None) == (layer is config.readout) for layer in config.layers),
+             "config.layers", "neurons, and a read-out at the end")
+
+
+def _require_memories(config, image):
+    """The array's memories are those in the image."""
+    shapes = {}
+    for core in config.cores:
+        shapes[f"{core.port}.weights"] = (core.lanes * core.weight_bits, core.weight_rows)
+        shapes[f"{core.port}.parameters"] = (core.lanes * core.membrane_bits,
+                                             core.groups * len(core.schedule.rows))
+    held = {name: (memory.width, len(memory.rows)) for name, memory in image.items()}
+    _require(shapes == held, "config.layers", f"of the memories in {IMAGE}")
+
+
+def _require(condition, where, what):
+    if not condition:
+        raise Mismatch(f"{where} must be {what}")
