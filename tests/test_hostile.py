@@ -25,6 +25,7 @@ import host.cli
 from gen.build.builder import build
 from gen.convert import usercode
 from gen.convert.conversion import convert
+from gen.errors import BuildError
 from gen.ir import artifact
 from tests.networks import linear
 
@@ -127,6 +128,15 @@ def place(tmp_path_factory):
 def together(monkeypatch):
     """Conversion in this process: one of its own costs seconds, and is tested elsewhere."""
     monkeypatch.setattr("gen.convert.apart.convert_apart", convert)
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch):
+    """No tool works for long, and no virtual board takes the place of this process."""
+    def end(*_, **__):
+        raise BuildError("it would work for long")
+    monkeypatch.setattr("gen.build.synthesis._run", end)
+    monkeypatch.setattr("gen.verify.virtual.verilate", end)
 
 
 def npy(shape, descr="'|u1'"):
