@@ -2,9 +2,11 @@
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,10 @@ class TestHelp:
         text = capsys.readouterr().out
         assert f"example:\n  python -m gen {command}" in text
         assert "default: None" not in text and "SUPPRESS" not in text
+
+    def test_the_script_is_this_program(self):
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert pkgutil.resolve_name(project["scripts"]["spikeloom"]) is cli.main
 
     def test_wrong_arguments(self, capsys):
         with pytest.raises(SystemExit) as caught:
