@@ -136,6 +136,19 @@ def _realise(design, out, asked_hz):
             design = replace(design, clock=slower)
 
 
+def _summary(design, resources, made, out):
+    """What :func:`build` returns."""
+    figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
+    return {
+        "network": design.network.name, "board": design.board.name, "device": design.board.device,
+        "clock_hz": design.clock.hz, **figures, "budget": asdict(design.board.budget),
+        "fmax_hz": made and made.timing.fmax_hz,
+        "verilog": str(out / manifest.VERILOG), "manifest": str(out / manifest.NAME),
+        "bitstream": str(made.path) if made else None,
+        "interval_cycles": round(design.interval), "calibration": design.calibration,
+    }
+
+
 def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int] | None = None,
           interval: int | None = None, objective: str | None = None, code: str = "phase",
           calibration: Calibration | None = None, baud: int = 1_000_000,
@@ -178,9 +191,8 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     out, target = Path(out), boards.find(board)
     _require_directory(target, out)
     require_memory(network.name, target, memory_bits(network, code))
-    design = design_for(network, board=target, lanes=lanes, interval=interval,
-                        objective=objective, code=code, calibration=calibration, baud=baud,
-                        clock_hz=clock_hz)
+    design = design_for(network, target, lanes=lanes, interval=interval, objective=objective,
+                        code=code, calibration=calibration, baud=baud, clock_hz=clock_hz)
     _require_room(design, lanes)
     with working(f"{network.name} for {board}: Verilog"):
         written = _write(design, out)
@@ -192,13 +204,5 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     save(design, out)
     written += [*FILES, *([NETLIST] if (out / NETLIST).exists() else [])]
     written += [made.path.name] if made else []
-    listing = manifest.write(out, _manifest(design, resources, made), written)
-    figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
-    return {
-        "network": network.name, "board": design.board.name, "device": design.board.device,
-        "clock_hz": design.clock.hz, **figures, "budget": asdict(design.board.budget),
-        "fmax_hz": made and made.timing.fmax_hz,
-        "verilog": str(out / manifest.VERILOG), "manifest": str(listing),
-        "bitstream": str(made.path) if made else None,
-        "interval_cycles": round(design.interval), "calibration": design.calibration,
-    }
+    manifest.write(out, _manifest(design, resources, made), written)
+    return _summary(design, resources, made, out)

@@ -262,9 +262,9 @@ def _require_consistent(design, built):
         _require_memories(design.config, design.image)
         digest = design.digest
         divisor(design.clock.hz, design.baud)
+    except Mismatch:
+        raise
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, Mismatch):
-            raise
         raise Mismatch(f"config can't be: {type(error).__name__}: {error}") from error
     if digest != built.digest:
         raise Mismatch(f"config is of another array than {manifest.NAME} says")
