@@ -80,7 +80,7 @@ class TestWithoutAFlag:
     @pytest.fixture(autouse=True)
     def unplanned(self, monkeypatch, built):
         config = load(built).config
-        assert (config.readout.code, config.cores[0].lanes) == ("rate", 3)
+        assert (config.readout.schedule.code, config.cores[0].lanes) == ("rate", 3)
         monkeypatch.setattr("gen.build.design.plan", lambda *_, **__: pytest.fail("planned"))
         monkeypatch.setattr("gen.build.design.calibrate", lambda *_: pytest.fail("planned"))
 
@@ -184,7 +184,7 @@ class TestOfANetwork:
     def test_whose_images_calibrate(self, network, capsys):
         for command in ("program", "virtual"):
             assert error(capsys, command, network, "--dataset", "digits") == (
-                "--dataset and --data say whose images calibrate: say so (--calibration)")
+                "--dataset and --data choose calibration images: add --calibration")
 
 
 def test_places_of_results_come_first(network, tmp_path, monkeypatch, capsys):

@@ -8,7 +8,8 @@ import pytest
 
 from gen.plan.mapping import map_config
 from gen.system.plain import Mismatch, from_plain, to_plain
-from hw.config import ArrayConfig
+from hw.config import ArrayConfig, MapConfig
+from hw.schedule import Schedule, settle
 from tests import networks
 
 
@@ -57,6 +58,17 @@ def test_every_kind_of_array(network, code):
     config = map_config(network, code=code)
     again = from_plain(ArrayConfig, json.loads(json.dumps(to_plain(config))))
     assert again == config and again.digest() == config.digest()
+
+
+@pytest.mark.parametrize("levels", [None, 5])
+@pytest.mark.parametrize("code", ["phase", "rate"])
+def test_every_kind_of_schedule(levels, code):
+    """Of sources that have no plane left for some charges, too."""
+    sources = [MapConfig(1, 1, 1, 15, 1, "phase"), MapConfig(1, 1, 1, 3, 1, "rate")]
+    schedule = settle(sources, levels, code)
+    again = from_plain(Schedule, json.loads(json.dumps(to_plain(schedule))))
+    assert again == schedule and again.operations == schedule.operations
+    assert {plane for charge in again.charges for plane in charge.planes} == {None, 0, 1, 2, 3}
 
 
 def test_the_order_of_a_set_is_nobodys():
