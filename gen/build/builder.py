@@ -12,6 +12,7 @@ import boards
 
 from ..errors import FitError
 from ..ir.network import Network
+from ..plan.mapping import shares
 from ..plan.planner import shortage
 from ..plan.room import advice, memory_bits, require_fit, require_memory
 from ..plan.workload import Calibration
@@ -57,7 +58,7 @@ _ATTEMPTS, _MARGIN = 4, 0.95
 
 
 def _manifest(design, resources, made):
-    config, board = design.config, design.board
+    board = design.board
     return {
         "format": manifest.FORMAT,
         "board": board.name,
@@ -68,8 +69,7 @@ def _manifest(design, resources, made):
         "digest": design.digest,
         **design.identity,
         "link": {"kind": board.link, "baud": design.baud, "wiring": board.wiring},
-        "lanes": {core.name: core.lanes for core in config.cores},
-        "replicas": {core.name: core.replicas for core in config.cores},
+        **shares(design.config),
         "resources": resources and asdict(resources),
         "budget": asdict(board.budget),
         "interval_cycles": round(design.interval),

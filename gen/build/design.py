@@ -7,20 +7,21 @@ directory what was decided (:func:`load`).
 import hashlib
 import json
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 from boards import Board
 from firmware.image import ImageError, Memory, pack, unpack
-from hw.config import ArrayConfig, MemoryImage, PoolConfig
+from hw.config import ArrayConfig, MemoryImage
 from hw.device import packing, register_map
 from hw.top import Top
 from hw.uart import divisor
 
-from ..errors import BuildError
+from ..errors import BuildError, FitError
 from ..ir import artifact
-from ..ir.network import Network, Pool
+from ..ir.network import Network
 from ..plan import resources
+from ..plan.kinds import kind
+from ..plan.mapping import map_config, shares
 from ..plan.memories import Placement
 from ..plan.planner import plan
 from ..plan.workload import Calibration, calibrate
@@ -257,57 +258,50 @@ def _image(built):
 
 def _require_consistent(design, built):
     """Each file may be sound and of another build."""
-    try:
-        _require_layers(design.config, design.network)
-        _require_memories(design.config, design.image)
-        digest = design.digest
-        divisor(design.clock.hz, design.baud)
-    except Mismatch:
-        raise
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise Mismatch(f"config can't be: {type(error).__name__}: {error}") from error
-    if digest != built.digest:
+    _require_mapped(design.config, design.network)
+    _require_memories(design.config, design.image)
+    if design.digest != built.digest:
         raise Mismatch(f"config is of another array than {manifest.NAME} says")
     for name, value, said in (("clock", design.clock.hz, built.clock_hz),
                               ("baud", design.baud, built.link["baud"])):
         if value != said:
             raise Mismatch(f"{name} is not that of {manifest.NAME}, {said}")
+    try:
+        divisor(design.clock.hz, design.baud)
+    except ValueError as error:
+        raise Mismatch(f"baud can't be: {error}") from error
 
 
-def _require_layers(config, network):
-    """The array's layers are the network's, so that what they send can be compared."""
-    _require(prod((config.input.channels, config.input.height, config.input.width))
-             == prod(network.input_shape) and config.input.levels == network.input_levels,
-             "config.input", "the network's")
-    names = [layer.name for layer in config.layers]
-    _require(names == [layer.name for layer in network.layers], "config.layers", "the network's")
-    for index, (layer, own) in enumerate(zip(config.layers, network.layers, strict=True)):
-        where = f"config.layers[{index}]"
-        _require(layer.port.isidentifier() and layer.port.isascii(), f"{where}.port",
-                 "an identifier")
-        pool = isinstance(own, Pool)
-        _require(isinstance(layer, PoolConfig) == pool, where, "of the network's kind")
-        kernels = [own.kernel] if pool else [tuple(synapses.kernel) for synapses in own.synapses]
-        sources = [names.index(name) if name in names else -1 for name in own.sources]
-        _require([source.layer for source in layer.sources] == sources, f"{where}.sources",
-                 "the network's")
-        for k, source in enumerate(layer.sources):
-            sent = config.input if source.layer < 0 else config.layers[source.layer].out
-            _require(source.map == sent, f"{where}.sources[{k}].map", "what its layer sends")
-            # A vector that was a picture is seen through a window of one position.
-            _require(source.kernel in (kernels[k], (1, 1)), f"{where}.sources[{k}].kernel",
-                     "the network's")
-        if not pool:
-            _require(layer.schedule == own.schedule([source.map for source in layer.sources],
-                                                    layer.schedule.code),
-                     f"{where}.schedule", "the network's")
-        if layer.out is None:
-            shape = (layer.channels, *layer.sources[0].positions)
-        else:
-            shape = (layer.out.channels, layer.out.height, layer.out.width)
-        _require(shape == tuple(network.shapes[own.name]), where, "of the network's shape")
-    _require(all((layer.out is None) == (layer is config.readout) for layer in config.layers),
-             "config.layers", "neurons, and a read-out at the end")
+def _require_mapped(config, network):
+    """The array is what the network is mapped to with its lanes and replicas."""
+    own, others = ([(layer.name, kind(layer)) for layer in layers]
+                   for layers in (config.layers, network.layers))
+    if own != others:
+        raise Mismatch("config.layers must be the network's")
+    try:
+        mapped = map_config(network, **shares(config), code=config.readout.schedule.code)
+    except (FitError, ValueError) as error:
+        raise Mismatch(f"config can't be: {error}") from error
+    if config != mapped:
+        raise Mismatch(f"{_difference(to_plain(config), to_plain(mapped), 'config')} is not what "
+                       f"this version of Spikeloom makes of the network")
+
+
+def _difference(value, other, where):
+    """The first place where two plain values differ."""
+    items, others = _items(value), _items(other)
+    if items.keys() == others.keys():
+        for key, item in items.items():
+            if item != others[key]:
+                return _difference(item, others[key], where + key)
+    return where
+
+
+def _items(value):
+    """What a plain value is made of, by place."""
+    if isinstance(value, dict):
+        return {f".{name}": item for name, item in value.items()}
+    return {f"[{k}]": item for k, item in enumerate(value)} if isinstance(value, list) else {}
 
 
 def _require_memories(config, image):
@@ -315,12 +309,7 @@ def _require_memories(config, image):
     shapes = {}
     for core in config.cores:
         shapes[f"{core.port}.weights"] = (core.lanes * core.weight_bits, core.weight_rows)
-        shapes[f"{core.port}.parameters"] = (core.lanes * core.membrane_bits,
-                                             core.groups * len(core.schedule.rows))
+        shapes[f"{core.port}.parameters"] = (core.lanes * core.membrane_bits, core.parameter_rows)
     held = {name: (memory.width, len(memory.rows)) for name, memory in image.items()}
-    _require(shapes == held, "config.layers", f"of the memories in {IMAGE}")
-
-
-def _require(condition, where, what):
-    if not condition:
-        raise Mismatch(f"{where} must be {what}")
+    if shapes != held:
+        raise Mismatch(f"config.layers must be of the memories in {IMAGE}")

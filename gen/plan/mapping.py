@@ -11,7 +11,7 @@ from ..errors import FitError, unknown
 from ..ir.layers import INPUT
 from .kinds import kind
 
-__all__ = ["map_config", "map_network", "flat_input"]
+__all__ = ["map_config", "map_network", "flat_input", "shares"]
 
 # Channels of a flat input (a vector, not a picture) in one word of spikes.
 _FLAT_WORD = 16
@@ -75,6 +75,12 @@ def map_config(network, *, lanes=None, replicas=None, code="phase"):
             cores = [core.name for core in config.cores]
             raise FitError(f"{what}: {unknown('layer with synapses', sorted(left)[0], cores)}")
     return config
+
+
+def shares(config):
+    """The lanes and replicas of a configuration, as :func:`map_config` takes them."""
+    return {"lanes": {core.name: core.lanes for core in config.cores},
+            "replicas": {core.name: core.replicas for core in config.cores}}
 
 
 def map_network(network, *, lanes=None, replicas=None, code="phase"):

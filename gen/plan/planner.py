@@ -25,7 +25,7 @@ from . import resources, room
 from .core import turns
 from .cycles import gathering_clocks
 from .kinds import kind
-from .mapping import map_config, map_network
+from .mapping import map_config, map_network, shares
 from .workload import Calibration, Workload, calibrate
 
 __all__ = ["CELL_SHARE", "OBJECTIVES", "Plan", "fit", "plan", "shortage"]
@@ -66,8 +66,7 @@ class Plan:
     @property
     def shares(self):
         """Arguments of :func:`gen.plan.mapping.map_network`."""
-        return {"lanes": {core.name: core.lanes for core in self.config.cores},
-                "replicas": {core.name: core.replicas for core in self.config.cores}}
+        return shares(self.config)
 
 
 class _Planner:

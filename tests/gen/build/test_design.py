@@ -19,10 +19,13 @@ from gen.errors import BuildError, SpikeloomError
 from gen.ir import artifact
 from hw.config import MemoryImage
 from tests import networks
+from tests.hw import cases
 
 OPTIONS = {"lanes": {"conv1": 2, "out": 3}, "code": "rate", "interval": 700, "baud": 500_000,
            "clock_hz": 40e6}
 NETWORK = networks.convolutional()
+
+FOREIGN = "is not what this version of Spikeloom makes of the network"
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +98,14 @@ class TestThereAndBack:
                                              "Spikeloom makes of design.json; build the network "):
             require_emitted(design, built)
 
-    @pytest.mark.parametrize("network", [networks.linear(), networks.residual(), networks.wide()],
-                             ids=lambda network: network.name)
-    def test_every_network(self, network, tmp_path):
-        build(network, board="arty-a7", out=tmp_path, synthesise=False)
+    @pytest.mark.parametrize("network, lanes", [
+        (networks.linear(), None), (networks.residual(), None), (networks.wide(), None),
+        *((cases.network(name), lanes) for name, lanes in cases.LANES.items()),
+    ], ids=["linear", "residual", "wide", *cases.LANES])
+    def test_every_network(self, network, lanes, tmp_path):
+        build(network, board="arty-a7", out=tmp_path, lanes=lanes, synthesise=False)
         design = load(tmp_path)
+        assert lanes is None or any(core.masked for core in design.config.cores)
         save(design, tmp_path / "again")
         for name in module.FILES:
             assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
@@ -158,6 +164,12 @@ class TestOfOnePiece:
         relist(built, **changes)
         refused(built, message)
 
+    def test_a_baud_that_the_clock_does_not_allow(self, built):
+        facts = facts_of(built)
+        write(built, facts | {"baud": 1 << 30})
+        relist(built, link={"kind": "uart", "baud": 1 << 30, "wiring": ""})
+        refused(built, "baud can't be: baud must be at most ")
+
     def test_a_build_without_one(self, built):
         facts = json.loads((built / "manifest.json").read_text())
         manifest.write(built, facts, facts["files"].keys() - {"design.json"})
@@ -176,27 +188,31 @@ class TestOfOnePiece:
         source = replace(first.sources[0], kernel=(1 << 40, 1), padding=(1 << 40, 1))
         for changes, message in [
             ({"config": layer(name="conv9")}, "config.layers must be the network's"),
-            ({"config": layer(port="l0 evil;")}, "config.layers[0].port must be an identifier"),
+            ({"config": layer(port="l0 evil;")}, f"config.layers[0].port {FOREIGN}"),
             ({"config": layer(sources=(source,))},
-             "config.layers[0].sources[0].kernel must be the network's"),
+             f"config.layers[0].sources[0].kernel[0] {FOREIGN}"),
+            ({"config": layer(sources=(replace(first.sources[0], lanes=(0, 1)),))},
+             f"config.layers[0].sources[0].lanes {FOREIGN}"),
+            ({"config": layer(sources=(replace(first.sources[0], fixed=True),))},
+             f"config.layers[0].sources[0].fixed {FOREIGN}"),
             ({"config": layer(schedule=replace(first.schedule, levels=7))},
-             "config.layers[0].schedule must be the network's"),
+             f"config.layers[0].schedule.levels {FOREIGN}"),
             ({"config": layer(schedule=replace(first.schedule, steps=()))},
-             "config.layers[0].schedule must be the network's"),
-            ({"config": layer(channels=6)}, "config.layers[0] must be of the network's shape"),
-            ({"config": layer(membrane_bits=1 << 40)},
-             "config.layers must be of the memories in memory.img"),
+             f"config.layers[0].schedule.steps {FOREIGN}"),
+            ({"config": layer(channels=6)}, f"config.layers[0].channels {FOREIGN}"),
+            ({"config": layer(membrane_bits=1 << 40)}, f"config.layers[0].membrane_bits {FOREIGN}"),
+            ({"config": layer(lanes=6)},
+             "config can't be: conv1: lanes must be 1 to 5 (its channels), not 6"),
             ({"config": replace(config, layers=config.layers[1:])}, "config.layers must be the n"),
             ({"config": replace(config, input=replace(config.input, levels=3))},
-             "config.input must be the network's"),
+             f"config.input.levels {FOREIGN}"),
             ({"image": image | {"l9.weights": MemoryImage(3, (1,))}},
              "config.layers must be of the memories in memory.img"),
         ]:
             out = shutil.copytree(original, tmp_path / "edited", dirs_exist_ok=True)
             edited = replace(design, **changes)
-            identity = edited.identity
             save(edited, out)
-            relist(out, **identity, digest=edited.digest)
+            relist(out, **edited.identity, digest=edited.digest)
             refused(out, message)
 
 
@@ -231,27 +247,35 @@ class TestDamaged:
     @pytest.mark.parametrize("change, message", [
         (lambda f: f.pop("baud"), "baud is missing"),
         (lambda f: f.update(baud="fast"), "baud must be an integer, not 'fast'"),
-        (lambda f: f.update(baud=1 << 70), "config can't be: ValueError: baud must be at most "),
+        (lambda f: f.update(baud=1 << 70), "baud is not that of manifest.json, 500000"),
         (lambda f: f.update(more=1), "the object has 'more', which is no field of Decisions"),
         (lambda f: f.update(interval=float("nan")), "interval must be a number, not 'nan'"),
         (lambda f: f["clock"].update(output=[1, 0]), "clock.output must be a fraction, not a list"),
         (lambda f: f["placement"]["in_blocks"].append({}), "placement.in_blocks["),
+        (lambda f: f["config"]["layers"].clear(), "config.layers must be the network's"),
+        (lambda f: f["config"]["layers"].__setitem__(-1, f["config"]["layers"][1] | {
+            "name": "out"}), "config.layers must be the network's"),
         (lambda f: f["config"]["layers"][0].update({"is": "Pool"}),
          "config.layers[0] must be an object that is a CoreConfig or PoolConfig, not an object"),
         (lambda f: f["config"]["layers"][0].update(lanes=2.5),
          "config.layers[0].lanes must be an integer, not '2.5'"),
         (lambda f: f["config"]["layers"][0]["sources"][0]["map"].update(code="burst"),
          "config.layers[0].sources[0].map: code must be 'phase' or 'rate', not 'burst'"),
-        (lambda f: f["config"]["layers"][2]["masks"].pop(),
-         "config.layers must be of the memories in memory.img"),
+        (lambda f: f["config"]["layers"][2]["masks"].pop(), f"config.layers[2].masks {FOREIGN}"),
         (lambda f: f["config"]["layers"][0]["schedule"].update(code="burst"),
-         "config can't be: ValueError: code must be 'phase' or 'rate', not 'burst'"),
+         f"config.layers[0].schedule.code {FOREIGN}"),
+        (lambda f: f["config"]["layers"][-1]["schedule"].update(code="burst"),
+         "config can't be: code must be 'phase' or 'rate', not 'burst'"),
         (lambda f: f["config"]["layers"][0]["schedule"]["steps"][0]["fires"][0].update(row=1.5),
          "config.layers[0].schedule.steps[0].fires[0].row must be an integer, not '1.5'"),
         (lambda f: f["config"]["layers"][0]["schedule"]["rows"].pop(),
-         "config.layers[0].schedule must be the network's"),
+         f"config.layers[0].schedule.rows {FOREIGN}"),
         (lambda f: f["config"]["layers"][0]["sources"][0].update(banks=3),
+         f"config.layers[0].sources[0].banks {FOREIGN}"),
+        (lambda f: f["config"]["layers"][0].update(replicas=4),
          "config is of another array than manifest.json says"),
+        (lambda f: f["clock"].update(output=[0, 1]),
+         "clock is not that of manifest.json, 40000000"),
     ])
     def test_fields(self, change, message, built):
         facts = facts_of(built)

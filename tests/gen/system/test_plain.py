@@ -11,6 +11,7 @@ from gen.system.plain import Mismatch, from_plain, to_plain
 from hw.config import ArrayConfig, MapConfig
 from hw.schedule import Schedule, settle
 from tests import networks
+from tests.hw import cases
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,13 @@ def test_there_and_back():
     assert json.loads(text)["parts"][1]["is"] == "Node"
 
 
-@pytest.mark.parametrize("network", [networks.linear(), networks.convolutional(),
-                                     networks.residual(), networks.wide()],
-                         ids=lambda network: network.name)
+@pytest.mark.parametrize("network, lanes", [
+    (networks.linear(), None), (networks.convolutional(), None), (networks.residual(), None),
+    (networks.wide(), None), *((cases.network(name), lanes) for name, lanes in cases.LANES.items()),
+], ids=["linear", "convolutional", "residual", "wide", *cases.LANES])
 @pytest.mark.parametrize("code", ["phase", "rate"])
-def test_every_kind_of_array(network, code):
-    config = map_config(network, code=code)
+def test_every_kind_of_array(network, lanes, code):
+    config = map_config(network, lanes=lanes, code=code)
     again = from_plain(ArrayConfig, json.loads(json.dumps(to_plain(config))))
     assert again == config and again.digest() == config.digest()
 
