@@ -50,11 +50,13 @@ class Lanes(wiring.Component):
     """
 
     def __init__(self, core, weights, parameters, *, results=2):
-        self._weights = Weights(core, weights)
+        if len(weights) != core.weight_rows:
+            raise ValueError(f"weights must have {core.weight_rows} rows, not {len(weights)}")
         if len(parameters) != core.parameter_rows:
             raise ValueError(f"parameters must have {core.parameter_rows} rows, not "
                              f"{len(parameters)}")
         self._core = core
+        self._weights = weights
         self._parameters = parameters
         self._results = results
         result = core.logit_bits if core.out is None else core.out.beat_bits
@@ -82,7 +84,7 @@ class Lanes(wiring.Component):
                 v = add(v, v)
             if event["add"]:
                 row = (unpack(self._parameters[event["row"]], width) if event["fixed"]
-                       else unpack(self._weights.rows[event["row"]], core.weight_bits))
+                       else unpack(self._weights[event["row"]], core.weight_bits))
                 mask = event["mask"] if event["masked"] else -1
                 v = add(v, [w * (mask >> k & 1) for k, w in enumerate(row)])
             if event["last"]:
@@ -103,7 +105,7 @@ class Lanes(wiring.Component):
         m = Module()
         core, width = self._core, self._core.membrane_bits
 
-        m.submodules.weights = self._weights
+        m.submodules.weights = weights = Weights(core, self._weights)
         m.submodules.parameters = parameters = memory.Memory(
             shape=core.lanes * width, depth=max(2, len(self._parameters)), init=self._parameters)
         parameter = parameters.read_port()
@@ -115,7 +117,7 @@ class Lanes(wiring.Component):
         current, idle = Signal(range(max(2, len(operations)))), Signal(init=1)
         row = Signal(range(max(2, core.groups * len(core.schedule.rows))))
         parameter_row = Signal(range(max(2, len(self._parameters))))
-        m.d.comb += self._weights.row.eq(self.i.p.row)
+        m.d.comb += weights.row.eq(self.i.p.row)
         # An event without a spike that ends a position only doubles: it takes the first operation
         # along, unless that is the last one.
         along = self.i.p.last & ~self.i.p.add & (len(operations) > 1)
@@ -176,7 +178,7 @@ class Lanes(wiring.Component):
         adds, others = (self._forked(m, name, op[name], stages=2) for name in ("add", "parameter"))
         sees = self._sees(m, idle)
         for k in range(core.lanes):
-            charge = self._weights.weights.word_select(k, core.weight_bits).as_signed()
+            charge = weights.weights.word_select(k, core.weight_bits).as_signed()
             with m.If(self._own(adds, k) & sees[k]):
                 m.d.sync += addend[k].eq(charge)
             with m.Elif(self._own(others, k) & sees[k]):

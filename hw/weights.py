@@ -27,19 +27,12 @@ class Weights(wiring.Component):
     """
 
     def __init__(self, core, rows):
-        if len(rows) != core.weight_rows:
-            raise ValueError(f"weights must have {core.weight_rows} rows, not {len(rows)}")
         self._core = core
         self._rows = rows
         super().__init__({
             "row": In(range(max(2, core.weight_rows))),
             "weights": Out(core.lanes * core.weight_bits),
         })
-
-    @property
-    def rows(self):
-        """The rows, as integers."""
-        return self._rows
 
     def elaborate(self, platform):
         m = Module()

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["alive", "eventually", "users"]
+__all__ = ["alive", "command_line", "eventually", "users"]
 
 
 def alive(pid):
@@ -14,6 +14,14 @@ def alive(pid):
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def command_line(pid):
+    """The command of a process, empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def users(folder):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gen.ir import artifact
-from tests.leftovers import eventually, users
+from tests.leftovers import command_line, eventually, users
 from tests.networks import linear
 
 ROOT = Path(__file__).parents[1]
@@ -49,8 +49,7 @@ def command(files, tmp_path):
             env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "scratch")})
         started.append(process)
         assert eventually(lambda: process.poll() is not None or any(
-            word in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
-            for pid in users(tmp_path)), 200)
+            word in command_line(pid) for pid in users(tmp_path)), 200)
         assert process.poll() is None
         return process
 
