@@ -35,11 +35,11 @@ class Arrival(wiring.Component):
 
         # Rows of the map above the lower edge of the window; below the map there is only padding.
         first = source.corner[0] + source.kernel[0]
-        final = first + (source.positions[0] - 1) * source.descent
+        final = source.tops[-1] + source.kernel[0]
         edge = Signal(Shape.cast(range(first, final + 1)), init=first)
         # A stride may skip the last rows. The walk then finishes before they arrive, and they are
         # owed.
-        rows = Signal(range(-height, height * source.banks + 1))
+        rows = Signal(range(-height, source.reach + source.tops[-1] + 1))
         # The number of rows never falls before the walk moves on, so the answer may be a clock old.
         def there(lowest):
             return (rows >= height) | (rows >= lowest)

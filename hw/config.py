@@ -91,8 +91,14 @@ class SourceConfig:
         weight row, which is added in the lanes that see a spike (a *masked* row: depthwise
         convolution, identity)
     fixed : whether the weight rows are in the parameter memory, which is as wide as the membranes
-    banks : samples that the spike memory in front of the window holds
+    rows : rows of the map that the spike memory in front of the window holds, at least
+        :attr:`least_rows`; by default two whole maps
     first, every : the output rows that are computed: every so many, from the first on
+
+    Raises
+    ------
+    ValueError
+        If there are so few rows that a window waits forever.
     """
 
     map: MapConfig
@@ -102,9 +108,16 @@ class SourceConfig:
     padding: tuple[int, int]
     lanes: tuple[int, ...] | None = None
     fixed: bool = False
-    banks: int = 2
+    rows: int | None = None
     first: int = 0
     every: int = 1
+
+    def __post_init__(self):
+        if self.rows is None:
+            object.__setattr__(self, "rows", max(2 * self.map.height, self.least_rows))
+        if not isinstance(self.rows, int) or self.rows < self.least_rows:
+            raise ValueError(f"rows must be at least {self.least_rows} for a kernel of "
+                             f"{self.kernel[0]} rows, not {self.rows!r}")
 
     @property
     def taps(self):
@@ -129,20 +142,53 @@ class SourceConfig:
         return self.map.width * self.map.chunks
 
     @property
+    def beats(self):
+        """Beats that the spike memory holds."""
+        return self.rows * self.row
+
+    @property
     def corner(self):
         """``(y, x)`` of the first window's corner."""
         return self.first * self.stride[0] - self.padding[0], -self.padding[1]
 
     @property
-    def corner_address(self):
-        """Where that corner lies, in beats; negative in the padding."""
-        y, x = self.corner
-        return y * self.row + x * self.map.chunks
-
-    @property
     def descent(self):
         """Rows of the map from one computed output row to the next."""
         return self.stride[0] * self.every
+
+    @property
+    def tops(self):
+        """Rows at which the windows of the computed output rows begin, negative in the padding."""
+        return range(self.corner[0], self.corner[0] + self.positions[0] * self.descent,
+                     self.descent)
+
+    @property
+    def ascent(self):
+        """Rows from the last window of a sample to the first one of the next."""
+        return self.map.height - (self.positions[0] - 1) * self.descent
+
+    @property
+    def reach(self):
+        """Rows below the top of the present window that may have arrived, if those in the padding
+        count."""
+        return self.rows - min(0, self.tops[-1])
+
+    @property
+    def most_free(self):
+        """Rows that may still arrive, at the most, if those in the padding count: a window that has
+        been left may have looked at fewer rows than the next one is away."""
+        height, tops = self.map.height, self.tops
+        steps = zip(tops, (*tops[1:], height + tops[0]), strict=True)
+        return self.reach + max(tops[0], *(
+            below - max(0, min(top + self.kernel[0], height)) for top, below in steps))
+
+    @property
+    def least_rows(self):
+        """Rows of the spike memory with which every window becomes complete; no fewer than there
+        are in the padding, so that a word lies in the same lap of the ring as its window's corner
+        or in the next one."""
+        first, last = self.tops[0], self.tops[-1]
+        return max(1, -first, min(self.kernel[0], self.map.height - first) + min(0, last))
 
     def offset(self, tap):
         """Beats from the window's corner to a tap."""
@@ -162,6 +208,7 @@ class LayerConfig(Protocol):
     channels : output channels
     groups : turns that its hardware takes at an output position
     out : the output map, or ``None`` for the read-out
+    shares : configurations that compute the layer together, each some of the output rows
     """
 
     name: str
@@ -178,6 +225,12 @@ class LayerConfig(Protocol):
 
     @property
     def out(self) -> MapConfig | None: ...
+
+    @property
+    def shares(self) -> tuple["LayerConfig", ...]: ...
+
+    def with_rows(self, rows: tuple[int, ...]) -> "LayerConfig":
+        """The same with so many rows in the spike memory of each source."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +270,10 @@ class CoreConfig:
         return tuple(replace(self, replicas=1, sources=tuple(
             replace(source, first=first, every=self.replicas) for source in self.sources))
             for first in range(self.replicas))
+
+    def with_rows(self, rows):
+        return replace(self, sources=tuple(
+            replace(source, rows=few) for source, few in zip(self.sources, rows, strict=True)))
 
     @property
     def groups(self):
@@ -310,6 +367,14 @@ class PoolConfig:
     @property
     def groups(self):
         return 1
+
+    @property
+    def shares(self):
+        return (self,)
+
+    def with_rows(self, rows):
+        (few,) = rows
+        return replace(self, source=replace(self.source, rows=few))
 
     @property
     def out(self):

@@ -71,7 +71,7 @@ class Core(wiring.Component):
         m.submodules.lanes = lanes = self._lanes
 
         for s, source in enumerate(core.sources):
-            m.submodules[f"spikes_{s}"] = spikes = SpikeMemory(source.map, source.banks)
+            m.submodules[f"spikes_{s}"] = spikes = SpikeMemory(source)
             m.submodules[f"window_{s}"] = window = Window(source)
             connect(m, flipped(self.i[s]), spikes.i)
             connect(m, window.o, select.i[s])
@@ -83,7 +83,8 @@ class Core(wiring.Component):
                 spikes.counts_en.eq(getattr(fetch, f"en{s}")),
                 spikes.counts_address.eq(getattr(fetch, f"address{s}")),
                 getattr(fetch, f"counts{s}").eq(spikes.counts),
-                spikes.release.eq(fetch.release),
+                spikes.descend.eq(fetch.descend),
+                spikes.finish.eq(fetch.finish),
             ]
 
         # Nothing that stalls the fetching reaches the scan in the same clock.

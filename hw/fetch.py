@@ -23,7 +23,8 @@ class Fetch(wiring.Component):
     i : ``In(stream.Signature(command_layout(core)))``
     o : ``Out(stream.Signature(word_layout(core)))``
     en, address, counts : read ports of the sources' spike memories, a member each (``en0``, ...)
-    release : ``Out(1)``: the last read of a sample has been issued
+    descend : ``Out(1)``: the last read of an output row has been issued
+    finish : ``Out(1)``: that was the last one of a sample
     """
 
     def __init__(self, core):
@@ -31,12 +32,13 @@ class Fetch(wiring.Component):
         ports = {}
         for s, source in enumerate(core.sources):
             ports[f"en{s}"] = Out(1)
-            ports[f"address{s}"] = Out(range(max(2, source.map.beats * source.banks)))
+            ports[f"address{s}"] = Out(range(max(2, source.beats)))
             ports[f"counts{s}"] = In(source.map.beat_bits)
         super().__init__({
             "i": In(stream.Signature(command_layout(core))),
             "o": Out(stream.Signature(word_layout(core))),
-            "release": Out(1),
+            "descend": Out(1),
+            "finish": Out(1),
             **ports,
         })
 
@@ -61,7 +63,7 @@ class Fetch(wiring.Component):
             if not command["empty"]:
                 s = place["source"]
                 fmap, plane = self._core.sources[s].map, steps[command["step"]].planes[s]
-                beat = counts[s][command["corners"][str(s)] + place["offset"]]
+                beat = counts[s][(command["corners"][str(s)] + place["offset"]) % self._turn(s)]
                 for k, c in enumerate(source.lanes or range(fmap.word)):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
                     spike = count >> plane & 1 if fmap.code == "phase" else count > plane
@@ -69,6 +71,10 @@ class Fetch(wiring.Component):
             words.append(word | {"row": place["row"], "double": command["double"],
                                  "last": command["last"]})
         return words
+
+    def _turn(self, s):
+        """Addresses of a source are modulo this."""
+        return 1 << len(getattr(self, f"address{s}"))
 
     def elaborate(self, platform):
         m = Module()
@@ -102,7 +108,8 @@ class Fetch(wiring.Component):
         with m.If(advance):
             m.d.sync += found.eq(asked)
             m.d.sync += place.eq(port.data)
-        m.d.comb += self.release.eq(advance & found.valid & found.command.release)
+        m.d.comb += self.descend.eq(advance & found.valid & found.command.descend)
+        m.d.comb += self.finish.eq(found.command.finish)
         for s in range(len(core.sources)):
             m.d.comb += [
                 getattr(self, f"address{s}").eq(found.command.corners[str(s)] + place.offset),

@@ -62,15 +62,15 @@ class Pool(wiring.Component):
         (ky, kx), (sy, sx), chunks = source.kernel, source.stride, fmap.chunks
         height, width = source.positions
 
-        m.submodules.spikes = spikes = SpikeMemory(fmap, source.banks, occupancy=False)
+        m.submodules.spikes = spikes = SpikeMemory(source, occupancy=False)
         m.submodules.walk = walk = Sequence([
-            Loop(height, dy=sy, step=sy * source.row),
+            Loop(height, dy=sy),
             Loop(width, dx=sx, step=sx * chunks),
             Loop(chunks, step=1),
-            Loop(ky, dy=1, step=source.row),
+            Loop(ky, dy=1),
             Loop(kx, dx=1, step=chunks),
-        ], start=source.corner, size=(fmap.height, fmap.width), address=source.corner_address,
-            stride=fmap.beats, banks=source.banks)
+        ], start=source.corner, size=(fmap.height, fmap.width), offset=source.corner[1] * chunks,
+            row=source.row, rows=source.rows)
         connect(m, flipped(self.i0), spikes.i)
 
         m.submodules.arrival = arrival = Arrival(source)
@@ -85,10 +85,11 @@ class Pool(wiring.Component):
             walk.next.eq(issue),
             spikes.counts_en.eq(issue),
             spikes.counts_address.eq(walk.address),
-            spikes.release.eq(issue & walk.last.all()),
+            spikes.descend.eq(issue & walk.last[1:].all()),
+            spikes.finish.eq(walk.last.all()),
             arrival.filled.eq(spikes.filled),
-            arrival.descend.eq(issue & walk.last[1:].all()),
-            arrival.finish.eq(spikes.release),
+            arrival.descend.eq(spikes.descend),
+            arrival.finish.eq(issue & walk.last.all()),
         ]
 
         # The counts arrive one clock after the address. Block RAM answers late in the clock, so

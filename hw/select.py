@@ -14,16 +14,17 @@ def command_layout(core):
     """A word to fetch, for a :class:`hw.config.CoreConfig`.
 
     ``index`` is the tap plus ``taps`` times the group, ``step`` counts the remaining spike planes,
-    ``corners`` are the addresses of the window's corner in each source's spike memory. An ``empty``
-    command fetches nothing. ``release`` marks the last command of a sample.
+    ``corners`` are the addresses of the window's corner in each source's spike memory, less all of
+    the memory where the word lies past its end, modulo their width. An ``empty`` command fetches
+    nothing. ``descend`` marks the last command of an output row, ``finish`` that of a sample.
     """
     return data.StructLayout({
         "index": range(max(2, core.groups * core.taps)),
         "step": range(max(2, len(core.schedule.charges))),
         "corners": data.StructLayout({
-            str(s): range(max(2, source.map.beats * source.banks))
+            str(s): range(max(2, source.beats))
             for s, source in enumerate(core.sources)}),
-        "empty": 1, "double": 1, "last": 1, "release": 1,
+        "empty": 1, "double": 1, "last": 1, "descend": 1, "finish": 1,
     })
 
 
@@ -170,14 +171,15 @@ class Select(wiring.Component):
         m.d.comb += doubles.eq(Cat(step.double for step in reversed(steps)))
 
         height, width = core.sources[0].positions
-        corners, final = [], None
+        corners, leaves, ends = [], None, None
         for s, source in enumerate(core.sources):
             m.submodules[f"corner_{s}"] = corner = Sequence(
-                [Loop(height, step=source.descent * source.row),
+                [Loop(height, dy=source.descent),
                  Loop(width, step=source.stride[1] * source.map.chunks)],
-                address=source.corner_address, stride=source.map.beats, banks=source.banks)
+                start=source.corner, size=(source.map.height, source.map.width),
+                offset=source.corner[1] * source.map.chunks, row=source.row, rows=source.rows)
             corners.append(corner)
-            final = corner.last.all()
+            leaves, ends = corner.last[1], corner.last.all()
 
         # Finding a word, its place and its index would be too much for one clock.
         base, picked = Signal.like(first_index), Signal(taps)
@@ -192,10 +194,17 @@ class Select(wiring.Component):
                 self.o.p.empty.eq(todo == 0),
                 self.o.p.double.eq(entered & doubles.bit_select(step, 1)),
                 self.o.p.last.eq(last),
-                self.o.p.release.eq(last & last_group & final),
+                self.o.p.descend.eq(last & last_group & leaves),
+                self.o.p.finish.eq(ends),
             ]
-            m.d.sync += [self.o.p.corners[str(s)].eq(corner.address)
-                         for s, corner in enumerate(corners)]
+        first_tap = 0
+        for s, (source, corner) in enumerate(zip(core.sources, corners, strict=True)):
+            address = Signal.like(corner.address, name=f"address_{s}")
+            with m.If(move):
+                m.d.sync += address.eq(corner.address)
+            m.d.comb += self.o.p.corners[str(s)].eq(address - Mux(
+                self._beyond(m, source, corner.slot, move, picked[first_tap:]), source.beats, 0))
+            first_tap += source.taps
 
         with m.FSM():
             with m.State("Take"):
@@ -221,3 +230,28 @@ class Select(wiring.Component):
                         with m.If(~waits):
                             m.next = "Take"
         return m
+
+    @staticmethod
+    def _beyond(m, source, slot, move, picked):
+        """Whether the picked word lies past the end of the ring that the window's corner lies in.
+
+        Parameters
+        ----------
+        slot : row of the ring that the corner lies in, as the word is found
+        picked : one-hot, of the source's taps, a clock later
+        """
+        # Where the memory has a power of two of words, addresses are right by themselves.
+        if source.beats & source.beats - 1 == 0:
+            return Const(0)
+        slots = {(run * source.map.height + top) % source.rows
+                 for run in range(source.rows) for top in source.tops}
+        found = []
+        for ky in range(1, source.kernel[0]):
+            if max(slots) + ky >= source.rows:
+                lies = Signal(name=f"beyond_{ky}")
+                with m.If(move):
+                    m.d.sync += lies.eq(slot >= source.rows - ky)
+                taps = [picked[tap] for tap in range(source.taps)
+                        if tap // source.map.chunks % source.kernel[0] == ky]
+                found.append(lies & Cat(taps).any())
+        return Cat(found).any()

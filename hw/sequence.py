@@ -1,5 +1,7 @@
 """Address sequences: nested loops whose variables step through a spike memory."""
 
+import functools
+import operator
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,8 +14,8 @@ __all__ = ["Loop", "Sequence"]
 
 @dataclass(frozen=True)
 class Loop:
-    """One loop of a nest: each of ``count`` turns moves the point by ``(dy, dx)`` and the address
-    by ``step``."""
+    """One loop of a nest: each of ``count`` turns moves the point by ``(dy, dx)``, and the address
+    by ``dy`` rows of the ring and ``step`` words within the row."""
 
     count: int
     dy: int = 0
@@ -26,52 +28,56 @@ class Loop:
 
 
 class Sequence(wiring.Component):
-    """A nest of loops, without a multiplier.
+    """A nest of loops over a map whose rows lie in a ring, without a multiplier.
 
     Every layer type is such a nest over the same memories and lanes: a convolution walks rows,
     columns and kernel rows, a pooling walks its window, a linear layer walks the whole map. The
-    nest starts over by itself, in the next bank, after its last element.
+    nest starts over by itself, on the next map, after its last element.
 
     Parameters
     ----------
     loops : :class:`Loop` objects, outermost first
     start : ``(y, x)`` of the first element
     size : ``(height, width)`` of the map; elements outside it are reported as not ``inside``
-    address : address of the first element in bank 0; negative where padding comes first
-    stride : words of a bank
-    banks : number of banks
+    offset : words from the beginning of its row to the first element; negative in the padding
+    row : words of a row
+    rows : rows of the ring
 
     Members
     -------
     next : ``In(1)``: move on
     inside : ``Out(1)``: the element lies on the map
+    slot : ``Out``: the row of the ring that the element lies in
     address : ``Out``: of the element, if it is ``inside``; modulo the width otherwise
     last : ``Out(n)``: bit k is set while loop k (0 is the outermost) is in its last turn
     """
 
-    def __init__(self, loops, *, start=(0, 0), size=(1, 1), address=0, stride=1, banks=1):
+    def __init__(self, loops, *, start=(0, 0), size=(1, 1), offset=0, row=1, rows=1):
         self._loops = tuple(loops)
         self._start = start
         self._size = size
-        self._origin = address
-        self._stride = stride
-        self._banks = banks
+        self._offset = offset
+        self._row = row
+        self._rows = rows
         super().__init__({
             "next": In(1),
             "inside": Out(1),
-            "address": Out(range(max(2, stride * banks))),
+            "slot": Out(range(max(2, rows))),
+            "address": Out(range(max(2, row * rows))),
             "last": Out(len(self._loops)),
         })
 
-    def model(self):
-        """Elements of one run in bank 0: tuples ``(inside, address, last)``."""
+    def model(self, run=0):
+        """Elements of the run with that number: tuples ``(inside, slot, address, last)``."""
         for turns in product(*(range(loop.count) for loop in self._loops)):
             moves = list(zip(self._loops, turns, strict=True))
             y = self._start[0] + sum(loop.dy * turn for loop, turn in moves)
             x = self._start[1] + sum(loop.dx * turn for loop, turn in moves)
-            address = self._origin + sum(loop.step * turn for loop, turn in moves)
+            slot = (run * self._size[0] + y) % self._rows
+            step = self._offset + sum(loop.step * turn for loop, turn in moves)
             last = sum((turn == loop.count - 1) << k for k, (loop, turn) in enumerate(moves))
-            yield 0 <= y < self._size[0] and 0 <= x < self._size[1], address, last
+            yield (0 <= y < self._size[0] and 0 <= x < self._size[1], slot,
+                   slot * self._row + step, last)
 
     def elaborate(self, platform):
         m = Module()
@@ -79,7 +85,7 @@ class Sequence(wiring.Component):
         # done[k]: loop k and all loops inside it are in their last turn.
         done = [self.last[k:].all() for k in range(len(self._loops))] + [Const(1)]
         for k, loop in enumerate(self._loops):
-            # Whether a turn is the last one is computed when the turn before it ends.
+            # That a turn is the last one is found out as the one before it ends.
             turn = Signal(range(max(2, loop.count)), name=f"turn_{k}")
             last = Signal(name=f"last_{k}", init=loop.count == 1)
             m.d.comb += self.last[k].eq(last)
@@ -88,20 +94,17 @@ class Sequence(wiring.Component):
                     m.d.sync += turn.eq(Mux(last, 0, turn + 1))
                     m.d.sync += last.eq(turn == loop.count - 2)
 
-        # Address arithmetic is modulo the width: off the map it may wrap, because nothing reads it.
-        size = len(self.address)
-        corner = restart = Const(self._origin % (1 << size), size)
-        if self._banks > 1:
-            corner = Signal(size, init=self._origin % (1 << size))
-            restart = Signal(size)
-            bank = Signal(range(self._banks))
-            m.d.comb += restart.eq(corner + self._stride)
-            with m.If(bank == self._banks - 1):
-                m.d.comb += restart.eq(self._origin % (1 << size))
-            with m.If(self.next & done[0]):
-                m.d.sync += corner.eq(restart)
-                m.d.sync += bank.eq(Mux(bank == self._banks - 1, 0, bank + 1))
-        address = self._sum(m, done, "step", corner, restart)
+        steps = self._steps()
+        slots = self._places(
+            m, done, "slot", Const(self._start[0] % self._rows, len(self.slot)),
+            [step.slot if step.rows else None for step in steps], drifts=self._drifts)
+        # Address arithmetic is modulo the width: off the map it may wrap, and nobody looks.
+        width = len(self.address)
+        addresses = self._places(
+            m, done, "address", Const(
+                (self._start[0] % self._rows * self._row + self._offset) % (1 << width), width),
+            [functools.partial(step.address, slot=slot) if step.rows or step.step else None
+             for step, slot in zip(steps, [slots[0], *slots], strict=True)], drifts=self._drifts)
 
         inside = []
         for axis, (delta, start, end) in enumerate(zip(("dy", "dx"), self._start, self._size,
@@ -110,36 +113,102 @@ class Sequence(wiring.Component):
             low = min(0, start + sum(min(0, r) for r in reach))
             high = max(end, start + sum(max(0, r) for r in reach))
             first = Const(start, Shape.cast(range(low, high + 1)))
-            place = self._sum(m, done, delta, first, first, name="yx"[axis])
-            inside += [place >= 0, place < end]
+            moves = [functools.partial(operator.add, getattr(loop, delta))
+                     if loop.count > 1 and getattr(loop, delta) else None for loop in self._loops]
+            place = self._places(m, done, "yx"[axis], first, [lambda _, first=first: first, *moves])
+            inside += [place[-1] >= 0, place[-1] < end]
 
-        m.d.comb += self.address.eq(address)
+        m.d.comb += self.slot.eq(slots[-1])
+        m.d.comb += self.address.eq(addresses[-1])
         m.d.comb += self.inside.eq(Cat(inside).all())
         return m
 
-    def _sum(self, m, done, delta, first, restart, *, name="address"):
-        """The present sum of one quantity over all loops.
+    @property
+    def _drifts(self):
+        """Whether successive maps begin in different rows of the ring."""
+        return self._size[0] % self._rows != 0
 
-        ``places[k]`` is the sum when loop k began its present turn. When a loop takes its next
-        turn, the loops inside it begin there.
+    def _steps(self):
+        """How the element moves in the ring as the nest starts over, and as each loop takes its
+        next turn."""
+        height, outer = self._size[0], self._loops[0]
+        slots = {(self._start[0] + run * height) % self._rows for run in range(self._rows)}
+        steps = []
+        for loop in self._loops:
+            before, slots = slots, {(slot + turn * loop.dy) % self._rows
+                                    for slot in slots for turn in range(loop.count)}
+            turning = loop.count > 1
+            leaves = {(slot + turn * loop.dy) % self._rows
+                      for slot in before for turn in range(loop.count - 1)}
+            steps.append(self._step(turning * loop.dy, turning * loop.step, leaves))
+            if loop is outer:
+                leaves = {(slot + (loop.count - 1) * loop.dy) % self._rows for slot in before}
+                again = self._step(height - (loop.count - 1) * loop.dy,
+                                   (1 - loop.count) * loop.step, leaves)
+        return [again, *steps]
+
+    def _step(self, dy, step, leaves):
+        rows = dy % self._rows
+        return _Step(rows, step, self._row, self._rows,
+                     any(slot + rows >= self._rows for slot in leaves))
+
+    def _places(self, m, done, name, first, moves, *, drifts=False):
+        """A quantity that every loop moves: its values when each loop began its present turn.
+
+        A loop that takes its next turn sets the loops inside it to begin there.
+
+        Parameters
+        ----------
+        first : constant that it begins with
+        moves : from a value to the next one, or None where it stays: as the nest starts over (from
+            the last turn of the outermost loop), and as each loop takes its next turn
+        drifts : whether it begins with something else each time
         """
-        deltas = [getattr(loop, delta) if loop.count > 1 else 0 for loop in self._loops]
-        places, place = [], first
-        for k, step in enumerate(deltas):
-            if step:
-                init = first.init if isinstance(first, Signal) else first.value
-                place = Signal(first.shape(), name=f"{name}_{k}", init=init)
+        again, *moves = moves
+        places, own, place = [], [], first
+        for k, move in enumerate(moves):
+            own.append(move is not None or drifts and k == 0)
+            if own[-1]:
+                place = Signal(first.shape(), name=f"{name}_{k}", init=first.value)
             places.append(place)
 
         def begin(level, value):
-            for place, step in zip(places[level:], deltas[level:], strict=True):
-                if step:
+            for place, is_own in zip(places[level:], own[level:], strict=True):
+                if is_own:
                     m.d.sync += place.eq(value)
 
         with m.If(self.next):
             with m.If(done[0]):
-                begin(0, restart)
-            for k, step in enumerate(deltas):
+                begin(0, places[0] if again is None else again(places[0]))
+            for k, move in enumerate(moves):
                 with m.Elif(done[k + 1]):
-                    begin(k, places[k] + step)
-        return places[-1]
+                    begin(k, places[k] if move is None else move(places[k]))
+        return places
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step in a ring: ``rows`` ahead, fewer than the ring has, and ``step`` words within the row.
+
+    ``row`` are the words of a row, ``ring`` the rows of the ring; ``wraps`` says whether the step
+    ever leads past the end of the ring.
+    """
+
+    rows: int
+    step: int
+    row: int
+    ring: int
+    wraps: bool
+
+    def _beyond(self, slot):
+        return slot >= self.ring - self.rows if self.wraps else Const(0)
+
+    def slot(self, slot):
+        return slot + Mux(self._beyond(slot), self.rows - self.ring, self.rows)
+
+    def address(self, address, slot):
+        ahead = self.rows * self.row + self.step
+        words = self.ring * self.row
+        if words == 1 << len(address):
+            return address + ahead
+        return address + Mux(self._beyond(slot), ahead - words, ahead)

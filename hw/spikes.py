@@ -24,38 +24,37 @@ def spike_plane(fmap, beat, plane):
 
 
 class SpikeMemory(wiring.Component):
-    """Holds ``banks`` samples of a map; the oldest is read while it or a newer one is written.
+    """Holds the last ``source.rows`` rows of a map in a ring; the rows of successive samples follow
+    each other without a gap.
 
-    Beats are written in the order of the stream. Beside the counts it keeps *occupancy bits*: for
-    each beat and spike plane, whether any channel spikes, so that readers never look at a word of
-    zeros.
+    Beats are written in the order of the stream. A row is overwritten when no window looks at it
+    any more. Beside the counts the memory keeps *occupancy bits*: for each beat and spike plane,
+    whether any channel spikes, so that readers never look at a word of zeros.
 
     Parameters
     ----------
-    fmap : :class:`hw.config.MapConfig`
-    banks : at least 1
+    source : :class:`hw.config.SourceConfig`
     occupancy : whether anybody reads the occupancy bits
 
     Members
     -------
-    i : ``In(stream.Signature(map.beat_bits))``: not ready while all banks are full
+    i : ``In(stream.Signature(map.beat_bits))``: not ready while no row is free
     filled : ``Out(1)``: a row of the map has become complete
-    release : ``In(1)``: the oldest sample is no longer needed
+    descend : ``In(1)``: an output row has been read
+    finish : ``In(1)``: that was the last one of a sample
     occupancy_en, occupancy_address, occupancy : read port of those bits, one clock of latency
     counts_en, counts_address, counts : read port of the counts, one clock of latency
     """
 
-    def __init__(self, fmap, banks, *, occupancy=True):
-        if banks < 1:
-            raise ValueError(f"banks must be at least 1, not {banks!r}")
-        self._map = fmap
-        self._banks = banks
+    def __init__(self, source, *, occupancy=True):
+        self._source = source
         self._with_occupancy = occupancy
-        address = range(max(2, fmap.beats * banks))
+        fmap, address = source.map, range(max(2, source.beats))
         super().__init__({
             "i": In(stream.Signature(fmap.beat_bits)),
             "filled": Out(1),
-            "release": In(1),
+            "descend": In(1),
+            "finish": In(1),
             "occupancy_en": In(1),
             "occupancy_address": In(address),
             "occupancy": Out(fmap.planes),
@@ -66,33 +65,32 @@ class SpikeMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fmap, depth = self._map, self._map.beats * self._banks
+        source, fmap, depth = self._source, self._source.map, self._source.beats
 
-        # A sample may be released before its last rows have come, if nobody looks at them.
-        free, ready = Signal(range(self._banks + 2), init=self._banks), Signal(init=1)
-        row = fmap.width * fmap.chunks
-        beat = Signal(range(max(2, row)))
-        line = Signal(range(max(2, fmap.height)))
-        # The next beat completes a row; the next row completes a sample.
-        row_ends, sample_ends = Signal(init=row == 1), Signal(init=fmap.height == 1)
+        # Rows that may still come before one of those is overwritten that a window looks at. Rows
+        # in the padding count, so that every output row frees as many, but for the last of a
+        # sample, which may do so before rows have come that nobody looks at.
+        free_at_first = source.reach + source.tops[0]
+        free = Signal(range(min(0, source.ascent), source.most_free + 1), init=free_at_first)
+        ready = Signal(init=free_at_first > 0)
+        beat = Signal(range(max(2, source.row)))
+        row_ends = Signal(init=source.row == 1)  # with the next beat
         address = Signal(range(max(2, depth)))
         write = Signal()
         m.d.comb += self.i.ready.eq(ready)
         m.d.comb += write.eq(self.i.valid & self.i.ready)
         fills = write & row_ends
-        full = fills & sample_ends
         m.d.sync += self.filled.eq(fills)
-        m.d.sync += free.eq(free - full + self.release)
-        m.d.sync += ready.eq((free > full) | self.release)
+        # With more padding than a window needs, the first window of a sample begins above the last.
+        frees = Const(1) if source.ascent > 0 else free + source.ascent > fills
+        m.d.sync += free.eq(free - fills + Mux(
+            self.descend, Mux(self.finish, source.ascent, source.descent), 0))
+        m.d.sync += ready.eq(Mux(self.descend, frees | ~self.finish, free > fills))
         with m.If(write):
             m.d.sync += beat.eq(Mux(row_ends, 0, beat + 1))
-            if row > 1:
-                m.d.sync += row_ends.eq(beat == row - 2)
+            if source.row > 1:
+                m.d.sync += row_ends.eq(beat == source.row - 2)
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
-        with m.If(fills):
-            m.d.sync += line.eq(Mux(sample_ends, 0, line + 1))
-            if fmap.height > 1:
-                m.d.sync += sample_ends.eq(line == fmap.height - 2)
 
         def store(name, width, value, en, read_address, read_data):
             mem = memory.Memory(shape=width, depth=max(2, depth), init=[])

@@ -35,7 +35,7 @@ class Window(wiring.Component):
         super().__init__({
             "filled": In(1),
             "occupancy_en": Out(1),
-            "occupancy_address": Out(range(max(2, fmap.beats * source.banks))),
+            "occupancy_address": Out(range(max(2, source.beats))),
             "occupancy": In(fmap.planes),
             "o": Out(stream.Signature(data.ArrayLayout(fmap.planes, source.taps))),
         })
@@ -58,12 +58,12 @@ class Window(wiring.Component):
         height, width = source.positions
 
         m.submodules.walk = walk = Sequence([
-            Loop(height, dy=source.descent, step=source.descent * source.row),
+            Loop(height, dy=source.descent),
             Loop(kx + (width - 1) * sx, dx=1, step=chunks),
-            Loop(ky, dy=1, step=source.row),
+            Loop(ky, dy=1),
             Loop(chunks, step=1),
-        ], start=source.corner, size=(fmap.height, fmap.width), address=source.corner_address,
-            stride=fmap.beats, banks=source.banks)
+        ], start=source.corner, size=(fmap.height, fmap.width), offset=source.corner[1] * chunks,
+            row=source.row, rows=source.rows)
 
         # Columns still missing from the window after the present one.
         missing = Signal(range(max(2, kx, sx)), init=kx - 1)

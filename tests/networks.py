@@ -13,6 +13,7 @@ __all__ = [
     "neurons",
     "readout",
     "residual",
+    "skipping",
     "synapses",
     "wide",
 ]
@@ -72,6 +73,20 @@ def residual(*, size=6, seed=2):
                  synapses(rng, "add1", (8, 6, 1, 1), bits=6, stride=(2, 2))),
         Pool("mean", "down", "sum", (size // 2, size // 2), (1, 1)),
         readout(rng, "mean", (4, 8, 1, 1))))
+
+
+def skipping(height, length, *, seed=0):
+    """A residual connection across ``length`` convolutions of three rows, one column wide."""
+    rng = np.random.default_rng(seed)
+
+    def conv(source, kernel):
+        return synapses(rng, source, (8, 8, kernel, 1), padding=(kernel // 2, 0))
+
+    path = [neurons(rng, f"l{k}", conv(f"l{k - 1}" if k else "stem", 3)) for k in range(length)]
+    return Network("skipping", (8, height, 1), 3, 3, (
+        neurons(rng, "stem", conv(INPUT, 3)), *path,
+        neurons(rng, "sum", conv(path[-1].name, 1), conv("stem", 1)),
+        readout(rng, "sum", (3, 8, height, 1))))
 
 
 def wide():

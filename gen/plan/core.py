@@ -1,5 +1,6 @@
 """A layer with synapses in gateware: a core, or several that share its output rows."""
 
+import functools
 import math
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hw.encoder import word_layout
 from hw.select import command_layout
 
 from ..errors import FitError
+from . import flow
 from .cycles import gathering_clocks
 from .memories import Memory
 from .parts import (
@@ -38,9 +40,12 @@ _LANES = 16
 # Replicas have a queue each, and one behind the merge.
 _FILL, _READ, _MERGE = 21, 12, 4
 
-# Words that fetch, queue and encoder hold when the lanes are late: the spike memory is released
-# when the last word of the sample has been read.
+# Words that fetch, queue and encoder hold when the lanes are late: rows of the spike memory are
+# released when the last word of an output row has been read.
 _WORDS_AHEAD = 7
+
+# Beats that a core makes before it stops for want of room.
+_BEATS_AHEAD = 3
 
 # Windows that wait until the words of another one have been read.
 _WINDOWS_AHEAD = 2
@@ -94,42 +99,52 @@ def word_limits(core, interval, words):
             for source in core.sources]
 
 
-class Flow:
+class Flow(flow.Flow):
     def __init__(self, core, streams):
+        super().__init__(core.sources[0].positions[0], streams, [
+            [flow.SpikeMemory(share.sources[s], streams) for share in core.shares]
+            for s in range(len(core.sources))])
         self._core = core
-        self._replicas = [_Replica(streams) for _ in range(core.replicas)]
+        self._replicas = [_Replica(streams) for _ in core.shares]
+        self._gathering = max(map(gathering_clocks, core.sources))
+        self._first = max(math.prod(s.kernel) * s.map.chunks for s in core.sources)
+        self._width = core.sources[0].positions[1]
+        self._beats = self._width * core.groups
+        self._fill = _FILL + _MERGE * (core.replicas > 1)
 
-    def send(self, pipeline, index, came, clocks, words):
-        core = self._core
-        gathering = max(map(gathering_clocks, core.sources))
-        first = max(math.prod(s.kernel) * s.map.chunks for s in core.sources)
-        width = core.sources[0].positions[1]
-        beats = width * core.groups
-        gone, done = 1 - 1 / beats, []
-        fill = _FILL + _MERGE * (core.replicas > 1)
-        for row, (work, read) in enumerate(zip(clocks.T, words.T, strict=True)):
-            replica = self._replicas[row % core.replicas]
-            begin = np.maximum(replica.window, pipeline.needed(core, row, came))
-            replica.window = begin + gathering
-            # A row is finished in the register behind the lanes, or in a replica's queue.
-            held = replica.sent + (gone * work if core.replicas == 1 else 0)
-            replica.lanes = np.max([
-                np.maximum(replica.lanes, begin + first) + work, replica.window, held], axis=0)
-            ahead = np.minimum(1, _WORDS_AHEAD / read) * work
-            replica.read = np.maximum(begin + first + read, replica.lanes - ahead) + _READ
-            replica.window = np.maximum(
-                replica.window, replica.lanes - ahead - _WINDOWS_AHEAD / width * work)
-            done.append(pipeline.send_row(index, row, beats, replica.lanes + fill, gone * work))
-            replica.sent = done[-1] - fill
-        pipeline.release(index, np.max([replica.read for replica in self._replicas], axis=0))
-        return done
+    def begin(self, clocks, words):
+        super().begin(clocks, words)
+        self._clocks, self._words = clocks[self._core.name].T, words[self._core.name].T
+
+    def move(self):
+        row, looking, alone = len(self.came), self.looking, self._core.replicas == 1
+        work, words, gone = self._clocks[row], self._words[row], 1 - 1 / self._beats
+        replica = self._replicas[row % self._core.replicas]
+        begin = np.maximum(replica.window, self.needed())
+        replica.window = begin + self._gathering
+        # A row is finished in the register behind the lanes, or in a replica's queue.
+        held = replica.sent + (gone * work if alone else 0)
+        replica.lanes = functools.reduce(np.maximum, (
+            np.maximum(replica.lanes, begin + self._first) + work, replica.window, held))
+        stuck = max(0, 1 - _BEATS_AHEAD / self._beats) if alone else gone
+        self.send_row(self._beats, replica.lanes + self._fill, stuck * work)
+        replica.sent = self.sent - self._fill
+        if alone:
+            replica.lanes = np.maximum(
+                replica.lanes, replica.sent - _BEATS_AHEAD / self._beats * work)
+        ahead = np.minimum(1, _WORDS_AHEAD / words) * work
+        read = np.maximum(begin + self._first + words, replica.lanes - ahead) + _READ
+        replica.window = np.maximum(
+            replica.window, replica.lanes - ahead - _WINDOWS_AHEAD / self._width * work)
+        for memory in looking:
+            memory.release(read)
 
 
 class _Replica:
-    """The time since when a core's window, lanes, input and output are free."""
+    """The time since when a core's window, lanes and output are free."""
 
     def __init__(self, streams):
-        self.window = self.lanes = self.read = self.sent = np.zeros(streams)
+        self.window = self.lanes = self.sent = np.zeros(streams)
 
 
 def parts(core):

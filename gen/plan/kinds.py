@@ -12,24 +12,10 @@ from hw.config import CoreConfig, LayerConfig, MemoryImage, PoolConfig, SourceCo
 
 from ..ir.layers import Layer, Neurons, Pool, Readout
 from . import core, pool
+from .flow import Flow
 from .parts import Part
 
-__all__ = ["Flow", "Kind", "kind"]
-
-
-class Flow(Protocol):
-    """A layer in the pipelines of several streams."""
-
-    def send(self, pipeline, index: int, came: dict[int, list], clocks, words) -> list:
-        """When each output row of the next sample has been sent, ``(streams,)`` each.
-
-        Parameters
-        ----------
-        pipeline : :class:`gen.plan.pipeline.Pipeline`
-        index : of the layer
-        came : index of a layer, or -1 for the input -> when each of its rows came
-        clocks, words : see :meth:`gen.plan.pipeline.Pipeline.send`; None for a layer without lanes
-        """
+__all__ = ["Kind", "kind"]
 
 
 class Kind(Protocol):

@@ -10,6 +10,7 @@ from hw.config import ArrayConfig, MapConfig, SourceConfig
 from ..errors import FitError, unknown
 from ..ir.layers import INPUT
 from .kinds import kind
+from .rings import with_rings
 
 __all__ = ["map_config", "map_network", "flat_input", "shares"]
 
@@ -74,7 +75,7 @@ def map_config(network, *, lanes=None, replicas=None, code="phase"):
         if left:
             cores = [core.name for core in config.cores]
             raise FitError(f"{what}: {unknown('layer with synapses', sorted(left)[0], cores)}")
-    return config
+    return with_rings(config)
 
 
 def shares(config):

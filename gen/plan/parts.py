@@ -46,12 +46,12 @@ def walk_features(loops, address, size=(1, 1)):
 
 def address_bits(source):
     """Bits of an address in the spike memory of a source."""
-    return counter_bits(max(2, source.map.beats * source.banks))
+    return counter_bits(max(2, source.beats))
 
 
 def spike_memory(layer, source, copies, occupancy=True):
     """A :class:`hw.spikes.SpikeMemory`."""
-    fmap, depth = source.map, max(2, source.map.beats * source.banks)
+    fmap, depth = source.map, max(2, source.beats)
     stored = [Memory(fmap.beat_bits, depth, False)]
     if occupancy:
         stored.append(Memory(fmap.planes, depth, False))

@@ -26,6 +26,7 @@ from .core import turns
 from .cycles import gathering_clocks
 from .kinds import kind
 from .mapping import map_config, map_network, shares
+from .rings import with_rows
 from .workload import Calibration, Workload, calibrate
 
 __all__ = ["CELL_SHARE", "OBJECTIVES", "Plan", "fit", "plan", "shortage"]
@@ -137,7 +138,7 @@ class _Planner:
         for lanes in self._lanes(core, words):
             variant = self._variant(config, index, lanes)
             replicas = self._replicas(config, variant, interval)
-            variant = replace(variant, replicas=replicas)
+            variant = with_rows(config, index, replace(variant, replicas=replicas))
             clocks = self._own_clocks(config, variant)
             choices.append((max(clocks, interval), self._cost(variant), lanes, variant))
         return min(choices, key=lambda choice: choice[:3])[3]
@@ -184,7 +185,8 @@ class _Planner:
 
     def _cost(self, core):
         """The share of the device that a core takes."""
-        key = _variant_key(core, core.lanes), core.replicas
+        key = (_variant_key(core, core.lanes), core.replicas,
+               tuple(source.rows for source in core.sources))
         if key not in self._costs:
             budget = self._board.budget
             cells, brams = resources.core_size(core, self._board.family.name)

@@ -6,6 +6,7 @@ import numpy as np
 
 from hw.config import PoolConfig
 
+from . import flow
 from .parts import Part, address_bits, spike_memory, walk_features
 
 __all__ = ["NAME", "Flow", "clocks", "configure", "memories", "memory_bits", "parts",
@@ -43,22 +44,20 @@ def word_limits(pool, interval, words):
     return [min(words, interval / _reads(pool))]
 
 
-class Flow:
+class Flow(flow.Flow):
     def __init__(self, pool, streams):
-        self._pool, self._walked = pool, np.zeros(streams)
+        source = pool.source
+        super().__init__(source.positions[0], streams, [[flow.SpikeMemory(source, streams)]])
+        self._reads = math.prod(source.kernel)
+        self._beats = source.positions[1] * source.map.chunks
+        self._walked = np.zeros(streams)
 
-    def send(self, pipeline, index, came, clocks, words):
-        source = self._pool.source
-        height, width = source.positions
-        beats = width * source.map.chunks
-        work = beats * math.prod(source.kernel)
-        gone, done = work - math.prod(source.kernel), []
-        for row in range(height):
-            walked = np.maximum(self._walked, pipeline.needed(self._pool, row, came)) + work
-            done.append(pipeline.send_row(index, row, beats, walked + _FILL, gone))
-            self._walked = np.maximum(walked, done[-1] - _FILL)
-        pipeline.release(index, self._walked)
-        return done
+    def move(self):
+        (memory,) = self.looking
+        walked = np.maximum(self._walked, self.needed()) + self._beats * self._reads
+        self.send_row(self._beats, walked + _FILL, (self._beats - 1) * self._reads)
+        self._walked = np.maximum(walked, self.sent - _FILL)
+        memory.release(self._walked)
 
 
 def parts(pool):

@@ -55,3 +55,18 @@ def test_bad_maps(bad, message):
 def test_rows_must_fit_their_memory():
     with pytest.raises(ValueError, match=r"^row 1 must have 4 bits, not 0x10$"):
         MemoryImage(4, (15, 16))
+
+
+@pytest.mark.parametrize("height,kernel,stride,padding,least", [
+    (8, 3, 1, 1, 3), (8, 3, 1, 0, 3), (8, 3, 2, 1, 3), (8, 1, 1, 0, 1), (8, 8, 1, 0, 8),
+    (1, 3, 1, 1, 1), (2, 5, 1, 2, 3), (1, 5, 1, 2, 2), (4, 3, 1, 2, 3)])
+def test_rows_of_a_window(height, kernel, stride, padding, least):
+    def source(rows=None):
+        return SourceConfig(MapConfig(1, height, 1, 1, 1), -1, (kernel, 1), (stride, 1),
+                            (padding, 0), rows)
+
+    assert source(least).rows == source().least_rows == least
+    assert source().rows == max(2 * height, least)
+    with pytest.raises(ValueError, match=rf"^rows must be at least {least} for a kernel of "
+                                         rf"{kernel} rows, not {least - 1}$"):
+        source(least - 1)

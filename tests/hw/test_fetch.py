@@ -20,11 +20,12 @@ def commands_of(core, rng, count=80):
         planes = core.schedule.charges[::-1][step].planes
         place = table[index]
         empty = planes[place["source"]] is None or rng.random() < 0.2
-        depths = [source.map.beats * source.banks for source in core.sources]
+        depths = [source.beats for source in core.sources]
         corners = {str(s): rng.randrange(max(1, depth - place["offset"]))
                    for s, depth in enumerate(depths)}
         yield dict(index=index, step=step, corners=corners, empty=int(empty),
-                   double=rng.randrange(2), last=rng.randrange(2), release=rng.randrange(2))
+                   double=rng.randrange(2), last=rng.randrange(2), descend=rng.randrange(2),
+                   finish=rng.randrange(2))
 
 
 @pytest.mark.parametrize("stalls", STALLS)
@@ -36,13 +37,13 @@ def test_fetch_equals_model(name, code, stalls):
     rng = random.Random(name)
     counts = [[sum(rng.randrange(source.map.levels + 1) << c * source.map.bits
                    for c in range(source.map.word))
-               for _ in range(source.map.beats * source.banks)] for source in core.sources]
+               for _ in range(source.beats)] for source in core.sources]
     commands = list(commands_of(core, rng))
     dut = Fetch(core)
     verilog.convert(dut)
     expected = dut.model(commands, counts)
     idle, busy = STALLS[stalls]
-    received, releases = [], 0
+    received, left = [], []
 
     async def memories(ctx):
         ports = [getattr(dut, f"{port}{s}")
@@ -63,13 +64,13 @@ def test_fetch_equals_model(name, code, stalls):
             ctx.set(dut.i.valid, 0)
 
     async def drain(ctx):
-        nonlocal releases
         chance = random.Random(2)
         for _ in range(4000):
             ctx.set(dut.o.ready, chance.random() >= busy)
-            _, _, valid, ready, payload, release = await ctx.tick().sample(
-                dut.o.valid, dut.o.ready, dut.o.payload, dut.release)
-            releases += release
+            _, _, valid, ready, payload, descend, finish = await ctx.tick().sample(
+                dut.o.valid, dut.o.ready, dut.o.payload, dut.descend, dut.finish)
+            if descend:
+                left.append(finish)
             if valid and ready:
                 received.append(payload.as_bits())
             if len(received) == len(expected):
@@ -85,4 +86,4 @@ def test_fetch_equals_model(name, code, stalls):
     layout = word_layout(core)
     assert [{field: layout.from_bits(bits)[field] for field in expected[0]}
             for bits in received] == expected
-    assert releases == sum(command["release"] for command in commands)
+    assert left == [command["finish"] for command in commands if command["descend"]]

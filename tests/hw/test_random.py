@@ -1,5 +1,7 @@
 """Random networks through the array: shapes, widths, lanes and codes that nobody chose."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,15 +34,39 @@ def random_layer(rng, name, source, channels):
     return neurons(rng, name, *bundles, levels=int(rng.integers(1, 9)))
 
 
+def residual_block(rng, name, source, channels):
+    """Up to three layers, and one that adds what they began with."""
+    def odd():
+        return tuple((2 * rng.integers(0, 2, 2) + 1).tolist())
+
+    def same(source, shape, kernel):
+        return synapses(rng, source, (*shape, *kernel), padding=tuple(k // 2 for k in kernel))
+
+    layers, now, depth = [], source, channels
+    for k in range(int(rng.integers(1, 4))):
+        out = int(rng.integers(1, 6))
+        layers.append(neurons(rng, f"{name}_{k}", same(now, (out, depth), odd()),
+                              levels=int(rng.integers(1, 4))))
+        now, depth = layers[-1].name, out
+    out = int(rng.integers(1, 6))
+    return [*layers, neurons(rng, name, same(now, (out, depth), odd()),
+                             same(source, (out, channels), odd()))]
+
+
 def random_network(rng):
-    """Up to three layers and a read-out; redrawn if a kernel does not fit or sums grow large."""
+    """Up to three layers or residual blocks and a read-out; redrawn if a kernel does not fit or
+    sums grow large."""
     while True:
         shape = tuple(rng.integers(1, (6, 7, 7)).tolist())
         levels, layers, source, now = int(rng.integers(1, 16)), [], INPUT, shape
         try:
             for k in range(int(rng.integers(1, 4))):
-                layers.append(random_layer(rng, f"layer{k}", source, now[0]))
-                now = layers[-1].out_shape([now] * len(layers[-1].sources))
+                if rng.random() < 0.2:
+                    layers += residual_block(rng, f"layer{k}", source, now[0])
+                    now = (layers[-1].channels, *now[1:])
+                else:
+                    layers.append(random_layer(rng, f"layer{k}", source, now[0]))
+                    now = layers[-1].out_shape([now] * len(layers[-1].sources))
                 source = layers[-1].name
             layers.append(readout(rng, source, (int(rng.integers(1, 7)), *now)))
             network = Network("random", shape, levels, levels, tuple(layers))
@@ -48,6 +74,13 @@ def random_network(rng):
             continue
         if max(network.levels.values()) <= 200:
             return network
+
+
+def few_rows(rng, config):
+    """Rings of any size that is possible; what goes round a residual block needs more."""
+    return replace(config, layers=tuple(layer.with_rows([
+        int(rng.integers(source.least_rows, source.least_rows + source.map.height + 1))
+        for source in layer.sources]) for layer in config.layers))
 
 
 @pytest.mark.parametrize("seed", MANY)
@@ -60,6 +93,8 @@ def test_array_computes_any_network(seed):
                 for layer in network.neurons}
     config, image = map_network(network, lanes=lanes, replicas=replicas,
                                 code=str(rng.choice(["phase", "rate"])))
+    if not any("_" in layer.name for layer in network.layers) and rng.random() < 0.5:
+        config = few_rows(rng, config)
     shape = (3, *network.input_shape)
     counts = rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < rng.random())
     fmap, out = config.input, config.readout

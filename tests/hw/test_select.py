@@ -17,14 +17,16 @@ from .streams import STALLS, run
 
 def expected_commands(core, dut, windows):
     """Commands of the model in the shape of the layout. The array's tests check the corners."""
-    positions = core.sources[0].positions[0] * core.sources[0].positions[1]
+    height, width = core.sources[0].positions
+    positions = height * width
     for turn, window in enumerate(windows):
         commands = dut.model(window)
         for k, (group, tap, step, double, last) in enumerate(commands):
             yield dict(index=group * core.taps + (tap or 0),
                        step=len(core.schedule.charges) - 1 - step,
                        empty=int(tap is None), double=int(double), last=int(last),
-                       release=int(k == len(commands) - 1 and turn % positions == positions - 1))
+                       descend=int(k == len(commands) - 1 and turn % width == width - 1),
+                       finish=int(turn % positions == positions - 1))
 
 
 @pytest.mark.parametrize("stalls", STALLS)

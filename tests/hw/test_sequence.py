@@ -8,14 +8,22 @@ from hw.sequence import Loop, Sequence
 
 NESTS = {
     "one": dict(loops=[Loop(1)]),
-    "line": dict(loops=[Loop(5, dx=1, step=1)], size=(1, 5), stride=5),
-    "padded": dict(loops=[Loop(3, dy=1, step=4), Loop(4, dx=1, step=1), Loop(3, dy=1, step=4),
-                          Loop(2, step=1)],
-                   start=(-1, -1), size=(3, 4), address=-5, stride=12, banks=2),
-    "still": dict(loops=[Loop(2, dy=1, step=6), Loop(3), Loop(2, dx=2, step=2)],
-                  size=(2, 4), stride=12, banks=3),
-    "strided": dict(loops=[Loop(2, dy=2, step=10), Loop(3, dx=2, step=2), Loop(1), Loop(2, step=1)],
-                    size=(4, 5), stride=20, banks=1),
+    "line": dict(loops=[Loop(5, dx=1, step=1)], size=(1, 5), row=5),
+    "padded": dict(loops=[Loop(3, dy=1), Loop(4, dx=1, step=1), Loop(3, dy=1), Loop(2, step=1)],
+                   start=(-1, -1), size=(3, 4), offset=-1, row=4, rows=6),
+    "ring": dict(loops=[Loop(7, dy=1), Loop(5, dx=1, step=2), Loop(3, dy=1), Loop(2, step=1)],
+                 start=(-1, -1), size=(7, 3), offset=-2, row=6, rows=4),
+    "power": dict(loops=[Loop(5, dy=1), Loop(4, dx=1, step=1), Loop(2, dy=1)],
+                  start=(0, 0), size=(6, 4), row=4, rows=4),
+    "owed": dict(loops=[Loop(3, dy=3), Loop(2, dx=1, step=1), Loop(2, dy=1)],
+                 start=(-1, 0), size=(9, 3), row=3, rows=3),
+    "leap": dict(loops=[Loop(2, dy=6), Loop(3, dx=1, step=1)], start=(4, 0), size=(12, 3), row=3,
+                 rows=2),
+    "still": dict(loops=[Loop(2, dy=1), Loop(3), Loop(2, dx=2, step=2)], size=(2, 4), row=4,
+                  rows=6),
+    "columns": dict(loops=[Loop(3, dx=1, step=1), Loop(2, dy=1)], size=(2, 3), row=3, rows=3),
+    "strided": dict(loops=[Loop(2, dy=2), Loop(3, dx=2, step=2), Loop(1), Loop(2, step=1)],
+                    size=(4, 5), row=5, rows=4),
 }
 
 
@@ -24,18 +32,19 @@ def test_sequence_equals_model(name):
     nest = NESTS[name]
     dut = Sequence(**nest)
     verilog.convert(dut)
-    model = list(dut.model())
-    runs = 2 * nest.get("banks", 1) + 1
+    runs = 2 * nest.get("rows", 1) + 1
+    model = [element for run in range(runs) for element in dut.model(run)]
     seen = []
 
     async def testbench(ctx):
-        for turn in range(runs * len(model)):
+        for turn in range(len(model)):
             if turn % 3 == 1:
                 ctx.set(dut.next, 0)
                 await ctx.tick().repeat(2)
             ctx.set(dut.next, 1)
             inside, address, last = ctx.get(dut.inside), ctx.get(dut.address), ctx.get(dut.last)
-            seen.append((inside, address if inside else None, last))
+            slot = ctx.get(dut.slot)
+            seen.append((inside, slot, address if inside else None, last))
             await ctx.tick()
 
     m = Module()
@@ -45,9 +54,8 @@ def test_sequence_equals_model(name):
     sim.add_clock(1e-6)
     sim.add_testbench(testbench)
     sim.run()
-    banks, stride = nest.get("banks", 1), nest.get("stride", 1)
-    assert seen == [(int(inside), address + run % banks * stride if inside else None, last)
-                    for run in range(runs) for inside, address, last in model]
+    assert seen == [(int(inside), slot, address if inside else None, last)
+                    for inside, slot, address, last in model]
 
 
 def test_loop_must_turn():

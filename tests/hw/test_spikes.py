@@ -5,8 +5,10 @@ import pytest
 from amaranth.back import verilog
 from amaranth.sim import Simulator
 
-from hw.config import MapConfig
+from hw.config import MapConfig, SourceConfig
 from hw.spikes import SpikeMemory
+
+MAP = dict(channels=5, height=4, width=3, levels=5, word=2)
 
 
 def occupancy(fmap, beat):
@@ -15,18 +17,25 @@ def occupancy(fmap, beat):
                for k in range(fmap.planes))
 
 
+# Kernel, stride and padding of the rows, and rows of the ring.
+WINDOWS = [(1, 1, 0, 1), (2, 1, 0, 2), (2, 1, 0, 3), (3, 1, 1, 3), (3, 1, 1, 5), (2, 2, 0, 8),
+           (2, 3, 0, 2), (4, 1, 0, 6), (3, 1, 2, 3), (3, 2, 2, 7), (1, 4, 1, 3)]
+
+
 @pytest.mark.parametrize("code", ["phase", "rate"])
-@pytest.mark.parametrize("banks", [1, 2, 3])
-def test_a_bank_is_kept_until_it_is_released(code, banks):
-    fmap = MapConfig(channels=5, height=2, width=3, levels=5, word=2, code=code)
-    rng = random.Random(banks)
-    samples = [[sum(rng.choice([0, 0, rng.randrange(6)]) << c * fmap.bits for c in range(fmap.word))
-                for _ in range(fmap.beats)] for _ in range(4)]
-    dut = SpikeMemory(fmap, banks)
+@pytest.mark.parametrize("kernel,stride,padding,rows", WINDOWS)
+def test_a_row_is_kept_until_no_window_looks_at_it(kernel, stride, padding, rows, code):
+    fmap = MapConfig(**MAP, code=code)
+    source = SourceConfig(fmap, -1, (kernel, 1), (stride, 1), (padding, 0), rows)
+    rng = random.Random(rows)
+    written = [[sum(rng.choice([0, 0, rng.randrange(6)]) << c * fmap.bits
+                    for c in range(fmap.word)) for _ in range(source.row)]
+               for _ in range(4 * fmap.height)]
+    dut = SpikeMemory(source)
     verilog.convert(dut)
 
     async def write(ctx):
-        for beat in (beat for sample in samples for beat in sample):
+        for beat in (beat for row in written for beat in row):
             ctx.set(dut.i.payload, beat)
             ctx.set(dut.i.valid, 1)
             await ctx.tick().until(dut.i.ready)
@@ -36,35 +45,34 @@ def test_a_bank_is_kept_until_it_is_released(code, banks):
 
     async def count(ctx):
         nonlocal filled
-        for _ in range(400):
-            _, _, pulse = await ctx.tick().sample(dut.filled)
+        async for _, _, pulse in ctx.tick().sample(dut.filled):
             filled += pulse
 
     async def read(ctx):
         ctx.set(dut.counts_en, 1)
         ctx.set(dut.occupancy_en, 1)
-        for turn, sample in enumerate(samples):
-            await ctx.tick().repeat(fmap.beats * banks + 2)
-            rows = fmap.height * min(turn + banks, len(samples))
-            assert filled == rows, "only as many samples as there are banks"
-            for k, beat in enumerate(sample):
-                address = turn % banks * fmap.beats + k
-                ctx.set(dut.counts_address, address)
-                ctx.set(dut.occupancy_address, address)
-                await ctx.tick()
-                assert ctx.get(dut.counts) == beat
-                assert ctx.get(dut.occupancy) == occupancy(fmap, beat)
-            ctx.set(dut.release, 1)
+        tops = [sample * fmap.height + top for sample in range(4) for top in source.tops]
+        for turn, top in enumerate(tops):
+            await ctx.tick().repeat(source.beats + fmap.beats + 2)
+            room = max(tops[:turn + 1]) + source.reach
+            assert filled == min(room, len(written)), "as many as there is room for"
+            begin = turn // len(source.tops) * fmap.height
+            for y in range(max(begin, top), min(begin + fmap.height, top + kernel)):
+                for k, beat in enumerate(written[y]):
+                    address = y % rows * source.row + k
+                    ctx.set(dut.counts_address, address)
+                    ctx.set(dut.occupancy_address, address)
+                    await ctx.tick()
+                    assert ctx.get(dut.counts) == beat
+                    assert ctx.get(dut.occupancy) == occupancy(fmap, beat)
+            ctx.set(dut.descend, 1)
+            ctx.set(dut.finish, turn % len(source.tops) == len(source.tops) - 1)
             await ctx.tick()
-            ctx.set(dut.release, 0)
+            ctx.set(dut.descend, 0)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
-    for testbench in (write, count, read):
-        sim.add_testbench(testbench)
+    sim.add_testbench(write)
+    sim.add_testbench(count, background=True)
+    sim.add_testbench(read)
     sim.run()
-
-
-def test_bad_banks():
-    with pytest.raises(ValueError, match=r"^banks must be at least 1, not 0$"):
-        SpikeMemory(MapConfig(1, 1, 1, 1, 1), 0)

@@ -26,8 +26,14 @@ RESIDUAL = (networks.residual(), {"stem": 6, "deep": 6, "add1": 6, "down": 8, "o
             {"stem": 3}, 1.2)
 
 
+# The long way lags behind by more than two maps.
+SKIPPING = (networks.skipping(3, 4),
+            {layer.name: 1 for layer in networks.skipping(3, 4).layers}, {}, 1.2)
+
+
 @pytest.mark.parametrize("network, lanes, replicas, share", [
-    ARRIVAL, *(pytest.param(*case, marks=pytest.mark.slow) for case in (REPLICAS, RESIDUAL))])
+    ARRIVAL, *(pytest.param(*case, marks=pytest.mark.slow)
+               for case in (REPLICAS, RESIDUAL, SKIPPING))])
 def test_the_clocks_of_a_simulation(network, lanes, replicas, share, tmp_path_factory):
     config, image = map_network(network, lanes=lanes, replicas=replicas)
     counts = varied(network, share)

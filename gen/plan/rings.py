@@ -1,0 +1,124 @@
+"""How many rows the spike memories hold: as many as keep the pipeline moving, and no more.
+
+Imagine an array in which every layer works at an even pace, one sample in one unit of time, and
+begins an output row as soon as the rows are there that it looks at. From the time that a row is
+being sent until no window looks at it any more it takes a row of a spike memory. Rings that hold
+the rows of this schedule let an array be as fast as its slowest layer: what it does as early as
+possible is never later. In front of a residual addition the ring of the short way holds what the
+layers of the long way lag behind.
+"""
+
+import functools
+from bisect import bisect_right
+from dataclasses import replace
+
+from hw.config import MapConfig, SourceConfig
+
+__all__ = ["ring_rows", "with_rings", "with_rows"]
+
+# Rows that a layer may be late.
+_SPARE = 3
+
+# Times that differ by less are the same.
+_SAME = 1e-9
+
+
+def with_rings(config):
+    """The configuration with as many rows in each spike memory as :func:`ring_rows` says.
+
+    Parameters
+    ----------
+    config : :class:`hw.config.ArrayConfig`
+    """
+    rows = zip(config.layers, ring_rows(config), strict=True)
+    return replace(config, layers=tuple(layer.with_rows(few) for layer, few in rows))
+
+
+def with_rows(config, index, layer):
+    """A layer in the place of another one of a configuration, with its rows."""
+    layers = (*config.layers[:index], layer, *config.layers[index + 1:])
+    return layer.with_rows(ring_rows(replace(config, layers=layers))[index])
+
+
+def ring_rows(config):
+    """For each layer the rows of the spike memory of each source.
+
+    They are enough for an even pace. As layers are sometimes late, there is room for ``_SPARE``
+    rows more, as far as that does not make a memory larger than two whole maps.
+
+    Parameters
+    ----------
+    config : :class:`hw.config.ArrayConfig`
+    """
+    return _ring_rows(config.input.height, tuple(
+        (len(layer.shares), tuple(map(_column, layer.sources))) for layer in config.layers))
+
+
+def _column(source):
+    """What decides about rows: the source, one column wide."""
+    fmap = MapConfig(1, source.map.height, 1, 1, 1)
+    return SourceConfig(fmap, source.layer, (source.kernel[0], 1), (source.stride[0], 1),
+                        (source.padding[0], 0))
+
+
+# Trial mappings differ in lanes, and few in replicas.
+@functools.lru_cache(maxsize=1024)
+def _ring_rows(height, layers):
+    least, roomy = (_needed(height, layers, spare) for spare in (0, _SPARE))
+    return tuple(tuple(many if few > 2 * source.map.height else min(many, 2 * source.map.height)
+                       for source, few, many in zip(sources, *rows, strict=True))
+                 for (_, sources), *rows in zip(layers, least, roomy, strict=True))
+
+
+def _needed(height, layers, spare):
+    """Rows of the spike memories of each layer, if each lags ``spare`` rows more than it has to."""
+    # After so many samples each one is as the one before it.
+    samples = len(layers) + 3
+    sent = {-1: [(row / height, (row + 1) / height) for row in range(samples * height)]}
+    left = {}
+    for index, (replicas, sources) in enumerate(layers):
+        sent[index], left[index] = _even(replicas, sources, sent, samples, spare)
+    return [[max(_rows(replace(source, first=k, every=replicas), sent[source.layer], times, samples)
+                 for k, times in enumerate(left[index])) for source in sources]
+            for index, (replicas, sources) in enumerate(layers)]
+
+
+def _even(replicas, sources, sent, samples, spare):
+    """When the first and the last beat of each output row leave a layer at an even pace, and when
+    each replica leaves its rows."""
+    height = sources[0].positions[0]
+    pace = 1 / -(-height // replicas)
+    rows, left, end = [], [[] for _ in range(replicas)], 0
+    for sample in range(samples):
+        for row in range(height):
+            mine = left[row % replicas]
+            begin = max(mine[-1] if mine else 0, *(
+                _came(source, sent[source.layer], sample, row) + spare / source.map.height
+                for source in sources))
+            mine.append(begin + pace)
+            rows.append((max(begin, end), max(mine[-1], end)))
+            end = rows[-1][1]
+    return rows, left
+
+
+def _came(source, sent, sample, row):
+    """When the rows are there that an output row looks at."""
+    height = source.map.height
+    edge = row * source.stride[0] - source.padding[0] + source.kernel[0]
+    return sent[sample * height + max(1, min(edge, height)) - 1][1]
+
+
+def _rows(share, sent, left, samples):
+    """Rows that one replica's memory has to hold.
+
+    Parameters
+    ----------
+    sent : when the first and the last beat of each row of the map are sent
+    left : when each output row is left
+    """
+    height, tops = share.map.height, share.tops
+    reach = 0
+    for row in range((samples - 1) * height, samples * height):
+        sample, turn = divmod(bisect_right(left, sent[row][0] + _SAME), len(tops))
+        reach = max(reach, row + 1 - sample * height - tops[turn])
+    return max(reach + min(0, tops[-1]), share.least_rows)
