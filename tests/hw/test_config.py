@@ -63,7 +63,7 @@ def test_rows_must_fit_their_memory():
 def test_rows_of_a_window(height, kernel, stride, padding, least):
     def source(rows=None):
         return SourceConfig(MapConfig(1, height, 1, 1, 1), -1, (kernel, 1), (stride, 1),
-                            (padding, 0), rows)
+                            (padding, 0), rows=rows)
 
     assert source(least).rows == source().least_rows == least
     assert source().rows == max(2 * height, least)

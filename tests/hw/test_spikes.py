@@ -26,7 +26,7 @@ WINDOWS = [(1, 1, 0, 1), (2, 1, 0, 2), (2, 1, 0, 3), (3, 1, 1, 3), (3, 1, 1, 5),
 @pytest.mark.parametrize("kernel,stride,padding,rows", WINDOWS)
 def test_a_row_is_kept_until_no_window_looks_at_it(kernel, stride, padding, rows, code):
     fmap = MapConfig(**MAP, code=code)
-    source = SourceConfig(fmap, -1, (kernel, 1), (stride, 1), (padding, 0), rows)
+    source = SourceConfig(fmap, -1, (kernel, 1), (stride, 1), (padding, 0), rows=rows)
     rng = random.Random(rows)
     written = [[sum(rng.choice([0, 0, rng.randrange(6)]) << c * fmap.bits
                     for c in range(fmap.word)) for _ in range(source.row)]
