@@ -98,7 +98,7 @@ class SourceConfig:
     Raises
     ------
     ValueError
-        If there are so few rows that a window waits forever.
+        If there are so few rows that a window waits forever, or if there is no window.
     """
 
     map: MapConfig
@@ -113,6 +113,13 @@ class SourceConfig:
     every: int = 1
 
     def __post_init__(self):
+        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("first", 0),
+                            ("every", 1)):
+            value = getattr(self, name)
+            if min(value) < least if isinstance(value, tuple) else value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value!r}")
+        if min(self.positions) < 1:
+            raise ValueError(f"kernel must fit the map and its padding, not {self.kernel!r}")
         if self.rows is None:
             object.__setattr__(self, "rows", max(2 * self.map.height, self.least_rows))
         if not isinstance(self.rows, int) or self.rows < self.least_rows:

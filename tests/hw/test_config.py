@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, SourceConfig
@@ -70,3 +72,15 @@ def test_rows_of_a_window(height, kernel, stride, padding, least):
     with pytest.raises(ValueError, match=rf"^rows must be at least {least} for a kernel of "
                                          rf"{kernel} rows, not {least - 1}$"):
         source(least - 1)
+
+
+@pytest.mark.parametrize("field,value,message", [
+    ("kernel", (0, 3), r"kernel must be at least 1, not \(0, 3\)"),
+    ("stride", (1, 0), r"stride must be at least 1, not \(1, 0\)"),
+    ("padding", (-1, 0), r"padding must be at least 0, not \(-1, 0\)"),
+    ("first", -1, "first must be at least 0, not -1"),
+    ("every", 0, "every must be at least 1, not 0"),
+    ("kernel", (7, 3), r"kernel must fit the map and its padding, not \(7, 3\)")])
+def test_a_window_that_can_not_be(field, value, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        replace(source(), **{field: value})

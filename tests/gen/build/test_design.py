@@ -185,7 +185,8 @@ class TestOfOnePiece:
         def layer(**changes):
             return replace(config, layers=(replace(first, **changes), *config.layers[1:]))
 
-        source = replace(first.sources[0], kernel=(1 << 40, 1), padding=(1 << 40, 1))
+        source = replace(first.sources[0], kernel=(1 << 40, 1), padding=(1 << 40, 1),
+                         rows=1 << 41)
         for changes, message in [
             ({"config": layer(name="conv9")}, "config.layers must be the network's"),
             ({"config": layer(port="l0 evil;")}, f"config.layers[0].port {FOREIGN}"),
@@ -214,6 +215,13 @@ class TestOfOnePiece:
             save(edited, out)
             relist(out, **edited.identity, digest=edited.digest)
             refused(out, message)
+
+
+def four_replicas(layers):
+    """Another mapping of the network: with the rows of spike memories that go with it."""
+    layers[0].update(replicas=4)
+    layers[0]["sources"][0].update(rows=13)
+    layers[1]["source"].update(rows=9)
 
 
 class TestDamaged:
@@ -270,10 +278,11 @@ class TestDamaged:
          "config.layers[0].schedule.steps[0].fires[0].row must be an integer, not '1.5'"),
         (lambda f: f["config"]["layers"][0]["schedule"]["rows"].pop(),
          f"config.layers[0].schedule.rows {FOREIGN}"),
-        (lambda f: f["config"]["layers"][0]["sources"][0].update(banks=3),
-         f"config.layers[0].sources[0].banks {FOREIGN}"),
-        (lambda f: f["config"]["layers"][0].update(replicas=4),
-         "config is of another array than manifest.json says"),
+        (lambda f: f["config"]["layers"][0]["sources"][0].update(rows=99),
+         f"config.layers[0].sources[0].rows {FOREIGN}"),
+        (lambda f: f["config"]["layers"][0]["sources"][0].update(stride=[0, 1]),
+         "config.layers[0].sources[0]: stride must be at least 1, not (0, 1)"),
+        (lambda f: four_replicas(f["config"]["layers"]), "config is of another array than manifest.json says"),
         (lambda f: f["clock"].update(output=[0, 1]),
          "clock is not that of manifest.json, 40000000"),
     ])
