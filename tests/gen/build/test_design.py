@@ -282,7 +282,8 @@ class TestDamaged:
          f"config.layers[0].sources[0].rows {FOREIGN}"),
         (lambda f: f["config"]["layers"][0]["sources"][0].update(stride=[0, 1]),
          "config.layers[0].sources[0]: stride must be at least 1, not (0, 1)"),
-        (lambda f: four_replicas(f["config"]["layers"]), "config is of another array than manifest.json says"),
+        (lambda f: four_replicas(f["config"]["layers"]),
+         "config is of another array than manifest.json says"),
         (lambda f: f["clock"].update(output=[0, 1]),
          "clock is not that of manifest.json, 40000000"),
     ])
