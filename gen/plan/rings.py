@@ -1,11 +1,11 @@
 """How many rows the spike memories hold: as many as keep the pipeline moving, and no more.
 
-Imagine an array in which every layer works at an even pace, one sample in one unit of time, and
-begins an output row as soon as the rows are there that it looks at. From the time that a row is
-being sent until no window looks at it any more it takes a row of a spike memory. Rings that hold
-the rows of this schedule let an array be as fast as its slowest layer: what it does as early as
-possible is never later. In front of a residual addition the ring of the short way holds what the
-layers of the long way lag behind.
+Imagine an array in which every layer works evenly, one sample in one unit of time, and begins an
+output row as soon as the rows that it looks at are there. A row occupies the memory from the time
+it is being sent until no window looks at it any more. Rings that hold the rows of this schedule
+let an array be as fast as its slowest layer: what it does as early as possible is never later. In
+front of a residual addition the ring of the short way holds what the layers of the long way lag
+behind.
 """
 
 import functools
@@ -43,8 +43,8 @@ def with_rows(config, index, layer):
 def ring_rows(config):
     """For each layer the rows of the spike memory of each source.
 
-    They are enough for an even pace. As layers are sometimes late, there is room for ``_SPARE``
-    rows more, as far as that does not make a memory larger than two whole maps.
+    They are enough if every layer works evenly. As layers are sometimes late, there is room for
+    ``_SPARE`` rows more, as far as that does not make a memory larger than two whole maps.
 
     Parameters
     ----------
@@ -84,10 +84,10 @@ def _needed(height, layers, spare):
 
 
 def _even(replicas, sources, sent, samples, spare):
-    """When the first and the last beat of each output row leave a layer at an even pace, and when
+    """When the first and the last beat of each output row leave a layer that works evenly, and when
     each replica leaves its rows."""
     height = sources[0].positions[0]
-    pace = 1 / -(-height // replicas)
+    turn = 1 / -(-height // replicas)
     rows, left, end = [], [[] for _ in range(replicas)], 0
     for sample in range(samples):
         for row in range(height):
@@ -95,7 +95,7 @@ def _even(replicas, sources, sent, samples, spare):
             begin = max(mine[-1] if mine else 0, *(
                 _came(source, sent[source.layer], sample, row) + spare / source.map.height
                 for source in sources))
-            mine.append(begin + pace)
+            mine.append(begin + turn)
             rows.append((max(begin, end), max(mine[-1], end)))
             end = rows[-1][1]
     return rows, left
