@@ -29,12 +29,8 @@ def test_ports():
     assert sorted(ports.split(", ")) == ["clk", "rst", "rx", "tx"]
 
 
-def test_answers_after_noise_and_a_break():
-    dut = top()
-    line = Transmitter(dut.divisor).model
-    request = framed(read(3, 0, 2))
-    levels = [*line([slip.END, 1, 2]), *[0, 1, 1, 1] * 60, *[0] * 300, *[1] * 20,
-              *line([slip.END]), *line(request), *[1] * 2400]
+def answered(dut, levels):
+    """Bytes, and whether each is bad, that the device sends while its line has these levels."""
     sent = []
 
     async def testbench(ctx):
@@ -47,7 +43,16 @@ def test_answers_after_noise_and_a_break():
     sim.add_clock(1e-6)
     sim.add_testbench(testbench)
     sim.run()
-    symbols = Receiver(dut.divisor).model(sent)
+    return Receiver(dut.divisor).model(sent)
+
+
+def test_answers_after_noise_and_a_break():
+    dut = top()
+    line = Transmitter(dut.divisor).model
+    request = framed(read(3, 0, 2))
+    levels = [*line([slip.END, 1, 2]), *[0, 1, 1, 1] * 60, *[0] * 300, *[1] * 20,
+              *line([slip.END]), *line(request), *[1] * 2400]
+    symbols = answered(dut, levels)
     assert not any(bad for _, bad in symbols)
     assert answer(bytes(byte for byte, _ in symbols)) == (
         3, 0x81, 0, 2, SESSION, (MAGIC, VERSION))
@@ -59,19 +64,7 @@ def test_a_request_arrives_while_the_one_before_is_answered():
     # The answers are longer than the requests, but one of these may wait.
     requests = [read(1, 0, 3), read(2, 0, 2)]
     levels = [*line(b"".join(map(framed, requests))), *[1] * 4000]
-    sent = []
-
-    async def testbench(ctx):
-        for level in levels:
-            ctx.set(dut.rx, level)
-            _, _, tx = await ctx.tick().sample(dut.tx)
-            sent.append(tx)
-
-    sim = Simulator(dut)
-    sim.add_clock(1e-6)
-    sim.add_testbench(testbench)
-    sim.run()
-    received = bytes(byte for byte, bad in Receiver(dut.divisor).model(sent))
+    received = bytes(byte for byte, _ in answered(dut, levels))
     frames = [frame for frame in received.split(bytes([slip.END])) if frame]
     assert [answer(frame)[0] for frame in frames] == [1, 2]
 
