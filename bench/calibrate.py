@@ -31,6 +31,7 @@ from gen.plan.mapping import map_network
 from gen.system import processes
 from hw.top import Top
 from tests import networks
+from tests.hw import cases
 
 from .benchmark import Benchmark
 
@@ -78,6 +79,7 @@ def designs():
                              if layer.synapses and layer.channels > 3 + k}), PLENTY),
         "rate": (*map_network(conv, lanes={"conv1": 5, "conv2": 2, "out": 3}, code="rate"), FEW),
         "linear": (*map_network(linear, lanes={"fc1": 24, "out": 7}), FEW),
+        "mobile": (*cases.mapped("mobile")[3:], PLENTY),
     }
 
 
@@ -196,5 +198,6 @@ BENCHMARK = Benchmark(
     "calibrate", [{"family": family} for family in FAMILIES], measure,
     # All but the coefficients, which come of it.
     ("hw/**/*", "boards/**/*", "firmware/**/*", "gen/ir/**/*.py", "gen/plan/**/*.py",
-     "gen/build/**/*", "gen/ir/networks/digits.npz", "tests/networks.py"),
+     "gen/build/**/*", "gen/verify/beats.py", "gen/ir/networks/digits.npz", "tests/networks.py",
+     "tests/hw/cases.py"),
     lambda case: ("yosys",))

@@ -37,6 +37,23 @@ def test_sources(tmp_path, monkeypatch):
     assert keys.key(benchmark("some/**/*"), CASE) == found[-1]
 
 
+@pytest.mark.parametrize("text, same", [
+    ('"""Other words."""\n\n\ndef f(a: int, *, b: str = "1") -> str:\n    return a  # why\n', True),
+    ('def f(a, *, b="1"):\n    """Other words."""\n    return a\n', True),
+    ('"""Words."""\ndef f(a, *, b="2"):\n    return a\n', False),
+    ('"""Words."""\ndef f(a, *, b="1"):\n    return b\n', False),
+    ('"""Words."""\ndef f(a, *, b="1"):\n    """Words."""\n    "Words."\n    return a\n', False),
+])
+def test_words_change_no_key(text, same, tmp_path, monkeypatch):
+    monkeypatch.setattr(keys, "ROOT", tmp_path)
+    file = tmp_path / "a.py"
+    found = []
+    for content in ('"""Words."""\ndef f(a, *, b="1"):\n    """Words."""\n    return a\n', text):
+        file.write_text(content, encoding="utf-8")
+        found.append(keys.key(benchmark("a.py"), CASE))
+    assert (found[0] == found[1]) == same
+
+
 def test_case_and_network():
     other = {"network": "digits-mlp", "board": "arty-a7"}
     assert keys.key(benchmark(), CASE) == keys.key(benchmark(), CASE | {})
