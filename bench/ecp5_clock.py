@@ -35,7 +35,7 @@ HOURS = 1
 
 
 def hurried(script):
-    """nextpnr's script with all that it can do for the clock."""
+    """The script of nextpnr with all that it can do for the clock."""
     asked = f'--freq {ASKED / 1e6:g} --seed "$SEED"'
     if asked not in script:
         raise BuildError(f"nextpnr's script does not route with {asked}")

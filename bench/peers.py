@@ -97,7 +97,7 @@ def generate(directory, weights, readout, thresholds, steps, bits, width):
 def ghdl(directory, command, *words):
     """What it prints. Its warnings are those of generated code, and shown only if it fails."""
     done = subprocess.run(["ghdl", command, "--std=08", "-frelaxed", *words], cwd=directory,
-                          capture_output=True, encoding="utf-8")
+                          capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise SimulationError(f"ghdl {command}: {done.stderr.strip()}")
     return done.stdout
@@ -127,7 +127,7 @@ def area(directory, sources, top):
     script = (f"read_verilog {' '.join(sources)}; synth_xilinx -family xc7 -flatten -top {top}; "
               f"tee -q -o stat.json stat -json")
     done = subprocess.run([_YOSYS, "-q", "-p", script], cwd=directory, capture_output=True,
-                          encoding="utf-8")
+                          encoding="utf-8", check=False)
     if done.returncode:
         raise SimulationError(f"yosys {top}: {done.stderr.strip()}")
     text = (directory / "stat.json").read_text(encoding="utf-8")

@@ -12,8 +12,14 @@ from typing import Protocol
 from .schedule import Schedule
 
 __all__ = [
-    "BANK_ROWS", "MapConfig", "SourceConfig", "LayerConfig", "CoreConfig", "PoolConfig",
-    "ArrayConfig", "MemoryImage",
+    "BANK_ROWS",
+    "ArrayConfig",
+    "CoreConfig",
+    "LayerConfig",
+    "MapConfig",
+    "MemoryImage",
+    "PoolConfig",
+    "SourceConfig",
 ]
 
 BANK_ROWS = 2048

@@ -97,7 +97,7 @@ class DeviceModel:
 
     def _submit(self, number):
         ahead = (number - self.submitted) & 0xffff
-        if number >> 16 or (SLOTS - 1 < -ahead & 0xffff and ahead != 1):
+        if number >> 16 or (-ahead & 0xffff > SLOTS - 1 and ahead != 1):
             return Status.ORDER
         if ahead != 1:
             self._filled = 0

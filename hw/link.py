@@ -26,6 +26,8 @@ __all__ = ["ByteLink", "Link", "Model", "Op"]
 
 
 class Op(enum.Enum, shape=8):
+    """What a request asks for."""
+
     READ = 1
     WRITE = 2
     EXCHANGE = 3

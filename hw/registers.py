@@ -146,8 +146,7 @@ class RegisterMap:
                        copies=SLOTS, stride=self.stride))
 
     def region(self, address, count, *, write):
-        """The region in which a frame may read or write ``count`` words from ``address``, or None.
-        """
+        """The region where ``count`` words from ``address`` may be read or written, or None."""
         return next((region for region in self.regions if 1 <= count <= MAX_WORDS
                      and region.writable == write and region.holds(address, count)), None)
 

@@ -167,7 +167,7 @@ class Sequence(wiring.Component):
         again, *moves = moves
         places, own, place = [], [], first
         for k, move in enumerate(moves):
-            own.append(move is not None or drifts and k == 0)
+            own.append(move is not None or (drifts and k == 0))
             if own[-1]:
                 place = Signal(first.shape(), name=f"{name}_{k}", init=first.value)
             places.append(place)

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["SpikeMemory", "spike_plane", "counts_layout"]
+__all__ = ["SpikeMemory", "counts_layout", "spike_plane"]
 
 
 def counts_layout(fmap):

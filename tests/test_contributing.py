@@ -38,4 +38,5 @@ def test_hook_runs_the_environment(hook):
 
 def test_hooks_are_local():
     text = (ROOT / ".pre-commit-config.yaml").read_text()
-    assert re.findall(r"repo: (\S+)", text) == ["local"] and "://" not in text
+    assert re.findall(r"repo: (\S+)", text) == ["local"]
+    assert "://" not in text

@@ -187,7 +187,8 @@ def check(program, line, place):
     assert not any("Traceback" in text for text in lines), (line, lines)
     if status:
         said = [text for text in lines if text.startswith("error: ") or ": error: " in text]
-        assert len(said) == 1 and lines[-1] == said[0], (line, lines)
+        assert len(said) == 1, (line, lines)
+        assert lines[-1] == said[0], (line, lines)
 
 
 def test_every_command_is_covered():

@@ -37,7 +37,8 @@ def make(tmp_path):
 def test_all_there(make):
     done = make(*TOOLS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "-m venv .venv" in done.stdout and "-m pytest" in done.stdout
+    assert "-m venv .venv" in done.stdout
+    assert "-m pytest" in done.stdout
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -61,7 +62,8 @@ def test_missing_venv(make, tmp_path):
     python.chmod(0o755)
     done = make(*TOOLS, python=python)
     (line,) = done.stderr.splitlines()
-    assert "Python's venv module is missing: " in line and "apt install python3-venv" in line
+    assert "Python's venv module is missing: " in line
+    assert "apt install python3-venv" in line
 
 
 def test_second_run_installs_nothing(make, tmp_path):
@@ -69,7 +71,8 @@ def test_second_run_installs_nothing(make, tmp_path):
     (tmp_path / ".venv" / "installed").touch()
     done = make()
     assert done.returncode == 0
-    assert "pip" not in done.stdout and "-m pytest" in done.stdout
+    assert "pip" not in done.stdout
+    assert "-m pytest" in done.stdout
 
 
 def test_no_package_index_is_named():

@@ -24,7 +24,8 @@ def run(*arguments, shell="", env=None, **options):
     """``python -m`` with a redirection of the shell."""
     script = f'exec "$0" -m "$@" {shell}'
     return subprocess.run(["sh", "-c", script, sys.executable, *arguments], cwd=ROOT, text=True,
-                          capture_output=True, env=os.environ | (env or {}), timeout=60, **options)
+                          capture_output=True, env=os.environ | (env or {}), timeout=60,
+                          check=False, **options)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -52,11 +53,14 @@ class TestStreams:
                               ("status", "--board", "ü", "--port", "x")),
                    env={"PYTHONIOENCODING": "ascii"})
         (line,) = done.stderr.splitlines()
-        assert done.returncode == 1 and line.startswith("error: ") and r"\xfc" in line
+        assert done.returncode == 1
+        assert line.startswith("error: ")
+        assert r"\xfc" in line
 
     def test_usage_is_short(self, program):
         done = run(program, "x" * 100_000)
-        assert done.returncode == 2 and len(done.stderr.splitlines()[-1]) <= 500
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()[-1]) <= 500
 
     def test_no_path(self, program):
         arguments = ["boards"] if program == "gen" else ["--help"]
@@ -103,7 +107,8 @@ class TestPackages:
                               capture_output=True, check=False)
         (line,) = done.stderr.splitlines()
         assert done.returncode == 1
-        assert line.startswith("error: ") and f"pip install spikeloom[{extra}]" in line
+        assert line.startswith("error: ")
+        assert f"pip install spikeloom[{extra}]" in line
 
     def test_every_extra_is_known(self):
         declared = tomllib.loads((ROOT / "pyproject.toml").read_text())

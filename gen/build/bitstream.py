@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from boards import Board
+from gen.errors import BuildError
+from gen.system import files, processes
 
-from ..errors import BuildError
-from ..system import files, processes
 from .flows import FLOWS, Flow
 from .synthesis import NETLIST, SCRIPT
 from .timing import Timing

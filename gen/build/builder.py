@@ -9,15 +9,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import boards
+from gen.errors import FitError
+from gen.ir.network import Network
+from gen.plan.mapping import shares
+from gen.plan.planner import shortage
+from gen.plan.room import advice, memory_bits, require_fit, require_memory
+from gen.plan.workload import Calibration
+from gen.system import files
+from gen.system.progress import working
 
-from ..errors import FitError
-from ..ir.network import Network
-from ..plan.mapping import shares
-from ..plan.planner import shortage
-from ..plan.room import advice, memory_bits, require_fit, require_memory
-from ..plan.workload import Calibration
-from ..system import files
-from ..system.progress import working
 from . import bitstream, clocking, manifest, project, synthesis
 from .bitstream import MissedClock, NoRoom
 from .design import FILES, design_for, save

@@ -13,9 +13,8 @@ from amaranth.hdl import Const, Instance, Module, Signal
 from amaranth.lib import io
 
 from boards import Board, Pll
+from gen.errors import BuildError
 from hw.uart import divisor
-
-from ..errors import BuildError
 
 __all__ = ["Clock", "describe", "fastest", "generate", "require", "settings"]
 

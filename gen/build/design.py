@@ -11,22 +11,22 @@ from pathlib import Path
 
 from boards import Board
 from firmware.image import ImageError, Memory, pack, unpack
+from gen.errors import BuildError, FitError
+from gen.ir import artifact
+from gen.ir.network import Network
+from gen.plan import resources
+from gen.plan.kinds import kind
+from gen.plan.mapping import map_config, shares
+from gen.plan.memories import Placement
+from gen.plan.planner import plan
+from gen.plan.workload import Calibration, calibrate
+from gen.system import files
+from gen.system.plain import Mismatch, from_plain, to_plain
 from hw.config import ArrayConfig, MemoryImage
 from hw.device import packing, register_map
 from hw.top import Top
 from hw.uart import divisor
 
-from ..errors import BuildError, FitError
-from ..ir import artifact
-from ..ir.network import Network
-from ..plan import resources
-from ..plan.kinds import kind
-from ..plan.mapping import map_config, shares
-from ..plan.memories import Placement
-from ..plan.planner import plan
-from ..plan.workload import Calibration, calibrate
-from ..system import files
-from ..system.plain import Mismatch, from_plain, to_plain
 from . import clocking, manifest
 from .clocking import Clock
 from .verilog import component_verilog

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import boards
 from boards import Board
-
-from ..errors import BuildError
-from ..system import files
+from gen.errors import BuildError
+from gen.system import files
 
 __all__ = [
     "AGAIN", "FORMAT", "KINDS", "NAME", "NETWORK", "VERILOG", "Manifest", "add", "discard", "read",
@@ -228,7 +227,7 @@ def _digests(facts):
 
 def _parts(facts, name):
     """The figures of a device or a design; those that it does not have are 0."""
-    parts = {kind: 0 for kind in KINDS} | _get(facts, name, dict)
+    parts = dict.fromkeys(KINDS, 0) | _get(facts, name, dict)
     return {kind: _bounded(_get(parts, kind, int | float, f"{name}."), f"{name}.{kind}", 0)
             for kind in KINDS}
 

@@ -3,8 +3,9 @@
 import logging
 from pathlib import Path
 
-from ..errors import ProgramError
-from ..system import processes
+from gen.errors import ProgramError
+from gen.system import processes
+
 from . import manifest
 from .toolchain import find
 

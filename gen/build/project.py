@@ -11,8 +11,8 @@ from amaranth.hdl import Elaboratable, Instance, Module
 from amaranth.lib import io
 
 from boards import Board
+from gen.system.files import write_text
 
-from ..system.files import write_text
 from . import clocking, startup, synthesis
 from .clocking import Clock
 from .flows import FLOWS, TOP

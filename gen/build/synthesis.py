@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..errors import BuildError
-from ..system import files, processes
-from ..system.progress import bar
+from gen.errors import BuildError
+from gen.system import files, processes
+from gen.system.progress import bar
+
 from .packing import beside_luts
 from .toolchain import identity, yosys
 
@@ -175,7 +176,7 @@ def _watch(process, transcript):
 
 
 def _current_pass(transcript):
-    """The last heading in Yosys' log, such as ``3.27.1. Executing ABC.``"""
+    """The last heading in Yosys' log, such as ``ABC`` of ``3.27.1. Executing ABC.``."""
     try:
         with transcript.open("rb") as file:
             file.seek(max(0, transcript.stat().st_size - 100_000))

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from ..errors import BuildError
+from gen.errors import BuildError
 
 __all__ = ["Timing", "nextpnr_log", "nextpnr_report", "vivado_report"]
 

@@ -15,7 +15,7 @@ import sysconfig
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import BuildError
+from gen.errors import BuildError
 
 __all__ = ["TOOLCHAINS", "builtin_yosys", "environment", "find", "identity", "missing", "yosys"]
 

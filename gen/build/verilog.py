@@ -6,11 +6,10 @@ import sys
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Shape, ShapeCastable
 
+from gen.errors import BuildError
+from gen.plan.memories import Memory
+from gen.system import processes
 from hw.array import Array
-
-from ..errors import BuildError
-from ..plan.memories import Memory
-from ..system import processes
 
 __all__ = ["array_verilog", "component_verilog"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..build.builder import build
-from ..data.datasets import load
-from ..errors import DataError, SimulationError
-from ..ir.reference import torch_run
-from ..ir.shipped import find
-from ..system import files, processes
+from gen.build.builder import build
+from gen.data.datasets import load
+from gen.errors import DataError, SimulationError
+from gen.ir.reference import torch_run
+from gen.ir.shipped import find
+from gen.system import files, processes
 
 __all__ = ["demo", "table"]
 

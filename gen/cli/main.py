@@ -12,8 +12,9 @@ import os
 import sys
 import warnings
 
-from ..errors import EXPLAINED, explain, one_line
-from ..system.processes import Terminated, terminable
+from gen.errors import EXPLAINED, explain, one_line
+from gen.system.processes import Terminated, terminable
+
 from .commands import (
     boards,
     build,
@@ -76,7 +77,7 @@ def _open_streams():
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             os.set_inheritable(number, True)
     if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -13,9 +13,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import EXPLAINED, ConversionError, SpikeloomError, explain
-from ..system import files
-from ..system.processes import group, scratch, terminable
+from gen.errors import EXPLAINED, ConversionError, SpikeloomError, explain
+from gen.system import files
+from gen.system.processes import group, scratch, terminable
 
 __all__ = ["convert_apart"]
 

@@ -16,13 +16,14 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..data.datasets import read_array
-from ..errors import ConversionError, DataError, NetworkError
-from ..ir import artifact
-from ..ir.exact import check_pixels, require_name
-from ..ir.network import Network
-from ..system import files
-from ..system.progress import working
+from gen.data.datasets import read_array
+from gen.errors import ConversionError, DataError, NetworkError
+from gen.ir import artifact
+from gen.ir.exact import check_pixels, require_name
+from gen.ir.network import Network
+from gen.system import files
+from gen.system.progress import working
+
 from .fidelity import beside, refresh_weights
 from .foreign import Activation
 from .lower import lower, require_plain

@@ -17,8 +17,9 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from ..errors import ConversionError
-from ..ir.layers import INPUT, Pool
+from gen.errors import ConversionError
+from gen.ir.layers import INPUT, Pool
+
 from .lowered import Fire, Lowered, Out, Place
 from .usercode import blamed
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..errors import ConversionError
+from gen.errors import ConversionError
 
 __all__ = ["Activation", "refuse_spiking"]
 

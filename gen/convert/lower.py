@@ -8,8 +8,9 @@
 import torch
 from torch import fx, nn
 
-from ..errors import ConversionError
-from ..ir.layers import INPUT
+from gen.errors import ConversionError
+from gen.ir.layers import INPUT
+
 from .foreign import Activation, refuse_spiking
 from .lowered import Lowered, Map
 from .operators import SUPPORTED, Operators

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import fx
 
-from ..ir.layers import Pool
+from gen.ir.layers import Pool
 
 __all__ = ["Charge", "Fire", "Lowered", "Map", "Out", "Place", "Term"]
 

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..errors import ConversionError
-from ..ir.layers import INPUT, Pool
+from gen.errors import ConversionError
+from gen.ir.layers import INPUT, Pool
+
 from .foreign import Activation
 from .lowered import Charge, Fire, Map, Out, Place, Term
 from .qcfs import Qcfs

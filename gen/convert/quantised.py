@@ -17,11 +17,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..errors import ConversionError, unknown
-from ..ir.exact import check_levels
-from ..ir.layers import INPUT, Layer, Neurons, Pool, Readout
-from ..ir.network import Network
-from ..ir.synapses import Synapses
+from gen.errors import ConversionError, unknown
+from gen.ir.exact import check_levels
+from gen.ir.layers import INPUT, Layer, Neurons, Pool, Readout
+from gen.ir.network import Network
+from gen.ir.synapses import Synapses
+
 from .lowered import Fire, Lowered, Out, Term
 from .qcfs import floor_ste, round_ste
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
-from ..errors import ConversionError, SpikeloomError
+from gen.errors import ConversionError, SpikeloomError
 
 __all__ = ["blamed", "first_line", "loaded"]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from ..system import files
+from gen.errors import DataError
+from gen.system import files
 
 __all__ = ["FORMS", "read", "unpack"]
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, unknown
-from ..system import files
+from gen.errors import DataError, unknown
+from gen.system import files
+
 from . import cifar
 
 __all__ = ["DATASETS", "Dataset", "load", "read_array"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from ..system.files import replacing
+from gen.system.files import replacing
 
 __all__ = ["draw"]
 

@@ -20,21 +20,20 @@ import numpy as np
 
 import boards as all_boards
 import hw
+from gen.build.synthesis import require_pure
+from gen.build.synthesis import synthesise as run_yosys
+from gen.build.toolchain import identity
+from gen.build.verilog import component_verilog
+from gen.data.datasets import load
+from gen.errors import BuildError, DataError, FitError
+from gen.ir import artifact
+from gen.plan.mapping import map_network
+from gen.plan.planner import plan
+from gen.plan.resources import COEFFICIENTS, placement
+from gen.plan.room import memory_bits, require_memory
+from gen.plan.workload import Calibration, Workload, calibrate
+from gen.system import files, processes
 from hw.top import Top
-
-from ..build.synthesis import require_pure
-from ..build.synthesis import synthesise as run_yosys
-from ..build.toolchain import identity
-from ..build.verilog import component_verilog
-from ..data.datasets import load
-from ..errors import BuildError, DataError, FitError
-from ..ir import artifact
-from ..plan.mapping import map_network
-from ..plan.planner import plan
-from ..plan.resources import COEFFICIENTS, placement
-from ..plan.room import memory_bits, require_memory
-from ..plan.workload import Calibration, Workload, calibrate
-from ..system import files, processes
 
 __all__ = ["explore", "front"]
 

@@ -26,8 +26,9 @@ import zipfile
 
 import numpy as np
 
-from ..errors import ArtifactError, NetworkError
-from ..system import files
+from gen.errors import ArtifactError, NetworkError
+from gen.system import files
+
 from .layers import TYPES, Layer
 from .network import Network
 

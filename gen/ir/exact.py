@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import NetworkError
+from gen.errors import NetworkError
 
 __all__ = ["EXACT", "check_levels", "check_pixels", "check_values", "encode", "frozen",
            "require_length", "require_name", "require_pair", "require_positive"]

@@ -10,10 +10,10 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from gen.errors import NetworkError
 from hw.config import MapConfig
 from hw.schedule import Schedule, settle
 
-from ..errors import NetworkError
 from .exact import EXACT, check_levels, frozen, require_length, require_pair
 from .synapses import Synapses, Window, out_size, sliding_windows
 

@@ -16,7 +16,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..errors import NetworkError
+from gen.errors import NetworkError
+
 from .exact import check_levels, check_pixels, check_values, encode, frozen, require_name
 from .layers import INPUT, Layer
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from ..data.datasets import load, read_array
-from ..errors import DataError
-from ..system.progress import bar
+from gen.data.datasets import load, read_array
+from gen.errors import DataError
+from gen.system.progress import bar
+
 from .network import Network
 
 __all__ = ["run"]

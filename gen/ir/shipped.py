@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ..errors import ArtifactError, unknown
+from gen.errors import ArtifactError, unknown
+
 from .artifact import load
 from .network import Network
 

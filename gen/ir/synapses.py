@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import NetworkError
+from gen.errors import NetworkError
+
 from .exact import frozen, require_pair, require_positive
 
 __all__ = ["Synapses", "Window", "out_size", "sliding_windows"]

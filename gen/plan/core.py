@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from amaranth import Shape
 
+from gen.errors import FitError
 from hw.config import CoreConfig
 from hw.encoder import word_layout
 from hw.select import command_layout
 
-from ..errors import FitError
 from . import flow
 from .cycles import gathering_clocks
 from .memories import Memory

@@ -93,7 +93,7 @@ class Flow:
     def may_move(self):
         """Whether everything is known that the next row depends on."""
         return (all(len(memory.came) >= memory.needed for memory in self.looking)
-                and all([memory.has_room(self._total) for memory in self.receivers]))
+                and all(memory.has_room(self._total) for memory in self.receivers))
 
     def needed(self):
         """When the last rows that the next row looks at have arrived."""

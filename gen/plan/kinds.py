@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from gen.ir.layers import Layer, Neurons, Pool, Readout
 from hw.config import CoreConfig, LayerConfig, MemoryImage, PoolConfig, SourceConfig
 
-from ..ir.layers import Layer, Neurons, Pool, Readout
 from . import core, pool
 from .flow import Flow
 from .parts import Part

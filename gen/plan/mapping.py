@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from gen.errors import FitError, unknown
+from gen.ir.layers import INPUT
 from hw.config import ArrayConfig, MapConfig, SourceConfig
 
-from ..errors import FitError, unknown
-from ..ir.layers import INPUT
 from .kinds import kind
 from .rings import with_rings
 
-__all__ = ["map_config", "map_network", "flat_input", "shares"]
+__all__ = ["flat_input", "map_config", "map_network", "shares"]
 
 # Channels of a flat input (a vector, not a picture) in one word of spikes.
 _FLAT_WORD = 16

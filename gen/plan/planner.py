@@ -14,13 +14,13 @@ import numpy as np
 import boards
 from boards import Board
 from boards.families import ECP5, GOWIN, ICE40, XC7
+from gen.errors import FitError
+from gen.ir.network import Network
+from gen.ir.spikes import map_spikes
+from gen.system.progress import working
 from hw.config import ArrayConfig, MemoryImage
 from hw.device import register_map
 
-from ..errors import FitError
-from ..ir.network import Network
-from ..ir.spikes import map_spikes
-from ..system.progress import working
 from . import resources, room
 from .core import turns
 from .cycles import gathering_clocks

@@ -13,11 +13,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gen.errors import FitError
 from hw.config import BANK_ROWS
 from hw.device import packing
 from hw.registers import MAX_WORDS, SLOTS
 
-from ..errors import FitError
 from . import memories
 from .kinds import kind
 from .memories import Memory, Placement

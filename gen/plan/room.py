@@ -4,9 +4,9 @@ import math
 
 import boards
 from boards import Board
+from gen.errors import FitError
+from gen.ir.network import Network
 
-from ..errors import FitError
-from ..ir.network import Network
 from .kinds import kind
 
 __all__ = ["advice", "memory_bits", "require_fit", "require_memory", "shortage"]

@@ -10,8 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from ..data.datasets import load
-from ..errors import DataError
+from gen.data.datasets import load
+from gen.errors import DataError
+
 from .cycles import row_clocks, row_words
 from .kinds import kind
 from .pipeline import Pipeline

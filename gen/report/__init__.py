@@ -6,8 +6,9 @@ draws, and ``page`` puts it into one file of HTML that needs nothing else.
 
 from pathlib import Path
 
-from ..build.manifest import NAME
-from ..system.files import require_output, write_text
+from gen.build.manifest import NAME
+from gen.system.files import require_output, write_text
+
 from .directory import read
 
 __all__ = ["report"]

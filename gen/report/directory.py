@@ -4,16 +4,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from gen.build import manifest
+from gen.build.design import Design, load
+from gen.build.manifest import Manifest
+from gen.errors import BuildError, FitError
+from gen.ir.network import Network
+from gen.plan.resources import Prediction
+from gen.system.files import read_text
+from gen.verify.records import kept
 from hw.config import ArrayConfig
-
-from ..build import manifest
-from ..build.design import Design, load
-from ..build.manifest import Manifest
-from ..errors import BuildError, FitError
-from ..ir.network import Network
-from ..plan.resources import Prediction
-from ..system.files import read_text
-from ..verify.records import kept
 
 __all__ = ["Built", "read"]
 

@@ -6,7 +6,7 @@ set of them.
 
 import io
 import warnings
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from markupsafe import Markup
 from matplotlib import rc_context

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..build.design import require_emitted
-from ..data.datasets import load
-from ..errors import DataError
-from ..ir.spikes import replayed
-from ..plan.workload import Workload
-from ..system.files import read_text, write_text
-from ..verify.rtl import compare
-from ..verify.simulation import array_utilisation, expected, stream
+from gen.build.design import require_emitted
+from gen.data.datasets import load
+from gen.errors import DataError
+from gen.ir.spikes import replayed
+from gen.plan.workload import Workload
+from gen.system.files import read_text, write_text
+from gen.verify.rtl import compare
+from gen.verify.simulation import array_utilisation, expected, stream
 
 __all__ = ["CACHE", "measure"]
 

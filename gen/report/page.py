@@ -6,7 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..build.toolchain import identity
+from gen.build.toolchain import identity
+
 from . import drawings, layers
 from .drawings import printable
 

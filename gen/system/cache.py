@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import SimulationError
+from gen.errors import SimulationError
 
 __all__ = ["directory", "prune", "trusted"]
 

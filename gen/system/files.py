@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import OutputError
+from gen.errors import OutputError
 
 __all__ = [
     "open_regular", "read_text", "replacing", "require_directory", "require_output",

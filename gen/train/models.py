@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ..convert.qcfs import Qcfs
+from gen.convert.qcfs import Qcfs
 
 __all__ = ["MODELS", "cnn", "mlp"]
 

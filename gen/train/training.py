@@ -19,15 +19,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..convert.lower import lower
-from ..convert.quantised import QuantisedModel
-from ..data import datasets
-from ..errors import DataError, unknown
-from ..ir import artifact
-from ..ir.exact import encode, require_name
-from ..ir.network import Network
-from ..system.files import require_output
-from ..system.progress import bar
+from gen.convert.lower import lower
+from gen.convert.quantised import QuantisedModel
+from gen.data import datasets
+from gen.errors import DataError, unknown
+from gen.ir import artifact
+from gen.ir.exact import encode, require_name
+from gen.ir.network import Network
+from gen.system.files import require_output
+from gen.system.progress import bar
+
 from .models import MODELS
 
 __all__ = ["RECIPES", "Recipe", "train"]

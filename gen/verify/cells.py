@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from ..errors import SimulationError
+from gen.errors import SimulationError
 
 __all__ = ["FAMILIES", "models"]
 

@@ -4,7 +4,7 @@ from amaranth import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..build.verilog import component_verilog
+from gen.build.verilog import component_verilog
 
 __all__ = ["Feed", "feed_verilog"]
 

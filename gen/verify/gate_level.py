@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 
 import boards
+from gen.build import manifest
+from gen.build.builder import build
+from gen.build.design import load as load_design
+from gen.build.project import SOURCES, TOP
+from gen.build.synthesis import NETLIST, synthesise
+from gen.errors import SimulationError
+from gen.system.files import require_output
+from gen.system.progress import bar
 from host import manifest as host_manifest
 from host.errors import HostError
 from hw.uart import divisor
 
-from ..build import manifest
-from ..build.builder import build
-from ..build.design import load as load_design
-from ..build.project import SOURCES, TOP
-from ..build.synthesis import NETLIST, synthesise
-from ..errors import SimulationError
-from ..system.files import require_output
-from ..system.progress import bar
 from . import beats
 from .cells import models
 from .icestorm import bitstream_verilog, require_icestorm
@@ -35,8 +35,15 @@ from .records import keep, place
 from .verilator import patience, verilate
 
 __all__ = [
-    "compare_netlist", "compare_bitstream", "verify_netlist", "verify_bitstream", "make_netlist",
-    "make_bitstream", "netlist_simulator", "bitstream_simulator", "roles",
+    "bitstream_simulator",
+    "compare_bitstream",
+    "compare_netlist",
+    "make_bitstream",
+    "make_netlist",
+    "netlist_simulator",
+    "roles",
+    "verify_bitstream",
+    "verify_netlist",
 ]
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
-from ..errors import SimulationError
-from ..system import files, processes
+from gen.errors import SimulationError
+from gen.system import files, processes
 
 __all__ = ["bitstream_verilog", "require_icestorm"]
 

@@ -9,8 +9,9 @@ import json
 import re
 from pathlib import Path
 
-from ..errors import SimulationError
-from ..system.files import read_text
+from gen.errors import SimulationError
+from gen.system.files import read_text
+
 from .cells import models
 
 __all__ = ["cell_count", "load", "netlist_verilog", "spied"]

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gen.errors import SimulationError
+from gen.system import processes
 from host.device import Device
 from host.errors import HostError
 from host.frames import OVERHEAD
 from host.link import SerialLink
 from host.manifest import Manifest
-
-from ..errors import SimulationError
-from ..system import processes
 
 __all__ = ["HARNESS", "Board", "connect", "infer"]
 

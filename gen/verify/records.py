@@ -8,8 +8,8 @@ file that was built anew.
 import json
 from pathlib import Path
 
-from ..errors import BuildError
-from ..system import files
+from gen.errors import BuildError
+from gen.system import files
 
 __all__ = ["keep", "kept", "place"]
 

@@ -10,19 +10,20 @@ from pathlib import Path
 import cocotb_tools.config
 import numpy as np
 
-from ..build.verilog import array_verilog
-from ..data.datasets import load, read_array
-from ..errors import DataError, SimulationError
-from ..plan.cycles import row_clocks, row_events
-from ..plan.workload import sample_clocks
-from ..system import files, processes
-from ..system.progress import bar
+from gen.build.verilog import array_verilog
+from gen.data.datasets import load, read_array
+from gen.errors import DataError, SimulationError
+from gen.plan.cycles import row_clocks, row_events
+from gen.plan.workload import sample_clocks
+from gen.system import files, processes
+from gen.system.progress import bar
+
 from . import beats
 from .monitor import monitor_verilog
 from .testbench import TESTS
 from .verilator import patience, verilate
 
-__all__ = ["compare", "verify", "choose_images"]
+__all__ = ["choose_images", "compare", "verify"]
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """Whole data sets through the Verilated array, with a harness in C++: no Python per clock."""
 
 import csv
+import itertools
 import logging
 import os
 import time
@@ -10,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..build.verilog import array_verilog
-from ..data.datasets import load
-from ..errors import DataError, SimulationError
-from ..ir.spikes import replayed, sample_spikes
-from ..plan.workload import Workload
-from ..system import processes
-from ..system.files import replacing
-from ..system.progress import bar
+from gen.build.verilog import array_verilog
+from gen.data.datasets import load
+from gen.errors import DataError, SimulationError
+from gen.ir.spikes import replayed, sample_spikes
+from gen.plan.workload import Workload
+from gen.system import processes
+from gen.system.files import replacing
+from gen.system.progress import bar
+
 from . import beats
 from .feed import feed_verilog
 from .verilator import patience, verilate
@@ -125,7 +127,7 @@ def _shares(count, jobs, alone):
     jobs = min(jobs, count)
     bounds = [count * job // jobs for job in range(jobs + 1)]
     return [(low, high - low, min(-(-alone // jobs), (high - low + 1) // 2))
-            for low, high in zip(bounds, bounds[1:], strict=False)]
+            for low, high in itertools.pairwise(bounds)]
 
 
 def _follow(children, lines, shown):

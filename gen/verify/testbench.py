@@ -6,6 +6,7 @@ for each. The device under test is :class:`gen.verify.monitor.Monitor`, so Pytho
 beats move.
 """
 
+import contextlib
 import io
 import json
 import math
@@ -207,10 +208,8 @@ class _Bench:
         score, moved = self.score, -1
         while not score.done.is_set() and score.moved > moved:
             moved = score.moved
-            try:
+            with contextlib.suppress(SimTimeoutError):
                 await with_timeout(score.done.wait(), self.plan.watchdog * _PERIOD, "ns")
-            except SimTimeoutError:
-                pass
         if not score.done.is_set():
             score.hang(self.plan.watchdog)
         await self.clocks(100)

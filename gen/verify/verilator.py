@@ -9,8 +9,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import SimulationError
-from ..system import cache, files, processes
+from gen.errors import SimulationError
+from gen.system import cache, files, processes
 
 __all__ = ["environment", "patience", "verilate"]
 

@@ -4,11 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+from gen.build import manifest
+from gen.errors import SimulationError
+from gen.system.files import read_text
 from hw.uart import divisor
 
-from ..build import manifest
-from ..errors import SimulationError
-from ..system.files import read_text
 from .verilator import verilate
 
 __all__ = ["compile_board", "run"]

@@ -29,7 +29,7 @@ def test_section():
 
 
 def test_a_peer_must_say_how_sure_it_is():
-    with pytest.raises(ValueError, match="^X: data set must be one of digits, mnist, .* not "
+    with pytest.raises(ValueError, match=r"^X: data set must be one of digits, mnist, .* not "
                                          "'mnist', 'recalled'$"):
         comparison.Entry("X", "mnist", "recalled")
 
@@ -56,4 +56,5 @@ def test_the_same_network_through_a_peer():
         "agreement": 1.0, "peer_luts": 6000, "peer_latches": 2115, "ratio_clocks": 14.64,
         "ratio_luts": 3.03})
     assert (entry.images_per_second, entry.luts) == (25_000, 6000)
-    assert "14.6 times our clocks" in entry.note and "3.0 times our LUTs" in entry.note
+    assert "14.6 times our clocks" in entry.note
+    assert "3.0 times our LUTs" in entry.note

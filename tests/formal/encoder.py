@@ -1,5 +1,6 @@
 """``hw.encoder``: each word becomes its events, in as many clocks as there are events."""
 
+import itertools
 from dataclasses import replace
 
 from amaranth import *
@@ -64,7 +65,7 @@ def encoder(word, groups, masked=False):
         with m.If(moves(dut.o)):
             m.d.sync += [left.eq(spikes & ~(1 << bit)), begun.eq(~single)]
         with m.If(complete):
-            m.d.sync += [word.eq(behind) for word, behind in zip(words, words[1:], strict=False)]
+            m.d.sync += [word.eq(behind) for word, behind in itertools.pairwise(words)]
         with m.If(moves(dut.i)):
             for k, place in enumerate(words):
                 with m.If(inside - complete == k):

@@ -268,7 +268,8 @@ def test_a_device_that_is_slower_than_the_line_is_kept_busy(name, polls, rate, b
     transport.spoil = Vandal(polls, rate)
     raw = images(transport.network, 20)
     assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
-    assert slow.most == 2 and slow.busy > 0
+    assert slow.most == 2
+    assert slow.busy > 0
     assert transport.target.submitted == 20
 
 
@@ -282,7 +283,8 @@ def test_the_next_images_travel_while_one_is_computed(board, images):
     device.infer(images(transport.network, 12))
     # There is always one request behind the one that is answered. An answer brings the result of
     # the image before, and only the last one is asked for.
-    assert "".join(events).startswith("wwr") and "rr" not in "".join(events)[:-2]
+    assert "".join(events).startswith("wwr")
+    assert "rr" not in "".join(events)[:-2]
     assert events.count("w") == 12 + 1
 
 

@@ -12,10 +12,10 @@ def source(code="phase", levels=3, layer=-1):
 
 def core(*sources, **kwargs):
     taps = sum(s.taps for s in sources)
-    return CoreConfig(**dict(dict(
-        name="c", port="l0_c", sources=sources, lanes=4, channels=6, weight_bits=4,
-        membrane_bits=12, masks=((1 << taps) - 1,) * 2,
-        schedule=settle([s.map for s in sources], 3)), **kwargs))
+    return CoreConfig(**{
+        "name": "c", "port": "l0_c", "sources": sources, "lanes": 4, "channels": 6,
+        "weight_bits": 4, "membrane_bits": 12, "masks": ((1 << taps) - 1,) * 2,
+        "schedule": settle([s.map for s in sources], 3), **kwargs})
 
 
 def test_map_sizes():
@@ -45,13 +45,13 @@ def test_digest_depends_on_every_shape():
 
 
 @pytest.mark.parametrize("bad,message", [
-    (dict(channels=0), r"^channels must be a positive integer, not 0$"),
-    (dict(levels=2.5), r"^levels must be a positive integer, not 2\.5$"),
-    (dict(code="ttfs"), r"^code must be 'phase' or 'rate', not 'ttfs'$"),
+    ({"channels": 0}, r"^channels must be a positive integer, not 0$"),
+    ({"levels": 2.5}, r"^levels must be a positive integer, not 2\.5$"),
+    ({"code": "ttfs"}, r"^code must be 'phase' or 'rate', not 'ttfs'$"),
 ])
 def test_bad_maps(bad, message):
     with pytest.raises(ValueError, match=message):
-        MapConfig(**dict(dict(channels=1, height=1, width=1, levels=1, word=1), **bad))
+        MapConfig(**dict({"channels": 1, "height": 1, "width": 1, "levels": 1, "word": 1}, **bad))
 
 
 def test_rows_must_fit_their_memory():

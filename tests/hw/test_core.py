@@ -30,13 +30,13 @@ def test_core_fires_what_the_network_fires(name, code, stalls):
 @pytest.mark.parametrize("code", ["phase", "rate"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_core_takes_the_clocks_of_the_formula(name, code):
-    _, inputs, trace, config, image = mapped(name, code, samples=10)
+    _, inputs, _trace, config, image = mapped(name, code, samples=10)
     layer = config.layers[0]
     dut = Core(layer, image[f"{layer.port}.weights"].rows, image[f"{layer.port}.parameters"].rows)
     inputs = inputs.reshape(len(inputs), *(getattr(config.input, axis)
                                            for axis in ("channels", "height", "width")))
     count = len(inputs) * layer.out.beats
-    _, busy, clocks = run(dut, [(dut.i0, ints(inputs, config.input))], [(dut.o, count)],
+    _, _busy, clocks = run(dut, [(dut.i0, ints(inputs, config.input))], [(dut.o, count)],
                           pulses=[dut.busy], convert=False)
     formula = layer_clocks(layer, [inputs]).sum()
     start = config.input.beats + layer.sources[0].taps + 12

@@ -202,9 +202,12 @@ def test_the_owner_is_who_opened_last():
     async def test(bench):
         assert not await bench.owner(0)
         await bench.open(7)
-        assert await bench.owner(7) and not await bench.owner(0) and not await bench.owner(6)
+        assert await bench.owner(7)
+        assert not await bench.owner(0)
+        assert not await bench.owner(6)
         await bench.open(0x80000007)
-        assert await bench.owner(0x80000007) and not await bench.owner(7)
+        assert await bench.owner(0x80000007)
+        assert not await bench.owner(7)
     simulate(test)
 
 

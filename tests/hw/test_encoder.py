@@ -32,9 +32,9 @@ def words(core, rng):
         masked = rng.randrange(2) if core.masked else 0
         bits = core.lanes if masked else width
         rows = core.parameter_rows - 1 if masked else core.weight_rows - width
-        yield dict(spikes=rng.randrange(1 << bits) & rng.randrange(1 << bits),
-                   row=rng.randrange(rows + 1), double=rng.randrange(2), last=rng.randrange(2),
-                   masked=masked, fixed=masked)
+        yield {"spikes": rng.randrange(1 << bits) & rng.randrange(1 << bits),
+               "row": rng.randrange(rows + 1), "double": rng.randrange(2),
+               "last": rng.randrange(2), "masked": masked, "fixed": masked}
 
 
 @pytest.mark.parametrize("stalls", STALLS)
@@ -68,5 +68,6 @@ def test_fields_that_are_not_needed_take_no_bit():
     plain, masked = core(4), core(4, masked=True)
     assert {name: event_layout(plain)[name].width for name in ("mask", "masked", "fixed")} == {
         "mask": 0, "masked": 0, "fixed": 0}
-    assert event_layout(masked)["mask"].width == 8 and word_layout(masked)["spikes"].width == 8
+    assert event_layout(masked)["mask"].width == 8
+    assert word_layout(masked)["spikes"].width == 8
     assert word_layout(plain)["row"].width == (GROUPS * 4 - 1).bit_length()

@@ -23,9 +23,9 @@ def commands_of(core, rng, count=80):
         depths = [source.beats for source in core.sources]
         corners = {str(s): rng.randrange(max(1, depth - place["offset"]))
                    for s, depth in enumerate(depths)}
-        yield dict(index=index, step=step, corners=corners, empty=int(empty),
-                   double=rng.randrange(2), last=rng.randrange(2), descend=rng.randrange(2),
-                   finish=rng.randrange(2))
+        yield {"index": index, "step": step, "corners": corners, "empty": int(empty),
+               "double": rng.randrange(2), "last": rng.randrange(2), "descend": rng.randrange(2),
+               "finish": rng.randrange(2)}
 
 
 @pytest.mark.parametrize("stalls", STALLS)

@@ -26,9 +26,9 @@ def event(rng, config, *, last, row=None, add=True, double=False):
     masked = config.masked and rng.randrange(2)
     fixed = config.masked and rng.randrange(2)
     rows = config.parameter_rows if fixed else config.weight_rows
-    return dict(row=rng.randrange(rows) if row is None else row, add=int(add), double=int(double),
-                last=int(last), masked=int(masked), fixed=int(fixed),
-                mask=rng.randrange(1 << config.lanes) if config.masked else 0)
+    return {"row": rng.randrange(rows) if row is None else row, "add": int(add),
+            "double": int(double), "last": int(last), "masked": int(masked), "fixed": int(fixed),
+            "mask": rng.randrange(1 << config.lanes) if config.masked else 0}
 
 
 def rows(rng, count, lanes, bits, low, high):

@@ -238,15 +238,15 @@ def test_an_exchange_gives_the_result_of_the_sample_before(board):
     assert [a[0] for a in answers[2:4]] == [2, 3]
     # Once more, and nothing else happens.
     assert answers[4] == (3, *result(1)[1:])
-    assert statuses(sent[5:6]) == [Status.ORDER] and answers[5] == ()
+    assert statuses(sent[5:6]) == [Status.ORDER]
+    assert answers[5] == ()
     assert answers[6] == result(3)
 
 
 def test_requests_that_come_while_others_are_answered(board):
     rng = random.Random(3)
-    requests, number = [opening()], 0
-    for _ in range(200):
-        number += 1
+    requests = [opening()]
+    for number in range(1, 201):
         words = [rng.getrandbits(20) for _ in range(9)]
         requests += [write(rng.randrange(256), MAP.input, words[:5]),
                      exchange(rng.randrange(256), MAP.input + 5, [*words[5:], number]),

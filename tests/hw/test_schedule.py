@@ -21,7 +21,8 @@ def test_settle_is_the_quantised_activation(levels, code):
     threshold = np.array([1, 3, 7, 16])
     counts = schedule.run([charge], 5, threshold)
     assert np.array_equal(counts, np.clip((charge + 5) // threshold, 0, levels))
-    assert schedule.run([-200], 5, 3) == 0 and schedule.run([int(1e6)], 5, 3) == levels
+    assert schedule.run([-200], 5, 3) == 0
+    assert schedule.run([int(1e6)], 5, 3) == levels
 
 
 def test_a_readout_keeps_its_potentials():
@@ -42,7 +43,8 @@ def test_nothing_that_is_compared_leaves_the_range(levels, code):
             total = potential + rows[operation.row]
             potential = total if total >= 0 or not operation.fire else potential
             seen += [total, potential]
-    assert low == min(*seen, *schedule.parameters(0, 7)) and high == max(seen)
+    assert low == min(*seen, *schedule.parameters(0, 7))
+    assert high == max(seen)
 
 
 def test_charges_of_mixed_codes():
@@ -62,7 +64,8 @@ def test_operations():
         (0, False, False, False), (1, True, True, False), (2, True, False, False),
         (3, True, False, True)]
     rate = settle([source()], 3, "rate")
-    assert [o.row for o in rate.operations] == [0, 1, 1, 1] and len(rate.rows) == 2
+    assert [o.row for o in rate.operations] == [0, 1, 1, 1]
+    assert len(rate.rows) == 2
 
 
 def test_idle_clocks_are_those_between_spikes_and_after_them():

@@ -22,11 +22,11 @@ def expected_commands(core, dut, windows):
     for turn, window in enumerate(windows):
         commands = dut.model(window)
         for k, (group, tap, step, double, last) in enumerate(commands):
-            yield dict(index=group * core.taps + (tap or 0),
-                       step=len(core.schedule.charges) - 1 - step,
-                       empty=int(tap is None), double=int(double), last=int(last),
-                       descend=int(k == len(commands) - 1 and turn % width == width - 1),
-                       finish=int(turn % positions == positions - 1))
+            yield {"index": group * core.taps + (tap or 0),
+                       "step": len(core.schedule.charges) - 1 - step,
+                       "empty": int(tap is None), "double": int(double), "last": int(last),
+                       "descend": int(k == len(commands) - 1 and turn % width == width - 1),
+                       "finish": int(turn % positions == positions - 1)}
 
 
 @pytest.mark.parametrize("stalls", STALLS)

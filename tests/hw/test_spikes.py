@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 from hw.config import MapConfig, SourceConfig
 from hw.spikes import SpikeMemory
 
-MAP = dict(channels=5, height=4, width=3, levels=5, word=2)
+MAP = {"channels": 5, "height": 4, "width": 3, "levels": 5, "word": 2}
 
 
 def occupancy(fmap, beat):

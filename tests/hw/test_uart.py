@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
 import random
+import re
 
 import pytest
 from amaranth.back import verilog
@@ -137,9 +138,8 @@ def test_divisor():
     ((1, 1.5), "baud must be a positive integer, not 1.5"),
 ])
 def test_bad_rates(arguments, message):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=rf"^{re.escape(message)}$"):
         divisor(*arguments)
-    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("component", [Receiver, Transmitter])

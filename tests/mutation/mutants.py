@@ -55,8 +55,7 @@ def _through_yosys(files, commands, result):
 
 
 def netlist(config, image):
-    """RTLIL of the array, without what Yosys sees to be superfluous: breaking that proves nothing.
-    """
+    """RTLIL of the array, without what Yosys finds superfluous: breaking that proves nothing."""
     source = rtlil.convert(Array(config, image), name="array", emit_src=False)
     return _through_yosys({"array.il": source}, [
         "read_rtlil array.il", "hierarchy -top array", "proc", "opt", "wreduce", "opt",

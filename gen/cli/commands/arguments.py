@@ -6,14 +6,37 @@ only exclude nonsense; narrower bounds belong to the functions that know them.
 
 import argparse
 
-from ...errors import BuildError, DataError, unknown
+from gen.errors import BuildError, DataError, unknown
+
 from .tables import as_lines
 
 __all__ = [
-    "CALIBRATION", "CODES", "COUNT", "IMAGES", "CLOCKS", "LEVELS", "PIXEL", "SEED", "BAUD", "JOBS",
-    "integer", "real", "listed", "code", "bits", "command", "add_network", "add_dataset",
-    "add_data", "add_calibration", "add_mapping", "mapping_flags", "mapping_options",
-    "require_calibration", "find_network", "board_name",
+    "BAUD",
+    "CALIBRATION",
+    "CLOCKS",
+    "CODES",
+    "COUNT",
+    "IMAGES",
+    "JOBS",
+    "LEVELS",
+    "PIXEL",
+    "SEED",
+    "add_calibration",
+    "add_data",
+    "add_dataset",
+    "add_mapping",
+    "add_network",
+    "bits",
+    "board_name",
+    "code",
+    "command",
+    "find_network",
+    "integer",
+    "listed",
+    "mapping_flags",
+    "mapping_options",
+    "real",
+    "require_calibration",
 ]
 
 
@@ -178,7 +201,7 @@ def mapping_options(args):
 def _calibration(args):
     if args.calibration is None:
         return None
-    from ...plan.workload import Calibration
+    from gen.plan.workload import Calibration
     return Calibration(args.calibration, args.dataset, args.data)
 
 
@@ -189,7 +212,7 @@ def require_calibration(args):
 
 
 def find_network(name):
-    from ...ir.shipped import find
+    from gen.ir.shipped import find
     return find(name)
 
 

@@ -10,8 +10,7 @@ def _run(args):
     from dataclasses import asdict
 
     from boards import BOARDS
-
-    from ...build.toolchain import missing
+    from gen.build.toolchain import missing
     return {"boards": [{
         "name": board.name, "device": board.device, "family": board.family.name,
         "clock_hz": board.clock_hz, "oscillator_hz": board.oscillator_hz, "link": board.link,

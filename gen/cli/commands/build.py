@@ -18,7 +18,7 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...build.builder import build
+    from gen.build.builder import build
     require_calibration(args)
     network, options = find_network(args.network), mapping_options(args)
     return build(network, **options,

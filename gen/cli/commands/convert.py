@@ -6,7 +6,7 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...convert.apart import convert_apart
+    from gen.convert.apart import convert_apart
     return convert_apart(args.target, weights=args.weights, calibration=args.calibration,
                          out=args.output, name=args.name, bits=args.bits, levels=args.levels,
                          input_levels=args.input_levels, pixel_max=args.pixel_max,

@@ -7,13 +7,13 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ..demo import demo
+    from gen.cli.demo import demo
     return demo(network=args.network, board=board_name(args.board), out=args.output,
                 limit=args.limit)
 
 
 def _table(result):
-    from ..demo import table
+    from gen.cli.demo import table
     return as_columns(table(result))
 
 

@@ -4,7 +4,8 @@ directory of a build, which says all of it."""
 from functools import partial
 from pathlib import Path
 
-from ...errors import BuildError
+from gen.errors import BuildError
+
 from .arguments import add_mapping, find_network, mapping_flags, mapping_options
 
 __all__ = ["add_design", "default_directory", "find_build", "find_design"]
@@ -24,8 +25,8 @@ def default_directory(network, board: str) -> Path:
 
 def _directory(args):
     """The build that is meant, or None if a network is."""
-    from ...build.manifest import NAME
-    from ...ir.shipped import names
+    from gen.build.manifest import NAME
+    from gen.ir.shipped import names
     path = Path(args.design)
     if not (path / NAME).exists() and (args.design in names() or not path.is_dir()):
         return None
@@ -44,8 +45,7 @@ def find_design(args):
         If an option of the mapping is given with a build, or a directory is no build.
     """
     import boards
-
-    from ...build.design import design_for, load
+    from gen.build.design import design_for, load
     if (directory := _directory(args)) is None:
         network, options = find_network(args.design), mapping_options(args)
         return network, partial(design_for, network, boards.find(options.pop("board")), **options)
@@ -54,7 +54,7 @@ def find_design(args):
 
 
 def _emitted(design, directory):
-    from ...build.design import require_emitted
+    from gen.build.design import require_emitted
     require_emitted(design, directory)
     return design
 
@@ -78,7 +78,7 @@ def find_build(args, make=None) -> Path:
 
 
 def _make(network, *, board, **mapping):
-    from ...build.builder import build
+    from gen.build.builder import build
     out = default_directory(network, board)
     build(network, board=board, out=out, **mapping)
     return out

@@ -20,7 +20,7 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...explore.sweep import explore
+    from gen.explore.sweep import explore
     return explore(
         [find_network(name) for name in args.networks],
         boards=[board_name(name) for name in args.boards],

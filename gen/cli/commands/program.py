@@ -7,7 +7,7 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...build.program import program
+    from gen.build.program import program
     require_calibration(args)
     return program(find_build(args))
 

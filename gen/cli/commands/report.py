@@ -7,8 +7,8 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...report import report
-    from ...system.files import require_output
+    from gen.report import report
+    from gen.system.files import require_output
     if args.output is not None:
         require_output(args.output)
     return report(find_build(args), out=args.output, dataset=args.dataset, data_dir=args.data,

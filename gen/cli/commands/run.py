@@ -7,7 +7,7 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...ir.run import run
+    from gen.ir.run import run
     return run(find_network(args.network), images_file=args.images, dataset=args.dataset,
                data_dir=args.data, limit=args.limit)
 

@@ -7,8 +7,8 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...system.files import require_output
-    from ...verify.simulation import simulate, test_set
+    from gen.system.files import require_output
+    from gen.verify.simulation import simulate, test_set
     if args.images_out is not None:
         require_output(args.images_out)
     network, design = find_design(args)

@@ -6,7 +6,7 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...train.training import train
+    from gen.train.training import train
     return train(args.dataset, args.model, out=args.output, name=args.name, data_dir=args.data,
                  epochs=args.epochs, bits=args.bits, levels=args.levels,
                  input_levels=args.input_levels, seed=args.seed)

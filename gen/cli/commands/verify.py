@@ -11,7 +11,7 @@ _IMAGES, _FEW = 20, 3
 
 
 def _run(args):
-    from ...verify.rtl import choose_images, verify
+    from gen.verify.rtl import choose_images, verify
     network, design = find_design(args)
     gates = args.netlist or args.bitstream
     images, source = choose_images(network, args.images or (_FEW if gates else _IMAGES), args.seed,
@@ -21,7 +21,7 @@ def _run(args):
 
 
 def _gates(args, images):
-    from ...verify import gate_level
+    from gen.verify import gate_level
     if args.netlist:
         return gate_level.verify_netlist(find_build(args, gate_level.make_netlist), images)
     return gate_level.verify_bitstream(find_build(args, gate_level.make_bitstream), images)

@@ -7,14 +7,14 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from ...verify.virtual import run
+    from gen.verify.virtual import run
     require_calibration(args)
     return run(find_build(args, _make))
 
 
 def _make(network, *, board, **mapping):
     """Verilog is enough, and takes the place of no build that has more."""
-    from ...build.builder import build
+    from gen.build.builder import build
     out = default_directory(network, board)
     out = out.with_name(f"virtual-{out.name}")
     build(network, board=board, out=out, synthesise=False, **mapping)

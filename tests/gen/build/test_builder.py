@@ -249,7 +249,8 @@ class TestBitstream:
                                               r"MHz of 100 MHz"):
             self.make(tmp_path)
         out = tmp_path / "out"
-        assert not (out / "board.bit").exists() and not (out / "timing.json").exists()
+        assert not (out / "board.bit").exists()
+        assert not (out / "timing.json").exists()
         assert bitstream.known_miss(ARTY, out, 100_000_000).fmax_hz == 80_000_000
         (out / "board.xdc").write_text("# other pins\n")
         assert bitstream.known_miss(ARTY, out, 100_000_000) is None
@@ -281,7 +282,8 @@ class TestBitstream:
         assert self.make(tmp_path).path.read_text() == "frames\n"
         calls = (tmp_path / "out" / "calls").read_text()
         assert f"--chipdb {tmp_path}/chipdb/xc7a35tcsg324.bin --xdc openxc7.xdc" in calls
-        assert "--json netlist.json" in calls and "yosys" not in calls
+        assert "--json netlist.json" in calls
+        assert "yosys" not in calls
 
     def test_script_alone(self, tmp_path, openxc7):
         """Without a netlist the script makes one, from the same commands as the build."""
@@ -291,7 +293,8 @@ class TestBitstream:
         subprocess.run(["sh", "openxc7.sh"], cwd=out, check=True)
         assert "yosys -q -l yosys.log synth.ys" in (out / "calls").read_text()
         commands = (out / "synth.ys").read_text()
-        assert "synth_xilinx -family xc7 -flatten\n" in commands and "-nobram" not in commands
+        assert "synth_xilinx -family xc7 -flatten\n" in commands
+        assert "-nobram" not in commands
 
     def test_openxc7_misses_its_clock(self, tmp_path, openxc7, tools):
         tools("nextpnr-xilinx", "echo \"Max frequency for clock 'clk': 81.00 MHz (FAIL at 100.00 "

@@ -72,7 +72,8 @@ def refused(built, message, file="design.json"):
     text = str(caught.value)
     assert text.startswith(f"{built}/{file}: {message}"), text
     assert text.endswith(" build the network again (python -m gen build)")
-    assert "\n" not in text and len(text) < len(str(built)) + 300
+    assert "\n" not in text
+    assert len(text) < len(str(built)) + 300
 
 
 class TestThereAndBack:
@@ -83,7 +84,8 @@ class TestThereAndBack:
             assert getattr(loaded, name) == getattr(planned, name), name
         assert loaded.network.digest == NETWORK.digest
         assert (loaded.code, loaded.baud, loaded.clock.hz) == ("rate", 500_000, 40_000_000)
-        assert loaded.clock.pll is not None and loaded.config.cores[0].lanes == 2
+        assert loaded.clock.pll is not None
+        assert loaded.config.cores[0].lanes == 2
 
     def test_nothing_is_planned(self, original, monkeypatch):
         for name in ("plan", "calibrate"):
@@ -173,7 +175,7 @@ class TestOfOnePiece:
     def test_a_build_without_one(self, built):
         facts = json.loads((built / "manifest.json").read_text())
         manifest.write(built, facts, facts["files"].keys() - {"design.json"})
-        with pytest.raises(BuildError, match="manifest.json: lists no design.json: it is no part "):
+        with pytest.raises(BuildError, match=r"manifest.json: lists no design.json: it is no "):
             load(built)
 
     def test_a_design_that_was_edited_consistently(self, original, tmp_path):
@@ -308,9 +310,11 @@ class TestDamaged:
                     design = load(built)
                 except SpikeloomError as error:
                     text = str(error)
-                    assert text.startswith(f"{built}/design.json: ") and "\n" not in text
+                    assert text.startswith(f"{built}/design.json: ")
+                    assert "\n" not in text
                 else:
-                    assert isinstance(design, Design) and design.digest == digest
+                    assert isinstance(design, Design)
+                    assert design.digest == digest
 
 
 def places(value, before=()):

@@ -87,4 +87,5 @@ def test_the_real_one(build):
 @pytest.mark.parametrize("board", boards.BOARDS, ids=lambda board: board.name)
 def test_arguments(board):
     option, value = board.loader
-    assert option in ("--board", "--cable") and value
+    assert option in ("--board", "--cable")
+    assert value

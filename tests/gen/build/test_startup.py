@@ -40,7 +40,8 @@ ON, STOPPED, RELEASED, WORKING = (1, 1), (1, 0), (0, 0), (0, 1)
 def starts(trace):
     """On, stopped, released, working, each for long enough."""
     (on, first), *rest, (working, _) = phases(trace)
-    assert (on, working) == (ON, WORKING) and first >= PHASE
+    assert (on, working) == (ON, WORKING)
+    assert first >= PHASE
     assert [value for value, _ in rest] == [STOPPED, RELEASED]
     assert all(length >= PHASE - 1 for _, length in rest)
 
@@ -63,4 +64,5 @@ def test_hold(clocks):
     trace = [reset for reset, in traced(Hold(clocks), ("reset",), again, 200)]
     (on, first), (off, _), (once_more, second), (working, _) = phases(trace)
     assert (on, off, once_more, working) == (1, 0, 1, 0)
-    assert first >= clocks + 1 and second >= clocks + len(again)
+    assert first >= clocks + 1
+    assert second >= clocks + len(again)

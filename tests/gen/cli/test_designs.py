@@ -70,7 +70,8 @@ def error(capsys, *words):
     assert cli.main([*map(str, words)]) == 1
     out, err = capsys.readouterr()
     *_, line = err.splitlines()
-    assert out == "" and line.startswith("error: ")
+    assert out == ""
+    assert line.startswith("error: ")
     return line.removeprefix("error: ")
 
 

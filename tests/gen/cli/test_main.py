@@ -73,7 +73,8 @@ class TestHelp:
         assert caught.value.code == 0
         text = capsys.readouterr().out
         assert f"example:\n  python -m gen {command}" in text
-        assert "default: None" not in text and "SUPPRESS" not in text
+        assert "default: None" not in text
+        assert "SUPPRESS" not in text
 
     def test_the_script_is_this_program(self):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -88,7 +89,7 @@ class TestHelp:
 class TestRun:
     def test_json(self, tiny, images, capsys):
         assert cli.main(["run", str(tiny), str(images), "--json"]) == 0
-        out, err = capsys.readouterr()
+        out, _err = capsys.readouterr()
         assert json.loads(out) == {
             "network": "tiny", "images": 2, "accuracy": None, "predictions": [0, 1],
             "spikes": {"input": 3.0, "hidden": 3.0}, "rates": {"input": 0.75, "hidden": 1.5}}
@@ -142,7 +143,8 @@ def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(message.replace("TINY", str(tiny)))
-    assert err.count("\n") == 1 and err.endswith("\n")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -177,7 +179,8 @@ def test_wrong_values(arguments, message, capsys):
     assert caught.value.code == 2
     out, err = capsys.readouterr()
     last = err.splitlines()[-1]
-    assert out == "" and len(last) <= 500
+    assert out == ""
+    assert len(last) <= 500
     assert last.startswith(f"python -m gen {arguments[0]}: error: {message}")
 
 
@@ -185,7 +188,9 @@ class TestMessage:
     def test_what_is_too_long_loses_its_middle(self):
         line = one_line("begin " + "x" * 5000 + " end")
         assert len(line) in (499, 500)
-        assert line.startswith("begin xxx") and line.endswith("xxx end") and "x ... x" in line
+        assert line.startswith("begin xxx")
+        assert line.endswith("xxx end")
+        assert "x ... x" in line
 
     def test_control_characters_are_escaped(self):
         assert one_line("a\n\x1b[31m\udcffü") == r"a \x1b[31m\udcffü"

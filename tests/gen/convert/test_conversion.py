@@ -77,7 +77,8 @@ def test_residual_network_with_plain_relu(files):
     assert result["weights"] == 8 * 9 + 8 * 9 + 8 * 8 + 8 + 4 * 8
     assert result["agreement"] > 0.9
     network = load(result["network"])
-    assert network.digest == result["digest"] and network.name == "net"
+    assert network.digest == result["digest"]
+    assert network.name == "net"
     assert network.layers[2].synapses[0].bits == 4
     assert (network.input_levels, network.pixel_max) == (255, 255)
     images = np.load(files["calibration"])
@@ -172,7 +173,8 @@ def test_agreement_is_said_and_can_be_required(tmp_path, files, caplog):
                for key, value in state(files["target"]).items()}, files["weights"])
     np.save(files["calibration"], np.random.default_rng(0).integers(0, 256, (200, 20)))
     agreement = convert(**files, require_agreement=0.9)["agreement"]
-    assert agreement > 0.97 and not caplog.messages
+    assert agreement > 0.97
+    assert not caplog.messages
     files["out"].unlink()
     coarse = {"bits": 2}
     refused(files, r"^the integers decide \d+\.\d\d% of the 200 calibration images as the "
@@ -382,7 +384,8 @@ def build():
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOLDER", str(tmp_path / "elsewhere"))
     convert(**{key: Path(path).name for key, path in files.items()})
-    assert files["out"].exists() and not list((tmp_path / "elsewhere").iterdir())
+    assert files["out"].exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 RAISES = {

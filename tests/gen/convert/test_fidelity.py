@@ -187,8 +187,10 @@ def test_what_parameters_do_not_say_is_refused(change, first, seen):
     with pytest.raises(ConversionError) as error:
         to_quantised(module, IMAGES)
     message = str(error.value)
-    assert message.startswith(first) and seen in message
-    assert "\n" not in message and len(message) <= 500
+    assert message.startswith(first)
+    assert seen in message
+    assert "\n" not in message
+    assert len(message) <= 500
     if first.endswith(": "):
         assert re.search(r"(\d+%|0\.\d+) of the (sums|values) differ, by up to \S+ where they "
                          r"reach \S+; ", message)
@@ -255,7 +257,7 @@ def test_a_foreign_activation_is_compared_with_its_own_grid(claimed):
 @pytest.mark.parametrize("step, levels", [(0.1, 7), (0.37, 1), (1 / 3, 3), (1e-3, 1023)])
 def test_a_foreign_activation_that_is_right(step, levels):
     module = foreign(step=step, levels=levels)
-    quantised, lowered, _ = to_quantised(module, IMAGES, activation=Activation("Act"))
+    quantised, _lowered, _ = to_quantised(module, IMAGES, activation=Activation("Act"))
     assert quantised.to_network("net").levels["4"] == levels
 
 
@@ -314,7 +316,8 @@ def test_steps_of_one_name():
     torch.manual_seed(0)
     module = TwoSteps()
     _, lowered, _ = to_quantised(module, IMAGES)
-    assert lowered.layers[0].step < 0.5 and lowered.layers[1].step == 4
+    assert lowered.layers[0].step < 0.5
+    assert lowered.layers[1].step == 4
     assert agreement(module, levels=63) > 0.9
 
 

@@ -129,7 +129,7 @@ def test_pools(pools):
     model = small(*pools, nn.Conv2d(4, 4, 2), nn.Identity(), Qcfs(5, 0.1), nn.Flatten(),
                   nn.LazyLinear(3))
     model(torch.rand(1, 1, 10, 10))
-    quantised, lowered = quantise(model, (1, 10, 10))
+    quantised, _lowered = quantise(model, (1, 10, 10))
     agree(quantised)
     close(model, quantised)
 
@@ -173,11 +173,12 @@ def test_a_shared_step_gives_an_exact_identity():
             x = self.act(self.b(x) + x)
             return self.c(x)
 
-    quantised, lowered = quantise(Net(), (1, 3, 3), bits=4)
+    quantised, _lowered = quantise(Net(), (1, 3, 3), bits=4)
     network = agree(quantised)
     identity = network.layers[1].synapses[1]
     assert np.array_equal(identity.weights[:, 0, 0, 0], network.layers[1].threshold)
-    assert identity.groups == 4 and len(quantised.steps) == 1
+    assert identity.groups == 4
+    assert len(quantised.steps) == 1
 
 
 def test_vectors():
@@ -421,7 +422,7 @@ def test_two_inputs():
         def forward(self, x, y):
             return x + y
 
-    with pytest.raises(ConversionError, match="^input 'y': a network has one input$"):
+    with pytest.raises(ConversionError, match=r"^input 'y': a network has one input$"):
         lower(Two(), (1, 4, 4))
 
 

@@ -55,7 +55,8 @@ def test_neighbours_of_another_folder_are_others(write):
         path = list(sys.path)
         with loaded(target) as module:
             assert module.in_features == width
-        assert "helper" not in sys.modules and sys.path == path
+        assert "helper" not in sys.modules
+        assert sys.path == path
 
 
 def test_only_neighbours_are_forgotten(write, tmp_path):
@@ -96,7 +97,8 @@ def test_failures(write, text, message):
     modules, path = dict(sys.modules), list(sys.path)
     with pytest.raises(ConversionError, match=f"model.py:build: {message}"), loaded(target):
         pass
-    assert sys.path == path and set(sys.modules) == set(modules)
+    assert sys.path == path
+    assert set(sys.modules) == set(modules)
 
 
 def test_ctrl_c_ends_it(write):

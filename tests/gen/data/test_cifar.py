@@ -46,7 +46,8 @@ def test_binary(binary, records):
     loaded = load("cifar-10", binary)
     assert loaded.train_images.shape == (50_000, 3, 32, 32)
     assert loaded.test_images.shape == (10_000, 3, 32, 32)
-    assert loaded.train_images.dtype == np.uint8 and loaded.pixel_max == 255
+    assert loaded.train_images.dtype == np.uint8
+    assert loaded.pixel_max == 255
     whole = np.concatenate([loaded.test_labels[:, None].astype(np.uint8),
                             loaded.test_images.reshape(-1, RECORD - 1)], axis=1)
     assert {row.tobytes() for row in whole} == {row.tobytes() for row in records[50_000:]}
@@ -67,7 +68,8 @@ def test_both_forms_and_any_order_are_one_data_set(binary, records, tmp_path):
 def refused(folder, message):
     with pytest.raises(DataError, match=message) as error:
         load("cifar-10", folder)
-    assert str(error.value).startswith(str(folder)) and "\n" not in str(error.value)
+    assert str(error.value).startswith(str(folder))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["data_batch_3.bin", "test_batch.bin"])

@@ -40,7 +40,8 @@ def folder(tmp_path):
 def test_array(tmp_path, array):
     np.save(tmp_path / "x.npy", array)
     read = read_array(tmp_path / "x.npy")
-    assert np.array_equal(read, array) and read.dtype == array.dtype
+    assert np.array_equal(read, array)
+    assert read.dtype == array.dtype
 
 
 def npy(header, data=b""):
@@ -89,7 +90,8 @@ def test_no_array(tmp_path, data, message):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 << 20
-    assert "\n" not in str(e.value) and len(str(e.value)) <= 500
+    assert "\n" not in str(e.value)
+    assert len(str(e.value)) <= 500
 
 
 def test_no_file(tmp_path):
@@ -107,14 +109,16 @@ def test_digits():
     assert digits.pixel_max == 16 == digits.train_images.max()
     assert digits.train_images.dtype == np.uint8
     shares = np.bincount(digits.test_labels) / np.bincount(digits.train_labels)
-    assert shares.min() > 0.2 and shares.max() < 0.26
+    assert shares.min() > 0.2
+    assert shares.max() < 0.26
 
 
 def test_folder(folder, monkeypatch):
     mnist = load("mnist", folder)
     assert np.array_equal(mnist.train_images[:, 0], ARRAYS["train-images-idx3-ubyte.gz"])
     assert np.array_equal(mnist.test_labels, np.arange(5))
-    assert mnist.test_images.shape == (5, 1, 28, 28) and mnist.pixel_max == 255
+    assert mnist.test_images.shape == (5, 1, 28, 28)
+    assert mnist.pixel_max == 255
     monkeypatch.setenv("SPIKELOOM_DATA", str(folder))
     assert load("fashion-mnist").name == "fashion-mnist"
 
@@ -131,7 +135,8 @@ def test_folder_of_folders(folder, tmp_path):
 def damage(folder, name, message):
     with pytest.raises(DataError, match=message) as error:
         load("mnist", folder)
-    assert str(error.value).startswith(str(folder)) and "\n" not in str(error.value)
+    assert str(error.value).startswith(str(folder))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("length", [0, 1, 5, 10, 40, 200])
@@ -146,10 +151,12 @@ def test_corrupt_gzip(folder):
     for k in range(len(path.read_bytes())):
         original = path.read_bytes()
         path.write_bytes(original[:k] + bytes([original[k] ^ 0x10]) + original[k + 1:])
+        message = ""
         try:
             assert len(load("mnist", folder).train_labels) == 12
         except DataError as error:
-            assert "\n" not in str(error)
+            message = str(error)
+        assert "\n" not in message
         path.write_bytes(original)
 
 
@@ -191,7 +198,7 @@ def test_download(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(datasets._SOURCES, "mnist", (f"{tmp_path.as_uri()}/none/", digests))
     assert len(load("mnist").train_images) == 12
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
-    with pytest.raises(DataError, match="^mnist is not here and can't be downloaded"):
+    with pytest.raises(DataError, match=r"^mnist is not here and can't be downloaded"):
         load("mnist")
     assert not (tmp_path / "empty").exists()
 
@@ -208,6 +215,6 @@ def test_the_cache_is_checked_before_a_download(tmp_path, monkeypatch):
 
 
 def test_unknown():
-    with pytest.raises(DataError, match="^there is no data set 'cifar'; did you mean 'cifar-10'. "
+    with pytest.raises(DataError, match=r"^there is no data set 'cifar'; did you mean 'cifar-10'. "
                                         "known are digits, mnist, fashion-mnist, cifar-10$"):
         load("cifar")

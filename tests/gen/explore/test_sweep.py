@@ -38,9 +38,12 @@ OPTIONS = {"boards": ["arty-a7"], "points": 3}
 
 def test_finished_points_are_not_computed_again(sampled, tmp_path):
     first = explore([sampled], out=tmp_path, jobs=1, **OPTIONS)
-    assert first["kept"] == 0 and first["computed"] == 3 and not first["too_large"]
+    assert first["kept"] == 0
+    assert first["computed"] == 3
+    assert not first["too_large"]
     rates = [p["images_per_second"] for p in first["points"]]
-    assert rates == sorted(rates, reverse=True) and first["points"][0]["front"]
+    assert rates == sorted(rates, reverse=True)
+    assert first["points"][0]["front"]
     assert json.loads((tmp_path / "explore.json").read_text()) == first["points"]
     assert "</svg>" in (tmp_path / "explore.svg").read_text()
 
@@ -75,7 +78,8 @@ def test_a_cluster_computes_the_same(sampled, tmp_path):
                                   host="127.0.0.1") as cluster:
         there = explore([sampled], out=tmp_path / "there",
                         scheduler=cluster.scheduler_address, **OPTIONS)
-    assert there["points"] == here["points"] and there["computed"] == here["computed"]
+    assert there["points"] == here["points"]
+    assert there["computed"] == here["computed"]
 
 
 @pytest.mark.slow

@@ -68,9 +68,12 @@ def unchanged_or_refused(path, data, digest):
     try:
         assert load(path).digest == digest
     except ArtifactError as error:
-        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
-        return 1
-    return 0
+        message = str(error)
+    else:
+        return 0
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return 1
 
 
 def test_truncated_at_every_length(path):
@@ -156,7 +159,8 @@ def test_contradictions(path, change, message):
     rewrite(path, change)
     with pytest.raises(ArtifactError, match=re.escape(message)) as error:
         load(path)
-    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
 
 
 def test_compressed(path):
@@ -167,7 +171,7 @@ def test_compressed(path):
 
 def test_many_members(path):
     rewrite(path, lambda h, m: m.update({f"{k}": b"" for k in range(5000)}))
-    with pytest.raises(ArtifactError, match="has 50.. members, more than 4096"):
+    with pytest.raises(ArtifactError, match=r"has 50.. members, more than 4096"):
         load(path)
 
 
@@ -196,7 +200,7 @@ def vector(weights, name="out"):
                                           ("_MAX_HEADER", 1300), ("_MAX_MEMBERS", 2)])
 def test_what_can_not_be_loaded_is_not_saved(tmp_path, monkeypatch, limit, value):
     monkeypatch.setattr(f"gen.ir.artifact.{limit}", value)
-    with pytest.raises(ArtifactError, match="is larger than any|are more than a network file may"):
+    with pytest.raises(ArtifactError, match=r"is larger than any|are more than a network file may"):
         save(vector(1000), tmp_path / "net.npz")
     assert not (tmp_path / "net.npz").exists()
 
@@ -306,7 +310,8 @@ def test_a_full_disk_leaves_the_old_network(path):
             save(network(samples=np.zeros((99, 1, 2, 3), int)), path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert path.read_bytes() == before and [*path.parent.iterdir()] == [path]
+    assert path.read_bytes() == before
+    assert [*path.parent.iterdir()] == [path]
 
 
 def test_no_regular_file(tmp_path):
@@ -331,6 +336,6 @@ def test_shipped_names(tmp_path):
     save(network(), tmp_path / "digits")
     assert shipped.find("digits").name == "digits"
     assert shipped.find(tmp_path / "digits").name == "net"
-    with pytest.raises(ArtifactError, match="^there is no file or shipped network 'none'; known "
+    with pytest.raises(ArtifactError, match=r"^there is no file or shipped network 'none'; known "
                                             "are cifar-10, digits"):
         shipped.find("none")

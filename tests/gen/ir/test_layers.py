@@ -33,7 +33,8 @@ def test_described_and_restored(name):
     facts, arrays = layer.described()
     used = dict(arrays)
     other = TYPES[facts["type"]].restored(facts, used.pop)
-    assert not used and type(other) is type(layer)
+    assert not used
+    assert type(other) is type(layer)
     for own, others in zip(layer.meaning(), other.meaning(), strict=True):
         assert np.array_equal(own, others) if isinstance(own, np.ndarray) else own == others
 

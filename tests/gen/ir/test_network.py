@@ -113,7 +113,7 @@ def test_encode_is_exact_up_to_its_bound(levels):
 
 @pytest.mark.parametrize("pixel_max, levels", [(1 << 61, 3), (1 << 40, 1 << 23), (1 << 70, 1)])
 def test_pixels_that_would_overflow_are_refused(pixel_max, levels):
-    with pytest.raises(NetworkError, match="^pixel_max must be less than"):
+    with pytest.raises(NetworkError, match=r"^pixel_max must be less than"):
         network(pixel_max=pixel_max, input_levels=levels)
 
 
@@ -129,7 +129,7 @@ def test_sums_are_exact_up_to_their_bound():
     charge = terms * weight * levels
     assert net.run(counts).logits.tolist() == [[charge + initial, charge - initial]]
     assert torch_run(net, counts)["out"].ravel().tolist() == [charge + initial, charge - initial]
-    with pytest.raises(NetworkError, match="^out: potentials need more than 53 bits$"):
+    with pytest.raises(NetworkError, match=r"^out: potentials need more than 53 bits$"):
         replace(net, layers=(replace(layer, initial=np.array([initial + 1, 0])),))
 
 
@@ -137,7 +137,7 @@ def test_a_charge_that_the_initial_potential_takes_back_is_bounded_too():
     # The potential stays in 53 bits; the charge alone, which float64 has to hold, does not.
     synapses = Synapses(INPUT, np.full((1, 20_000, 1, 1), (1 << 15) - 1), bits=16)
     layer = Readout("out", (synapses,), np.array([1 - (1 << 53)]))
-    with pytest.raises(NetworkError, match="^out: potentials need more than 53 bits$"):
+    with pytest.raises(NetworkError, match=r"^out: potentials need more than 53 bits$"):
         Network("net", (20_000, 1, 1), 1 << 24, 1, (layer,))
 
 

@@ -33,4 +33,5 @@ def test_no_configuration_stores_less_than_its_kind_says(network):
         stored = sum(memory.width * len(memory.rows)
                      for memory in kind(layer).memories(layer, shape).values())
         bits = kind(layer).memory_bits(layer, levels, "phase")
-        assert stored >= bits and (bits > 0) == bool(layer.synapses)
+        assert stored >= bits
+        assert (bits > 0) == bool(layer.synapses)

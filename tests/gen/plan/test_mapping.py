@@ -71,12 +71,17 @@ def test_a_depthwise_layer_has_no_rows_for_channels_it_is_not_connected_to():
 def test_words_that_fit_the_lanes_have_masked_rows():
     _, _, _, config, _ = mapped("mobile")
     first, deep, point, _ = config.layers
-    assert not first.masked and deep.masked and not deep.fixed
+    assert not first.masked
+    assert deep.masked
+    assert not deep.fixed
     assert deep.sources[0].lanes == (0, 0, 1, 1, 2, 2, 3, 3)
     assert deep.weight_rows == 2 * 9, "a group of lanes sees one chunk"
     dense, identity = point.sources
-    assert dense.lanes is None and identity.lanes == (0, 1, 2, 3) * 2 and identity.fixed
-    assert point.weight_bits == 4 and point.parameter_rows == len(point.schedule.rows) + 2
+    assert dense.lanes is None
+    assert identity.lanes == (0, 1, 2, 3) * 2
+    assert identity.fixed
+    assert point.weight_bits == 4
+    assert point.parameter_rows == len(point.schedule.rows) + 2
     _, _, _, other, _ = mapped("depthwise")  # six channels a word, three lanes
     assert not other.layers[0].masked
 
@@ -90,7 +95,9 @@ def test_masked_rows_spare_a_depthwise_layer_most_clocks():
     core = map_config(net, lanes={"deep": 32}).layers[0]
     rows = replace(core, sources=tuple(replace(source, lanes=None) for source in core.sources))
     counts = rng.integers(0, 8, (4, 64, 8, 8)) * (rng.random((4, 64, 8, 8)) < 0.4)
-    assert core.masked and not rows.masked and rows.weight_rows == 32 * core.weight_rows
+    assert core.masked
+    assert not rows.masked
+    assert rows.weight_rows == 32 * core.weight_rows
     assert 4 * layer_clocks(core, [counts]).mean() < layer_clocks(rows, [counts]).mean()
 
 
@@ -104,7 +111,7 @@ def test_a_picture_that_only_linear_layers_see_becomes_a_vector():
 
 
 def test_lanes_of_an_unknown_layer():
-    with pytest.raises(FitError, match="^lanes: there is no layer with synapses 'nobody'; "
+    with pytest.raises(FitError, match=r"^lanes: there is no layer with synapses 'nobody'; "
                                        "known are layer, out$"):
         map_network(network("conv"), lanes={"nobody": 3})
 

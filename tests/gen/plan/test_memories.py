@@ -132,7 +132,10 @@ def test_more_memory_is_never_less():
 def test_fewer_block_rams_mean_more_luts():
     config, _ = map_network(find("digits"))
     taken = [placement(config, "ECP5", brams).brams for brams in (0, 2, 5, 1000)]
-    assert taken == sorted(taken) and taken[0] == 0 and taken[1] <= 2 and taken[2] <= 5
+    assert taken == sorted(taken)
+    assert taken[0] == 0
+    assert taken[1] <= 2
+    assert taken[2] <= 5
 
 
 def test_the_placement_is_no_part_of_the_digest():

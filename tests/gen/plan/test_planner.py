@@ -146,7 +146,7 @@ def test_given_lanes_are_kept():
     name = next(layer.name for layer in net.layers if layer.synapses)
     for objective in (None, *OBJECTIVES):
         assert choose(net, objective=objective, lanes={name: 2})["lanes"][name] == 2
-    with pytest.raises(FitError, match="^lanes: there is no layer with synapses 'nobody'"):
+    with pytest.raises(FitError, match=r"^lanes: there is no layer with synapses 'nobody'"):
         choose(net, lanes={"nobody": 2})
 
 
@@ -158,7 +158,7 @@ def test_what_does_not_fit_is_said_with_figures():
         plan(net, smaller(luts=1000), objective="smallest")
     with pytest.raises(FitError, match=r"can't keep 3 clocks an image: by prediction it takes \d+"):
         plan(net, BOARD, objective="smallest", interval=3)
-    with pytest.raises(FitError, match="^the objective throughput takes the shortest interval"):
+    with pytest.raises(FitError, match=r"^the objective throughput takes the shortest interval"):
         plan(net, BOARD, objective="throughput", interval=100)
 
 
@@ -171,7 +171,8 @@ def test_the_plan_as_a_table():
     assert result["bottleneck"] == slowest["name"]
     assert result["interval_cycles"] == pytest.approx(slowest["clocks"], rel=0.1)
     assert result["images_per_second"] == pytest.approx(1e8 / result["interval_cycles"], rel=0.01)
-    assert result["calibration"] == "2 random samples" and result["images"] == 2
+    assert result["calibration"] == "2 random samples"
+    assert result["images"] == 2
     cores = [layer for layer in result["layers"] if "lanes" in layer]
     assert all(0 < layer["utilisation"] <= 1 for layer in cores)
     assert sum(layer.get("luts", 0) for layer in result["layers"]) < result["luts"]

@@ -74,11 +74,13 @@ class TestEarly:
 
     def test_fit(self, million, moments):
         result = fit(million, board="arty-a7")
-        assert result["fits"] is False and result["layers"] == [] and result["luts"] is None
+        assert result["fits"] is False
+        assert result["layers"] == []
+        assert result["luts"] is None
         assert result["reason"].startswith("wide does not fit arty-a7 (xc7a35ticsg324-1L): it ")
 
     def test_build(self, million, moments, tmp_path):
-        with pytest.raises(FitError, match="^wide does not fit arty-a7 .*: it stores"):
+        with pytest.raises(FitError, match=r"^wide does not fit arty-a7 .*: it stores"):
             build(million, board="arty-a7", out=tmp_path)
 
     def test_by_prediction(self, moments, tmp_path):
@@ -116,13 +118,16 @@ class TestCommand:
     def test_json(self, small, file, objective, capsys):
         assert cli.main(["fit", file, "--json", *objective]) == 1
         result = json.loads(capsys.readouterr().out)
-        assert result["fits"] is False and result["cells"] > 700 and result["layers"]
+        assert result["fits"] is False
+        assert result["cells"] > 700
+        assert result["layers"]
         assert result["reason"].startswith("case does not fit arty-a7 ")
 
     def test_what_fits(self, file, capsys):
         assert cli.main(["fit", file, "--json"]) == 0
         out, err = capsys.readouterr()
-        assert '"fits": true, "reason": null' in out and "error" not in err
+        assert '"fits": true, "reason": null' in out
+        assert "error" not in err
 
     def test_a_pace_that_is_not_kept(self, file, capsys):
         assert cli.main(["fit", file, "--interval", "3", "--objective", "smallest"]) == 1

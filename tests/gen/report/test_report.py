@@ -85,8 +85,11 @@ class Page(HTMLParser):
 
 
 def test_result(result):
-    assert result["network"] == "linear" and result["board"] == "arty-a7"
-    assert result["images"] == 24 * 6 and result["mismatches"] == 0 and result["accuracy"] is None
+    assert result["network"] == "linear"
+    assert result["board"] == "arty-a7"
+    assert result["images"] == 24 * 6
+    assert result["mismatches"] == 0
+    assert result["accuracy"] is None
     assert result["lane_utilisation"].keys() == {NAME, "out"}
     assert result["headline"].endswith("images a second at 100 MHz.")
 
@@ -105,7 +108,9 @@ def test_page_is_whole_and_alone(text):
             assert reference[1:] in ids
     tags = {tag for tag, _ in page.elements}
     assert not tags & {"script", "iframe", "object", "link", "b", "i", "base"}
-    assert "http:" not in text and "https:" not in text and "@import" not in text
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "@import" not in text
     assert re.search(r"url\((?!#)", text) is None
 
 
@@ -150,7 +155,8 @@ def test_a_spoiled_cache_is_none(kept, tmp_path):
 def test_too_few_images_for_a_pace(built, measured):
     few = measured | {"interval": None, "busy": None, "array": None, "occupancy": None}
     text = page.render(directory.read(built), few)
-    assert "images a second at" not in text and "of clocks" not in text
+    assert "images a second at" not in text
+    assert "of clocks" not in text
     Page(text)
 
 
@@ -229,7 +235,7 @@ def test_every_kind_of_layer(network, built, measured):
     made_up = measured | {
         **measure._predicted(network, config, counts, counts), "bottleneck": names[0],
         "busy": cores, "alone": {name: [k * 10.0, k * 10.0 + 40] for k, name in enumerate(names)},
-        "spikes": {name: 2.5 for name in ["input", *names[:-1]]},
+        "spikes": dict.fromkeys(["input", *names[:-1]], 2.5),
         "occupancy": {"width": 4, "shares": {name: [0, 0.5, 1] for name in cores},
                       "completed": [5]},
         "raster": measure._raster(network, config, counts[:1], beats),
@@ -270,7 +276,8 @@ def test_raster():
 def test_drawings_have_their_own_ids():
     twice = [drawings.points([[1, 2], [3, 5]]), drawings.alone(["a"], {"a": [1, 9]}, 12)]
     ids = [set(re.findall(r' id="([^"]*)"', drawing)) for drawing in twice]
-    assert all(ids) and not ids[0] & ids[1]
+    assert all(ids)
+    assert not ids[0] & ids[1]
     assert drawings.points([[1, 2], [3, 5]]) == twice[0]
 
 
@@ -331,7 +338,8 @@ def test_what_was_decided(tmp_path, built, measured):
     whole = directory.read(tmp_path)
     assert (whole.design.code, whole.config.cores[0].lanes) == ("rate", 3)
     text = Page(page.render(directory.read(built), measured)).text
-    assert "in phase code" in text and "24 samples that travel with the network" in text
+    assert "in phase code" in text
+    assert "24 samples that travel with the network" in text
 
 
 def test_a_network_that_is_a_readout_only(tmp_path):
@@ -342,7 +350,8 @@ def test_a_network_that_is_a_readout_only(tmp_path):
 
 def test_images_of_a_network_without_any():
     images, labels, source = measure._images(networks.linear(), None, None)
-    assert source == "random" and labels is None
+    assert source == "random"
+    assert labels is None
     assert networks.linear().encode(images).any()
 
 

@@ -109,7 +109,8 @@ def test_no_place_is_safe(places, tmp_path, monkeypatch):
     with pytest.raises(SimulationError, match=r"^no directory is safe to compile in \(.*; let "
                                               r"XDG_CACHE_HOME name one that is$") as caught:
         cache.directory()
-    assert len(str(caught.value)) <= 500 and "\n" not in str(caught.value)
+    assert len(str(caught.value)) <= 500
+    assert "\n" not in str(caught.value)
 
 
 def test_whose_program_is_trusted(tmp_path, monkeypatch):

@@ -55,18 +55,21 @@ def mode(path):
 class TestReplacing:
     def test_whole(self, old):
         with files.replacing(old) as draft:
-            assert draft.parent == old.parent and draft.suffix == ".txt"
+            assert draft.parent == old.parent
+            assert draft.suffix == ".txt"
             draft.write_text("ne")
             assert old.read_text() == "old"
             draft.write_text("new")
-        assert old.read_text() == "new" and names(old.parent) == ["old.txt"]
+        assert old.read_text() == "new"
+        assert names(old.parent) == ["old.txt"]
 
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
     def test_or_not_at_all(self, old, error):
         with pytest.raises(error), files.replacing(old) as draft:
             draft.write_text("half")
             raise error
-        assert old.read_text() == "old" and names(old.parent) == ["old.txt"]
+        assert old.read_text() == "old"
+        assert names(old.parent) == ["old.txt"]
 
     def test_permissions(self, tmp_path, old):
         before = os.umask(0o027)
@@ -84,7 +87,8 @@ class TestReplacing:
         link = tmp_path / "link"
         link.symlink_to("old.txt")
         files.write_text(link, "new")
-        assert link.is_symlink() and old.read_text() == "new"
+        assert link.is_symlink()
+        assert old.read_text() == "new"
 
     def test_link_to_nothing_yet(self, tmp_path):
         (tmp_path / "link").symlink_to("far/new.txt")
@@ -112,7 +116,8 @@ class TestReplacing:
             cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True)
         assert done.stdout == (f"{old}: can't be written: File too large; make it possible or "
                                f"choose another place\n")
-        assert old.read_text() == "old" and names(old.parent) == ["old.txt"]
+        assert old.read_text() == "old"
+        assert names(old.parent) == ["old.txt"]
 
 
 CHECKS = (files.require_output, lambda path: files.write_text(path, "new"))
@@ -139,7 +144,8 @@ class TestRefused:
         (tmp_path / "link").symlink_to("fifo")
         for path in (tmp_path / "fifo", tmp_path / "link", "/dev/null", "/dev/full"):
             self.refused(write, path, "Not a regular file")
-        assert Path("/dev/null").is_char_device() and names(tmp_path) == ["fifo", "link"]
+        assert Path("/dev/null").is_char_device()
+        assert names(tmp_path) == ["fifo", "link"]
 
     def test_names(self, write, tmp_path):
         for path in (tmp_path / ("x" * 256), tmp_path / "a" / ("ü" * 128) / "b",
@@ -166,7 +172,8 @@ class TestRequire:
         files.require_output(old)
         files.require_directory(tmp_path / "c" / "d", ["e"])
         files.require_directory(tmp_path, ["old.txt", "f"])
-        assert names(tmp_path) == ["old.txt"] and old.read_text() == "old"
+        assert names(tmp_path) == ["old.txt"]
+        assert old.read_text() == "old"
 
     def test_no_room(self, tmp_path):
         before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -54,7 +54,8 @@ def parent(tmp_path):
             stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
         started.append(process)
         folder, *pids = (process.stdout.readline().strip() for _ in range(3))
-        assert os.path.isdir(folder) and all(map(alive, pids))
+        assert os.path.isdir(folder)
+        assert all(map(alive, pids))
         return process, folder, pids
 
     yield start
@@ -79,7 +80,8 @@ def test_nothing_is_left_when_it_has_ended(parent, number):
     process, folder, pids = parent(PARENT)
     process.send_signal(number)
     process.wait(timeout=10)
-    assert not any(map(alive, pids)) and not os.path.exists(folder)
+    assert not any(map(alive, pids))
+    assert not os.path.exists(folder)
 
 
 @pytest.mark.parametrize("trap", ["''", "exit"], ids=["deaf", "stopped"])
@@ -125,7 +127,8 @@ def test_run():
 
 def test_temporary_files_are_removed(tmp_path):
     done = run(["sh", "-c", "touch $TMPDIR/file; echo $TMPDIR"], stdout=processes.PIPE, text=True)
-    assert done.stdout.strip() and not os.path.exists(done.stdout.strip())
+    assert done.stdout.strip()
+    assert not os.path.exists(done.stdout.strip())
     done = run(["sh", "-c", "echo $TMPDIR"], stdout=processes.PIPE, text=True,
                env={"TMPDIR": str(tmp_path)})
     assert done.stdout.strip() == str(tmp_path)
@@ -142,7 +145,8 @@ def test_no_such_program():
 
 def test_scratch(tmp_path):
     with scratch(tmp_path) as folder:
-        assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "a" / "b").mkdir(parents=True)
     assert list(tmp_path.iterdir()) == []
 

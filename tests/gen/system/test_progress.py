@@ -38,7 +38,8 @@ def test_short_work_says_nothing(capsys, caplog):
     assert list(bar(range(3), desc="run")) == [0, 1, 2]
     with bar(total=3, desc="run") as shown:
         shown.update(3)
-    assert capsys.readouterr().err == "" and not caplog.messages
+    assert capsys.readouterr().err == ""
+    assert not caplog.messages
 
 
 def test_long_work_says_how_far_it_is(hurried):
@@ -63,6 +64,7 @@ def test_a_step_is_named_and_remembered(hurried, monkeypatch):
         time.sleep(0.3)
     lines = len(hurried.messages)
     assert hurried.messages[0] == "net for board: Verilog ..."
-    assert lines > 1 and set(hurried.messages[1:]) == {"net for board: Verilog: 0 s"}
+    assert lines > 1
+    assert set(hurried.messages[1:]) == {"net for board: Verilog: 0 s"}
     time.sleep(0.1)
     assert len(hurried.messages) == lines

@@ -52,7 +52,8 @@ def test_fast_steps_learn_as_well(tmp_path, monkeypatch):
         result = train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
         assert result["accuracy_quantised"] == result["accuracy_integer"]
         accuracies.append(result["accuracy_integer"])
-    assert min(accuracies) > 0.7 and max(accuracies) - min(accuracies) < 0.1
+    assert min(accuracies) > 0.7
+    assert max(accuracies) - min(accuracies) < 0.1
 
 
 def test_stages_of_a_cnn(tmp_path, monkeypatch):
@@ -70,7 +71,8 @@ def test_a_variant_of_an_architecture(tmp_path, monkeypatch):
     recipe = replace(RECIPES["digits", "mlp"], epochs=1, tuning=1, model={"hidden": (7,)})
     monkeypatch.setitem(RECIPES, ("digits", "mlp-7"), recipe)
     network = load(train("digits", "mlp-7", out=tmp_path / "a.npz", progress=False)["network"])
-    assert network.name == "digits-mlp-7" and network.layers[0].channels == 7
+    assert network.name == "digits-mlp-7"
+    assert network.layers[0].channels == 7
     assert "--model mlp-7 --name digits-mlp-7" in network.metadata["command"]
 
 
@@ -86,7 +88,7 @@ def test_few_steps(images, tuning, tmp_path, monkeypatch):
 def test_too_few_images(tmp_path, monkeypatch):
     few(63, monkeypatch)
     monkeypatch.setitem(RECIPES, ("digits", "mlp"), replace(RECIPES["digits", "mlp"], batch=64))
-    with pytest.raises(DataError, match="^digits has 63 training images; a step of its recipe "
+    with pytest.raises(DataError, match=r"^digits has 63 training images; a step of its recipe "
                                         "takes 64$"):
         train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
 
@@ -100,13 +102,13 @@ def few(images, monkeypatch):
 
 
 def test_unknown_recipe():
-    with pytest.raises(DataError, match="^there is no recipe for data set and model "
+    with pytest.raises(DataError, match=r"^there is no recipe for data set and model "
                                         "'digits rnn'; did you mean 'digits cnn'. known are "):
         train("digits", "rnn")
 
 
 def test_unknown_layer_is_refused_before_training(tmp_path):
-    with pytest.raises(ConversionError, match="^bits: there is no layer 'fc9'; did you mean "
+    with pytest.raises(ConversionError, match=r"^bits: there is no layer 'fc9'; did you mean "
                                               "'fc1'. known are fc1"):
         train("digits", "mlp", out=tmp_path / "a.npz", bits="fc9=4", progress=False)
 
@@ -121,7 +123,8 @@ def test_shifts_and_flips():
     x = torch.zeros(200, 1, 9, 9)
     x[:, :, 4, 3] = 7
     moved = _augment(x, recipe, generator)
-    assert moved.shape == x.shape and (moved.sum(dim=(1, 2, 3)) == 7).all()
+    assert moved.shape == x.shape
+    assert (moved.sum(dim=(1, 2, 3)) == 7).all()
     positions = moved.flatten(1).argmax(dim=1)
     assert set((positions // 9).tolist()) == {2, 3, 4, 5, 6}
     assert set((positions % 9).tolist()) == {1, 2, 3, 4, 5, 6, 7}

@@ -129,7 +129,7 @@ def test_block_ram(tmp_path, family, command, shapes, cells):
 
 
 def test_family_without_models():
-    with pytest.raises(SimulationError, match="^there are models of the cells of xilinx, ecp5, "
+    with pytest.raises(SimulationError, match=r"^there are models of the cells of xilinx, ecp5, "
                                               "ice40, gowin, not of 'nexus'$"):
         models("nexus", {"LUT4"})
 

@@ -34,9 +34,12 @@ def compared(trace=None, corrupt=lambda config, image: image):
 
 def test_agrees():
     result = compared()
-    assert result["mismatches"] == 0 and result["first_mismatch"] is None
-    assert result["images"] == 8 and result["spikes"] == 8 * (11 + 5)
-    assert result["clocks"] > 8 * 18 and result["clocks_per_second"] > 0
+    assert result["mismatches"] == 0
+    assert result["first_mismatch"] is None
+    assert result["images"] == 8
+    assert result["spikes"] == 8 * (11 + 5)
+    assert result["clocks"] > 8 * 18
+    assert result["clocks_per_second"] > 0
 
 
 def test_wrong_weight_bit():
@@ -120,7 +123,8 @@ def test_verify():
 def test_images_that_the_network_carries():
     samples = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 3))
     images, source = images_of(dataclasses.replace(NETWORK, samples=samples), count=2)
-    assert source == "network" and (images == samples[:2]).all()
+    assert source == "network"
+    assert (images == samples[:2]).all()
 
 
 def images_of(network=NETWORK, *, count=4, dataset=None, file=None):
@@ -131,13 +135,15 @@ def test_images_of_a_data_set():
     digits = Network("digits-like", (1, 8, 8), 3, 16, networks.linear(shape=(1, 8, 8)).layers,
                      {"dataset": "digits"})
     images, source = images_of(digits)
-    assert images.shape == (4, 1, 8, 8) and source == "digits"
+    assert images.shape == (4, 1, 8, 8)
+    assert source == "digits"
 
 
 def test_images_of_a_file(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((6, 2, 3, 3), dtype=np.uint8))
     images, source = images_of(file=tmp_path / "x.npy")
-    assert images.shape == (4, 2, 3, 3) and source == str(tmp_path / "x.npy")
+    assert images.shape == (4, 2, 3, 3)
+    assert source == str(tmp_path / "x.npy")
 
 
 def test_damaged_file(tmp_path):
@@ -162,10 +168,11 @@ def test_a_test_that_does_not_end_is_an_error(monkeypatch):
 
 def test_random_images_where_there_are_no_others(caplog):
     images, source = images_of()
-    assert source == "random" and images.shape == (4, 2, 3, 3)
+    assert source == "random"
+    assert images.shape == (4, 2, 3, 3)
     assert caplog.messages == ["linear carries no images: random ones are used"]
 
 
 def test_a_data_set_that_was_asked_for_is_not_replaced():
-    with pytest.raises(DataError, match="^there is no data set 'nonsense'; known are "):
+    with pytest.raises(DataError, match=r"^there is no data set 'nonsense'; known are "):
         images_of(dataset="nonsense")

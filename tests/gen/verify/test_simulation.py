@@ -48,7 +48,8 @@ def test_clocks_of_each_layer():
     first, last = run.outputs[:, :, 0], run.outputs[:, :, 1]
     assert (run.alone.nonzero()[0] == [*range(5), *range(20, 25)]).all()
     assert (run.latency == last[run.alone, -1]).all()
-    assert (first[run.alone] <= last[run.alone]).all() and (first > 0).all()
+    assert (first[run.alone] <= last[run.alone]).all()
+    assert (first > 0).all()
     assert (np.diff(first, axis=1) > 0).all(), "a layer sends before its source does"
     assert (run.intervals > 0).sum() == 2 * (20 - 5 - 1)
     for k, layer in enumerate(config.layers):
@@ -68,8 +69,9 @@ def test_occupancy(network, lanes, doubled):
     width = occupancy.width
     assert (width > 1) == doubled
     bins = {len(shares) for shares in occupancy.shares.values()}
-    assert len(bins) == 1 and max(bins) < 1024
-    assert all(0 <= shares.min() and shares.max() <= 1 for shares in occupancy.shares.values())
+    assert len(bins) == 1
+    assert max(bins) < 1024
+    assert all(shares.min() >= 0 and shares.max() <= 1 for shares in occupancy.shares.values())
     for name, shares in occupancy.shares.items():
         assert shares.mean() == pytest.approx(run.busy[name], abs=0.15)
     settled = min(2 * len(config.layers), 38 // 4)
@@ -88,7 +90,9 @@ def test_steady_state_has_no_end():
 
 def test_too_few_images_for_a_pace():
     _, run = streamed(networks.linear(), {"fc1": 4, "out": 2}, 1)
-    assert run.interval is None and run.busy is None and run.occupancy is None
+    assert run.interval is None
+    assert run.busy is None
+    assert run.occupancy is None
 
 
 def test_spikes():
@@ -154,7 +158,8 @@ def test_simulate(tmp_path):
     table = tmp_path / "images.csv"
     design = design_for(network, boards.find("arty-a7"), lanes={"fc1": 3, "out": 5})
     result = simulate(design, *module.test_set(network, limit=60), images_out=table)
-    assert result["images"] == 60 and result["mismatches"] == 0
+    assert result["images"] == 60
+    assert result["mismatches"] == 0
     assert result["accuracy"] == result["accuracy_reference"]
     assert 0 < result["cycles_mean"] <= result["cycles_max"]
     assert 0 < result["interval_cycles"] <= result["cycles_max"]
@@ -171,7 +176,8 @@ def test_simulate(tmp_path):
         rows = list(csv.DictReader(file))
     assert [int(row["image"]) for row in rows] == list(range(60))
     latency = [int(row["latency_cycles"]) for row in rows if row["latency_cycles"]]
-    assert len(latency) == 30 and np.mean(latency) == result["cycles_mean"]
+    assert len(latency) == 30
+    assert np.mean(latency) == result["cycles_mean"]
     intervals = [int(row["interval_cycles"]) for row in rows if row["interval_cycles"]]
     assert np.mean(intervals) == pytest.approx(result["interval_cycles"])
     assert np.mean([int(row["input_spikes"]) for row in rows]) == result["spikes"]["input"]

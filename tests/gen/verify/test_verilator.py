@@ -87,7 +87,8 @@ def test_the_same_content_is_compiled_once(folder, harness):
     assert compiled(harness, 4, progress=said.append) == "8"
     assert said == ["compiling double with Verilator"]
     entries = sorted(path.name for path in folder.iterdir())
-    assert len(entries) == 3 and re.fullmatch("runtime-[0-9a-f]{32}", entries.pop())
+    assert len(entries) == 3
+    assert re.fullmatch("runtime-[0-9a-f]{32}", entries.pop())
     assert all(re.fullmatch("[0-9a-f]{32}", name) for name in entries)
     assert all(os.listdir(folder / name) == ["double"] for name in entries)
 
@@ -155,7 +156,8 @@ def test_failure_says_why_and_where_the_log_is(folder, harness):
         verilate("module double(; endmodule\n", "double", harness)
     log = Path(re.search(r"\(log: (.*)\)$", str(caught.value))[1])
     assert "syntax error" in log.read_text(encoding="utf-8")
-    assert log.parent == folder and len(list(folder.iterdir())) == 3
+    assert log.parent == folder
+    assert len(list(folder.iterdir())) == 3
 
 
 def test_patience_grows_with_the_work():
