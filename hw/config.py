@@ -36,10 +36,14 @@ class MapConfig:
 
     Parameters
     ----------
-    levels : greatest count
+    levels : greatest count; of a train, of a time-step
     word : channels in a beat
     code : how a receiver replays a count as spikes. ``"phase"``: bit k is a spike of weight 2^k,
-        most significant first. ``"rate"``: a count n is n spikes of weight 1.
+        most significant first. ``"rate"``: a count n is n spikes of weight 1. ``"train"``: it is
+        no count, but the spikes of each time-step, a bit for each: first those that add charge,
+        then those that take it back; the first time-step in the highest bits
+    timesteps : of a train
+    low : least count of a time-step, if spikes take charge back; otherwise 0
     """
 
     channels: int
@@ -48,24 +52,41 @@ class MapConfig:
     levels: int
     word: int
     code: str = "phase"
+    timesteps: int = 1
+    low: int = 0
 
     def __post_init__(self):
-        for name in ("channels", "height", "width", "levels", "word"):
+        for name in ("channels", "height", "width", "levels", "word", "timesteps"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
-        if self.code not in ("phase", "rate"):
-            raise ValueError(f"code must be 'phase' or 'rate', not {self.code!r}")
+        if self.code not in ("phase", "rate", "train"):
+            raise ValueError(f"code must be 'phase', 'rate' or 'train', not {self.code!r}")
+        if not isinstance(self.low, int) or self.low > 0:
+            raise ValueError(f"low must be an integer of at most 0, not {self.low!r}")
+        if self.code != "train" and (self.timesteps, self.low) != (1, 0):
+            raise ValueError("only a train has time-steps, and spikes that take charge back")
 
     @property
     def bits(self):
-        """Bits of a count."""
-        return self.levels.bit_length()
+        """Bits of a count, or of a train."""
+        return self.planes if self.code == "train" else self.levels.bit_length()
 
     @property
     def planes(self):
         """Spikes that the greatest count is replayed as."""
+        if self.code == "train":
+            return self.timesteps * (self.levels - self.low)
         return self.bits if self.code == "phase" else self.levels
+
+    def units(self, sign):
+        """Spikes of a time-step that add charge, or that take it back, at the most."""
+        return self.levels if sign > 0 else -self.low
+
+    def train_plane(self, number, sign, unit):
+        """The plane of one of the :meth:`units` of a time-step."""
+        place = number * (self.levels - self.low) + unit + (self.levels if sign < 0 else 0)
+        return self.planes - 1 - place
 
     @property
     def chunks(self):
@@ -303,8 +324,9 @@ class CoreConfig:
         if self.schedule.levels is None:
             return None
         height, width = self.sources[0].positions
-        return MapConfig(self.channels, height, width, self.schedule.levels, self.lanes,
-                         self.schedule.code)
+        schedule = self.schedule
+        return MapConfig(self.channels, height, width, schedule.levels, self.lanes, schedule.code,
+                         schedule.timesteps, schedule.low)
 
     @property
     def row_bases(self):
@@ -343,6 +365,11 @@ class CoreConfig:
     def masked(self):
         """Whether there are masked rows."""
         return any(source.lanes is not None for source in self.sources)
+
+    @property
+    def subtracts(self):
+        """Whether there are spikes that take charge back."""
+        return any(charge.subtract for charge in self.schedule.charges)
 
     @property
     def fixed(self):

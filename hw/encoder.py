@@ -13,7 +13,7 @@ def _fields(core):
     # What a core does not need takes no bit.
     rows = max(core.weight_rows, core.parameter_rows * core.fixed)
     return {"row": range(max(2, rows)), "masked": int(core.masked), "fixed": int(core.fixed),
-            "double": 1, "last": 1}
+            "double": 1, "subtract": int(core.subtracts), "last": 1}
 
 
 def word_layout(core):
@@ -70,7 +70,7 @@ class EventEncoder(wiring.Component):
                 events.append({
                     "row": word["row"] + bit, "add": int(bool(bits)),
                     "masked": word["masked"], "fixed": word["fixed"],
-                    "mask": spikes if word["masked"] else 0,
+                    "mask": spikes if word["masked"] else 0, "subtract": word["subtract"],
                     "double": word["double"] if turn == 0 else 0,
                     "last": word["last"] if turn == len(bits or [0]) - 1 else 0,
                 })
@@ -104,6 +104,7 @@ class EventEncoder(wiring.Component):
                 self.o.p.mask.eq(word.spikes),
                 self.o.p.masked.eq(word.masked),
                 self.o.p.fixed.eq(word.fixed),
+                self.o.p.subtract.eq(word.subtract),
                 self.o.p.double.eq(word.double),
                 self.o.p.last.eq(word.last & final),
             ]

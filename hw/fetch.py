@@ -66,9 +66,10 @@ class Fetch(wiring.Component):
                 beat = counts[s][(command["corners"][str(s)] + place["offset"]) % self._turn(s)]
                 for k, c in enumerate(source.lanes or range(fmap.word)):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
-                    spike = count >> plane & 1 if fmap.code == "phase" else count > plane
+                    spike = count > plane if fmap.code == "rate" else count >> plane & 1
                     word["spikes"] |= spike << k
             words.append(word | {"row": place["row"], "double": command["double"],
+                                 "subtract": int(steps[command["step"]].subtract),
                                  "last": command["last"]})
         return words
 
@@ -152,7 +153,10 @@ class Fetch(wiring.Component):
                  "fixed": [source.fixed for source in core.sources]}
         m.d.comb += [self.o.p[name].eq(Array(Const(is_one, 1) for is_one in each)[whose])
                      for name, each in kinds.items()]
+        subtracts = Const(sum(step.subtract << number for number, step in enumerate(
+            reversed(core.schedule.charges))), len(core.schedule.charges))
         m.d.comb += [
+            self.o.p.subtract.eq(subtracts.bit_select(read.step, 1)),
             self.o.p.double.eq(read.double),
             self.o.p.last.eq(read.last),
             self.o.valid.eq(answered.valid),

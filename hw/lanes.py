@@ -1,12 +1,12 @@
 """The lanes: membrane potentials, and the one adder that charges and fires them."""
 
-from dataclasses import replace
-
 from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .encoder import event_layout
+from .schedule import State
+from .sequencer import Sequencer
 from .stream import Queue
 from .weights import Weights
 
@@ -19,17 +19,20 @@ _LANES_PER_COPY = 4
 class Lanes(wiring.Component):
     """``lanes`` integrate-and-fire neurons side by side, each a register, an adder and a sign.
 
-    Every clock one operation: the potential is kept or doubled, and a row is added. After the event
-    marked ``last`` the operations of the layer's schedule follow, a clock each: the initial
-    potential is added, and then the lanes fire: they add negated thresholds, and a lane keeps the
-    difference only if it is not negative, which is its spike. In phase code spikes are the bits of
-    the count; in rate code they are counted. The read-out does not fire; its potentials are the
-    result. With the result the potentials are cleared.
+    Every clock one operation: the potential is kept or doubled, and a row is added or subtracted.
+    After the charge of a step the operations of the layer's schedule follow
+    (:class:`hw.sequencer.Sequencer`), a clock each: rows are added, such as the initial potential,
+    and then the lanes fire. They add negated thresholds, and a lane keeps the difference only if it
+    is not negative, which is its spike. Where spikes are taken back, a lane whose potential is
+    negative adds the threshold; where they are bounded, a tracer counts them. In phase code spikes
+    are the bits of the count, in a train those of the time-steps; in rate code they are counted.
+    The read-out does not fire; its potentials are the result. With the result the potentials are
+    cleared.
 
     An output position therefore takes as many clocks as it has events and operations; a last event
-    without a spike takes none, unless the lanes do not fire. Results wait in a queue. While
-    it is full the lanes stall when the next result is about to be made, not before; nothing behind
-    the first stage ever stops.
+    without a spike takes none, unless only one operation is left. Results wait in a queue. While it
+    is full the lanes stall when the next result is about to be made, not before; nothing behind the
+    first stage ever stops.
 
     Sums may wrap until they are compared. A potential that is compared, the negated threshold and
     their sum must be numbers of ``membrane_bits``.
@@ -68,37 +71,46 @@ class Lanes(wiring.Component):
 
     def model(self, events):
         """Dicts in the shape of ``event_layout`` -> results, as integers, group by group."""
-        core, schedule, results, group = self._core, self._core.schedule, [], 0
+        core, schedule = self._core, self._core.schedule
         width, half = core.membrane_bits, 1 << core.membrane_bits - 1
+        results, group, arrived = [], 0, 0
+        lanes, made = [State() for _ in range(core.lanes)], [0] * core.lanes
 
         def unpack(row, bits):
             lanes = [row >> k * bits & (1 << bits) - 1 for k in range(core.lanes)]
             return [lane - (lane >> bits - 1 << bits) for lane in lanes]
 
-        def add(v, row):
-            return [(a + b + half) % (1 << width) - half for a, b in zip(v, row, strict=True)]
+        def wrap():
+            for lane in lanes:
+                lane.potential = (lane.potential + half) % (1 << width) - half
 
-        v = [0] * core.lanes
         for event in events:
-            if event["double"]:
-                v = add(v, v)
-            if event["add"]:
-                row = (unpack(self._parameters[event["row"]], width) if event["fixed"]
-                       else unpack(self._weights[event["row"]], core.weight_bits))
-                mask = event["mask"] if event["masked"] else -1
-                v = add(v, [w * (mask >> k & 1) for k, w in enumerate(row)])
-            if event["last"]:
-                number, (step,) = len(schedule.rows), schedule.steps
-                rows = [unpack(row, width) for row in self._parameters[group * number:][:number]]
-                for row in step.adds:
-                    v = add(v, rows[row])
-                fires = replace(step, adds=())
-                v, counts = zip(*(fires.finish(x, own) for x, *own in zip(v, *rows, strict=True)),
-                                strict=True)
-                bits = core.membrane_bits if core.out is None else core.out.bits
-                made = v if core.out is None else map(schedule.clip, counts)
+            row = (unpack(self._parameters[event["row"]], width) if event["fixed"]
+                   else unpack(self._weights[event["row"]], core.weight_bits))
+            mask = event["add"] and (event["mask"] if event["masked"] else -1)
+            for k, lane in enumerate(lanes):
+                lane.potential <<= event["double"]
+                lane.potential += (-1) ** event["subtract"] * row[k] * (mask >> k & 1)
+            wrap()
+            if not event["last"]:
+                continue
+            number, (begin, end, *_) = len(schedule.rows), (*schedule.arrivals[arrived:],
+                                                            len(schedule.steps))
+            rows = [unpack(row, width) for row in self._parameters[group * number:][:number]]
+            for step in schedule.steps[begin:end]:
+                for lane, *own in zip(lanes, *rows, strict=True):
+                    lane.add(step, own)
+                wrap()
+                made = [schedule.encode(lane.fire(step, own), before) for lane, before, *own
+                        in zip(lanes, made, *rows, strict=True)]
+            arrived += 1
+            if end == len(schedule.steps):
+                bits = width if core.out is None else core.out.bits
+                made = ([lane.potential for lane in lanes] if core.out is None else
+                        made if core.out.code == "train" else map(schedule.clip, made))
                 results.append(sum((x & (1 << bits) - 1) << k * bits for k, x in enumerate(made)))
-                v, group = [0] * core.lanes, (group + 1) % core.groups
+                lanes, made = [State() for _ in range(core.lanes)], [0] * core.lanes
+                arrived, group = 0, (group + 1) % core.groups
         return results
 
     def elaborate(self, platform):
@@ -110,88 +122,51 @@ class Lanes(wiring.Component):
             shape=core.lanes * width, depth=max(2, len(self._parameters)), init=self._parameters)
         parameter = parameters.read_port()
 
-        # First stage: an event, or one of the operations that complete a position ("tail").
-        op = Signal(data.StructLayout({
-            "valid": 1, "add": 1, "parameter": 1, "first": 1, "fire": 1, "emit": 1}))
-        operations = core.schedule.operations
-        current, idle = Signal(range(max(2, len(operations)))), Signal(init=1)
-        row = Signal(range(max(2, core.groups * len(core.schedule.rows))))
-        parameter_row = Signal(range(max(2, len(self._parameters))))
+        # First stage: an event, or one of the operations that complete a step.
+        m.submodules.sequence = sequence = Sequencer(core, results=self._results)
+        connect(m, flipped(self.i), sequence.i)
+        op, idle = sequence.op, sequence.idle
         m.d.comb += weights.row.eq(self.i.p.row)
-        # An event without a spike that ends a position only doubles: it takes the first operation
-        # along, unless that is the last one.
-        along = self.i.p.last & ~self.i.p.add & (len(operations) > 1)
-        fixed = self.i.p.add & self.i.p.fixed.any()
-        move, room = Signal(), Signal()
-        m.d.comb += self.i.ready.eq(idle)
-        with m.If(idle):
-            m.d.comb += [
-                op.valid.eq(self.i.valid),
-                op.add.eq(self.i.p.add & ~fixed),
-                op.parameter.eq(along | fixed),
-                move.eq(self.i.valid & along),
-            ]
-            with m.If(self.i.valid & self.i.p.last):
-                m.d.sync += [current.eq(along), idle.eq(0)]
-        with m.Else():
-            moves = Signal()
-            m.d.comb += [
-                op.valid.eq(room | ~(op.fire | op.emit)),
-                op.parameter.eq(1),
-                move.eq(op.valid & moves),
-            ]
-            with m.Switch(current):
-                for number, (operation, after) in enumerate(
-                        zip(operations, (*operations[1:], None), strict=True)):
-                    with m.Case(number):
-                        m.d.comb += [
-                            op.fire.eq(operation.fire),
-                            op.first.eq(operation.first),
-                            op.emit.eq(operation.final),
-                            # In rate code every fire compares with the one threshold row.
-                            moves.eq(after is None or after.row != operation.row),
-                        ]
-            with m.If(op.valid):
-                m.d.sync += [current.eq(current + 1), idle.eq(op.emit)]
-        with m.If(move):
-            end = core.groups * len(core.schedule.rows) - 1
-            m.d.sync += row.eq(Mux(row == end, 0, row + 1))
-
-        # The next result may be made if those before it have room in the queue: then they are there
-        # by the time it is.
-        ahead = Signal(range(self._results + 2))
-        m.d.comb += room.eq(ahead != self._results + 1)
-        m.d.sync += ahead.eq(ahead + (op.valid & op.emit) - (self.o.valid & self.o.ready))
+        m.d.comb += sequence.taken.eq(self.o.valid & self.o.ready)
 
         # Second stage: the weights arrive, the parameters are looked up.
-        chosen, loaded, running = Signal.like(op), Signal.like(op), Signal.like(op)
-        m.d.sync += [
-            chosen.eq(op),
-            parameter_row.eq(Mux(idle & fixed, self.i.p.row, row)),
-            loaded.eq(chosen),
-        ]
+        chosen, loaded, running = (Signal.like(op, name=name)
+                                   for name in ("chosen", "loaded", "running"))
+        parameter_row = Signal(range(max(2, len(self._parameters))))
+        m.d.sync += [chosen.eq(op), parameter_row.eq(sequence.row), loaded.eq(chosen)]
         m.d.comb += parameter.addr.eq(parameter_row)
 
         # Third stage: the row to be added is chosen.
         addend = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
+        held = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
         m.d.sync += running.eq(loaded)
         adds, others = (self._forked(m, name, op[name], stages=2) for name in ("add", "parameter"))
+        keeps = self._forked(m, "held", op.held, stages=2) if core.schedule.holds else [Const(0)]
+        taken_back = idle & self.i.p.add & self.i.p.subtract.any()
+        subtracts = self._forked(m, "subtract", taken_back, stages=2) if core.subtracts else None
         sees = self._sees(m, idle)
         for k in range(core.lanes):
-            charge = weights.weights.word_select(k, core.weight_bits).as_signed()
+            # Of a row that is subtracted the complement, and 1 when it is added.
+            sign = self._own(subtracts, k).as_signed() if subtracts else 0
             with m.If(self._own(adds, k) & sees[k]):
-                m.d.sync += addend[k].eq(charge)
+                charge = weights.weights.word_select(k, core.weight_bits).as_signed()
+                m.d.sync += addend[k].eq(charge ^ sign if subtracts else charge)
             with m.Elif(self._own(others, k) & sees[k]):
-                m.d.sync += addend[k].eq(parameter.data.word_select(k, width).as_signed())
+                own = parameter.data.word_select(k, width).as_signed()
+                m.d.sync += addend[k].eq(own ^ sign if subtracts else own)
+            with m.Elif(self._own(keeps, k)):
+                m.d.sync += addend[k].eq(held[k])
             with m.Else():
-                m.d.sync += addend[k].eq(0)
+                m.d.sync += addend[k].eq(sign)
 
         # Fourth stage: the adder. A reset clears the potentials as a result does.
-        m.d.comb += self.busy.eq(running.valid & (running.add | running.parameter))
+        m.d.comb += self.busy.eq(running.valid & Cat(
+            running.add, running.parameter, running.held).any())
         clear, fires = Signal(init=1), Signal()
         m.d.sync += clear.eq(loaded.valid & loaded.emit)
         m.d.sync += fires.eq(loaded.valid & loaded.fire)
         doubles = self._forked(m, "double", idle & self.i.p.double, stages=3)
+        carries = self._forked(m, "carry", taken_back, stages=3) if core.subtracts else [Const(0)]
 
         # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
         # between the potential and its double is left to the LUT in front of the adder. Yosys takes
@@ -204,13 +179,16 @@ class Lanes(wiring.Component):
             spike = Signal(name=f"spike_{k}")
             m.d.comb += [
                 base.eq(Mux(self._own(doubles, k), v << 1, v)),
-                total.eq(addend[k] + base),
-                spike.eq(~total[-1]),
+                total.eq(self._sum(addend[k], base, self._own(carries, k))),
+                spike.eq(self._spike(m, k, v, total, running, fires, clear)),
             ]
             with m.If(clear):
                 m.d.sync += v.eq(0)
             with m.Elif(running.valid & ~(running.fire & ~spike)):
                 m.d.sync += v.eq(total)
+            if core.schedule.holds:
+                with m.If(running.valid & running.hold):
+                    m.d.sync += held[k].eq(total)
             results.append(self._result(m, k, total, spike, fires, clear, running.first))
 
         made, taken = Signal(), Signal()
@@ -225,6 +203,29 @@ class Lanes(wiring.Component):
             out = queue.i
         m.d.comb += [out.payload.eq(Cat(results)), out.valid.eq(made), taken.eq(out.ready)]
         return m
+
+    def _sum(self, addend, base, carry):
+        if not self._core.subtracts:
+            return addend + base
+        # One bit more below, from which the carry comes.
+        return (Cat(carry, addend).as_signed() + Cat(carry, base).as_signed()) >> 1
+
+    def _spike(self, m, k, v, total, running, fires, clear):
+        """Whether a lane may keep what it has added in order to fire."""
+        schedule = self._core.schedule
+        spike = ~total[-1]
+        if schedule.bound is not None:
+            tracer = Signal(range(schedule.bound + 1), name=f"tracer_{k}", reset_less=True)
+            taken_back = running.negative.any()
+            spike = Mux(taken_back, v[-1] & (tracer != 0), spike & (tracer < running.bound))
+            own = Signal(name=f"traced_{k}")
+            m.d.comb += own.eq(spike)
+            with m.If(clear):
+                m.d.sync += tracer.eq(0)
+            with m.Elif(fires & own):
+                m.d.sync += tracer.eq(Mux(taken_back, tracer - 1, tracer + 1))
+            return own
+        return spike
 
     def _forked(self, m, name, source, stages):
         """``source``, ``stages`` clocks later, in a register for every few lanes: it goes to a LUT

@@ -3,13 +3,80 @@
 A :class:`Schedule` says in which order spikes charge the membranes, which rows of the parameter
 memory are added, and how the neurons fire. The same object gives the semantics in integers, the
 operations of :class:`hw.lanes.Lanes`, the clocks they take, and the range of the potentials.
+
+There are two programs. With :func:`settle` a neuron fires after all the charge of a sample; with
+:func:`step` it fires in each of T time-steps, as the :class:`Dynamics` of its method say.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-__all__ = ["Charge", "Fire", "Operation", "Row", "Schedule", "Step", "settle"]
+__all__ = ["Add", "Charge", "Dynamics", "Fire", "Operation", "Row", "Schedule", "State", "Step",
+           "settle", "step"]
+
+MOST_STEPS = 64
+"""Greatest number of time-steps."""
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """Time-steps of a network whose neurons fire in each of them (docs/methods.md).
+
+    A *cycle* is ``wake`` steps, in which the input and the biases charge the membranes, and then
+    ``sleep`` steps, in which spikes alone do.
+
+    Parameters
+    ----------
+    wake, sleep, cycles : numbers of steps, and of cycles
+    signed : whether a neuron with a negative potential takes a spike back, as long as it has spiked
+        more often than not
+    bound : what the tracer, the sum of a neuron's spikes, may not exceed: ``None``; ``"levels"`` of
+        its layer; or ``"elapsed"``, the number of wake steps so far
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or if neurons that take spikes back have no bound.
+    """
+
+    wake: int
+    sleep: int = 0
+    cycles: int = 1
+    signed: bool = False
+    bound: str | None = None
+
+    def __post_init__(self):
+        for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+        if self.timesteps > MOST_STEPS:
+            raise ValueError(f"there are {self.timesteps} time-steps; {MOST_STEPS} are the most")
+        if self.bound not in (None, "levels", "elapsed"):
+            raise ValueError(f"bound must be None, 'levels' or 'elapsed', not {self.bound!r}")
+        if self.signed and self.bound is None:
+            raise ValueError("neurons that take spikes back need a bound")
+
+    @property
+    def timesteps(self) -> int:
+        """Those of all cycles."""
+        return self.cycles * (self.wake + self.sleep)
+
+    @property
+    def awake(self) -> tuple[bool, ...]:
+        """For each time-step, whether the input charges the membranes."""
+        return ((True,) * self.wake + (False,) * self.sleep) * self.cycles
+
+    def most(self, levels: int, number: int) -> int | None:
+        """What the tracer of a neuron may not exceed in a time-step, counted from 0."""
+        match self.bound:
+            case "levels":
+                return levels
+            case "elapsed":
+                return sum(self.awake[:number + 1])
+        return None
 
 
 @dataclass(frozen=True)
@@ -20,34 +87,56 @@ class Charge:
     ----------
     planes : plane of each source, or ``None`` for one that has none left
     double : whether the potential doubles before
+    subtract : whether the plane's spikes are negative
     """
 
     planes: tuple[int | None, ...]
     double: bool = False
+    subtract: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the parameter memory: the initial potential, or the threshold, negated and shifted
-    left by ``shift``."""
+    """A row of the parameter memory: multiples of a channel's initial potential, of its bias and of
+    its threshold, added up."""
 
-    threshold: bool
-    shift: int = 0
+    initial: int = 0
+    bias: int = 0
+    threshold: int = 0
+
+
+@dataclass(frozen=True)
+class Add:
+    """A row is added.
+
+    Parameters
+    ----------
+    row : its number, or ``None`` for the charge that is held
+    hold : whether the sum is kept, to be added in the steps to come
+    """
+
+    row: int | None
+    hold: bool = False
 
 
 @dataclass(frozen=True)
 class Fire:
-    """The neuron spikes if its potential has reached a threshold, which is then subtracted (soft
-    reset).
+    """The neuron may spike; what it is compared with is then subtracted (soft reset).
+
+    A positive spike needs a potential that has reached the threshold, a negative one a potential
+    below zero. The *tracer* is the sum of the spikes of all steps before.
 
     Parameters
     ----------
-    row : that holds the negated threshold
-    value : what the spike adds to the neuron's count
+    row : that holds what the spike adds to the potential: the negated threshold, or the threshold
+    value : what the spike adds to the count; less than zero for a negative spike
+    bound : a positive spike needs a tracer below it, a negative one a tracer above it; ``None`` if
+        the tracer does not matter
     """
 
     row: int
     value: int
+    bound: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,29 +144,48 @@ class Step:
     """Charges, then rows that are added, then fires."""
 
     charges: tuple[Charge, ...]
-    adds: tuple[int, ...]
+    adds: tuple[Add, ...]
     fires: tuple[Fire, ...]
 
-    def finish(self, potential, rows: Sequence):
-        """Adds and fires of the step.
+
+@dataclass
+class State:
+    """A membrane between two steps: integers, or arrays of them.
+
+    Parameters
+    ----------
+    potential, held, tracer : membrane potential; charge that is held; sum of the spikes
+    """
+
+    potential: object = 0
+    held: object = 0
+    tracer: object = 0
+
+    def add(self, step: Step, rows: Sequence) -> None:
+        """Adds of a step whose charge has arrived.
 
         Parameters
         ----------
-        potential : integer, or an array of them, with the step's charge
         rows : integer, or array, for each row of the schedule
-
-        Returns
-        -------
-        The potential that is left, and the count of the spikes.
         """
-        count = 0
-        for row in self.adds:
-            potential = potential + rows[row]
-        for fire in self.fires:
-            spike = potential + rows[fire.row] >= 0
-            potential = potential + spike * rows[fire.row]
-            count = count + spike * fire.value
-        return potential, count
+        for add in step.adds:
+            self.potential = self.potential + (self.held if add.row is None else rows[add.row])
+            if add.hold:
+                self.held = self.potential
+
+    def fire(self, step: Step, rows: Sequence):
+        """Fires of a step, after its adds; the sum of the spikes."""
+        fired = 0
+        for fire in step.fires:
+            moved = self.potential + rows[fire.row]
+            spike = moved >= 0 if fire.value > 0 else self.potential < 0
+            if fire.bound is not None:
+                spike = spike & (self.tracer < fire.bound if fire.value > 0
+                                 else self.tracer > fire.bound)
+            self.potential = self.potential + spike * rows[fire.row]
+            fired = fired + spike * fire.value
+        self.tracer = self.tracer + fired
+        return fired
 
 
 @dataclass(frozen=True)
@@ -86,15 +194,19 @@ class Operation:
 
     Parameters
     ----------
-    row : of the schedule
-    fire : whether they keep the sum only if it is not negative, and count that as a spike
+    row : of the schedule, or ``None`` for the charge that is held
+    fire : the :class:`Fire` that decides whether they keep the sum, or ``None`` if they do
+    hold : whether the sum is held, too
     first : whether this is the first fire of the program
-    final : whether the step ends
+    waits : whether the charge of another step has to arrive after it
+    final : whether the program ends
     """
 
-    row: int
-    fire: bool
+    row: int | None
+    fire: Fire | None
+    hold: bool
     first: bool
+    waits: bool
     final: bool
 
 
@@ -106,14 +218,38 @@ class Schedule:
     ----------
     steps : in order
     rows : of the parameter memory, for each group of lanes
-    levels : greatest count; or ``None`` for a read-out, which never fires
-    code : how a receiver replays the counts, see :class:`hw.config.MapConfig`
+    levels : greatest count, of a train that of a time-step; or ``None`` for a read-out, which never
+        fires
+    code, timesteps, low : how a receiver replays the counts, see :class:`hw.config.MapConfig`
     """
 
     steps: tuple[Step, ...]
     rows: tuple[Row, ...]
     levels: int | None
     code: str = "phase"
+    timesteps: int = 1
+    low: int = 0
+
+    def encode(self, fired, result=0):
+        """A layer's result after a step: counts, or trains that have grown by a time-step, see
+        :class:`hw.config.MapConfig`.
+
+        Parameters
+        ----------
+        fired : sum of the spikes of the step
+        result : after the step before
+        """
+        if self.code != "train":
+            return result + fired
+        for sign, units in ((1, self.levels), (-1, -self.low)):
+            for unit in range(units):
+                result = result << 1 | (sign * fired > unit)
+        return result
+
+    @cached_property
+    def arrivals(self) -> tuple[int, ...]:
+        """Numbers of the steps that charge arrives for."""
+        return tuple(k for k, step in enumerate(self.steps) if step.charges)
 
     @cached_property
     def charges(self) -> tuple[Charge, ...]:
@@ -124,34 +260,59 @@ class Schedule:
     def operations(self) -> tuple[Operation, ...]:
         """Those of all steps, beside the events of their charges."""
         operations, fired = [], False
-        for step in self.steps:
-            rows = [(row, False) for row in step.adds] + [(fire.row, True) for fire in step.fires]
-            for k, (row, fire) in enumerate(rows):
-                operations.append(Operation(row, fire, fire and not fired, k == len(rows) - 1))
-                fired |= fire
+        for number, step in enumerate(self.steps):
+            todo = [(add.row, None, add.hold) for add in step.adds]
+            todo += [(fire.row, fire, False) for fire in step.fires]
+            behind = self.steps[number + 1:]
+            for k, (row, fire, hold) in enumerate(todo):
+                ends = k == len(todo) - 1
+                operations.append(Operation(
+                    row, fire, hold, fire is not None and not fired,
+                    waits=ends and bool(behind) and bool(behind[0].charges),
+                    final=ends and not behind))
+                fired |= fire is not None
         return tuple(operations)
 
-    def parameters(self, initial, threshold) -> list:
-        """Values of :attr:`rows`, integers or arrays like the arguments."""
-        return [-(threshold << row.shift) if row.threshold else initial for row in self.rows]
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Numbers of those :attr:`charges` that are the last of their step."""
+        sums = itertools.accumulate(len(self.steps[k].charges) for k in self.arrivals)
+        return frozenset(number - 1 for number in sums)
 
-    def run(self, charges: Iterable, initial, threshold):
+    @cached_property
+    def holds(self) -> bool:
+        """Whether charge is held."""
+        return any(add.hold for step in self.steps for add in step.adds)
+
+    @cached_property
+    def bound(self) -> int | None:
+        """What no tracer exceeds, or ``None`` if there is none."""
+        bounds = [fire.bound for step in self.steps for fire in step.fires if fire.value > 0]
+        return None if None in bounds else max(bounds, default=None)
+
+    def parameters(self, initial, threshold, bias=0) -> list:
+        """Values of :attr:`rows`, integers or arrays like the arguments."""
+        return [row.initial * initial + row.bias * bias + row.threshold * threshold
+                for row in self.rows]
+
+    def run(self, charges: Iterable, initial, threshold, bias=0) -> tuple[list, State]:
         """What the neurons compute.
 
         Parameters
         ----------
         charges : of each step, the sum of all its spikes' weights: integers, or arrays of them
-        initial, threshold : integers, or arrays that broadcast with the charges
+        initial, threshold, bias : integers, or arrays that broadcast with the charges
 
         Returns
         -------
-        Counts in ``0..levels``; of a read-out the potentials.
+        The sum of the spikes of each step, and the state after the last.
         """
-        rows, potential, count = self.parameters(initial, threshold), 0, 0
+        rows, state, fired = self.parameters(initial, threshold, bias), State(), []
         for step, charge in zip(self.steps, charges, strict=True):
-            potential, spikes = step.finish(potential + charge, rows)
-            count = count + spikes
-        return potential if self.levels is None else self.clip(count)
+            state.potential = state.potential + charge
+            state.add(step, rows)
+            fired.append(state.fire(step, rows))
+        return fired, state
 
     def clip(self, count):
         """``count``, an integer or an array, or ``levels`` if that is less."""
@@ -176,15 +337,19 @@ class Schedule:
 
         Parameters
         ----------
-        low, high : range of the potentials when all charge has arrived (docs/methods.md, the range
-            of a membrane): integers, or an array over channels
+        low, high : range of the charge that has arrived when neurons fire, the initial potential
+            among it (docs/methods.md, the range of a membrane): integers, or an array over channels
         threshold : like these
         """
-        thresholds = [threshold << row.shift for row in self.rows if row.threshold]
-        if not thresholds:
+        fires = [fire for step in self.steps for fire in step.fires]
+        if not fires:
             return low, high
+        least = low - (low > 0) * low
+        if any(fire.value < 0 for fire in fires):
+            most = max(fire.bound for fire in fires)
+            return low - most * threshold, high + (threshold > high) * (threshold - high)
         # From the least one, or 0, to the greatest threshold below.
-        return low - (low > 0) * low - thresholds[0], high
+        return least + threshold * min(self.rows[fire.row].threshold for fire in fires), high
 
 
 def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedule:
@@ -199,16 +364,84 @@ def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedu
     sources : :class:`hw.config.MapConfig` of each source
     levels, code : see :class:`Schedule`
     """
-    rows = [Row(threshold=False)]
+    rows = [Row(initial=1)]
     fires = []
     if levels is not None and code == "phase":
         shifts = range(levels.bit_length())[::-1]
-        rows += [Row(True, shift) for shift in shifts]
+        rows += [Row(threshold=-1 << shift) for shift in shifts]
         fires = [Fire(1 + k, 1 << shift) for k, shift in enumerate(shifts)]
     elif levels is not None:
-        rows.append(Row(threshold=True))
+        rows.append(Row(threshold=-1))
         fires = [Fire(1, 1)] * levels
-    return Schedule((Step(_charges(sources), (0,), tuple(fires)),), tuple(rows), levels, code)
+    return Schedule((Step(_charges(sources), (Add(0),), tuple(fires)),), tuple(rows), levels, code)
+
+
+def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
+    """In each time-step the charge of the spikes of that step, then a fire (docs/methods.md).
+
+    Maps that are no trains are the input. Its charge is the same in all wake steps: it arrives
+    before the first step, is held, and is added again. Of a read-out, which never fires, all
+    charge arrives in one step.
+
+    Parameters
+    ----------
+    sources : :class:`hw.config.MapConfig` of each source
+    levels : greatest count of a neuron, if ``dynamics`` bounds it by that; ``None`` for a read-out
+    """
+    images = _charges([source for source in sources if source.code != "train"])
+    images = [replace(charge, planes=_spread(charge.planes, sources)) for charge in images]
+    trains = [_trains(sources, number) for number in range(dynamics.timesteps)]
+    if levels is None:
+        return _readout(images, trains, sum(dynamics.awake))
+    biased = sum(dynamics.awake) > 1
+    # The first bias comes with the initial potential, or with the input.
+    rows = [Row(initial=1, bias=int(biased and not images)), Row(threshold=-1)]
+    rows += [Row(threshold=1)] * dynamics.signed + [Row(bias=1)] * biased
+    again = None if images else len(rows) - 1
+    steps = []
+    if images and biased:
+        steps.append(Step(tuple(images), (Add(len(rows) - 1, hold=True),), ()))
+        images = []
+    for number, awake in enumerate(dynamics.awake):
+        charges = trains[number] if number else (*images, *trains[number])
+        adds = (Add(0),) if number == 0 else (Add(again),) * (awake and biased)
+        fires = (Fire(1, 1, dynamics.most(levels, number)), *[Fire(2, -1, 0)] * dynamics.signed)
+        steps.append(Step(charges, adds, fires))
+    return Schedule(tuple(steps), tuple(rows), 1, "train", dynamics.timesteps,
+                    -int(dynamics.signed))
+
+
+def _readout(images, trains, awake):
+    """Of a read-out: the charge of all time-steps, and ``awake`` times that of the input and the
+    bias."""
+    trains = tuple(charge for charges in trains for charge in charges)
+    if not images or awake == 1:
+        whole = Step((*images, *trains), (Add(0),), ())
+        return Schedule((whole,), (Row(initial=1, bias=awake),), None)
+    adds = (Add(1, hold=True), *[Add(None)] * (awake - 1))
+    if trains:
+        steps = (Step(tuple(images), adds, ()), Step(trains, (Add(0),), ()))
+    else:
+        steps = (Step(tuple(images), (*adds, Add(0)), ()),)
+    return Schedule(steps, (Row(initial=1), Row(bias=1)), None)
+
+
+def _trains(sources, number):
+    """Planes of one time-step: the spikes that add charge, then those that take it back."""
+    charges = []
+    for sign in (1, -1):
+        units = [source.units(sign) if source.code == "train" else 0 for source in sources]
+        charges += [
+            Charge(tuple(source.train_plane(number, sign, unit) if unit < some else None
+                         for source, some in zip(sources, units, strict=True)), subtract=sign < 0)
+            for unit in range(max(units, default=0))]
+    return tuple(charges)
+
+
+def _spread(planes, sources):
+    """Planes of those sources that are no trains, among all of them."""
+    planes = iter(planes)
+    return tuple(None if source.code == "train" else next(planes) for source in sources)
 
 
 def _charges(sources) -> tuple[Charge, ...]:

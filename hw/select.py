@@ -33,9 +33,9 @@ class Select(wiring.Component):
 
     For each output position and group of lanes the planes come in the order of
     ``Schedule.charges``. Words without spikes cost nothing. A plane without spikes costs one empty
-    command, because the potential must still double; the empty planes before the first spike are
-    skipped. This takes a clock more for each group than there are commands, which run ahead of the
-    lanes.
+    command, because the potential must still double, or a step ends; the empty planes before the
+    first spike of the first step are skipped. This takes a clock more for each group than there are
+    commands, which run ahead of the lanes.
 
     Parameters
     ----------
@@ -61,19 +61,19 @@ class Select(wiring.Component):
 
     def model(self, windows):
         """``windows[source]``: bits of each tap. -> Commands ``(group, tap, step, double, last)``
-        of a position, with ``tap`` ``None`` for an empty one."""
+        of a position, with ``tap`` ``None`` for an empty one; ``last`` of a step."""
         core, steps, commands = self._core, self._core.schedule.charges, []
         for group, mask in enumerate(core.masks):
             planes = [[tap for tap, bit in enumerate(self._bits(windows, step))
                        if bit and mask >> tap & 1] for step in range(len(steps))]
-            top = next((k for k, plane in enumerate(planes) if plane), len(steps) - 1)
+            top = next(k for k, plane in enumerate(planes) if plane or k in core.schedule.ends)
             for step in range(top, len(steps)):
                 taps = planes[step] or [None]
                 for turn, tap in enumerate(taps):
                     commands.append((
                         group, tap, step,
                         step != top and turn == 0 and steps[step].double,
-                        step == len(steps) - 1 and turn == len(taps) - 1))
+                        step in core.schedule.ends and turn == len(taps) - 1))
         return commands
 
     def _bits(self, windows, step):
@@ -95,6 +95,9 @@ class Select(wiring.Component):
                        for tap in range(source.taps))
                    for step in reversed(steps)]
 
+        # With these planes steps of the program end.
+        ends = Const(sum(1 << len(steps) - 1 - number for number in core.schedule.ends), len(steps))
+
         # Of the windows of one position, of one group of lanes.
         occupancy = data.ArrayLayout(taps, len(steps))
         facts = data.StructLayout({"top": len(steps), "alone": len(steps)})
@@ -105,7 +108,7 @@ class Select(wiring.Component):
             # A signal, not an expression, or each of its bits would be written as all of it.
             masked = Signal(occupancy, name=name)
             m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
-            spiking = Cat(plane.any() for plane in masked) | 1
+            spiking = Cat(plane.any() for plane in masked) | ends
             return {"top": Cat(spikes & ~spiking[number + 1:].any()
                                for number, spikes in enumerate(spiking)),
                     "alone": Cat(~more_than(1, plane) for plane in masked)}
@@ -193,7 +196,8 @@ class Select(wiring.Component):
                 self.o.p.step.eq(step),
                 self.o.p.empty.eq(todo == 0),
                 self.o.p.double.eq(entered & doubles.bit_select(step, 1)),
-                self.o.p.last.eq(last),
+                self.o.p.last.eq(last if len(core.schedule.ends) == 1
+                                 else enter & ends.bit_select(step, 1)),
                 self.o.p.descend.eq(last & last_group & leaves),
                 self.o.p.finish.eq(ends),
             ]

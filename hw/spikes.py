@@ -15,12 +15,12 @@ def counts_layout(fmap):
 def spike_plane(fmap, beat, plane):
     """One spike plane of a beat, a bit for each channel.
 
-    Phase code: bit ``plane`` of the count. Rate code: whether the count exceeds ``plane``.
+    Phase code and trains: bit ``plane``. Rate code: whether the count exceeds ``plane``.
     """
     counts = [beat.word_select(c, fmap.bits) for c in range(fmap.word)]
-    if fmap.code == "phase":
-        return Cat(count[plane] for count in counts)
-    return Cat(count > plane for count in counts)
+    if fmap.code == "rate":
+        return Cat(count > plane for count in counts)
+    return Cat(count[plane] for count in counts)
 
 
 class SpikeMemory(wiring.Component):

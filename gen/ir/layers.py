@@ -138,8 +138,10 @@ class _Charged:
         return settle(sources, self.levels, code)
 
     def run(self, inputs):
-        return self.schedule().run([self.charge(inputs)], self.initial[:, None, None],
-                                   self.threshold[:, None, None])
+        schedule = self.schedule()
+        (fired,), state = schedule.run([self.charge(inputs)], self.initial[:, None, None],
+                                       self.threshold[:, None, None])
+        return state.potential if schedule.levels is None else schedule.clip(fired)
 
     def check_sums(self, levels):
         """Refuse a layer whose sums may leave the exact range."""

@@ -31,7 +31,7 @@ def _config(levels, code, channels, lanes, width, masked):
 
 
 def _fires(config):
-    return sum(operation.fire for operation in config.schedule.operations)
+    return sum(operation.fire is not None for operation in config.schedule.operations)
 
 
 def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, inside=4,
@@ -44,8 +44,8 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
                for row in range(config.weight_rows)]
     # Initial potentials, then falling negated thresholds; another value for each lane and group.
     initial = [[1 - lane - group for lane in range(lanes)] for group in range(config.groups)]
-    shifts = [row.shift for row in config.schedule.rows if row.threshold]
-    fires = [[[-(1 + (lane + group) % 2) << k for lane in range(lanes)] for k in shifts]
+    times = [row.threshold for row in config.schedule.rows if row.threshold]
+    fires = [[[k * (1 + (lane + group) % 2) for lane in range(lanes)] for k in times]
              for group in range(config.groups)]
 
     first = config.groups * len(config.schedule.rows)

@@ -34,7 +34,7 @@ def words(core, rng):
         rows = core.parameter_rows - 1 if masked else core.weight_rows - width
         yield {"spikes": rng.randrange(1 << bits) & rng.randrange(1 << bits),
                "row": rng.randrange(rows + 1), "double": rng.randrange(2),
-               "last": rng.randrange(2), "masked": masked, "fixed": masked}
+               "last": rng.randrange(2), "masked": masked, "fixed": masked, "subtract": 0}
 
 
 @pytest.mark.parametrize("stalls", STALLS)

@@ -28,6 +28,7 @@ def event(rng, config, *, last, row=None, add=True, double=False):
     rows = config.parameter_rows if fixed else config.weight_rows
     return {"row": rng.randrange(rows) if row is None else row, "add": int(add),
             "double": int(double), "last": int(last), "masked": int(masked), "fixed": int(fixed),
+            "subtract": rng.randrange(2) if config.subtracts else 0,
             "mask": rng.randrange(1 << config.lanes) if config.masked else 0}
 
 
@@ -43,8 +44,8 @@ def parameters(rng, config):
     for _ in range(config.groups):
         theta = [rng.randrange(1, 16) for _ in range(config.lanes)]
         result += rows(rng, 1, config.lanes, 10, -40, 40)
-        for shift in [row.shift for row in config.schedule.rows if row.threshold]:
-            result += [sum((-t << shift & 1023) << k * 10 for k, t in enumerate(theta))]
+        for row in config.schedule.rows[1:]:
+            result += [sum((row.threshold * t & 1023) << k * 10 for k, t in enumerate(theta))]
     result += rows(rng, config.parameter_rows - len(result), config.lanes, 10, -20, 20)
     return tuple(result)
 

@@ -1,0 +1,155 @@
+"""What the lanes do in each clock: the events that charge them, and then their program."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .encoder import event_layout
+
+__all__ = ["Sequencer", "operation_layout"]
+
+
+def operation_layout(core):
+    """What the lanes of a :class:`hw.config.CoreConfig` do in a clock.
+
+    ``add`` says that a row of weights is added, ``parameter`` one of the parameter memory, ``held``
+    the charge that is held; ``hold`` that the sum is held. What ``fire`` marks is added only if the
+    lane spikes: if the sum is not negative, or, for a spike that is taken back (``negative``), if
+    the potential is. ``bound`` is what the tracer has to be below. ``first`` marks the first fire
+    of a position, ``emit`` its last operation.
+    """
+    # What a core does not need takes no bit.
+    schedule = core.schedule
+    return data.StructLayout({
+        "valid": 1, "add": 1, "parameter": 1, "first": 1, "fire": 1, "emit": 1,
+        "held": int(schedule.holds), "hold": int(schedule.holds),
+        "negative": int(schedule.low < 0), "bound": (schedule.bound or 0).bit_length()})
+
+
+def _fields(operation):
+    """The fields of an operation that are not 0."""
+    fire = operation.fire
+    fields = {"parameter": operation.row is not None, "held": operation.row is None,
+              "hold": operation.hold, "first": operation.first, "fire": fire is not None,
+              "emit": operation.final, "negative": fire is not None and fire.value < 0,
+              "bound": fire is not None and fire.value > 0 and fire.bound}
+    return {name: int(value) for name, value in fields.items() if value}
+
+
+class Sequencer(wiring.Component):
+    """Issues the operations of the lanes: those of the events, and after the event marked ``last``
+    those of the layer's schedule, as far as the next step that charge arrives for.
+
+    An event without a spike that ends a step takes the operation after it along, unless that is the
+    last one of all.
+
+    Parameters
+    ----------
+    core : :class:`hw.config.CoreConfig`
+    results : entries of the queue behind the lanes
+
+    Members
+    -------
+    i : ``In(stream.Signature(event_layout(core)))``
+    op : ``Out(operation_layout(core))``
+    row : ``Out``: row of the parameter memory that ``op`` adds
+    idle : ``Out(1)``: an event may come; ``op`` is what it asks for
+    taken : ``In(1)``: a result has been taken
+    """
+
+    def __init__(self, core, *, results):
+        self._core, self._results = core, results
+        super().__init__({
+            "i": In(stream.Signature(event_layout(core))),
+            "op": Out(operation_layout(core)),
+            "row": Out(range(max(2, core.parameter_rows))),
+            "idle": Out(1, init=1),
+            "taken": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        operations, op = self._core.schedule.operations, self.op
+        rows = [operation.row for operation in operations]
+        in_order = rows == sorted(row for row in rows if row is not None)
+        # Otherwise each position begins anew, and so does what is known while idle.
+        resumes = len(self._core.schedule.arrivals) > 1 or not in_order
+        current = Signal(range(max(2, len(operations))))
+        tail, waits, room = Signal.like(op), Signal(), Signal()
+        with m.Switch(current):
+            for number, operation in enumerate(operations):
+                with m.Case(number):
+                    m.d.comb += [tail[name].eq(value)
+                                 for name, value in _fields(operation).items()]
+                    m.d.comb += waits.eq(operation.waits)
+
+        # Operations that an event may take along.
+        begins = [operations[0]] + [operations[k + 1] for k, operation in enumerate(operations)
+                                    if operation.waits]
+        fields = {name for begin in begins for name in _fields(begin)}
+        begin = {name: tail[name] if resumes else Const(value, len(tail[name]))
+                 for name, value in ((name, _fields(begins[0]).get(name, 0)) for name in fields)}
+        along, accepts = Signal(), Signal(init=1)
+        m.d.comb += along.eq(self.i.p.last & ~self.i.p.add & ~begin.get("emit", Const(0, 1)))
+        # A fire needs room for what it makes.
+        m.d.comb += accepts.eq(room | ~begin.get("fire", Const(0, 1)))
+        fixed = self.i.p.add & self.i.p.fixed.any()
+        m.d.comb += self.i.ready.eq(self.idle & accepts)
+        with m.If(self.idle):
+            m.d.comb += [op.valid.eq(self.i.valid & accepts), op.add.eq(self.i.p.add & ~fixed),
+                         op.parameter.eq(fixed)]
+            with m.If(along):
+                m.d.comb += [op[name].eq(begin[name]) for name in sorted(fields)]
+            with m.If(op.valid & self.i.p.last):
+                m.d.sync += current.eq(current + along if resumes else along)
+                m.d.sync += self.idle.eq(along & waits if resumes else 0)
+        with m.Else():
+            m.d.comb += op.eq(tail)
+            m.d.comb += op.valid.eq(room | ~(tail.fire | tail.emit))
+            with m.If(op.valid):
+                m.d.sync += current.eq(Mux(tail.emit, 0, current + 1) if resumes else current + 1)
+                m.d.sync += self.idle.eq(waits | tail.emit)
+
+        # The next result may be made if those before it have room in the queue: then they are there
+        # by the time it is.
+        ahead = Signal(range(self._results + 2))
+        m.d.comb += room.eq(ahead != self._results + 1)
+        m.d.sync += ahead.eq(ahead + (op.valid & op.emit) - self.taken)
+
+        done = op.valid & (~self.idle | along)
+        row = (self._in_order if in_order else self._looked_up)(m, current, done, rows)
+        m.d.comb += self.row.eq(Mux(self.idle & fixed, self.i.p.row, row))
+        return m
+
+    def _in_order(self, m, current, done, rows):
+        """The row of the present operation, if they come one after the other.
+
+        Parameters
+        ----------
+        current : number of the operation
+        done : it is carried out
+        rows : of all operations
+        """
+        last = self._core.groups * len(self._core.schedule.rows) - 1
+        row, moves = Signal(range(max(2, last + 1))), Signal()
+        with m.Switch(current):
+            for k, (own, after) in enumerate(zip(rows, (*rows[1:], None), strict=True)):
+                with m.Case(k):
+                    # In rate code every fire compares with the one threshold row.
+                    m.d.comb += moves.eq(own != after)
+        with m.If(done & (self.idle | moves)):
+            m.d.sync += row.eq(Mux(row == last, 0, row + 1))
+        return row
+
+    def _looked_up(self, m, current, done, rows):
+        """The same for rows in any order."""
+        number = len(self._core.schedule.rows)
+        last = (self._core.groups - 1) * number
+        first, offset = Signal(range(max(2, last + 1))), Signal(range(max(2, number)))
+        with m.Switch(current):
+            for k, row in enumerate(rows):
+                with m.Case(k):
+                    m.d.comb += offset.eq(row or 0)
+        with m.If(done & self.op.emit):
+            m.d.sync += first.eq(Mux(first == last, 0, first + number))
+        return first + offset
