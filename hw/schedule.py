@@ -418,12 +418,11 @@ def _readout(images, trains, awake):
     if not images or awake == 1:
         whole = Step((*images, *trains), (Add(0),), ())
         return Schedule((whole,), (Row(initial=1, bias=awake),), None)
-    adds = (Add(1, hold=True), *[Add(None)] * (awake - 1))
-    if trains:
-        steps = (Step(tuple(images), adds, ()), Step(trains, (Add(0),), ()))
-    else:
-        steps = (Step(tuple(images), (*adds, Add(0)), ()),)
-    return Schedule(steps, (Row(initial=1), Row(bias=1)), None)
+    adds = [Add(1, hold=True), Add(0), *[Add(None)] * (awake - 1)]
+    # What is held can be added after a clock.
+    more = (Step(trains, (adds.pop(),), ()),) if trains else ()
+    return Schedule((Step(tuple(images), tuple(adds), ()), *more),
+                    (Row(initial=1), Row(bias=1)), None)
 
 
 def _trains(sources, number):

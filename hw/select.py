@@ -96,7 +96,8 @@ class Select(wiring.Component):
                    for step in reversed(steps)]
 
         # With these planes steps of the program end.
-        ends = Const(sum(1 << len(steps) - 1 - number for number in core.schedule.ends), len(steps))
+        step_ends = Const(sum(1 << len(steps) - 1 - number for number in core.schedule.ends),
+                          len(steps))
 
         # Of the windows of one position, of one group of lanes.
         occupancy = data.ArrayLayout(taps, len(steps))
@@ -108,7 +109,7 @@ class Select(wiring.Component):
             # A signal, not an expression, or each of its bits would be written as all of it.
             masked = Signal(occupancy, name=name)
             m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
-            spiking = Cat(plane.any() for plane in masked) | ends
+            spiking = Cat(plane.any() for plane in masked) | step_ends
             return {"top": Cat(spikes & ~spiking[number + 1:].any()
                                for number, spikes in enumerate(spiking)),
                     "alone": Cat(~more_than(1, plane) for plane in masked)}
@@ -197,7 +198,7 @@ class Select(wiring.Component):
                 self.o.p.empty.eq(todo == 0),
                 self.o.p.double.eq(entered & doubles.bit_select(step, 1)),
                 self.o.p.last.eq(last if len(core.schedule.ends) == 1
-                                 else enter & ends.bit_select(step, 1)),
+                                 else enter & step_ends.bit_select(step, 1)),
                 self.o.p.descend.eq(last & last_group & leaves),
                 self.o.p.finish.eq(ends),
             ]

@@ -24,7 +24,7 @@ def core(word, masked=False):
 
 def words(core, rng):
     width = core.sources[0].map.word
-    plain = {"masked": 0, "fixed": 0}
+    plain = {"masked": 0, "fixed": 0, "subtract": 0}
     yield dict(spikes=0, row=0, double=0, last=1, **plain)
     yield dict(spikes=(1 << width) - 1, row=core.weight_rows - width, double=1, last=0, **plain)
     yield dict(spikes=1 << width - 1, row=0, double=0, last=1, **plain)

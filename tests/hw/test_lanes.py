@@ -8,6 +8,7 @@ from hw.config import BANK_ROWS, CoreConfig, MapConfig, SourceConfig
 from hw.lanes import Lanes
 from hw.schedule import settle
 
+from .stepping import DYNAMICS, stepping
 from .streams import STALLS, run
 
 
@@ -45,7 +46,8 @@ def parameters(rng, config):
         theta = [rng.randrange(1, 16) for _ in range(config.lanes)]
         result += rows(rng, 1, config.lanes, 10, -40, 40)
         for row in config.schedule.rows[1:]:
-            result += [sum((row.threshold * t & 1023) << k * 10 for k, t in enumerate(theta))]
+            result += [sum((row.threshold * t & 1023) << k * 10 for k, t in enumerate(theta))
+                       if row.threshold else rows(rng, 1, config.lanes, 10, -8, 8)[0]]
     result += rows(rng, config.parameter_rows - len(result), config.lanes, 10, -20, 20)
     return tuple(result)
 
@@ -74,6 +76,35 @@ def test_lanes_equal_model(levels, code, stalls, results, masked):
     if stalls == "none" and results:
         fires = config.out is not None
         free = fires * sum(event["last"] and not event["add"] for event in events)
+        assert clocks == len(events) - free + operations + 6
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("kinds", [("image",), ("train",), ("image", "train")])
+@pytest.mark.parametrize("levels", [3, None])
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_lanes_that_step_equal_model(name, levels, kinds, stalls):
+    config = stepping(DYNAMICS[name], kinds, levels)
+    rng = random.Random(str((name, kinds, levels)))
+    dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config))
+    events, free = [], 0
+    arrivals = config.schedule.arrivals
+    for _ in range(20):
+        for number in arrivals:
+            burst = rng.randrange(1, 4)
+            events += [event(rng, config, add=rng.randrange(3) > 0, last=turn == burst - 1)
+                       for turn in range(burst)]
+            # The last operation of all is never taken along.
+            free += not events[-1]["add"] and len(config.schedule.steps[number:]) + len(
+                config.schedule.steps[number].adds + config.schedule.steps[number].fires) > 2
+    expected = dut.model(events)
+    received, busy, clocks = run(dut, [(dut.i, events)], [(dut.o, len(expected))],
+                                 stalls=stalls, pulses=[dut.busy])
+    assert received == expected
+    assert len(set(expected)) > 1
+    operations = len(config.schedule.operations) * len(expected)
+    assert busy == sum(event["add"] for event in events) + operations
+    if stalls == "none" and levels is not None:
         assert clocks == len(events) - free + operations + 6
 
 

@@ -1,10 +1,13 @@
 """The program of a layer: its semantics against the formula, and what follows from it."""
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hw.config import MapConfig
-from hw.schedule import Charge, settle
+from hw.schedule import Charge, Dynamics, settle, step
 
 
 def source(code="phase", levels=3):
@@ -50,6 +53,96 @@ def test_nothing_that_is_compared_leaves_the_range(levels, code):
             seen += [total, potential]
     assert low == min(*seen, *schedule.parameters(0, 7))
     assert high == max(seen)
+
+
+TRAIN = {low: MapConfig(5, 4, 4, 1, 2, "train", 7, low) for low in (0, -1)}
+
+
+def reference(charges, image, initial, threshold, bias, dynamics, levels):
+    """A neuron as docs/methods.md has it, time-step by time-step: spikes of each."""
+    potential, spikes, elapsed = initial, [], 0
+    for number, charge in enumerate(charges):
+        if awake := number % (dynamics.wake + dynamics.sleep) < dynamics.wake:
+            elapsed += 1
+        potential += charge + awake * (image + bias)
+        most = {None: len(charges), "levels": levels, "elapsed": elapsed}[dynamics.bound]
+        if potential >= threshold and sum(spikes) < most:
+            spikes.append(1)
+        elif potential < 0 and sum(spikes) > 0 and dynamics.signed:
+            spikes.append(-1)
+        else:
+            spikes.append(0)
+        potential -= spikes[-1] * threshold
+    return spikes, potential
+
+
+@pytest.mark.parametrize("image, train", [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("dynamics", [
+    Dynamics(7), Dynamics(7, bound="levels"), Dynamics(5, 2, signed=True, bound="elapsed"),
+    Dynamics(1, 6, signed=True, bound="levels"), Dynamics(1, 6),
+    Dynamics(2, 1, 2, signed=True, bound="elapsed")])
+def test_step_is_the_neuron_of_the_methods(dynamics, image, train):
+    low = -int(dynamics.signed)
+    schedule = step([source(levels=7)] * image + [TRAIN[low]] * train, 3, dynamics)
+    assert (schedule.levels, schedule.low, schedule.timesteps) == (1, low, dynamics.timesteps)
+    rng = random.Random(str(dynamics))
+    seen = set()
+    for _ in range(200):
+        charges = [train * rng.randrange(-9, 12) for _ in range(dynamics.timesteps)]
+        constant = image * rng.randrange(-5, 9)
+        initial, threshold, bias = rng.randrange(-4, 5), rng.randrange(1, 12), rng.randrange(-3, 4)
+        # With one wake step the bias is part of the initial potential.
+        bias *= sum(dynamics.awake) > 1
+        planes = [charge.planes[0] for charge in schedule.steps[0].charges]
+        given = list(charges)
+        if len(schedule.steps) > dynamics.timesteps:
+            given.insert(0, constant)
+        elif image:
+            given[0] += constant
+        assert not image or planes[:3] == [2, 1, 0]
+        spikes, state = schedule.run(given, initial, threshold, bias)
+        expected, potential = reference(charges, constant, initial, threshold, bias, dynamics, 3)
+        assert spikes[-dynamics.timesteps:] == expected
+        assert state.potential == potential
+        seen.update(expected)
+    assert seen == set(range(low, 2)) or (not train and seen == {0, 1})
+
+
+@pytest.mark.parametrize("image, train", [(True, False), (False, True), (True, True)])
+def test_a_readout_sums_all_time_steps(image, train):
+    dynamics = Dynamics(2, 1, 2)
+    map_ = MapConfig(5, 4, 4, 1, 2, "train", 6)
+    schedule = step([source(levels=7)] * image + [map_] * train, None, dynamics)
+    given = [5] * image + [40] * train
+    if len(schedule.steps) < len(given):
+        given = [sum(given)]
+    _, state = schedule.run(given, 100, 1, 3)
+    assert state.potential == 100 + 4 * 3 + 4 * 5 * image + 40 * train
+
+
+def test_planes_of_a_train():
+    schedule = step([MapConfig(5, 4, 4, 2, 2, "train", 3, -1)], 3, Dynamics(2, 1))
+    assert [[(charge.planes, charge.subtract) for charge in each.charges]
+            for each in schedule.steps] == [
+        [((8,), False), ((7,), False), ((6,), True)], [((5,), False), ((4,), False), ((3,), True)],
+        [((2,), False), ((1,), False), ((0,), True)]]
+    assert schedule.ends == {2, 5, 8}
+    value = 0
+    for fired in (2, -1, 1):
+        value = replace(schedule, levels=2, low=-1).encode(fired, value)
+    assert value == 0b110_001_100
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"wake": 0}, "wake must be an integer of at least 1, not 0"),
+    ({"wake": 2.0}, "wake must be an integer of at least 1, not 2.0"),
+    ({"wake": 60, "sleep": 5}, "there are 65 time-steps; 64 are the most"),
+    ({"wake": 4, "bound": "most"}, "bound must be None, 'levels' or 'elapsed', not 'most'"),
+    ({"wake": 4, "signed": True}, "neurons that take spikes back need a bound"),
+])
+def test_dynamics_that_cannot_be(wrong, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Dynamics(**wrong)
 
 
 def test_charges_of_mixed_codes():

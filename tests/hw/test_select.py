@@ -12,6 +12,7 @@ from hw.config import CoreConfig
 from hw.select import Select, command_layout
 
 from .cases import mapped
+from .stepping import DYNAMICS, stepping
 from .streams import STALLS, run
 
 
@@ -29,15 +30,9 @@ def expected_commands(core, dut, windows):
                        "finish": int(turn % positions == positions - 1)}
 
 
-@pytest.mark.parametrize("stalls", STALLS)
-@pytest.mark.parametrize("name,code,layer", [
-    ("conv", "phase", 0), ("depthwise", "phase", 0), ("residual", "phase", 2),
-    ("residual", "rate", 2), ("linear", "phase", 0), ("pools", "rate", 3)])
-def test_select_equals_model(name, code, layer, stalls):
-    _, _, _, config, _ = mapped(name, code)
-    core = config.layers[layer]
-    assert isinstance(core, CoreConfig)
-    rng = random.Random(name)
+def check(core, seed, stalls):
+    """Commands of random windows, and the clocks that they take."""
+    rng = random.Random(seed)
     count = 2 * core.sources[0].positions[0] * core.sources[0].positions[1] + 1
     density = [rng.choice([0, 0.1, 0.5, 1]) for _ in range(count)]
     windows = [[[sum((rng.random() < chance) << k for k in range(source.map.planes))
@@ -53,6 +48,24 @@ def test_select_equals_model(name, code, layer, stalls):
     assert received == expected
     if stalls == "none":
         assert clocks <= len(expected) + len(windows) * core.groups + 3
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("name,code,layer", [
+    ("conv", "phase", 0), ("depthwise", "phase", 0), ("residual", "phase", 2),
+    ("residual", "rate", 2), ("linear", "phase", 0), ("pools", "rate", 3)])
+def test_select_equals_model(name, code, layer, stalls):
+    _, _, _, config, _ = mapped(name, code)
+    core = config.layers[layer]
+    assert isinstance(core, CoreConfig)
+    check(core, name, stalls)
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("kinds", [("image",), ("train",), ("image", "train")])
+@pytest.mark.parametrize("name", ["if", "alone", "cif", "st-bif"])
+def test_each_step_ends(name, kinds, stalls):
+    check(stepping(DYNAMICS[name], kinds, side=3, kernel=2), name, stalls)
 
 
 def test_verilog_grows_with_the_window_and_not_with_its_square():

@@ -1,0 +1,23 @@
+"""Small cores that fire in every time-step."""
+
+from hw.config import CoreConfig, MapConfig, SourceConfig
+from hw.schedule import Dynamics, step
+
+DYNAMICS = {
+    "if": Dynamics(4), "alone": Dynamics(1), "long": Dynamics(9, 3),
+    "cif": Dynamics(4, 3, signed=True, bound="elapsed"), "capped": Dynamics(5, 1, bound="levels"),
+    "cycles": Dynamics(2, 2, 2, signed=True, bound="elapsed"),
+    "st-bif": Dynamics(1, 6, signed=True, bound="levels"),
+}
+
+
+def stepping(dynamics, kinds, levels=3, *, side=1, kernel=1):
+    """A core whose sources are the image, trains, or both."""
+    train = {"code": "train", "timesteps": dynamics.timesteps, "low": -int(dynamics.signed)}
+    shape = {"channels": 4, "height": side, "width": side, "word": 4}
+    maps = [MapConfig(**shape, levels=7) if kind == "image" else
+            MapConfig(**shape, levels=1, **train) for kind in kinds]
+    sources = tuple(SourceConfig(fmap, -1, (kernel, kernel), (1, 1), (0, 0)) for fmap in maps)
+    return CoreConfig("c", "c", sources, 3, 5, weight_bits=4, membrane_bits=10,
+                      masks=((1 << len(sources) * kernel ** 2) - 1,) * 2,
+                      schedule=step(maps, levels, dynamics))
