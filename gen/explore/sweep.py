@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import math
+import os
+from collections.abc import Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,6 +29,7 @@ from gen.build.verilog import component_verilog
 from gen.data.datasets import load
 from gen.errors import BuildError, DataError, FitError
 from gen.ir import artifact
+from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.plan.planner import plan
 from gen.plan.resources import COEFFICIENTS, placement
@@ -45,7 +48,7 @@ _POINTS = "points"
 # Seconds to wait for a scheduler.
 _PATIENCE = 20
 
-# Folders of the programs that compute points.
+# Folders of the source code that computes points.
 _PROGRAMS = [Path(file).parent for file in (__file__, hw.__file__, all_boards.__file__)]
 
 
@@ -64,7 +67,7 @@ def _network(content):
         return artifact.load(file)
 
 
-# The tasks of workers: plain data in, plain data out.
+# The tasks of workers take and return plain data.
 
 def _point(content, counts, board, code, interval, objective):
     network, board = _network(content), all_boards.find(board)
@@ -185,8 +188,11 @@ def _executor(scheduler, jobs):
 
 
 def front(points: list[dict]) -> list[dict]:
-    """The points that no other point of the same board and data set beats. A point beats another if
-    it is at least as good in images a second, LUTs and accuracy, and better in one of them."""
+    """The points that no other point of the same board and data set beats.
+
+    A point beats another if it is at least as good in images a second, LUTs and accuracy, and
+    better in one of them.
+    """
     def merits(point):
         return (point["images_per_second"], -point["luts"], point["accuracy"] or 0)
 
@@ -226,14 +232,16 @@ def _intervals(fastest, slowest, points):
     return sorted({math.ceil(interval) for interval in np.geomspace(*bounds, max(2, points))})
 
 
-def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out="build/explore",
-            dataset=None, data_dir=None, calibration=1000, limit=1000, scheduler=None, jobs=None,
-            synthesise=False):
+def explore(networks: Sequence[Network], *, boards: Sequence[str],
+            intervals: Sequence[int] | None = None, points: int = 6,
+            codes: Sequence[str] = ("phase",), out: str | Path = "build/explore",
+            dataset: str | None = None, data_dir: str | os.PathLike | None = None,
+            calibration: int = 1000, limit: int = 1000, scheduler: str | None = None,
+            jobs: int | None = None, synthesise: bool = False) -> dict:
     """Sweep networks over boards and intervals.
 
     Parameters
     ----------
-    networks : of :class:`gen.ir.network.Network`
     boards : names of boards
     intervals : clocks an image to try; by default ``points`` of them between the shortest that
         fits and that of the mapping with the fewest LUTs
@@ -241,8 +249,8 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     out : directory of the results; results that it already holds are not computed again
     dataset, data_dir : data set of the images; by default the one that each network's metadata
         names, or else the images that travel with the network, without accuracy
-    calibration : training images whose spikes decide
-    limit : test images whose labels decide the accuracy
+    calibration : number of training images whose spikes decide
+    limit : number of test images on which the accuracy is measured
     scheduler : address of a Dask scheduler; its workers must have this package installed
     jobs : processes on this machine, where there is no scheduler; by default all cores
     synthesise : run Yosys on the points of the front
@@ -252,10 +260,10 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     ``points``, each with ``network``, ``board``, ``device``, ``code``, ``lanes``, ``replicas``,
     ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``luts``,
     ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are predicted),
-    ``accuracy`` (or None), ``front`` (whether it is on the Pareto
-    front) and, with ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``too_large``,
-    mappings that do not fit; ``computed`` and ``kept``, the numbers of results that were computed
-    and that were already there; ``files``, the table and the plots.
+    ``accuracy`` (or None), ``front`` (whether it is on the Pareto front) and, with ``synthesise``,
+    ``synthesis`` (Yosys' figures) on the front; ``too_large``, why mappings do not fit;
+    ``computed`` and ``kept``, the numbers of results that were computed and that were already
+    there; ``files``, the table and the plots.
 
     Raises
     ------
@@ -288,8 +296,9 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
         if intervals is None:
             ends = sweep.run((_point, *case, None, objective) for case in cases
                              for objective in ("throughput", "smallest"))
-            tried = [_intervals(*ends[2 * k:2 * k + 2], points)[1:-1] for k in range(len(cases))]
-            found = [(fact, end) for k, fact in enumerate(whose) for end in ends[2 * k:2 * k + 2]]
+            pairs = list(zip(ends[::2], ends[1::2], strict=True))
+            tried = [_intervals(*pair, points)[1:-1] for pair in pairs]
+            found = [(fact, end) for fact, pair in zip(whose, pairs, strict=True) for end in pair]
         else:
             tried, found = [intervals] * len(cases), []
         tasks = [(fact, (_point, *case, interval, "smallest"))
