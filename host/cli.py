@@ -219,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _open_streams()
         if sys.stdout is None:
-            return _fail("standard output is closed; lead it to a file, or to /dev/null")
+            return _fail("standard output is closed; redirect it to a file or to /dev/null")
         args = _parser().parse_args(arguments)
         report = args.run(args)
         _put(json.dumps(report) if args.json else "\n".join(_lines(report)))
