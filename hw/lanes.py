@@ -13,23 +13,23 @@ from .weights import Weights
 __all__ = ["Lanes"]
 
 _LANES_PER_COPY = 4
-"""Lanes that share a register with what decides about each of their bits, at the least."""
+"""A control signal gets further copies while more lanes than this share one."""
 
 
 class Lanes(wiring.Component):
     """``lanes`` integrate-and-fire neurons side by side, each a register, an adder and a sign.
 
-    Every clock one operation: the potential is kept or doubled, and a row is added. After the event
-    marked ``last`` the operations of the layer's schedule follow, a clock each: the initial
+    Each clock does one operation: the potential is kept or doubled, and a row is added. The
+    operations of the layer's schedule follow the event marked ``last``, a clock each. The initial
     potential is added, and then the lanes fire: they add negated thresholds, and a lane keeps the
     difference only if it is not negative, which is its spike. In phase code spikes are the bits of
     the count; in rate code they are counted. The read-out does not fire; its potentials are the
-    result. With the result the potentials are cleared.
+    result. The potentials are cleared with the result.
 
     An output position therefore takes as many clocks as it has events and operations; a last event
-    without a spike takes none, unless the lanes do not fire. Results wait in a queue. While
-    it is full the lanes stall when the next result is about to be made, not before; nothing behind
-    the first stage ever stops.
+    without a spike takes none, unless the lanes do not fire. Results wait in a queue. While it is
+    full, the lanes stall when the next result is about to be made, not before; nothing behind the
+    first stage ever stops.
 
     Sums may wrap until they are compared. A potential that is compared, the negated threshold and
     their sum must be numbers of ``membrane_bits``.
@@ -39,8 +39,8 @@ class Lanes(wiring.Component):
     core : :class:`hw.config.CoreConfig`
     weights, parameters : rows of ``lanes`` weights, and of ``lanes`` potentials
         (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
-    results : entries of the queue, at least 2; or 0 for none, which stalls the lanes from a result
-        that is made until it is taken
+    results : entries of the queue, at least 2; or 0 for no queue: a result then stalls the lanes
+        until it is taken
 
     Members
     -------
@@ -118,8 +118,8 @@ class Lanes(wiring.Component):
         row = Signal(range(max(2, core.groups * len(core.schedule.rows))))
         parameter_row = Signal(range(max(2, len(self._parameters))))
         m.d.comb += weights.row.eq(self.i.p.row)
-        # An event without a spike that ends a position only doubles: it takes the first operation
-        # along, unless that is the last one.
+        # An event that ends a position without a spike only doubles. The first operation is done in
+        # the same clock, unless it is the last one.
         along = self.i.p.last & ~self.i.p.add & (len(operations) > 1)
         fixed = self.i.p.add & self.i.p.fixed.any()
         move, room = Signal(), Signal()
@@ -157,8 +157,8 @@ class Lanes(wiring.Component):
             end = core.groups * len(core.schedule.rows) - 1
             m.d.sync += row.eq(Mux(row == end, 0, row + 1))
 
-        # The next result may be made if those before it have room in the queue: then they are there
-        # by the time it is.
+        # The next result may be made if the queue has room for all results before it. They are in
+        # the queue by the time that it is made.
         ahead = Signal(range(self._results + 2))
         m.d.comb += room.eq(ahead != self._results + 1)
         m.d.sync += ahead.eq(ahead + (op.valid & op.emit) - (self.o.valid & self.o.ready))
@@ -186,7 +186,7 @@ class Lanes(wiring.Component):
             with m.Else():
                 m.d.sync += addend[k].eq(0)
 
-        # Fourth stage: the adder. A reset clears the potentials as a result does.
+        # Fourth stage: the adder. A reset clears the potentials, as a result does.
         m.d.comb += self.busy.eq(running.valid & (running.add | running.parameter))
         clear, fires = Signal(init=1), Signal()
         m.d.sync += clear.eq(loaded.valid & loaded.emit)
@@ -227,9 +227,9 @@ class Lanes(wiring.Component):
         return m
 
     def _forked(self, m, name, source, stages):
-        """``source``, ``stages`` clocks later, in a register for every few lanes: it goes to a LUT
-        in front of each of their bits. Of two registers behind one, one begins as 1, because
-        synthesis would make one of them if they were equal."""
+        """``source``, ``stages`` clocks later, in a register for every few lanes, since it goes to
+        a LUT in front of each of their bits. Where two registers copy the same one, their initial
+        values differ, because synthesis merges equal registers."""
         copies = [source]
         for stage in range(stages):
             forks = 2 if len(copies) * _LANES_PER_COPY < self._core.lanes else 1
