@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-COVERED = ("host", "gen/errors.py", "gen/extras.py")
+COVERED = ("host", "gen/errors.py", "gen/extras.py", "gen/verify", "gen/explore", "gen/report",
+           "gen/cli")
 
 MODULES = sorted(path for place in COVERED for path in (
     [ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py")))
@@ -20,7 +21,7 @@ def public(tree):
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from public(node)
-        elif isinstance(node, ast.FunctionDef) and (
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
                 node.name.startswith("__") or not node.name.startswith("_")):
             yield node
 
