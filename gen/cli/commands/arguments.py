@@ -194,8 +194,9 @@ def add_calibration(parser: ArgumentParser, default: int | None = None) -> None:
     """
     parser.add_argument("--calibration", metavar="N", type=COUNT, nargs="?", const=CALIBRATION,
                         default=default,
-                        help=f"choose by the spikes of the first N training images of the data set "
-                             f"({CALIBRATION:,} if no N is given)" + ("" if default else
+                        help="choose lanes and replicas by the spikes of the first N training "
+                             f"images of the data set ({CALIBRATION:,} if no N is given)" + (
+                             "" if default else
                              " (default: the images that travel with the network)"))
 
 
