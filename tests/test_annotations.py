@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-COVERED = ("host", "gen/errors.py", "gen/extras.py", "gen/verify", "gen/explore", "gen/report",
-           "gen/cli")
+COVERED = ("host", "gen/errors.py", "gen/extras.py", "gen/convert", "gen/train", "gen/verify",
+           "gen/explore", "gen/report", "gen/cli")
 
 MODULES = sorted(path for place in COVERED for path in (
     [ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py")))

@@ -279,6 +279,12 @@ def test_channels_of_next_to_nothing():
     assert counts[0, :, 0, 0].tolist() == [1, 2, 3, 3]
 
 
+def test_a_relu_without_a_step():
+    lowered = lower(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), (4,))
+    with pytest.raises(ValueError, match=r"^0: this ReLU has no step; calibrate the layers first$"):
+        QuantisedModel(lowered)
+
+
 def test_bits():
     names = ["a", "b.c", "d"]
     assert layer_bits(4, names) == dict.fromkeys(names, 4)
