@@ -373,7 +373,7 @@ class _Sum(_Charged):
 
 
 @singledispatch
-def _module(layer: Relu, widths: Mapping[str, int], step: _Step) -> _Module:
+def _module(layer: Fire | Relu | Pool | Out, widths: Mapping[str, int], step: _Step) -> _Module:
     """The module of a lowered layer. A ReLU has none until it is calibrated."""
     raise ValueError(f"{layer.name}: this ReLU has no step; calibrate the layers first")
 
