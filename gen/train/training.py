@@ -229,9 +229,10 @@ def _fit(model: _Real | QuantisedModel, images: torch.Tensor, labels: torch.Tens
                                                    total_steps=max(steps, _SHORTEST))
     objective = torch.compile(_loss) if recipe.fast else _loss
     model.train()
-    with bar(total=steps, desc=phase, unit="step", disable=not progress,
+    batches = _batches(images, labels, recipe, epochs, generator)
+    with bar(batches, total=steps, desc=phase, unit="step", disable=not progress,
              mininterval=1.0) as shown:
-        for k, (x, y) in enumerate(_batches(images, labels, recipe, epochs, generator)):
+        for k, (x, y) in enumerate(shown):
             x = _augment(x, recipe, generator)
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.fast):
                 loss = objective(model, x, y, recipe.penalty)
@@ -239,7 +240,6 @@ def _fit(model: _Real | QuantisedModel, images: torch.Tensor, labels: torch.Tens
             loss.backward()
             optimiser.step()
             schedule.step()
-            shown.update()
             if k % 50 == 0:
                 shown.set_postfix_str(f"loss {loss.item():.3f}")
     model.eval()
