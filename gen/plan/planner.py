@@ -7,7 +7,7 @@ the time for which layers wait for each other.
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Plan:
     config: ArrayConfig
     needs: resources.Prediction
     interval: float
-    image: dict[str, MemoryImage] | None = None
+    image: dict[str, MemoryImage] = field(default_factory=dict)
 
     @property
     def shares(self):
