@@ -1,4 +1,5 @@
-"""Registers at the end of a serial line that may lose bytes: requests without an answer are repeated."""
+"""Registers at the end of a serial line that may lose bytes. Requests without an answer are sent
+again."""
 
 import random
 import secrets
@@ -124,7 +125,7 @@ class SerialLink:
         return self._exchange(Op.EXCHANGE, addr, len(words), words)
 
     def post(self, addr: int, words: Sequence[int], *, exchange: bool = False) -> None:
-        """Send once. If too many requests have no answer, wait for the first of these."""
+        """Send once. If two requests have no answer, wait for that to the first."""
         op = Op.EXCHANGE if exchange else Op.WRITE
         while len(self._posted) >= _AHEAD and not self._broken:
             self._take()
@@ -134,7 +135,7 @@ class SerialLink:
             self._posted.append(self._send(op, addr, len(words), words))
 
     def collect(self) -> Outcome | None:
-        """None after the first answer that does not arrive in time."""
+        """None if the answer does not arrive in time. All that was posted is then forgotten."""
         while not self._outcomes and not self._broken:
             self._take()
         if self._outcomes:

@@ -39,7 +39,7 @@ def _holder(port):
     return f" (process {pid}: {command[:200]})"
 
 
-# Seconds that a read waits at a time. Another time-out for each read would set the line's rate again.
+# Seconds that a read waits at a time. Changing the time-out would set the line's rate again.
 _TICK = 0.01
 
 
