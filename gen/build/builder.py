@@ -52,8 +52,8 @@ def _require_room(design, lanes):
         raise FitError(why)
 
 
-# A design that misses its clock is placed again for a slower one. The clock that a placement reaches
-# varies by some per cent.
+# A design that misses its clock is placed again for a slower one. The clocks that placements reach
+# vary by some per cent.
 _ATTEMPTS, _MARGIN = 4, 0.95
 
 
@@ -98,7 +98,7 @@ def _write(design, out):
 
 
 def _discard_stale(board, out):
-    """Remove the results of an earlier build of another design, which scripts and reports would take
+    """Remove the results of an earlier build of another design. Scripts and reports would take them
     for this one's."""
     synthesis.discard_stale(out, list(project.SOURCES), top=project.TOP, command=board.synth)
     bitstream.discard_stale(board, out)

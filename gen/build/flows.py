@@ -158,7 +158,8 @@ class Flow:
     _tools: str = ""
     _lines: Callable[[Platform], Iterator[str]] | None = None
 
-    def files(self, board: Board, platform: Platform, plan: dict[str, str], clock_hz: int) -> dict[str, str]:
+    def files(self, board: Board, platform: Platform, plan: dict[str, str],
+              clock_hz: int) -> dict[str, str]:
         """Files of the project that only this toolchain needs.
 
         Parameters

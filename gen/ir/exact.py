@@ -28,8 +28,8 @@ __all__ = ["EXACT", "check_levels", "check_pixels", "check_values", "encode", "f
 #   in magnitude: so are charges, potentials and logits;
 # * a threshold that phase code shifts by at most floor(log2 levels) is at most threshold levels; a
 #   potential less that is above -2^54, so that a membrane has at most 55 bits;
-# * the sides themselves are computed in Python's integers, from sums of |W| <= 2^15, which only 2^48
-#   weights could bring above 63 bits.
+# * the sides themselves are computed in Python's integers, from sums of |W| <= 2^15, which only
+#   2^48 weights could bring above 63 bits.
 EXACT = 1 << 53
 """Bound of the integers that float64 holds exactly."""
 

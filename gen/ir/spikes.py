@@ -30,8 +30,8 @@ def sample_spikes(config: ArrayConfig, trace: Trace, inputs: np.ndarray) -> dict
 
 
 def replayed(config: ArrayConfig, spikes: dict[str, np.ndarray]) -> np.ndarray:
-    """Spikes of each sample that neurons receive, ``(N,)``. Each map that a layer with synapses reads
-    counts once. A pooling adds counts without replaying them.
+    """Spikes of each sample that neurons receive, ``(N,)``. Each map that a layer with synapses
+    reads counts once. A pooling adds counts without replaying them.
 
     Parameters
     ----------

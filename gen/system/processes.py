@@ -190,8 +190,8 @@ def workers(jobs: int | None) -> Iterator[ProcessPoolExecutor]:
 
 
 def _end_with_parent():
-    """End this worker with its parent, because it would otherwise wait for tasks forever. The worker
-    ignores Ctrl-C, which a terminal sends to it too: the parent handles it."""
+    """End this worker with its parent, because it would otherwise wait for tasks forever. Ctrl-C,
+    which a terminal sends to both, is left to the parent."""
     def wait():
         multiprocessing.parent_process().join()
         os._exit(1)

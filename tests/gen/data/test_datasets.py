@@ -199,7 +199,7 @@ def test_download(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(datasets._SOURCES, "mnist", (f"{tmp_path.as_uri()}/none/", digests))
     assert len(load("mnist").train_images) == 12
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
-    with pytest.raises(DataError, match=r"^mnist is not here and can't be downloaded"):
+    with pytest.raises(DataError, match=r"^mnist is missing and can't be downloaded"):
         load("mnist")
     assert not (tmp_path / "empty").exists()
 
