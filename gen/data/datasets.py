@@ -60,7 +60,7 @@ class Dataset:
     pixel_max: int
 
 
-def load(dataset: str, data_dir: str | Path | None = None) -> Dataset:
+def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     """Load a data set.
 
     Parameters
@@ -89,7 +89,7 @@ def load(dataset: str, data_dir: str | Path | None = None) -> Dataset:
                    test_labels.astype(np.int64), 255)
 
 
-def read_array(path: str | Path) -> np.ndarray:
+def read_array(path: str | os.PathLike) -> np.ndarray:
     """The array of numbers in a ``.npy`` file. The file is not trusted: its header is compared with
     its size before any memory is allocated.
 

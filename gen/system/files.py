@@ -27,7 +27,7 @@ _ROOM = 64 << 10
 """Free bytes that a command needs before it starts to work."""
 
 
-def require_regular(path: str | Path) -> None:
+def require_regular(path: str | os.PathLike) -> None:
     """Make sure that a file is neither a FIFO nor a device nor a socket before it is read.
 
     Raises
@@ -40,19 +40,19 @@ def require_regular(path: str | Path) -> None:
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
-def open_regular(path: str | Path) -> BufferedReader:
+def open_regular(path: str | os.PathLike) -> BufferedReader:
     """Open a regular file for reading, in bytes; raises what :func:`require_regular` does."""
     require_regular(path)
     return open(path, "rb")
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | os.PathLike) -> str:
     """The text of a regular file, in UTF-8; raises what :func:`require_regular` does."""
     with open_regular(path) as file:
         return file.read().decode()
 
 
-def sha256(path: str | Path) -> str:
+def sha256(path: str | os.PathLike) -> str:
     """Digest of a regular file, 64 hexadecimal digits."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -110,7 +110,7 @@ def _flush(path):
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file anew, whole or not at all.
 
     The context yields the path of a new file beside the old one, with the same suffix. At its end
@@ -136,13 +136,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
             draft.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     """Write a file; see :func:`replacing`."""
     with replacing(path) as draft:
         draft.write_bytes(data)
 
 
-def write_text(path: str | Path, text: str, *, executable: bool = False) -> None:
+def write_text(path: str | os.PathLike, text: str, *, executable: bool = False) -> None:
     """Write a file in UTF-8; see :func:`replacing`. Everybody who may read an executable may run
     it."""
     with replacing(path) as draft:
@@ -167,7 +167,7 @@ def _require_room(folder, names):
         draft.unlink(missing_ok=True)
 
 
-def require_output(path: str | Path, *, inputs: Iterable[str | Path] = ()) -> None:
+def require_output(path: str | os.PathLike, *, inputs: Iterable[str | os.PathLike] = ()) -> None:
     """Make sure, before the work, that a file can be written: check its name, its place, the
     permissions, and the free space. Nothing is left behind.
 
@@ -189,7 +189,7 @@ def require_output(path: str | Path, *, inputs: Iterable[str | Path] = ()) -> No
                                   f"choose another place")
 
 
-def require_directory(path: str | Path, names: Iterable[str] = ()) -> None:
+def require_directory(path: str | os.PathLike, names: Iterable[str] = ()) -> None:
     """Make sure, before the work, that files can be written into a directory, which need not exist
     yet. Nothing is left behind.
 
