@@ -21,7 +21,7 @@ from subprocess import DEVNULL, PIPE, STDOUT, CompletedProcess, Popen, TimeoutEx
 from typing import Any
 
 __all__ = [
-    "DEVNULL", "PIPE", "STDOUT", "Terminated", "TimeoutExpired", "group", "run", "scratch",
+    "DEVNULL", "PIPE", "STDOUT", "Popen", "Terminated", "TimeoutExpired", "group", "run", "scratch",
     "terminable", "workers",
 ]
 

@@ -4,7 +4,6 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import Popen
 
 import numpy as np
 
@@ -53,7 +52,7 @@ class Board:
     name = "simulation"
     baud = 1_000_000
 
-    def __init__(self, process: Popen, limit: int) -> None:
+    def __init__(self, process: processes.Popen, limit: int) -> None:
         assert process.stdin is not None, "requests go through a pipe"
         assert process.stdout is not None, "answers come through a pipe"
         self._process, self._limit = process, limit
