@@ -15,7 +15,7 @@ from gen.ir import artifact
 from gen.ir.network import Network
 from gen.plan import resources
 from gen.plan.kinds import kind
-from gen.plan.mapping import map_config, shares
+from gen.plan.mapping import map_network, shares
 from gen.plan.memories import Placement
 from gen.plan.planner import plan
 from gen.plan.workload import Calibration, calibrate
@@ -259,8 +259,7 @@ def _image(built):
 
 def _require_consistent(design, built):
     """Each file may be sound and of another build."""
-    _require_mapped(design.config, design.network)
-    _require_memories(design.config, design.image)
+    _require_mapped(design)
     if design.digest != built.digest:
         raise Mismatch(f"config is of another array than {manifest.NAME} says")
     for name, value, said in (("clock", design.clock.hz, built.clock_hz),
@@ -273,19 +272,23 @@ def _require_consistent(design, built):
         raise Mismatch(f"baud can't be: {error}") from error
 
 
-def _require_mapped(config, network):
-    """The array is what the network is mapped to with its lanes and replicas."""
+def _require_mapped(design):
+    """Array and memories are what the network is mapped to with its lanes and replicas."""
+    config, network = design.config, design.network
     own, others = ([(layer.name, kind(layer)) for layer in layers]
                    for layers in (config.layers, network.layers))
     if own != others:
         raise Mismatch("config.layers must be the network's")
     try:
-        mapped = map_config(network, **shares(config), code=config.readout.schedule.code)
+        mapped, image = map_network(network, **shares(config), code=config.readout.schedule.code)
     except (FitError, ValueError) as error:
         raise Mismatch(f"config can't be: {error}") from error
+    foreign = "is not what this version of Spikeloom makes of the network"
     if config != mapped:
-        raise Mismatch(f"{_difference(to_plain(config), to_plain(mapped), 'config')} is not what "
-                       f"this version of Spikeloom makes of the network")
+        raise Mismatch(f"{_difference(to_plain(config), to_plain(mapped), 'config')} {foreign}")
+    for name in sorted(image.keys() | design.image.keys()):
+        if image.get(name) != design.image.get(name):
+            raise Mismatch(f"{name!r} in {IMAGE} {foreign}")
 
 
 def _difference(value, other, where):
@@ -303,14 +306,3 @@ def _items(value):
     if isinstance(value, dict):
         return {f".{name}": item for name, item in value.items()}
     return {f"[{k}]": item for k, item in enumerate(value)} if isinstance(value, list) else {}
-
-
-def _require_memories(config, image):
-    """The image has the array's memories."""
-    shapes = {}
-    for core in config.cores:
-        shapes[f"{core.port}.weights"] = (core.lanes * core.weight_bits, core.weight_rows)
-        shapes[f"{core.port}.parameters"] = (core.lanes * core.membrane_bits, core.parameter_rows)
-    held = {name: (memory.width, len(memory.rows)) for name, memory in image.items()}
-    if shapes != held:
-        raise Mismatch(f"config.layers must be of the memories in {IMAGE}")
