@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from gen.ir.layers import Layer, Neurons, Pool, Readout
-from hw.config import CoreConfig, LayerConfig, MemoryImage, PoolConfig, SourceConfig
+from hw.config import CoreConfig, LayerConfig, MemoryImage, PoolConfig
+from hw.maps import SourceConfig
 
 from . import core, pool
 from .flow import Flow

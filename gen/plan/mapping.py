@@ -7,7 +7,8 @@ import numpy as np
 
 from gen.errors import FitError, unknown
 from gen.ir.layers import INPUT
-from hw.config import ArrayConfig, MapConfig, SourceConfig
+from hw.config import ArrayConfig
+from hw.maps import MapConfig, SourceConfig
 
 from .kinds import kind
 from .rings import with_rings

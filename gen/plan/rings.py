@@ -12,7 +12,7 @@ import functools
 from bisect import bisect_right
 from dataclasses import replace
 
-from hw.config import MapConfig, SourceConfig
+from hw.maps import MapConfig, SourceConfig
 
 __all__ = ["ring_rows", "with_rings", "with_rows"]
 

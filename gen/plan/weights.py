@@ -39,7 +39,7 @@ def membrane_bits(layer, levels, code):
 
 def charging(layer, sources, lanes):
     """The sources of a layer, and how each charges the lanes (see
-    :class:`hw.config.SourceConfig`): with masked rows where it can, and from the parameter memory
+    :class:`hw.maps.SourceConfig`): with masked rows where it can, and from the parameter memory
     if it is an identity among others, whose weights are wide, but one a channel."""
     identities = [synapses.weights.shape[1:] == (1, 1, 1) for synapses in layer.synapses]
     return tuple(replace(source, lanes=_seen(synapses, source, lanes),
