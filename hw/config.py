@@ -39,8 +39,13 @@ class LayerConfig(Protocol):
     shares : configurations that compute the layer together, each of them some of the output rows
     """
 
-    name: str
-    port: str
+    def __hash__(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def port(self) -> str: ...
 
     @property
     def sources(self) -> tuple[SourceConfig, ...]: ...
