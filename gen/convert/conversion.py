@@ -99,8 +99,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     OutputError
         If the network can't be written. This is checked before the work.
     """
-    out = Path(out)
-    name = require_name(name or out.stem)
+    out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
@@ -113,9 +112,9 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign)
-    network = _network(quantised, name, pixel_max, {
-        "converted": Path(target).name, "calibration_images": len(pixels)})
-    network = _compared(network, pixels, scores, require_agreement)
+    facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
+    network = _compared(_network(quantised, name, pixel_max, facts), pixels, scores,
+                        require_agreement)
     artifact.save(network, out)
     return {"network": str(out), **_summary(network, lowered)}
 

@@ -216,7 +216,8 @@ def place(family: str, memories: Counter[Memory], brams: float) -> Placement:
     brams : block RAMs of the device
     """
     technology = _TECHNOLOGIES[family]
-    chosen, used, gains = set(), 0.0, []
+    chosen, gains = set(), []
+    used: float = 0
     for memory, copies in memories.items():
         if not memory.rom and memory.depth <= technology.shallow:
             continue

@@ -156,7 +156,8 @@ def predict(config: ArrayConfig, family: str, brams: float,
     """
     all_parts, total = parts(config, image), _coefficients(family)["total"]
     placed = _placement(all_parts, family, brams)
-    layers = {part.layer: dict.fromkeys((*_MODELLED, "brams"), 0.0) for part in all_parts}
+    layers: dict[str | None, dict[str, float]] = {
+        part.layer: dict.fromkeys((*_MODELLED, "brams"), 0) for part in all_parts}
     for part in all_parts:
         figures = layers[part.layer]
         for what in _MODELLED:
