@@ -67,8 +67,9 @@ def calibrate(network: Network, calibration: Calibration | None = None) -> "Work
 def sample_counts(network: Network) -> np.ndarray:
     """``(N, C, H, W)`` input counts that represent the network's data: the images that travel with
     it, or two random images that are as sparse as pictures."""
-    if _travelling(network):
-        return network.encode(network.samples)
+    images = _travelling(network)
+    if images is not None:
+        return network.encode(images)
     rng = np.random.default_rng(0)
     shape = (2, *network.input_shape)
     return rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < 0.25)
@@ -89,7 +90,8 @@ class Workload:
         if counts is None:
             counts = sample_counts(network)
             source = f"{len(counts)} " + ("samples that travel with the network"
-                                          if _travelling(network) else "random samples")
+                                          if _travelling(network) is not None else
+                                          "random samples")
         self.counts, self.source = _compact(counts), source
         parts = [{name: _compact(part) for name, part in network.run(batch).counts.items()}
                  for batch in _batches(self.counts)]
@@ -206,8 +208,9 @@ def sample_clocks(config: ArrayConfig, trace: Trace, inputs: np.ndarray) -> dict
     return clocks
 
 
-def _travelling(network):
-    return network.samples is not None and len(network.samples) > 0
+def _travelling(network: Network) -> np.ndarray | None:
+    """The images that travel with a network, or None if there are none."""
+    return None if network.samples is None or len(network.samples) == 0 else network.samples
 
 
 def _batches(counts):
