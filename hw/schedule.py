@@ -107,7 +107,7 @@ class Schedule:
     steps : in order
     rows : of the parameter memory, for each group of lanes
     levels : greatest count; or ``None`` for a read-out, which never fires
-    code : how a receiver replays the counts, see :class:`hw.config.MapConfig`
+    code : how a receiver replays the counts, see :class:`hw.maps.MapConfig`
     """
 
     steps: tuple[Step, ...]
@@ -196,7 +196,7 @@ def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedu
 
     Parameters
     ----------
-    sources : :class:`hw.config.MapConfig` of each source
+    sources : :class:`hw.maps.MapConfig` of each source
     levels, code : see :class:`Schedule`
     """
     rows = [Row(threshold=False)]

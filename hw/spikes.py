@@ -33,7 +33,7 @@ class SpikeMemory(wiring.Component):
 
     Parameters
     ----------
-    source : :class:`hw.config.SourceConfig`
+    source : :class:`hw.maps.SourceConfig`
     occupancy : whether anybody reads the occupancy bits
 
     Members

@@ -20,7 +20,7 @@ class Window(wiring.Component):
 
     Parameters
     ----------
-    source : :class:`hw.config.SourceConfig`
+    source : :class:`hw.maps.SourceConfig`
 
     Members
     -------

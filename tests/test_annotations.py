@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 COVERED = ("firmware", "gen/build", "gen/cli", "gen/convert", "gen/data", "gen/errors.py",
-           "gen/explore", "gen/extras.py", "gen/ir", "gen/report", "gen/system", "gen/train",
-           "gen/verify", "host")
+           "gen/explore", "gen/extras.py", "gen/ir", "gen/plan", "gen/report", "gen/system",
+           "gen/train", "gen/verify", "host")
 
 MODULES = sorted(path for place in COVERED for path in (
     [ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py")))

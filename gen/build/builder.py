@@ -12,8 +12,13 @@ import boards
 from gen.errors import FitError
 from gen.ir.network import Network
 from gen.plan.mapping import shares
-from gen.plan.planner import shortage
-from gen.plan.room import advice, memory_bits, require_fit, require_memory
+from gen.plan.room import (
+    advice,
+    memory_bits,
+    predicted_shortage,
+    require_fit,
+    require_memory,
+)
 from gen.plan.workload import Calibration
 from gen.system import files
 from gen.system.progress import working
@@ -48,7 +53,7 @@ def _require_room(design, lanes):
     name, board = design.network.name, design.board
     require_memory(name, board, sum(memory.width * len(memory.rows)
                                     for memory in design.image.values()))
-    if why := shortage(design.network, board, design.needs, allowance=_FAR, lanes=lanes):
+    if why := predicted_shortage(name, board, design.needs, allowance=_FAR, lanes=lanes):
         raise FitError(why)
 
 

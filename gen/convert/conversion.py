@@ -85,10 +85,9 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
 
     Returns
     -------
-    dict
-        ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number), ``bits``,
-        ``calibration_images``, ``agreement`` (share of the calibration images that the integers
-        classify as the module does), ``steps`` (name -> value of a count), ``digest``
+    ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number),
+    ``calibration_images``, ``agreement`` (share of the calibration images that the integers
+    classify as the module does), ``digest``, ``bits``, ``steps`` (name -> value of a count)
 
     Raises
     ------
@@ -100,8 +99,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     OutputError
         If the network can't be written. This is checked before the work.
     """
-    out = Path(out)
-    name = require_name(name or out.stem)
+    out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
@@ -114,23 +112,11 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign)
-    metadata = {"converted": Path(target).name, "calibration_images": len(pixels)}
-    network = _network(quantised, name, pixel_max, metadata)
-    with working(f"{name}: the images in integers"):
-        agreement = _agreement(scores, network, pixels)
-    _judge(agreement, len(pixels), require_agreement)
-    if len(scores) > 1 < scores.shape[1] and len(scores.argmax(1).unique()) == 1:
-        log.warning("warning: the module names one class for all calibration images, so the "
-                    "agreement of the integers says little")
-    network = replace(network, metadata={**metadata, "agreement": agreement},
-                      samples=pixels[:_SAMPLES])
+    facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
+    network = _compared(_network(quantised, name, pixel_max, facts), pixels, scores,
+                        require_agreement)
     artifact.save(network, out)
-    return {"network": str(out), "layers": {layer.name: layer.label for layer in network.layers},
-            "weights": network.weight_count, "calibration_images": len(pixels),
-            "agreement": agreement, "digest": network.digest,
-            "bits": {layer.name: max(s.bits for s in layer.synapses)
-                     for layer in network.layers if layer.synapses},
-            "steps": {layer.name: layer.step for layer in lowered.neurons}}
+    return {"network": str(out), **_summary(network, lowered)}
 
 
 def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
@@ -180,6 +166,37 @@ def _network(quantised: QuantisedModel, name: str, pixel_max: int,
         return quantised.to_network(name, pixel_max=pixel_max, metadata=metadata)
     except NetworkError as error:
         raise ConversionError(f"the converted network is not valid: {error}") from error
+
+
+def _compared(network: Network, pixels: np.ndarray, scores: torch.Tensor,
+              required: float | None) -> Network:
+    """The network with its agreement with the module in its metadata, and with samples.
+
+    Parameters
+    ----------
+    pixels : calibration images as integers
+    scores : ``(N, classes)``, the module's
+    required : least share of the images for which both must name the same class
+    """
+    with working(f"{network.name}: the images in integers"):
+        agreement = _agreement(scores, network, pixels)
+    _judge(agreement, len(pixels), required)
+    if len(scores) > 1 < scores.shape[1] and len(scores.argmax(1).unique()) == 1:
+        log.warning("warning: the module names one class for all calibration images, so the "
+                    "agreement of the integers says little")
+    return replace(network, metadata={**network.metadata, "agreement": agreement},
+                   samples=pixels[:_SAMPLES])
+
+
+def _summary(network: Network, lowered: Lowered) -> dict:
+    """What :func:`convert` returns about a network."""
+    return {"layers": {layer.name: layer.label for layer in network.layers},
+            "weights": network.weight_count,
+            "calibration_images": network.metadata["calibration_images"],
+            "agreement": network.metadata["agreement"], "digest": network.digest,
+            "bits": {layer.name: max(s.bits for s in layer.synapses)
+                     for layer in network.layers if layer.synapses},
+            "steps": {layer.name: layer.step for layer in lowered.neurons}}
 
 
 # The user's files.

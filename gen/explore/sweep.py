@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 # Folder of the finished points.
 _POINTS = "points"
 
+_FILES = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.png"}
+
 # Seconds to wait for a scheduler.
 _PATIENCE = 20
 
@@ -272,59 +274,83 @@ def explore(networks: Sequence[Network], *, boards: Sequence[str],
     OutputError
         If the results can't be written. This is checked before any is computed.
     """
-    from .fronts import draw
-    tables = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.png"}
     out = Path(out)
-    files.require_directory(out, tables.values())
-    files.require_directory(out / _POINTS)
-    for board in boards:
-        all_boards.find(board)
+    _require(out, boards)
     with _executor(scheduler, jobs) as executor:
         sweep = _Sweep(executor, _Store(out))
         subjects = [(_content(network), *_data(network, dataset, data_dir, limit, calibration))
                     for network in networks]
-        accuracies = sweep.run((_accuracy, content, images, labels)
-                               for content, _, _, images, labels in subjects
-                               if images is not None)
-        known = iter(accuracies)
-        facts = [{"dataset": name, "calibration": workload.source,
-                  "accuracy": next(known)["accuracy"] if images is not None else None}
-                 for _, name, workload, images, _ in subjects]
-        cases = [(content, workload.counts, board, code) for content, _, workload, _, _ in subjects
-                 for board in boards for code in codes]
-        whose = [fact for fact in facts for _ in boards for _ in codes]
-        if intervals is None:
-            ends = sweep.run((_point, *case, None, objective) for case in cases
-                             for objective in ("throughput", "smallest"))
-            pairs = list(zip(ends[::2], ends[1::2], strict=True))
-            tried = [_intervals(*pair, points)[1:-1] for pair in pairs]
-            found = [(fact, end) for fact, pair in zip(whose, pairs, strict=True) for end in pair]
-        else:
-            tried, found = [intervals] * len(cases), []
-        tasks = [(fact, (_point, *case, interval, "smallest"))
-                 for fact, case, own in zip(whose, cases, tried, strict=True)
-                 for interval in own]
-        found += zip((fact for fact, _ in tasks), sweep.run(task for _, task in tasks),
-                     strict=True)
+        found = _found(sweep, subjects, boards, codes, intervals, points)
         results = _distinct({**point, **fact} for fact, point in found if "luts" in point)
         best = front(results)
         for point in results:
             point["front"] = point in best
         if synthesise:
-            contents = {network.name: content for network, (content, *_) in zip(
-                networks, subjects, strict=True)}
-            checked = sweep.run(
-                (_synthesis, contents[point["network"]], point["board"], point["code"],
-                 point["lanes"], point["replicas"]) for point in best)
-            for point, figures in zip(best, checked, strict=True):
-                point["synthesis"] = figures
-    result = {
-        "points": results, "computed": sweep.computed, "kept": sweep.kept,
-        "too_large": sorted({point["too_large"] for _, point in found if "luts" not in point}),
-    }
-    files.write_text(out / tables["table"], json.dumps(results, indent=1) + "\n")
-    draw(results, [out / tables["plot"], out / tables["picture"]])
-    return result | {"files": {name: str(out / file) for name, file in tables.items()}}
+            names = (network.name for network in networks)
+            _synthesise(sweep, best, dict(zip(names, subjects, strict=True)))
+    too_large = sorted({point["too_large"] for _, point in found if "luts" not in point})
+    return {"points": results, "computed": sweep.computed, "kept": sweep.kept,
+            "too_large": too_large, "files": _write(out, results)}
+
+
+def _require(out, boards):
+    """Check what a sweep needs before it begins: places for its results, and known boards."""
+    files.require_directory(out, _FILES.values())
+    files.require_directory(out / _POINTS)
+    for board in boards:
+        all_boards.find(board)
+
+
+def _found(sweep, subjects, boards, codes, intervals, points):
+    """Pairs of facts about a network and a point of it, for each interval on each board.
+
+    Parameters
+    ----------
+    subjects : of each network its content, and what :func:`_data` returns
+    """
+    facts = _facts(sweep, subjects)
+    cases = [(fact, (content, workload.counts, board, code))
+             for fact, (content, _, workload, _, _) in zip(facts, subjects, strict=True)
+             for board in boards for code in codes]
+    if intervals is None:
+        ends = sweep.run((_point, *case, None, objective) for _, case in cases
+                         for objective in ("throughput", "smallest"))
+        pairs = list(zip(ends[::2], ends[1::2], strict=True))
+        tried = [_intervals(*pair, points)[1:-1] for pair in pairs]
+        found = [(fact, end) for (fact, _), pair in zip(cases, pairs, strict=True) for end in pair]
+    else:
+        tried, found = [intervals] * len(cases), []
+    tasks = [(fact, (_point, *case, interval, "smallest"))
+             for (fact, case), own in zip(cases, tried, strict=True) for interval in own]
+    results = sweep.run(task for _, task in tasks)
+    return found + [(fact, point) for (fact, _), point in zip(tasks, results, strict=True)]
+
+
+def _facts(sweep, subjects):
+    """Of each network the data set, the samples that decide, and the accuracy (or None)."""
+    accuracies = iter(sweep.run((_accuracy, content, images, labels)
+                                for content, _, _, images, labels in subjects
+                                if images is not None))
+    return [{"dataset": name, "calibration": workload.source,
+             "accuracy": next(accuracies)["accuracy"] if images is not None else None}
+            for _, name, workload, images, _ in subjects]
+
+
+def _synthesise(sweep, best, subjects):
+    """Add Yosys' figures to the best points. Subjects are by the name of the network."""
+    checked = sweep.run((_synthesis, subjects[point["network"]][0], point["board"], point["code"],
+                         point["lanes"], point["replicas"]) for point in best)
+    for point, figures in zip(best, checked, strict=True):
+        point["synthesis"] = figures
+
+
+def _write(out, results):
+    """Write the table and the plots. Returns their paths by name."""
+    from .fronts import draw
+    paths = {name: out / file for name, file in _FILES.items()}
+    files.write_text(paths["table"], json.dumps(results, indent=1) + "\n")
+    draw(results, [paths["plot"], paths["picture"]])
+    return {name: str(path) for name, path in paths.items()}
 
 
 def _distinct(points):

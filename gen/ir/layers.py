@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from gen.errors import NetworkError
-from hw.config import MapConfig
+from hw.maps import MapConfig
 from hw.schedule import Schedule, settle
 
 from .exact import EXACT, check_levels, frozen, require_length, require_pair

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from hw.config import ArrayConfig, MapConfig
+from hw.config import ArrayConfig
+from hw.maps import MapConfig
 
 from .network import Trace
 

@@ -8,7 +8,8 @@ significant first. The C++ harness maps these into memory; in Python they become
 
 import numpy as np
 
-from hw.config import ArrayConfig, CoreConfig, MapConfig
+from hw.config import ArrayConfig, CoreConfig
+from hw.maps import MapConfig
 
 __all__ = [
     "fields",

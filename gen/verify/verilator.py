@@ -122,16 +122,11 @@ def verilate(verilog: str, top: str, harness: str | Path, *,
         progress(f"compiling {top} with Verilator")
     runtime = root / f"runtime-{_digest(*common)[:32]}"
     with processes.scratch(root) as work:
-        for name, text in headers.items():
-            (work / name).write_text(text, encoding="utf-8")
-        made, objects = work / "made", work / "objects"
-        for folder in (made, objects):
-            folder.mkdir()
+        made, objects = _laid_out(work, headers)
         _take_objects(runtime, objects)
         flags = [*options, "-MAKEFLAGS", f"OPT_FAST={optimise}"]
         if library is not None:
-            (made / "library").symlink_to(library[0])
-            flags += ["-LDFLAGS", f"-Wl,-rpath,{entry}/library -L{made}/library -l{library[1]}"]
+            flags += _linked(made, library, entry)
         _compile(work, top, flags, env, log=root / f"{digest[:32]}-{top}.log")
         _give_objects(objects, runtime)
         os.replace(objects / top, made / top)
@@ -139,6 +134,23 @@ def verilate(verilog: str, top: str, harness: str | Path, *,
         _put(made, executable)
     cache.prune(root)
     return executable
+
+
+def _laid_out(work, texts):
+    """Write the texts by file name. Returns the folders of the executable and of the objects."""
+    for name, text in texts.items():
+        (work / name).write_text(text, encoding="utf-8")
+    made, objects = work / "made", work / "objects"
+    for folder in (made, objects):
+        folder.mkdir()
+    return made, objects
+
+
+def _linked(made, library, entry):
+    """Options that link with a library, which the executable finds beside itself in ``entry``."""
+    folder, name = library
+    (made / "library").symlink_to(folder)
+    return ["-LDFLAGS", f"-Wl,-rpath,{entry}/library -L{made}/library -l{name}"]
 
 
 def _put(made, executable):

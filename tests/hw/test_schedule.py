@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hw.config import MapConfig
+from hw.maps import MapConfig
 from hw.schedule import Charge, settle
 
 

@@ -16,7 +16,7 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from gen.plan.planner import fit
+    from gen.plan.figures import fit
     require_calibration(args)
     return fit(find_network(args.network), **mapping_options(args))
 
