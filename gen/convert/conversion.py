@@ -29,8 +29,9 @@ from .fidelity import beside, refresh_weights
 from .foreign import Activation
 from .lower import lower, require_plain
 from .lowered import Lowered
-from .quantised import Bits, QuantisedModel
+from .quantised import QuantisedModel
 from .usercode import blamed, loaded
+from .widths import Bits
 
 __all__ = ["AGREEMENT", "RELU_LEVELS", "calibrate", "convert", "to_quantised"]
 
@@ -74,7 +75,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
         ``pixel / pixel_max``, or real numbers in ``0..1``
     out : where the network goes
     name : of the network; by default the stem of ``out``
-    bits : weight widths (:func:`gen.convert.quantised.layer_bits`)
+    bits : weight widths (:func:`gen.convert.widths.layer_bits`)
     levels : greatest spike count of the neurons of a plain ReLU, by default :data:`RELU_LEVELS`
     input_levels : greatest count of a pixel
     pixel_max : greatest raw pixel value that the network will receive

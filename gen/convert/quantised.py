@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gen.errors import ConversionError, unknown
+from gen.errors import ConversionError
 from gen.ir.exact import check_levels
 from gen.ir.layers import INPUT, Layer, Neurons, Pool, Readout
 from gen.ir.network import Network
@@ -28,17 +28,12 @@ from gen.ir.synapses import Synapses
 
 from .lowered import Fire, Lowered, Out, Relu, Term
 from .qcfs import floor_ste, round_ste
+from .widths import Bits, layer_bits
 
-__all__ = ["Bits", "QuantisedModel", "layer_bits"]
-
-Bits: TypeAlias = int | str | Mapping[str, int] | Iterable[str]
-"""Weight widths, see :func:`layer_bits`."""
+__all__ = ["QuantisedModel"]
 
 _Step: TypeAlias = Callable[[str], torch.Tensor]
 """Layer name -> value of a count, see :meth:`QuantisedModel.step`."""
-
-BITS = range(2, 9)
-"""Widths that a weight may have. The diagonal of a residual connection may be wider."""
 
 _IDENTITY_BITS = 16
 
@@ -55,49 +50,6 @@ _MAX_THETA = 1 << 24
 _CANDIDATES = torch.linspace(0.5, 2.0, 31, dtype=torch.float64)
 
 
-def layer_bits(bits: Bits, names: Iterable[str]) -> dict[str, int]:
-    """Weight width of each layer.
-
-    Parameters
-    ----------
-    bits : one width for all, or widths by layer: ``{"": 8, "fc1": 4}``, ``"8,fc1=4"``,
-        ``["fc1=4"]``; a layer that is not named has 8 bits
-    names : of the layers
-
-    Raises
-    ------
-    ConversionError
-        If a width is not 2 to 8, a layer does not exist, or a layer has two widths.
-    """
-    widths = _widths(bits)
-    names = list(names)
-    for name, width in widths.items():
-        if name and name not in names:
-            raise ConversionError(f"bits: {unknown('layer', name, names)}")
-        if type(width) is not int or width not in BITS:
-            raise ConversionError(f"bits{f' of {name}' if name else ''} must be {BITS.start} to "
-                                  f"{BITS.stop - 1}, not {width!r}")
-    return {name: widths.get(name, widths.get("", 8)) for name in names}
-
-
-def _widths(bits: Bits) -> dict[str, int]:
-    """The widths that are given, by layer; that of all other layers has the empty name."""
-    if isinstance(bits, Mapping):
-        return dict(bits)
-    if isinstance(bits, int):
-        return {"": bits}
-    items = bits.split(",") if isinstance(bits, str) else bits
-    widths: dict[str, int] = {}
-    for item in items:
-        name, given, width = str(item).rpartition("=")
-        if not width.strip().isdecimal() or (given and not name.strip()):
-            raise ConversionError(f"bits must be a width or name=width, not {item!r}")
-        if name.strip() in widths:
-            raise ConversionError(f"bits: two widths for {name.strip() or 'all layers'}; give one")
-        widths[name.strip()] = int(width)
-    return widths
-
-
 class QuantisedModel(nn.Module):
     """A module that takes spike counts, computes what the hardware computes, and returns scores.
 
@@ -110,7 +62,7 @@ class QuantisedModel(nn.Module):
     ----------
     lowered : the layers; its ReLUs must be calibrated
     input_levels : greatest input count; an input pixel's value is ``count / input_levels``
-    bits : see :func:`layer_bits`
+    bits : see :func:`gen.convert.widths.layer_bits`
 
     Members
     -------

@@ -52,7 +52,7 @@ class Recipe:
     epochs, tuning : passes over the data in the first and the second phase
     rate, tuning_rate : greatest learning rates of Adam, which fall to zero along a cosine
     batch : images in a step
-    bits : widths of the weights (:func:`gen.convert.quantised.layer_bits`)
+    bits : widths of the weights (:func:`gen.convert.widths.layer_bits`)
     levels, input_levels : greatest spike counts of a neuron and of a pixel
     shift : greatest number of pixels by which images are moved in each direction
     flip : whether half of the images are mirrored

@@ -122,7 +122,7 @@ def code(text: str) -> str:
 
 def bits(text: str) -> str:
     """The type of widths of weights, such as ``"4,readout=8"``: see
-    :func:`gen.convert.quantised.layer_bits`."""
+    :func:`gen.convert.widths.layer_bits`."""
     for item in text.split(","):
         name, given, width = item.rpartition("=")
         if given and not name.strip():

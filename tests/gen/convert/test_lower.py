@@ -12,7 +12,8 @@ from gen.convert.conversion import calibrate
 from gen.convert.foreign import Activation
 from gen.convert.lower import lower
 from gen.convert.qcfs import Qcfs
-from gen.convert.quantised import QuantisedModel, layer_bits
+from gen.convert.quantised import QuantisedModel
+from gen.convert.widths import layer_bits
 from gen.errors import ConversionError
 
 torch.set_num_threads(1)
