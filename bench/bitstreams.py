@@ -7,7 +7,7 @@ from dataclasses import asdict
 import boards
 from gen.build.builder import build
 from gen.ir import shipped
-from gen.plan.planner import fit
+from gen.plan.figures import fit
 from gen.system import processes
 from tests.nextpnr import filled
 

@@ -43,5 +43,5 @@ def synthesised(network, board, **asked):
 
 
 def predicted(planned):
-    """Resources of what :func:`gen.plan.planner.fit` returns."""
+    """Resources of what :func:`gen.plan.figures.fit` returns."""
     return {f"predicted_{what}": planned[what] for what in ("luts", "cells", "brams")}

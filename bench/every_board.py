@@ -9,7 +9,7 @@ import boards
 from gen.build.builder import build
 from gen.errors import SpikeloomError
 from gen.ir import shipped
-from gen.plan.planner import fit
+from gen.plan.figures import fit
 from gen.system import processes
 
 from . import keys

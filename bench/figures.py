@@ -9,7 +9,7 @@ from dataclasses import asdict
 import boards
 from gen.build.design import design_for
 from gen.ir import shipped
-from gen.plan.planner import fit
+from gen.plan.figures import fit
 from gen.verify.simulation import simulate, test_set
 
 from . import keys

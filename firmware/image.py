@@ -24,6 +24,7 @@ There is exactly one file for a given content, and :func:`unpack` accepts no oth
 import re
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = ["ImageError", "Memory", "pack", "unpack"]
@@ -55,7 +56,7 @@ class Memory:
     width: int
     rows: tuple[int, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ImageError("a memory's name must be 1 to 255 letters, digits, dots and "
                              f"underscores, not {self.name!r}")
@@ -68,12 +69,12 @@ class Memory:
                                  f"bits, not {row!r}")
 
 
-def pack(memories, *, digest: bytes) -> bytes:
+def pack(memories: Iterable[Memory], *, digest: bytes) -> bytes:
     """The image file of some memories.
 
     Parameters
     ----------
-    memories : :class:`Memory` objects of different names
+    memories : of different names
     digest : 32 bytes that identify the design
 
     Raises

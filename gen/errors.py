@@ -5,6 +5,7 @@ it and exits with status 1; a traceback is a bug.
 """
 
 import os
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 from .extras import advice
@@ -91,7 +92,7 @@ def explain(error: Exception) -> str:
     return str(error)
 
 
-def one_line(message) -> str:
+def one_line(message: object) -> str:
     """A message on one line of at most 500 characters that a terminal can show.
 
     A message that is too long loses its middle: its beginning says what and where, its end what to
@@ -103,7 +104,7 @@ def one_line(message) -> str:
     return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
 
 
-def unknown(what: str, name: str, known) -> str:
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence about an unknown name. It suggests the nearest known one."""
     known = list(known)
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)

@@ -5,8 +5,8 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # Until the command line takes over, nothing has to be cleaned up, and an import may swallow
-    # the exception that an interrupt is.
+    # Nothing has to be cleaned up before the command line takes over, and an import may swallow the
+    # exception of an interrupt.
     if interrupts := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     from .cli import main

@@ -1,6 +1,6 @@
-"""Run images on a device, or ask it how it is.
+"""Run images on a device, or show its status.
 
-What is heavy to import, or may be missing, is imported when a command needs it.
+Packages that are heavy or may be missing are imported when a command needs them.
 """
 
 import argparse
@@ -17,24 +17,24 @@ from .errors import HostError
 
 __all__ = ["main"]
 
-# A simulated line is slower than a real one by what the simulation is slower than the clock; it
-# can't lose anything, and if the process dies, that is noticed at once.
+# Seconds to wait for an answer. A simulated line is as much slower as the simulation. It loses
+# nothing, and the end of its process is noticed at once.
 _PATIENCE = {"virtual": 60.0}
 _SERIAL_PATIENCE = 0.5
 
-# Seconds from one line to the next that says how far it is, where nobody looks on.
+# Seconds from one line of progress to the next if standard error is not a terminal.
 _PAUSE = 30.0
 
-# Characters of an error at most.
+# Greatest length of an error, in characters.
 _LONGEST = 500
 
 
 def _array(path, what):
-    """The array in a ``.npy`` file, whose header is compared with its size before anything is made
-    of it."""
+    """The array in a ``.npy`` file. Its header is compared with its size before any memory is
+    allocated."""
     import numpy as np
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe or a device may wait for ever
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe or a device may wait forever
             raise HostError(f"{path}: {what} must be a regular file")
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -50,13 +50,13 @@ def _array(path, what):
         raise HostError(f"{path}: {error.strerror or error}") from error
     except HostError:
         raise
-    except Exception as error:  # whatever a header that is no such thing leads to
+    except Exception as error:  # numpy raises many kinds of errors for a malformed header
         raise HostError(f"{path}: {what} must be a .npy file without pickled objects "
                         f"({error or type(error).__name__})") from error
 
 
 def _integers(path, what, ndim):
-    """An array of integers with so many axes."""
+    """An array of integers with ``ndim`` axes."""
     array = _array(path, what)
     if array.dtype.kind not in "iu" or array.ndim != ndim:
         raise HostError(f"{path}: {what} must be one array of integers with {ndim} "
@@ -72,8 +72,8 @@ def _device(args, manifest, transport):
 
 
 def _progress(images):
-    """Says on standard error how far it is: on a terminal in place, a few times a second, elsewhere
-    with a line now and then."""
+    """Iterate, and show the progress on standard error: on a terminal in place, a few times a
+    second, elsewhere by a line now and then."""
     terminal = sys.stderr.isatty()
     shown, begun = 0.0 if terminal else time.monotonic(), False
     start, end = ("\r", "") if terminal else ("", "\n")
@@ -85,12 +85,12 @@ def _progress(images):
                 shown, begun = time.monotonic(), terminal
                 print(f"{start}{k} of {len(images)} images", end=end, file=sys.stderr, flush=True)
     finally:
-        if begun:  # what comes next, an error perhaps, has a line of its own
+        if begun:  # the next text, an error perhaps, begins on a new line
             print(file=sys.stderr, flush=True)
 
 
 def _inputs(args, manifest):
-    """Images, and what to compare the answers with: labels and logits, or ``None``."""
+    """Images, and the labels and logits to compare the answers with, or ``None``."""
     images = _array(args.images, "images")
     if images.ndim:
         images = images[:args.limit]
@@ -101,7 +101,7 @@ def _inputs(args, manifest):
     for array, path, shape in ((labels, args.labels, (len(images),)),
                                (logits, args.reference, (len(images), classes))):
         if array is not None and array.shape != shape:
-            raise HostError(f"{path}: the shape must be {shape}, as of the images, not "
+            raise HostError(f"{path}: the shape must be {shape} to match the images, not "
                             f"{array.shape}")
     return images, labels, logits
 
@@ -143,7 +143,7 @@ def _status(args):
 
 
 def _lines(report):
-    """A report for a person: a line for each figure; long lists are for ``--json``."""
+    """A report for a person: a line for each figure. Only ``--json`` shows long lists."""
     if "predictions" in report:
         yield " ".join(map(str, report["predictions"]))
     for name, value in report.items():
@@ -167,7 +167,7 @@ def _number(convert, what, least, most):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports as everything else here does."""
+    """A parser whose errors are one line, and that reports if its help can't be written."""
 
     def error(self, message):
         self.print_usage(sys.stderr)
@@ -177,7 +177,7 @@ class _Parser(argparse.ArgumentParser):
         _put(self.format_help().rstrip("\n"))
 
     def _get_values(self, action, arg_strings):
-        # Of Python 3.11, "--option=--" makes an empty list.
+        # In Python 3.11, "--option=--" gives an empty list.
         value = super()._get_values(action, arg_strings)
         if value == [] and action.nargs is None:
             raise argparse.ArgumentError(action, "expected one argument")
@@ -187,17 +187,17 @@ class _Parser(argparse.ArgumentParser):
 def _parser():
     common = _Parser(add_help=False)
     common.add_argument("--board", metavar="DIR", required=True,
-                        help="what `python -m gen build` has written for the device")
+                        help="directory that `python -m gen build` has filled")
     common.add_argument("--port", required=True,
                         help="serial port, or 'virtual' to start the virtual board of DIR")
     common.add_argument("--baud", type=_number(int, "an integer", 1, 100_000_000), metavar="N",
-                        help="rate of the line, if it isn't the one that DIR was built for")
+                        help="rate of the line, if it is not that of the build")
     common.add_argument("--timeout", type=_number(float, "a number", 0.001, 86_400), metavar="S",
                         help="seconds to wait for an answer (0.5; 60 on a virtual board)")
     common.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
     parser = _Parser(prog="python -m host",
-                     description="Run images on a device, or ask it how it is.")
+                     description="Run images on a device, or show its status.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     infer = commands.add_parser("infer", parents=[common], help="send images, get logits")
     infer.add_argument("images", metavar="IMAGES.npy",
@@ -209,17 +209,17 @@ def _parser():
                        help="report how many logits differ; the exit status is 1 if any do")
     infer.set_defaults(run=_infer)
     status = commands.add_parser("status", parents=[common],
-                                 help="show what a device says of itself")
+                                 help="show the status of a device")
     status.set_defaults(run=_status)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line; returns the exit status."""
     try:
         _open_streams()
         if sys.stdout is None:
-            return _fail("standard output is closed; lead it to a file, or to /dev/null")
+            return _fail("standard output is closed; redirect it to a file or to /dev/null")
         args = _parser().parse_args(arguments)
         report = args.run(args)
         _put(json.dumps(report) if args.json else "\n".join(_lines(report)))
@@ -241,9 +241,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_streams():
-    """A descriptor of 0 to 2 that is closed would be that of the next file to be opened, and what
-    other programs write would go there: it becomes the null device. Characters that a stream's
-    encoding lacks are written as escapes."""
+    """Open the closed ones of descriptors 0 to 2 on the null device. Otherwise the next file that
+    is opened would get such a descriptor, and the output of other programs. Characters that a
+    stream's encoding lacks are written as escapes."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -262,7 +262,7 @@ def _put(text):
     try:
         print(text, flush=True)
     except OSError as error:
-        # What is in the buffer would be tried again, and fail again, when the program ends.
+        # The program would try again at its end, and fail again, to write what is in the buffer.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise type(error)(error.errno, error.strerror, "standard output") from error
 
@@ -273,8 +273,8 @@ def _fail(error):
 
 
 def _one_line(message):
-    """Printable, and without its middle if it is too long: the beginning says where, the end what
-    to do."""
+    """A message on one line that a terminal can show. If it is too long, it loses its middle: its
+    beginning says where, its end what to do."""
     text = " ".join(message.split())
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     half = (_LONGEST - len(" ... ")) // 2

@@ -17,7 +17,7 @@ __all__ = ["PROTOCOL", "Device", "Result"]
 MAGIC = int.from_bytes(b"SPKL", "little")
 
 PROTOCOL = 3
-"""Version of frames and registers that this driver speaks."""
+"""Version of frames and registers, the only one that this driver knows."""
 
 _COUNTERS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed")
 
@@ -29,7 +29,7 @@ class Result:
     Members
     -------
     logits : ``(N, classes)``
-    cycles : ``(N,)``, clocks from an image's first input beat to its last logits
+    cycles : ``(N,)`` clocks from an image's first input beat to its last logits
     retries : requests that had to be sent again
     """
 
@@ -45,7 +45,7 @@ class Result:
 
 @dataclass
 class _Sample:
-    """An image on its way: its place among the images, its number, its words, and whether the
+    """An image without a result: its place among the images, its number, its words, and whether the
     device has acknowledged it."""
 
     place: int
@@ -65,15 +65,14 @@ class _Refused(HostError):
 class Device:
     """A device behind its registers.
 
-    The first images open a session. From then on the device is this driver's until another host
-    opens one, or the device is reset: after that each call is an error, and none is answered with
-    what belongs to another host's image. After any other error, or an interrupt, the next images
-    open a session anew.
+    The first images open a session, which lasts until another host opens one or the device is
+    reset. After that each call is an error, and no call returns the result of another host's image.
+    After any other error, or an interrupt, the next images open a new session.
 
     Parameters
     ----------
-    registers : the way to the device
-    manifest : what the device should be
+    registers : the device's
+    manifest : of the build that the device should hold
     patience : seconds to wait for a result
     """
 
@@ -82,15 +81,16 @@ class Device:
         self.registers, self.manifest, self.patience = registers, manifest, patience
         self.name = registers.name
         self._where = manifest.registers
-        self._sample = None  # number of the last one, once a session is open
-        self._lost = None  # why the session was lost
+        self._sample: int | None = None  # number of the last one, once a session is open
+        self._lost: str | None = None  # why the session was lost
 
     @property
     def retries(self) -> int:
+        """Requests that had to be sent again, so far."""
         return self.registers.retries
 
     def _read(self, addr, count):
-        """Words from ``addr``, as many frames as it takes."""
+        """Words from ``addr`` on, in as many frames as necessary."""
         words, most = [], self._where["max_words"]
         for start in range(0, count, most):
             part = min(most, count - start)
@@ -100,11 +100,24 @@ class Device:
         return words
 
     def status(self) -> dict:
-        """All that the device says of itself, whoever it is."""
+        """Identity, counters and state of the device, whatever its build.
+
+        Returns
+        -------
+        ``digest``, 64 hexadecimal digits, and ``matches``, whether it is that of the manifest;
+        ``version`` of the protocol; ``clock_hz``; counters ``frames``, ``crc_errors``, ``dropped``,
+        ``submitted`` and ``completed``; ``busy``; ``input_words`` and ``classes``; ``session``, 0
+        if none is open.
+
+        Raises
+        ------
+        HostError
+            If it is not a Spikeloom device or has another protocol, or if its line is dead.
+        """
         where = self._where
         magic, version = self._read(where["magic"], 2)
         if magic != MAGIC:
-            raise HostError(f"{self.name}: something answers, but it is no Spikeloom device")
+            raise HostError(f"{self.name}: something answers, but it is not a Spikeloom device")
         if version != PROTOCOL:
             raise HostError(f"{self.name}: the device speaks version {version} of the protocol, "
                             f"this driver version {PROTOCOL}")
@@ -126,18 +139,18 @@ class Device:
         }
 
     def identify(self) -> dict:
-        """Make sure that this is the device of the manifest; gives its status.
+        """Make sure that the device holds the build of the manifest; returns its :meth:`status`.
 
         Raises
         ------
         HostError
-            If it is a stranger.
+            If it holds another build.
         """
         status = self.status()
         if not status["matches"]:
             raise HostError(f"{self.name}: the device holds another network or build (digest "
                             f"{status['digest'][:12]}..., not {self.manifest.digest[:12]}...); "
-                            f"program it with the one of {self.manifest.path}")
+                            f"program it with the build of {self.manifest.path}")
         if (status["input_words"], status["classes"]) != (
                 self._where["input_words"], self._where["classes"]):
             raise HostError(f"{self.name}: the device and {self.manifest.path} disagree on the "
@@ -146,30 +159,29 @@ class Device:
 
     def infer(self, images: np.ndarray, *,
               progress: Callable[[np.ndarray], Iterable[np.ndarray]] = iter) -> Result:
-        """Answers to raw images, see :meth:`host.manifest.Manifest.encode`.
+        """Answers to raw images.
 
-        Samples are numbered within the session, and an answer counts only if it carries the right
-        number.
+        Samples are numbered within the session, and an answer counts only with the right number.
 
         Parameters
         ----------
+        images : see :meth:`host.manifest.Manifest.encode`
         progress : wraps the iteration over images
 
         Raises
         ------
         HostError
-            If the images don't fit, the device is a stranger, its line is dead, it was reset on
-            the way, or another host has taken it over.
+            If the images don't fit, the device holds another build, its line is dead, it was reset
+            meanwhile, or another host has taken it over.
         """
         counts = self.manifest.encode(np.asarray(images))
         before = self.retries
         if self._lost is not None:
             raise HostError(self._lost)
-        if self._sample is None:
-            self._open()
-        # Until all is answered it is not known what the device has: whatever goes wrong on the way,
-        # the next images open a session again.
-        number, self._sample = self._sample, None
+        number = self._open() if self._sample is None else self._sample
+        # It is not known what the device has until all images are answered. After any error the
+        # next images therefore open a session again.
+        self._sample = None
         self.registers.forget()
         flight = _Flight(self, len(counts))
         try:
@@ -193,7 +205,7 @@ class Device:
                        answer.status)
 
     def _explained(self, refusal):
-        """What a refusal within a session means, if the device is still the one that it was."""
+        """The reason of a refusal within a session, if the device still holds the same build."""
         session = self.identify()["session"]
         if refusal.status != Status.SESSION:
             return refusal
@@ -204,22 +216,23 @@ class Device:
         return HostError(self._lost)
 
     def _open(self):
-        """Take the device over; numbers of samples go on from the last one."""
+        """Take the device over; the number of its last sample, from which numbers go on."""
         self.identify()
         self.registers.draw_session()
         opened = self.registers.write(self._where["open"], [self.registers.session])
         self._require(opened, "a session")
-        (self._sample,) = self._read(self._where["submitted"], 1)
+        (number,) = self._read(self._where["submitted"], 1)
+        return number
 
 
 class _Flight:
     """Images on their way through a device, several at a time.
 
-    The answer to a sample brings the result of the one before. As many samples are on their way as
-    the device keeps results; if it has no room for so many inputs, then two.
+    The answer to a sample carries the result of the previous one. As many samples are on their way
+    as the device keeps results, or two if it has no room for so many inputs.
 
-    Where an answer is missing, its image is sent again from its first word on and nothing else
-    until it is acknowledged: so the device never makes one sample of two.
+    If an answer is missing, its image is sent again from its first word on. Nothing else is sent
+    until that image is acknowledged, so the device never mixes two samples.
 
     Members
     -------
@@ -235,7 +248,7 @@ class _Flight:
         self._count = 0
 
     def submit(self, number, words):
-        """Send an image, once there is room for it."""
+        """Send an image as soon as there is room for it."""
         while len(self._samples) >= self._most:
             self._settle()
         sample = _Sample(self._count, number, words)
@@ -249,7 +262,7 @@ class _Flight:
             self._settle()
 
     def _requests(self, sample):
-        """Arguments of a write for each frame, and whether it is the last, which is an exchange."""
+        """Address and words of each frame, and whether it is the last, which is an exchange."""
         words, most = [*sample.words, sample.number], self._where["max_words"]
         for start in range(0, len(words), most):
             yield self._where["input"] + start, words[start:start + most], \
@@ -260,7 +273,7 @@ class _Flight:
             self._registers.post(addr, words, exchange=last)
 
     def _settle(self):
-        """Get the first result, or else the next answer."""
+        """Get the first result or the next answer."""
         waiting = next((sample for sample in list(self._samples)[:2] if not sample.acknowledged),
                        None)
         if waiting is None:
@@ -294,7 +307,7 @@ class _Flight:
                 self._post(later)
 
     def _insist(self, sample):
-        """Whether the device has taken an image, frame by frame; else it has no room for it."""
+        """Send an image frame by frame; whether the device has room for it."""
         for addr, words, last in self._requests(sample):
             ask = self._registers.exchange if last else self._registers.write
             outcome = ask(addr, words)
@@ -305,7 +318,7 @@ class _Flight:
         return True
 
     def _acknowledge(self, sample, words):
-        """The device has a sample; ``words`` are of the result of the one before."""
+        """Note that the device has a sample; ``words`` are of the previous sample's result."""
         sample.acknowledged = True
         before = self._samples[0]
         if before is not sample and (before.number + 1) & 0xffff == sample.number:
@@ -315,7 +328,7 @@ class _Flight:
                 self._land(before, [*words, *rest])
 
     def _fetch(self):
-        """Read the first result, once the device has completed it."""
+        """Wait for the first result, and read it."""
         sample, patience = self._samples[0], self._device.patience
         deadline = time.monotonic() + patience
         while True:

@@ -8,4 +8,4 @@ class HostError(Exception):
 
 
 class LinkError(HostError):
-    """The line is dead, or was cut."""
+    """The line gives no answers, or was cut."""

@@ -20,6 +20,8 @@ OVERHEAD = _HEADER.size + 4 + 2
 
 
 class Op(IntEnum):
+    """Kind of a request."""
+
     READ = 1
     WRITE = 2
     EXCHANGE = 3
@@ -27,7 +29,7 @@ class Op(IntEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the device answers: an echo of the request's header, a status and the words read."""
+    """Answer of the device: an echo of the request's header, a status and the words read."""
 
     seq: int
     op: int
@@ -39,17 +41,18 @@ class Answer:
 
 
 def encode(frame: bytes) -> bytes:
-    """A frame as it goes over the line, with an END before it that ends any garbage."""
+    """A frame as it travels on the line. The END before it ends any garbage."""
     return _END + frame.replace(_ESC, b"\xdb\xdd").replace(_END, b"\xdb\xdc") + _END
 
 
 class Decoder:
-    """Bytes from the line to frames; a frame with a wrong escape is left out."""
+    """Bytes from the line to frames. A frame with a wrong escape is left out."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
 
     def feed(self, received: bytes) -> list[bytes]:
+        """Frames that are complete with these bytes; the rest is kept for the next call."""
         self._pending += received
         *frames, self._pending = self._pending.split(_END)
         return [frame for raw in frames if raw and (frame := self._unescape(bytes(raw)))]
@@ -64,7 +67,7 @@ class Decoder:
 
 def request(seq: int, op: Op, addr: int, count: int, session: int,
             words: Sequence[int] = ()) -> bytes:
-    """A request, not yet encoded. ``words`` are those of a write."""
+    """A request, not yet encoded; only a write or an exchange has ``words``."""
     frame = _HEADER.pack(seq, op, addr, count, session) + struct.pack(f"<{len(words)}I", *words)
     return frame + struct.pack("<I", zlib.crc32(frame))
 

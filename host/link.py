@@ -1,4 +1,5 @@
-"""Registers at the end of a serial line that may be bad: what gets no answer is asked again."""
+"""Registers at the end of a serial line that may lose bytes. Requests without an answer are sent
+again."""
 
 import random
 import secrets
@@ -6,24 +7,25 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from .errors import LinkError
-from .frames import OVERHEAD, Decoder, Op, encode, parse, request
+from .frames import OVERHEAD, Answer, Decoder, Op, encode, parse, request
 from .registers import Outcome
-from .transport import Transport
 
-__all__ = ["SerialLink"]
+__all__ = ["Line", "SerialLink"]
 
 _MOST = 60
-"""Words of an answer."""
+"""Greatest number of words in an answer."""
 
 _AHEAD = 2
-"""Requests without an answer: the device takes one while it answers the one before."""
+"""Greatest number of requests without an answer: the device takes one while it answers the previous
+one."""
 
 
 @dataclass(frozen=True)
 class _Request:
-    """A request that is on its way."""
+    """A request that has no answer yet."""
 
     seq: int
     op: Op
@@ -31,7 +33,7 @@ class _Request:
     count: int
     session: int
     due: float
-    """When the answer is there, but for patience."""
+    """Time at which the answer should have arrived, without patience."""
 
     def answered_by(self, answer):
         if (answer.seq, answer.op, answer.addr, answer.count, answer.session) != (
@@ -43,13 +45,32 @@ class _Request:
         return found == self.count if self.op == Op.READ else found > 0
 
 
+class Line(Protocol):
+    """A serial line: :class:`host.transport.Transport`, or one that is simulated.
+
+    Members
+    -------
+    name : what errors call it
+    baud : its rate
+    """
+
+    name: str
+    baud: int
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def read(self, seconds: float) -> bytes:
+        """What has arrived; if nothing has, the first bytes that do, or none when time is up."""
+
+
 class SerialLink:
     """:class:`~host.registers.Registers` in frames on a serial line.
 
-    Each attempt has its own sequence number, so that a late answer to an earlier one is not taken
-    for its own, and all carry the session, so that an answer to another host is not. The registers
-    are such that a repeated request does no harm. The line keeps the order of what it does not
-    lose: whatever is answered, all that was sent before it has been executed, or was lost.
+    Each attempt has its own sequence number, so a late answer to an earlier attempt is told apart.
+    All requests carry the session, so an answer to another host is told apart, too. The registers
+    are such that a repeated request does no harm. The line loses bytes, but keeps their order: once
+    a request is answered, all earlier ones have been executed or were lost.
 
     Parameters
     ----------
@@ -60,47 +81,61 @@ class SerialLink:
     Members
     -------
     name : the line's
-    session : a random number that this host is known by, never 0
+    session : a random number by which the device knows this host, never 0
     retries : requests that had to be sent again
     """
 
-    def __init__(self, transport: Transport, *, patience: float = 0.5,
+    def __init__(self, transport: Line, *, patience: float = 0.5,
                  attempts: int = 10) -> None:
         self.name = transport.name
         self.transport, self.patience, self.attempts = transport, patience, attempts
         self.draw_session()
         self.retries = 0
         self._seq = random.randrange(256)
-        self._decoder, self._arrived = Decoder(), deque()
-        self._posted, self._outcomes, self._broken = deque(), deque(), False
-        self._lost = 0  # requests that were posted and are to be sent again
-        self._idle = 0.0  # when the last byte has left
+        self._decoder = Decoder()
+        self._arrived: deque[Answer] = deque()
+        self._posted: deque[_Request] = deque()
+        self._outcomes: deque[Outcome] = deque()
+        self._broken = False
+        self._lost = 0  # requests that were posted and will be sent again
+        self._idle = 0.0  # time at which the last byte leaves
         self._answered = False
         self._bytes = self._strangers = 0
 
     def draw_session(self) -> None:
-        """Be known by another number from now on."""
+        """Take another session."""
         self.session = 1 + secrets.randbelow((1 << 32) - 1)
 
     def read(self, addr: int, count: int) -> Outcome:
+        """Repeat until there is an answer.
+
+        Raises
+        ------
+        LinkError
+            If all attempts fail.
+        """
         return self._exchange(Op.READ, addr, count, ())
 
     def write(self, addr: int, words: Sequence[int]) -> Outcome:
+        """Repeat until there is an answer, like :meth:`read`."""
         return self._exchange(Op.WRITE, addr, len(words), words)
 
     def exchange(self, addr: int, words: Sequence[int]) -> Outcome:
+        """Repeat until there is an answer, like :meth:`read`."""
         return self._exchange(Op.EXCHANGE, addr, len(words), words)
 
     def post(self, addr: int, words: Sequence[int], *, exchange: bool = False) -> None:
+        """Send once. If two requests have no answer, wait for that to the first."""
         op = Op.EXCHANGE if exchange else Op.WRITE
         while len(self._posted) >= _AHEAD and not self._broken:
             self._take()
-        if self._broken:  # it would be out of order
+        if self._broken:  # the request would be out of order
             self._lost += 1
         else:
             self._posted.append(self._send(op, addr, len(words), words))
 
     def collect(self) -> Outcome | None:
+        """None if the answer does not arrive in time. All that was posted is then forgotten."""
         while not self._outcomes and not self._broken:
             self._take()
         if self._outcomes:
@@ -109,6 +144,7 @@ class SerialLink:
         return None
 
     def forget(self) -> None:
+        """Answers that still arrive are left out, because their numbers are old."""
         self._posted.clear()
         self._outcomes.clear()
         self._broken = False
@@ -146,7 +182,7 @@ class SerialLink:
         return _Request(self._seq, op, addr, count, self.session, self._idle + answer)
 
     def _await(self, asked):
-        """The answer to a request; ``None`` if there is none in time, or one to a later request."""
+        """The answer to a request; ``None`` if it is late, or a later request is answered first."""
         self._bytes = 0
         deadline = max(asked.due, time.monotonic()) + self.patience
         while True:

@@ -1,4 +1,4 @@
-"""``manifest.json``: what a build says of the device it is for."""
+"""``manifest.json``: the description of a build and its device."""
 
 import hashlib
 import json
@@ -17,15 +17,15 @@ _REGISTERS = ("protocol", "max_words", "input_words", "classes", "logit_words", 
               "status", "input_size", "output_size", "session", "open", "input", "submit", "result",
               "slots", "stride")
 
-# Those that are read at once, from the digest to the session.
+# The registers that one request reads, from the digest to the session.
 _FACTS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "status",
           "input_size", "output_size", "session")
 
-# What the digest that the device confirms is made of, so that a manifest in which any of it was
-# edited is noticed before an input is packed by it.
+# The device confirms a digest of these entries. So an edit of any of them is noticed before an
+# input is packed.
 _IDENTITY = ("network_digest", "array_digest", "input", "output", "registers")
 
-
+# Greatest size of a manifest, in bytes.
 _LARGEST = 16 << 20
 
 
@@ -35,12 +35,22 @@ class Manifest:
 
     Parameters
     ----------
+    path : of the file, for messages
+    network, board : names
+    digest : of the device's identity, 64 hexadecimal digits
+    clock_hz : frequency of the fabric's clock
+    baud : rate of the line
     shape : ``(C, H, W)`` of an image
-    map : ``(C, H, W)`` of the map that the array sees, of as many counts
-    levels, pixel_max : greatest count, and the pixel that it stands for
+    map : ``(C, H, W)`` of the array's input map, with as many counts as an image
+    levels, pixel_max : greatest count, and its pixel
     word, bits : channels in a beat, and bits of a count
     registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words``,
         ``classes``, ``logit_words``, ``slots`` and ``stride``
+
+    Raises
+    ------
+    HostError
+        If a value is out of range, or two contradict each other.
     """
 
     path: str
@@ -100,7 +110,7 @@ class Manifest:
             raise HostError(f"{self.path}: {what}; build it again")
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Raw images to counts ``(N, C, H, W)``.
+        """Counts ``(N, C, H, W)`` of raw images.
 
         Parameters
         ----------
@@ -130,10 +140,11 @@ class Manifest:
         return (doubled + self.pixel_max) // (2 * self.pixel_max)
 
     def pack(self, counts: np.ndarray) -> np.ndarray:
-        """Counts ``(C, H, W)`` of an image to the words of the input buffer.
+        """Words ``(input_words,)`` of the input buffer, of 32 bits, for the counts ``(C, H, W)`` of
+        an image.
 
-        Channels travel ``word`` at a time as a beat, for each y and x; a 32-bit word holds as many
-        whole beats as fit, or a beat takes several words. The first is always lowest.
+        A beat has the counts of ``word`` channels at one y and x. A word holds as many whole beats
+        as fit, or a beat takes several words. The first is always in the lowest bits.
         """
         channels, height, width = self.map
         chunks = -(-channels // self.word)
@@ -182,24 +193,24 @@ def load(directory: str | Path) -> Manifest:
         raise HostError(f"{path}: incomplete or damaged ({type(error).__name__}: {error}); build "
                         f"it again") from error
     if manifest.digest != identity_digest({name: raw.get(name) for name in _IDENTITY}):
-        raise HostError(f"{path}: edited since the build (what it says of {', '.join(_IDENTITY)} "
-                        f"does not lead to its digest); build it again")
+        raise HostError(f"{path}: edited since the build (its digest does not match its "
+                        f"{', '.join(_IDENTITY)}); build it again")
     return manifest
 
 
 def _text(path):
-    """Text of a regular file: to read a FIFO or a device might never end."""
+    """Text of a regular file. Reading a FIFO or a device might never end."""
     if path.exists() and not path.is_file():
         raise HostError(f"{path}: not a regular file; --board takes the directory that "
                         f"`python -m gen build` has written")
     if path.stat().st_size > _LARGEST:
-        raise HostError(f"{path}: larger than {_LARGEST >> 20} MiB, which no manifest is; build it "
+        raise HostError(f"{path}: larger than {_LARGEST >> 20} MiB, so not a manifest; build it "
                         f"again")
     return path.read_text(encoding="utf-8")
 
 
 def identity_digest(facts: dict) -> str:
-    """What a device is known by, given what a manifest says of it: SHA-256 of the canonical JSON
-    (keys in order, no white space)."""
+    """SHA-256 of the canonical JSON (keys in order, no white space) of a manifest's entries on the
+    device's identity, 64 hexadecimal digits."""
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

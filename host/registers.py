@@ -1,4 +1,4 @@
-"""Registers of a device, whatever leads there."""
+"""Registers of a device, whatever the way to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ __all__ = ["Outcome", "Registers", "Status"]
 
 
 class Status(IntEnum):
-    """Outcome of a request. Anything but ``OK`` means that nothing has happened."""
+    """Status of a request. Anything but ``OK`` means that the device has done nothing."""
 
     OK = 0
     UNKNOWN = 1
@@ -22,7 +22,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request: its status, and the 32-bit words that it read."""
+    """Outcome of a request: its status, and the 32-bit words that it read."""
 
     status: int
     words: tuple[int, ...] = ()
@@ -31,13 +31,13 @@ class Outcome:
 class Registers(Protocol):
     """Registers of one device, in 32-bit words.
 
-    How a request gets there, how long an answer may take and how often it is tried is the
-    implementation's own affair; it raises :class:`~host.errors.LinkError` where it gives up.
+    The implementation decides how a request travels, how long an answer may take and how often a
+    request is repeated. When it gives up, it raises :class:`~host.errors.LinkError`.
 
     Members
     -------
     name : what errors call the way to the device
-    session : a random number that this host is known by, never 0
+    session : a random number by which the device knows this host, never 0
     retries : requests that had to be sent again
     """
 
@@ -46,25 +46,25 @@ class Registers(Protocol):
     retries: int
 
     def draw_session(self) -> None:
-        """Be known by another number from now on."""
+        """Take another session."""
 
     def read(self, addr: int, count: int) -> Outcome:
-        """``count`` words from ``addr``."""
+        """Read ``count`` words from ``addr`` on."""
 
     def write(self, addr: int, words: Sequence[int]) -> Outcome:
         """Write ``words`` from ``addr`` on, in ascending order."""
 
     def exchange(self, addr: int, words: Sequence[int]) -> Outcome:
-        """Write ``words``, the last of which is the number of a sample; give what there is of the
-        result of the sample before it, from its first word on."""
+        """Write ``words``, the last of which is the number of a sample. Read as many words of the
+        previous sample's result as an answer holds, from the first on."""
 
     def post(self, addr: int, words: Sequence[int], *, exchange: bool = False) -> None:
         """Begin a write or an exchange; :meth:`collect` gives its outcome."""
 
     def collect(self) -> Outcome | None:
-        """Outcome of the oldest request that was posted; ``None`` if it may be lost, and then those
-        that were posted after it are forgotten, too. In which case each may have been executed or
-        not, in the order in which they were posted."""
+        """Outcome of the oldest request that was posted, or ``None`` if the request may be lost.
+        Then later ones are forgotten, too. Each of them may have been executed or not, in the order
+        in which they were posted."""
 
     def forget(self) -> None:
-        """Want no outcome any more of what was posted."""
+        """Drop the outcomes of all requests that were posted."""

@@ -26,7 +26,7 @@ _OPENING = {
 
 
 def _holder(port):
-    """Who has locked a port, in parentheses, where the system tells (Linux)."""
+    """The process that has locked a port, in parentheses, if the system tells (Linux)."""
     try:
         node = os.stat(port)
         place = f"{os.major(node.st_dev):02x}:{os.minor(node.st_dev):02x}:{node.st_ino}"
@@ -39,12 +39,12 @@ def _holder(port):
     return f" (process {pid}: {command[:200]})"
 
 
-# Seconds that a read waits at a time: to set another time-out would set the line's rate again.
+# Seconds that a read waits at a time. Changing the time-out would set the line's rate again.
 _TICK = 0.01
 
 
 class Transport:
-    """Bytes to and from a serial port, which is locked as long as it is open.
+    """Bytes to and from a serial port, which is locked while it is open.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Transport:
     Raises
     ------
     HostError
-        If the port can't be opened, isn't one, or another program has locked it.
+        If the port can't be opened, is no serial port, or another program has locked it.
     LinkError
         From any method, if the line is cut.
     """
@@ -82,6 +82,7 @@ class Transport:
         return _OPENING.get(number) or " ".join(str(error).split())
 
     def write(self, data: bytes) -> None:
+        """Send bytes; waits at most 5 seconds for room in the system's buffer."""
         try:
             self._serial.write(data)
         except serial.SerialTimeoutException as error:
@@ -90,7 +91,8 @@ class Transport:
             raise LinkError(f"{self.name}: the line was cut while writing") from error
 
     def read(self, seconds: float) -> bytes:
-        """What has arrived; if nothing has, the first bytes that do, or none when time is up."""
+        """All bytes that have arrived. If there are none, wait for the first ones until the time is
+        up."""
         try:
             deadline = time.monotonic() + seconds
             while not (first := self._serial.read(1)) and time.monotonic() < deadline:
@@ -100,6 +102,7 @@ class Transport:
             raise LinkError(f"{self.name}: the line was cut while reading") from error
 
     def close(self) -> None:
+        """Close and unlock the port."""
         self._serial.close()
 
     def __enter__(self) -> Self:
@@ -111,7 +114,19 @@ class Transport:
 
 @contextmanager
 def open_port(port: str, baud: int, directory: str | Path) -> Iterator[Transport]:
-    """A :class:`Transport` to ``port``; for ``"virtual"``, to a virtual board that is started."""
+    """A :class:`Transport` to a port.
+
+    Parameters
+    ----------
+    port : path or name, or ``"virtual"`` for a virtual board that this function starts
+    baud : rate of the line
+    directory : build of the virtual board
+
+    Raises
+    ------
+    HostError
+        If the port can't be opened, or the virtual board does not start.
+    """
     if port != "virtual":
         with Transport(port, baud) as transport:
             yield transport

@@ -15,21 +15,21 @@ from .errors import HostError
 __all__ = ["virtual_board"]
 
 _COMPILING = 1800
-"""Seconds that it may take to start, which is to be compiled."""
+"""Seconds that the start may take; a board may have to be compiled."""
 
 _GRACE = 2
 """Seconds between SIGTERM and SIGKILL."""
 
-# Leads the group of the board's processes, compilers among them. When the process that has the
-# other end of its pipe is gone, however it ended, it ends the group.
+# The watcher leads the group of the board's processes, compilers among them. It reads a pipe whose
+# other end only this process has. However this process ends, the watcher then ends the group.
 _WATCHER = f"trap '' HUP INT TERM; read -r _; kill -TERM 0; sleep {_GRACE}; kill -KILL 0"
 
 
 @contextmanager
 def virtual_board(directory: str | Path) -> Iterator[str]:
-    """Start the virtual board of a build; gives the path of its serial port.
+    """Start the virtual board of a build. The context yields the path of its serial port.
 
-    When this ends, and when this process does, so does the board, compilers that it runs included.
+    The board and all compilers that it runs end with the context or with this process.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def virtual_board(directory: str | Path) -> Iterator[str]:
 
 
 def _path(board, directory):
-    """The first line that it says."""
+    """The first line of the board's output."""
     if not select.select([board.stdout], [], [], _COMPILING)[0]:
         raise HostError(f"the virtual board of {directory} has not started in {_COMPILING} s")
     line = os.fsdecode(board.stdout.readline().strip())
@@ -62,7 +62,7 @@ def _path(board, directory):
 
 
 def _end(group, board):
-    """One that does not end when asked, because it was stopped or compiles, is killed."""
+    """End the board. If it does not end in time, because it is stopped or compiles, kill it."""
     _signal(group, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         board.wait(_GRACE)

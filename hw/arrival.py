@@ -15,7 +15,7 @@ class Arrival(wiring.Component):
 
     Parameters
     ----------
-    source : :class:`hw.config.SourceConfig`: the walk visits its output positions row by row
+    source : :class:`hw.maps.SourceConfig`: the walk visits its output positions row by row
 
     Members
     -------

@@ -1,7 +1,7 @@
 """What the gateware is built from: shapes in frozen dataclasses, values in memory images.
 
-A configuration holds all that is synthesised (layer sizes, widths, lanes, schedules); weights,
-biases and thresholds are :class:`MemoryImage` rows beside it.
+A configuration holds all that is synthesised: sizes of layers, widths, lanes, schedules. Weights,
+biases and thresholds are rows of a :class:`MemoryImage`.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
+from .maps import MapConfig, SourceConfig
 from .schedule import Schedule
 
 __all__ = [
@@ -16,223 +17,16 @@ __all__ = [
     "ArrayConfig",
     "CoreConfig",
     "LayerConfig",
-    "MapConfig",
     "MemoryImage",
     "PoolConfig",
-    "SourceConfig",
 ]
 
 BANK_ROWS = 2048
 """Greatest depth of a memory of weights: a power of two that block RAMs reach in useful widths."""
 
 
-@dataclass(frozen=True)
-class MapConfig:
-    """A feature map on its way between two layers.
-
-    It travels as *beats*: for y, for x, for each chunk of ``word`` channels, one beat with the
-    binary spike counts of these channels, the first channel in the lowest bits. Channels beyond
-    ``channels`` are zero.
-
-    Parameters
-    ----------
-    levels : greatest count; of a train, of a time-step
-    word : channels in a beat
-    code : how a receiver replays a count as spikes. ``"phase"``: bit k is a spike of weight 2^k,
-        most significant first. ``"rate"``: a count n is n spikes of weight 1. ``"train"``: it is
-        no count, but the spikes of each time-step, a bit for each: first those that add charge,
-        then those that take it back; the first time-step in the highest bits
-    timesteps : of a train
-    low : least count of a time-step, if spikes take charge back; otherwise 0
-    """
-
-    channels: int
-    height: int
-    width: int
-    levels: int
-    word: int
-    code: str = "phase"
-    timesteps: int = 1
-    low: int = 0
-
-    def __post_init__(self):
-        for name in ("channels", "height", "width", "levels", "word", "timesteps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, not {value!r}")
-        if self.code not in ("phase", "rate", "train"):
-            raise ValueError(f"code must be 'phase', 'rate' or 'train', not {self.code!r}")
-        if not isinstance(self.low, int) or self.low > 0:
-            raise ValueError(f"low must be an integer of at most 0, not {self.low!r}")
-        if self.code != "train" and (self.timesteps, self.low) != (1, 0):
-            raise ValueError("only a train has time-steps, and spikes that take charge back")
-
-    @property
-    def bits(self):
-        """Bits of a count, or of a train."""
-        return self.planes if self.code == "train" else self.levels.bit_length()
-
-    @property
-    def planes(self):
-        """Spikes that the greatest count is replayed as."""
-        if self.code == "train":
-            return self.timesteps * (self.levels - self.low)
-        return self.bits if self.code == "phase" else self.levels
-
-    def units(self, sign):
-        """Spikes of a time-step that add charge, or that take it back, at the most."""
-        return self.levels if sign > 0 else -self.low
-
-    def train_plane(self, number, sign, unit):
-        """The plane of one of the :meth:`units` of a time-step."""
-        place = number * (self.levels - self.low) + unit + (self.levels if sign < 0 else 0)
-        return self.planes - 1 - place
-
-    @property
-    def chunks(self):
-        return -(-self.channels // self.word)
-
-    @property
-    def beats(self):
-        """Beats of a sample."""
-        return self.height * self.width * self.chunks
-
-    @property
-    def beat_bits(self):
-        return self.word * self.bits
-
-
-@dataclass(frozen=True)
-class SourceConfig:
-    """A map as a layer sees it: through a window that slides over it.
-
-    A *tap* is one chunk at one place of the kernel. Taps are numbered column by column:
-    ``(kx * KY + ky) * chunks + chunk``.
-
-    Parameters
-    ----------
-    layer : index of the layer whose map this is, or -1 for the input
-    kernel, stride, padding : ``(y, x)``
-    lanes : how a word charges the lanes. ``None``: each of its channels has a weight row, and a
-        spike adds it in all lanes. Else the channel whose spikes each lane sees: a word has one
-        weight row, which is added in the lanes that see a spike (a *masked* row: depthwise
-        convolution, identity)
-    fixed : whether the weight rows are in the parameter memory, which is as wide as the membranes
-    rows : rows of the map that the spike memory in front of the window holds, at least
-        :attr:`least_rows`; by default two whole maps
-    first, every : the output rows that are computed: every so many, from the first on
-
-    Raises
-    ------
-    ValueError
-        If there are so few rows that a window waits forever, or if there is no window.
-    """
-
-    map: MapConfig
-    layer: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    lanes: tuple[int, ...] | None = None
-    fixed: bool = False
-    rows: int | None = None
-    first: int = 0
-    every: int = 1
-
-    def __post_init__(self):
-        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("first", 0),
-                            ("every", 1)):
-            value = getattr(self, name)
-            if min(value) < least if isinstance(value, tuple) else value < least:
-                raise ValueError(f"{name} must be at least {least}, not {value!r}")
-        if min(self.positions) < 1:
-            raise ValueError(f"kernel must fit the map and its padding, not {self.kernel!r}")
-        if self.rows is None:
-            object.__setattr__(self, "rows", max(2 * self.map.height, self.least_rows))
-        if not isinstance(self.rows, int) or self.rows < self.least_rows:
-            raise ValueError(f"rows must be at least {self.least_rows} for a kernel of "
-                             f"{self.kernel[0]} rows, not {self.rows!r}")
-
-    @property
-    def taps(self):
-        return self.kernel[0] * self.kernel[1] * self.map.chunks
-
-    @property
-    def tap_rows(self):
-        """Weight rows of a tap."""
-        return self.map.word if self.lanes is None else 1
-
-    @property
-    def positions(self):
-        """Output positions ``(y, x)``."""
-        height, width = ((size + 2 * pad - k) // step + 1 for size, pad, k, step in zip(
-            (self.map.height, self.map.width), self.padding, self.kernel, self.stride,
-            strict=True))
-        return -(-(height - self.first) // self.every), width
-
-    @property
-    def row(self):
-        """Beats of a row of the map."""
-        return self.map.width * self.map.chunks
-
-    @property
-    def beats(self):
-        """Beats that the spike memory holds."""
-        return self.rows * self.row
-
-    @property
-    def corner(self):
-        """``(y, x)`` of the first window's corner."""
-        return self.first * self.stride[0] - self.padding[0], -self.padding[1]
-
-    @property
-    def descent(self):
-        """Rows of the map from one computed output row to the next."""
-        return self.stride[0] * self.every
-
-    @property
-    def tops(self):
-        """Rows at which the windows of the computed output rows begin, negative in the padding."""
-        return range(self.corner[0], self.corner[0] + self.positions[0] * self.descent,
-                     self.descent)
-
-    @property
-    def ascent(self):
-        """Rows from the last window of a sample to the first one of the next."""
-        return self.map.height - (self.positions[0] - 1) * self.descent
-
-    @property
-    def reach(self):
-        """Rows below the top of the present window that may have arrived, if those in the padding
-        count."""
-        return self.rows - min(0, self.tops[-1])
-
-    @property
-    def most_free(self):
-        """Rows that may still arrive, at the most, if those in the padding count: a window that has
-        been left may have looked at fewer rows than the next one is away."""
-        height, tops = self.map.height, self.tops
-        steps = zip(tops, (*tops[1:], height + tops[0]), strict=True)
-        return self.reach + max(tops[0], *(
-            below - max(0, min(top + self.kernel[0], height)) for top, below in steps))
-
-    @property
-    def least_rows(self):
-        """Rows of the spike memory with which every window becomes complete; no fewer than there
-        are in the padding, so that a word lies in the same lap of the ring as its window's corner
-        or in the next one."""
-        first, last = self.tops[0], self.tops[-1]
-        return max(1, -first, min(self.kernel[0], self.map.height - first) + min(0, last))
-
-    def offset(self, tap):
-        """Beats from the window's corner to a tap."""
-        column, chunk = divmod(tap, self.map.chunks)
-        kx, ky = divmod(column, self.kernel[0])
-        return (ky * self.map.width + kx) * self.map.chunks + chunk
-
-
 class LayerConfig(Protocol):
-    """Configuration of a layer, of whatever kind.
+    """The configuration of a layer of any kind.
 
     Members
     -------
@@ -242,11 +36,16 @@ class LayerConfig(Protocol):
     channels : output channels
     groups : turns that its hardware takes at an output position
     out : the output map, or ``None`` for the read-out
-    shares : configurations that compute the layer together, each some of the output rows
+    shares : configurations that compute the layer together, each of them some of the output rows
     """
 
-    name: str
-    port: str
+    def __hash__(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def port(self) -> str: ...
 
     @property
     def sources(self) -> tuple[SourceConfig, ...]: ...
@@ -264,7 +63,7 @@ class LayerConfig(Protocol):
     def shares(self) -> tuple["LayerConfig", ...]: ...
 
     def with_rows(self, rows: tuple[int, ...]) -> "LayerConfig":
-        """The same with so many rows in the spike memory of each source."""
+        """The same layer with other numbers of rows in the spike memories, one for each source."""
 
 
 @dataclass(frozen=True)
@@ -275,12 +74,12 @@ class CoreConfig:
     ----------
     name : the layer's name in the network
     port : name in Verilog, an identifier
-    sources : all charge the same membranes
+    sources : maps that the layer reads; all of them charge the same membranes
     lanes : output channels computed at a time; also the word of the output map
     channels : output channels
     weight_bits, membrane_bits : widths
-    masks : for each group of lanes, a bit for each tap (those of all sources in a row) that is
-        connected to one of the group's channels at all
+    masks : for each group of lanes, a bit for each tap, which says whether the tap is connected to
+        any channel of the group. The taps of the first source come first, in the lowest bits
     schedule : what the neurons do with their charge
     replicas : copies of the core that take turns at the output rows
     """
@@ -298,7 +97,7 @@ class CoreConfig:
 
     @property
     def shares(self):
-        """The cores that compute this layer together, each some of the rows."""
+        """The cores that compute this layer together, each of them some of the output rows."""
         if self.replicas == 1:
             return (self,)
         return tuple(replace(self, replicas=1, sources=tuple(
@@ -306,6 +105,7 @@ class CoreConfig:
             for first in range(self.replicas))
 
     def with_rows(self, rows):
+        """The same layer with other numbers of rows in the spike memories, one for each source."""
         return replace(self, sources=tuple(
             replace(source, rows=few) for source, few in zip(self.sources, rows, strict=True)))
 
@@ -316,6 +116,7 @@ class CoreConfig:
 
     @property
     def taps(self):
+        """Taps of all sources."""
         return sum(source.taps for source in self.sources)
 
     @property
@@ -330,8 +131,8 @@ class CoreConfig:
 
     @property
     def row_bases(self):
-        """First row of each tap in its source's memory, for each group; ``None`` where the mask
-        has no bit."""
+        """For each group of lanes and each tap, the first row of the tap in the memory of its
+        weights, or None if the tap is not connected."""
         bases, rows = [], {False: 0, True: self.groups * len(self.schedule.rows)}
         for mask in self.masks:
             group, tap = [], 0
@@ -357,8 +158,8 @@ class CoreConfig:
 
     @property
     def parameter_rows(self):
-        """Rows of the parameter memory: those of the schedule for each group of lanes, and the
-        fixed weights."""
+        """Rows of the parameter memory: the schedule's rows for each group of lanes, and the fixed
+        weights."""
         return self.groups * len(self.schedule.rows) + self._rows(True)
 
     @property
@@ -384,12 +185,21 @@ class CoreConfig:
 
     @property
     def logit_bits(self):
+        """Bits of a beat of logits."""
         return self.lanes * self.membrane_bits
 
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """A pooling layer; ``kind`` is ``"sum"`` or ``"max"``."""
+    """A pooling layer.
+
+    Parameters
+    ----------
+    name : the layer's name in the network
+    port : name in Verilog, an identifier
+    source : the map that the layer reads
+    kind : ``"sum"`` or ``"max"``, what is computed of the counts in a window
+    """
 
     name: str
     port: str
@@ -426,21 +236,30 @@ class PoolConfig:
 
 @dataclass(frozen=True)
 class ArrayConfig:
-    """A whole network: its layers in topological order, the read-out last."""
+    """A whole network.
+
+    Parameters
+    ----------
+    input : the map that the host sends
+    layers : in topological order, the read-out last
+    """
 
     input: MapConfig
     layers: tuple[CoreConfig | PoolConfig, ...]
 
     @property
     def readout(self):
+        """The layer whose potentials are the logits."""
         return self.layers[-1]
 
     @property
     def cores(self):
+        """The layers with synapses."""
         return tuple(layer for layer in self.layers if isinstance(layer, CoreConfig))
 
     def consumers(self, index):
-        """Where a map goes: pairs of a layer's index and which of its sources it is."""
+        """The layers that read the map of layer ``index`` (-1: the input): pairs of the reader's
+        index and of the source's index among those of the reader."""
         return tuple((i, s) for i, layer in enumerate(self.layers)
                      for s, source in enumerate(layer.sources) if source.layer == index)
 

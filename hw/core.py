@@ -18,7 +18,7 @@ __all__ = ["Core"]
 # cost the scan a clock, hide behind words with several.
 _WORDS_AHEAD = 4
 
-# The fewest with which a command may pass every clock.
+# The shortest queue that can pass a command every clock.
 _COMMANDS_AHEAD = 3
 
 
@@ -46,7 +46,7 @@ class Core(wiring.Component):
 
     def __init__(self, core, weights, parameters, *, results=None):
         if results is None:
-            # Between the results of a lone position lie all of a sample's events.
+            # With a single position, all of a sample's events lie between two results.
             results = 0 if core.sources[0].positions == (1, 1) else 2
         self._core = core
         self._lanes = Lanes(core, weights, parameters, results=results)
@@ -87,7 +87,7 @@ class Core(wiring.Component):
                 spikes.finish.eq(fetch.finish),
             ]
 
-        # Nothing that stalls the fetching reaches the scan in the same clock.
+        # With a queue, a stall of the fetching does not reach the scan in the same clock.
         m.submodules.commands = commands = Queue(select.o.p.shape(), depth=_COMMANDS_AHEAD)
         connect(m, select.o, commands.i)
         connect(m, commands.o, fetch.i)

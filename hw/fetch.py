@@ -74,7 +74,7 @@ class Fetch(wiring.Component):
         return words
 
     def _turn(self, s):
-        """Addresses of a source are modulo this."""
+        """The modulus of a source's addresses."""
         return 1 << len(getattr(self, f"address{s}"))
 
     def elaborate(self, platform):
@@ -89,7 +89,7 @@ class Fetch(wiring.Component):
         m.submodules.table = taps = memory.Memory(shape=entry, depth=max(2, len(table)), init=table)
         port = taps.read_port()
 
-        # Block RAM answers late in the clock, so what it says is registered before it is used.
+        # Block RAM answers late in the clock, so its answer is registered before it is used.
         advance = Signal()
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
         m.d.comb += self.i.ready.eq(advance)

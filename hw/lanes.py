@@ -13,7 +13,7 @@ from .weights import Weights
 __all__ = ["Lanes"]
 
 _LANES_PER_COPY = 4
-"""Lanes that share a register with what decides about each of their bits, at the least."""
+"""A control signal gets further copies while more lanes than this share one."""
 
 
 class Lanes(wiring.Component):
@@ -42,8 +42,8 @@ class Lanes(wiring.Component):
     core : :class:`hw.config.CoreConfig`
     weights, parameters : rows of ``lanes`` weights, and of ``lanes`` potentials
         (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
-    results : entries of the queue, at least 2; or 0 for none, which stalls the lanes from a result
-        that is made until it is taken
+    results : entries of the queue, at least 2; or 0 for no queue: a result then stalls the lanes
+        until it is taken
 
     Members
     -------
@@ -228,9 +228,9 @@ class Lanes(wiring.Component):
         return spike
 
     def _forked(self, m, name, source, stages):
-        """``source``, ``stages`` clocks later, in a register for every few lanes: it goes to a LUT
-        in front of each of their bits. Of two registers behind one, one begins as 1, because
-        synthesis would make one of them if they were equal."""
+        """``source``, ``stages`` clocks later, in a register for every few lanes, since it goes to
+        a LUT in front of each of their bits. Where two registers copy the same one, their initial
+        values differ, because synthesis merges equal registers."""
         copies = [source]
         for stage in range(stages):
             forks = 2 if len(copies) * _LANES_PER_COPY < self._core.lanes else 1

@@ -115,6 +115,28 @@ class Model:
         return status
 
 
+class _Progress:
+    """Registers of the link: how far the present request is carried out.
+
+    Attributes
+    ----------
+    address : where the next word is written or read
+    left : words that are left
+    index : number of the word that is written
+    code : of the operation, as the answer repeats it
+    outcome : status so far
+    reads : whether a result is read when all words are written
+    """
+
+    def __init__(self):
+        self.address = Signal(16)
+        self.left = Signal(range(MAX_WORDS + 1))
+        self.index = Signal(range(MAX_WORDS + 1))
+        self.code = Signal(4)
+        self.outcome = Signal(Status)
+        self.reads = Signal()
+
+
 class Link(wiring.Component):
     """Executes requests.
 
@@ -215,34 +237,27 @@ class Link(wiring.Component):
             header.addr[:inside] + header.count <= region.stop - region.start)
 
     def _execute(self, m, requests, answers, write, exchange, refused, status):
-        header, bus = requests.o.p, self.bus
-        where = self._registers
-        address = Signal(16)
-        left = Signal(range(MAX_WORDS + 1))
-        index = Signal(range(MAX_WORDS + 1))
-        code = Signal(4)
-        outcome = Signal(Status)
-        reads = Signal()
+        header, bus, now = requests.o.p, self.bus, _Progress()
         m.d.comb += [
-            bus.addr.eq(address),
+            bus.addr.eq(now.address),
             bus.session.eq(header.session),
             bus.w_data.eq(requests.word),
-            requests.index.eq(index),
-            answers.op.eq(Cat(code, outcome, C(1, 1))),
+            requests.index.eq(now.index),
+            answers.op.eq(Cat(now.code, now.outcome, C(1, 1))),
             answers.word.eq(bus.r_data),
-            answers.more.eq(left != 0),
+            answers.more.eq(now.left != 0),
         ]
 
         with m.FSM():
             with m.State("Wait"):
                 m.d.comb += requests.o.ready.eq(~answers.busy)
                 m.d.sync += [
-                    address.eq(header.addr),
-                    left.eq(Mux(refused, 0, header.count)),
-                    index.eq(0),
-                    code.eq(header.op),
-                    outcome.eq(status),
-                    reads.eq(exchange),
+                    now.address.eq(header.addr),
+                    now.left.eq(Mux(refused, 0, header.count)),
+                    now.index.eq(0),
+                    now.code.eq(header.op),
+                    now.outcome.eq(status),
+                    now.reads.eq(exchange),
                 ]
                 with m.If(requests.o.valid & requests.o.ready):
                     m.d.sync += self.frames.eq(self.frames + 1)
@@ -251,34 +266,7 @@ class Link(wiring.Component):
                         m.d.comb += bus.begin.eq(1)
                         m.next = "Fetch"
 
-            with m.State("Fetch"):
-                m.d.comb += requests.hold.eq(1)
-                m.next = "Load"
-
-            with m.State("Load"):
-                m.d.comb += requests.hold.eq(1)
-                m.next = "Offer"
-
-            with m.State("Offer"):
-                m.d.comb += requests.hold.eq(1)
-                m.next = "Write"
-
-            with m.State("Write"):
-                m.d.comb += requests.hold.eq(1)
-                m.d.comb += bus.w_en.eq(1)
-                m.d.sync += [
-                    outcome.eq(bus.w_status),
-                    address.eq(address + 1),
-                    index.eq(index + 1),
-                    left.eq(left - 1),
-                ]
-                m.next = "Fetch"
-                with m.If(left == 1):
-                    m.next = "Answer"
-                    with m.If(reads & (bus.w_status == Status.OK)):
-                        slot = (requests.word - 1)[:SLOTS.bit_length() - 1]
-                        m.d.sync += address.eq(where.result | slot << where.stride.bit_length() - 1)
-                        m.d.sync += left.eq(where.exchanged)
+            self._write(m, requests, now)
 
             with m.State("Answer"):
                 m.d.comb += answers.start.eq(1)
@@ -286,10 +274,43 @@ class Link(wiring.Component):
 
             with m.State("Answered"):
                 with m.If(answers.taken):
-                    m.d.sync += address.eq(address + 1)
-                    m.d.sync += left.eq(left - 1)
+                    m.d.sync += now.address.eq(now.address + 1)
+                    m.d.sync += now.left.eq(now.left - 1)
                 with m.If(~answers.busy):
                     m.next = "Wait"
+
+    def _write(self, m, requests, now):
+        """The states in which the words of a request are written one after the other."""
+        bus, where = self.bus, self._registers
+        with m.State("Fetch"):
+            m.d.comb += requests.hold.eq(1)
+            m.next = "Load"
+
+        with m.State("Load"):
+            m.d.comb += requests.hold.eq(1)
+            m.next = "Offer"
+
+        with m.State("Offer"):
+            m.d.comb += requests.hold.eq(1)
+            m.next = "Write"
+
+        with m.State("Write"):
+            m.d.comb += requests.hold.eq(1)
+            m.d.comb += bus.w_en.eq(1)
+            m.d.sync += [
+                now.outcome.eq(bus.w_status),
+                now.address.eq(now.address + 1),
+                now.index.eq(now.index + 1),
+                now.left.eq(now.left - 1),
+            ]
+            m.next = "Fetch"
+            with m.If(now.left == 1):
+                m.next = "Answer"
+                with m.If(now.reads & (bus.w_status == Status.OK)):
+                    slot = (requests.word - 1)[:SLOTS.bit_length() - 1]
+                    answer = where.result | slot << where.stride.bit_length() - 1
+                    m.d.sync += now.address.eq(answer)
+                    m.d.sync += now.left.eq(where.exchanged)
 
 
 class ByteLink(wiring.Component):

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 __all__ = ["Add", "Charge", "Dynamics", "Fire", "Operation", "Row", "Schedule", "State", "Step",
            "settle", "step"]
@@ -157,9 +158,9 @@ class State:
     potential, held, tracer : membrane potential; charge that is held; sum of the spikes
     """
 
-    potential: object = 0
-    held: object = 0
-    tracer: object = 0
+    potential: Any = 0
+    held: Any = 0
+    tracer: Any = 0
 
     def add(self, step: Step, rows: Sequence) -> None:
         """Adds of a step whose charge has arrived.
@@ -220,7 +221,7 @@ class Schedule:
     rows : of the parameter memory, for each group of lanes
     levels : greatest count, of a train that of a time-step; or ``None`` for a read-out, which never
         fires
-    code, timesteps, low : how a receiver replays the counts, see :class:`hw.config.MapConfig`
+    code, timesteps, low : how a receiver replays the counts, see :class:`hw.maps.MapConfig`
     """
 
     steps: tuple[Step, ...]
@@ -232,7 +233,7 @@ class Schedule:
 
     def encode(self, fired, result=0):
         """A layer's result after a step: counts, or trains that have grown by a time-step, see
-        :class:`hw.config.MapConfig`.
+        :class:`hw.maps.MapConfig`.
 
         Parameters
         ----------
@@ -361,7 +362,7 @@ def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedu
 
     Parameters
     ----------
-    sources : :class:`hw.config.MapConfig` of each source
+    sources : :class:`hw.maps.MapConfig` of each source
     levels, code : see :class:`Schedule`
     """
     rows = [Row(initial=1)]
@@ -385,7 +386,7 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
 
     Parameters
     ----------
-    sources : :class:`hw.config.MapConfig` of each source
+    sources : :class:`hw.maps.MapConfig` of each source
     levels : greatest count of a neuron, if ``dynamics`` bounds it by that; ``None`` for a read-out
     """
     images = _charges([source for source in sources if source.code != "train"])

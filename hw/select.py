@@ -14,8 +14,8 @@ def command_layout(core):
     """A word to fetch, for a :class:`hw.config.CoreConfig`.
 
     ``index`` is the tap plus ``taps`` times the group, ``step`` counts the remaining spike planes,
-    ``corners`` are the addresses of the window's corner in each source's spike memory, less all of
-    the memory where the word lies past its end, modulo their width. An ``empty`` command fetches
+    ``corners`` are the addresses of the window's corner in each source's spike memory, minus the
+    memory's size if the word lies past its end, modulo their width. An ``empty`` command fetches
     nothing. ``descend`` marks the last command of an output row, ``finish`` that of a sample.
     """
     return data.StructLayout({
@@ -106,7 +106,7 @@ class Select(wiring.Component):
         def find(planes, mask, name):
             """The first plane with spikes, one-hot, and the planes with no more than one word that
             has any."""
-            # A signal, not an expression, or each of its bits would be written as all of it.
+            # An expression would be written out in full for each of its bits; a signal is not.
             masked = Signal(occupancy, name=name)
             m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
             spiking = Cat(plane.any() for plane in masked) | step_ends
@@ -114,8 +114,8 @@ class Select(wiring.Component):
                                for number, spikes in enumerate(spiking)),
                     "alone": Cat(~more_than(1, plane) for plane in masked)}
 
-        # The next position waits in a register with what has to be known of it at once. None takes
-        # less than two clocks, so that the register may be empty for one.
+        # The next position waits in a register, with the facts that are needed when it begins. Each
+        # position takes at least two clocks, so the register may be empty for one.
         take, waits = Signal(), Signal()
         waiting, held = (Signal(occupancy, name=name, reset_less=True)
                          for name in ("waiting", "held"))
@@ -145,14 +145,14 @@ class Select(wiring.Component):
             for name, value in find(held, next_mask, "coming").items():
                 m.d.sync += others[name].eq(value)
 
-        # A plane is entered as a group begins, or after the last word of the one above it: the
-        # first of the planes that are still ahead, one-hot.
+        # The scan enters a plane when a group begins, or after the last word of the plane above.
+        # Ahead is the plane that it enters next, one-hot.
         begin, scan, move = Signal(), Signal(), Signal()
         ahead, alone = (Signal(len(steps), name=name) for name in ("ahead", "alone"))
         step = Signal(range(max(2, len(steps))))
         todo, rest = Signal(taps), Signal(taps)
-        # The present word is the last one of its plane, or there is none; it is the last one of its
-        # group; the word before was the last one of its plane.
+        # enter: the present word is the last one of its plane, or there is none; last: it is the
+        # last one of its group; entered: the word before was the last one of its plane.
         enter, last, entered = Signal(init=1), Signal(), Signal()
         upcoming = Cat((ahead & Cat(planes)).any() for planes in zip(*held, strict=True))
         m.d.comb += rest.eq(todo & (todo - 1))
@@ -242,10 +242,10 @@ class Select(wiring.Component):
 
         Parameters
         ----------
-        slot : row of the ring that the corner lies in, as the word is found
+        slot : row of the ring that the corner lies in, while the word is found
         picked : one-hot, of the source's taps, a clock later
         """
-        # Where the memory has a power of two of words, addresses are right by themselves.
+        # If the size of the memory is a power of two, addresses wrap by themselves.
         if source.beats & source.beats - 1 == 0:
             return Const(0)
         slots = {(run * source.map.height + top) % source.rows

@@ -33,7 +33,7 @@ class SpikeMemory(wiring.Component):
 
     Parameters
     ----------
-    source : :class:`hw.config.SourceConfig`
+    source : :class:`hw.maps.SourceConfig`
     occupancy : whether anybody reads the occupancy bits
 
     Members
@@ -67,9 +67,9 @@ class SpikeMemory(wiring.Component):
         m = Module()
         source, fmap, depth = self._source, self._source.map, self._source.beats
 
-        # Rows that may still come before one of those is overwritten that a window looks at. Rows
-        # in the padding count, so that every output row frees as many, but for the last of a
-        # sample, which may do so before rows have come that nobody looks at.
+        # Rows that may still come before one is overwritten that a window looks at. Rows in the
+        # padding count, so every output row frees the same number, except for the last one of a
+        # sample. That one may be read before rows have come that nobody looks at.
         free_at_first = source.reach + source.tops[0]
         free = Signal(range(min(0, source.ascent), source.most_free + 1), init=free_at_first)
         ready = Signal(init=free_at_first > 0)
@@ -81,7 +81,7 @@ class SpikeMemory(wiring.Component):
         m.d.comb += write.eq(self.i.valid & self.i.ready)
         fills = write & row_ends
         m.d.sync += self.filled.eq(fills)
-        # With more padding than a window needs, the first window of a sample begins above the last.
+        # With more padding than a window needs, a sample's first window begins above the last one.
         frees = Const(1) if source.ascent > 0 else free + source.ascent > fills
         m.d.sync += free.eq(free - fills + Mux(
             self.descend, Mux(self.finish, source.ascent, source.descent), 0))

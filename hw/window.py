@@ -15,12 +15,12 @@ class Window(wiring.Component):
 
     The bits sit in a shift register that a new column enters from one side, so that a step to the
     right reads ``KY * SX * chunks`` of them and not the whole window. While an offered window
-    waits, nothing is read; once it is taken, the next one is gathered, of the next sample if need
-    be.
+    waits, nothing is read. Once it is taken, the next one is gathered, which may be of the next
+    sample.
 
     Parameters
     ----------
-    source : :class:`hw.config.SourceConfig`
+    source : :class:`hw.maps.SourceConfig`
 
     Members
     -------
@@ -90,8 +90,8 @@ class Window(wiring.Component):
             with m.Else():
                 m.d.sync += missing.eq(missing - 1)
 
-        # One clock behind the address the bits arrive, late if from block RAM; one more, and they
-        # enter the shift register.
+        # The bits arrive a clock after their address, and late in that clock if they come from
+        # block RAM. They enter the shift register another clock later.
         read, arrives = (Signal(data.StructLayout({"valid": 1, "complete": 1}), name=name)
                          for name in ("read", "arrives"))
         inside, arrived = Signal(), Signal(fmap.planes, reset_less=True)

@@ -42,7 +42,7 @@ ROOMS = {
 }
 """Room of `gen` -> the rooms that it may import from. Errors and extras are everybody's."""
 
-KINDS = {"Neurons", "Readout", "Pool", "CoreConfig", "PoolConfig", "Fire", "Out"}
+KINDS = {"Neurons", "Readout", "Pool", "CoreConfig", "PoolConfig", "Fire", "Relu", "Out"}
 """Classes of layers: of a network, of a configuration, of what a module is lowered to."""
 
 DEFINING = {"gen/ir/layers.py", "gen/convert/lowered.py", "hw/config.py"}

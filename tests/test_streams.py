@@ -33,7 +33,7 @@ class TestStreams:
     def test_output_is_closed(self, program):
         done = run(program, "--help", shell=">&-")
         assert (done.returncode, done.stderr) == (
-            1, "error: standard output is closed; lead it to a file, or to /dev/null\n")
+            1, "error: standard output is closed; redirect it to a file or to /dev/null\n")
 
     def test_output_is_full(self, program):
         done = run(program, "--help", shell=">/dev/full")

@@ -33,8 +33,8 @@ _NO_ROOM = {
     "Unable to find a placement location": True,
     "failed to place": True,
 }
-"""What nextpnr says if it finds no place for a cell -> whether another seed may help, because the
-device is nearly full, or there are more cells than places."""
+"""What nextpnr says if it finds no place for a cell -> whether another seed may help. It may if the
+device is nearly full. It can't if there are more cells than places."""
 
 
 class NoRoom(BuildError):
@@ -46,7 +46,7 @@ class NoRoom(BuildError):
     luck : whether it may find places with another seed
     """
 
-    def __init__(self, message: str, luck: bool):
+    def __init__(self, message: str, luck: bool) -> None:
         self.luck = luck
         super().__init__(message)
 
@@ -61,7 +61,7 @@ class MissedClock(BuildError):
     fmax_hz : the fastest clock that the design would meet
     """
 
-    def __init__(self, toolchain: str, clock_hz: int, fmax_hz: float):
+    def __init__(self, toolchain: str, clock_hz: int, fmax_hz: float) -> None:
         self.fmax_hz = fmax_hz
         super().__init__(f"the design misses its clock, says the report of {toolchain}: "
                          f"{fmax_hz / 1e6:.4g} MHz of {clock_hz / 1e6:.4g} MHz; fewer lanes would "
@@ -181,8 +181,8 @@ def discard_foreign(board: Board, out: Path) -> None:
 
 
 def discard_stale(board: Board, out: Path) -> None:
-    """Remove a bitstream in `out`, and its report, if it belongs to another project than the one
-    there, or its tools are gone."""
+    """Remove the bitstream in `out` and its report if they belong to another project than the one
+    there, or if its tools are gone."""
     flow = _flow(board)
     if flow is None or _cached(flow, out, _key(flow, out)) is None:
         for name in board.toolchains:
@@ -266,4 +266,4 @@ def _tell_missing(board, out):
     lacking = {name: missing(name) for name in board.toolchains}
     absent = "; ".join(f"{name} needs {', '.join(tools)}" for name, tools in lacking.items())
     scripts = " and ".join(str(out / FLOWS[name].script) for name in lacking)
-    log.info("no bitstream, for want of tools (%s); the scripts are %s", absent, scripts)
+    log.info("no bitstream, because tools are missing (%s); the scripts are %s", absent, scripts)

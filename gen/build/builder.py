@@ -12,8 +12,13 @@ import boards
 from gen.errors import FitError
 from gen.ir.network import Network
 from gen.plan.mapping import shares
-from gen.plan.planner import shortage
-from gen.plan.room import advice, memory_bits, require_fit, require_memory
+from gen.plan.room import (
+    advice,
+    memory_bits,
+    predicted_shortage,
+    require_fit,
+    require_memory,
+)
 from gen.plan.workload import Calibration
 from gen.system import files
 from gen.system.progress import working
@@ -29,12 +34,12 @@ __all__ = ["build"]
 
 log = logging.getLogger(__name__)
 
-# Predictions are not that wrong.
+# No prediction is wrong by this factor.
 _FAR = 2
 
 
 def _no_room(design, resources, error):
-    """The error where nextpnr has found no places for what should fit."""
+    """The error if nextpnr finds no places for a design that should fit."""
     board, budget = design.board, design.board.budget
     full = (f"{resources.cells:,} {board.family.cell}s of {budget.luts:,}, {resources.brams:g} "
             f"block RAMs of {budget.brams:g}")
@@ -43,17 +48,17 @@ def _no_room(design, resources, error):
 
 
 def _require_room(design, lanes):
-    """Turns down what can't fit by its bits, or by prediction is far from it, before its Verilog
-    and Yosys take an hour."""
+    """Refuse a design that can't fit by its bits, or is predicted to be far too large, before its
+    Verilog and Yosys take an hour."""
     name, board = design.network.name, design.board
     require_memory(name, board, sum(memory.width * len(memory.rows)
                                     for memory in design.image.values()))
-    if why := shortage(design.network, board, design.needs, allowance=_FAR, lanes=lanes):
+    if why := predicted_shortage(name, board, design.needs, allowance=_FAR, lanes=lanes):
         raise FitError(why)
 
 
-# A design that misses its clock is placed anew for a slower one, and a placement is a throw of the
-# dice by some per cent.
+# A design that misses its clock is placed again for a slower one. The clocks that placements reach
+# vary by some per cent.
 _ATTEMPTS, _MARGIN = 4, 0.95
 
 
@@ -89,7 +94,7 @@ def _require_directory(board, out):
 
 
 def _write(design, out):
-    """All that the tools are given; names of the files."""
+    """Write all that the tools are given; the names of the files."""
     made = project.project_files(design.board, design.verilog(), design.clock)
     manifest.discard(out)
     bitstream.discard_foreign(design.board, out)
@@ -98,7 +103,7 @@ def _write(design, out):
 
 
 def _discard_stale(board, out):
-    """Results that an earlier build has left of another design: scripts and reports would take them
+    """Remove the results of an earlier build of another design. Scripts and reports would take them
     for this one's."""
     synthesis.discard_stale(out, list(project.SOURCES), top=project.TOP, command=board.synth)
     bitstream.discard_stale(board, out)
@@ -114,7 +119,7 @@ def _measure(design, out):
 
 
 def _realise(design, out, asked_hz):
-    """Resources and bitstream of a design, at its clock or else at the fastest that it meets."""
+    """The design at its clock or else at the fastest that it meets, its resources and bitstream."""
     board, name = design.board, design.network.name
     for attempt in range(_ATTEMPTS):
         if attempt:
@@ -159,18 +164,18 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     ----------
     network : what to build
     board : name of a board, see :data:`boards.BOARDS`
-    out : directory; made if need be
+    out : directory; it is made if it does not exist
     lanes, interval, objective, code, calibration, baud, clock_hz : see
-        :func:`gen.build.design.design_for`; where the routed design is too slow for the clock, it
-        gets the fastest that it meets
+        :func:`gen.build.design.design_for`; if the routed design is too slow for the clock, it gets
+        the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
 
     Returns
     -------
     ``board``, ``device``, ``clock_hz``; ``luts``, ``ffs``, ``brams``, ``dsps``, ``latches`` (None
     without synthesis); ``budget``; ``fmax_hz`` (None without a bitstream); paths ``verilog``,
-    ``manifest`` and ``bitstream`` (or None); ``interval_cycles``, steady-state clocks an image as
-    predicted, and ``calibration``, from which samples.
+    ``manifest`` and ``bitstream`` (or None); ``interval_cycles``, the predicted clocks of an image
+    in a steady stream; ``calibration``, the samples of the prediction.
 
     Raises
     ------
@@ -185,7 +190,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     boards.UnknownBoard
         If there is no such board.
 
-    Until its files are written, an earlier build in the directory stays as it is. From then on the
+    An earlier build in the directory stays as it is until files are written. From then on the
     directory has no manifest, until the build is complete.
     """
     out, target = Path(out), boards.find(board)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from amaranth.hdl import Const, Instance, Module, Signal
+from amaranth.build import Platform
+from amaranth.hdl import Const, Instance, Module, Signal, Value
 from amaranth.lib import io
 
 from boards import Board, Pll
@@ -58,7 +59,7 @@ def _references(pll, input_hz, dividers):
 
 
 def _multiples(pll, compare, most):
-    """Pairs of a factor, at most `most`, and the oscillator's frequency it gives."""
+    """Pairs of a factor, at most `most`, and the oscillator's frequency that it gives."""
     low = -(-pll.vco[0] // compare)
     high = min(most, pll.vco[1] // compare)
     for factor in range(int(low), int(high) + 1):
@@ -114,7 +115,7 @@ _SETTINGS = {"EHXPLLL": _ehxplll, "SB_PLL40_CORE": _sb_pll40, "SB_PLL40_PAD": _s
 
 
 def settings(pll: Pll, input_hz: int) -> Iterator[Clock]:
-    """All clocks a PLL can make of an oscillator within the data sheet's limits."""
+    """All clocks that a PLL can make from an oscillator, within the data sheet's limits."""
     for clock in _SETTINGS[pll.primitive](pll, input_hz):
         if _within(clock.output, pll.output):
             yield clock
@@ -176,8 +177,8 @@ def describe(board: Board, clock: Clock) -> str:
     return text if clock.pll is None else f"{clock.pll.primitive} from {text}"
 
 
-def generate(m: Module, platform, clock: Clock):
-    """Add what makes a clock of the board's oscillator to a module.
+def generate(m: Module, platform: Platform, clock: Clock) -> tuple[Value | None, Value, Value]:
+    """Add to a module what makes a clock from the board's oscillator.
 
     Returns
     -------

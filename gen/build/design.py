@@ -1,7 +1,6 @@
-"""What was decided for a build, and where it is told: ``design.json`` in the build's directory.
+"""The decisions of a build, and their file: ``design.json`` in the build's directory.
 
-:func:`design_for` plans, and nothing else does; whatever is made of a build later takes from its
-directory what was decided (:func:`load`).
+Only :func:`design_for` plans. Later steps read the decisions from the directory (:func:`load`).
 """
 
 import hashlib
@@ -16,7 +15,7 @@ from gen.ir import artifact
 from gen.ir.network import Network
 from gen.plan import resources
 from gen.plan.kinds import kind
-from gen.plan.mapping import map_config, shares
+from gen.plan.mapping import map_network, shares
 from gen.plan.memories import Placement
 from gen.plan.planner import plan
 from gen.plan.workload import Calibration, calibrate
@@ -37,7 +36,7 @@ __all__ = ["FILES", "IMAGE", "NAME", "Design", "design_for", "identity_digest", 
 NAME, IMAGE = "design.json", "memory.img"
 
 FILES = (NAME, IMAGE, manifest.NETWORK)
-"""Those that :func:`save` writes."""
+"""The files that :func:`save` writes."""
 
 _FORMAT = 1
 
@@ -52,10 +51,10 @@ class Decisions:
     ----------
     config : shape of the array
     placement : which of its memories go to block RAM
-    clock : what clocks the fabric
+    clock : the fabric's
     baud : speed of the serial link
-    interval : clocks from one sample to the next, predicted
-    calibration : from which samples
+    interval : predicted clocks from one sample to the next
+    calibration : the samples of that prediction
     """
 
     config: ArrayConfig
@@ -68,11 +67,12 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Design(Decisions):
-    """A network as a board runs it: what was decided, and of what.
+    """A network as a board runs it: the decisions, and what they are about.
 
     Parameters
     ----------
-    network, board : what and where
+    network : what runs
+    board : where it runs
     image : contents of the array's memories, by name
     """
 
@@ -87,14 +87,14 @@ class Design(Decisions):
 
     @property
     def needs(self) -> resources.Prediction:
-        """What it is expected to take."""
+        """The predicted resources."""
         return resources.predict(self.config, self.board.family.name, self.board.budget.brams,
                                  self.image)
 
     @property
     def identity(self) -> dict:
-        """What the manifest says of the device and the digest covers: the network, the array's
-        shape, and all that a host needs in order to pack an input and to find the answer."""
+        """The facts in the manifest that the digest covers: the network, the array's shape, and all
+        that a host needs in order to pack an input and to find the answer."""
         config, layout, network = self.config, self.config.input, self.network
         return {
             "network_digest": network.digest,
@@ -113,9 +113,9 @@ class Design(Decisions):
 
     @property
     def digest(self) -> str:
-        """What the device is known by: the digest of :attr:`identity`.
+        """The digest of :attr:`identity`, by which a host knows the device.
 
-        A host whose manifest says otherwise is a stranger even with the same network.
+        A device with another digest is another device, even if it runs the same network.
         """
         return identity_digest(self.identity)
 
@@ -128,7 +128,8 @@ class Design(Decisions):
 
 def identity_digest(facts: dict) -> str:
     """SHA-256 of the canonical JSON of a design's identity (keys in order, no white space), 64
-    hexadecimal digits; the host has the same rule (:func:`host.manifest.identity_digest`)."""
+    hexadecimal digits. The host computes it in the same way
+    (:func:`host.manifest.identity_digest`)."""
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -141,15 +142,15 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
 
     Parameters
     ----------
-    lanes : layer name -> lanes; layers not named get what :mod:`gen.plan.planner` thinks right
+    lanes : layer name -> lanes; :mod:`gen.plan.planner` chooses those of other layers
     interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
         budget
     objective : what lanes and replicas are chosen for, see :data:`gen.plan.planner.OBJECTIVES`
     code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
     calibration : samples whose spikes decide; by default those that travel with the network
     baud : speed of the serial link
-    clock_hz : frequency of the fabric's clock, the board's default if None; the fastest that the
-        board can make and that is not above it is taken
+    clock_hz : limit of the fabric's clock, the board's default if None; the clock is the fastest
+        that the board can make and that is not above it
 
     Raises
     ------
@@ -170,7 +171,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
 
 
 def save(design: Design, directory: Path) -> None:
-    """Write what a design is into a build's directory: :data:`FILES`, none of them code."""
+    """Write a design into a build's directory: :data:`FILES`, none of them code."""
     decided = {name: getattr(design, name) for name in Decisions.__dataclass_fields__}
     facts = {"format": _FORMAT, "board": design.board.name, **to_plain(Decisions(**decided))}
     memories = (Memory(name, memory.width, memory.rows)
@@ -186,8 +187,8 @@ def load(directory: str | Path) -> Design:
     Raises
     ------
     BuildError
-        If the directory is no build, a file of it is missing, changed or damaged, or they are not
-        of one design; one line that names the file, and of ``design.json`` the field.
+        If the directory is no build, a file is missing, changed or damaged, or the files are not of
+        one design; one line that names the file, and for ``design.json`` the field.
     ArtifactError
         If the network in it can't be read.
     """
@@ -205,8 +206,8 @@ def load(directory: str | Path) -> Design:
 
 
 def require_emitted(design: Design, directory: str | Path) -> None:
-    """Make sure that the Verilog in a build's directory is what this version of Spikeloom makes of
-    its design, so that what is simulated of the design is what was built.
+    """Make sure that this version of Spikeloom makes the Verilog in a build's directory of its
+    design, so that a simulation of the design is one of the build.
 
     Raises
     ------
@@ -258,8 +259,7 @@ def _image(built):
 
 def _require_consistent(design, built):
     """Each file may be sound and of another build."""
-    _require_mapped(design.config, design.network)
-    _require_memories(design.config, design.image)
+    _require_mapped(design)
     if design.digest != built.digest:
         raise Mismatch(f"config is of another array than {manifest.NAME} says")
     for name, value, said in (("clock", design.clock.hz, built.clock_hz),
@@ -272,19 +272,23 @@ def _require_consistent(design, built):
         raise Mismatch(f"baud can't be: {error}") from error
 
 
-def _require_mapped(config, network):
-    """The array is what the network is mapped to with its lanes and replicas."""
+def _require_mapped(design):
+    """Array and memories are what the network is mapped to with its lanes and replicas."""
+    config, network = design.config, design.network
     own, others = ([(layer.name, kind(layer)) for layer in layers]
                    for layers in (config.layers, network.layers))
     if own != others:
         raise Mismatch("config.layers must be the network's")
     try:
-        mapped = map_config(network, **shares(config), code=config.readout.schedule.code)
+        mapped, image = map_network(network, **shares(config), code=config.readout.schedule.code)
     except (FitError, ValueError) as error:
         raise Mismatch(f"config can't be: {error}") from error
+    foreign = "is not what this version of Spikeloom makes of the network"
     if config != mapped:
-        raise Mismatch(f"{_difference(to_plain(config), to_plain(mapped), 'config')} is not what "
-                       f"this version of Spikeloom makes of the network")
+        raise Mismatch(f"{_difference(to_plain(config), to_plain(mapped), 'config')} {foreign}")
+    for name in sorted(image.keys() | design.image.keys()):
+        if image.get(name) != design.image.get(name):
+            raise Mismatch(f"{name!r} in {IMAGE} {foreign}")
 
 
 def _difference(value, other, where):
@@ -298,18 +302,7 @@ def _difference(value, other, where):
 
 
 def _items(value):
-    """What a plain value is made of, by place."""
+    """Parts of a plain value, by place."""
     if isinstance(value, dict):
         return {f".{name}": item for name, item in value.items()}
     return {f"[{k}]": item for k, item in enumerate(value)} if isinstance(value, list) else {}
-
-
-def _require_memories(config, image):
-    """The array's memories are those in the image."""
-    shapes = {}
-    for core in config.cores:
-        shapes[f"{core.port}.weights"] = (core.lanes * core.weight_bits, core.weight_rows)
-        shapes[f"{core.port}.parameters"] = (core.lanes * core.membrane_bits, core.parameter_rows)
-    held = {name: (memory.width, len(memory.rows)) for name, memory in image.items()}
-    if shapes != held:
-        raise Mismatch(f"config.layers must be of the memories in {IMAGE}")

@@ -1,4 +1,4 @@
-"""What each toolchain is given, and what it leaves: its script, its constraints, its reports.
+"""The files of each toolchain: its script, its constraints, its reports.
 
 The scripts are our own, for two reasons. Amaranth's script for 7-series (toolchain "Xray") keeps
 memories out of block RAM and sets no clock, and its script for Gowin calls a nextpnr that no longer
@@ -7,8 +7,10 @@ counted and verified.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from amaranth.build import Platform
 
 from boards import Board
 
@@ -154,9 +156,10 @@ class Flow:
     timing: Callable[[str, int], Timing]
     _text: str = ""
     _tools: str = ""
-    _lines: Callable | None = None
+    _lines: Callable[[Platform], Iterator[str]] | None = None
 
-    def files(self, board: Board, platform, plan: dict[str, str], clock_hz: int) -> dict[str, str]:
+    def files(self, board: Board, platform: Platform, plan: dict[str, str],
+              clock_hz: int) -> dict[str, str]:
         """Files of the project that only this toolchain needs.
 
         Parameters
@@ -165,7 +168,7 @@ class Flow:
         plan : what Amaranth makes for the vendor's toolchain, by name
         clock_hz : of the fabric
         """
-        if not self._text:
+        if self._lines is None:
             files = {name: plan[name] for name in (self.constraints, f"{TOP}.tcl")}
             return files | {self.script: plan[f"build_{TOP}.sh"]}
         extra = _artix(board) if self.name == "openxc7" else {}

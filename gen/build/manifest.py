@@ -1,7 +1,7 @@
-"""``manifest.json``: what a build says of itself, down to the digest of every file of it.
+"""``manifest.json``: the description of a build, down to the digest of each of its files.
 
-It is written last, so that a directory that has one is complete, and whoever makes something of a
-build reads it here. Digests tell of files that were changed, lost, or of another build. They are no
+It is written last, so that a directory that has one is complete. Every command that uses a build
+reads it here. Digests reveal files that were changed, lost, or are of another build. They are no
 protection against malice: whoever can rewrite a file can rewrite the manifest, and a build is code.
 """
 
@@ -21,11 +21,13 @@ __all__ = [
 ]
 
 FORMAT = 2
+"""Version of the format, which :func:`read` requires."""
 
 NAME = "manifest.json"
+"""Name of the file."""
 
 VERILOG, NETWORK = "top.v", "network.npz"
-"""Files that every build has: the design, and the network that it is of."""
+"""Files that every build has: the design, and its network."""
 
 KINDS = ("luts", "ffs", "brams", "dsps")
 """Parts of a device that are counted."""
@@ -33,7 +35,7 @@ KINDS = ("luts", "ffs", "brams", "dsps")
 _MAX_BYTES = 16 << 20
 
 AGAIN = "build the network again (python -m gen build)"
-"""What to do about a build that is not whole."""
+"""What the user can do about a build that is not whole."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,14 @@ class Manifest:
     Parameters
     ----------
     directory : where it is
-    board : what it is for
-    device : the board's, as it was when it was built
+    board : where it runs
+    device : the board's, at the time of the build
     clock_hz : of the fabric
     clock_source : in words
     link : ``kind``, ``baud`` and ``wiring``
     network_digest, array_digest : of the network and of the array's shape
-    digest : what the device is known by, see :class:`gen.build.design.Design`
-    resources : :data:`KINDS` -> number, by synthesis; ``None`` without one
+    digest : of the device's identity, see :class:`gen.build.design.Design`
+    resources : :data:`KINDS` -> number, by synthesis; ``None`` without synthesis
     budget : the same, of the device
     bitstream : name of the file, or ``None``
     files : name -> SHA-256, 64 hexadecimal digits
@@ -86,16 +88,16 @@ class Manifest:
 
 
 def write(directory: Path, facts: dict, names: Iterable[str]) -> Path:
-    """Write the manifest of a build that is complete.
+    """Write the manifest of a complete build.
 
     Parameters
     ----------
-    facts : a JSON object, all but the files
+    facts : a JSON object, without the files
     names : of the build's files
 
     Returns
     -------
-    Its path.
+    The manifest's path.
     """
     path = Path(directory) / NAME
     digests = {name: files.sha256(path.with_name(name)) for name in sorted(names)}
@@ -104,18 +106,24 @@ def write(directory: Path, facts: dict, names: Iterable[str]) -> Path:
 
 
 def add(directory: Path, name: str) -> None:
-    """List a file that was made of a build that is complete."""
+    """List a file that was made from a complete build.
+
+    Raises
+    ------
+    BuildError
+        If the manifest can't be read.
+    """
     facts = _load(Path(directory) / NAME)
     write(directory, facts, [*facts["files"], name])
 
 
 def discard(directory: Path) -> None:
-    """Remove a manifest, before the files that it lists are made anew."""
+    """Remove a manifest, before the files in its list are made again."""
     (Path(directory) / NAME).unlink(missing_ok=True)
 
 
-def read(directory) -> Manifest:
-    """Read a build's manifest, and make sure that each file that it lists is as it was built.
+def read(directory: str | Path) -> Manifest:
+    """Read a build's manifest, and make sure that each file in its list is as it was built.
 
     Raises
     ------
@@ -146,7 +154,7 @@ def _require_unchanged(path, digest):
 
 
 class _Malformed(Exception):
-    """What is wrong with the manifest, without its name."""
+    """The problem of the manifest, without its name."""
 
 
 def _load(path):
@@ -188,7 +196,7 @@ def _parse(directory, facts):
 
 
 def _shown(value):
-    """A value in a message; what is nested may be too deep to be shown."""
+    """A value in a message; a nested value may be too deep to show."""
     return repr(str(value)[:40]) if isinstance(value, str | int | float | None) else {
         list: "a list", dict: "an object"}[type(value)]
 
@@ -201,7 +209,7 @@ def _get(facts, name, kind, where=""):
 
 
 def _bounded(value, name, least):
-    if not least <= value < 1e12:  # nor is what is no number
+    if not least <= value < 1e12:  # false for NaN, too
         raise _Malformed(f"{name} must be a number of at least {least}, not {_shown(value)}")
     return value
 
@@ -214,7 +222,8 @@ def _digest(facts, name, where=""):
 
 
 def _digests(facts):
-    """What leads out of the directory, an absolute path or ``..``, is no name of a file in it."""
+    """Digests of the files. A name that leads out of the directory, such as an absolute path or
+    ``..``, is refused."""
     listed = _get(facts, "files", dict)
     for name in listed:
         if (name in ("", ".", "..", NAME) or "/" in name or not name.isprintable()
@@ -226,7 +235,7 @@ def _digests(facts):
 
 
 def _parts(facts, name):
-    """The figures of a device or a design; those that it does not have are 0."""
+    """The figures of a device or a design; those that are missing are 0."""
     parts = dict.fromkeys(KINDS, 0) | _get(facts, name, dict)
     return {kind: _bounded(_get(parts, kind, int | float, f"{name}."), f"{name}.{kind}", 0)
             for kind in KINDS}

@@ -20,7 +20,7 @@ _TILE, _RAM_LUTS = 8, 6
 class _Netlist:
     """Cells of a module by type, each as its pins, and what drives and what reads a bit.
 
-    Only the first bit of a pin is kept, because all pins that are looked at have one bit.
+    Only the first bit of a pin is kept, because this module reads only pins of one bit.
     """
 
     def __init__(self, module):
@@ -152,7 +152,7 @@ def _around(netlist, alu):
 
 
 def beside_luts(module: dict) -> int:
-    """Logic cells that hold none of the LUTs of a netlist.
+    """Number of logic cells that hold none of the LUTs of a netlist.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The project that a vendor's tools take: the top level with its pins, constraints, scripts.
+"""The project that a vendor's tools take: the top level with its pins, constraints and scripts.
 
 ``top.v`` is the design that the virtual board runs; ``board.v`` connects the same module to
 pins and clock. The files depend on nothing but the design, the board and its clock.
@@ -6,7 +6,7 @@ pins and clock. The files depend on nothing but the design, the board and its cl
 
 from pathlib import Path
 
-from amaranth.build import Subsignal
+from amaranth.build import Platform, Subsignal
 from amaranth.hdl import Elaboratable, Instance, Module
 from amaranth.lib import io
 
@@ -37,10 +37,11 @@ class BoardTop(Elaboratable):
     clock : of the fabric
     """
 
-    def __init__(self, board: Board, clock: Clock):
+    def __init__(self, board: Board, clock: Clock) -> None:
         self._board, self._clock = board, clock
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Platform) -> Module:
+        """The design behind the pins of ``platform``, with its clock and reset."""
         m = Module()
         uart = self._uart(platform)
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
@@ -89,7 +90,7 @@ def project_files(board: Board, verilog: str, clock: Clock) -> dict[str, str]:
             for name, text in files.items()}
 
 
-def write(files: dict[str, str], out: Path):
-    """Write the files of a project, scripts executable."""
+def write(files: dict[str, str], out: Path) -> None:
+    """Write the files of a project; scripts become executable."""
     for name, text in files.items():
         write_text(out / name, text, executable=name.endswith(".sh"))

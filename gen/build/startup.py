@@ -7,7 +7,8 @@ the reset is a register of the fabric's clock, and its paths are timed like any 
 (:class:`Hold`).
 """
 
-from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Instance, Module, Signal
+from amaranth.build import Platform
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Instance, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
@@ -35,11 +36,15 @@ class Standstill(wiring.Component):
     running : ``Out(1)``, enables the clock
     """
 
-    again: In(1)
-    reset: Out(1, init=1)
-    running: Out(1, init=1)
+    def __init__(self) -> None:
+        super().__init__({
+            "again": In(1),
+            "reset": Out(1, init=1),
+            "running": Out(1, init=1),
+        })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Platform | None) -> Module:
+        """A counter of the clocks that are left; its ranges are the phases."""
         m = Module()
         m.domains.oscillator = oscillator = ClockDomain(local=True)
         m.d.comb += oscillator.clk.eq(ClockSignal("sync"))
@@ -68,11 +73,12 @@ class Hold(wiring.Component):
     reset : ``Out(1)``
     """
 
-    def __init__(self, clocks):
+    def __init__(self, clocks: int) -> None:
         self._clocks = clocks
         super().__init__({"again": In(1), "reset": Out(1, init=1)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Platform | None) -> Module:
+        """A counter of the clocks that are left, or without any the synchroniser alone."""
         m = Module()
         m.domains.start = start = ClockDomain(local=True)
         m.d.comb += start.clk.eq(ClockSignal("sync"))
@@ -88,13 +94,15 @@ class Hold(wiring.Component):
         return m
 
 
-def start(m: Module, family: Family, *, oscillator, clk, again, hz: int):
+def start(m: Module, family: Family, *, oscillator: Value | None, clk: Value, again: Value,
+          hz: int) -> tuple[Value, Value]:
     """Add to a module the logic that starts the design, after configuration and after each reset.
 
     Parameters
     ----------
     family : of the device
-    oscillator, clk : the board's clock, and the fabric's, which may be the same
+    oscillator, clk : the board's clock, and the fabric's, which may be the same; only a device with
+        a clock gate needs the oscillator
     again : high as long as a reset is requested, asynchronous
     hz : frequency of ``clk``
 

@@ -1,4 +1,4 @@
-"""The resources that a design takes, by Yosys.
+"""The resources of a design, counted by Yosys.
 
 Multiplier inference stays on, so a multiplier anywhere in the design shows up as a DSP block.
 """
@@ -72,7 +72,7 @@ _DSP = re.compile(r"DSP48\w*|SB_MAC16|MULT(ADD)?(ALU)?\d+X\d+\w*|ALU(24|54)\w*|\
 
 @dataclass(frozen=True)
 class Resources:
-    """What a design takes.
+    """Resources of a design.
 
     Parameters
     ----------
@@ -96,8 +96,10 @@ class Resources:
 def count(cells: dict[str, int], beside: int = 0) -> Resources:
     """Resources of a netlist.
 
-    The arguments are the number of cells of each type, and the logic cells that it fills beside
-    those of its LUTs.
+    Parameters
+    ----------
+    cells : type -> number of cells
+    beside : logic cells beside those of its LUTs, see :func:`gen.build.packing.beside_luts`
     """
     def matching(pattern):
         return sum(n for cell, n in cells.items() if pattern.fullmatch(cell))
@@ -114,7 +116,7 @@ def count(cells: dict[str, int], beside: int = 0) -> Resources:
 
 
 def script(sources: Sequence[str], *, top: str, command: str) -> str:
-    """What Yosys runs; see :func:`synthesise` for the arguments."""
+    """The commands that Yosys runs; see :func:`synthesise` for the arguments."""
     commands = [f"read_verilog {' '.join(sources)}", f"hierarchy -top {top}", command,
                 f"write_json {NETLIST}"]
     return "\n".join(commands) + "\n"
@@ -141,9 +143,8 @@ def _discard(directory):
 
 
 def discard_stale(directory: Path, sources: list[str], *, top: str, command: str) -> None:
-    """Remove results of :func:`synthesise` that belong to other sources than those in `directory`.
-
-    The arguments are the same.
+    """Remove results of :func:`synthesise`, which has the same arguments, if they belong to other
+    sources than those in `directory`.
     """
     directory = Path(directory)
     text = script(sources, top=top, command=command)
@@ -229,8 +230,12 @@ def synthesise(directory: Path, sources: list[str], *, top: str, command: str) -
     return resources
 
 
-def require_pure(resources: Resources, design: str):
-    """A Spikeloom design accumulates in clocked registers: no multiplier, no latch.
+def require_pure(resources: Resources, design: str) -> None:
+    """Refuse a design with a multiplier or a latch: it must accumulate in clocked registers.
+
+    Parameters
+    ----------
+    design : its name, for the message
 
     Raises
     ------

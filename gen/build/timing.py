@@ -79,7 +79,7 @@ def nextpnr_report(text: str, clock_hz: int) -> Timing:
     edges = {f"{edge} {slowest}" for edge in ("posedge", "negedge")}
     paths = [path["path"] for path in report["critical_paths"]
              if path["from"] in edges and path["to"] in edges]
-    worst = max(paths, key=lambda path: sum(hop["delay"] for hop in path), default=[])
+    worst: list[dict] = max(paths, key=lambda path: sum(hop["delay"] for hop in path), default=[])
     return Timing(report["fmax"][slowest]["achieved"] * 1e6,
                   [_hop(hop) for hop in worst], report["utilization"])
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import sysconfig
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def missing(toolchain: str) -> list[str]:
 
 
 @contextmanager
-def builtin_yosys():
+def builtin_yosys() -> Iterator[None]:
     """In this context Amaranth writes Verilog with the Yosys that it was installed with."""
     before = os.environ.get("AMARANTH_USE_YOSYS")
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"

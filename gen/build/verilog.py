@@ -4,16 +4,25 @@ import re
 import sys
 
 from amaranth.back import rtlil
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Shape, ShapeCastable
+from amaranth.hdl import (
+    Cat,
+    ClockSignal,
+    Const,
+    Elaboratable,
+    Instance,
+    Shape,
+    ShapeCastable,
+)
 
 from gen.errors import BuildError
-from gen.plan.memories import Memory
+from gen.plan.memories import Memory, Placement
 from gen.system import processes
 from hw.array import Array
+from hw.config import ArrayConfig, MemoryImage
 
 __all__ = ["array_verilog", "component_verilog"]
 
-# The time in which Yosys reads an initial block grows with the square of its length.
+# Yosys reads an initial block in a time that grows with the square of its length.
 _BLOCK_ROWS = 64
 
 _SCRIPT = """\
@@ -143,19 +152,24 @@ def _print(text):
     return done.stdout
 
 
-def component_verilog(component, name, placement=None):
+def component_verilog(component: Elaboratable, name: str,
+                      placement: Placement | None = None) -> str:
     """Verilog of an Amaranth component as module ``name``.
 
     Parameters
     ----------
-    placement : :class:`gen.plan.memories.Placement`, what each memory is made of; without it
-        synthesis decides
+    placement : what each memory is made of; without it synthesis decides
+
+    Raises
+    ------
+    BuildError
+        If Yosys can't print the component.
     """
     memories = _Memories(placement)
     text = rtlil.convert(component, name=name, platform=memories, emit_src=False)
     return memories.with_contents(_print(memories.internal_cells(text)))
 
 
-def array_verilog(config, image):
+def array_verilog(config: ArrayConfig, image: dict[str, MemoryImage]) -> str:
     """Verilog of the array of a configuration, module ``array``."""
     return component_verilog(Array(config, image), "array")

@@ -1,4 +1,4 @@
-"""The demonstration: a shipped network, built, and real images through it as a host sends them."""
+"""The demonstration: a shipped network is built, and a host sends real images through it."""
 
 import json
 import logging
@@ -29,15 +29,15 @@ def demo(*, network: str = "digits", board: str = "arty-a7", out: str | Path = "
     ----------
     network : name or path; its metadata names its data set
     board : name of a board
-    out : where everything goes. ``summary.json`` is written last, so an unfinished demonstration
-        leaves none
+    out : directory that everything is written to; ``summary.json`` comes last, so an unfinished
+        demonstration leaves none
     limit : only the first test images
 
     Returns
     -------
-    ``images``, ``accuracy``; ``mismatches``, logits that differ; ``cycles_per_image`` and
-    ``microseconds_per_image``, mean latencies; ``luts``, ``brams``, ``dsps``; ``bitstream``, path
-    or None; ``retries`` of the link.
+    ``network``, ``board``, ``images``, ``accuracy``; ``mismatches``, logits that differ;
+    ``cycles_per_image`` and ``microseconds_per_image``, mean latencies; ``luts``, ``brams``,
+    ``dsps``; ``bitstream``, path or None; ``retries`` of the link.
 
     Raises
     ------

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv):
     try:
         if sys.stdout is None:
-            return _fail("standard output is closed; lead it to a file, or to /dev/null")
+            return _fail("standard output is closed; redirect it to a file or to /dev/null")
         args = _parser().parse_args(argv)
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr,
                             force=True)

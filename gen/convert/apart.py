@@ -12,6 +12,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gen.errors import EXPLAINED, ConversionError, SpikeloomError, explain
 from gen.system import files
@@ -23,17 +24,21 @@ _STDERR = 2
 _ARGUMENTS, _ANSWER = "arguments.json", "answer.json"
 
 
-def convert_apart(target: str, **options) -> dict:
+def convert_apart(target: str, **options: object) -> dict[str, Any]:
     """Call :func:`gen.convert.conversion.convert` in a process that ends with it.
 
     Parameters
     ----------
     target, options : its arguments, in types that JSON has: paths are strings
 
+    Returns
+    -------
+    Its result.
+
     Raises
     ------
     SpikeloomError
-        With the message of the error in the process; a ConversionError if the process ended
+        The error in the process, with the same message; a ConversionError if the process ended
         without an answer.
     """
     with scratch() as folder, group() as start:
@@ -55,7 +60,7 @@ def _end(status: int) -> str:
     return next((name.name for name in signal.Signals if name == -status), f"signal {-status}")
 
 
-def _answer(arguments: dict) -> dict:
+def _answer(arguments: dict[str, Any]) -> dict[str, Any]:
     from .conversion import convert
     try:
         return {"result": convert(**arguments)}
@@ -63,7 +68,7 @@ def _answer(arguments: dict) -> dict:
         return {"error": explain(error)}
 
 
-def _main(folder: Path):
+def _main(folder: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         with terminable():
@@ -74,7 +79,7 @@ def _main(folder: Path):
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # that code may have closed or replaced it
             stream.flush()
-    # Skip threads and exit handlers that the code has left behind.
+    # Skip the threads and exit handlers that the code has left behind.
     os._exit(0)
 
 

@@ -8,6 +8,7 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from .lower import lower, require_plain
 from .lowered import Lowered
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
+from .widths import Bits
 
 __all__ = ["AGREEMENT", "RELU_LEVELS", "calibrate", "convert", "to_quantised"]
 
@@ -39,6 +41,7 @@ RELU_LEVELS = 15
 """Levels of a plain ReLU: four phase planes."""
 
 PIXEL_MAX = 255
+"""Greatest raw pixel value, unless another is given."""
 
 AGREEMENT = 0.97
 """Share of images for which the integers should name the same class as the module. A lower share
@@ -56,9 +59,11 @@ _KEPT = 100_000
 _RANGES = torch.linspace(0.2, 1.0, 41)
 
 
-def convert(target: str, *, weights, calibration, out, name: str | None = None, bits=8,
+def convert(target: str, *, weights: str | Path, calibration: str | Path,
+            out: str | Path, name: str | None = None, bits: Bits = 8,
             levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
-            activation: str | None = None, require_agreement: float | None = None) -> dict:
+            activation: str | None = None, require_agreement: float | None = None
+            ) -> dict[str, Any]:
     """Convert a trained module and save the network.
 
     Parameters
@@ -69,8 +74,8 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
         ``(N, H, W)`` or ``(N, features)``: integers in ``0..pixel_max``, which the module sees as
         ``pixel / pixel_max``, or real numbers in ``0..1``
     out : where the network goes
-    name : of the network; by default that of ``out``
-    bits : weight widths (:func:`gen.convert.quantised.layer_bits`)
+    name : of the network; by default the stem of ``out``
+    bits : weight widths (:func:`gen.convert.widths.layer_bits`)
     levels : greatest spike count of the neurons of a plain ReLU, by default :data:`RELU_LEVELS`
     input_levels : greatest count of a pixel
     pixel_max : greatest raw pixel value that the network will receive
@@ -81,10 +86,9 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
 
     Returns
     -------
-    dict
-        ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number), ``bits``,
-        ``calibration_images``, ``agreement`` (share of the calibration images that the integers
-        classify as the module does), ``steps`` (name -> value of a count), ``digest``
+    ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number),
+    ``calibration_images``, ``agreement`` (share of the calibration images that the integers
+    classify as the module does), ``digest``, ``bits``, ``steps`` (name -> value of a count)
 
     Raises
     ------
@@ -96,10 +100,9 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
     OutputError
         If the network can't be written. This is checked before the work.
     """
-    out = Path(out)
-    name = require_name(name or out.stem)
+    out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
-    activation = Activation.parse(activation) if activation else None
+    foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
     with loaded(str(target)) as module, blamed(target):
@@ -109,72 +112,112 @@ def convert(target: str, *, weights, calibration, out, name: str | None = None, 
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
-                input_levels=input_levels, activation=activation)
-    metadata = {"converted": Path(target).name, "calibration_images": len(pixels)}
-    network = _network(quantised, name, pixel_max, metadata)
-    with working(f"{name}: the images in integers"):
-        agreement = _agreement(scores, network, pixels)
-    _judge(agreement, len(pixels), require_agreement)
-    if len(scores) > 1 < scores.shape[1] and len(scores.argmax(1).unique()) == 1:
-        log.warning("warning: the module names one class for all calibration images, so the "
-                    "agreement of the integers says little")
-    network = replace(network, metadata={**metadata, "agreement": agreement},
-                      samples=pixels[:_SAMPLES])
+                input_levels=input_levels, activation=foreign)
+    facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
+    network = _compared(_network(quantised, name, pixel_max, facts), pixels, scores,
+                        require_agreement)
     artifact.save(network, out)
-    return {"network": str(out), "layers": {layer.name: layer.label for layer in network.layers},
-            "weights": network.weight_count, "calibration_images": len(pixels),
-            "agreement": agreement, "digest": network.digest,
-            "bits": {layer.name: max(s.bits for s in layer.synapses)
-                     for layer in network.layers if layer.synapses},
-            "steps": {layer.name: layer.step for layer in lowered.neurons}}
+    return {"network": str(out), **_summary(network, lowered)}
 
 
-def to_quantised(module: nn.Module, images: np.ndarray, *, bits=8, levels: int | None = None,
-                 input_levels: int = 255, activation: Activation | None = None
+def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
+                 levels: int | None = None, input_levels: int = 255,
+                 activation: Activation | None = None
                  ) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
-    """Lower ``module``, calibrate its ReLUs on ``images`` (values in 0..1) and quantise it.
+    """Lower ``module``, calibrate its ReLUs on ``images`` and quantise it.
+
+    Parameters
+    ----------
+    images : ``(N, C, H, W)`` or ``(N, features)`` real numbers in 0..1
+    bits, levels, input_levels : see :func:`convert`
+    activation : QCFS-like class of another library
 
     Returns
     -------
     The quantised network, the calibrated layers, and the module's scores ``(N, classes)``.
+
+    Raises
+    ------
+    ConversionError
+        If the module can't be converted, or computes something else than its parameters say.
+    ArtifactError
+        If it has more weights than can be saved.
     """
     _check_counts(levels, input_levels)
     refresh_weights(module, images)
     lowered = lower(module, images.shape[1:], activation)
     artifact.check_weights(sum(term.weight.numel() for layer in lowered.charged
                                for term in layer.terms))
-    if levels is not None and all(layer.step is not None for layer in lowered.neurons):
+    if levels is not None and not lowered.relus:
         log.warning("levels: %d changes nothing, because the network has no plain ReLU; its "
                     "activations have their own levels", levels)
     lowered, scores = calibrate(module, lowered, images, levels or RELU_LEVELS)
     return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
 
 
-def _check_counts(levels: int | None, input_levels: int):
+def _check_counts(levels: int | None, input_levels: int) -> None:
     for value, what in ((levels, "levels"), (input_levels, "input_levels")):
         if value is not None and (type(value) is not int or not 1 <= value <= 65535):
             raise ConversionError(f"{what} must be an integer in 1..65535, not {value!r}")
 
 
-def _network(quantised: QuantisedModel, name: str, pixel_max: int, metadata: dict) -> Network:
+def _network(quantised: QuantisedModel, name: str, pixel_max: int,
+             metadata: dict[str, object]) -> Network:
     try:
         return quantised.to_network(name, pixel_max=pixel_max, metadata=metadata)
     except NetworkError as error:
         raise ConversionError(f"the converted network is not valid: {error}") from error
 
 
+def _compared(network: Network, pixels: np.ndarray, scores: torch.Tensor,
+              required: float | None) -> Network:
+    """The network with its agreement with the module in its metadata, and with samples.
+
+    Parameters
+    ----------
+    pixels : calibration images as integers
+    scores : ``(N, classes)``, the module's
+    required : least share of the images for which both must name the same class
+    """
+    with working(f"{network.name}: the images in integers"):
+        agreement = _agreement(scores, network, pixels)
+    _judge(agreement, len(pixels), required)
+    if len(scores) > 1 < scores.shape[1] and len(scores.argmax(1).unique()) == 1:
+        log.warning("warning: the module names one class for all calibration images, so the "
+                    "agreement of the integers says little")
+    return replace(network, metadata={**network.metadata, "agreement": agreement},
+                   samples=pixels[:_SAMPLES])
+
+
+def _summary(network: Network, lowered: Lowered) -> dict:
+    """What :func:`convert` returns about a network."""
+    return {"layers": {layer.name: layer.label for layer in network.layers},
+            "weights": network.weight_count,
+            "calibration_images": network.metadata["calibration_images"],
+            "agreement": network.metadata["agreement"], "digest": network.digest,
+            "bits": {layer.name: max(s.bits for s in layer.synapses)
+                     for layer in network.layers if layer.synapses},
+            "steps": {layer.name: layer.step for layer in lowered.neurons}}
+
+
 # The user's files.
 
 
-def load_weights(module: nn.Module, path) -> None:
-    """Load the module's whole state from a safetensors file."""
+def load_weights(module: nn.Module, path: str | Path) -> None:
+    """Load the module's whole state from a safetensors file.
+
+    Raises
+    ------
+    ConversionError
+        If the file can't be read, or holds another state than the module's.
+    """
     try:
         files.open_regular(path).close()
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
                               f"safetensors.torch.save_model(module, ...)") from error
-    # Extra state is no tensor, so such files do not contain it.
+    # Extra state is not a tensor, so such files do not contain it.
     own = {key: value for key, value in module.state_dict().items()
            if isinstance(value, torch.Tensor)}
     shared = {_memory(own[key]) for key in state if key in own} - {None}
@@ -186,7 +229,7 @@ def load_weights(module: nn.Module, path) -> None:
         what, key = ("lacks", missing[0]) if missing else ("has the unknown", extra[0])
         raise ConversionError(f"{path}: {what} tensor {key!r} ({len(missing)} missing, "
                               f"{len(extra)} unknown); it must be the state of this very module")
-    once = {}
+    once: dict[tuple[int, torch.Size, tuple[int, ...]], str] = {}
     for key, value in state.items():
         if not is_lazy(own[key]) and value.shape != own[key].shape:
             raise ConversionError(f"{path}: tensor {key!r} must have the shape "
@@ -204,7 +247,7 @@ def load_weights(module: nn.Module, path) -> None:
         module.load_state_dict(state, strict=False)
 
 
-def _memory(tensor: torch.Tensor) -> tuple | None:
+def _memory(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]] | None:
     """A key that is equal for tensors that share memory. A file has only one of them (tied
     weights)."""
     if is_lazy(tensor) or not tensor.numel():
@@ -212,8 +255,15 @@ def _memory(tensor: torch.Tensor) -> tuple | None:
     return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
-def load_calibration(path, pixel_max: int) -> np.ndarray:
-    """Images as integers in ``0..pixel_max``, ``(N, C, H, W)`` or ``(N, features)``."""
+def load_calibration(path: str | Path, pixel_max: int) -> np.ndarray:
+    """The images of a ``.npy`` file, as integers in ``0..pixel_max``, ``(N, C, H, W)`` or
+    ``(N, features)``.
+
+    Raises
+    ------
+    DataError
+        If the file can't be read, or its images have another shape or range.
+    """
     images = read_array(path)
     if images.ndim not in (2, 3, 4) or not images.size:
         raise DataError(f"{path}: calibration images must have the shape (N, C, H, W), (N, H, W) "
@@ -236,12 +286,22 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
     """Compare ``lowered`` with its ``module``, and give every ReLU the step with the least squared
     error on ``images``.
 
+    Parameters
+    ----------
+    images : ``(N, C, H, W)`` or ``(N, features)`` real numbers in 0..1
+    levels : greatest spike count of the ReLUs' neurons
+
     Returns
     -------
     The calibrated layers, and the module's scores ``(N, classes)``.
+
+    Raises
+    ------
+    ConversionError
+        If the module computes something else than ``lowered``, or a ReLU never fires.
     """
     ranges = {layer.name: _Range(len(images) * math.prod(lowered.places[layer.name].shape))
-              for layer in lowered.neurons if layer.step is None}
+              for layer in lowered.relus}
     scores = []
     for made, result in beside(module, lowered, images):
         scores.append(result)
@@ -253,10 +313,7 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
                                   f"its range open; calibrate with images of the kind that the "
                                   f"network is for")
     steps = {name: seen.best_step(levels) for name, seen in ranges.items()}
-    calibrated = lowered.replace(
-        replace(layer, step=steps[layer.name], levels=levels) if layer.name in steps else layer
-        for layer in lowered.layers)
-    return calibrated, torch.cat(scores)
+    return lowered.calibrated(steps, levels), torch.cat(scores)
 
 
 class _Range:
@@ -267,11 +324,12 @@ class _Range:
     total : number of values that will be added
     """
 
-    def __init__(self, total: int):
-        self._greatest, self._parts = 0.0, []
+    def __init__(self, total: int) -> None:
+        self._greatest = 0.0
+        self._parts: list[torch.Tensor] = []
         self._every = max(1, total // _KEPT)
 
-    def add(self, values: torch.Tensor):
+    def add(self, values: torch.Tensor) -> None:
         values = values[values > 0]
         if len(values):
             self._greatest = max(self._greatest, float(values.max()))
@@ -300,9 +358,10 @@ def _agreement(scores: torch.Tensor, network: Network, pixels: np.ndarray) -> fl
     return float((scores.argmax(1).numpy() == classes).mean())
 
 
-def _judge(agreement: float, images: int, required: float | None):
+def _judge(agreement: float, images: int, required: float | None) -> None:
     """Refuse a network that agrees with the module too seldom, or warn."""
-    share = f"the integers decide {agreement:.2%} of the {images} calibration images as the module"
+    share = (f"the integers classify {agreement:.2%} of the {images} calibration images as the "
+             f"module does")
     if required is not None and not agreement >= required:
         raise ConversionError(f"{share}, less than the {required:.2%} required; try more bits, "
                               f"levels or input levels, or train with Qcfs in place of ReLU")

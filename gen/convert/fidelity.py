@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT, Pool
 
-from .lowered import Fire, Lowered, Out, Place
+from .lowered import Fire, Lowered, Out, Place, Relu
 from .usercode import blamed
 
 __all__ = ["beside", "refresh_weights"]
@@ -46,7 +46,8 @@ def refresh_weights(module: nn.Module, images: np.ndarray) -> None:
     """Let hooks compute their weights (pruning, weight norm, spectral norm), so that ``weight`` is
     what the module computes with.
 
-    If the module can't take the images, :func:`gen.convert.lower.lower` or :func:`beside` says why.
+    The module runs on the first of ``images``, ``(N, C, H, W)`` or ``(N, features)``. If it can't
+    take the image, :func:`gen.convert.lower.lower` or :func:`beside` says why.
     """
     module.eval()
     try:
@@ -67,13 +68,14 @@ def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
 
     Yields
     ------
-    For each batch, layer name -> the module's results, ``(n, C, H, W)``; and the module's scores,
-    ``(n, classes)``.
+    For each batch of ``n`` images: layer name -> the module's results, ``(n, C, H, W)``, and the
+    module's scores, ``(n, classes)``.
 
     Raises
     ------
     ConversionError
-        It names the first layer that differs by more than rounding, and what was seen there.
+        The message names the first layer that differs by more than rounding, and what was seen
+        there.
     """
     size = sum(math.prod(place.shape) for place in lowered.places.values())
     batch = max(1, min(_BATCH, _VALUES // size))
@@ -93,8 +95,8 @@ def _random(shape: tuple[int, ...], number: int) -> torch.Tensor:
 class _Ranges:
     """The range of values of each channel of each layer so far."""
 
-    def __init__(self):
-        self._ranges = {}
+    def __init__(self) -> None:
+        self._ranges: dict[str, torch.Tensor] = {}
 
     def widened(self, name: str, values: torch.Tensor) -> torch.Tensor:
         """``(1, C, ...)`` ranges, including those of the values ``(N, C, ...)``."""
@@ -129,10 +131,11 @@ def _tensor(images: np.ndarray) -> torch.Tensor:
 class _Comparison(fx.Interpreter):
     """Runs a traced module on a batch and compares each layer as soon as it is made.
 
-    ``values`` are the module's results by layer. They are copies, because modules compute in place.
+    ``values`` are the module's results by layer, ``(N, C, H, W)``. They are copies, because modules
+    compute in place.
     """
 
-    def __init__(self, lowered: Lowered, x: torch.Tensor, ranges: _Ranges, ramps: bool):
+    def __init__(self, lowered: Lowered, x: torch.Tensor, ranges: _Ranges, ramps: bool) -> None:
         super().__init__(lowered.module)
         self.extra_traceback = False
         self.values = {INPUT: x.reshape(-1, *lowered.input_shape).clone()}
@@ -140,38 +143,53 @@ class _Comparison(fx.Interpreter):
         self._layers = {lowered.places[layer.name].node: layer for layer in lowered.layers}
         self._places = {INPUT: Place("", lowered.input_shape)} | dict(lowered.places)
 
-    def run_node(self, n: fx.Node):
+    def run_node(self, n: fx.Node) -> object:
         layer = self._layers.get(n.name)
         if layer is None:
             return super().run_node(n)
         return self._run_layer(layer, n)
 
     @singledispatchmethod
-    def _run_layer(self, layer, n: fx.Node):
+    def _run_layer(self, layer: object, n: fx.Node) -> object:
         """Run the node that makes a layer, compare, and return the module's own result."""
 
     @_run_layer.register
-    def _(self, layer: Pool, n: fx.Node):
+    def _(self, layer: Pool, n: fx.Node) -> object:
         result, value = self._made(layer, n)
         self._compare(n, layer, value, *self._pooled(layer), "values")
         return result
 
     @_run_layer.register
-    def _(self, layer: Out, n: fx.Node):
+    def _(self, layer: Out, n: fx.Node) -> object:
         result, value = self._made(layer, n)
         self._compare(n, layer, value, *self._charge(layer), "sums")
         return result
 
     @_run_layer.register
-    def _(self, layer: Fire, n: fx.Node):
-        given = self.env[n.args[0]].clone()
+    def _(self, layer: Relu, n: fx.Node) -> object:
+        given, result = self._activated(layer, n)
+        ours = given.relu()
+        self._refuse_any(_differing(result, ours, 0), n, layer, result, ours, "values")
+        return result
+
+    @_run_layer.register
+    def _(self, layer: Fire, n: fx.Node) -> object:
+        given, result = self._activated(layer, n)
+        self._compare_grid(n, layer, given, result)
+        return result
+
+    def _activated(self, layer: Fire | Relu, n: fx.Node) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compare the sums before an activation, and return them and the module's result, as they
+        are."""
+        (before,) = n.all_input_nodes
+        given = self.env[before].clone()
         result, value = self._made(layer, n)
         sums = _shaped(given, value.shape, layer.name, self.module, self._modules(n))
         self._compare(n, layer, sums, *self._charge(layer), "sums")
-        self._compare_activation(n, layer, given, result)
-        return result
+        return given, result
 
-    def _made(self, layer, n: fx.Node):
+    def _made(self, layer: Fire | Relu | Pool | Out, n: fx.Node
+              ) -> tuple[torch.Tensor, torch.Tensor]:
         """The module's result for a layer, as it is and as ``(n, C, H, W)``."""
         result = super().run_node(n)
         shape = (len(self.values[INPUT]), *self._places[layer.name].shape)
@@ -179,7 +197,7 @@ class _Comparison(fx.Interpreter):
         self.values[layer.name] = value
         return result, value
 
-    def _charge(self, layer: Fire | Out) -> tuple[torch.Tensor, torch.Tensor]:
+    def _charge(self, layer: Fire | Relu | Out) -> tuple[torch.Tensor, torch.Tensor]:
         """Sums of the layer for the module's results before it, and their greatest possible
         magnitude, ``(C,)``."""
         charge, reach = layer.bias[:, None, None], layer.bias.abs()
@@ -191,8 +209,8 @@ class _Comparison(fx.Interpreter):
         return charge, reach
 
     def _pooled(self, layer: Pool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values of the layer for the module's results before it, and the greatest magnitude
-        among those, ``(C,)``."""
+        """Values of the layer for the module's results before it, and the greatest magnitude of
+        those results, ``(C,)``."""
         source = self.values[layer.source]
         reach = source.abs().amax(dim=(0, 2, 3))
         window = (layer.kernel, layer.stride, layer.padding)
@@ -201,29 +219,28 @@ class _Comparison(fx.Interpreter):
         gain = self._places[layer.name].factor / self._places[layer.source].factor
         return F.avg_pool2d(source, *window, divisor_override=1) * gain, reach
 
-    def _compare(self, n: fx.Node, layer, own: torch.Tensor, ours: torch.Tensor,
-                 reach: torch.Tensor, what: str):
+    def _compare(self, n: fx.Node, layer: Fire | Relu | Pool | Out, own: torch.Tensor,
+                 ours: torch.Tensor, reach: torch.Tensor, what: str) -> None:
         # By channel: neither a large channel nor a bias must hide a difference in a small channel.
         tolerance = (_RELATIVE * self._ranges.widened(layer.name, ours)
                      + _CANCELLED * reach[:, None, None])
         self._refuse_any(_differing(own, ours, tolerance), n, layer, own, ours, what)
 
-    def _refuse_any(self, different, n: fx.Node, layer, own, ours, what: str):
+    def _refuse_any(self, different: torch.Tensor, n: fx.Node, layer: Fire | Relu | Pool | Out,
+                    own: torch.Tensor, ours: torch.Tensor, what: str) -> None:
         if different.any():
             raise ConversionError(
                 f"{layer.name}: the module computes something else here than its parameters say: "
                 f"{_extent(different, own, ours, what)}; {self._seen(n)}")
 
-    def _compare_activation(self, n: fx.Node, layer: Fire, given, result):
-        if layer.step is None:
-            ours = given.relu()
-            self._refuse_any(_differing(result, ours, 0), n, layer, result, ours, "values")
-            return
+    def _compare_grid(self, n: fx.Node, layer: Fire, given: torch.Tensor,
+                      result: torch.Tensor) -> None:
+        """Refuse an activation whose results are not on its grid."""
         pairs = [(given, result)]
         if self._ramps:
             low, high = -layer.step, (layer.levels + 1) * layer.step
             ramp = torch.linspace(low, high, given.numel(), dtype=given.dtype).reshape(given.shape)
-            pairs.append((ramp, self.fetch_attr(n.target)(ramp.clone())))
+            pairs.append((ramp, self.fetch_attr(str(n.target))(ramp.clone())))
         for z, a in pairs:
             different = ~_on_grid(z, a, layer)
             if not different.any():
@@ -242,21 +259,25 @@ class _Comparison(fx.Interpreter):
 
     def _modules(self, n: fx.Node) -> dict[str, nn.Module]:
         """The modules between a node and the layers before it, by their paths."""
-        places, found, ahead = {place.node for place in self._places.values()}, {}, [n]
+        places = {place.node for place in self._places.values()}
+        found: dict[str, nn.Module] = {}
+        ahead = [n]
         while ahead:
             node = ahead.pop()
             if node.op == "call_module":
-                found[str(node.target)] = self.fetch_attr(node.target)
+                found[str(node.target)] = self.fetch_attr(str(node.target))
             ahead += [other for other in node.all_input_nodes if other.name not in places]
         return dict(reversed(found.items()))
 
 
-def _differing(own: torch.Tensor, ours: torch.Tensor, tolerance) -> torch.Tensor:
+def _differing(own: torch.Tensor, ours: torch.Tensor,
+               tolerance: torch.Tensor | float) -> torch.Tensor:
     """Where two results differ. NaN differs from everything."""
     return ~((own - ours).abs() <= tolerance)
 
 
-def _shaped(own, shape, where: str, root: nn.Module, modules: dict[str, nn.Module]) -> torch.Tensor:
+def _shaped(own: object, shape: tuple[int, ...], where: str, root: nn.Module,
+            modules: dict[str, nn.Module]) -> torch.Tensor:
     """A result of the module in the shape that it should have."""
     if isinstance(own, torch.Tensor) and own.numel() == math.prod(shape):
         return own.reshape(shape)
@@ -274,7 +295,8 @@ def _on_grid(z: torch.Tensor, a: torch.Tensor, layer: Fire) -> torch.Tensor:
             & ((z <= whole + 0.5 + slack) | (whole == layer.levels)))
 
 
-def _extent(different, own, ours, what: str = "scores") -> str:
+def _extent(different: torch.Tensor, own: torch.Tensor, ours: torch.Tensor,
+            what: str = "scores") -> str:
     difference = (own - ours).abs().max()
     return (f"{_percent(different)} of the {what} differ, by up to {difference:.3g} where they "
             f"reach {ours.abs().max():.3g}")

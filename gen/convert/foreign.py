@@ -1,6 +1,7 @@
 """Classes of other libraries: activations that are read like Qcfs, and layers that simulate
 time."""
 
+import operator
 from dataclasses import dataclass
 
 from torch import nn
@@ -31,7 +32,13 @@ class Activation:
 
     @classmethod
     def parse(cls, text: str) -> "Activation":
-        """``CLASS``, ``CLASS,STEP`` or ``CLASS,STEP,LEVELS``."""
+        """The activation that the text ``CLASS``, ``CLASS,STEP`` or ``CLASS,STEP,LEVELS`` names.
+
+        Raises
+        ------
+        ConversionError
+            If the text has another form.
+        """
         parts = [part.strip() for part in text.split(",")]
         if len(parts) > 3 or not all(parts):
             raise ConversionError(f"activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, "
@@ -39,19 +46,33 @@ class Activation:
         return cls(*parts)
 
     def matches(self, module: nn.Module) -> bool:
+        """Whether ``module`` is of this very class."""
         full = f"{type(module).__module__}.{type(module).__qualname__}"
         return full == self.name or full.endswith("." + self.name)
 
     def require(self, module: nn.Module) -> None:
-        """Refuse a module that has no such activation anywhere in it."""
+        """Refuse a module that has no such activation anywhere in it.
+
+        Raises
+        ------
+        ConversionError
+            The message lists the classes that the module has.
+        """
         inside = list(module.modules())
         if not any(map(self.matches, inside)):
             kinds = sorted({type(m).__qualname__ for m in inside if not list(m.children())})
-            raise ConversionError(f"activation {self.name!r}: no layer of the module is one; its "
-                                  f"layers are {', '.join(kinds[:20])}")
+            raise ConversionError(f"activation {self.name!r}: no layer of the module is of this "
+                                  f"class; its layers are {', '.join(kinds[:20])}")
 
     def read(self, module: nn.Module, path: str) -> tuple[float, int]:
-        """Step and levels of ``module``."""
+        """Step and levels of ``module``, which lies at ``path``.
+
+        Raises
+        ------
+        ConversionError
+            If an attribute is no number, the step is not positive and finite, or the levels are no
+            integer in 1..65535.
+        """
         numerator, _, denominator = self.step.partition("/")
         step = _attribute(module, numerator, path)
         if denominator:
@@ -73,11 +94,8 @@ def _attribute(module: nn.Module, name: str, path: str) -> float:
         return float(name)
     except ValueError:
         pass
-    value = module
     try:
-        for part in name.split("."):
-            value = getattr(value, part)
-        return float(value)
+        return float(operator.attrgetter(name)(module))
     except (AttributeError, TypeError, ValueError, RuntimeError):
         raise ConversionError(f"{path} ({type(module).__name__}): attribute {name!r} must be one "
                               f"number; say how the step and the levels are read") from None
@@ -91,7 +109,7 @@ def refuse_spiking(module: nn.Module, activation: Activation | None = None) -> N
     Raises
     ------
     ConversionError
-        With the layer's path, its kind, and what to convert instead.
+        The message names the layer's path and kind, and says what to convert instead.
     """
     for path, child in module.named_modules():
         where = f"{path or 'the top module'} ({type(child).__name__})"
@@ -99,12 +117,12 @@ def refuse_spiking(module: nn.Module, activation: Activation | None = None) -> N
             if package in _SPIKING:
                 raise ConversionError(
                     f"{where}: is a layer of {_SPIKING[package]}, which simulates neurons step by "
-                    f"step, and such networks are not read; give a network with Qcfs or ReLU as "
-                    f"its activations, and its integers will spike")
+                    f"step; such networks can't be converted: give a network with Qcfs or ReLU as "
+                    f"its activations, whose integers will spike")
         steps = getattr(child, "T", None)
         quantised = hasattr(child, "thresh") and hasattr(child, "L")
         if type(steps) is int and steps > 0 and (
                 quantised or (activation is not None and activation.matches(child))):
             raise ConversionError(
-                f"{where}: is built with T={steps} and simulates so many time-steps; build it with "
-                f"T=0, the activation that it was trained with, which the integers compute exactly")
+                f"{where}: is built with T={steps} and simulates {steps} time-steps; build it with "
+                f"T=0, as it was trained, which the integers compute exactly")

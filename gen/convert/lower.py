@@ -5,8 +5,11 @@
 (:mod:`gen.convert.operators`).
 """
 
+from typing import Any
+
 import torch
 from torch import fx, nn
+from torch.fx.node import Argument, Target
 
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT
@@ -25,7 +28,7 @@ _WRAPPERS = {
     "DistributedDataParallel": "return the module inside it (.module)",
     "ScriptModule": "return the Python module that it was made of",
 }
-"""Classes around a module, and what to do."""
+"""Classes that wrap a module, and what to do about them."""
 
 
 def lower(module: nn.Module, input_shape: tuple[int, ...],
@@ -41,7 +44,8 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     Raises
     ------
     ConversionError
-        With the path and type of the module (or the function) that has no counterpart, and why.
+        The message names the path and type of the module, or the function, that has no
+        counterpart, and says why.
     """
     module.eval()
     refuse_spiking(module, activation)
@@ -57,7 +61,8 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     traced.graph.eliminate_dead_code()
     operators = Operators(activation)
     flat = len(input_shape) == 1
-    shape = (*input_shape, 1, 1) if flat else tuple(input_shape)
+    channels, height, width = (*input_shape, 1, 1) if flat else input_shape
+    shape = channels, height, width
     with torch.no_grad():
         out = _Lowering(traced, operators).run(Map(INPUT, INPUT, 1.0, shape, flat))
     operators.finish(out)
@@ -65,18 +70,18 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
 
 
 def require_plain(module: nn.Module) -> None:
-    """Refuse modules that can't be traced: wrappers, numbers that are not float32, names that are
-    not Python identifiers.
+    """Refuse a module that can't be traced or converted: a wrapper, a module with numbers that are
+    not float32, and one with a submodule whose name torch.fx can't write.
 
     Raises
     ------
     ConversionError
-        With what to return instead.
+        The message says what to return instead.
     """
     wrapper = next((cls.__name__ for cls in type(module).__mro__ if cls.__name__ in _WRAPPERS),
                    None)
     if wrapper:
-        raise ConversionError(f"the module is a {wrapper}; {_WRAPPERS[wrapper]}")
+        raise ConversionError(f"the module is wrapped in {wrapper}; {_WRAPPERS[wrapper]}")
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if tensor.is_floating_point() and tensor.dtype is not torch.float32:
             raise ConversionError(f"{name}: is {str(tensor.dtype).removeprefix('torch.')}; modules "
@@ -96,6 +101,7 @@ class _Tracer(fx.Tracer):
         foreign = self._activation is not None and self._activation.matches(m)
         return foreign or isinstance(m, Qcfs) or super().is_leaf_module(m, path)
 
+
 class _Lowering(fx.Interpreter):
     """Runs a graph on maps and charges."""
 
@@ -104,43 +110,52 @@ class _Lowering(fx.Interpreter):
         self.extra_traceback = False
         self._operators = operators
         self._inputs = 0
-        self._node = None
+        self._scope = ""
 
     # Methods that the interpreter calls, one method for each kind of node.
 
-    def run_node(self, n: fx.Node):
-        self._node, self._operators.node = n, n.name
+    def run_node(self, n: fx.Node) -> object:
+        self._scope, self._operators.node = _scope(n), n.name
         return super().run_node(n)
 
-    def placeholder(self, target, args, kwargs):
+    def placeholder(self, target: Target, args: tuple[Argument, ...],
+                    kwargs: dict[str, Any]) -> object:
         self._inputs += 1
         if self._inputs > 1:
             raise ConversionError(f"input {target!r}: a network has one input")
         return super().placeholder(target, args, kwargs)
 
-    def get_attr(self, target, args, kwargs):
+    def get_attr(self, target: Target, args: tuple[Argument, ...],
+                 kwargs: dict[str, Any]) -> object:
         path, _, name = str(target).rpartition(".")
         raise ConversionError(f"{path or 'the top module'}: uses its parameter {name!r} directly; "
                               f"{SUPPORTED}; a class like Qcfs can be named as the activation")
-    def call_module(self, target, args, kwargs):
-        module = self.fetch_attr(target)
-        self._operators.where = f"{target} ({type(module).__name__})"
+
+    def call_module(self, target: Target, args: tuple[Argument, ...],
+                    kwargs: dict[str, Any]) -> object:
+        path = str(target)
+        module = self.fetch_attr(path)
+        self._operators.where = f"{path} ({type(module).__name__})"
         if len(args) != 1 or kwargs:
             self._operators.refuse("a module takes one tensor")
-        return self._operators.module(module, target, args[0])
+        return self._operators.module(module, path, args[0])
 
-    def call_function(self, target, args, kwargs):
+    def call_function(self, target: Target, args: tuple[Argument, ...],
+                      kwargs: dict[str, Any]) -> object:
         self._within(getattr(target, "__name__", str(target)))
         return self._operators.function(target, args, kwargs)
 
-    def call_method(self, target, args, kwargs):
-        self._within(target)
-        return self._operators.method(target, args, kwargs)
+    def call_method(self, target: Target, args: tuple[Argument, ...],
+                    kwargs: dict[str, Any]) -> object:
+        name = str(target)
+        self._within(name)
+        return self._operators.method(name, args, kwargs)
 
-    def _within(self, name: str):
-        self._operators.where = f"function {name!r} (in {_scope(self._node)})"
+    def _within(self, name: str) -> None:
+        self._operators.where = f"function {name!r} (in {self._scope})"
 
-    def output(self, target, args, kwargs):
+    def output(self, target: Target, args: tuple[Argument, ...],
+               kwargs: dict[str, Any]) -> object:
         return args[0]
 
 

@@ -5,7 +5,7 @@
 * a :class:`Charge`, a sum of convolutions of maps and a bias: what membranes receive.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,16 +13,24 @@ from torch import fx
 
 from gen.ir.layers import Pool
 
-__all__ = ["Charge", "Fire", "Lowered", "Map", "Out", "Place", "Term"]
+__all__ = ["Charge", "Fire", "Lowered", "Map", "Out", "Place", "Relu", "Term"]
 
 
 @dataclass(frozen=True)
 class Term:
-    """One convolution of one map. ``weight`` is ``(O, I / groups, KY, KX)`` and real.
+    """One convolution of one map.
 
-    ``source`` is the layer that sends the counts, ``step`` the layer whose step they have. An
-    ``identity`` is the diagonal of a residual connection. It is not trained, and has as many bits
-    as it needs.
+    Members
+    -------
+    path : of the module whose convolution it is
+    source : the layer that sends the counts
+    step : the layer whose step the counts have
+    factor : of the map, see :class:`Map`
+    weight : ``(O, I / groups, KY, KX)`` real numbers
+    stride, padding : ``(y, x)``
+    groups : as in ``torch.nn.Conv2d``
+    identity : whether this is the diagonal of a residual connection, which is not trained and has
+        as many bits as it needs
     """
 
     path: str
@@ -40,16 +48,16 @@ class Term:
 class Fire:
     """Neurons: ``n = clip(floor(charge / step + 1/2), 0, levels)``.
 
-    ``step`` and ``levels`` are None for a ReLU until its range is calibrated. ``activation`` is the
-    path of the module that has them. Layers that share the module share its step.
+    ``activation`` is the path of the module that has the step and the levels, or None for a
+    calibrated ReLU. Layers that share the module share its step. ``bias`` is ``(O,)``.
     """
 
     name: str
     terms: tuple[Term, ...]
     bias: torch.Tensor
     activation: str | None
-    step: float | None
-    levels: int | None
+    step: float
+    levels: int
 
     @property
     def key(self) -> tuple[str | None, str | None]:
@@ -58,8 +66,21 @@ class Fire:
 
 
 @dataclass(frozen=True)
+class Relu:
+    """A plain ReLU, which becomes neurons when its range is calibrated. ``bias`` is ``(O,)``."""
+
+    name: str
+    terms: tuple[Term, ...]
+    bias: torch.Tensor
+
+    def calibrated(self, step: float, levels: int) -> Fire:
+        """Neurons whose counts cover ``0..step * levels``."""
+        return Fire(self.name, self.terms, self.bias, None, step, levels)
+
+
+@dataclass(frozen=True)
 class Out:
-    """The read-out: the charge of the last layer, which never fires."""
+    """The read-out: the charge of the last layer, which never fires. ``bias`` is ``(classes,)``."""
 
     name: str
     terms: tuple[Term, ...]
@@ -81,26 +102,52 @@ class Lowered:
     """Result of :func:`lower`: the layers in order, the traced module, and the place of each layer
     in it, by the layer's name."""
 
-    layers: tuple[Fire | Pool | Out, ...]
+    layers: tuple[Fire | Relu | Pool | Out, ...]
     input_shape: tuple[int, int, int]
     module: fx.GraphModule
     places: Mapping[str, Place]
 
     @property
-    def charged(self) -> tuple[Fire | Out, ...]:
+    def charged(self) -> tuple[Fire | Relu | Out, ...]:
         """The layers with terms."""
         return tuple(layer for layer in self.layers if not isinstance(layer, Pool))
 
     @property
     def neurons(self) -> tuple[Fire, ...]:
+        """The layers of neurons whose steps are known."""
         return tuple(layer for layer in self.layers if isinstance(layer, Fire))
 
-    def replace(self, layers: Iterable) -> "Lowered":
-        return replace(self, layers=tuple(layers))
+    @property
+    def relus(self) -> tuple[Relu, ...]:
+        """The ReLUs that are not calibrated yet."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Relu))
+
+    def calibrated(self, steps: Mapping[str, float], levels: int) -> "Lowered":
+        """The same with neurons for its ReLUs.
+
+        Parameters
+        ----------
+        steps : of each ReLU, by its name
+        levels : greatest spike count of the neurons
+        """
+        return replace(self, layers=tuple(
+            layer.calibrated(steps[layer.name], levels) if isinstance(layer, Relu) else layer
+            for layer in self.layers))
 
 
 @dataclass(frozen=True)
 class Map:
+    """Spike counts: ``value = counts * step * factor``.
+
+    Members
+    -------
+    source : the layer that sends the counts
+    step : the layer whose step the counts have
+    factor : division of the average poolings on the way
+    shape : ``(C, H, W)`` of the counts
+    flat : whether PyTorch has them as a vector
+    """
+
     source: str
     step: str
     factor: float
@@ -110,11 +157,20 @@ class Map:
 
 @dataclass(frozen=True)
 class Charge:
+    """What membranes receive: the sum of ``terms`` and of a bias ``(C,)``.
+
+    Members
+    -------
+    shape : ``(C, H, W)`` of the charge
+    flat : whether PyTorch has it as a vector
+    """
+
     terms: tuple[Term, ...]
     bias: torch.Tensor
     shape: tuple[int, int, int]
     flat: bool
 
     def scaled(self, gain: torch.Tensor, shift: torch.Tensor) -> "Charge":
+        """The charge times ``gain`` plus ``shift``, both ``(C,)``: a batch norm."""
         terms = tuple(replace(t, weight=t.weight * gain[:, None, None, None]) for t in self.terms)
         return replace(self, terms=terms, bias=self.bias * gain + shift)

@@ -6,18 +6,18 @@ charge into the map of a new layer.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.fx.node import Target
 from torch.nn import functional as F
 
-from gen.errors import ConversionError
-from gen.ir.layers import INPUT, Pool
-
+from .collector import Collector
 from .foreign import Activation
-from .lowered import Charge, Fire, Map, Out, Place, Term
+from .lowered import Charge, Map, Term
 from .qcfs import Qcfs
 
 __all__ = ["SUPPORTED", "Operators"]
@@ -27,39 +27,47 @@ SUPPORTED = ("supported are Conv2d (zero padding, dilation 1), Linear, BatchNorm
              "Qcfs and ReLU")
 
 _SIZES, _BATCH = object(), object()
-"""The value of ``x.shape`` and ``x.shape[0]`` inside the interpreter."""
+"""The values of ``x.shape`` and ``x.shape[0]`` inside the interpreter."""
+
+_T = TypeVar("_T")
 
 
-class Operators:
-    """Applies operators one by one; collects the layers.
+class Operators(Collector):
+    """Applies operators one by one, and collects the layers.
 
     Parameters
     ----------
-    activation : somebody else's QCFS-like class, treated as a :class:`~gen.convert.qcfs.Qcfs`
-
-    Members
-    -------
-    layers, places : see :class:`gen.convert.lowered.Lowered`
-    node : name of the graph's node whose operator is next
-    where : what that operator is, for people to read
+    activation : QCFS-like class of another library, treated as a :class:`~gen.convert.qcfs.Qcfs`
     """
 
-    def __init__(self, activation: Activation | None):
-        self.layers, self.places = [], {}
-        self.node, self.where = "", ""
+    def __init__(self, activation: Activation | None) -> None:
+        super().__init__()
         self._activation = activation
-        self._names = {INPUT}
 
-    def function(self, target: Callable, args, kwargs):
-        """Apply a function of PyTorch's or Python's."""
+    def function(self, target: Target, args: Sequence[object],
+                 kwargs: Mapping[str, object]) -> object:
+        """Apply a function of PyTorch or Python.
+
+        Raises
+        ------
+        ConversionError
+            If it, or the way it is called, has no counterpart.
+        """
         name = getattr(target, "__name__", str(target))
         return self._call(_FUNCTIONS.get(target), name, args, kwargs)
 
-    def method(self, name: str, args, kwargs):
-        """Apply a method of a tensor."""
+    def method(self, name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        """Apply a method of a tensor; ``args`` begins with the tensor.
+
+        Raises
+        ------
+        ConversionError
+            If it, or the way it is called, has no counterpart.
+        """
         return self._call(_METHODS.get(name), name, args, kwargs)
 
-    def _call(self, method: str | None, name: str, args, kwargs):
+    def _call(self, method: str | None, name: str, args: Sequence[object],
+              kwargs: Mapping[str, object]) -> object:
         if method is None:
             self.refuse(_HINTS.get(name, SUPPORTED))
         try:
@@ -67,19 +75,16 @@ class Operators:
         except TypeError:
             self.refuse(f"these arguments are not supported; {SUPPORTED}")
 
-    def refuse(self, why: str):
-        """Refuse the present operator.
+    # Modules.
+
+    def module(self, module: nn.Module, path: str, x: object) -> object:
+        """Apply a module that the traced one has at ``path``.
 
         Raises
         ------
         ConversionError
+            If its class or its settings have no counterpart, or ``x`` is not what it needs.
         """
-        raise ConversionError(f"{self.where}: {why}")
-
-    # Modules.
-
-    def module(self, module: nn.Module, path: str, x):
-        """Apply a module that the traced one has at ``path``."""
         if self._activation is not None and self._activation.matches(module):
             return self._fire(x, path, *self._activation.read(module, path))
         match module:
@@ -107,44 +112,44 @@ class Operators:
             case nn.Identity() | nn.Dropout() | nn.Dropout1d() | nn.Dropout2d():
                 return x
         self.refuse(f"this type of module is not supported; "
-                     f"{_HINTS.get(type(module).__name__, SUPPORTED)}")
+                    f"{_HINTS.get(type(module).__name__, SUPPORTED)}")
 
-    def _conv(self, module: nn.Conv2d, path: str, x) -> Charge:
-        x = self._counts(x, flat=False)
+    def _conv(self, module: nn.Conv2d, path: str, value: object) -> Charge:
+        x = self._counts(value, flat=False)
         if module.padding_mode != "zeros":
             self.refuse(f"padding_mode must be 'zeros', not {module.padding_mode!r}")
         if tuple(module.dilation) != (1, 1):
             self.refuse(f"dilation must be 1, not {module.dilation!r}")
         if module.in_channels != x.shape[0]:
             self.refuse(f"expects {module.in_channels} channels, but its input has {x.shape[0]}")
-        padding = self._padding(module)
-        shape = (module.out_channels, *self._size(x, module.kernel_size, module.stride, padding))
-        if any(p >= k for p, k in zip(padding, module.kernel_size, strict=True)):
-            self.refuse(f"padding {padding} must be smaller than the kernel {module.kernel_size}")
-        term = Term(path, x.source, x.step, x.factor, module.weight.detach().clone(),
-                    tuple(module.stride), padding, module.groups)
+        kernel, stride, padding = self._pairs(module.kernel_size, module.stride,
+                                              self._padding(module))
+        shape = (module.out_channels, *self._size(x, kernel, stride, padding))
+        if any(p >= k for p, k in zip(padding, kernel, strict=True)):
+            self.refuse(f"padding {padding} must be smaller than the kernel {kernel}")
+        term = Term(path, x.source, x.step, x.factor, module.weight.detach().clone(), stride,
+                    padding, module.groups)
         return Charge((term,), _bias(module), shape, False)
 
-    def _padding(self, module: nn.Conv2d) -> tuple[int, int]:
-        if module.padding == "valid":
-            return (0, 0)
+    def _padding(self, module: nn.Conv2d) -> tuple[int, ...]:
+        if not isinstance(module.padding, str):
+            return tuple(module.padding)
         if module.padding == "same":
             if any(k % 2 == 0 for k in module.kernel_size):
-                self.refuse("padding='same' needs an odd kernel, or the map is padded unevenly")
+                self.refuse("padding='same' needs an odd kernel: an even one pads the map unevenly")
             return tuple(k // 2 for k in module.kernel_size)
-        return tuple(module.padding)
+        return (0, 0)
 
-    def _size(self, x: Map, kernel, stride, padding) -> tuple[int, int]:
-        if not len(kernel) == len(stride) == len(padding) == 2 or min(*kernel, *stride) < 1:
-            self.refuse(f"kernel {kernel} and stride {stride} must be two positive numbers each")
-        size = tuple((n + 2 * p - k) // s + 1
-                     for n, k, s, p in zip(x.shape[1:], kernel, stride, padding, strict=True))
-        if min(size) < 1:
-            self.refuse(f"a kernel of {kernel} does not fit a map of {x.shape[1:]}")
-        return size
+    def _pairs(self, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]
+               ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """The numbers of a window, which must be two each."""
+        match kernel, stride, padding:
+            case (ky, kx), (sy, sx), (py, px) if min(ky, kx, sy, sx) >= 1:
+                return (ky, kx), (sy, sx), (py, px)
+        self.refuse(f"kernel {kernel} and stride {stride} must be two positive numbers each")
 
-    def _linear(self, module: nn.Linear, path: str, x) -> Charge:
-        x = self._counts(x, flat=True)
+    def _linear(self, module: nn.Linear, path: str, value: object) -> Charge:
+        x = self._counts(value, flat=True)
         features = x.shape[0] * x.shape[1] * x.shape[2]
         if module.in_features != features:
             self.refuse(f"expects {module.in_features} features, but its input has {features}")
@@ -152,32 +157,33 @@ class Operators:
         term = Term(path, x.source, x.step, x.factor, weight)
         return Charge((term,), _bias(module), (module.out_features, 1, 1), True)
 
-    def _batch_norm(self, module: nn.BatchNorm2d, x) -> Charge:
+    def _batch_norm(self, module: nn.BatchNorm1d | nn.BatchNorm2d, x: object) -> Charge:
         if not isinstance(x, Charge):
             self.refuse("must follow a Conv2d, a Linear or a residual addition, to be folded into "
-                         "it")
-        if module.running_mean is None:
+                        "it")
+        mean, variance = module.running_mean, module.running_var
+        if mean is None or variance is None:
             self.refuse("needs running statistics: build it with track_running_stats=True")
         if module.num_features != x.shape[0] or (x.flat and x.shape[1:] != (1, 1)):
             self.refuse(f"expects {module.num_features} channels, but its input has {x.shape[0]}")
-        if not (module.running_var + module.eps > 0).all():
+        if not (variance + module.eps > 0).all():
             self.refuse("must have a positive running_var")
-        gain = (module.running_var + module.eps).rsqrt()
+        gain = (variance + module.eps).rsqrt()
         gain = gain if module.weight is None else gain * module.weight
-        shift = -module.running_mean * gain
+        shift = -mean * gain
         return x.scaled(gain, shift if module.bias is None else shift + module.bias)
 
-    def _avg_pool(self, module: nn.AvgPool2d, path: str, x) -> Map:
+    def _avg_pool(self, module: nn.AvgPool2d, path: str, x: object) -> Map:
         kernel, stride, padding = self._window(module)
         if padding != (0, 0) and not module.count_include_pad:
             self.refuse("count_include_pad must be True when there is padding: the divisor would "
-                         "differ between positions")
-        divisor = module.divisor_override or max(1, kernel[0] * kernel[1])
+                        "differ between positions")
+        divisor = module.divisor_override or kernel[0] * kernel[1]
         if divisor < 1:
             self.refuse(f"divisor_override must be at least 1, not {divisor}")
         return self._pool("sum", path, x, kernel, stride, padding, 1 / divisor)
 
-    def _max_pool(self, module: nn.MaxPool2d, path: str, x) -> Map:
+    def _max_pool(self, module: nn.MaxPool2d, path: str, x: object) -> Map:
         kernel, stride, padding = self._window(module)
         if _pair(module.dilation) != (1, 1):
             self.refuse(f"dilation must be 1, not {module.dilation!r}")
@@ -185,159 +191,95 @@ class Operators:
             self.refuse("return_indices must be False")
         return self._pool("max", path, x, kernel, stride, padding, 1.0)
 
-    def _window(self, module):
-        kernel = _pair(module.kernel_size)
-        stride, padding = _pair(module.stride or kernel), _pair(module.padding)
+    def _window(self, module: nn.AvgPool2d | nn.MaxPool2d
+                ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Kernel, stride and padding of a pooling."""
+        kernel, stride, padding = self._pairs(
+            _pair(module.kernel_size), _pair(module.stride or module.kernel_size),
+            _pair(module.padding))
         if module.ceil_mode:
             self.refuse("ceil_mode must be False: pad the map instead")
-        if any(2 * p > k for p, k in zip(padding, kernel, strict=False)):
+        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
             self.refuse(f"padding {padding} must be at most half the kernel {kernel}")
         return kernel, stride, padding
 
-    def _global_pool(self, module: nn.AdaptiveAvgPool2d, path: str, x) -> Map:
+    def _global_pool(self, module: nn.AdaptiveAvgPool2d, path: str, value: object) -> Map:
         if _pair(module.output_size) != (1, 1):
             self.refuse(f"output_size must be 1, not {module.output_size!r}; use AvgPool2d")
-        x = self._counts(x, flat=False)
+        x = self._counts(value, flat=False)
         kernel = x.shape[1:]
         return self._pool("sum", path, x, kernel, kernel, (0, 0), 1 / (kernel[0] * kernel[1]))
 
-    def _pool(self, kind: str, path: str, x, kernel, stride, padding, factor: float) -> Map:
-        x = self._counts(x, flat=False)
-        size = self._size(x, kernel, stride, padding)
-        pool = Pool(self._unique(path), x.source, kind, kernel, stride, padding)
-        x = replace(x, source=pool.name, factor=x.factor * factor, shape=(x.shape[0], *size))
-        self._append(pool, x.shape, x.factor)
-        return x
-
-    def _counts(self, x, flat: bool) -> Map:
-        """``x``, which must be spikes, of vectors or of maps."""
-        if isinstance(x, Charge):
-            self.refuse("an activation (Qcfs or ReLU) must come between the layer before and this "
-                         "one: neurons send spikes, not sums")
-        if not isinstance(x, Map):
-            self.refuse(f"must be given a tensor, not {x!r}")
-        if x.flat is not flat:
-            self.refuse("needs a Flatten before it" if flat else
-                         "needs a map of (C, H, W), but its input is flattened")
-        return x
-
-    # Activations.
-
-    def _relu(self, x, inplace: bool = False):
-        return self._fire(x, None, None, None)
-
-    def _fire(self, x, path: str | None, step: float | None, levels: int | None) -> Map:
-        if not isinstance(x, Charge):
-            self.refuse("an activation must follow a Conv2d, a Linear or a residual addition "
-                         "(pool and flatten after it)")
-        weights = [term.path for term in x.terms if not term.identity]
-        name = self._unique(weights[0] if weights else path or self.node)
-        self._append(Fire(name, x.terms, x.bias, path, step, levels), x.shape)
-        return Map(name, name, 1.0, x.shape, x.flat)
-
     # Functions and methods, with torch's own parameters.
 
-    def _size_of(self, x, dim: int | None = None):
+    def _size_of(self, x: object, dim: int | None = None) -> object:
         return _SIZES if dim is None else self._getitem(_SIZES, dim)
 
-    def _getattr(self, x, name: str):
+    def _getattr(self, x: object, name: str) -> object:
         if name != "shape":
             self.refuse(f"attribute {name!r} is not supported; {SUPPORTED}")
         return _SIZES
 
-    def _getitem(self, x, index):
+    def _getitem(self, x: object, index: object) -> object:
         if x is not _SIZES or index != 0:
             self.refuse("slicing is not supported; only x.shape[0], for a view or a reshape")
         return _BATCH
 
-    def _flatten(self, x, start_dim: int = 0, end_dim: int = -1):
-        if not isinstance(x, Map | Charge):
-            self.refuse(f"must be given a tensor, not {x!r}")
+    def _flatten(self, value: object, start_dim: int = 0, end_dim: int = -1) -> Map | Charge:
+        x = self._tensor(value)
         axes = 2 if x.flat else 4
         if (start_dim, end_dim) not in {(1, -1), (1, axes - 1)}:
             self.refuse(f"must keep the batch and flatten the rest (start_dim=1), not "
-                         f"start_dim={start_dim}, end_dim={end_dim}")
+                        f"start_dim={start_dim}, end_dim={end_dim}")
         return replace(x, flat=True)
 
-    def _view(self, x, *sizes):
-        sizes = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    def _view(self, value: object, *sizes: object) -> Map | Charge:
+        x = self._tensor(value)
+        if len(sizes) == 1 and isinstance(sizes[0], Iterable):
+            sizes = tuple(sizes[0])
         features = x.shape[0] * x.shape[1] * x.shape[2]
         if len(sizes) != 2 or sizes not in {(_BATCH, -1), (_BATCH, features), (-1, features)}:
             self.refuse("must keep the batch and flatten the rest: x.flatten(1)")
         return replace(x, flat=True)
 
-    def _mean(self, x, dim, keepdim: bool = False):
-        x = self._counts(x, flat=False)
+    def _mean(self, value: object, dim: int | Sequence[int], keepdim: bool = False) -> Map:
+        x = self._counts(value, flat=False)
         if sorted(d % 4 for d in _pair(dim)) != [2, 3]:
             self.refuse(f"must be over the map's two axes (2, 3), not {dim!r}")
         x = self._global_pool(nn.AdaptiveAvgPool2d(1), self.node, x)
         return x if keepdim else replace(x, flat=True)
 
-    def _add(self, x, other, *, alpha=1) -> Charge:
-        if alpha != 1 or not all(isinstance(v, Map | Charge) for v in (x, other)):
+    def _add(self, x: object, other: object, *, alpha: object = 1) -> Charge:
+        if alpha != 1 or not isinstance(x, Map | Charge) or not isinstance(other, Map | Charge):
             self.refuse("only two layers' results can be added (a residual connection); put "
-                         "constants into a bias")
+                        "constants into a bias")
         a, b = self._charged(x), self._charged(other)
         if (a.shape, a.flat) != (b.shape, b.flat):
             self.refuse(f"both sides must have one shape, not {a.shape} and {b.shape}")
         return replace(a, terms=a.terms + b.terms, bias=a.bias + b.bias)
 
-    def _charged(self, x) -> Charge:
-        if isinstance(x, Charge):
-            return x
-        channels = x.shape[0]
-        term = Term(self.node, x.source, x.step, x.factor, torch.ones(channels, 1, 1, 1),
-                    groups=channels, identity=True)
-        return Charge((term,), torch.zeros(channels), x.shape, x.flat)
-
-    def _same(self, x, *args, **kwargs):
+    def _same(self, x: object, *args: object, **kwargs: object) -> object:
         return x
 
-    def _dropout(self, x, p: float = 0.5, training: bool = True, inplace: bool = False):
+    def _dropout(self, x: object, p: float = 0.5, training: bool = True,
+                 inplace: bool = False) -> object:
         if training:
             self.refuse("drops values in inference, too; give it training=self.training, or leave "
-                         "it out")
+                        "it out")
         return x
 
-    def _f_max_pool(self, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
-                    return_indices=False):
+    def _f_max_pool(self, x: object, kernel_size: int | tuple[int, ...],
+                    stride: int | tuple[int, ...] | None = None,
+                    padding: int | tuple[int, ...] = 0, dilation: int | tuple[int, ...] = 1,
+                    ceil_mode: bool = False, return_indices: bool = False) -> Map:
         module = nn.MaxPool2d(kernel_size, stride, padding, dilation, return_indices, ceil_mode)
         return self._max_pool(module, self.node, x)
 
-    def _f_avg_pool(self, x, *args, **kwargs):
+    def _f_avg_pool(self, x: object, *args: Any, **kwargs: Any) -> Map:
         return self._avg_pool(nn.AvgPool2d(*args, **kwargs), self.node, x)
 
-    def _f_global_pool(self, x, output_size):
+    def _f_global_pool(self, x: object, output_size: int | tuple[int, int]) -> Map:
         return self._global_pool(nn.AdaptiveAvgPool2d(output_size), self.node, x)
-
-    # The end.
-
-    def finish(self, out):
-        """Make the read-out of the module's result."""
-        self.where = "the module's result"
-        if isinstance(out, Map):
-            self.refuse("must be the sums of a last Linear or 1x1 Conv2d (the class scores), not "
-                         "an activation or a pool")
-        if not isinstance(out, Charge):
-            self.refuse("must be one tensor")
-        if out.shape[1:] != (1, 1):
-            self.refuse(f"must be one score a class, not a map of {out.shape[1:]}")
-        paths = [term.path for term in out.terms if not term.identity]
-        self._append(Out(self._unique(paths[0] if paths else "readout"), out.terms, out.bias),
-                     out.shape)
-
-    def _append(self, layer: Fire | Pool | Out, shape, factor: float = 1.0):
-        self.layers.append(layer)
-        self.places[layer.name] = Place(self.node, shape, factor)
-
-    def _unique(self, path: str) -> str:
-        name, n = path, 1
-        while name in self._names:
-            n += 1
-            name = f"{path}_{n}"
-        self._names.add(name)
-        return name
-
 
 def _bias(module: nn.Conv2d | nn.Linear) -> torch.Tensor:
     if module.bias is None:
@@ -345,11 +287,12 @@ def _bias(module: nn.Conv2d | nn.Linear) -> torch.Tensor:
     return module.bias.detach().clone()
 
 
-def _pair(value) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) or value is None else tuple(value)
+def _pair(value: _T | Iterable[_T]) -> tuple[_T, ...]:
+    """One number for both axes, or a number for each."""
+    return tuple(value) if isinstance(value, Iterable) else (value, value)
 
 
-_FUNCTIONS: dict[Callable, str] = {
+_FUNCTIONS: dict[Target, str] = {
     F.relu: "_relu", torch.relu: "_relu", torch.relu_: "_relu", F.relu_: "_relu",
     torch.flatten: "_flatten", torch.reshape: "_view", torch.mean: "_mean",
     operator.add: "_add", operator.iadd: "_add", torch.add: "_add",

@@ -39,7 +39,7 @@ class Qcfs(nn.Module):
     step : first value of the step; by default ``2 / levels``, which suits batch-normalised inputs
     """
 
-    def __init__(self, levels: int, step: float | None = None):
+    def __init__(self, levels: int, step: float | None = None) -> None:
         super().__init__()
         if type(levels) is not int or levels < 1:
             raise ValueError(f"levels must be a positive integer, not {levels!r}")
@@ -50,8 +50,10 @@ class Qcfs(nn.Module):
         self.step = nn.Parameter(torch.tensor(float(step)))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Values ``step * n`` for sums ``z``, of any shape."""
         step = self.step.clamp_min(_LEAST)
         return step * floor_ste(z / step + 0.5).clamp(0, self.levels)
 
     def extra_repr(self) -> str:
+        """The levels and the step, for ``repr``."""
         return f"levels={self.levels}, step={float(self.step.detach()):.4g}"

@@ -12,24 +12,28 @@ is half up. The read-out has one scale ``u`` for all classes: ``W = round(w * s_
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import singledispatch
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gen.errors import ConversionError, unknown
+from gen.errors import ConversionError
 from gen.ir.exact import check_levels
 from gen.ir.layers import INPUT, Layer, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 
-from .lowered import Fire, Lowered, Out, Term
+from .lowered import Fire, Lowered, Out, Relu, Term
 from .qcfs import floor_ste, round_ste
+from .widths import Bits, layer_bits
 
-__all__ = ["QuantisedModel", "layer_bits"]
+__all__ = ["QuantisedModel"]
 
-BITS = range(2, 9)
-"""Widths that a weight may have. The diagonal of a residual connection may be wider."""
+_Step: TypeAlias = Callable[[str], torch.Tensor]
+"""Layer name -> value of a count, see :meth:`QuantisedModel.step`."""
 
 _IDENTITY_BITS = 16
 
@@ -46,45 +50,8 @@ _MAX_THETA = 1 << 24
 _CANDIDATES = torch.linspace(0.5, 2.0, 31, dtype=torch.float64)
 
 
-def layer_bits(bits: int | str | Mapping | Iterable, names: Iterable[str]) -> dict[str, int]:
-    """Weight width of each layer.
-
-    Parameters
-    ----------
-    bits : one width for all, or widths by layer: ``{"": 8, "fc1": 4}``, ``"8,fc1=4"``,
-        ``["fc1=4"]``; a layer that is not named has 8 bits
-    names : of the layers
-    """
-    widths = _widths(bits)
-    names = list(names)
-    for name, width in widths.items():
-        if name and name not in names:
-            raise ConversionError(f"bits: {unknown('layer', name, names)}")
-        if type(width) is not int or width not in BITS:
-            raise ConversionError(f"bits{f' of {name}' if name else ''} must be {BITS.start} to "
-                                  f"{BITS.stop - 1}, not {width!r}")
-    return {name: widths.get(name, widths.get("", 8)) for name in names}
-
-
-def _widths(bits) -> dict[str, int]:
-    if isinstance(bits, Mapping):
-        return dict(bits)
-    if isinstance(bits, int):
-        return {"": bits}
-    items = bits.split(",") if isinstance(bits, str) else bits
-    widths = {}
-    for item in items:
-        name, given, width = str(item).rpartition("=")
-        if not width.strip().isdecimal() or (given and not name.strip()):
-            raise ConversionError(f"bits must be a width or name=width, not {item!r}")
-        if name.strip() in widths:
-            raise ConversionError(f"bits: {name.strip() or 'all layers'} twice; say one width")
-        widths[name.strip()] = int(width)
-    return widths
-
-
 class QuantisedModel(nn.Module):
-    """Takes spike counts, computes what the hardware computes, and returns scores.
+    """A module that takes spike counts, computes what the hardware computes, and returns scores.
 
     In evaluation mode all numbers are integers in float64. They are exact if :meth:`to_network`
     makes a valid network: then :meth:`trace` agrees with :meth:`Network.run` in every neuron. In
@@ -93,12 +60,26 @@ class QuantisedModel(nn.Module):
 
     Parameters
     ----------
-    lowered : the layers; all steps must be known
+    lowered : the layers; its ReLUs must be calibrated
     input_levels : greatest input count; an input pixel's value is ``count / input_levels``
-    bits : see :func:`layer_bits`
+    bits : see :func:`gen.convert.widths.layer_bits`
+
+    Members
+    -------
+    neurons : names of the layers of neurons
+    steps : the different steps, which are trained
+
+    Raises
+    ------
+    ConversionError
+        If a width, a step, a weight or a bias is out of range.
+    ValueError
+        If a ReLU is not calibrated.
     """
 
-    def __init__(self, lowered: Lowered, *, input_levels: int = 255, bits=8):
+    input_step: torch.Tensor
+
+    def __init__(self, lowered: Lowered, *, input_levels: int = 255, bits: Bits = 8) -> None:
         super().__init__()
         check_levels(input_levels, "input_levels")
         self.input_shape, self.input_levels = lowered.input_shape, input_levels
@@ -112,19 +93,30 @@ class QuantisedModel(nn.Module):
         # Keeps a step positive while it is trained.
         self._least = [step * _LEAST for step in steps.values()]
         self._step_of = {layer.name: layer.key for layer in lowered.neurons}
-        self.layers = nn.ModuleList(
-            _MODULES[type(layer)](layer, widths.get(layer.name), self.step)
-            for layer in lowered.layers)
+        self.layers = tuple(_module(layer, widths, self.step) for layer in lowered.layers)
+        # PyTorch finds their parameters in a list of its own only.
+        self._registered = nn.ModuleList(self.layers)
 
     def step(self, name: str) -> torch.Tensor:
-        """Value of one count of the layer ``name``, before any average pooling."""
+        """Value of one count of the layer ``name``, before any average pooling: a scalar in
+        float64."""
         if name == INPUT:
             return self.input_step
         k = self._keys[self._step_of[name]]
         return self.steps[k].double().clamp_min(self._least[k])
 
     def trace(self, counts: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Counts of every layer, and the potentials of the read-out, by layer name."""
+        """Counts of every layer, and the potentials of the read-out, by layer name.
+
+        Parameters
+        ----------
+        counts : ``(N, C, H, W)`` input counts in ``0..input_levels``
+
+        Returns
+        -------
+        Layer name -> ``(N, C, H, W)``, with the input among the names; float64, or float32 in
+        training mode.
+        """
         dtype = torch.float32 if self.training else torch.float64
         values = {INPUT: counts.to(dtype)}
         for layer in self.layers:
@@ -133,28 +125,35 @@ class QuantisedModel(nn.Module):
         return values
 
     def forward(self, counts: torch.Tensor) -> torch.Tensor:
-        """``(N, classes)`` scores: the integer potentials times the read-out's scale."""
+        """``(N, classes)`` scores for ``(N, C, H, W)`` input counts."""
         return self.scores(self.trace(counts))
 
     def scores(self, trace: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        readout = self.layers[-1]
+        """``(N, classes)`` scores of a :meth:`trace`: the integer potentials times the read-out's
+        scale."""
+        (readout,) = [layer for layer in self.layers if isinstance(layer, _Sum)]
         potentials = trace[readout.name].flatten(1)
         return potentials * readout.scale.to(potentials.dtype)
 
     @torch.no_grad()
-    def to_network(self, name: str, *, pixel_max: int = 255, metadata: Mapping | None = None):
+    def to_network(self, name: str, *, pixel_max: int = 255,
+                   metadata: Mapping[str, object] | None = None) -> Network:
         """The :class:`Network` with exactly these integers.
+
+        Parameters
+        ----------
+        name, pixel_max, metadata : of the network
 
         Raises
         ------
         ConversionError, NetworkError
-            If a bias is too large for them, or the network is not valid.
+            If a bias needs more than 53 bits, or the network is not valid.
         """
         layers = tuple(layer.in_integers(self.step) for layer in self.layers)
         return Network(name, self.input_shape, self.input_levels, pixel_max, layers, metadata or {})
 
 
-def _require_steps(layers: Iterable[Fire]):
+def _require_steps(layers: Iterable[Fire]) -> None:
     for layer in layers:
         if not _STEPS[0] <= layer.step <= _STEPS[1]:
             raise ConversionError(f"{layer.name}: the step {layer.step:.3g} is not in "
@@ -162,7 +161,7 @@ def _require_steps(layers: Iterable[Fire]):
                                   f"the activation, and those after it the other way")
 
 
-def _synapses(term: Term, weights, bits: int) -> Synapses:
+def _synapses(term: Term, weights: np.ndarray, bits: int) -> Synapses:
     if term.identity:
         bits = max(bits, int(max(weights.max(), -weights.min() - 1)).bit_length() + 1)
     return Synapses(term.source, weights, term.stride, term.padding, term.groups, bits)
@@ -177,43 +176,53 @@ class _Module(nn.Module):
 
     Parameters
     ----------
-    spec : the layer
-    bits : width of its weights, or None if it has none
-    step : layer name -> value of a count, see :meth:`QuantisedModel.step`
+    name : of the layer
+    sources : names of the layers that it looks at
     """
 
-    def forward(self, step: Callable[[str], torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+    def __init__(self, name: str, sources: tuple[str, ...]) -> None:
+        super().__init__()
+        self.name, self.sources = name, sources
+
+    def forward(self, step: _Step, *inputs: torch.Tensor) -> torch.Tensor:
         """Counts of each source -> counts, or potentials."""
         raise NotImplementedError
 
-    def in_integers(self, step: Callable[[str], torch.Tensor]) -> Layer:
+    def in_integers(self, step: _Step) -> Layer:
         """The layer of a :class:`Network`."""
         raise NotImplementedError
 
 
 class _Pooling(_Module):
-    def __init__(self, spec: Pool, bits: None, step):
-        super().__init__()
-        self.spec, self.name, self.sources = spec, spec.name, spec.sources
+    def __init__(self, spec: Pool) -> None:
+        super().__init__(spec.name, spec.sources)
+        self.spec = spec
 
-    def forward(self, step, x):
+    def forward(self, step: _Step, *inputs: torch.Tensor) -> torch.Tensor:
+        (x,) = inputs
         window = (self.spec.kernel, self.spec.stride, self.spec.padding)
         if self.spec.kind == "max":
             return F.max_pool2d(x, *window)
         return F.avg_pool2d(x, *window, divisor_override=1)
 
-    def in_integers(self, step):
+    def in_integers(self, step: _Step) -> Layer:
         return self.spec
 
 
 class _Charged(_Module):
-    """Real weights, and the integer thresholds that put them on a grid."""
+    """Real weights, and the integer thresholds ``theta`` ``(O,)`` that put them on a grid.
 
-    def __init__(self, spec: Fire | Out, bits: int):
-        super().__init__()
-        self.name, self.bits = spec.name, bits
-        self.terms = spec.terms
-        self.sources = tuple(term.source for term in spec.terms)
+    Parameters
+    ----------
+    spec : the layer
+    bits : width of its weights
+    """
+
+    theta: torch.Tensor
+
+    def __init__(self, spec: Fire | Out, bits: int) -> None:
+        super().__init__(spec.name, tuple(term.source for term in spec.terms))
+        self.bits, self.terms = bits, spec.terms
         self.weights = nn.ParameterList(
             nn.Parameter(term.weight.clone(), requires_grad=not term.identity)
             for term in spec.terms)
@@ -222,17 +231,21 @@ class _Charged(_Module):
             if not value.isfinite().all():
                 raise ConversionError(f"{spec.name}: weights and biases must be finite numbers")
 
-    def _scaled(self, ratios) -> list[tuple[torch.Tensor, int]]:
+    def _scaled(self, ratios: Iterable[torch.Tensor]) -> list[tuple[torch.Tensor, int]]:
         """Weights relative to the output's unit, a row per channel, and their widths."""
         return [((weight.detach().double() * ratio).flatten(1),
                  _IDENTITY_BITS if term.identity else self.bits)
                 for term, weight, ratio in zip(self.terms, self.weights, ratios, strict=True)]
 
-    def _ratios(self, step) -> list[torch.Tensor]:
+    def _unit(self, step: _Step) -> torch.Tensor:
+        """Value of ``theta`` units of charge: that of a count, or of a unit of a potential."""
+        raise NotImplementedError
+
+    def _ratios(self, step: _Step) -> list[torch.Tensor]:
         """Value of a count as it arrives through each term."""
         return [step(term.step) * term.factor for term in self.terms]
 
-    def _integers(self, step) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def _integers(self, step: _Step) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Weights of each bundle of synapses, and the bias, as integers in float64."""
         unit, theta = self._unit(step), self.theta[:, None, None, None]
         weights = []
@@ -241,7 +254,7 @@ class _Charged(_Module):
             weights.append(round_ste(weight.double() * (theta * (ratio / unit))).clamp(low, high))
         return weights, round_ste(self.bias.double() * self.theta / unit)
 
-    def _charge(self, step, inputs) -> torch.Tensor:
+    def _charge(self, step: _Step, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
         dtype = inputs[0].dtype
         weights, bias = self._integers(step)
         charge = bias.to(dtype)[:, None, None]
@@ -250,7 +263,7 @@ class _Charged(_Module):
                                        term.groups)
         return charge
 
-    def _in_integers(self, step):
+    def _in_integers(self, step: _Step) -> tuple[tuple[Synapses, ...], np.ndarray, np.ndarray]:
         """Synapses, biases and thresholds in integers."""
         weights, bias = self._integers(step)
         if not bias.abs().max() < 1 << 53:
@@ -262,18 +275,18 @@ class _Charged(_Module):
 
 
 class _Fire(_Charged):
-    def __init__(self, spec: Fire, bits: int, step):
+    def __init__(self, spec: Fire, bits: int, step: _Step) -> None:
         super().__init__(spec, bits)
         check_levels(spec.levels, f"{spec.name}: levels")
         self.levels = spec.levels
         with torch.no_grad():
             ratios = [ratio / step(spec.name) for ratio in self._ratios(step)]
-            self.register_buffer("theta", _thresholds(self._scaled(ratios), bits))
+            self.register_buffer("theta", _thresholds(self._scaled(ratios)))
 
-    def _unit(self, step):
+    def _unit(self, step: _Step) -> torch.Tensor:
         return step(self.name)
 
-    def forward(self, step, *inputs):
+    def forward(self, step: _Step, *inputs: torch.Tensor) -> torch.Tensor:
         """Counts from charge: floor division by the threshold, straight through."""
         charge = self._charge(step, inputs)
         theta = self.theta.to(charge.dtype)[:, None, None]
@@ -282,13 +295,15 @@ class _Fire(_Charged):
             return torch.div(potential, theta, rounding_mode="floor").clamp(0, self.levels)
         return floor_ste(potential / theta).clamp(0, self.levels)
 
-    def in_integers(self, step):
+    def in_integers(self, step: _Step) -> Layer:
         synapses, bias, theta = self._in_integers(step)
         return Neurons(self.name, synapses, bias + (theta >> 1), theta, self.levels)
 
 
 class _Sum(_Charged):
-    def __init__(self, spec: Out, bits: int, step):
+    scale: torch.Tensor
+
+    def __init__(self, spec: Out, bits: int, step: _Step) -> None:
         super().__init__(spec, bits)
         with torch.no_grad():
             rows = [(weight.reshape(1, -1), width)
@@ -298,22 +313,39 @@ class _Sum(_Charged):
             self.register_buffer("scale", torch.maximum(1 / _grid(rows)[0], least))
         self.register_buffer("theta", torch.ones(len(spec.bias), dtype=torch.float64))
 
-    def _unit(self, step):
+    def _unit(self, step: _Step) -> torch.Tensor:
         return self.scale
 
-    def forward(self, step, *inputs):
+    def forward(self, step: _Step, *inputs: torch.Tensor) -> torch.Tensor:
         return self._charge(step, inputs)
 
-    def in_integers(self, step):
+    def in_integers(self, step: _Step) -> Layer:
         synapses, bias, _ = self._in_integers(step)
         return Readout(self.name, synapses, bias)
 
 
-_MODULES = {Pool: _Pooling, Fire: _Fire, Out: _Sum}
-"""By the kind of a lowered layer."""
+@singledispatch
+def _module(layer: Fire | Relu | Pool | Out, widths: Mapping[str, int], step: _Step) -> _Module:
+    """The module of a lowered layer. A ReLU has none until it is calibrated."""
+    raise ValueError(f"{layer.name}: this ReLU has no step; calibrate the layers first")
 
 
-def _grid(rows) -> torch.Tensor:
+@_module.register
+def _(layer: Pool, widths: Mapping[str, int], step: _Step) -> _Module:
+    return _Pooling(layer)
+
+
+@_module.register
+def _(layer: Fire, widths: Mapping[str, int], step: _Step) -> _Module:
+    return _Fire(layer, widths[layer.name], step)
+
+
+@_module.register
+def _(layer: Out, widths: Mapping[str, int], step: _Step) -> _Module:
+    return _Sum(layer, widths[layer.name], step)
+
+
+def _grid(rows: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
     """Factor of each row that gives the least squared error when the row is rounded to its
     width."""
     greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
@@ -326,7 +358,7 @@ def _grid(rows) -> torch.Tensor:
     return best
 
 
-def _thresholds(rows, bits: int) -> torch.Tensor:
+def _thresholds(rows: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
     """Like :func:`_grid`, but whole numbers. A channel of tiny weights is limited by its layer."""
     greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
     greatest = greatest.clamp(1, float((greatest.median() * 4).clamp(4, _MAX_THETA)))
@@ -344,7 +376,7 @@ def _room(weight: torch.Tensor, width: int) -> torch.Tensor:
     return _limits(width)[1] / weight.abs().amax(dim=1).clamp_min(1e-300)
 
 
-def _error(rows, gain: torch.Tensor) -> torch.Tensor:
+def _error(rows: list[tuple[torch.Tensor, int]], gain: torch.Tensor) -> torch.Tensor:
     total = torch.zeros_like(gain)
     for weight, width in rows:
         grid = (weight * gain[:, None] + 0.5).floor().clamp(*_limits(width))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 from torch import nn
 
@@ -18,8 +19,8 @@ __all__ = ["blamed", "first_line", "loaded"]
 _NO_MODULE = {
     ".onnx": "an ONNX graph", ".nir": "a NIR graph",
 }
-_NOT_READ = ("is not read: a network is converted from the PyTorch module that it was exported "
-             "from, given as FILE.py:FUNCTION, and its state in --weights")
+_NOT_READ = ("can't be converted; give the PyTorch module that it was exported from, as "
+             "FILE.py:FUNCTION, and its state, as --weights")
 
 
 def first_line(error: BaseException) -> str:
@@ -112,7 +113,7 @@ def _importable(path: Path) -> Iterator[str]:
                 del sys.modules[other]
 
 
-def _lies_in(module, folder: Path) -> bool:
+def _lies_in(module: object, folder: Path) -> bool:
     """Whether a module is a file of a folder, or a package in it."""
     file, name = (_tried(partial(getattr, module), what) for what in ("__file__", "__name__"))
     if not isinstance(file, str) or not file or not isinstance(name, str) or "." in name:
@@ -121,10 +122,12 @@ def _lies_in(module, folder: Path) -> bool:
     return path.parent == folder or (path.parent.parent == folder and path.stem == "__init__")
 
 
-def _execute(name: str, path: Path):
-    spec = importlib.util.spec_from_loader(
-        name, importlib.machinery.SourceFileLoader(name, str(path)))
+def _execute(name: str, path: Path) -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    spec = importlib.util.spec_from_loader(name, loader)
+    if spec is None:
+        raise ImportError(f"{path}: can't be imported", name=name, path=str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up the module of their annotations
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module

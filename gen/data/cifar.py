@@ -36,7 +36,7 @@ _BATCH = _SIDE * _SIDE
 def read(folder: Path) -> list[np.ndarray]:
     """Training images ``(50000, 3, 32, 32)``, their labels, test images, their labels: all bytes.
 
-    ``folder`` holds the files of one of the :data:`FORMS`. If it holds both, the first one is read.
+    ``folder`` holds the files of one of the :data:`FORMS`. If it holds both, the first is read.
 
     Raises
     ------
@@ -54,11 +54,19 @@ def read(folder: Path) -> list[np.ndarray]:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Take the binary version out of the authors' ``.tar.gz``."""
+    """Take the binary version out of the authors' ``.tar.gz``.
+
+    Raises
+    ------
+    DataError
+        If a member is not a file.
+    """
     with tarfile.open(archive) as members:
         for name in _RECORDS:
-            data = members.extractfile(f"cifar-10-batches-bin/{name}").read(_BATCH * _RECORD)
-            files.write_bytes(folder / name, data)
+            member = members.extractfile(f"cifar-10-batches-bin/{name}")
+            if member is None:
+                raise DataError(f"{archive}: {name} is not a file in it; fetch it again")
+            files.write_bytes(folder / name, member.read(_BATCH * _RECORD))
 
 
 def _records(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -40,6 +40,7 @@ _CIFAR_SOURCE = ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
                  "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
 
 DATASETS = ("digits", *_SOURCES, _CIFAR)
+"""Names of the data sets."""
 
 # No IDX file unpacks to more than this: the largest has 47,040,016 bytes.
 _MAX_BYTES = 64 << 20
@@ -130,12 +131,11 @@ def _npy(file, size: int) -> np.ndarray:
 
 def _grey(folder: Path) -> list[np.ndarray]:
     """Images ``(N, 1, H, W)`` and labels of the training set and of the test set."""
-    arrays = [_idx(folder / name) for name in _FILES]
-    for images, labels, part in ((*arrays[:2], "training"), (*arrays[2:], "test")):
-        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
-            raise DataError(f"{folder}: the {part} images {images.shape} and labels {labels.shape} "
-                            f"do not belong together")
-    images, labels, test_images, test_labels = arrays
+    images, labels, test_images, test_labels = (_idx(folder / name) for name in _FILES)
+    for part, x, y in (("training", images, labels), ("test", test_images, test_labels)):
+        if x.ndim != 3 or y.ndim != 1 or len(x) != len(y) or not len(x):
+            raise DataError(f"{folder}: the {part} images {x.shape} and labels {y.shape} do not "
+                            f"belong together")
     if images.shape[1:] != test_images.shape[1:]:
         raise DataError(f"{folder}: the training and the test images differ in size")
     return [images[:, None], labels, test_images[:, None], test_labels]
@@ -195,7 +195,7 @@ def _download(url: str, digest: str, path: Path):
         with urllib.request.urlopen(url, timeout=30) as response:
             data = response.read(_MAX_DOWNLOAD)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path.parent.name} is not here and can't be downloaded ({error}); give "
+        raise DataError(f"{path.parent.name} is missing and can't be downloaded ({error}); give "
                         f"its folder with --data or SPIKELOOM_DATA") from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise DataError(f"{url}: the checksum differs; give the data's folder with --data or "
@@ -215,6 +215,6 @@ def _idx(path: Path) -> np.ndarray:
     start = 4 + 4 * data[3]
     shape = struct.unpack(f">{data[3]}I", data[4:start]) if len(data) >= start else ()
     if len(data) - start != math.prod(shape):
-        raise DataError(f"{path}: has {len(data) - start} bytes of data, which is not the shape "
-                        f"{shape} it says; fetch it again")
+        raise DataError(f"{path}: has {len(data) - start} bytes of data, but its header "
+                        f"says the shape {shape}; fetch it again")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

@@ -22,7 +22,7 @@ def _label(point):
     return f"{point['network']}{accuracy}"
 
 
-def draw(points: list[dict], files: list[Path]):
+def draw(points: list[dict], files: list[Path]) -> None:
     """Draw points into files; the same points give the same bytes.
 
     Parameters

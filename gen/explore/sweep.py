@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import math
+import os
+from collections.abc import Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,6 +29,7 @@ from gen.build.verilog import component_verilog
 from gen.data.datasets import load
 from gen.errors import BuildError, DataError, FitError
 from gen.ir import artifact
+from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.plan.planner import plan
 from gen.plan.resources import COEFFICIENTS, placement
@@ -42,10 +45,12 @@ log = logging.getLogger(__name__)
 # Folder of the finished points.
 _POINTS = "points"
 
+_FILES = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.png"}
+
 # Seconds to wait for a scheduler.
 _PATIENCE = 20
 
-# Folders of the programs that compute points.
+# Folders of the source code that computes points.
 _PROGRAMS = [Path(file).parent for file in (__file__, hw.__file__, all_boards.__file__)]
 
 
@@ -64,7 +69,7 @@ def _network(content):
         return artifact.load(file)
 
 
-# The tasks of workers: plain data in, plain data out.
+# The tasks of workers take and return plain data.
 
 def _point(content, counts, board, code, interval, objective):
     network, board = _network(content), all_boards.find(board)
@@ -185,8 +190,11 @@ def _executor(scheduler, jobs):
 
 
 def front(points: list[dict]) -> list[dict]:
-    """The points that no other point of the same board and data set beats. A point beats another if
-    it is at least as good in images a second, LUTs and accuracy, and better in one of them."""
+    """The points that no other point of the same board and data set beats.
+
+    A point beats another if it is at least as good in images a second, LUTs and accuracy, and
+    better in one of them.
+    """
     def merits(point):
         return (point["images_per_second"], -point["luts"], point["accuracy"] or 0)
 
@@ -226,14 +234,16 @@ def _intervals(fastest, slowest, points):
     return sorted({math.ceil(interval) for interval in np.geomspace(*bounds, max(2, points))})
 
 
-def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out="build/explore",
-            dataset=None, data_dir=None, calibration=1000, limit=1000, scheduler=None, jobs=None,
-            synthesise=False):
+def explore(networks: Sequence[Network], *, boards: Sequence[str],
+            intervals: Sequence[int] | None = None, points: int = 6,
+            codes: Sequence[str] = ("phase",), out: str | Path = "build/explore",
+            dataset: str | None = None, data_dir: str | os.PathLike | None = None,
+            calibration: int = 1000, limit: int = 1000, scheduler: str | None = None,
+            jobs: int | None = None, synthesise: bool = False) -> dict:
     """Sweep networks over boards and intervals.
 
     Parameters
     ----------
-    networks : of :class:`gen.ir.network.Network`
     boards : names of boards
     intervals : clocks an image to try; by default ``points`` of them between the shortest that
         fits and that of the mapping with the fewest LUTs
@@ -241,8 +251,8 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     out : directory of the results; results that it already holds are not computed again
     dataset, data_dir : data set of the images; by default the one that each network's metadata
         names, or else the images that travel with the network, without accuracy
-    calibration : training images whose spikes decide
-    limit : test images whose labels decide the accuracy
+    calibration : number of training images whose spikes decide
+    limit : number of test images on which the accuracy is measured
     scheduler : address of a Dask scheduler; its workers must have this package installed
     jobs : processes on this machine, where there is no scheduler; by default all cores
     synthesise : run Yosys on the points of the front
@@ -252,10 +262,10 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     ``points``, each with ``network``, ``board``, ``device``, ``code``, ``lanes``, ``replicas``,
     ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``luts``,
     ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are predicted),
-    ``accuracy`` (or None), ``front`` (whether it is on the Pareto
-    front) and, with ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``too_large``,
-    mappings that do not fit; ``computed`` and ``kept``, the numbers of results that were computed
-    and that were already there; ``files``, the table and the plots.
+    ``accuracy`` (or None), ``front`` (whether it is on the Pareto front) and, with ``synthesise``,
+    ``synthesis`` (Yosys' figures) on the front; ``too_large``, why mappings do not fit;
+    ``computed`` and ``kept``, the numbers of results that were computed and that were already
+    there; ``files``, the table and the plots.
 
     Raises
     ------
@@ -264,58 +274,83 @@ def explore(networks, *, boards, intervals=None, points=6, codes=("phase",), out
     OutputError
         If the results can't be written. This is checked before any is computed.
     """
-    from .fronts import draw
-    tables = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.png"}
     out = Path(out)
-    files.require_directory(out, tables.values())
-    files.require_directory(out / _POINTS)
-    for board in boards:
-        all_boards.find(board)
+    _require(out, boards)
     with _executor(scheduler, jobs) as executor:
         sweep = _Sweep(executor, _Store(out))
         subjects = [(_content(network), *_data(network, dataset, data_dir, limit, calibration))
                     for network in networks]
-        accuracies = sweep.run((_accuracy, content, images, labels)
-                               for content, _, _, images, labels in subjects
-                               if images is not None)
-        known = iter(accuracies)
-        facts = [{"dataset": name, "calibration": workload.source,
-                  "accuracy": next(known)["accuracy"] if images is not None else None}
-                 for _, name, workload, images, _ in subjects]
-        cases = [(content, workload.counts, board, code) for content, _, workload, _, _ in subjects
-                 for board in boards for code in codes]
-        whose = [fact for fact in facts for _ in boards for _ in codes]
-        if intervals is None:
-            ends = sweep.run((_point, *case, None, objective) for case in cases
-                             for objective in ("throughput", "smallest"))
-            tried = [_intervals(*ends[2 * k:2 * k + 2], points)[1:-1] for k in range(len(cases))]
-            found = [(fact, end) for k, fact in enumerate(whose) for end in ends[2 * k:2 * k + 2]]
-        else:
-            tried, found = [intervals] * len(cases), []
-        tasks = [(fact, (_point, *case, interval, "smallest"))
-                 for fact, case, own in zip(whose, cases, tried, strict=True)
-                 for interval in own]
-        found += zip((fact for fact, _ in tasks), sweep.run(task for _, task in tasks),
-                     strict=True)
+        found = _found(sweep, subjects, boards, codes, intervals, points)
         results = _distinct({**point, **fact} for fact, point in found if "luts" in point)
         best = front(results)
         for point in results:
             point["front"] = point in best
         if synthesise:
-            contents = {network.name: content for network, (content, *_) in zip(
-                networks, subjects, strict=True)}
-            checked = sweep.run(
-                (_synthesis, contents[point["network"]], point["board"], point["code"],
-                 point["lanes"], point["replicas"]) for point in best)
-            for point, figures in zip(best, checked, strict=True):
-                point["synthesis"] = figures
-    result = {
-        "points": results, "computed": sweep.computed, "kept": sweep.kept,
-        "too_large": sorted({point["too_large"] for _, point in found if "luts" not in point}),
-    }
-    files.write_text(out / tables["table"], json.dumps(results, indent=1) + "\n")
-    draw(results, [out / tables["plot"], out / tables["picture"]])
-    return result | {"files": {name: str(out / file) for name, file in tables.items()}}
+            names = (network.name for network in networks)
+            _synthesise(sweep, best, dict(zip(names, subjects, strict=True)))
+    too_large = sorted({point["too_large"] for _, point in found if "luts" not in point})
+    return {"points": results, "computed": sweep.computed, "kept": sweep.kept,
+            "too_large": too_large, "files": _write(out, results)}
+
+
+def _require(out, boards):
+    """Check what a sweep needs before it begins: places for its results, and known boards."""
+    files.require_directory(out, _FILES.values())
+    files.require_directory(out / _POINTS)
+    for board in boards:
+        all_boards.find(board)
+
+
+def _found(sweep, subjects, boards, codes, intervals, points):
+    """Pairs of facts about a network and a point of it, for each interval on each board.
+
+    Parameters
+    ----------
+    subjects : of each network its content, and what :func:`_data` returns
+    """
+    facts = _facts(sweep, subjects)
+    cases = [(fact, (content, workload.counts, board, code))
+             for fact, (content, _, workload, _, _) in zip(facts, subjects, strict=True)
+             for board in boards for code in codes]
+    if intervals is None:
+        ends = sweep.run((_point, *case, None, objective) for _, case in cases
+                         for objective in ("throughput", "smallest"))
+        pairs = list(zip(ends[::2], ends[1::2], strict=True))
+        tried = [_intervals(*pair, points)[1:-1] for pair in pairs]
+        found = [(fact, end) for (fact, _), pair in zip(cases, pairs, strict=True) for end in pair]
+    else:
+        tried, found = [intervals] * len(cases), []
+    tasks = [(fact, (_point, *case, interval, "smallest"))
+             for (fact, case), own in zip(cases, tried, strict=True) for interval in own]
+    results = sweep.run(task for _, task in tasks)
+    return found + [(fact, point) for (fact, _), point in zip(tasks, results, strict=True)]
+
+
+def _facts(sweep, subjects):
+    """Of each network the data set, the samples that decide, and the accuracy (or None)."""
+    accuracies = iter(sweep.run((_accuracy, content, images, labels)
+                                for content, _, _, images, labels in subjects
+                                if images is not None))
+    return [{"dataset": name, "calibration": workload.source,
+             "accuracy": next(accuracies)["accuracy"] if images is not None else None}
+            for _, name, workload, images, _ in subjects]
+
+
+def _synthesise(sweep, best, subjects):
+    """Add Yosys' figures to the best points. Subjects are by the name of the network."""
+    checked = sweep.run((_synthesis, subjects[point["network"]][0], point["board"], point["code"],
+                         point["lanes"], point["replicas"]) for point in best)
+    for point, figures in zip(best, checked, strict=True):
+        point["synthesis"] = figures
+
+
+def _write(out, results):
+    """Write the table and the plots. Returns their paths by name."""
+    from .fronts import draw
+    paths = {name: out / file for name, file in _FILES.items()}
+    files.write_text(paths["table"], json.dumps(results, indent=1) + "\n")
+    draw(results, [paths["plot"], paths["picture"]])
+    return {name: str(path) for name, path in paths.items()}
 
 
 def _distinct(points):

@@ -23,6 +23,7 @@ import math
 import os
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 
@@ -35,6 +36,8 @@ from .network import Network
 __all__ = ["FORMAT", "MAX_WEIGHTS", "check_weights", "load", "save"]
 
 FORMAT = 1
+"""Version of the format, which :func:`load` requires."""
+
 MAX_WEIGHTS = 1 << 28
 """Greatest number of weights in a file: 268 million, more than any device holds on its chip."""
 
@@ -51,7 +54,7 @@ _DTYPES = {np.dtype(f"<i{n}") for n in (2, 4, 8)} | {np.dtype("i1"), np.dtype("u
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def save(network: Network, path) -> None:
+def save(network: Network, path: str | Path) -> None:
     """Write ``network`` to ``path`` (``.npz``), see :func:`gen.system.files.replacing`.
 
     Raises
@@ -60,7 +63,8 @@ def save(network: Network, path) -> None:
         If it is larger than :func:`load` accepts.
     """
     check_weights(network.weight_count)
-    arrays, layers = {}, []
+    arrays: dict[str, np.ndarray] = {}
+    layers = []
     for k, layer in enumerate(network.layers):
         facts, own = layer.described()
         layers.append(facts)
@@ -95,6 +99,7 @@ def check_weights(count: int) -> None:
     Raises
     ------
     ArtifactError
+        If there are more than :data:`MAX_WEIGHTS`.
     """
     if count > MAX_WEIGHTS:
         raise ArtifactError(f"a network of {count:,} weights is larger than any that can be saved: "
@@ -109,7 +114,7 @@ def _narrow(array: np.ndarray) -> np.ndarray:
     return array.astype("<i8")
 
 
-def load(path) -> Network:
+def load(path: str | Path) -> Network:
     """Read a network.
 
     Raises

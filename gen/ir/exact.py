@@ -3,13 +3,14 @@
 from math import prod
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gen.errors import NetworkError
 
 __all__ = ["EXACT", "check_levels", "check_pixels", "check_values", "encode", "frozen",
            "require_length", "require_name", "require_pair", "require_positive"]
 
-# Why no number leaves 64 bits, nor the 53 that float64 holds exactly. A Network is refused unless
+# Why every number fits 64 bits, and the 53 that float64 holds exactly. A Network is refused unless
 #
 #   (a)  pixel_max (2 input_levels + 1) < 2^53
 #   (b)  the counts of every map are at most 2^24, and a map has at most 2^28 of them
@@ -27,20 +28,30 @@ __all__ = ["EXACT", "check_levels", "check_pixels", "check_values", "encode", "f
 #   in magnitude: so are charges, potentials and logits;
 # * a threshold that phase code shifts by at most floor(log2 levels) is at most threshold levels; a
 #   potential less that is above -2^54, so that a membrane has at most 55 bits;
-# * the sides themselves are computed in Python's integers, from sums of |W| <= 2^15 that would need
-#   2^48 weights to leave 63 bits.
+# * the sides themselves are computed in Python's integers, from sums of |W| <= 2^15, which only
+#   2^48 weights could bring above 63 bits.
 EXACT = 1 << 53
-"""Where integers end that float64 holds exactly."""
+"""Bound of the integers that float64 holds exactly."""
 
 _MAX_LEVELS = 1 << 24
 _MAX_VALUES = 1 << 28
 
-# Networks' names go into tables, Verilog and the names of files.
+# Networks' names appear in tables, in Verilog and in names of files.
 _LONGEST = 64
 
 
-def frozen(array, name):
-    """Integers as a read-only copy in 64 bits; refuses any that they can't hold."""
+def frozen(array: ArrayLike, name: str) -> np.ndarray:
+    """A read-only copy of integers, in 64 bits.
+
+    Parameters
+    ----------
+    name : of the array, for the message
+
+    Raises
+    ------
+    NetworkError
+        If they are no integers, or 64 bits can't hold them.
+    """
     array = np.asarray(array)
     if array.dtype.kind not in "iu":
         raise NetworkError(f"{name} must be integers, not {array.dtype}")
@@ -51,34 +62,34 @@ def frozen(array, name):
     return array
 
 
-def require_length(name, what, most):
+def require_length(name: str, what: str, most: int) -> None:
     """Refuse a name of more than ``most`` characters."""
     if len(name) > most:
         raise NetworkError(f"{what} must have at most {most} characters, not {len(name):,}: "
                            f"{name[:20]!r}...")
 
 
-def require_pair(value, name, least):
+def require_pair(value: object, name: str, least: int) -> None:
     """Refuse a value that is no pair of integers of at least ``least``."""
     if (not isinstance(value, tuple) or len(value) != 2
             or not all(type(v) is int and v >= least for v in value)):
         raise NetworkError(f"{name} must be a pair of integers of at least {least}, not {value!r}")
 
 
-def require_positive(value, name):
+def require_positive(value: object, name: str) -> None:
     """Refuse a value that is no positive integer."""
     if type(value) is not int or value < 1:
         raise NetworkError(f"{name} must be a positive integer, not {value!r}")
 
 
-def check_levels(levels, name):
+def check_levels(levels: int, name: str) -> None:
     """Refuse a greatest count that is no integer in 1..2^24."""
     require_positive(levels, name)
     if levels > _MAX_LEVELS:
         raise NetworkError(f"{name} must be at most {_MAX_LEVELS}, not {levels}")
 
 
-def check_pixels(input_levels, pixel_max):
+def check_pixels(input_levels: int, pixel_max: int) -> None:
     """Refuse a greatest count and a greatest pixel for which :func:`encode` is not exact."""
     check_levels(input_levels, "input_levels")
     require_positive(pixel_max, "pixel_max")
@@ -87,7 +98,7 @@ def check_pixels(input_levels, pixel_max):
                            f"with {input_levels} input levels, not {pixel_max}")
 
 
-def encode(pixels, *, input_levels, pixel_max):
+def encode(pixels: ArrayLike, *, input_levels: int, pixel_max: int) -> np.ndarray:
     """Raw pixels to counts: ``round(pixel * input_levels / pixel_max)``, half up.
 
     Parameters
@@ -110,7 +121,7 @@ def encode(pixels, *, input_levels, pixel_max):
     return (2 * input_levels * pixels.astype(np.int64) + pixel_max) // (2 * pixel_max)
 
 
-def check_values(name, shape):
+def check_values(name: str, shape: tuple[int, ...]) -> None:
     """Refuse the shape of a map of more than 2^28 values."""
     if prod(shape) > _MAX_VALUES:
         raise NetworkError(f"{name}: a map must have at most {_MAX_VALUES} values, not {shape}")

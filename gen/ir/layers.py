@@ -1,17 +1,17 @@
 """The layers of a network in integers: what they compute, and what they say about themselves.
 
-Nobody outside asks a layer for its kind. Who has to treat kinds differently has a table of them:
-:mod:`gen.plan.kinds` for gateware, :mod:`gen.ir.reference` for PyTorch's operators.
+No other module asks a layer for its kind. A module that has to treat kinds differently has a table
+of them: :mod:`gen.plan.kinds` for gateware, :mod:`gen.ir.reference` for PyTorch's operators.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from gen.errors import NetworkError
-from hw.config import MapConfig
+from hw.maps import MapConfig
 from hw.schedule import Schedule, settle
 
 from .exact import EXACT, check_levels, frozen, require_length, require_pair
@@ -32,26 +32,31 @@ class Layer(Protocol):
     Members
     -------
     type : name of the kind in files
-    label : what the layer is, for people to read
-    name : unique in the network
-    windows, sources : one for each map that the layer looks at, and their names
-    synapses : those that charge membranes; none of a pooling
     """
 
     type: ClassVar[str]
-    name: str
-    synapses: tuple[Synapses, ...]
 
     @property
-    def label(self) -> str: ...
+    def name(self) -> str:
+        """Unique in the network."""
 
     @property
-    def windows(self) -> tuple[Window, ...]: ...
+    def label(self) -> str:
+        """What the layer is, for people to read."""
 
     @property
-    def sources(self) -> tuple[str, ...]: ...
+    def windows(self) -> Sequence[Window]:
+        """One for each map that the layer looks at."""
 
-    def out_shape(self, shapes: Sequence[tuple]) -> tuple[int, int, int]:
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the maps that the layer looks at."""
+
+    @property
+    def synapses(self) -> tuple[Synapses, ...]:
+        """Those that charge membranes; a pooling has none."""
+
+    def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
         """Shape ``(C, H, W)`` of the result for sources of ``shapes``."""
 
     def out_levels(self, levels: Sequence[int]) -> int | None:
@@ -67,15 +72,21 @@ class Layer(Protocol):
         """The same layer for a source that is given as a vector instead of in ``shape``, or None if
         it looks at a part of the map."""
 
-    def meaning(self) -> Iterator:
+    def meaning(self) -> Iterator[object]:
         """All that has a meaning for :meth:`run`, as arrays and JSON-serialisable facts."""
 
     def described(self) -> tuple[dict, dict[str, np.ndarray]]:
         """The layer as JSON-serialisable facts and named arrays, for :meth:`restored`."""
 
     @classmethod
-    def restored(cls, facts: Mapping, array: Callable[[str], np.ndarray]) -> "Layer":
-        """The layer that was :meth:`described`."""
+    def restored(cls, facts: Mapping[str, Any], array: Callable[[str], np.ndarray]) -> Self:
+        """The layer that was :meth:`described`.
+
+        Parameters
+        ----------
+        facts : as described
+        array : gives an array by its name
+        """
 
 
 def _layer_name(name):
@@ -85,10 +96,19 @@ def _layer_name(name):
     require_length(name, "a layer's name", _LONGEST)
 
 
+@dataclass(frozen=True, eq=False)
 class _Charged:
-    """What layers with membranes share: synapses and an initial potential."""
+    """What layers with membranes share."""
 
-    def _check(self):
+    type: ClassVar[str]
+
+    name: str
+    synapses: tuple[Synapses, ...]
+    initial: np.ndarray
+    threshold: np.ndarray
+    levels: int | None
+
+    def __post_init__(self) -> None:
         _layer_name(self.name)
         if not isinstance(self.synapses, tuple) or not self.synapses:
             raise NetworkError(f"{self.name}: synapses must be a non-empty tuple")
@@ -99,22 +119,33 @@ class _Charged:
                                    f"the number of channels")
 
     @property
-    def label(self):
+    def label(self) -> str:
+        """The kind."""
         return self.type
 
     @property
-    def channels(self):
+    def channels(self) -> int:
+        """Number of neurons at each position."""
         return self.synapses[0].out_channels
 
     @property
-    def windows(self):
+    def windows(self) -> tuple[Synapses, ...]:
+        """The synapses."""
         return self.synapses
 
     @property
-    def sources(self):
+    def sources(self) -> tuple[str, ...]:
+        """One for each bundle of synapses."""
         return tuple(synapses.source for synapses in self.synapses)
 
-    def out_shape(self, shapes):
+    def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+        """The shape in which all synapses agree.
+
+        Raises
+        ------
+        NetworkError
+            If they do not agree.
+        """
         results = {synapses.out_shape(shape) for synapses, shape in zip(
             self.synapses, shapes, strict=True)}
         if len(results) != 1:
@@ -122,10 +153,11 @@ class _Charged:
                                f"{sorted(results)}")
         return results.pop()
 
-    def charge(self, inputs):
-        """All the charge of the inputs, ``(N, O, OY, OX)``."""
-        return sum(synapses.charge(counts)
-                   for synapses, counts in zip(self.synapses, inputs, strict=True))
+    def charge(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """All the charge of the inputs, ``(N, O, OY, OX)``, in 64 bits."""
+        first, *others = (synapses.charge(counts)
+                          for synapses, counts in zip(self.synapses, inputs, strict=True))
+        return sum(others, first)
 
     def schedule(self, sources: Sequence[MapConfig] = (), code: str = "phase") -> Schedule:
         """What the neurons do with their charge; counts do not depend on the arguments.
@@ -137,39 +169,48 @@ class _Charged:
         """
         return settle(sources, self.levels, code)
 
-    def run(self, inputs):
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """What the schedule makes of the charge."""
         schedule = self.schedule()
         (fired,), state = schedule.run([self.charge(inputs)], self.initial[:, None, None],
                                        self.threshold[:, None, None])
         return state.potential if schedule.levels is None else schedule.clip(fired)
 
-    def check_sums(self, levels):
-        """Refuse a layer whose sums may leave the exact range."""
+    def check_sums(self, levels: Sequence[int]) -> None:
+        """Refuse a layer whose potentials may need more than 53 bits."""
         bound = max(int(self.initial.max()), -int(self.initial.min()))
         bound += sum(s.charge_bound(top) for s, top in zip(self.synapses, levels, strict=True))
         if bound >= EXACT:
             raise NetworkError(f"{self.name}: potentials need more than 53 bits")
 
-    def potential_range(self, levels):
-        """Least and greatest potential of each channel (docs/methods.md, 5)."""
+    def potential_range(self, levels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest potential of each channel, ``(C,)`` (docs/methods.md, 5)."""
         ranges = [s.charge_range(top) for s, top in zip(self.synapses, levels, strict=True)]
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
 
-    def flattened(self, source, shape):
+    def flattened(self, source: str, shape: tuple[int, int, int]) -> Self | None:
+        """The layer with its synapses flattened, see :meth:`Synapses.flattened`."""
         if source not in self.sources:
             return self
-        synapses = tuple(s.flattened(shape) if s.source == source else s for s in self.synapses)
-        return None if None in synapses else replace(self, synapses=synapses)
+        synapses = []
+        for s in self.synapses:
+            flat = s.flattened(shape) if s.source == source else s
+            if flat is None:
+                return None
+            synapses.append(flat)
+        return replace(self, synapses=tuple(synapses))
 
-    def meaning(self):
+    def meaning(self) -> Iterator[object]:
+        """The kind, the synapses and the initial potential."""
         yield [type(self).__name__, self.name, self.sources]
         for s in self.synapses:
             yield [s.stride, s.padding, s.groups, s.bits]
             yield s.weights
         yield self.initial
 
-    def described(self):
+    def described(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """Arrays ``initial`` and, for bundle number S of synapses, ``S.weights``."""
         facts = {"type": self.type, "name": self.name, "synapses": [
             {"source": s.source, "stride": s.stride, "bits": s.bits, "padding": s.padding,
              "groups": s.groups} for s in self.synapses]}
@@ -177,7 +218,8 @@ class _Charged:
             f"{k}.weights": s.weights for k, s in enumerate(self.synapses)}}
 
     @classmethod
-    def restored(cls, facts, array):
+    def restored(cls, facts: Mapping[str, Any], array: Callable[[str], np.ndarray]) -> Self:
+        """The layer, with the arguments of its kind from :meth:`_own`."""
         synapses = tuple(
             Synapses(s["source"], array(f"{k}.weights"), tuple(s["stride"]), tuple(s["padding"]),
                      s["groups"], s["bits"]) for k, s in enumerate(facts["synapses"]))
@@ -204,14 +246,10 @@ class Neurons(_Charged):
 
     type: ClassVar[str] = "neurons"
 
-    name: str
-    synapses: tuple[Synapses, ...]
-    initial: np.ndarray
-    threshold: np.ndarray
     levels: int
 
-    def __post_init__(self):
-        self._check()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "threshold", frozen(self.threshold, f"{self.name}: threshold"))
         if self.threshold.shape != (self.channels,) or self.threshold.min() < 1:
             raise NetworkError(f"{self.name}: threshold must be {self.channels} positive integers")
@@ -219,15 +257,18 @@ class Neurons(_Charged):
         if int(self.threshold.max()) * self.levels >= EXACT:
             raise NetworkError(f"{self.name}: threshold times levels needs more than 53 bits")
 
-    def out_levels(self, levels):
+    def out_levels(self, levels: Sequence[int]) -> int:
+        """Its own, whatever the sources'."""
         return self.levels
 
-    def meaning(self):
+    def meaning(self) -> Iterator[object]:
+        """Thresholds and levels, too."""
         yield from super().meaning()
         yield self.threshold
         yield self.levels
 
-    def described(self):
+    def described(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """An array ``threshold``, too."""
         facts, arrays = super().described()
         return {**facts, "levels": self.levels}, {**arrays, "threshold": self.threshold}
 
@@ -238,28 +279,29 @@ class Neurons(_Charged):
 
 @dataclass(frozen=True, eq=False)
 class Readout(_Charged):
-    """The classifier: membranes that never fire; their potentials are the logits."""
+    """The classifier: membranes that never fire; their potentials are the logits.
+
+    Parameters
+    ----------
+    name, synapses, initial : as of :class:`Neurons`
+
+    Members
+    -------
+    threshold : ``(C,)`` ones, with which no potential is compared
+    levels : ``None``, because nothing is counted
+    """
 
     type: ClassVar[str] = "readout"
 
-    name: str
-    synapses: tuple[Synapses, ...]
-    initial: np.ndarray
+    threshold: np.ndarray = field(init=False)
+    levels: None = field(init=False, default=None)
 
-    def __post_init__(self):
-        self._check()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "threshold", np.ones(self.channels, dtype=np.int64))
 
-    @property
-    def levels(self):
-        """``None``: nothing is counted."""
-
-    @property
-    def threshold(self):
-        """One for each channel that its potential is never compared with."""
-        return np.ones(self.channels, dtype=np.int64)
-
-    def out_levels(self, levels):
-        return None
+    def out_levels(self, levels: Sequence[int]) -> None:
+        """None: potentials come out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,10 +309,17 @@ class Pool:
     """Sum (average) or maximum of the spike counts in a window.
 
     The division of an average pooling is part of the next layer's weights (docs/methods.md, 4).
+
+    Parameters
+    ----------
+    name : unique
+    source : name of an earlier layer, or :data:`INPUT`
+    kind : ``"sum"`` or ``"max"``
+    kernel, stride, padding : ``(y, x)``; the padding is at most half the kernel
     """
 
     type: ClassVar[str] = "pool"
-    synapses: ClassVar[tuple] = ()
+    synapses: ClassVar[tuple[Synapses, ...]] = ()
 
     name: str
     source: str
@@ -279,7 +328,7 @@ class Pool:
     stride: tuple[int, int]
     padding: tuple[int, int] = (0, 0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _layer_name(self.name)
         if self.kind not in ("sum", "max"):
             raise NetworkError(f"{self.name}: kind must be 'sum' or 'max', not {self.kind!r}")
@@ -291,45 +340,55 @@ class Pool:
                                f"kernel {self.kernel}")
 
     @property
-    def label(self):
+    def label(self) -> str:
+        """``"sum pool"`` or ``"max pool"``."""
         return f"{self.kind} pool"
 
     @property
-    def windows(self):
+    def windows(self) -> tuple[Self]:
+        """The layer itself is its window."""
         return (self,)
 
     @property
-    def sources(self):
+    def sources(self) -> tuple[str]:
+        """The only one."""
         return (self.source,)
 
-    def out_shape(self, shapes):
+    def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+        """As many channels as the source's, and a position for each window."""
         (shape,) = shapes
         return (shape[0], *out_size(shape[1:], self.kernel, self.stride, self.padding, self.name))
 
-    def out_levels(self, levels):
+    def out_levels(self, levels: Sequence[int]) -> int:
+        """Those of the source; a sum may count so many for each value in the window."""
         (top,) = levels
         return top * self.kernel[0] * self.kernel[1] if self.kind == "sum" else top
 
-    def run(self, inputs):
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Sums or maxima over the last two axes of the windows."""
         windows = sliding_windows(inputs[0], self.kernel, self.stride, self.padding)
         return windows.sum(axis=(4, 5)) if self.kind == "sum" else windows.max(axis=(4, 5))
 
-    def check_sums(self, levels):
-        """Nothing: what a window may sum to, a map may count to."""
+    def check_sums(self, levels: Sequence[int]) -> None:
+        """Refuse nothing: the network bounds the counts of a map, and so the sums."""
 
-    def flattened(self, source, shape):
+    def flattened(self, source: str, shape: tuple[int, int, int]) -> Self | None:
+        """None for its own source: a window is a part of the map."""
         return None if self.source == source else self
 
-    def meaning(self):
+    def meaning(self) -> Iterator[object]:
+        """The kind and the window."""
         yield [type(self).__name__, self.name, self.sources]
         yield [self.kind, self.kernel, self.stride, self.padding]
 
-    def described(self):
+    def described(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """Facts alone: a pooling has no arrays."""
         return {"type": self.type, "name": self.name, "source": self.source, "kind": self.kind,
                 "kernel": self.kernel, "stride": self.stride, "padding": self.padding}, {}
 
     @classmethod
-    def restored(cls, facts, array):
+    def restored(cls, facts: Mapping[str, Any], array: Callable[[str], np.ndarray]) -> Self:
+        """The layer, from facts alone."""
         return cls(facts["name"], facts["source"], facts["kind"], tuple(facts["kernel"]),
                    tuple(facts["stride"]), tuple(facts["padding"]))
 

@@ -10,11 +10,14 @@ with ``v0 = bias + (theta >> 1)``, which makes the division round half up.
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gen.errors import NetworkError
 
@@ -38,7 +41,7 @@ class Trace:
     logits: np.ndarray
 
     @property
-    def predictions(self):
+    def predictions(self) -> np.ndarray:
         """``(N,)`` classes; the lowest index wins a tie."""
         return self.logits.argmax(axis=1)
 
@@ -58,6 +61,11 @@ class Network:
     samples : a few raw images ``(N, C, H, W)`` that travel with the network, so that it can be
         mapped to a board and verified on real data without the data set; no meaning for `run`
 
+    Members
+    -------
+    shapes : layer name, or :data:`gen.ir.layers.INPUT` -> ``(C, H, W)`` of its map
+    levels : the same -> greatest count of its map; the read-out has none
+
     Raises
     ------
     NetworkError
@@ -69,12 +77,12 @@ class Network:
     input_levels: int
     pixel_max: int
     layers: tuple[Layer, ...]
-    metadata: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
+    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     samples: np.ndarray | None = None
-    shapes: MappingProxyType = field(init=False)
-    levels: MappingProxyType = field(init=False)
+    shapes: Mapping[str, tuple[int, int, int]] = field(init=False)
+    levels: Mapping[str, int] = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_name(self.name)
         if (not isinstance(self.input_shape, tuple) or len(self.input_shape) != 3
                 or not all(type(v) is int and v >= 1 for v in self.input_shape)):
@@ -115,24 +123,27 @@ class Network:
                 raise NetworkError(f"nothing uses the spikes of {name!r}")
 
     @property
-    def readout(self):
+    def readout(self) -> Layer:
+        """The last layer, whose potentials are the logits."""
         return self.layers[-1]
 
     @property
-    def neurons(self):
+    def neurons(self) -> tuple[Layer, ...]:
         """The layers of neurons: those that fire."""
         return tuple(layer for layer in self.layers if layer.synapses and layer.name in self.levels)
 
     @property
-    def classes(self):
-        return self.readout.channels
+    def classes(self) -> int:
+        """Number of logits."""
+        return self.shapes[self.readout.name][0]
 
     @property
-    def weight_count(self):
+    def weight_count(self) -> int:
+        """Weights of all layers, zeros among them."""
         return sum(s.weights.size for layer in self.layers for s in layer.synapses)
 
     @cached_property
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of all that has a meaning for :meth:`run`, as 64 hexadecimal digits."""
         sha = hashlib.sha256()
 
@@ -148,8 +159,8 @@ class Network:
                 add(fact)
         return sha.hexdigest()
 
-    def shaped(self, images):
-        """Images as ``(N, C, H, W)``, however they are given.
+    def shaped(self, images: ArrayLike) -> np.ndarray:
+        """Images as ``(N, C, H, W)``, whatever their axes.
 
         Parameters
         ----------
@@ -174,9 +185,9 @@ class Network:
                                f"{given.shape}")
         return images
 
-    def encode(self, images):
-        """Raw images to input counts ``(N, C, H, W)``: :func:`encode` of what :meth:`shaped` makes
-        of them.
+    def encode(self, images: ArrayLike) -> np.ndarray:
+        """Raw images to input counts ``(N, C, H, W)``, by :meth:`shaped` and
+        :func:`gen.ir.exact.encode`.
 
         Raises
         ------
@@ -186,12 +197,17 @@ class Network:
         return encode(self.shaped(images), input_levels=self.input_levels,
                       pixel_max=self.pixel_max)
 
-    def run(self, counts):
+    def run(self, counts: ArrayLike) -> Trace:
         """Spike counts of every layer and the logits, exactly.
 
         Parameters
         ----------
         counts : ``(N, C, H, W)`` input counts in ``0..input_levels`` (see :meth:`encode`)
+
+        Raises
+        ------
+        NetworkError
+            If the shape, the type or the range differs.
         """
         counts = frozen(counts, "input counts")
         if counts.shape[1:] != self.input_shape:
@@ -205,8 +221,14 @@ class Network:
         logits = values.pop(self.readout.name).reshape(len(counts), self.classes)
         return Trace(counts=values, logits=logits)
 
-    def predict(self, images, *, batch=500, progress=iter):
-        """Logits ``(N, classes)`` of raw images, in batches, so that memory stays small."""
+    def predict(self, images: np.ndarray, *, batch: int = 500,
+                progress: Callable[[range], Iterable[int]] = iter) -> np.ndarray:
+        """Logits ``(N, classes)`` of raw images, in batches, so that memory stays small.
+
+        Parameters
+        ----------
+        progress : wraps the iteration over the batches' first images
+        """
         logits = [np.empty((0, self.classes), dtype=np.int64)]
         for start in progress(range(0, len(images), batch)):
             logits.append(self.run(self.encode(images[start:start + batch])).logits)

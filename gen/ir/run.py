@@ -1,5 +1,7 @@
 """Run a network on images, in integers."""
 
+from pathlib import Path
+
 import numpy as np
 
 from gen.data.datasets import load, read_array
@@ -13,9 +15,10 @@ __all__ = ["run"]
 _BATCH = 250
 
 
-def run(network: Network, *, images_file=None, dataset: str | None = None, data_dir=None,
-        limit: int | None = None, progress: bool = True) -> dict:
-    """Run :meth:`Network.run` on an image file or on the test images of a data set.
+def run(network: Network, *, images_file: str | Path | None = None, dataset: str | None = None,
+        data_dir: str | Path | None = None, limit: int | None = None,
+        progress: bool = True) -> dict:
+    """Predictions and spikes of a network on an image file or on the test images of a data set.
 
     Parameters
     ----------
@@ -29,6 +32,13 @@ def run(network: Network, *, images_file=None, dataset: str | None = None, data_
     -------
     ``network``, ``images``; ``accuracy`` (None without labels); ``spikes``, mean count of all
     neurons of each layer for an image; ``rates``, the same for a neuron; ``predictions``.
+
+    Raises
+    ------
+    DataError
+        If the images can't be read, or no data set is known.
+    NetworkError
+        If the network does not take the images.
     """
     images, labels = _inputs(network, images_file, dataset, data_dir)
     images = images[:limit]
@@ -51,7 +61,7 @@ def _inputs(network, images_file, dataset, data_dir):
         return read_array(images_file), None
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
-        raise DataError(f"{network.name} does not say what it was trained on: give images or "
+        raise DataError(f"{network.name} does not say what it was trained on; give images or "
                         f"--dataset")
     data = load(dataset, data_dir)
     return data.test_images, data.test_labels

@@ -17,8 +17,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.npz"))
 
 
-def find(name_or_path) -> Network:
-    """Load a shipped network by its name, or any network by its path."""
+def find(name_or_path: str | Path) -> Network:
+    """Load a shipped network by its name, or any network by its path.
+
+    Raises
+    ------
+    ArtifactError
+        If there is neither, or the file can't be read.
+    """
     shipped = _FOLDER / f"{name_or_path}.npz"
     if str(name_or_path) in names():
         return load(shipped)

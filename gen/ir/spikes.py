@@ -2,11 +2,16 @@
 
 import numpy as np
 
+from hw.config import ArrayConfig
+from hw.maps import MapConfig
+
+from .network import Trace
+
 __all__ = ["map_spikes", "replayed", "sample_spikes"]
 
 
-def map_spikes(fmap, counts):
-    """Number of spikes as which the counts ``(N, ...)`` of a map are replayed, a sample, ``(N,)``.
+def map_spikes(fmap: MapConfig, counts: np.ndarray) -> np.ndarray:
+    """Spikes of each sample, ``(N,)``, as which the counts ``(N, ...)`` of a map are replayed.
 
     In phase code they are the set bits of the counts, in rate code the counts themselves.
     """
@@ -14,7 +19,7 @@ def map_spikes(fmap, counts):
     return spikes.reshape(len(counts), -1).sum(axis=1, dtype=np.int64)
 
 
-def sample_spikes(config, trace, inputs):
+def sample_spikes(config: ArrayConfig, trace: Trace, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Layer name -> spikes of each sample, for a trace of ``Network.run`` on ``inputs``.
 
     ``"input"`` stands for the pixels. The read-out has none.
@@ -25,8 +30,8 @@ def sample_spikes(config, trace, inputs):
     return spikes
 
 
-def replayed(config, spikes):
-    """Spikes of each sample that neurons receive, ``(N,)``. Every map that a layer with synapses
+def replayed(config: ArrayConfig, spikes: dict[str, np.ndarray]) -> np.ndarray:
+    """Spikes of each sample that neurons receive, ``(N,)``. Each map that a layer with synapses
     reads counts once. A pooling adds counts without replaying them.
 
     Parameters
@@ -35,4 +40,4 @@ def replayed(config, spikes):
     """
     names = ["input", *(layer.name for layer in config.layers)]
     read = {source.layer for core in config.cores for source in core.sources}
-    return sum(spikes[names[index + 1]] for index in sorted(read))
+    return np.sum([spikes[names[index + 1]] for index in read], axis=0)

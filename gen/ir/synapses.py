@@ -14,20 +14,23 @@ __all__ = ["Synapses", "Window", "out_size", "sliding_windows"]
 
 
 class Window(Protocol):
-    """How a layer looks at one of its sources: through a window that slides over the map.
-
-    Members
-    -------
-    source : name of an earlier layer, or :data:`gen.ir.layers.INPUT`
-    kernel, stride, padding : ``(y, x)``
-    """
-
-    source: str
-    stride: tuple[int, int]
-    padding: tuple[int, int]
+    """How a layer looks at one of its sources: through a window that slides over the map."""
 
     @property
-    def kernel(self) -> tuple[int, int]: ...
+    def source(self) -> str:
+        """Name of an earlier layer, or :data:`gen.ir.layers.INPUT`."""
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """``(y, x)`` size of the window."""
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """``(y, x)`` from one window to the next."""
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """``(y, x)`` zeros on each side of the map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,7 @@ class Synapses:
     groups: int = 1
     bits: int = 8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         where = f"synapses from {self.source!r}"
         object.__setattr__(self, "weights", frozen(self.weights, f"{where}: weights"))
         if self.weights.ndim != 4 or not self.weights.size:
@@ -75,15 +78,24 @@ class Synapses:
                                f"not {self.weights.min()}..{self.weights.max()}")
 
     @property
-    def kernel(self):
-        return tuple(self.weights.shape[2:])
+    def kernel(self) -> tuple[int, int]:
+        """``(KY, KX)`` of the weights."""
+        ky, kx = self.weights.shape[2:]
+        return ky, kx
 
     @property
-    def out_channels(self):
+    def out_channels(self) -> int:
+        """Channels of the layer that the synapses charge."""
         return self.weights.shape[0]
 
-    def out_shape(self, shape):
-        """Shape ``(C, H, W)`` of the result for a source of ``shape``."""
+    def out_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Shape ``(C, H, W)`` of the result for a source of ``shape``.
+
+        Raises
+        ------
+        NetworkError
+            If the source has other channels than the weights, or is smaller than the kernel.
+        """
         channels = self.weights.shape[1] * self.groups
         if shape[0] != channels:
             raise NetworkError(f"synapses from {self.source!r}: the source has {shape[0]} "
@@ -91,7 +103,7 @@ class Synapses:
         return (self.out_channels, *out_size(shape[1:], self.kernel, self.stride, self.padding,
                                               f"synapses from {self.source!r}"))
 
-    def charge(self, counts):
+    def charge(self, counts: np.ndarray) -> np.ndarray:
         """``(N, C, H, W)`` counts -> ``(N, O, OY, OX)`` charge, exact."""
         windows = sliding_windows(counts, self.kernel, self.stride, self.padding)
         n, c, oy, ox, ky, kx = windows.shape
@@ -103,8 +115,9 @@ class Synapses:
         charge = charge.transpose(1, 0, 2).reshape(n, oy, ox, self.out_channels)
         return charge.transpose(0, 3, 1, 2).astype(np.int64)
 
-    def charge_range(self, levels):
-        """Least and greatest charge of each output channel, for counts in ``0..levels``."""
+    def charge_range(self, levels: int) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest charge of each output channel, ``(O,)``, for counts in
+        ``0..levels``."""
         low, high = self._sums
         return levels * low, levels * high
 
@@ -114,7 +127,7 @@ class Synapses:
         flat = self.weights.reshape(self.out_channels, -1)
         return np.minimum(flat, 0).sum(axis=1), np.maximum(flat, 0).sum(axis=1)
 
-    def flattened(self, shape):
+    def flattened(self, shape: tuple[int, int, int]) -> "Synapses | None":
         """The same synapses for a source that is given as a vector instead of in ``shape``, or None
         if they look at a part of the map."""
         if self.weights.shape[1:] != shape or any(self.padding):
@@ -122,13 +135,24 @@ class Synapses:
         weights = self.weights.reshape(self.out_channels, -1, 1, 1)
         return Synapses(self.source, weights, bits=self.bits)
 
-    def charge_bound(self, levels):
-        """What no sum of charges exceeds in magnitude, whichever they are."""
+    def charge_bound(self, levels: int) -> int:
+        """Bound on the magnitude of every partial sum of charges, for counts in ``0..levels``."""
         return levels * int(np.abs(self.weights).sum(axis=(1, 2, 3)).max())
 
 
-def out_size(size, kernel, stride, padding, name):
-    """``(height, width)`` of what windows over a map of ``size`` give."""
+def out_size(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int],
+             padding: tuple[int, int], name: str) -> tuple[int, int]:
+    """Number of windows over a map of ``size``; all pairs are ``(y, x)``.
+
+    Parameters
+    ----------
+    name : of the layer, for the message
+
+    Raises
+    ------
+    NetworkError
+        If the kernel is larger than the map and its padding.
+    """
     y, x = ((s + 2 * p - k) // st + 1 for s, k, st, p in zip(
         size, kernel, stride, padding, strict=True))
     if y < 1 or x < 1:
@@ -136,7 +160,8 @@ def out_size(size, kernel, stride, padding, name):
     return y, x
 
 
-def sliding_windows(counts, kernel, stride, padding):
+def sliding_windows(counts: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int],
+                    padding: tuple[int, int]) -> np.ndarray:
     """``(N, C, H, W)`` -> ``(N, C, OY, OX, KY, KX)``, zero padded."""
     py, px = padding
     counts = np.pad(counts, ((0, 0), (0, 0), (py, py), (px, px)))

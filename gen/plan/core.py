@@ -2,14 +2,17 @@
 
 import functools
 import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from amaranth import Shape
 
 from gen.errors import FitError
+from gen.ir.layers import Neurons, Readout
 from hw.config import CoreConfig
 from hw.encoder import word_layout
+from hw.maps import SourceConfig
 from hw.select import command_layout
 
 from . import flow
@@ -31,17 +34,18 @@ __all__ = ["NAME", "Flow", "clocks", "configure", "memories", "memory_bits", "pa
            "word_limits"]
 
 NAME = "core"
+"""Name of the kind."""
 
 # Lanes of a layer for which none are given, at most.
 _LANES = 16
 
 # Clocks from a window to its beat, besides those of the lanes: the stages of select, fetch, encoder
-# and lanes, and the queues between them. Then the part of them until the spike memory is read.
-# Replicas have a queue each, and one behind the merge.
+# and lanes, and the queues between them. The second number is the part of them until the spike
+# memory is read. The third is for replicas, which have a queue each and one behind the merge.
 _FILL, _READ, _MERGE = 21, 12, 4
 
-# Words that fetch, queue and encoder hold when the lanes are late: rows of the spike memory are
-# released when the last word of an output row has been read.
+# Words that fetch, queue and encoder hold when the lanes are late. They have been read, and rows of
+# the spike memory are released when the last word of an output row has been read.
 _WORDS_AHEAD = 7
 
 # Beats that a core makes before it stops for want of room.
@@ -51,7 +55,15 @@ _BEATS_AHEAD = 3
 _WINDOWS_AHEAD = 2
 
 
-def configure(layer, port, sources, lanes, replicas, code):
+def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, ...],
+              lanes: dict[str, int], replicas: dict[str, int], code: str) -> CoreConfig:
+    """The configuration; see :meth:`gen.plan.kinds.Kind.configure`.
+
+    Raises
+    ------
+    FitError
+        If the layer can't have as many lanes or replicas as are given.
+    """
     count = lanes.pop(layer.name, min(layer.channels, _LANES))
     if not isinstance(count, int) or not 1 <= count <= layer.channels:
         raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), not "
@@ -75,32 +87,44 @@ def _replicas(core, count):
     return count
 
 
-def memory_bits(layer, levels, code):
-    """Weights, and for each channel the initial potential and, of neurons, a threshold."""
+def memory_bits(layer: Neurons | Readout, levels: Sequence[int], code: str) -> int:
+    """Bits of the weights, of the initial potentials and, if the layer has neurons, of a threshold
+    for each channel."""
     rows = 1 if layer.levels is None else 2
     return (sum(synapses.bits * synapses.weights.size for synapses in layer.synapses)
             + membrane_bits(layer, levels, code) * layer.channels * rows)
 
 
-def turns(core):
+def turns(core: CoreConfig) -> int:
     """Output rows of the busiest replica."""
     return -(-core.sources[0].positions[0] // core.replicas)
 
 
-def clocks(core, samples, rows):
+def clocks(core: CoreConfig, samples: int, rows: Callable[[CoreConfig], np.ndarray]
+           ) -> np.ndarray:
+    """Clocks of the busiest replica for each sample, ``(N,)``; see
+    :meth:`gen.plan.kinds.Kind.clocks`."""
     work = rows(core)
     shares = [work[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
     return np.maximum(np.max(shares, axis=0),
                       turns(core) * max(map(gathering_clocks, core.sources)))
 
 
-def word_limits(core, interval, words):
+def word_limits(core: CoreConfig, interval: float, words: float) -> list[float]:
+    """The most words a position in which the windows of each source can be gathered in time."""
     return [interval / (turns(core) * gathering_clocks(source) / source.map.chunks)
             for source in core.sources]
 
 
 class Flow(flow.Flow):
-    def __init__(self, core, streams):
+    """The rows that a core sends.
+
+    Parameters
+    ----------
+    streams : number of arrays side by side
+    """
+
+    def __init__(self, core: CoreConfig, streams: int) -> None:
         super().__init__(core.sources[0].positions[0], streams, [
             [flow.SpikeMemory(share.sources[s], streams) for share in core.shares]
             for s in range(len(core.sources))])
@@ -112,11 +136,13 @@ class Flow(flow.Flow):
         self._beats = self._width * core.groups
         self._fill = _FILL + _MERGE * (core.replicas > 1)
 
-    def begin(self, clocks, words):
+    def begin(self, clocks: Mapping[str, np.ndarray], words: Mapping[str, np.ndarray]) -> None:
+        """Begin the next sample; see :meth:`gen.plan.pipeline.Pipeline.send`."""
         super().begin(clocks, words)
         self._clocks, self._words = clocks[self._core.name].T, words[self._core.name].T
 
-    def move(self):
+    def move(self) -> None:
+        """Send the next row."""
         row, looking, alone = len(self.came), self.looking, self._core.replicas == 1
         work, words, gone = self._clocks[row], self._words[row], 1 - 1 / self._beats
         replica = self._replicas[row % self._core.replicas]
@@ -141,13 +167,14 @@ class Flow(flow.Flow):
 
 
 class _Replica:
-    """The time since when a core's window, lanes and output are free."""
+    """When a replica's window, lanes and output become free, ``(streams,)`` each."""
 
-    def __init__(self, streams):
+    def __init__(self, streams: int) -> None:
         self.window = self.lanes = self.sent = np.zeros(streams)
 
 
-def parts(core):
+def parts(core: CoreConfig) -> Iterator[Part]:
+    """The parts of a core and of its replicas."""
     copies, share = core.replicas, core.shares[0]
     yield from (spike_memory(core, source, copies) for source in share.sources)
     yield from (_window(core, source, copies) for source in share.sources)
@@ -226,8 +253,8 @@ def _lanes(core, copies):
                 "logits": lanes * bits * (core.out is None),
                 "row": counter_bits(core.groups * len(core.schedule.rows)),
                 "results": lanes * (count or bits) * (core.sources[0].positions != (1, 1))}
-    # A row of a replica's results waits there. Otherwise there are two results, or none if there is
-    # only one position.
+    # In a replica a row of results can wait; otherwise two results, or none if there is only one
+    # position.
     row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
     waiting = 0 if core.sources[0].positions == (1, 1) else max(2, row)
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)

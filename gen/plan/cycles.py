@@ -1,10 +1,16 @@
 """How many clocks a sample takes, layer by layer: the formulas of docs/architecture.md.
 
-They count what a layer needs when its input is there and its output is taken; the slowest layer
-sets the interval between samples.
+They count what a layer needs when its input is there and its output is taken. The slowest layer
+decides the interval between samples.
 """
 
+import functools
+from collections.abc import Iterable, Sequence
+
 import numpy as np
+
+from hw.config import CoreConfig
+from hw.maps import SourceConfig
 
 __all__ = ["gathering_clocks", "row_clocks", "row_events", "row_words"]
 
@@ -30,58 +36,70 @@ def _tap_spikes(source, words):
     return view.reshape(*view.shape[:3], source.taps)
 
 
-def _events(core, counts):
-    """For each group of lanes ``(steps, N, OY, OX, taps)`` spikes in each word, and ``(taps,)``
-    which words are connected."""
+def _events(core, counts, *, words=False):
+    """For each group of lanes the events of each charge, ``(charges, N, OY, OX)``: the spikes that
+    are connected to the group, or the words in which there are any."""
     planes = [_planes(source.map, c) for source, c in zip(core.sources, counts, strict=True)]
     height, width = core.sources[0].positions
     n = len(counts[0])
-    steps = np.stack([np.concatenate([
+    spikes = np.stack([np.concatenate([
         np.zeros((n, height, width, source.taps), dtype=np.int64) if plane is None
-        else _tap_spikes(source, spikes[plane])
-        for source, spikes, plane in zip(core.sources, planes, charge.planes, strict=True)], axis=3)
-        for charge in core.schedule.charges])
+        else _tap_spikes(source, replayed[plane])
+        for source, replayed, plane in zip(core.sources, planes, charge.planes, strict=True)],
+        axis=3) for charge in core.schedule.charges])
     for mask in core.masks:
-        yield steps, np.array([mask >> tap & 1 for tap in range(core.taps)])
+        connected = np.array([mask >> tap & 1 for tap in range(core.taps)])
+        yield (spikes > 0 if words else spikes) @ connected
 
 
-def row_clocks(core, counts, *, idle=True):
+def _by_row(groups: Iterable[np.ndarray]) -> np.ndarray:
+    """``(N, OY, OX)`` of each group of lanes -> the sums over a row's groups and positions,
+    ``(N, OY)``."""
+    return functools.reduce(np.add, groups).sum(axis=2)
+
+
+def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = True) -> np.ndarray:
     """Clocks that the lanes of a core work on each output row of each sample, ``(N, OY)``.
 
     Parameters
     ----------
     counts : counts of each source, ``(N, C, H, W)``
-    idle : count the clocks that only double the potential; without them it is the rows added
+    idle : whether clocks count in which the lanes only double the potential; in all other clocks
+        they add a row
     """
-    clocks = 0
-    for spikes, connected in _events(core, counts):
-        events = spikes @ connected
-        clocks += (events.sum(axis=0) + idle * core.schedule.idle_clocks(events)
-                   + len(core.schedule.operations))
-    return clocks.sum(axis=2)
+    return _by_row(events.sum(axis=0) + idle * core.schedule.idle_clocks(events)
+                   + len(core.schedule.operations) for events in _events(core, counts))
 
 
-def row_events(core, counts):
-    """Events that the lanes of a core take for each output row of each sample: its spikes, and
-    those without one, which double or end a potential, ``(N, OY)``; see :func:`row_clocks`."""
-    number = 0
-    for spikes, connected in _events(core, counts):
-        events = spikes @ connected
-        number += (events.sum(axis=0) + core.schedule.idle_clocks(events) + (events[-1] == 0))
-    return number.sum(axis=2)
+def row_events(core: CoreConfig, counts: Sequence[np.ndarray]) -> np.ndarray:
+    """Events that the lanes of a core take for each output row of each sample, ``(N, OY)``: the
+    spikes, and the events without a spike that double or end a potential.
+
+    Parameters
+    ----------
+    counts : see :func:`row_clocks`
+    """
+    return _by_row(_with_empty(core, events) for events in _events(core, counts))
 
 
-def row_words(core, counts):
-    """Words of spikes that a core reads for each output row of each sample, and the empty ones that
-    end or double a potential, ``(N, OY)``; see :func:`row_clocks`."""
-    words = 0
-    for spikes, connected in _events(core, counts):
-        events = (spikes > 0) @ connected
-        words += events.sum(axis=0) + core.schedule.idle_clocks(events) + (events[-1] == 0)
-    return words.sum(axis=2)
+def row_words(core: CoreConfig, counts: Sequence[np.ndarray]) -> np.ndarray:
+    """Words of spikes that a core reads for each output row of each sample, ``(N, OY)``, and the
+    empty words that double or end a potential.
+
+    Parameters
+    ----------
+    counts : see :func:`row_clocks`
+    """
+    return _by_row(_with_empty(core, events) for events in _events(core, counts, words=True))
 
 
-def gathering_clocks(source):
+def _with_empty(core, events):
+    """Events of all charges, and those that are empty: one for each clock that only doubles the
+    potential, and one at the end if the last charge has no event."""
+    return events.sum(axis=0) + core.schedule.idle_clocks(events) + (events[-1] == 0)
+
+
+def gathering_clocks(source: SourceConfig) -> int:
     """Clocks that gathering the windows of an output row takes."""
     columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
     return columns * source.kernel[0] * source.map.chunks

@@ -3,13 +3,14 @@
 A kind is a module. This table is the only place in :mod:`gen.plan` that tells kinds apart.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from gen.ir.layers import Layer, Neurons, Pool, Readout
-from hw.config import CoreConfig, LayerConfig, MemoryImage, PoolConfig, SourceConfig
+from hw.config import CoreConfig, LayerConfig, MemoryImage, PoolConfig
+from hw.maps import SourceConfig
 
 from . import core, pool
 from .flow import Flow
@@ -18,45 +19,57 @@ from .parts import Part
 __all__ = ["Kind", "kind"]
 
 
-class Kind(Protocol):
-    """Answers of a kind of layer."""
+_Layer_contra = TypeVar("_Layer_contra", bound=Layer, contravariant=True)
+_Config = TypeVar("_Config", bound=LayerConfig)
 
-    NAME: str
-    Flow: Callable[[LayerConfig, int], Flow]
 
-    def configure(self, layer: Layer, port: str, sources: tuple[SourceConfig, ...],
-                  lanes: dict[str, int], replicas: dict[str, int], code: str) -> LayerConfig:
-        """The configuration. Takes out of ``lanes`` and ``replicas`` what is given for the layer;
-        see :func:`gen.plan.mapping.map_config`."""
+class Kind(Protocol[_Layer_contra, _Config]):
+    """What a kind of layer says about its layers and their configurations."""
 
-    def memories(self, layer: Layer, config: LayerConfig) -> dict[str, MemoryImage]:
+    @property
+    def NAME(self) -> str:
+        """Name of the kind."""
+
+    @property
+    def Flow(self) -> Callable[[_Config, int], Flow]:
+        """The class of the rows that a layer sends, in as many arrays side by side as the second
+        argument says."""
+
+    def configure(self, layer: _Layer_contra, port: str, sources: tuple[SourceConfig, ...],
+                  lanes: dict[str, int], replicas: dict[str, int], code: str) -> _Config:
+        """The configuration of a layer. What is given for the layer is taken out of ``lanes`` and
+        ``replicas``; see :func:`gen.plan.mapping.map_config`."""
+
+    def memories(self, layer: _Layer_contra, config: _Config, /) -> dict[str, MemoryImage]:
         """Contents of the memories by name."""
 
-    def memory_bits(self, layer: Layer, levels: list[int], code: str) -> int:
+    def memory_bits(self, layer: _Layer_contra, levels: Sequence[int], code: str) -> int:
         """Bits that every configuration stores, for sources with ``levels``."""
 
-    def clocks(self, config: LayerConfig, samples: int, rows: Callable) -> np.ndarray:
+    def clocks(self, config: _Config, samples: int, rows: Callable[[CoreConfig], np.ndarray], /
+               ) -> np.ndarray:
         """Clocks that a layer works on each sample, ``(N,)``.
 
         Parameters
         ----------
+        samples : N
         rows : gives the clocks of each output row of a core, ``(N, OY)``
         """
 
-    def word_limits(self, config: LayerConfig, interval: float, words: float) -> list[float]:
+    def word_limits(self, config: _Config, interval: float, words: float, /) -> list[float]:
         """The most words a position in which each source may send its map, if the layer keeps an
-        ``interval`` and sends its own in at most ``words``."""
+        ``interval`` and sends its own map in at most ``words``."""
 
-    def parts(self, config: LayerConfig) -> Iterable[Part]:
-        """What it is built from; see :mod:`gen.plan.resources`."""
+    def parts(self, config: _Config, /) -> Iterable[Part]:
+        """The parts that a layer is built from; see :mod:`gen.plan.resources`."""
 
 
-_KINDS: dict[type, Kind] = {
+_KINDS: dict[type, Kind[Any, Any]] = {
     Neurons: core, Readout: core, CoreConfig: core,
     Pool: pool, PoolConfig: pool,
 }
 
 
-def kind(layer: Layer | LayerConfig) -> Kind:
+def kind(layer: Layer | LayerConfig) -> Kind[Any, Any]:
     """The kind of a network's layer, or of its configuration."""
     return _KINDS[type(layer)]

@@ -1,13 +1,16 @@
 """From a network to a configuration of the gateware and the contents of its memories."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from gen.errors import FitError, unknown
-from gen.ir.layers import INPUT
-from hw.config import ArrayConfig, MapConfig, SourceConfig
+from gen.ir.layers import INPUT, Layer
+from gen.ir.network import Network
+from hw.config import ArrayConfig, CoreConfig, MemoryImage, PoolConfig
+from hw.maps import MapConfig, SourceConfig
 
 from .kinds import kind
 from .rings import with_rings
@@ -18,47 +21,52 @@ __all__ = ["flat_input", "map_config", "map_network", "shares"]
 _FLAT_WORD = 16
 
 
-def flat_input(network):
-    """The network with its input as a vector, if only linear layers look at it.
+def flat_input(network: Network) -> Network:
+    """The network with its input as a vector, if only linear layers look at the input.
 
-    A linear layer on a picture would otherwise look at it through a window as large as the
-    picture, a pixel a word.
+    Otherwise a linear layer would look at a picture through a window as large as the picture, with
+    one pixel in a word.
     """
     if network.input_shape[1:] == (1, 1):
         return network
-    layers = [layer.flattened(INPUT, network.input_shape) for layer in network.layers]
-    if None in layers:
-        return network
+    layers: list[Layer] = []
+    for layer in network.layers:
+        flattened = layer.flattened(INPUT, network.input_shape)
+        if flattened is None:
+            return network
+        layers.append(flattened)
     pixels = int(np.prod(network.input_shape))
     return replace(network, input_shape=(pixels, 1, 1), layers=tuple(layers), samples=None)
 
 
 def _port(index, name):
-    """Name of a layer in Verilog and in the names of its memories, an identifier for any layer."""
+    """The name of a layer in Verilog and in the names of its memories. It is an identifier,
+    whatever the layer is called."""
     return f"l{index}_{re.sub(r'[^0-9A-Za-z]+', '_', name).strip('_')[:40] or 'layer'}"
 
 
-def map_config(network, *, lanes=None, replicas=None, code="phase"):
-    """Configuration of the array that computes ``network``: its shapes, without the contents of
-    its memories.
+def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
+               replicas: Mapping[str, int] | None = None, code: str = "phase") -> ArrayConfig:
+    """The configuration of the array that computes ``network``, without the contents of its
+    memories.
 
     Parameters
     ----------
     lanes : layer name -> lanes; layers not named get one lane a channel, at most 16
     replicas : layer name -> copies of its core that share the output rows; one if not named
-    code : ``"phase"`` or ``"rate"``, how layers replay each other's counts; pixels are always
+    code : how layers replay each other's counts, ``"phase"`` or ``"rate"``; pixels are always
         replayed as bit planes
 
     Raises
     ------
     FitError
-        If lanes or replicas are not possible, or given for a layer that has none.
+        If a layer can't have the lanes or replicas that are given for it.
     """
     lanes, replicas = dict(lanes or {}), dict(replicas or {})
     network = flat_input(network)
     channels, height, width = network.input_shape
     flat = height * width == 1
-    layers = []
+    layers: list[CoreConfig | PoolConfig] = []
     index = {INPUT: -1}
     maps = {INPUT: MapConfig(channels, height, width, network.input_levels,
                              min(channels, _FLAT_WORD) if flat else min(channels, 32))}
@@ -78,24 +86,20 @@ def map_config(network, *, lanes=None, replicas=None, code="phase"):
     return with_rings(config)
 
 
-def shares(config):
+def shares(config: ArrayConfig) -> dict[str, dict[str, int]]:
     """The lanes and replicas of a configuration, as :func:`map_config` takes them."""
     return {"lanes": {core.name: core.lanes for core in config.cores},
             "replicas": {core.name: core.replicas for core in config.cores}}
 
 
-def map_network(network, *, lanes=None, replicas=None, code="phase"):
-    """Configuration and memory contents of the array that computes ``network``.
-
-    The arguments are those of :func:`map_config`.
-
-    Returns
-    -------
-    ``(ArrayConfig, {memory name: MemoryImage})``
-    """
+def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
+                replicas: Mapping[str, int] | None = None, code: str = "phase"
+                ) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
+    """The configuration of the array that computes ``network``, and the contents of its memories by
+    name. The parameters are those of :func:`map_config`."""
     network = flat_input(network)
     config = map_config(network, lanes=lanes, replicas=replicas, code=code)
-    image = {}
+    image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):
         image |= kind(layer).memories(layer, shape)
     return config, image

@@ -14,13 +14,15 @@ from dataclasses import dataclass, field, replace
 
 __all__ = ["Memory", "Placement", "blocks", "cells", "ffs", "luts", "place"]
 
+
 @dataclass(frozen=True)
 class _Technology:
     """Memories of a family.
 
     Parameters
     ----------
-    shapes : of block RAM, tuples (units, width, depth, cost); units are those of the board's budget
+    shapes : of block RAM, tuples (units, width, depth, cost) in the units of the board's budget;
+        Yosys takes the shape whose blocks cost least together
     grain : bits that are written together; a word of a RAM takes whole grains
     ram : shapes of RAM in LUTs, tuples (width, depth, LUTs); if empty, RAM is made of flip-flops
     page : rows of a ROM that one LUT holds
@@ -29,10 +31,10 @@ class _Technology:
     chosen : words side by side in blocks, after the first, that a LUT for each bit chooses from
     collides : whether Yosys adds a register and a multiplexer that return the old word when a word
         is read and written in the same clock. 7-series needs none, and the commands for ECP5 and
-        iCE40 declare that nothing depends on it
+        iCE40 declare that nothing depends on the word
     shallow : a RAM of at most this many words stays out of blocks. It is a queue or a small map,
-        and the slow output of a block would be in its path. On Gowin, where nextpnr finds it hard
-        to place RAM in LUTs, and on iCE40, which has none, only a single word stays out
+        and the slow output of a block would be in its path. On Gowin nextpnr finds it hard to place
+        RAM in LUTs, and iCE40 has none, so there only a single word stays out
     worth : LUTs that a block must save to be worth its wires
     share : of the device's blocks that may be used
     needs_lut : whether a flip-flop may need the LUT of its cell
@@ -80,10 +82,16 @@ _TECHNOLOGIES = {
 
 @dataclass(frozen=True)
 class Memory:
-    """Shape of a memory with one read port, and one write port unless it is a ROM.
+    """The shape of a memory with one read port, and with one write port unless it is a ROM.
 
-    ``varying`` are the columns that differ between rows, if they are known: Yosys stores only
-    these. Memories of the same shape are equal, whatever their contents.
+    Memories of the same shape are equal, whatever their contents.
+
+    Parameters
+    ----------
+    width : bits of a row
+    depth : rows
+    rom : whether it is a ROM
+    varying : number of columns that differ between rows, if it is known. Yosys stores only these
     """
 
     width: int
@@ -158,8 +166,8 @@ def ffs(family: str, memory: Memory, *, block: bool) -> int:
 
 
 def cells(family: str, memory: Memory, *, block: bool) -> float:
-    """Logic cells of a memory: its LUTs, and those of flip-flops without a LUT in front. A ROM's
-    output register is behind its LUTs."""
+    """Logic cells of a memory: those of its LUTs, and those of flip-flops without a LUT in front.
+    The output register of a ROM is behind LUTs."""
     technology, own = _TECHNOLOGIES[family], luts(family, memory, block=block)
     if memory.rom:
         return own
@@ -195,11 +203,11 @@ def _area(family, memory, *, block):
     return luts(family, memory, block=block) + alone
 
 
-def place(family: str, memories: Counter, brams: float) -> Placement:
+def place(family: str, memories: Counter[Memory], brams: float) -> Placement:
     """Choose the memories that go to block RAM: those that save the most LUTs for each block, as
     long as blocks are left.
 
-    Only shapes decide, not which columns vary, so an array can be planned without contents.
+    The choice does not depend on which columns vary, so an array can be planned without contents.
 
     Parameters
     ----------
@@ -207,8 +215,9 @@ def place(family: str, memories: Counter, brams: float) -> Placement:
     memories : how many of each :class:`Memory` the design has
     brams : block RAMs of the device
     """
-    technology, chosen, used = _TECHNOLOGIES[family], set(), 0
-    gains = []
+    technology = _TECHNOLOGIES[family]
+    chosen, gains = set(), []
+    used: float = 0
     for memory, copies in memories.items():
         if not memory.rom and memory.depth <= technology.shallow:
             continue

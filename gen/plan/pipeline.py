@@ -6,36 +6,45 @@ samples differ, or two layers are about equally slow, the interval therefore dif
 the slowest layer's mean.
 """
 
+from collections.abc import Mapping
+
+import numpy as np
+
+from hw.config import ArrayConfig
+from hw.maps import MapConfig
+
 from .flow import Flow
 from .kinds import kind
 
 __all__ = ["Pipeline"]
+
 
 class Pipeline:
     """Arrays of one configuration, side by side, each with its own stream of samples.
 
     Parameters
     ----------
-    config : :class:`hw.config.ArrayConfig`
-    streams : how many
+    config : shape of the arrays
+    streams : number of arrays
     """
 
-    def __init__(self, config, streams):
-        self._flows = [_Input(config.input, streams),
-                       *(kind(layer).Flow(layer, streams) for layer in config.layers)]
+    def __init__(self, config: ArrayConfig, streams: int) -> None:
+        self._flows: list[Flow] = [_Input(config.input, streams), *(
+            kind(layer).Flow(layer, streams) for layer in config.layers)]
         for index, flow in enumerate(self._flows, -1):
             flow.receivers = [memory for layer, source in config.consumers(index)
                               for memory in self._flows[layer + 1].memories[source]]
             for memory in flow.receivers:
                 memory.came = flow.came
 
-    def send(self, clocks, words):
+    def send(self, clocks: Mapping[str, np.ndarray], words: Mapping[str, np.ndarray]
+             ) -> np.ndarray:
         """Send every array its next sample, one beat a clock as long as there is room.
 
         Parameters
         ----------
-        clocks, words : core name -> clocks that its lanes work on each output row, and words that
-            are read for it, ``(streams, OY)``
+        clocks : core name -> clocks that its lanes work on each output row, ``(streams, OY)``
+        words : core name -> words that it reads for each output row, ``(streams, OY)``
 
         Returns
         -------
@@ -62,7 +71,7 @@ class Pipeline:
 
 
 class _Input(Flow):
-    def __init__(self, layout, streams):
+    def __init__(self, layout: MapConfig, streams: int) -> None:
         super().__init__(layout.height, streams)
         self._beats = layout.width * layout.chunks
         self.sent = self.sent + 1  # a write takes effect a clock later

@@ -1,10 +1,13 @@
-"""A pooling in gateware: it has no lanes and no contents, and takes the same time always."""
+"""A pooling in gateware. It has no lanes and no contents, and its time does not depend on data."""
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from hw.config import PoolConfig
+from gen.ir.layers import Pool
+from hw.config import CoreConfig, MemoryImage, PoolConfig
+from hw.maps import SourceConfig
 
 from . import flow
 from .parts import Part, address_bits, spike_memory, walk_features
@@ -13,25 +16,32 @@ __all__ = ["NAME", "Flow", "clocks", "configure", "memories", "memory_bits", "pa
            "word_limits"]
 
 NAME = "pool"
+"""Name of the kind."""
 
 # Clocks from the last count of a window to the beat.
 _FILL = 6
 
 
-def configure(layer, port, sources, lanes, replicas, code):
+def configure(layer: Pool, port: str, sources: tuple[SourceConfig, ...], lanes: dict[str, int],
+              replicas: dict[str, int], code: str) -> PoolConfig:
+    """The configuration; see :meth:`gen.plan.kinds.Kind.configure`."""
     (source,) = sources
     return PoolConfig(layer.name, port, source, layer.kind)
 
 
-def memories(layer, pool):
+def memories(layer: Pool, pool: PoolConfig) -> dict[str, MemoryImage]:
+    """No contents."""
     return {}
 
 
-def memory_bits(layer, levels, code):
+def memory_bits(layer: Pool, levels: Sequence[int], code: str) -> int:
+    """No bits."""
     return 0
 
 
-def clocks(pool, samples, rows):
+def clocks(pool: PoolConfig, samples: int, rows: Callable[[CoreConfig], np.ndarray]
+           ) -> np.ndarray:
+    """Clocks for each sample, ``(N,)``: a read of each chunk at each place of each window."""
     return np.full(samples, _reads(pool) * pool.source.map.chunks)
 
 
@@ -40,19 +50,29 @@ def _reads(pool):
     return math.prod(pool.source.positions) * math.prod(pool.source.kernel)
 
 
-def word_limits(pool, interval, words):
+def word_limits(pool: PoolConfig, interval: float, words: float) -> list[float]:
+    """The most words a position: those of the pooling's own map, which has words as wide, and those
+    that can be read in time."""
     return [min(words, interval / _reads(pool))]
 
 
 class Flow(flow.Flow):
-    def __init__(self, pool, streams):
+    """The rows that a pooling sends.
+
+    Parameters
+    ----------
+    streams : number of arrays side by side
+    """
+
+    def __init__(self, pool: PoolConfig, streams: int) -> None:
         source = pool.source
         super().__init__(source.positions[0], streams, [[flow.SpikeMemory(source, streams)]])
         self._reads = math.prod(source.kernel)
         self._beats = source.positions[1] * source.map.chunks
         self._walked = np.zeros(streams)
 
-    def move(self):
+    def move(self) -> None:
+        """Send the next row."""
         (memory,) = self.looking
         walked = np.maximum(self._walked, self.needed()) + self._beats * self._reads
         self.send_row(self._beats, walked + _FILL, (self._beats - 1) * self._reads)
@@ -60,7 +80,8 @@ class Flow(flow.Flow):
         memory.release(self._walked)
 
 
-def parts(pool):
+def parts(pool: PoolConfig) -> Iterator[Part]:
+    """The walk with its adder or comparison, and the spike memory."""
     source, fmap = pool.source, pool.source.map
     height, width = source.positions
     (ky, kx), out = source.kernel, pool.out

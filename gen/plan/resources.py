@@ -1,20 +1,21 @@
 """LUTs, flip-flops, logic cells and block RAMs of a design, predicted from its configuration.
 
-A design is a sum of parts. What a part takes beside its memories is linear in a few numbers that
-its configuration gives (its *features*), with coefficients for each device family that
-``bench/calibrate.py`` measures with Yosys; they are in ``coefficients.json``. Memories are placed
-by :mod:`gen.plan.memories`, so that their block RAMs are exact.
+A design is a sum of parts. The size of a part without its memories is linear in a few numbers that
+its configuration gives (its *features*). ``bench/calibrate.py`` measures the coefficients of each
+device family with Yosys, and writes them to ``coefficients.json``. :mod:`gen.plan.memories` places
+the memories, so the number of block RAMs is exact.
 """
 
 import functools
 import json
 import math
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gen.errors import FitError
-from hw.config import BANK_ROWS
+from hw.config import BANK_ROWS, ArrayConfig, CoreConfig, LayerConfig, MemoryImage
 from hw.device import packing
 from hw.registers import MAX_WORDS, SLOTS
 
@@ -26,6 +27,7 @@ from .parts import Part, counter_bits, queue_memory, varying_bits
 __all__ = ["Prediction", "core_size", "layer_memories", "parts", "placement", "predict"]
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
+"""File of the measured coefficients."""
 
 _MODELLED = ("luts", "ffs", "cells")
 
@@ -37,16 +39,16 @@ class Prediction:
     Parameters
     ----------
     luts, ffs, cells, brams : see :class:`gen.build.synthesis.Resources`
-    layers : layer name -> the same four figures of this layer, as a dict; the link and the
-        registers around the array are under ``None``
-    placement : tells which memories go to block RAM
+    layers : layer name -> figure -> its value for this layer; the link and the registers around the
+        array are under None
+    placement : which memories go to block RAM
     """
 
     luts: int
     ffs: int
     cells: int
     brams: float
-    layers: dict
+    layers: dict[str | None, dict[str, float]]
     placement: Placement
 
 
@@ -64,11 +66,12 @@ def _frame(config):
                (Memory(readout.membrane_bits, SLOTS * readout.channels, False),))
 
 
-def parts(config, image: dict | None = None) -> list[Part]:
-    """All parts of the design around an array of this configuration.
+def parts(config: ArrayConfig, image: Mapping[str, MemoryImage] | None = None) -> list[Part]:
+    """All parts of a design: of the array, and around it.
 
-    With ``image``, the contents of the memories (:func:`gen.plan.mapping.map_network`), the
-    memories know which of their columns vary.
+    Parameters
+    ----------
+    image : contents of the memories, by name. With them, it is known which columns vary
     """
     found = list(_frame(config))
     for layer in config.layers:
@@ -94,7 +97,7 @@ def _layer(layer):
     return tuple(kind(layer).parts(layer))
 
 
-def placement(config, family: str, brams: float) -> Placement:
+def placement(config: ArrayConfig, family: str, brams: float) -> Placement:
     """Where the memories of a design go; see :func:`gen.plan.memories.place`.
 
     Parameters
@@ -105,8 +108,8 @@ def placement(config, family: str, brams: float) -> Placement:
     return _placement(parts(config), family, brams)
 
 
-def _placement(all_parts, family, brams):
-    stored = Counter()
+def _placement(all_parts: Iterable[Part], family: str, brams: float) -> Placement:
+    stored: Counter[Memory] = Counter()
     for part in all_parts:
         for memory in part.memories:
             stored[memory] += part.copies
@@ -117,8 +120,9 @@ _NAMES = {"spikes": ("counts", "occupancy"), "fetch": ("table",), "queue": ("que
           "lanes": ("weights", "parameters")}
 
 
-def layer_memories(layer, placed: Placement) -> list[dict]:
-    """Memories of a layer: ``name``, ``width``, ``depth``, ``style`` and ``copies`` of each."""
+def layer_memories(layer: LayerConfig, placed: Placement) -> list[dict[str, str | int]]:
+    """Memories of a layer: ``name``, ``width``, ``depth``, ``style`` (see
+    :meth:`gen.plan.memories.Placement.style`) and ``copies`` of each."""
     return [{"name": name, "width": memory.width, "depth": memory.depth,
              "style": placed.style(memory), "copies": part.copies}
             for part in _layer(layer)
@@ -134,21 +138,26 @@ def _coefficients(family):
     return table[family]
 
 
-def predict(config, family: str, brams: float, image: dict | None = None) -> Prediction:
+def predict(config: ArrayConfig, family: str, brams: float,
+            image: Mapping[str, MemoryImage] | None = None) -> Prediction:
     """The predicted resources of an array and the design around it on a device.
 
     Parameters
     ----------
-    config : :class:`hw.config.ArrayConfig`
     family : name of the device's family
     brams : block RAMs of the device
-    image : contents of the memories, by name (:func:`gen.plan.mapping.map_network`). Columns that
-        never vary are not stored, so the number of block RAMs is exact with it, and an upper
-        bound without it
+    image : contents of the memories, by name. Columns that do not vary are not stored, so the
+        number of block RAMs is exact with the contents, and an upper bound without them
+
+    Raises
+    ------
+    FitError
+        If nothing has been measured for the family.
     """
     all_parts, total = parts(config, image), _coefficients(family)["total"]
     placed = _placement(all_parts, family, brams)
-    layers = {part.layer: dict.fromkeys((*_MODELLED, "brams"), 0) for part in all_parts}
+    layers: dict[str | None, dict[str, float]] = {
+        part.layer: dict.fromkeys((*_MODELLED, "brams"), 0) for part in all_parts}
     for part in all_parts:
         figures = layers[part.layer]
         for what in _MODELLED:
@@ -178,7 +187,7 @@ def _blocks(family, part, in_blocks):
                              if memory in in_blocks)
 
 
-def core_size(core, family: str) -> tuple[float, float]:
+def core_size(core: CoreConfig, family: str) -> tuple[float, float]:
     """Logic cells and block RAMs of one layer of neurons, if block RAM is not short."""
     own = _layer(core)
     stored = Counter({memory: 1 for part in own for memory in part.memories})

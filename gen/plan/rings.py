@@ -1,18 +1,19 @@
 """How many rows the spike memories hold: as many as keep the pipeline moving, and no more.
 
-Imagine an array in which every layer works evenly, one sample in one unit of time, and begins an
-output row as soon as the rows that it looks at are there. A row occupies the memory from the time
-it is being sent until no window looks at it any more. Rings that hold the rows of this schedule
-let an array be as fast as its slowest layer: what it does as early as possible is never later. In
-front of a residual addition the ring of the short way holds what the layers of the long way lag
-behind.
+Imagine an array in which every layer works evenly. It takes one unit of time for a sample, and
+begins an output row as soon as the rows that it looks at are there. A row occupies the memory from
+the time at which its first beat is sent until no window looks at it any more. An array whose rings
+hold the rows of this schedule is as fast as its slowest layer, because the real array does nothing
+later than the imagined one. In front of a residual addition, the ring of the short path holds the
+rows by which the layers of the long path lag behind.
 """
 
 import functools
 from bisect import bisect_right
 from dataclasses import replace
 
-from hw.config import MapConfig, SourceConfig
+from hw.config import ArrayConfig, CoreConfig
+from hw.maps import MapConfig, SourceConfig
 
 __all__ = ["ring_rows", "with_rings", "with_rows"]
 
@@ -23,39 +24,31 @@ _SPARE = 3
 _SAME = 1e-9
 
 
-def with_rings(config):
-    """The configuration with as many rows in each spike memory as :func:`ring_rows` says.
-
-    Parameters
-    ----------
-    config : :class:`hw.config.ArrayConfig`
-    """
+def with_rings(config: ArrayConfig) -> ArrayConfig:
+    """The configuration with as many rows in each spike memory as :func:`ring_rows` says."""
     rows = zip(config.layers, ring_rows(config), strict=True)
     return replace(config, layers=tuple(layer.with_rows(few) for layer, few in rows))
 
 
-def with_rows(config, index, layer):
-    """A layer in the place of another one of a configuration, with its rows."""
-    layers = (*config.layers[:index], layer, *config.layers[index + 1:])
-    return layer.with_rows(ring_rows(replace(config, layers=layers))[index])
+def with_rows(config: ArrayConfig, index: int, core: CoreConfig) -> CoreConfig:
+    """A core that replaces layer ``index`` of a configuration, with the rows that it needs
+    there."""
+    layers = (*config.layers[:index], core, *config.layers[index + 1:])
+    return core.with_rows(ring_rows(replace(config, layers=layers))[index])
 
 
-def ring_rows(config):
-    """For each layer the rows of the spike memory of each source.
+def ring_rows(config: ArrayConfig) -> tuple[tuple[int, ...], ...]:
+    """For each layer, the rows of the spike memory of each source.
 
-    They are enough if every layer works evenly. As layers are sometimes late, there is room for
-    ``_SPARE`` rows more, as far as that does not make a memory larger than two whole maps.
-
-    Parameters
-    ----------
-    config : :class:`hw.config.ArrayConfig`
+    They are enough if every layer works evenly. Because layers are sometimes late, there is room
+    for ``_SPARE`` rows more, unless a memory would become larger than two whole maps.
     """
     return _ring_rows(config.input.height, tuple(
         (len(layer.shares), tuple(map(_column, layer.sources))) for layer in config.layers))
 
 
 def _column(source):
-    """What decides about rows: the source, one column wide."""
+    """The source with a map that is one column wide, which needs as many rows."""
     fmap = MapConfig(1, source.map.height, 1, 1, 1)
     return SourceConfig(fmap, source.layer, (source.kernel[0], 1), (source.stride[0], 1),
                         (source.padding[0], 0))
@@ -71,8 +64,8 @@ def _ring_rows(height, layers):
 
 
 def _needed(height, layers, spare):
-    """Rows of the spike memories of each layer, if each lags ``spare`` rows more than it has to."""
-    # After so many samples each one is as the one before it.
+    """Rows of the spike memories of each layer, if each layer begins ``spare`` rows late."""
+    # The last of so many samples is like the one before it.
     samples = len(layers) + 3
     sent = {-1: [(row / height, (row + 1) / height) for row in range(samples * height)]}
     left = {}
@@ -102,7 +95,7 @@ def _even(replicas, sources, sent, samples, spare):
 
 
 def _came(source, sent, sample, row):
-    """When the rows are there that an output row looks at."""
+    """When the rows that an output row looks at are there."""
     height = source.map.height
     edge = row * source.stride[0] - source.padding[0] + source.kernel[0]
     return sent[sample * height + max(1, min(edge, height)) - 1][1]

@@ -1,15 +1,22 @@
 """Whether a board has room for a network, in words."""
 
 import math
+from collections.abc import Mapping
 
 import boards
 from boards import Board
+from boards.families import ECP5, GOWIN, ICE40, XC7
 from gen.errors import FitError
 from gen.ir.network import Network
 
 from .kinds import kind
+from .resources import Prediction
 
-__all__ = ["advice", "memory_bits", "require_fit", "require_memory", "shortage"]
+__all__ = ["CELL_SHARE", "advice", "cell_limit", "excess", "memory_bits", "predicted_shortage",
+           "require_fit", "require_memory"]
+
+CELL_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.9, GOWIN.name: 0.85}
+"""Family -> the share of a device's logic cells that place and route can fill."""
 
 # The ratio of weights of 8 bits to those of 2 bits.
 _NARROWER = 4
@@ -25,7 +32,7 @@ def memory_bits(network: Network, code: str = "phase") -> int:
                for layer in network.layers)
 
 
-def require_memory(name: str, board: Board, bits: int):
+def require_memory(name: str, board: Board, bits: int) -> None:
     """Refuse a network that can't fit by its bits alone, before long work.
 
     Raises
@@ -36,11 +43,11 @@ def require_memory(name: str, board: Board, bits: int):
     budget = board.budget
     if bits > budget.brams * budget.bram_bits + budget.luts * _LUT_BITS:
         needed = {"brams": math.ceil(bits / budget.bram_bits)}
-        raise FitError(shortage(name, board, f"it stores {bits:,} bits, which is "
-                                f"{', '.join(_lacking(board, needed))}", needed, lanes=False))
+        raise FitError(_shortage(name, board, f"it stores {bits:,} bits, which is "
+                                 f"{', '.join(_lacking(board, needed))}", needed, lanes=False))
 
 
-def require_fit(name: str, board: Board, needed: dict[str, float]):
+def require_fit(name: str, board: Board, needed: Mapping[str, float]) -> None:
     """Refuse needs that exceed the board's budget.
 
     Parameters
@@ -55,24 +62,45 @@ def require_fit(name: str, board: Board, needed: dict[str, float]):
         If a resource is short. The message says which, by how much, and what would help.
     """
     if lacking := _lacking(board, needed):
-        raise FitError(shortage(name, board, f"it needs {', '.join(lacking)}", needed))
+        raise FitError(_shortage(name, board, f"it needs {', '.join(lacking)}", needed))
 
 
-def shortage(name: str, board: Board, why: str, needed: dict[str, float], *,
-             lanes: bool = True) -> str:
-    """The sentence about a network that does not fit a board.
+def cell_limit(board: Board) -> int:
+    """Logic cells of a board that a design may fill."""
+    return int(CELL_SHARE[board.family.name] * board.budget.luts)
+
+
+def excess(board: Board, needs: Prediction, allowance: float = 1) -> list[str]:
+    """Phrases about the resources of which a design is predicted to need more than ``allowance``
+    times what it may take; none if it fits."""
+    return _lacking(board, {what: getattr(needs, what) for what in ("cells", "ffs", "brams")},
+                    cells=cell_limit(board), allowance=allowance)
+
+
+def predicted_shortage(name: str, board: Board, needs: Prediction, *, allowance: float = 1,
+                       interval: int | None = None,
+                       lanes: dict[str, int] | None = None) -> str | None:
+    """The sentence about a plan that is predicted to take more than ``allowance`` times what the
+    board has, or None.
 
     Parameters
     ----------
     name : of the network
-    why : what it needs, and what the board has
-    needed, lanes : see :func:`advice`
+    needs : predicted resources
+    interval, lanes : constraints that the plan had to keep
     """
-    return (f"{name} does not fit {board.name} ({board.device}): {why}; "
-            f"{advice(board, needed, lanes=lanes)}")
+    lacking = excess(board, needs, allowance)
+    if not lacking:
+        return None
+    what = "its smallest mapping" if interval is None else f"{interval:,} clocks an image"
+    given = " with the lanes given" if lanes else ""
+    needed = {"cells": math.ceil(needs.cells / CELL_SHARE[board.family.name]),
+              "ffs": needs.ffs, "brams": needs.brams}
+    return _shortage(name, board, f"by prediction, {what}{given} needs {', '.join(lacking)} that "
+                     f"can be used", needed, lanes=bool(lanes or interval))
 
 
-def advice(board: Board, needed: dict[str, float], *, lanes: bool = True) -> str:
+def advice(board: Board, needed: Mapping[str, float], *, lanes: bool = True) -> str:
     """What would help a design that needs more than a board has.
 
     Parameters
@@ -92,8 +120,32 @@ def advice(board: Board, needed: dict[str, float], *, lanes: bool = True) -> str
     return f"{', '.join(helps[:-1])}{', or ' if helps[1:] else ''}{helps[-1]} would help"
 
 
-def _lacking(board, needed):
+def _shortage(name: str, board: Board, why: str, needed: Mapping[str, float], *,
+              lanes: bool = True) -> str:
+    """The sentence about a network that does not fit a board.
+
+    Parameters
+    ----------
+    name : of the network
+    why : what it needs, and what the board has
+    needed, lanes : see :func:`advice`
+    """
+    return (f"{name} does not fit {board.name} ({board.device}): {why}; "
+            f"{advice(board, needed, lanes=lanes)}")
+
+
+def _lacking(board: Board, needed: Mapping[str, float], *, cells: int | None = None,
+             allowance: float = 1) -> list[str]:
+    """Phrases about the resources that are needed more than ``allowance`` times as often as the
+    board has them.
+
+    Parameters
+    ----------
+    needed : see :func:`require_fit`
+    cells : how many logic cells count as the board's; by default all of them
+    """
     budget = board.budget
     return [f"{needed[kind]:,} {words} of {limit:,}" for kind, words, limit in (
-        ("cells", f"{board.family.cell}s", budget.luts), ("ffs", "flip-flops", budget.ffs),
-        ("brams", "block RAMs", budget.brams)) if needed.get(kind, 0) > limit]
+        ("cells", f"{board.family.cell}s", budget.luts if cells is None else cells),
+        ("ffs", "flip-flops", budget.ffs),
+        ("brams", "block RAMs", budget.brams)) if needed.get(kind, 0) > allowance * limit]

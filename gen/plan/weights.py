@@ -1,16 +1,19 @@
 """Memory contents of a core, and the widths and masks that follow from its weights."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from hw.config import MemoryImage
+from gen.ir.layers import Neurons, Readout
+from hw.config import CoreConfig, MemoryImage
+from hw.maps import SourceConfig
 
 __all__ = ["charging", "connections", "membrane_bits", "memories", "pack_rows"]
 
 
-def pack_rows(values, bits):
-    """Rows of signed integers to memory words, the first integer in the lowest bits.
+def pack_rows(values: np.ndarray, bits: int) -> MemoryImage:
+    """Rows of signed integers as memory words, the first integer in the lowest bits.
 
     Parameters
     ----------
@@ -24,23 +27,31 @@ def pack_rows(values, bits):
     return MemoryImage(width, tuple(int.from_bytes(row.tobytes(), "little") for row in packed))
 
 
-def membrane_bits(layer, levels, code):
+def membrane_bits(layer: Neurons | Readout, levels: Sequence[int], code: str) -> int:
     """Bits of a membrane that provably never overflows (docs/methods.md, 5).
 
-    Sums on the way may wrap. Only compared potentials count. Their range is from the greatest
-    potential down to the least potential (or 0 if that is less) minus the greatest threshold. That
-    threshold is itself a number of this width.
+    Sums on the way may wrap, because only potentials that are compared count. The greatest of these
+    is the greatest potential. The least is the least potential, or 0 if that is less, minus the
+    greatest threshold. The threshold itself fits the same width.
+
+    Parameters
+    ----------
+    levels : greatest count of each source
+    code : how the layer's own counts are replayed
     """
-    low, high = layer.schedule(code=code).potential_range(
-        *layer.potential_range(levels), layer.threshold)
+    least, greatest = layer.potential_range(levels)
+    low, high = layer.schedule(code=code).potential_range(least, greatest, layer.threshold)
     low, high = int(low.min()), int(high.max())
     return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
 
 
-def charging(layer, sources, lanes):
-    """The sources of a layer, and how each charges the lanes (see
-    :class:`hw.config.SourceConfig`): with masked rows where it can, and from the parameter memory
-    if it is an identity among others, whose weights are wide, but one a channel."""
+def charging(layer: Neurons | Readout, sources: Sequence[SourceConfig], lanes: int
+             ) -> tuple[SourceConfig, ...]:
+    """The sources of a layer with the way in which each charges the lanes.
+
+    A source has masked rows where that is possible. The weights of an identity that is added to
+    other sources are in the parameter memory, because they are wide, but only one for each channel.
+    """
     identities = [synapses.weights.shape[1:] == (1, 1, 1) for synapses in layer.synapses]
     return tuple(replace(source, lanes=_seen(synapses, source, lanes),
                          fixed=identity and not all(identities))
@@ -49,9 +60,9 @@ def charging(layer, sources, lanes):
 
 
 def _seen(synapses, source, lanes):
-    """For each lane the channel of a word that charges it, if every output channel has one input
-    channel, in the same place of a word for all groups of lanes; else, and for words of a single
-    channel, ``None``."""
+    """For each lane the channel of a word that charges it, or None if the source has no masked
+    rows. It has them if every output channel has one input channel, if that is in the same place of
+    a word for all groups of lanes, and if a word has several channels."""
     if synapses.weights.shape[1] > 1 or source.map.word == 1:
         return None
     share = synapses.out_channels // synapses.groups
@@ -61,16 +72,17 @@ def _seen(synapses, source, lanes):
     return tuple(next(iter(each)) for each in channels) if max(map(len, channels)) == 1 else None
 
 
-def connections(layer, sources, lanes):
-    """For each group of lanes, which taps of all sources are connected to it; see
-    :class:`hw.config.CoreConfig`."""
+def connections(layer: Neurons | Readout, sources: Sequence[SourceConfig], lanes: int
+                ) -> tuple[int, ...]:
+    """The masks of a :class:`hw.config.CoreConfig`: for each group of lanes, which taps of all
+    sources are connected to it."""
     used = np.concatenate([_connected(s, source, lanes)
                            for s, source in zip(layer.synapses, sources, strict=True)])
     masks = np.packbits(used.T, axis=1, bitorder="little")
     return tuple(int.from_bytes(mask.tobytes(), "little") for mask in masks)
 
 
-def memories(layer, core):
+def memories(layer: Neurons | Readout, core: CoreConfig) -> dict[str, MemoryImage]:
     """Contents of the two memories of a core, by name."""
     words = [_grouped(_words(s, source), core.lanes)
              for s, source in zip(layer.synapses, core.sources, strict=True)]
@@ -84,8 +96,7 @@ def memories(layer, core):
     # Lanes without a channel need a threshold to stay silent.
     threshold = np.maximum(_grouped(layer.threshold, core.lanes), 1)
     potentials = core.schedule.parameters(_grouped(layer.initial, core.lanes), threshold)
-    potentials = np.stack(potentials, axis=1).reshape(-1, core.lanes)
-    parameters = np.concatenate([potentials, rows[True]])
+    parameters = np.concatenate([np.stack(potentials, axis=1).reshape(-1, core.lanes), rows[True]])
     return {f"{core.port}.weights": pack_rows(rows[False], core.weight_bits),
             f"{core.port}.parameters": pack_rows(parameters, core.membrane_bits)}
 

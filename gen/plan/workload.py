@@ -5,6 +5,7 @@ The network runs once. The clocks of a trial mapping then follow from the formul
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +13,8 @@ import numpy as np
 
 from gen.data.datasets import load
 from gen.errors import DataError
+from gen.ir.network import Network, Trace
+from hw.config import ArrayConfig, CoreConfig, LayerConfig
 
 from .cycles import row_clocks, row_words
 from .kinds import kind
@@ -20,7 +23,7 @@ from .pipeline import Pipeline
 __all__ = ["Calibration", "Workload", "calibrate", "layer_clocks", "sample_clocks",
            "sample_counts"]
 
-# Samples that are run and counted at a time. The limit saves memory.
+# Samples that are run and counted at a time. The limit bounds the memory that this takes.
 _BATCH = 128
 
 # Samples that follow each other in a stream. The number of streams follows from it.
@@ -34,7 +37,7 @@ class Calibration:
     Parameters
     ----------
     images : number of training images, from the first on
-    dataset : whose images; by default the data set that the network was trained on
+    dataset : name of the images' data set; by default the one that the network was trained on
     data_dir : folder of the data set's files
     """
 
@@ -43,7 +46,7 @@ class Calibration:
     data_dir: str | os.PathLike | None = None
 
 
-def calibrate(network, calibration=None):
+def calibrate(network: Network, calibration: Calibration | None = None) -> "Workload":
     """The :class:`Workload` of a calibration set, or of :func:`sample_counts` if there is none.
 
     Raises
@@ -61,11 +64,12 @@ def calibrate(network, calibration=None):
     return Workload(network, network.encode(images), f"{len(images):,} training images of {name}")
 
 
-def sample_counts(network):
-    """Input counts that represent the network's data: the images that travel with it, or two random
-    images that are as sparse as pictures."""
-    if _travelling(network):
-        return network.encode(network.samples)
+def sample_counts(network: Network) -> np.ndarray:
+    """``(N, C, H, W)`` input counts that represent the network's data: the images that travel with
+    it, or two random images that are as sparse as pictures."""
+    images = _travelling(network)
+    if images is not None:
+        return network.encode(images)
     rng = np.random.default_rng(0)
     shape = (2, *network.input_shape)
     return rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < 0.25)
@@ -76,24 +80,25 @@ class Workload:
 
     Parameters
     ----------
-    network : :class:`gen.ir.network.Network`
     counts : ``(N, C, H, W)`` input counts; by default those of :func:`sample_counts`
     source : a description of the samples
     """
 
-    def __init__(self, network, counts=None, source=""):
+    def __init__(self, network: Network, counts: np.ndarray | None = None,
+                 source: str = "") -> None:
         self.network = network
         if counts is None:
             counts = sample_counts(network)
             source = f"{len(counts)} " + ("samples that travel with the network"
-                                          if _travelling(network) else "random samples")
+                                          if _travelling(network) is not None else
+                                          "random samples")
         self.counts, self.source = _compact(counts), source
         parts = [{name: _compact(part) for name, part in network.run(batch).counts.items()}
                  for batch in _batches(self.counts)]
         self._counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        self._rows = {}
+        self._rows: dict[tuple, np.ndarray] = {}
 
-    def sources(self, config, layer):
+    def sources(self, config: ArrayConfig, layer: LayerConfig) -> list[np.ndarray]:
         """Counts of each source of a layer, ``(N, C, H, W)``."""
         inputs = self.counts.reshape(len(self.counts), config.input.channels, config.input.height,
                                      config.input.width)
@@ -101,12 +106,13 @@ class Workload:
                 self._counts[config.layers[source.layer].name] for source in layer.sources]
 
     def _by_row(self, config, core, count, **options):
-        """Result of ``count`` for each output row of a core with one replica, ``(N, OY)``."""
+        """The result of ``count``, a function of :mod:`gen.plan.cycles`, for each output row of a
+        core, ``(N, OY)``."""
         whole = (1 << core.taps) - 1
         dense = core.masks.count(whole) == len(core.masks)
         words = tuple(source.map.word for source in core.sources)
-        # Where every group of lanes sees every word, all groups take as long as one, and clocks
-        # don't depend on which spikes share a word.
+        # If every group of lanes sees every word, all groups take as long as one, and clocks don't
+        # depend on which spikes share a word.
         key = (core.name, core.schedule, count, *options.values(),
                *((source.map.code, source.lanes is None) for source in core.sources),
                *(() if dense and count is row_clocks and not core.masked else words),
@@ -117,40 +123,40 @@ class Workload:
                 *map(_batches, self.sources(config, core)), strict=True)])
         return self._rows[key] * (core.groups if dense else 1)
 
-    def rows(self, config, core, *, idle=True):
-        """Clocks of each output row of a core with one replica, ``(N, OY)``; see
+    def rows(self, config: ArrayConfig, core: CoreConfig, *, idle: bool = True) -> np.ndarray:
+        """Clocks that the lanes of a core work on each output row, ``(N, OY)``; see
         :func:`gen.plan.cycles.row_clocks`."""
         return self._by_row(config, core, row_clocks, idle=idle)
 
-    def clocks(self, config, layer):
-        """Mean clocks a sample of a layer; see :func:`layer_clocks`."""
+    def clocks(self, config: ArrayConfig, layer: LayerConfig) -> float:
+        """Mean clocks that a layer works on a sample; see :func:`layer_clocks`."""
         return float(kind(layer).clocks(layer, len(self.counts), partial(self.rows, config)).mean())
 
-    def all_clocks(self, config):
+    def all_clocks(self, config: ArrayConfig) -> dict[str, float]:
         """Layer name -> mean clocks a sample; ``"input"`` stands for the arrival of the sample."""
         return {"input": float(config.input.beats),
                 **{layer.name: self.clocks(config, layer) for layer in config.layers}}
 
-    def slowest(self, config):
-        """Mean clocks a sample of the slowest layer."""
+    def slowest(self, config: ArrayConfig) -> float:
+        """Mean clocks that the slowest layer works on a sample."""
         return max(self.all_clocks(config).values())
 
-    def bottleneck(self, config):
+    def bottleneck(self, config: ArrayConfig) -> str:
         """Name of the slowest layer, or ``"input"``."""
         clocks = self.all_clocks(config)
-        return max(clocks, key=clocks.get)
+        return max(clocks, key=clocks.__getitem__)
 
-    def adds(self, config, core):
-        """Mean rows that a core adds for a sample, over all its replicas: of weights, of initial
-        potentials and of thresholds."""
+    def adds(self, config: ArrayConfig, core: CoreConfig) -> float:
+        """Mean number of rows that all replicas of a core together add for a sample: of weights, of
+        initial potentials and of thresholds."""
         return float(self.rows(config, core, idle=False).sum(axis=1).mean())
 
-    def interval(self, config):
-        """Mean clocks from one sample to the next. Layers wait for each other, because different
-        samples are slow in different layers, so this is more than :meth:`slowest`.
+    def interval(self, config: ArrayConfig) -> float:
+        """Mean clocks from one sample to the next. This is more than :meth:`slowest`: different
+        samples are slow in different layers, so layers wait for each other.
 
         Several streams send samples one after the other without a pause. Each stream begins with
-        samples of another stream, until all memories of the array are full.
+        samples of another stream, which fill all memories of the array.
         """
         samples = len(self.counts)
         streams = -(-samples // _STREAM)
@@ -159,7 +165,7 @@ class Workload:
         finished = np.stack(self._finished(config, order % samples), axis=1)
         return float(np.diff(finished[:, start - 1:], axis=1)[order[:, start:] < samples].mean())
 
-    def latency(self, config):
+    def latency(self, config: ArrayConfig) -> float:
         """Mean clocks from the first beat of a sample to its last logits, alone in the array."""
         (finished,) = self._finished(config, np.arange(len(self.counts))[:, None])
         return float(finished.mean())
@@ -175,8 +181,8 @@ class Workload:
                 for column in order.T]
 
 
-def layer_clocks(layer, counts):
-    """Clocks a layer works on each sample, ``(N,)``.
+def layer_clocks(layer: LayerConfig, counts: Sequence[np.ndarray]) -> np.ndarray:
+    """Clocks that a layer works on each sample, ``(N,)``.
 
     Parameters
     ----------
@@ -185,10 +191,14 @@ def layer_clocks(layer, counts):
     return kind(layer).clocks(layer, len(counts[0]), lambda core: row_clocks(core, counts))
 
 
-def sample_clocks(config, trace, inputs):
-    """Layer name -> clocks of each sample, for a trace of ``Network.run`` on ``inputs``.
+def sample_clocks(config: ArrayConfig, trace: Trace, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Layer name -> clocks that it works on each sample, ``(N,)``. ``"input"`` stands for the
+    arrival of the sample, a beat a clock.
 
-    ``"input"`` stands for the arrival of the sample, a beat a clock.
+    Parameters
+    ----------
+    trace : of :meth:`gen.ir.network.Network.run` on ``inputs``
+    inputs : ``(N, C, H, W)`` counts
     """
     clocks = {"input": np.full(len(inputs), config.input.beats)}
     for layer in config.layers:
@@ -198,8 +208,9 @@ def sample_clocks(config, trace, inputs):
     return clocks
 
 
-def _travelling(network):
-    return network.samples is not None and len(network.samples) > 0
+def _travelling(network: Network) -> np.ndarray | None:
+    """The images that travel with a network, or None if there are none."""
+    return None if network.samples is None or len(network.samples) == 0 else network.samples
 
 
 def _batches(counts):

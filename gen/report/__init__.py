@@ -1,9 +1,10 @@
-"""A page about a build: what runs where, how fast, how full, what the bottleneck is, is it right.
+"""A page about a build: what runs where, how fast and how full it is, and whether it is right.
 
 ``directory`` reads what the build has left, ``measure`` simulates and verifies it, ``drawings``
 draws, and ``page`` puts it into one file of HTML that needs nothing else.
 """
 
+import os
 from pathlib import Path
 
 from gen.build.manifest import NAME
@@ -14,12 +15,14 @@ from .directory import read
 __all__ = ["report"]
 
 
-def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs=None):
+def report(directory: str | Path, *, out: str | Path | None = None, dataset: str | None = None,
+           data_dir: str | os.PathLike | None = None, limit: int | None = None,
+           jobs: int | None = None) -> dict:
     """Write a page about a build directory.
 
     Parameters
     ----------
-    directory : that ``build`` has filled
+    directory : of the build
     out : the page; by default ``report.html`` in the directory
     dataset, data_dir, limit, jobs : see :func:`gen.report.measure.measure`
 
@@ -36,7 +39,7 @@ def report(directory, *, out=None, dataset=None, data_dir=None, limit=None, jobs
     BuildError
         If the directory is not what a build leaves.
     OutputError
-        If the page can't be written, before anything is simulated.
+        If the page can't be written. This is checked before anything is simulated.
     """
     built = read(directory)
     from .measure import CACHE, measure

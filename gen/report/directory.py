@@ -19,14 +19,14 @@ __all__ = ["Built", "read"]
 
 @dataclass(frozen=True)
 class Built:
-    """A directory that ``build`` has filled.
+    """The directory of a build.
 
     Parameters
     ----------
     design : what was built
-    manifest : what the build says of itself
-    needs : what the device is predicted to need; ``None`` if nothing has been measured for this
-        family of devices
+    manifest : what the build says about itself
+    needs : what the design is predicted to take of the device; ``None`` if nothing has been
+        measured for this family of devices
     timing : what ``timing.json`` holds, or ``None``
     proofs : what :func:`gen.verify.records.kept` returns
     """
@@ -39,40 +39,43 @@ class Built:
 
     @property
     def directory(self) -> Path:
+        """Where the build is."""
         return self.manifest.directory
 
     @property
     def network(self) -> Network:
+        """The network that was built."""
         return self.design.network
 
     @property
     def config(self) -> ArrayConfig:
-        """Shape of the array."""
+        """The shape of the array."""
         return self.design.config
 
     @property
     def board(self) -> str:
+        """Name of the board."""
         return self.design.board.name
 
     @property
     def clock_hz(self) -> int:
-        """Of the fabric."""
+        """Frequency of the fabric's clock."""
         return self.design.clock.hz
 
     @property
     def link(self) -> str:
-        """To the host, in words."""
+        """The link to the host, in words."""
         link = self.manifest.link
         return f"{link['kind']}, {link['baud']} baud, {link['wiring']}"
 
 
-def read(directory) -> Built:
+def read(directory: str | Path) -> Built:
     """Read a build directory.
 
     Raises
     ------
     BuildError
-        If it is none, or a file in it is missing, changed, or of another build.
+        If it is no build, or a file in it is missing, changed, or of another build.
     ArtifactError
         If the network in it can't be read.
     """

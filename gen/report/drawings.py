@@ -6,6 +6,8 @@ set of them.
 
 import io
 import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import ParamSpec
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -42,11 +44,13 @@ _LONGEST = 16
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 
+_P = ParamSpec("_P")
 
-def printable(text, longest=None):
+
+def printable(text: object, longest: int | None = None) -> str:
     """Text without control characters, cut to a length."""
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-    return text if longest is None or len(text) <= longest else text[:longest - 1] + "…"
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+    return shown if longest is None or len(shown) <= longest else shown[:longest - 1] + "…"
 
 
 def _label(name):
@@ -63,13 +67,13 @@ def _thousands(axis):
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _drawn(draw):
+def _drawn(draw: Callable[_P, tuple[Figure, str]]) -> Callable[_P, Markup]:
     """A function that returns a figure and what it shows -> one that returns an SVG element."""
-    def drawing(*args):
+    def drawing(*args, **kwargs):
         with rc_context(_STYLE), warnings.catch_warnings():
             # A layer may have a name in any script; the browser has the glyphs.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            figure, title = draw(*args)
+            figure, title = draw(*args, **kwargs)
             buffer = io.StringIO()
             figure.savefig(buffer, format="svg")
         return _inline(buffer.getvalue(), draw.__name__, title)
@@ -78,8 +82,8 @@ def _drawn(draw):
 
 
 def _inline(text, name, title):
-    """What matplotlib has written, as an element whose ids are its own and whose colours are the
-    page's."""
+    """The SVG element of a figure that matplotlib has written. No other figure has its ids, and its
+    colours are the page's."""
     root = ElementTree.fromstring(text)
     for element in root.iter():
         for key, value in list(element.attrib.items()):
@@ -113,7 +117,8 @@ def _inline(text, name, title):
 
 
 @_drawn
-def clocks(names, needed, adding, interval):
+def clocks(names: Sequence[str], needed: Mapping[str, float], adding: Mapping[str, float],
+           interval: float | None) -> tuple[Figure, str]:
     """Bars of the clocks that each layer needs for an image, beside the interval of the array.
 
     Parameters
@@ -145,8 +150,15 @@ def clocks(names, needed, adding, interval):
 
 
 @_drawn
-def alone(names, spans, latency):
-    """When each layer sends its first and its last output of an image that is alone."""
+def alone(names: Sequence[str], spans: Mapping[str, Sequence[float]], latency: float
+          ) -> tuple[Figure, str]:
+    """Bars from each layer's first output to its last, for an image that is alone.
+
+    Parameters
+    ----------
+    spans : clocks of the two outputs, by name
+    latency : clocks to the last logits
+    """
     figure, axes = _figure(0.6 + 0.3 * len(names))
     rows = range(len(names))
     axes.barh(rows, [spans[name][1] - spans[name][0] + 1 for name in names],
@@ -162,14 +174,15 @@ def alone(names, spans, latency):
 
 
 @_drawn
-def occupancy(width, shares, completed):
+def occupancy(width: int, shares: Mapping[str, Sequence[float]], completed: Sequence[int]
+              ) -> tuple[Figure, str]:
     """How busy the lanes of each layer are over time.
 
     Parameters
     ----------
     width : clocks of a bin
     shares : core name -> share of each bin
-    completed : clocks at which an image was done
+    completed : clocks in which an image was done
     """
     figure, all_axes = _figure(0.75 + 0.55 * len(shares), nrows=len(shares), sharex=True,
                                squeeze=False)
@@ -191,8 +204,8 @@ def occupancy(width, shares, completed):
 
 
 @_drawn
-def points(pairs):
-    """Clocks against spikes, an image a point, and the line that fits best.
+def points(pairs: Sequence[Sequence[int]]) -> tuple[Figure, str]:
+    """Clocks against spikes, a point for each image.
 
     Parameters
     ----------
@@ -213,7 +226,7 @@ def points(pairs):
 
 
 @_drawn
-def raster(end, layers):
+def raster(end: int, layers: Sequence[dict]) -> tuple[Figure, str]:
     """Which channel of which layer sends spikes when, for one image.
 
     Parameters
@@ -243,15 +256,20 @@ def raster(end, layers):
 
 
 @_drawn
-def picture(pixels, greatest):
-    """An image, ``(C, H, W)``; of more than three channels the mean."""
+def picture(pixels: Sequence[Sequence[Sequence[int]]], greatest: int) -> tuple[Figure, str]:
+    """An image, ``(C, H, W)``: three channels in colour, else their mean in grey.
+
+    Parameters
+    ----------
+    greatest : value of a pixel that is shown white
+    """
     channels, height, width = len(pixels), len(pixels[0]), len(pixels[0][0])
     figure = Figure(figsize=(1.2, 1.2 * height / width))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    shown = [[[pixels[c][y][x] / greatest for c in range(channels)] for x in range(width)]
-             for y in range(height)]
-    if channels != 3:
-        shown = [[sum(pixel) / channels for pixel in row] for row in shown]
-    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    colours = [[[pixels[c][y][x] / greatest for c in range(channels)] for x in range(width)]
+               for y in range(height)]
+    greys = [[sum(pixel) / channels for pixel in row] for row in colours]
+    axes.imshow(colours if channels == 3 else greys, cmap="gray", vmin=0, vmax=1,
+                interpolation="nearest", aspect="auto")
     return figure, f"The image: {width} by {height} pixels."

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator
 
-from hw.config import CoreConfig, PoolConfig
+from hw.config import ArrayConfig, CoreConfig, PoolConfig
 
 __all__ = ["rows"]
 
-# Lanes are drawn one by one up to so many in a layer.
+# A layer with more lanes than this is drawn with one of its replicas only.
 _DRAWN = 1024
 
 
-def rows(config, measured) -> Iterator[dict]:
-    """A row for each layer; one without lanes has None there.
+def rows(config: ArrayConfig, measured: dict) -> Iterator[dict]:
+    """A row for each layer. Where a layer has no lanes, figures of lanes are ``None``.
 
     Parameters
     ----------
-    config : :class:`hw.config.ArrayConfig`
     measured : what :func:`gen.report.measure.measure` returns
     """
     names = ["input", *(layer.name for layer in config.layers)]
@@ -66,7 +65,7 @@ def _synapses(core):
 
 
 def _squares(core):
-    """The lanes of each replica, as the path of an SVG of ``(width, height)``."""
+    """The lanes of each replica as squares: an SVG path, its width and its height."""
     replicas = core.replicas if core.lanes * core.replicas <= _DRAWN else 1
     columns = min(16, core.lanes)
     rows = -(-core.lanes // columns)
@@ -83,4 +82,4 @@ def _squares(core):
 
 
 _ROWS = {CoreConfig: _core, PoolConfig: _pool}
-"""By the kind of a layer."""
+"""Kind of a layer -> the part of its row that only this kind has."""

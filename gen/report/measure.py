@@ -1,4 +1,4 @@
-"""What a page says about an array that runs: measured once, kept beside the build."""
+"""The measured figures of a page: taken once from the simulated array, and kept with the build."""
 
 import functools
 import hashlib
@@ -18,6 +18,8 @@ from gen.system.files import read_text, write_text
 from gen.verify.rtl import compare
 from gen.verify.simulation import array_utilisation, expected, stream
 
+from .directory import Built
+
 __all__ = ["CACHE", "measure"]
 
 log = logging.getLogger(__name__)
@@ -27,25 +29,26 @@ CACHE = "report.json"
 # Images that are sent one at a time, for the latency; at most half of all.
 _ALONE = 200
 
-# Images without labels are sent again until there are so many, for a steady state.
+# Images without labels are sent again until so many have been sent, for a steady state.
 _ENOUGH = 128
 
-# Images that every single spike is compared of, under back-pressure.
+# Images whose every spike is compared, under back-pressure.
 _VERIFIED = 4
 
 # Random images for a network that carries none.
 _RANDOM = 16
 
-# Points of time that figures distinguish.
+# Bins of time in the figures.
 _BINS, _RASTER_BINS = 240, 720
 
 
-def measure(built, *, dataset=None, data_dir=None, limit=None, jobs=None):
-    """Simulate and verify a build, or take what an earlier call has found for the same input.
+def measure(built: Built, *, dataset: str | None = None,
+            data_dir: str | os.PathLike | None = None, limit: int | None = None,
+            jobs: int | None = None) -> dict:
+    """Simulate and verify a build, or take what an earlier call found for the same input.
 
     Parameters
     ----------
-    built : :class:`gen.report.directory.Built`
     dataset, data_dir : whose test images to run, see :func:`gen.data.datasets.load`; by default the
         images that travel with the network, else random ones
     limit : only so many images
@@ -119,7 +122,7 @@ def _measure(built, images, labels, source, jobs):
     run = stream(config, memories, counts, jobs=jobs, alone=min(_ALONE, distinct),
                  progress=log.info)
     logits, spikes = expected(network, config, counts)
-    # Those that were sent back to back, whose interval can be compared with what is predicted.
+    # The prediction of the interval is for the images that were sent back to back.
     paced = counts[run.paced] if run.paced.any() else counts
     few = counts[:_VERIFIED]
     log.info("comparing every spike of %d images ...", len(few))
@@ -152,13 +155,13 @@ def _measure(built, images, labels, source, jobs):
 
 
 def _predicted(network, config, paced, alone):
-    """What the formulas say of the images that were sent back to back, and of those alone.
+    """Predictions for the images that were sent back to back, and for those that were alone.
 
     Returns
     -------
-    ``predicted``, layer -> clocks that it needs for an image; ``bottleneck``, which needs most;
-    ``predicted_interval``; ``predicted_adds``, core -> clocks in which its lanes add;
-    ``predicted_latency``
+    ``predicted``, layer -> clocks that it needs for an image; ``bottleneck``, the layer that needs
+    most; ``predicted_interval``; ``predicted_adds``, core -> clocks in which its lanes add;
+    ``predicted_latency``.
     """
     work = Workload(network, paced)
     return {
@@ -171,7 +174,7 @@ def _predicted(network, config, paced, alone):
 
 
 def _occupancy(occupancy):
-    """In at most :data:`_BINS` bins."""
+    """The occupancy in at most :data:`_BINS` bins."""
     (bins,) = {len(shares) for shares in occupancy.shares.values()}
     merged = -(-bins // _BINS)
     whole = bins // merged * merged

@@ -1,4 +1,4 @@
-"""From what a build holds and what was measured to one page of HTML."""
+"""One page of HTML, made of what a build holds and of what was measured."""
 
 import importlib.metadata
 import platform
@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from gen.build.toolchain import identity
 
 from . import drawings, layers
+from .directory import Built
 from .drawings import printable
 
 __all__ = ["headline", "render", "wrong"]
@@ -16,8 +17,8 @@ __all__ = ["headline", "render", "wrong"]
 _KINDS = (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs"), ("dsps", "DSP blocks"))
 
 
-def headline(built, measured):
-    """What sets the interval, how fast that is, and how full: one sentence."""
+def headline(built: Built, measured: dict) -> str:
+    """One sentence: what sets the interval, how busy it is, and how fast that makes the array."""
     name = measured["bottleneck"]
     needs = f"{measured['predicted'][name]:,.0f} clocks for an image"
     if name == "input":
@@ -34,12 +35,11 @@ def headline(built, measured):
             f"{built.clock_hz / 1e6:g} MHz.")
 
 
-def render(built, measured) -> str:
+def render(built: Built, measured: dict) -> str:
     """The page.
 
     Parameters
     ----------
-    built : :class:`gen.report.directory.Built`
     measured : what :func:`gen.report.measure.measure` returns
     """
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
@@ -57,14 +57,14 @@ def render(built, measured) -> str:
 
 
 def _number(value):
-    """A number as people write it; what is no number, as it is."""
+    """A number as people write it. Anything else stays as it is."""
     if isinstance(value, float) and value != int(value) and abs(value) < 100:
         return f"{value:,.1f}"
     return f"{value:,.0f}" if isinstance(value, int | float) else printable(value)
 
 
-def wrong(built, measured):
-    """Values that differ from the network in integers, of all that were compared."""
+def wrong(built: Built, measured: dict) -> int:
+    """The number of values that differ from the network in integers, in all comparisons."""
     return (measured["mismatches"] + measured["verified"]["mismatches"]
             + sum(proof["mismatches"] for proof in built.proofs))
 
@@ -84,7 +84,7 @@ def _device(built):
         used = built.manifest.resources and built.manifest.resources[kind]
         has = built.manifest.budget[kind]
         most = getattr(built.needs, kind, None) if used is None else used
-        # The array has no multipliers, which is no matter of prediction.
+        # The array never has multipliers, so their number needs no prediction.
         needs = 0 if kind == "dsps" else getattr(built.needs, kind, None)
         yield {"words": words, "used": used, "has": has, "needs": needs,
                "share": most / has if most is not None and has else None}
@@ -138,7 +138,7 @@ def _drawings(built, measured):
 
 
 def _timing(timing):
-    """``timing.json`` as facts for the page; what is not as expected is left out."""
+    """``timing.json`` as facts for the page. Entries of an unexpected form are left out."""
     if timing is None:
         return None
 

@@ -25,7 +25,7 @@ _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 _DAY = 24 * 60 * 60
 
 _AGE, _NUMBER, _EFFORT = 30 * _DAY, 200, 50
-"""Limits of age and number. Entries beyond them are removed, the oldest first, some at a time."""
+"""Greatest age, greatest number, and how many entries one call removes, the oldest first."""
 
 
 def _candidates() -> Iterator[Path]:
@@ -51,7 +51,7 @@ def _objection(folder):
             path.mkdir(mode=0o700, exist_ok=True)
         own, me = folder.lstat(), os.geteuid()
         if not stat.S_ISDIR(own.st_mode):
-            return "it is no directory"
+            return "it is not a directory"
         if own.st_uid != me or own.st_mode & _WRITABLE:
             return "it is another user's, or others may write to it"
         for above in folder.parents:
@@ -88,7 +88,7 @@ def directory() -> Path:
             return folder
         objections.append(f"{str(folder)[-60:]}: {objection}"[:140])
     raise SimulationError(f"no directory is safe to compile in ({'; '.join(objections)[:350]}); "
-                          f"let XDG_CACHE_HOME name one that is")
+                          f"set XDG_CACHE_HOME to one that is")
 
 
 def trusted(program: Path) -> bool:
@@ -101,7 +101,7 @@ def trusted(program: Path) -> bool:
             and not facts.st_mode & _WRITABLE and os.access(program, os.X_OK))
 
 
-def prune(folder: Path):
+def prune(folder: Path) -> None:
     """Remove some entries that were not used for long. An entry's time is that of its last use."""
     now, entries = time.time(), []
     with os.scandir(folder) as found:

@@ -1,9 +1,9 @@
 """Files: written whole or not at all, checked before the work, and read only if they are regular.
 
-A file is written beside its place and then renamed. So the old file stays in place until the new
-one is complete, and after a full disk or an interrupt. All modules of this package write files in
-this way. They also read files that a user names through this module, because a command would wait
-for ever on a FIFO, and a device has no end.
+A file is written beside its place and then renamed. The old file stays in place until the new one
+is complete, and after a full disk or an interrupt. All modules of this package write files in this
+way. They also read the files that a user names through this module, because reading a FIFO may wait
+forever, and a device has no end.
 """
 
 import errno
@@ -11,10 +11,10 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from gen.errors import OutputError
 
@@ -27,7 +27,7 @@ _ROOM = 64 << 10
 """Free bytes that a command needs before it starts to work."""
 
 
-def require_regular(path) -> None:
+def require_regular(path: str | os.PathLike) -> None:
     """Make sure that a file is neither a FIFO nor a device nor a socket before it is read.
 
     Raises
@@ -40,19 +40,19 @@ def require_regular(path) -> None:
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
-def open_regular(path) -> BinaryIO:
+def open_regular(path: str | os.PathLike) -> BufferedReader:
     """Open a regular file for reading, in bytes; raises what :func:`require_regular` does."""
     require_regular(path)
     return open(path, "rb")
 
 
-def read_text(path) -> str:
+def read_text(path: str | os.PathLike) -> str:
     """The text of a regular file, in UTF-8; raises what :func:`require_regular` does."""
     with open_regular(path) as file:
         return file.read().decode()
 
 
-def sha256(path) -> str:
+def sha256(path: str | os.PathLike) -> str:
     """Digest of a regular file, 64 hexadecimal digits."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -60,7 +60,7 @@ def sha256(path) -> str:
 
 @contextmanager
 def _told(path):
-    """Turn errors of the system into one line about the file."""
+    """Errors of the system become one line about the file."""
     try:
         yield
     except OSError as error:
@@ -110,7 +110,7 @@ def _flush(path):
 
 
 @contextmanager
-def replacing(path):
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file anew, whole or not at all.
 
     The context yields the path of a new file beside the old one, with the same suffix. At its end
@@ -136,13 +136,13 @@ def replacing(path):
             draft.unlink(missing_ok=True)
 
 
-def write_bytes(path, data: bytes) -> None:
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     """Write a file; see :func:`replacing`."""
     with replacing(path) as draft:
         draft.write_bytes(data)
 
 
-def write_text(path, text: str, *, executable: bool = False) -> None:
+def write_text(path: str | os.PathLike, text: str, *, executable: bool = False) -> None:
     """Write a file in UTF-8; see :func:`replacing`. Everybody who may read an executable may run
     it."""
     with replacing(path) as draft:
@@ -167,7 +167,7 @@ def _require_room(folder, names):
         draft.unlink(missing_ok=True)
 
 
-def require_output(path, *, inputs: Iterable = ()) -> None:
+def require_output(path: str | os.PathLike, *, inputs: Iterable[str | os.PathLike] = ()) -> None:
     """Make sure, before the work, that a file can be written: check its name, its place, the
     permissions, and the free space. Nothing is left behind.
 
@@ -185,11 +185,11 @@ def require_output(path, *, inputs: Iterable = ()) -> None:
         _require_room(target.parent, [target.name])
         for source in inputs:
             if mode is not None and os.path.exists(source) and os.path.samefile(source, path):
-                raise OutputError(f"{path}: would be written over, but is read by this very "
-                                  f"command; choose another place")
+                raise OutputError(f"{path}: is an input of this command and would be overwritten; "
+                                  f"choose another place")
 
 
-def require_directory(path, names: Iterable[str] = ()) -> None:
+def require_directory(path: str | os.PathLike, names: Iterable[str] = ()) -> None:
     """Make sure, before the work, that files can be written into a directory, which need not exist
     yet. Nothing is left behind.
 
@@ -202,12 +202,12 @@ def require_directory(path, names: Iterable[str] = ()) -> None:
     OutputError
         One line that says what is in the way.
     """
-    path, names = Path(path), tuple(names)
+    names = tuple(names)
     with _told(path):
         found = _stat(path)
         if found is not None and not stat.S_ISDIR(found.st_mode):
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         _require_room(Path(os.path.realpath(path)), names)
     for name in names:
-        with _told(path / name):
-            _place(path / name)
+        with _told(Path(path, name)):
+            _place(Path(path, name))

@@ -1,8 +1,8 @@
 """Frozen dataclasses as values that JSON has, and back by their annotations.
 
 A field that is added to a dataclass needs nothing here, as long as its annotation is made of
-dataclasses, tuples, frozen sets, unions, fractions and what JSON has itself. A dataclass that is
-one of several in a union says which under ``is``.
+dataclasses, tuples, frozen sets, unions, fractions and what JSON has itself. If a union has several
+dataclasses, the object names its own under ``is``.
 """
 
 import sys
@@ -10,6 +10,7 @@ import types
 import typing
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
+from typing import Any
 
 __all__ = ["Mismatch", "from_plain", "to_plain"]
 
@@ -22,7 +23,7 @@ class Mismatch(ValueError):
     """A value is not what an annotation says; the message names the place, as ``a.b[3]``."""
 
 
-def to_plain(value, kind=None):
+def to_plain(value: object, kind: object = None) -> Any:
     """A value as JSON has it; see :func:`from_plain`.
 
     Parameters
@@ -62,14 +63,14 @@ def _choices(kind):
 
 
 def _items(kind, count):
-    """Annotations of a tuple's items, or None where it is none of so many."""
+    """Annotations of a tuple's items, or None if it is no tuple of ``count`` items."""
     kinds = typing.get_args(kind) if typing.get_origin(kind) is tuple else ()
     if kinds[1:] == (...,):
         return kinds[:1] * count
     return kinds if len(kinds) == count else None
 
 
-def from_plain(kind, value, where: str = ""):
+def from_plain(kind: Any, value: object, where: str = "") -> Any:
     """The value of an annotated type that JSON's value stands for.
 
     Parameters
@@ -90,14 +91,18 @@ def from_plain(kind, value, where: str = ""):
     if len(choices) == 1:
         return _one(choices[0], value, where)
     if classes := _classes(kind):
-        name = value.get(_TAG) if isinstance(value, dict) else None
-        if not isinstance(name, str) or name not in classes:
-            raise _wrong(where, f"an object that is a {' or '.join(classes)}", value)
-        return _one(classes[name], {key: value[key] for key in value if key != _TAG}, where)
+        return _one_of(classes, value, where)
     for choice in choices:
         if type(value) is choice:
             return _one(choice, value, where)
     raise _wrong(where, " or ".join(_WORDS[choice] for choice in choices), value)
+
+
+def _one_of(classes, value, where):
+    name = value.get(_TAG) if isinstance(value, dict) else None
+    if not isinstance(name, str) or name not in classes:
+        raise _wrong(where, f"an object that is a {' or '.join(classes)}", value)
+    return _one(classes[name], {key: value[key] for key in value if key != _TAG}, where)
 
 
 def _one(kind, value, where):
@@ -112,7 +117,7 @@ def _one(kind, value, where):
         return _sequence(kind, value, where)
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise _wrong(where, _WORDS[kind], value)
-    if kind is float and not abs(value) <= sys.float_info.max:  # nor is what is no number
+    if kind is float and not abs(value) <= sys.float_info.max:  # false for NaN, too
         raise _wrong(where, _WORDS[kind], value)
     return value
 
@@ -152,7 +157,7 @@ def _record(kind, value, where):
 
 
 def _shown(value):
-    """A value in a message; what is nested may be too deep to be shown."""
+    """A value in a message; a nested value may be too deep to show."""
     kinds = {list: "a list", dict: "an object"}
     return kinds.get(type(value)) or f"{str(value)[:40]!r}"
 

@@ -18,9 +18,10 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, CompletedProcess, Popen, TimeoutExpired
+from typing import Any
 
 __all__ = [
-    "DEVNULL", "PIPE", "STDOUT", "Terminated", "TimeoutExpired", "group", "run", "scratch",
+    "DEVNULL", "PIPE", "STDOUT", "Popen", "Terminated", "TimeoutExpired", "group", "run", "scratch",
     "terminable", "workers",
 ]
 
@@ -97,7 +98,7 @@ class _Group:
         self._watcher = _watcher(_END_GROUP)
 
     def start(self, command, *, env=None, **options):
-        # Python children must print UTF-8, which is what is read, and accept any name of a
+        # Python children must print UTF-8, because UTF-8 is read, and accept any name of a
         # directory.
         env = (os.environ if env is None else env) | {"PYTHONUTF8": "1"}
         if env.get("TMPDIR") == os.environ.get("TMPDIR"):
@@ -148,7 +149,8 @@ def group() -> Iterator[Callable[..., Popen]]:
             children.end()
 
 
-def run(command: Sequence[str], *, given: str | bytes | None = None, **options) -> CompletedProcess:
+def run(command: Sequence[str], *, given: str | bytes | None = None,
+        **options: Any) -> CompletedProcess:
     """Run a program to its end in its own :func:`group`, whatever its exit status.
 
     Parameters
@@ -188,8 +190,8 @@ def workers(jobs: int | None) -> Iterator[ProcessPoolExecutor]:
 
 
 def _end_with_parent():
-    """End this worker with its parent, since it would otherwise wait for tasks for ever. It ignores
-    Ctrl-C, which a terminal sends to it as well, because the parent handles it."""
+    """End this worker with its parent, because it would otherwise wait for tasks forever. Ctrl-C,
+    which a terminal sends to both, is left to the parent."""
     def wait():
         multiprocessing.parent_process().join()
         os._exit(1)

@@ -4,18 +4,46 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol, Self, TypeVar
 
-__all__ = ["bar", "working"]
+__all__ = ["Bar", "bar", "working"]
 
 log = logging.getLogger(__name__)
 
 # Seconds from one line to the next. Shorter work prints nothing.
 _PAUSE = 30.0
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-def bar(iterable=None, *, total: int | None = None, desc: str, unit: str = "step",
-        disable: bool = False, **layout):
+
+class Bar(Protocol[T_co]):
+    """The part of tqdm that is used.
+
+    Members
+    -------
+    n : items that are done
+    """
+
+    n: int
+
+    def __iter__(self) -> Iterator[T_co]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def update(self, count: int = 1) -> object:
+        """Report that so many more items are done."""
+
+    def set_postfix_str(self, text: str) -> None:
+        """Show a text behind the number of items."""
+
+
+def bar(iterable: Iterable[T] | None = None, *, total: int | None = None, desc: str,
+        unit: str = "step", disable: bool = False, **layout: Any) -> Bar[T]:
     """A bar of tqdm if standard error is a terminal, else an object that logs a line now and then.
 
     Iterate over it, or use it as a context and report progress with ``update(count)``.
@@ -34,7 +62,7 @@ def bar(iterable=None, *, total: int | None = None, desc: str, unit: str = "step
 
 
 class _Lines:
-    """The part of tqdm that is used here."""
+    """See :func:`bar`."""
 
     def __init__(self, iterable, total, desc, disable):
         if total is None and hasattr(iterable, "__len__"):
@@ -73,8 +101,8 @@ class _Lines:
 
 
 @contextmanager
-def working(what: str):
-    """Log a step at its beginning, and now and then that it is still running."""
+def working(what: str) -> Iterator[None]:
+    """Log the beginning of a step, and now and then that it still runs."""
     log.info("%s ...", what)
     began, done = time.monotonic(), threading.Event()
 

@@ -1,12 +1,15 @@
 """Architectures of ``python -m gen train``: a batch norm and a :class:`Qcfs` after each layer."""
 
+from collections.abc import Callable
+
 from torch import nn
 
 from gen.convert.qcfs import Qcfs
 
 __all__ = ["MODELS", "cnn", "mlp"]
 
-_POOLS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
+_POOLS: dict[str, type[nn.AvgPool2d | nn.MaxPool2d]] = {
+    "average": nn.AvgPool2d, "max": nn.MaxPool2d}
 
 
 def cnn(shape: tuple[int, int, int], classes: int, *, channels: tuple[tuple[int, ...], ...],
@@ -16,6 +19,8 @@ def cnn(shape: tuple[int, int, int], classes: int, *, channels: tuple[tuple[int,
 
     Parameters
     ----------
+    shape : ``(C, H, W)`` of an image
+    classes : number of scores
     channels : channels of the convolutions of each stage; each stage ends in a pooling by 2
     hidden : widths of the linear layers before the read-out
     levels : greatest spike count of a neuron
@@ -39,11 +44,12 @@ def cnn(shape: tuple[int, int, int], classes: int, *, channels: tuple[tuple[int,
 
 def mlp(shape: tuple[int, int, int], classes: int, *, hidden: tuple[int, ...], levels: int,
         dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers only."""
+    """Linear layers only. The parameters are those of :func:`cnn`."""
     return _head(nn.Sequential(), shape[0] * shape[1] * shape[2], classes, hidden, levels, dropout)
 
 
-def _head(model: nn.Sequential, fan: int, classes: int, hidden, levels: int, dropout: float):
+def _head(model: nn.Sequential, fan: int, classes: int, hidden: tuple[int, ...],
+          levels: int, dropout: float) -> nn.Sequential:
     model.add_module("flatten", nn.Flatten())
     for k, wide in enumerate(hidden, start=1):
         model.add_module(f"fc{k}", nn.Linear(fan, wide, bias=False))
@@ -55,4 +61,5 @@ def _head(model: nn.Sequential, fan: int, classes: int, hidden, levels: int, dro
     return model
 
 
-MODELS = {"cnn": cnn, "mlp": mlp}
+MODELS: dict[str, Callable[..., nn.Sequential]] = {"cnn": cnn, "mlp": mlp}
+"""The architectures by name."""

@@ -9,10 +9,11 @@ bits.
 """
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,14 +52,14 @@ class Recipe:
     epochs, tuning : passes over the data in the first and the second phase
     rate, tuning_rate : greatest learning rates of Adam, which fall to zero along a cosine
     batch : images in a step
-    bits : widths of the weights (:func:`gen.convert.quantised.layer_bits`)
+    bits : widths of the weights (:func:`gen.convert.widths.layer_bits`)
     levels, input_levels : greatest spike counts of a neuron and of a pixel
-    shift : images are moved by up to this many pixels in each direction
-    flip : images are mirrored half of the time
+    shift : greatest number of pixels by which images are moved in each direction
+    flip : whether half of the images are mirrored
     penalty : weight of the mean spike count in the loss of the second phase
-    fast : steps are compiled and convolve in bfloat16, which halves the time on processors that
-        have it; for networks whose training takes an hour. Evaluation stays exact
-    threads : processor threads of the training; the bits of the result depend on it
+    fast : whether steps are compiled and convolve in bfloat16, which halves the time on processors
+        that have it; for networks whose training takes an hour. Evaluation stays exact
+    threads : processor threads of the training; the bits of the result depend on their number
     model : further arguments of the architecture (:mod:`gen.train.models`)
     """
 
@@ -75,11 +76,10 @@ class Recipe:
     penalty: float = 0.0
     fast: bool = False
     threads: int = 2
-    model: dict = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
 
 
-# A model's name is an architecture, with an optional variant after a dash.
-RECIPES = {
+RECIPES: dict[tuple[str, str], Recipe] = {
     ("digits", "cnn"): Recipe(60, 40, "4", 3, 15, batch=64, shift=1, penalty=0.02,
                               model={"channels": ((8,), (16,)), "hidden": (32,)}),
     ("digits", "mlp"): Recipe(60, 40, "6", 3, 15, batch=64, shift=1, model={"hidden": (64,)}),
@@ -99,20 +99,24 @@ RECIPES = {
                                 model={"channels": ((32,), (64, 64), (128, 128)), "hidden": (),
                                        "pool": "max"}),
 }
+"""The recipes by data set and model. A model's name is an architecture, with an optional variant
+after a dash."""
 
 
-def train(dataset: str, model: str, *, out=None, name: str | None = None, data_dir=None,
-          epochs: int | None = None, bits=None, levels: int | None = None,
-          input_levels: int | None = None, seed: int = 0, progress: bool = True) -> dict:
+def train(dataset: str, model: str, *, out: str | Path | None = None,
+          name: str | None = None, data_dir: str | Path | None = None,
+          epochs: int | None = None, bits: str | None = None, levels: int | None = None,
+          input_levels: int | None = None, seed: int = 0, progress: bool = True
+          ) -> dict[str, Any]:
     """Train, convert and save a network.
 
     Parameters
     ----------
     dataset, model : a key of :data:`RECIPES`
     out : where the network goes; by default ``NAME.npz``
-    name : of the network; by default the data set's, with the model's unless that is ``cnn``
+    name : of the network; by default ``DATASET-MODEL``, or ``DATASET`` for the model ``cnn``
     data_dir : see :func:`gen.data.datasets.load`
-    epochs : of the first phase; the second phase scales with it
+    epochs : of the first phase; those of the second phase are scaled alike
     bits, levels, input_levels : replace those of the recipe
     seed : of initial weights, order and augmentation
     progress : show a bar on standard error
@@ -122,7 +126,7 @@ def train(dataset: str, model: str, *, out=None, name: str | None = None, data_d
     dict
         ``accuracy_float`` (first phase), ``accuracy_quantised`` and ``accuracy_integer`` (second,
         as PyTorch module and as :class:`Network`: they are equal), ``network`` (the path),
-        ``epochs``, ``spikes`` (mean count of a neuron), ``weights``, ``digest``
+        ``epochs`` (of both phases), ``spikes`` (mean count of a neuron), ``weights``, ``digest``
 
     Raises
     ------
@@ -150,15 +154,18 @@ def train(dataset: str, model: str, *, out=None, name: str | None = None, data_d
             "digest": network.digest}
 
 
-def _override(recipe: Recipe, epochs, bits, levels, input_levels) -> Recipe:
-    changes = {"bits": bits, "levels": levels, "input_levels": input_levels}
+def _override(recipe: Recipe, epochs: int | None, bits: str | None, levels: int | None,
+              input_levels: int | None) -> Recipe:
+    changes: dict[str, Any] = {"bits": bits, "levels": levels, "input_levels": input_levels}
     if epochs is not None:
         changes["epochs"] = epochs
         changes["tuning"] = max(1, round(epochs * recipe.tuning / recipe.epochs))
     return replace(recipe, **{key: value for key, value in changes.items() if value is not None})
 
 
-def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: bool):
+def _train(samples: datasets.Dataset, model: str, recipe: Recipe, name: str,
+           generator: torch.Generator, progress: bool) -> tuple[Network, dict[str, Any]]:
+    """The network, and what it achieves."""
     shape = samples.train_images.shape[1:]
     classes = int(samples.train_labels.max()) + 1
     images = _encode(samples.train_images, samples.pixel_max, recipe.input_levels)
@@ -173,12 +180,11 @@ def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: 
     real = _Real(architecture(shape, classes, levels=recipe.levels, **recipe.model),
                  recipe.input_levels)
     _quantised(real, shape, recipe)  # what can't be quantised is refused before the long work
-    _fit(real, images, labels, recipe, recipe.epochs, recipe.rate, generator,
-         _bar(progress, "float"))
-    result = {"accuracy_float": _accuracy(real, test_images, test_labels)}
+    _fit(real, images, labels, recipe, recipe.epochs, recipe.rate, generator, "float", progress)
+    result: dict[str, Any] = {"accuracy_float": _accuracy(real, test_images, test_labels)}
     quantised = _quantised(real, shape, recipe)
     _fit(quantised, images, labels, recipe, recipe.tuning, recipe.tuning_rate, generator,
-         _bar(progress, "integers"))
+         "integers", progress)
     result["accuracy_quantised"] = _accuracy(quantised, test_images, test_labels)
     network = quantised.to_network(name, pixel_max=samples.pixel_max)
     predictions = network.predict(samples.test_images).argmax(axis=1)
@@ -188,7 +194,7 @@ def _train(samples, model: str, recipe: Recipe, name: str, generator, progress: 
     return network, result
 
 
-def _quantised(real: "_Real", shape, recipe: Recipe) -> QuantisedModel:
+def _quantised(real: "_Real", shape: tuple[int, ...], recipe: Recipe) -> QuantisedModel:
     return QuantisedModel(lower(real.module, shape), input_levels=recipe.input_levels,
                           bits=recipe.bits)
 
@@ -196,23 +202,25 @@ def _quantised(real: "_Real", shape, recipe: Recipe) -> QuantisedModel:
 class _Real(nn.Module):
     """The module of the first phase, which takes counts like that of the second phase."""
 
-    neurons = ()
+    neurons: tuple[str, ...] = ()
 
-    def __init__(self, module: nn.Module, input_levels: int):
+    def __init__(self, module: nn.Module, input_levels: int) -> None:
         super().__init__()
         self.module, self.input_levels = module, input_levels
 
-    def trace(self, counts):
+    def trace(self, counts: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"": self.module(counts / self.input_levels)}
 
-    def scores(self, trace):
+    def scores(self, trace: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return trace[""]
 
-    def forward(self, counts):
+    def forward(self, counts: torch.Tensor) -> torch.Tensor:
         return self.module(counts / self.input_levels)
 
 
-def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, generator, bar):
+def _fit(model: _Real | QuantisedModel, images: torch.Tensor, labels: torch.Tensor, recipe: Recipe,
+         epochs: int, rate: float, generator: torch.Generator, phase: str,
+         progress: bool) -> None:
     """Train with Adam and a cosine schedule. The model is left in evaluation mode."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, rate)
@@ -221,8 +229,10 @@ def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, genera
                                                    total_steps=max(steps, _SHORTEST))
     objective = torch.compile(_loss) if recipe.fast else _loss
     model.train()
-    with bar(total=steps) as shown:
-        for k, (x, y) in enumerate(_batches(images, labels, recipe, epochs, generator)):
+    batches = _batches(images, labels, recipe, epochs, generator)
+    with bar(batches, total=steps, desc=phase, unit="step", disable=not progress,
+             mininterval=1.0) as shown:
+        for k, (x, y) in enumerate(shown):
             x = _augment(x, recipe, generator)
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.fast):
                 loss = objective(model, x, y, recipe.penalty)
@@ -230,24 +240,26 @@ def _fit(model, images, labels, recipe: Recipe, epochs: int, rate: float, genera
             loss.backward()
             optimiser.step()
             schedule.step()
-            shown.update()
             if k % 50 == 0:
                 shown.set_postfix_str(f"loss {loss.item():.3f}")
     model.eval()
 
 
-def _loss(model, x, y, penalty: float) -> torch.Tensor:
+def _loss(model: _Real | QuantisedModel, x: torch.Tensor, y: torch.Tensor,
+          penalty: float) -> torch.Tensor:
     trace = model.trace(x)
     return F.cross_entropy(model.scores(trace), y) + penalty * _mean_count(model, trace)
 
 
-def _mean_count(model, trace) -> torch.Tensor | float:
-    """Mean spike count of the neurons."""
+def _mean_count(model: _Real | QuantisedModel, trace: Mapping[str, torch.Tensor]
+                ) -> torch.Tensor | float:
+    """Mean spike count of the neurons; 0 in the first phase, which counts none."""
     counts = [trace[name] for name in model.neurons]
     return sum(c.sum() for c in counts) / max(1, sum(c.numel() for c in counts))
 
 
-def _batches(images, labels, recipe: Recipe, epochs: int, generator) -> Iterator:
+def _batches(images: torch.Tensor, labels: torch.Tensor, recipe: Recipe, epochs: int,
+             generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     for _ in range(epochs):
         order = torch.randperm(len(images), generator=generator)
         for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
@@ -255,7 +267,7 @@ def _batches(images, labels, recipe: Recipe, epochs: int, generator) -> Iterator
             yield images[chosen].float(), labels[chosen]
 
 
-def _augment(x: torch.Tensor, recipe: Recipe, generator) -> torch.Tensor:
+def _augment(x: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
     """Images, each moved by a few random pixels and mirrored at random."""
     n, _, height, width = x.shape
     if recipe.shift:
@@ -278,20 +290,21 @@ def _encode(images: np.ndarray, pixel_max: int, levels: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _accuracy(model, images, labels) -> float:
+def _accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     right = sum(int((model(images[k:k + _BATCH].float()).argmax(1) == labels[k:k + _BATCH]).sum())
                 for k in range(0, len(images), _BATCH))
     return right / len(images)
 
 
-def _spikes(network: Network, images) -> float:
+def _spikes(network: Network, images: np.ndarray) -> float:
     """Mean spike count of a neuron."""
     counts = network.run(network.encode(images)).counts
     fired = [counts[layer.name] for layer in network.neurons]
     return round(float(sum(c.sum() for c in fired) / sum(c.size for c in fired)), 4)
 
 
-def _metadata(dataset, model, command: str, seed: int, recipe: Recipe, result: dict) -> dict:
+def _metadata(dataset: str, model: str, command: str, seed: int, recipe: Recipe,
+              result: dict[str, Any]) -> dict[str, object]:
     return {"dataset": dataset, "model": model, "command": command, "seed": seed,
             "threads": recipe.threads, "accuracy": result["accuracy_integer"],
             "accuracy_float": result["accuracy_float"], "spikes": result["spikes"],
@@ -299,7 +312,7 @@ def _metadata(dataset, model, command: str, seed: int, recipe: Recipe, result: d
                          "torch": torch.__version__}}
 
 
-def _command(dataset: str, model: str, name: str, seed: int, **options) -> str:
+def _command(dataset: str, model: str, name: str, seed: int, **options: object) -> str:
     words = ["python -m gen train --dataset", dataset, "--model", model, "--name", name,
              "--seed", str(seed)]
     for option, value in options.items():
@@ -308,13 +321,8 @@ def _command(dataset: str, model: str, name: str, seed: int, **options) -> str:
     return " ".join([*words, "-o", f"{name}.npz"])
 
 
-def _bar(progress: bool, phase: str):
-    return lambda total: bar(total=total, desc=phase, unit="step", disable=not progress,
-                             mininterval=1.0)
-
-
 @contextmanager
-def _deterministic(seed: int, count: int):
+def _deterministic(seed: int, count: int) -> Iterator[torch.Generator]:
     """Fix seed, threads and algorithms; yield the generator of order and augmentation."""
     threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):

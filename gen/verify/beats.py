@@ -8,6 +8,9 @@ significant first. The C++ harness maps these into memory; in Python they become
 
 import numpy as np
 
+from hw.config import ArrayConfig, CoreConfig
+from hw.maps import MapConfig
+
 __all__ = [
     "fields",
     "locate",
@@ -37,8 +40,8 @@ def _unpack_fields(words, count, bits):
     return (planes << np.arange(bits)).sum(axis=-1)
 
 
-def pack(counts, layout):
-    """``(N, C, H, W)`` counts -> ``(N, beats, words)`` uint32, for a ``MapConfig``."""
+def pack(counts: np.ndarray, layout: MapConfig) -> np.ndarray:
+    """``(N, C, H, W)`` counts -> ``(N, beats, words)`` uint32."""
     n = len(counts)
     rows = np.asarray(counts, dtype=np.int64).transpose(0, 2, 3, 1)
     absent = layout.chunks * layout.word - layout.channels
@@ -46,29 +49,28 @@ def pack(counts, layout):
     return _pack_fields(rows.reshape(n, layout.beats, layout.word), layout.bits)
 
 
-def pack_input(counts, config):
-    """Like :func:`pack`, for input counts and an ``ArrayConfig``, which may take them as a
-    vector."""
+def pack_input(counts: np.ndarray, config: ArrayConfig) -> np.ndarray:
+    """Like :func:`pack`, for the input counts of an array, which may take them as a vector."""
     layout = config.input
     return pack(counts.reshape(-1, layout.channels, layout.height, layout.width), layout)
 
 
-def unpack(words, layout):
+def unpack(words: np.ndarray, layout: MapConfig) -> np.ndarray:
     """Inverse of :func:`pack`."""
     rows = _unpack_fields(words, layout.word, layout.bits)
     rows = rows.reshape(len(words), layout.height, layout.width, -1)[..., :layout.channels]
     return rows.transpose(0, 3, 1, 2)
 
 
-def pack_logits(logits, readout):
-    """``(N, classes)`` logits -> ``(N, groups, words)`` uint32, for a read-out ``CoreConfig``."""
+def pack_logits(logits: np.ndarray, readout: CoreConfig) -> np.ndarray:
+    """``(N, classes)`` logits -> ``(N, groups, words)`` uint32."""
     absent = readout.groups * readout.lanes - readout.channels
     rows = np.pad(np.asarray(logits, dtype=np.int64), ((0, 0), (0, absent)))
     rows = rows.reshape(len(rows), readout.groups, readout.lanes)
     return _pack_fields(rows, readout.membrane_bits)
 
 
-def unpack_logits(words, readout):
+def unpack_logits(words: np.ndarray, readout: CoreConfig) -> np.ndarray:
     """Inverse of :func:`pack_logits`; absent lanes are ignored."""
     bits = readout.membrane_bits
     rows = _unpack_fields(words, readout.lanes, bits).reshape(len(words), -1)
@@ -76,17 +78,17 @@ def unpack_logits(words, readout):
     return rows - (rows >> bits - 1 << bits)
 
 
-def to_ints(words):
+def to_ints(words: np.ndarray) -> list[int]:
     """``(n, words)`` uint32 -> ``n`` Python integers, one a beat."""
     return [int.from_bytes(row.tobytes(), "little") for row in words.astype("<u4")]
 
 
-def fields(beat, count, bits):
+def fields(beat: int, count: int, bits: int) -> list[int]:
     """The ``count`` unsigned fields of a beat given as one integer."""
     return [beat >> k * bits & (1 << bits) - 1 for k in range(count)]
 
 
-def locate(layout, beat, lane):
+def locate(layout: MapConfig, beat: int, lane: int) -> tuple[int, int, int]:
     """``(channel, y, x)`` of a lane of a sample's ``beat``-th beat."""
     position, chunk = divmod(beat, layout.chunks)
     return (chunk * layout.word + lane, *divmod(position, layout.width))

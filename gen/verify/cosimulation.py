@@ -14,7 +14,7 @@ from cocotb_tools.runner import get_runner
 __all__ = ["main"]
 
 
-def main(program: str, directory: str, seed: str):
+def main(program: str, directory: str, seed: str) -> None:
     """Run the testbench.
 
     Parameters
@@ -23,11 +23,11 @@ def main(program: str, directory: str, seed: str):
     directory : with the plan, see :mod:`gen.verify.testbench`
     seed : of the random stalls
     """
-    program, directory = Path(program), Path(directory)
+    simulator, folder = Path(program), Path(directory)
     get_runner("verilator").test(
-        test_module="gen.verify.testbench", hdl_toplevel=program.name, hdl_toplevel_lang="verilog",
-        build_dir=program.parent, test_dir=directory, seed=int(seed),
-        results_xml=str(directory / "results.xml"), extra_env={"SPIKELOOM_PLAN": str(directory)})
+        test_module="gen.verify.testbench", hdl_toplevel=simulator.name,
+        hdl_toplevel_lang="verilog", build_dir=simulator.parent, test_dir=folder, seed=int(seed),
+        results_xml=str(folder / "results.xml"), extra_env={"SPIKELOOM_PLAN": directory})
 
 
 if __name__ == "__main__":

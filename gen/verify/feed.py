@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.build.verilog import component_verilog
+from hw.config import ArrayConfig
 
 __all__ = ["Feed", "feed_verilog"]
 
@@ -25,7 +26,7 @@ class Feed(wiring.Component):
     moved : ``Out``, which layers' outputs move, a bit for each layer
     """
 
-    def __init__(self, config):
+    def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         super().__init__({
             "i_payload": In(config.input.beat_bits),
@@ -38,7 +39,7 @@ class Feed(wiring.Component):
             "moved":     Out(len(config.layers)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
 
         reset = Signal(reset_less=True)
@@ -69,6 +70,6 @@ class Feed(wiring.Component):
         return m
 
 
-def feed_verilog(config):
+def feed_verilog(config: ArrayConfig) -> str:
     """Verilog of module ``feed``, without the ``array`` that it instantiates."""
     return component_verilog(Feed(config), "feed")

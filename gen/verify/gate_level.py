@@ -1,29 +1,34 @@
-"""Proof past the Verilog: the synthesised netlist, and the bitstream, against :meth:`Network.run`.
+"""Verification below the Verilog: netlist and bitstream against :meth:`Network.run`.
 
-What is simulated is a board from pin to pin, from the state it has after configuration: the host's
-driver sends images to its ``rx`` and decodes what comes out of ``tx``. In a netlist what every
-layer sends is looked at besides.
+A board is simulated from pin to pin, from the state that it has after configuration. The host's
+driver sends images to its ``rx`` and decodes what comes out of ``tx``. In a netlist the output of
+every layer is compared as well.
 """
 
 import logging
 import re
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import boards
 from gen.build import manifest
 from gen.build.builder import build
+from gen.build.design import Design
 from gen.build.design import load as load_design
 from gen.build.project import SOURCES, TOP
 from gen.build.synthesis import NETLIST, synthesise
 from gen.errors import SimulationError
+from gen.ir.network import Network
 from gen.system.files import require_output
 from gen.system.progress import bar
 from host import manifest as host_manifest
 from host.errors import HostError
+from hw.config import CoreConfig, PoolConfig
 from hw.uart import divisor
 
 from . import beats
@@ -54,11 +59,11 @@ _OPTIONS = ("-Wno-lint", "-Wno-fatal")
 _HOST = "host"
 
 
-def roles(board: boards.Board, ports) -> dict[str, str]:
+def roles(board: boards.Board, ports: Iterable[str]) -> dict[str, str]:
     """What the harness connects the ports of a board's top module to.
 
-    Of a clock that comes as a pair, the other half is its complement. A reset button is not
-    pressed.
+    The second half of a differential clock is the complement of the first. A reset button stays
+    released.
 
     Parameters
     ----------
@@ -84,12 +89,13 @@ def _family(board):
     return re.search(r"synth_(\w+)", board.synth)[1]
 
 
-def netlist_simulator(module: dict, board: boards.Board, layers) -> Path:
+def netlist_simulator(module: dict, board: boards.Board, layers: Iterable[CoreConfig | PoolConfig]
+                      ) -> Path:
     """Compile a netlist (see :func:`gen.verify.netlist.load`), once for each content.
 
     Parameters
     ----------
-    layers : of the array, whose spikes are looked at
+    layers : layers of the array to observe
     """
     text = netlist_verilog(module, _family(board), layers=layers,
                            pins=roles(board, module["ports"]))
@@ -97,18 +103,17 @@ def netlist_simulator(module: dict, board: boards.Board, layers) -> Path:
                     options=(*_OPTIONS, "bench.vlt"), optimise="-O1", progress=log.info)
 
 
-# A carry chain of four is no loop, seen bit by bit.
+# Seen bit by bit, a carry chain of four bits is no loop.
 _SPLIT = """`verilator_config
 split_var -module "CARRY4" -var "CO"
 """
 
 
-def compare_netlist(design, directory, images):
+def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -> dict:
     """Compare the netlist that synthesis left in a build's directory with :meth:`Network.run`.
 
     Parameters
     ----------
-    design : :class:`gen.build.design.Design`
     directory : with ``netlist.json`` and ``manifest.json``
     images : raw, ``(N, C, H, W)``
 
@@ -116,9 +121,10 @@ def compare_netlist(design, directory, images):
     -------
     ``images``; ``spikes``, the number of values compared: the count of each neuron and each logit,
     for each image, and the logits again as the host got them; ``mismatches``, how many of them
-    differ or did not come; ``first_mismatch``, ``None`` or the first layer's first as layer,
-    sample, channel, y, x, expected and got; ``layers``, these figures by layer, the host last;
-    ``clocks``; ``clocks_per_second`` of the simulation; and ``cells`` of the netlist.
+    differ or did not come; ``first_mismatch``, ``None`` or the first one of the first layer that
+    has any, as layer, sample, channel, y, x, expected and got; ``layers``, these figures by layer,
+    the host last; ``clocks``; ``clocks_per_second`` of the simulation; and ``cells`` of the
+    netlist.
 
     Raises
     ------
@@ -206,13 +212,14 @@ def _summary(layers, images, clocks):
     }
 
 
-def bitstream_simulator(directory: Path, board: boards.Board) -> Path:
-    """Compile what the bitstream in a build's directory makes of its device, once for each content.
+def bitstream_simulator(directory: str | Path, board: boards.Board) -> Path:
+    """Compile the logic that the bitstream in a build's directory configures, once for each
+    content.
 
     Raises
     ------
     SimulationError
-        If there are no tools to read the bitstream with, or none for this board's device.
+        If the tools that read bitstreams are missing, or can't read those of this board's device.
     """
     chip, ports = bitstream_verilog(Path(directory) / f"{TOP}.bin", Path(directory) / f"{TOP}.pcf",
                                     _package(board))
@@ -237,11 +244,12 @@ def _package(board):
     return package[1]
 
 
-def compare_bitstream(design, directory, images):
+def compare_bitstream(design: Design, directory: str | Path, images: np.ndarray) -> dict:
     """Compare the logits of a configured device with :meth:`Network.run`.
 
-    Takes, returns and raises what :func:`compare_netlist` does; ``directory`` has the bitstream and
-    its constraints, of the layers there is only the host, and cells are not counted.
+    Takes, returns and raises what :func:`compare_netlist` does, with three differences:
+    ``directory`` has the bitstream and its constraints, ``layers`` has only the host, and there are
+    no ``cells``.
     """
     network = design.network
     simulator = bitstream_simulator(directory, design.board)
@@ -250,10 +258,10 @@ def compare_bitstream(design, directory, images):
     return _summary([_figures(_HOST, logits, result.logits)], images, figures)
 
 
-def verify_netlist(directory, images):
+def verify_netlist(directory: str | Path, images: np.ndarray) -> dict:
     """Compare the netlist in a build's directory with :meth:`Network.run`.
 
-    What was found stays with the build, for its report (:mod:`gen.verify.records`).
+    The result stays with the build, for its report (:mod:`gen.verify.records`).
 
     Parameters
     ----------
@@ -267,14 +275,14 @@ def verify_netlist(directory, images):
     Raises
     ------
     BuildError
-        If the directory is no build, one without a netlist, or a file of it has changed.
+        If the directory is no build or has no netlist, or a file of it has changed.
     SimulationError
         See :func:`compare_netlist`.
     """
     return _verify("netlist", NETLIST, compare_netlist, directory, images)
 
 
-def verify_bitstream(directory, images):
+def verify_bitstream(directory: str | Path, images: np.ndarray) -> dict:
     """Compare the bitstream in a build's directory with :meth:`Network.run`; see
     :func:`verify_netlist`."""
     _package(manifest.read(directory).board)
@@ -290,9 +298,11 @@ def _verify(kind, file, compare, directory, images):
     return result
 
 
-def make_netlist(network, *, board, **mapping):
-    """A build as far as its netlist, whether it fits or not; arguments as of
-    :func:`gen.build.builder.build`, returns its directory."""
+def make_netlist(network: Network, *, board: str, **mapping: Any) -> Path:
+    """Build a network as far as its netlist, whether it fits or not; return the build's directory.
+
+    Takes the arguments of :func:`gen.build.builder.build`.
+    """
     directory = Path("build") / f"netlist-{network.name}-{board}"
     build(network, board=board, out=directory, synthesise=False, **mapping)
     synthesise(directory, list(SOURCES), top=TOP, command=boards.find(board).synth)
@@ -300,19 +310,20 @@ def make_netlist(network, *, board, **mapping):
     return directory
 
 
-def make_bitstream(network, *, board, **mapping):
-    """A build with a bitstream that can be verified; arguments as of
-    :func:`gen.build.builder.build`, returns its directory.
+def make_bitstream(network: Network, *, board: str, **mapping: Any) -> Path:
+    """Build a network with a bitstream that can be verified; return the build's directory.
+
+    Takes the arguments of :func:`gen.build.builder.build`.
 
     Raises
     ------
     SimulationError
-        If the board's bitstreams can't be read, or a tool for that is missing, before anything is
-        built; or if there is no tool that makes one.
+        If the board's bitstreams can't be read, or a tool that reads them is missing; this is
+        checked before anything is built. If there is no tool that makes a bitstream.
     """
     _package(boards.find(board))
     require_icestorm()
     built = build(network, board=board, out=Path("build") / f"{network.name}-{board}", **mapping)
     if built["bitstream"] is None:
-        raise SimulationError(f"{board}: no bitstream was built, for want of tools")
+        raise SimulationError(f"{board}: no bitstream was built, because tools are missing")
     return Path(built["manifest"]).parent

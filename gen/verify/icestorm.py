@@ -44,7 +44,7 @@ def bitstream_verilog(bitstream: Path, constraints: Path, package: str) -> tuple
     return _with_ports(text)
 
 
-def require_icestorm():
+def require_icestorm() -> None:
     """Make sure that the tools are there.
 
     Raises
@@ -68,7 +68,7 @@ def _run(directory, program, *arguments):
 
 def _with_ports(text):
     """Repair the ports. ``icebox_vlog`` declares them in the module's head and again in its body,
-    which is an error since Verilog 2001. It is none if the head has only names."""
+    which is an error since Verilog 2001, unless the head has only names."""
     head = re.search(r"^module chip \((.*)\);$", text, re.MULTILINE)
     if head is None:
         raise SimulationError("icebox_vlog wrote no module 'chip'")

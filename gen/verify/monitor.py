@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.build.verilog import component_verilog
+from hw.config import ArrayConfig
 
 __all__ = ["Monitor", "monitor_verilog"]
 
@@ -27,7 +28,7 @@ class Monitor(wiring.Component):
     rows_<k>, events_<k> : ``Out(32)``
     """
 
-    def __init__(self, config):
+    def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         self._probed = config.layers[:-1]
         widths = [layer.out.beat_bits for layer in self._probed] + [config.readout.logit_bits]
@@ -44,7 +45,7 @@ class Monitor(wiring.Component):
                for k in range(len(config.cores))},
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
 
         i_ready, o_valid = Signal(), Signal()
@@ -97,7 +98,7 @@ def _probe(number, core):
     return _PROBE.format(number=number, top=core.replicas - 1, taken=", ".join(taken))
 
 
-def monitor_verilog(config):
+def monitor_verilog(config: ArrayConfig) -> str:
     """Verilog of module ``monitor``, without the ``array`` that it instantiates."""
     return component_verilog(Monitor(config), "monitor") + "".join(
         _probe(number, core) for number, core in enumerate(config.cores))

@@ -1,16 +1,18 @@
 """A synthesised netlist as Verilog that simulates: Yosys' ``netlist.json``, cell by cell.
 
 Nothing is optimised or interpreted: every cell becomes an instance of its vendor's model with the
-same parameters, and every net a wire of one bit. What the array's layers send (the nets called
-``probe_*``, see :class:`hw.array.Array`) is brought out beside the pins.
+same parameters, and every net a wire of one bit. The outputs of the array's layers (the nets called
+``probe_*``, see :class:`hw.array.Array`) become ports beside the pins.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from gen.errors import SimulationError
 from gen.system.files import read_text
+from hw.config import CoreConfig, PoolConfig
 
 from .cells import models
 
@@ -41,7 +43,7 @@ def cell_count(module: dict) -> int:
     return sum(not cell["type"].startswith("$") for cell in module["cells"].values())
 
 
-def spied(module: dict, layers) -> list[tuple[list, list]]:
+def spied(module: dict, layers: Iterable[CoreConfig | PoolConfig]) -> list[tuple[list, list]]:
     """``(valid, payload)`` bits of the output of each layer of the array.
 
     Raises
@@ -64,9 +66,13 @@ def spied(module: dict, layers) -> list[tuple[list, list]]:
     def member(layer, name, width):
         return bits(f"{_ARRAY}.probe_{layer.port}__{name}", width)
 
-    return [(member(layer, "valid", 1), member(
-        layer, "payload", layer.logit_bits if layer.out is None else layer.out.beat_bits))
-        for layer in layers]
+    return [(member(layer, "valid", 1), member(layer, "payload", _width(layer)))
+            for layer in layers]
+
+
+def _width(layer):
+    """Bits of a beat of a layer's output."""
+    return layer.logit_bits if layer.out is None else layer.out.beat_bits
 
 
 def _bit(bit):
@@ -119,11 +125,12 @@ class _Writer:
         self.lines.append(f"\\{cell['type']} #({parameters}) c{number} ({', '.join(pins)});")
 
 
-def netlist_verilog(module: dict, family: str, *, pins: dict[str, str], layers=()) -> str:
+def netlist_verilog(module: dict, family: str, *, pins: dict[str, str],
+                    layers: Iterable[CoreConfig | PoolConfig] = ()) -> str:
     """Verilog of module ``bench``, with the models of its cells.
 
     Its ports are ``clk``, ``rx`` and ``tx``; ``moved``, a bit for each of ``layers``; and
-    ``beats``, the output of each of them, the first lowest.
+    ``beats``, their outputs, the first layer in the lowest bits.
 
     Parameters
     ----------

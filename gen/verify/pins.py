@@ -1,6 +1,7 @@
 """A Verilated board behind the host's own driver: images go in at its pins, logits come out."""
 
 import struct
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from gen.errors import SimulationError
 from gen.system import processes
-from host.device import Device
+from host.device import Device, Result
 from host.errors import HostError
 from host.frames import OVERHEAD
 from host.link import SerialLink
@@ -28,19 +29,19 @@ _ANSWER = struct.Struct("<QI")
 class Board:
     """A simulator as the line that :class:`host.device.Device` talks over.
 
-    Bytes travel in both directions at once, and time passes for the board only while the driver
-    waits for an answer, in clocks, which is why nothing here depends on the speed of the machine.
-    To each request there is an answer, however long the simulation takes, or an error.
+    Bytes travel in both directions at once. Time passes for the board only while the driver waits
+    for an answer, and it is counted in clocks, so nothing here depends on the speed of the machine.
+    Each request gets an answer, however long the simulation takes, or an error.
 
     Parameters
     ----------
-    process : the simulator
+    process : the simulator, with pipes as standard input and output
     limit : requests in a row after which an array without an answer certainly hangs
 
     Members
     -------
-    sent, received : bytes that were written and read
-    clocks : that had passed when the last answer was complete
+    sent, received : numbers of bytes that were written and read
+    clocks : clocks that had passed when the last answer was complete
 
     Raises
     ------
@@ -51,20 +52,24 @@ class Board:
     name = "simulation"
     baud = 1_000_000
 
-    def __init__(self, process, limit):
+    def __init__(self, process: processes.Popen, limit: int) -> None:
+        assert process.stdin is not None, "requests go through a pipe"
+        assert process.stdout is not None, "answers come through a pipe"
         self._process, self._limit = process, limit
+        self._requests, self._answers = process.stdin, process.stdout
         self._left, self._asked = limit, 0
         self.sent = self.received = self.clocks = 0
 
-    def device(self, manifest):
+    def device(self, manifest: Manifest) -> Device:
         """A driver of the board."""
         return Device(SerialLink(self, patience=_FOREVER), manifest, patience=_FOREVER)
 
-    def progressed(self):
+    def progressed(self) -> None:
         """A sample is complete: start counting requests again."""
         self._left = self._limit
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
+        """Send bytes to the board."""
         self._left -= 1
         if self._left < 0:
             raise SimulationError(f"the array hangs: after {self._limit} requests the sample is "
@@ -73,23 +78,29 @@ class Board:
         self.sent += len(data)
         self._asked += 1
 
-    def read(self, seconds):
+    def read(self, seconds: float) -> bytes:
         """The next answer, all of it, whatever ``seconds`` says."""
         if not self._asked:
             raise SimulationError("the board's answer is no frame of the link (docs/link.md)")
         self._asked -= 1
         self._command(0)
-        header = self._process.stdout.read(_ANSWER.size)
+        header = self._answers.read(_ANSWER.size)
         if len(header) < _ANSWER.size:
             self._fail()
         self.clocks, size = _ANSWER.unpack(header)
         self.received += size
-        return self._process.stdout.read(size)
+        return self._answers.read(size)
+
+    def end(self) -> None:
+        """Let the simulator write its file and end."""
+        self._requests.close()
+        if status := self._process.wait():
+            raise SimulationError(f"the simulator ended with status {status}")
 
     def _command(self, size, data=b""):
         try:
-            self._process.stdin.write(struct.pack("<I", size) + data)
-            self._process.stdin.flush()
+            self._requests.write(struct.pack("<I", size) + data)
+            self._requests.flush()
         except BrokenPipeError:
             self._fail()
 
@@ -100,15 +111,16 @@ class Board:
 
 
 def infer(simulator: Path, manifest: Manifest, images: np.ndarray, *, divisor: int, patience: int,
-          progress=iter):
+          progress: Callable[[np.ndarray], Iterable[np.ndarray]] = iter
+          ) -> tuple[Result, int, np.ndarray]:
     """Drive a simulated board as a host drives a real one.
 
     Parameters
     ----------
     simulator : a top module compiled with :data:`HARNESS`
-    manifest : the host's knowledge of the board
+    manifest : what the host knows about the board
     images : raw, ``(N, C, H, W)``
-    divisor : clocks a bit of the line lasts
+    divisor : clocks of a bit on the line
     patience : clocks within which the array certainly answers
     progress : wraps the iteration over images
 
@@ -132,23 +144,23 @@ def infer(simulator: Path, manifest: Manifest, images: np.ndarray, *, divisor: i
 
 
 @contextmanager
-def connect(simulator: Path, manifest: Manifest, spied: Path, *, divisor: int, patience: int):
-    """Start a simulated board; gives the :class:`Board`. See :func:`infer` for the arguments.
+def connect(simulator: Path, manifest: Manifest, spied: Path, *, divisor: int, patience: int
+            ) -> Iterator[Board]:
+    """Start a simulated board, in this context. See :func:`infer` for the other arguments.
 
     Parameters
     ----------
-    spied : file that is written at the end
+    spied : file that the simulator writes at the end: the clocks, and what the layers sent
     """
     with processes.group() as start:
         process = start([str(simulator), str(divisor), str(patience), str(spied)],
                         stdin=processes.PIPE, stdout=processes.PIPE)
+        board = Board(process, _requests(manifest, divisor, patience))
         try:
-            yield Board(process, _requests(manifest, divisor, patience))
+            yield board
         except HostError as error:
             raise SimulationError(str(error)) from error
-        process.stdin.close()
-        if process.wait():
-            raise SimulationError(f"the simulator ended with status {process.returncode}")
+        board.end()
 
 
 # The driver counts seconds. The limit of requests ends the wait earlier.

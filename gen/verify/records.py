@@ -23,7 +23,7 @@ def place(directory: Path, kind: str) -> Path:
     return Path(directory) / f"verified-{kind}.json"
 
 
-def keep(kind: str, path: Path, result: dict):
+def keep(kind: str, path: Path, result: dict) -> None:
     """Write a result beside the file that it belongs to.
 
     Parameters

@@ -10,13 +10,16 @@ from pathlib import Path
 import cocotb_tools.config
 import numpy as np
 
+from gen.build.design import Design
 from gen.build.verilog import array_verilog
 from gen.data.datasets import load, read_array
 from gen.errors import DataError, SimulationError
+from gen.ir.network import Network, Trace
 from gen.plan.cycles import row_clocks, row_events
 from gen.plan.workload import sample_clocks
 from gen.system import files, processes
 from gen.system.progress import bar
+from hw.config import ArrayConfig, MemoryImage
 
 from . import beats
 from .monitor import monitor_verilog
@@ -33,14 +36,15 @@ public_flat_rw -module "monitor" -var "*"
 """
 
 
-def compare(config, image, counts, trace, *, seed=0):
+def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarray, trace: Trace,
+            *, seed: int = 0) -> dict:
     """Run the testbench on the Verilog of ``config`` and ``image``.
 
     Parameters
     ----------
     config, image : what :func:`gen.plan.mapping.map_network` returns
     counts : ``(N, C, H, W)`` input counts
-    trace : the expected :class:`gen.ir.network.Trace`
+    trace : what is expected
     seed : of the random stalls
 
     Returns
@@ -53,9 +57,9 @@ def compare(config, image, counts, trace, *, seed=0):
     Raises
     ------
     SimulationError
-        Without a mismatch before: if the array hangs, or the lanes of a core take another number of
-        events, or add another number of rows, than its samples have. If the simulator can't be
-        built or run.
+        If the simulator can't be built or run. If no value differs, but the array hangs, or a
+        core's lanes take another number of events, or add another number of rows, than its samples
+        have.
     """
     simulator = _simulator(config, image)
     streams = list(_streams(config, trace))
@@ -109,7 +113,7 @@ def _streams(config, trace):
 
 
 def _work(config, trace, inputs):
-    """Of every core: how many events its lanes take for each sample, and how many rows they add."""
+    """For each core: how many events its lanes take for each sample, and how many rows they add."""
     for core in config.cores:
         counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
                   for source in core.sources]
@@ -175,12 +179,13 @@ def _describe(config, stream, sample, beat, expected, got):
             "expected": expected, "got": got}
 
 
-def choose_images(network, count, seed, dataset, data_dir, images_file):
+def choose_images(network: Network, count: int, seed: int, dataset: str | None,
+                  data_dir: str | os.PathLike | None, images_file: str | os.PathLike | None
+                  ) -> tuple[np.ndarray, str]:
     """Raw images to verify a network with, real ones if there are any.
 
     Parameters
     ----------
-    network : :class:`gen.ir.network.Network`
     count : how many
     seed : of the choice
     dataset, data_dir : where they come from; by default the data set that the network's metadata
@@ -227,12 +232,11 @@ def _source(network, count, seed, dataset, data_dir, images_file):
     return rng.integers(0, network.pixel_max, shape, endpoint=True), "random"
 
 
-def verify(design, images, *, seed=0):
+def verify(design: Design, images: np.ndarray, *, seed: int = 0) -> dict:
     """Compare the Verilog of a design's array with :meth:`Network.run`.
 
     Parameters
     ----------
-    design : :class:`gen.build.design.Design`
     images : raw, in a shape that :meth:`Network.shaped` takes; see :func:`choose_images`
     seed : of the stalls
 

@@ -5,20 +5,24 @@ import itertools
 import logging
 import os
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from gen.build.design import Design
 from gen.build.verilog import array_verilog
 from gen.data.datasets import load
 from gen.errors import DataError, SimulationError
+from gen.ir.network import Network
 from gen.ir.spikes import replayed, sample_spikes
 from gen.plan.workload import Workload
 from gen.system import processes
 from gen.system.files import replacing
 from gen.system.progress import bar
+from hw.config import ArrayConfig, MemoryImage
 
 from . import beats
 from .feed import feed_verilog
@@ -63,8 +67,8 @@ class Run:
     logits : ``(N, classes)``
     alone : ``(N,)`` whether the sample was alone in the array, or followed by others at once
     outputs : ``(N, layers, 2)`` clocks of the first and the last beat that each layer made of it
-    intervals : ``(N,)`` clocks since the last logits of the sample before, 0 if that is no measure
-        of the interval: it was alone, or the first of a process
+    intervals : ``(N,)`` clocks since the last logits of the sample before; 0 for a sample that was
+        alone or the first of a process, where this would be no interval
     busy : core name -> share of the clocks in which its lanes added a row, in steady state;
         ``None`` if too few samples went back to back for that
     beats : layer name -> clocks of all the beats that it made of the first sample
@@ -82,17 +86,17 @@ class Run:
     seconds: float
 
     @property
-    def latency(self):
+    def latency(self) -> np.ndarray:
         """Clocks from the first input beat to the last logits, of the samples that went alone."""
         return self.outputs[self.alone, -1, 1]
 
     @property
-    def paced(self):
+    def paced(self) -> np.ndarray:
         """``(N,)`` whether there is an interval before a sample."""
         return self.intervals > 0
 
     @property
-    def interval(self):
+    def interval(self) -> float | None:
         """Mean clocks from one sample to the next, back to back; ``None`` of fewer than two."""
         return float(self.intervals[self.paced].mean()) if self.paced.any() else None
 
@@ -131,7 +135,7 @@ def _shares(count, jobs, alone):
 
 
 def _follow(children, lines, shown):
-    """Until all children have ended: they share the pipe that ``lines`` come from."""
+    """Wait until all children have ended. They share the pipe that ``lines`` come from."""
     for line in lines:
         word, _, sample = line.strip().rpartition(" ")
         if word == "hang":
@@ -185,21 +189,23 @@ def _read(path, config, count, alone):
 
 
 def _occupancy(config, width, shares, completed):
-    """Of whole bins."""
+    """The occupancy in whole bins, or ``None`` if there are none."""
     if not len(shares):
         return None
     within = (completed >= 0) & (completed < width * len(shares))
     return Occupancy(width, _by_core(config, shares), completed[within])
 
 
-def stream(config, image, counts, *, alone=100, jobs=None, progress=None):
+def stream(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarray, *,
+           alone: int = 100, jobs: int | None = None,
+           progress: Callable[[str], None] | None = None) -> Run:
     """Send input counts through the Verilated array.
 
     Parameters
     ----------
     config, image : what :func:`gen.plan.mapping.map_network` returns
     counts : ``(N, C, H, W)`` input counts
-    alone : how many samples, but at most half, are sent one at a time, to measure the latency; the
+    alone : how many samples are sent one at a time, to measure the latency, but at most half; the
         others follow each other without a pause
     jobs : processes that share the samples; by default one for each core of the machine
     progress : called with one line before a compilation starts
@@ -245,18 +251,20 @@ def _by_core(config, shares):
         config.cores, np.split(shares, ends[:-1], axis=-1), strict=True)}
 
 
-def array_utilisation(config, busy):
+def array_utilisation(config: ArrayConfig, busy: dict[str, float]) -> float:
     """Share of the clocks in which a lane adds, over all lanes of the array.
 
     Parameters
     ----------
-    busy : core name -> the same of its lanes
+    busy : core name -> share of the clocks in which its lanes add
     """
     lanes = {core.name: core.lanes * core.replicas for core in config.cores}
     return sum(busy[name] * number for name, number in lanes.items()) / sum(lanes.values())
 
 
-def expected(network, config, counts, *, progress=iter):
+def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
+             progress: Callable[[Iterable[int]], Iterable[int]] = iter
+             ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Logits of :meth:`Network.run` and spikes of each layer, in batches.
 
     Returns
@@ -273,18 +281,19 @@ def expected(network, config, counts, *, progress=iter):
         name: np.concatenate([part[name] for part in spikes]) for name in spikes[0]}
 
 
-def write_images(path, config, run, spikes, labels, logits):
-    """Write what is known of each image as CSV, a line an image.
+def write_images(path: str | os.PathLike, config: ArrayConfig, run: Run,
+                 spikes: dict[str, np.ndarray], labels: np.ndarray, logits: np.ndarray) -> None:
+    """Write what is known about each image as CSV, a line an image.
 
-    ``latency_cycles`` is that of an image alone, ``interval_cycles`` the clocks since the image
-    before it was done, back to back; the one that was not measured is empty. ``NAME_first`` and
-    ``NAME_last`` are the clocks of a layer's first and last output, from the first input beat.
+    ``latency_cycles`` is the latency of an image that was alone. ``interval_cycles`` are the clocks
+    since the image before it was done, if they went back to back. A column that was not measured is
+    empty. ``NAME_first`` and ``NAME_last`` are the clocks of a layer's first and last output, from
+    the first input beat.
 
     Parameters
     ----------
-    run : :class:`Run`
     spikes : what :func:`gen.ir.spikes.sample_spikes` returns
-    labels, logits : what is true, and what the network in integers says
+    labels, logits : true classes, and logits of the network in integers
     """
     times = [f"{layer.name}_{which}" for layer in config.layers for which in ("first", "last")]
     total = replayed(config, spikes)
@@ -299,12 +308,13 @@ def write_images(path, config, run, spikes, labels, logits):
                 run.intervals[k] or "", *outputs.ravel().tolist()])
 
 
-def test_set(network, *, dataset=None, data_dir=None, limit=None):
+def test_set(network: Network, *, dataset: str | None = None,
+             data_dir: str | os.PathLike | None = None, limit: int | None = None
+             ) -> tuple[np.ndarray, np.ndarray]:
     """Test images of a data set, and their labels.
 
     Parameters
     ----------
-    network : :class:`gen.ir.network.Network`
     dataset, data_dir : see :func:`gen.data.datasets.load`; by default what the network's metadata
         name
     limit : only so many images
@@ -323,15 +333,15 @@ def test_set(network, *, dataset=None, data_dir=None, limit=None):
     return data.test_images[:limit], data.test_labels[:limit]
 
 
-def simulate(design, images, labels, *, jobs=None, images_out=None):
+def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: int | None = None,
+             images_out: str | os.PathLike | None = None) -> dict:
     """Run images through the Verilog of a design's array.
 
     Parameters
     ----------
-    design : :class:`gen.build.design.Design`
     images, labels : raw, see :func:`test_set`
     jobs : see :func:`stream`
-    images_out : a file for what is known of each image, see :func:`write_images`
+    images_out : a file for what is known about each image, see :func:`write_images`
 
     Returns
     -------

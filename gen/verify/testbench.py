@@ -19,6 +19,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
+from cocotb.handle import HierarchyObject
 from cocotb.triggers import Event, FallingEdge, SimTimeoutError, Timer, with_timeout
 from cocotb.utils import get_sim_time
 
@@ -302,7 +303,7 @@ def _close(bench, test):
 
 @cocotb.test()
 @cocotb.parametrize(stalls=list(STALLS))
-async def compares(dut, stalls):
+async def compares(dut: HierarchyObject, stalls: str) -> None:
     """Every beat of every stream is as expected."""
     bench = await _open(dut)
     samples = list(range(len(bench.plan.inputs)))[STALLS.index(stalls)::len(STALLS)]
@@ -314,7 +315,7 @@ async def compares(dut, stalls):
 
 
 @cocotb.test()
-async def recovers(dut):
+async def recovers(dut: HierarchyObject) -> None:
     """A reset in the middle of samples leaves nothing behind, wherever they are."""
     bench = await _open(dut)
     samples = list(range(len(bench.plan.inputs)))[:2]

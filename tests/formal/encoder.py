@@ -6,8 +6,9 @@ from dataclasses import replace
 from amaranth import *
 from amaranth.hdl import Assert, Cover
 
-from hw.config import CoreConfig, MapConfig, SourceConfig
+from hw.config import CoreConfig
 from hw.encoder import EventEncoder
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
 from .properties import Proof, anything, moves, waits

@@ -5,8 +5,9 @@ from dataclasses import replace
 from amaranth import *
 from amaranth.hdl import Assume, Cover
 
-from hw.config import CoreConfig, MapConfig, SourceConfig
+from hw.config import CoreConfig
 from hw.lanes import Lanes
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
 from .properties import Proof, anything, in_order, moves, waits

@@ -415,14 +415,14 @@ def test_a_stranger_is_refused(board, builds, images):
     device = Device(SerialLink(transport, patience=0.01), load(builds("residual")), patience=0.01)
     with pytest.raises(HostError, match=r"^model: the device holds another network or build "
                                         r"\(digest [0-9a-f]{12}\.\.\., not [0-9a-f]{12}\.\.\.\); "
-                                        r"program it with the one of .*manifest\.json$"):
+                                        r"program it with the build of .*manifest\.json$"):
         device.infer(np.zeros((1, 3, 6, 6), np.uint8))
     assert transport.target.submitted == 0
     assert device.status()["matches"] is False
 
 
 @pytest.mark.parametrize("addr, value, message", [
-    (0, 5, r"^model: something answers, but it is no Spikeloom device$"),
+    (0, 5, r"^model: something answers, but it is not a Spikeloom device$"),
     (1, 9, r"^model: the device speaks version 9 of the protocol, this driver version 3$"),
     (17, 3, r"^model: the device and .*manifest.json disagree on the size of input or output$"),
 ])

@@ -139,9 +139,9 @@ def test_an_archive(capsys, files):
 
 
 @pytest.mark.parametrize("option, array, message", [
-    ("--labels", np.zeros(2, int), "the shape must be (3,), as of the images, not (2,)"),
+    ("--labels", np.zeros(2, int), "the shape must be (3,) to match the images, not (2,)"),
     ("--labels", np.zeros(3), "labels must be one array of integers with 1 axis"),
-    ("--reference", np.zeros((3, 4), int), "the shape must be (3, 5), as of the images, not"),
+    ("--reference", np.zeros((3, 4), int), "the shape must be (3, 5) to match the images, not"),
     ("--reference", np.zeros(3, int), "logits must be one array of integers with 2 axes"),
 ])
 def test_bad_comparisons(option, array, message, capsys, files):

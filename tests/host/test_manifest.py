@@ -106,9 +106,9 @@ def test_damaged_manifests(edit, message, builds, tmp_path):
     lambda m: m.update(digest="0" * 64),
 ])
 def test_what_the_host_goes_by_is_covered_by_the_digest(edit, builds, tmp_path):
-    with pytest.raises(HostError, match=r"manifest\.json: edited since the build \(what it says of "
-                                        r"network_digest, array_digest, input, output, registers "
-                                        r"does not lead to its digest\); build it again$"):
+    with pytest.raises(HostError, match=r"manifest\.json: edited since the build \(its digest does "
+                                        r"not match its network_digest, array_digest, input, "
+                                        r"output, registers\); build it again$"):
         load(edited(tmp_path, builds, edit))
 
 
@@ -137,7 +137,7 @@ def test_a_fifo_is_no_manifest(tmp_path):
 def test_a_file_that_is_too_large(tmp_path):
     with (tmp_path / "manifest.json").open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(HostError, match=r"manifest\.json: larger than 16 MiB, which no manifest "):
+    with pytest.raises(HostError, match=r"manifest\.json: larger than 16 MiB, so not a manifest; "):
         load(tmp_path)
 
 

@@ -4,7 +4,8 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import ArrayConfig, CoreConfig, MapConfig, SourceConfig
+from hw.config import ArrayConfig, CoreConfig
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
 __all__ = ["DIGEST", "StandIn", "config", "logits"]

@@ -1,6 +1,7 @@
 """Small cores that fire in every time-step."""
 
-from hw.config import CoreConfig, MapConfig, SourceConfig
+from hw.config import CoreConfig
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import Dynamics, step
 
 DYNAMICS = {

@@ -1,13 +1,12 @@
-from dataclasses import replace
-
 import pytest
 
-from hw.config import ArrayConfig, CoreConfig, MapConfig, MemoryImage, SourceConfig
+from hw.config import ArrayConfig, CoreConfig, MemoryImage
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
 
-def source(code="phase", levels=3, layer=-1):
-    return SourceConfig(MapConfig(5, 4, 4, levels, 2, code), layer, (3, 3), (1, 1), (1, 1))
+def source():
+    return SourceConfig(MapConfig(5, 4, 4, 3, 2), -1, (3, 3), (1, 1), (1, 1))
 
 
 def core(*sources, **kwargs):
@@ -16,18 +15,6 @@ def core(*sources, **kwargs):
         "name": "c", "port": "l0_c", "sources": sources, "lanes": 4, "channels": 6,
         "weight_bits": 4, "membrane_bits": 12, "masks": ((1 << taps) - 1,) * 2,
         "schedule": settle([s.map for s in sources], 3), **kwargs})
-
-
-def test_map_sizes():
-    fmap = MapConfig(channels=5, height=4, width=3, levels=12, word=2)
-    assert (fmap.bits, fmap.planes, fmap.chunks, fmap.beats, fmap.beat_bits) == (4, 4, 3, 36, 8)
-    assert MapConfig(5, 4, 3, 12, 2, "rate").planes == 12
-
-
-def test_offsets_follow_the_columns():
-    taps = source()
-    assert taps.taps == 27
-    assert [taps.offset(t) for t in (0, 1, 3, 9, 26)] == [0, 1, 12, 3, 32]
 
 
 def test_rows_exist_only_for_connected_taps():
@@ -44,43 +31,6 @@ def test_digest_depends_on_every_shape():
     assert first.digest() != second.digest()
 
 
-@pytest.mark.parametrize("bad,message", [
-    ({"channels": 0}, r"^channels must be a positive integer, not 0$"),
-    ({"levels": 2.5}, r"^levels must be a positive integer, not 2\.5$"),
-    ({"code": "ttfs"}, r"^code must be 'phase' or 'rate', not 'ttfs'$"),
-])
-def test_bad_maps(bad, message):
-    with pytest.raises(ValueError, match=message):
-        MapConfig(**dict({"channels": 1, "height": 1, "width": 1, "levels": 1, "word": 1}, **bad))
-
-
 def test_rows_must_fit_their_memory():
     with pytest.raises(ValueError, match=r"^row 1 must have 4 bits, not 0x10$"):
         MemoryImage(4, (15, 16))
-
-
-@pytest.mark.parametrize("height,kernel,stride,padding,least", [
-    (8, 3, 1, 1, 3), (8, 3, 1, 0, 3), (8, 3, 2, 1, 3), (8, 1, 1, 0, 1), (8, 8, 1, 0, 8),
-    (1, 3, 1, 1, 1), (2, 5, 1, 2, 3), (1, 5, 1, 2, 2), (4, 3, 1, 2, 3)])
-def test_rows_of_a_window(height, kernel, stride, padding, least):
-    def source(rows=None):
-        return SourceConfig(MapConfig(1, height, 1, 1, 1), -1, (kernel, 1), (stride, 1),
-                            (padding, 0), rows=rows)
-
-    assert source(least).rows == source().least_rows == least
-    assert source().rows == max(2 * height, least)
-    with pytest.raises(ValueError, match=rf"^rows must be at least {least} for a kernel of "
-                                         rf"{kernel} rows, not {least - 1}$"):
-        source(least - 1)
-
-
-@pytest.mark.parametrize("field,value,message", [
-    ("kernel", (0, 3), r"kernel must be at least 1, not \(0, 3\)"),
-    ("stride", (1, 0), r"stride must be at least 1, not \(1, 0\)"),
-    ("padding", (-1, 0), r"padding must be at least 0, not \(-1, 0\)"),
-    ("first", -1, "first must be at least 0, not -1"),
-    ("every", 0, "every must be at least 1, not 0"),
-    ("kernel", (7, 3), r"kernel must fit the map and its padding, not \(7, 3\)")])
-def test_a_window_that_can_not_be(field, value, message):
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        replace(source(), **{field: value})

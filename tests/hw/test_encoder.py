@@ -2,8 +2,9 @@ import random
 
 import pytest
 
-from hw.config import CoreConfig, MapConfig, SourceConfig
+from hw.config import CoreConfig
 from hw.encoder import EventEncoder, event_layout, word_layout
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
 from .streams import STALLS, run

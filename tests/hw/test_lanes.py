@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hw.config import BANK_ROWS, CoreConfig, MapConfig, SourceConfig
+from hw.config import BANK_ROWS, CoreConfig
 from hw.lanes import Lanes
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
 from .stepping import DYNAMICS, stepping

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from gen.verify.beats import pack, to_ints
-from hw.config import MapConfig, PoolConfig, SourceConfig
+from hw.config import PoolConfig
+from hw.maps import MapConfig, SourceConfig
 from hw.pool import Pool
 
 from .streams import STALLS, run

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw.config import MapConfig
+from hw.maps import MapConfig
 from hw.schedule import Charge, Dynamics, settle, step
 
 

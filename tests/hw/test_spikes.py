@@ -5,7 +5,7 @@ import pytest
 from amaranth.back import verilog
 from amaranth.sim import Simulator
 
-from hw.config import MapConfig, SourceConfig
+from hw.maps import MapConfig, SourceConfig
 from hw.spikes import SpikeMemory
 
 MAP = {"channels": 5, "height": 4, "width": 3, "levels": 5, "word": 2}

@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.config import MapConfig, SourceConfig
+from hw.maps import MapConfig, SourceConfig
 from hw.spikes import SpikeMemory
 from hw.window import Window
 

@@ -5,10 +5,16 @@ only exclude nonsense; narrower bounds belong to the functions that know them.
 """
 
 import argparse
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from gen.errors import BuildError, DataError, unknown
 
 from .tables import as_lines
+
+if TYPE_CHECKING:
+    from gen.ir.network import Network
 
 __all__ = [
     "BAUD",
@@ -21,6 +27,7 @@ __all__ = [
     "LEVELS",
     "PIXEL",
     "SEED",
+    "Commands",
     "add_calibration",
     "add_data",
     "add_dataset",
@@ -40,6 +47,12 @@ __all__ = [
 ]
 
 
+_Item = TypeVar("_Item")
+
+Commands = argparse._SubParsersAction
+"""What :meth:`argparse.ArgumentParser.add_subparsers` returns. It has no public name."""
+
+
 def _number(convert, what, least, most):
     def parse(text):
         try:
@@ -53,17 +66,17 @@ def _number(convert, what, least, most):
     return parse
 
 
-def integer(least: int, most: int):
+def integer(least: int, most: int) -> Callable[[str], int]:
     """The type of an argument that is an integer within bounds."""
     return _number(int, "an integer", least, most)
 
 
-def real(least: float, most: float):
+def real(least: float, most: float) -> Callable[[str], float]:
     """The type of an argument that is a number within finite bounds."""
     return _number(float, "a number", least, most)
 
 
-def listed(item):
+def listed(item: Callable[[str], _Item]) -> Callable[[str], list[_Item]]:
     """The type of an argument of several values with commas between them."""
     def parse(text):
         return [item(part) for part in text.split(",")]
@@ -71,7 +84,7 @@ def listed(item):
 
 
 COUNT = integer(1, 10**9)
-"""How many of the available items are taken."""
+"""A number of items to take from those that there are."""
 
 IMAGES = integer(1, 100_000)
 """Images to simulate or to draw at random."""
@@ -100,16 +113,16 @@ _BOARD = "arty-a7"
 _MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration")
 
 
-def code(text):
+def code(text: str) -> str:
     """The type of an argument that is one of :data:`CODES`."""
     if text not in CODES:
         raise argparse.ArgumentTypeError(unknown("code", text, CODES))
     return text
 
 
-def bits(text):
+def bits(text: str) -> str:
     """The type of widths of weights, such as ``"4,readout=8"``: see
-    :func:`gen.convert.quantised.layer_bits`."""
+    :func:`gen.convert.widths.layer_bits`."""
     for item in text.split(","):
         name, given, width = item.rpartition("=")
         if given and not name.strip():
@@ -132,7 +145,17 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return f"{action.help} (default: %(default)s)"
 
 
-def command(commands, name, run, text, example, show=as_lines):
+def command(commands: Commands, name: str, run: Callable[[Namespace], dict], text: str,
+            example: str, show: Callable[[dict], str] = as_lines) -> ArgumentParser:
+    """Declare a command, and return its parser.
+
+    Parameters
+    ----------
+    run : does the work, from arguments to a result that is a JSON object
+    text : one line that says what the command does; it begins with a small letter
+    example : arguments of ``python -m gen``
+    show : writes the result for people
+    """
     parser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".",
         epilog=f"example:\n  python -m gen {example}",
@@ -142,32 +165,43 @@ def command(commands, name, run, text, example, show=as_lines):
     return parser
 
 
-def add_network(parser, default=None):
+def add_network(parser: ArgumentParser, default: str | None = None) -> None:
+    """Add the argument that names a network; see :func:`find_network`."""
     parser.add_argument("network", metavar="NET", nargs="?" if default else None, default=default,
                         help="name of a shipped network, or path of one")
 
 
-def add_dataset(parser):
+def add_dataset(parser: ArgumentParser) -> None:
+    """Add --dataset and --data."""
     parser.add_argument("--dataset", metavar="D", help="digits, mnist, fashion-mnist or cifar-10 "
                         "(default: what the network was trained on)")
     add_data(parser)
 
 
-def add_data(parser):
+def add_data(parser: ArgumentParser) -> None:
+    """Add --data, for commands that have a --dataset of their own."""
     parser.add_argument("--data", metavar="DIR",
                         help="folder of the data set's IDX files (default: $SPIKELOOM_DATA, else "
                              "they are downloaded)")
 
 
-def add_calibration(parser, default=None):
+def add_calibration(parser: ArgumentParser, default: int | None = None) -> None:
+    """Add --calibration.
+
+    Parameters
+    ----------
+    default : images; with ``None``, those that travel with the network
+    """
     parser.add_argument("--calibration", metavar="N", type=COUNT, nargs="?", const=CALIBRATION,
                         default=default,
-                        help=f"choose by the spikes of the first N training images of the data set "
-                             f"({CALIBRATION:,} if no N is given)" + ("" if default else
+                        help="choose lanes and replicas by the spikes of the first N training "
+                             f"images of the data set ({CALIBRATION:,} if no N is given)" + (
+                             "" if default else
                              " (default: the images that travel with the network)"))
 
 
-def add_mapping(parser):
+def add_mapping(parser: ArgumentParser) -> None:
+    """Add the options that decide how a network is mapped to a board."""
     parser.add_argument("--board",
                         help=f"what to build for; `boards` lists them (default: {_BOARD})")
     parser.add_argument("--lanes", metavar="LAYER=N", type=_lanes, action="append",
@@ -185,12 +219,12 @@ def add_mapping(parser):
     add_calibration(parser)
 
 
-def mapping_flags(args):
-    """Those of :func:`add_mapping` that are given."""
+def mapping_flags(args: Namespace) -> list[str]:
+    """The options of :func:`add_mapping` that are given."""
     return [f"--{name}" for name in _MAPPING if getattr(args, name) is not None]
 
 
-def mapping_options(args):
+def mapping_options(args: Namespace) -> dict:
     """The arguments of :func:`add_mapping` and :func:`add_dataset`, as keyword arguments of
     ``build`` and others."""
     return {"board": board_name(args.board or _BOARD), "lanes": dict(args.lanes or ()) or None,
@@ -205,18 +239,32 @@ def _calibration(args):
     return Calibration(args.calibration, args.dataset, args.data)
 
 
-def require_calibration(args):
-    """Refuse a data set without --calibration, for commands that need it only to calibrate."""
+def require_calibration(args: Namespace) -> None:
+    """Refuse a data set without --calibration, in commands that use it only to calibrate.
+
+    Raises
+    ------
+    DataError
+        If --dataset or --data is given alone.
+    """
     if args.calibration is None and (args.dataset or args.data):
         raise DataError("--dataset and --data choose calibration images: add --calibration")
 
 
-def find_network(name):
+def find_network(name: str) -> "Network":
+    """The network with a name, or at a path; see :func:`gen.ir.shipped.find`."""
     from gen.ir.shipped import find
     return find(name)
 
 
-def board_name(name):
+def board_name(name: str) -> str:
+    """The name of a board, as it is spelt in the list.
+
+    Raises
+    ------
+    BuildError
+        If there is no such board.
+    """
     from boards import UnknownBoard, find
     try:
         return find(name).name

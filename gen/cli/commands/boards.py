@@ -1,6 +1,6 @@
 """List the boards."""
 
-from .arguments import command
+from .arguments import Commands, command
 from .tables import as_columns
 
 __all__ = ["add"]
@@ -34,5 +34,6 @@ def _board_table(result):
     return as_columns(rows)
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``boards`` to those of ``python -m gen``."""
     command(commands, "boards", _run, "list the boards", "boards", show=_board_table)

@@ -2,6 +2,7 @@
 
 from .arguments import (
     BAUD,
+    Commands,
     add_dataset,
     add_mapping,
     add_network,
@@ -46,7 +47,8 @@ def _table(result):
     return as_columns(rows)
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``build`` to those of ``python -m gen``."""
     parser = command(commands, "build", _run, "build a network for a board",
                      "build digits --board arty-a7 -o build/digits", show=_table)
     add_network(parser, default="mnist")

@@ -1,6 +1,6 @@
 """Convert a PyTorch module to integers."""
 
-from .arguments import LEVELS, PIXEL, bits, command, real
+from .arguments import LEVELS, PIXEL, Commands, bits, command, real
 
 __all__ = ["add"]
 
@@ -13,7 +13,8 @@ def _run(args):
                          activation=args.activation, require_agreement=args.require_agreement)
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``convert`` to those of ``python -m gen``."""
     parser = command(commands, "convert", _run, "convert a PyTorch module to integers",
                      "convert model.py:build --weights model.safetensors --calibration images.npy "
                      "-o model.npz")
@@ -22,9 +23,9 @@ def add(commands):
     parser.add_argument("--weights", metavar="W.safetensors", required=True,
                         help="its state dictionary")
     parser.add_argument("--calibration", metavar="X.npy", required=True,
-                        help="raw images from which the ranges of plain ReLUs are taken")
+                        help="raw images that the ranges of plain ReLUs are taken from")
     parser.add_argument("-o", "--output", metavar="NET.npz", required=True,
-                        help="where the network goes")
+                        help="file that the network is written to")
     parser.add_argument("--name", help="name of the network (default: the output's stem)")
     parser.add_argument("--bits", type=bits, metavar="B", default="8",
                         help="bits of the weights, 2 to 8: one width, or widths by layer such as "
@@ -39,6 +40,5 @@ def add(commands):
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")
     parser.add_argument("--require-agreement", type=real(0, 1), metavar="SHARE",
-                        help="fail if the integers decide less than this share, 0 to 1, of the "
-                             "calibration images as the module does (default: only warn, below "
-                             "0.97)")
+                        help="fail if integers and module agree on less than this share, 0 to 1, "
+                             "of the calibration images (default: only warn, below 0.97)")

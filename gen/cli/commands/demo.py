@@ -1,6 +1,6 @@
 """Build a network, start its virtual board and stream the test images through it."""
 
-from .arguments import COUNT, board_name, command
+from .arguments import COUNT, Commands, board_name, command
 from .tables import as_columns
 
 __all__ = ["add"]
@@ -17,7 +17,8 @@ def _table(result):
     return as_columns(table(result))
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``demo`` to those of ``python -m gen``."""
     parser = command(commands, "demo", _run,
                      "build a network, start its virtual board and stream the test images "
                      "through it", "demo", show=_table)
@@ -25,4 +26,4 @@ def add(commands):
     parser.add_argument("--board", default="arty-a7", help="what to build for")
     parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")
     parser.add_argument("-o", "--output", metavar="DIR", default="build/demo",
-                        help="where everything goes")
+                        help="directory that everything is written to")

@@ -1,25 +1,33 @@
-"""What commands take that work on a design: a network, which is planned as ``build`` would, or the
-directory of a build, which says all of it."""
+"""The argument of commands that work on a design: a network, which is planned as ``build`` would
+plan it, or the directory of a build, which holds the design."""
 
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gen.errors import BuildError
 
 from .arguments import add_mapping, find_network, mapping_flags, mapping_options
 
+if TYPE_CHECKING:
+    from gen.build.design import Design
+    from gen.ir.network import Network
+
 __all__ = ["add_design", "default_directory", "find_build", "find_design"]
 
 
-def add_design(parser):
+def add_design(parser: ArgumentParser) -> None:
+    """Add the argument that names a network or a build, and the options of a mapping."""
     parser.add_argument("design", metavar="NET|DIR",
-                        help="name of a shipped network, or path of one; or the output of "
-                             "`build`, with which options of the mapping are left out")
+                        help="name of a shipped network, or path of one; or the directory "
+                             "of a build, which fixes the options of the mapping")
     add_mapping(parser)
 
 
-def default_directory(network, board: str) -> Path:
-    """Where ``build`` leaves a network for a board if it is not told."""
+def default_directory(network: "Network", board: str) -> Path:
+    """Where ``build`` writes a network for a board if no directory is given."""
     return Path("build") / f"{network.name}-{board}"
 
 
@@ -35,9 +43,11 @@ def _directory(args):
     return path
 
 
-def find_design(args):
-    """The network that is meant, and a function that gives its design, of a build that it is what
-    its Verilog was made of: before a plan is made, which takes a while, images can be looked for.
+def find_design(args: Namespace) -> tuple["Network", Callable[[], "Design"]]:
+    """The network that is meant, and a function that returns its design.
+
+    To plan a network takes a while, so the caller can look for its images first. The function
+    checks that the design of a build is what the build's Verilog was made of.
 
     Raises
     ------
@@ -59,13 +69,13 @@ def _emitted(design, directory):
     return design
 
 
-def find_build(args, make=None) -> Path:
-    """The build that is meant, or one of the network that is.
+def find_build(args: Namespace, make: Callable[..., Path] | None = None) -> Path:
+    """The build that is meant; or the network that is meant, built.
 
     Parameters
     ----------
-    make : builds it, as :func:`gen.verify.gate_level.make_netlist` does; by default as ``build``
-        would
+    make : builds a network, as :func:`gen.verify.gate_level.make_netlist` does; by default
+        everything is built that ``build`` makes
 
     Raises
     ------

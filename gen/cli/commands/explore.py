@@ -5,6 +5,7 @@ from .arguments import (
     CLOCKS,
     COUNT,
     JOBS,
+    Commands,
     add_calibration,
     add_dataset,
     board_name,
@@ -50,7 +51,8 @@ def _table(result):
     return f"{as_columns(rows)}\n\n{as_columns(facts)}"
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``explore`` to those of ``python -m gen``."""
     parser = command(
         commands, "explore", _run,
         "sweep boards, intervals and networks, and show the Pareto front",
@@ -70,7 +72,7 @@ def add(commands):
     add_dataset(parser)
     add_calibration(parser, CALIBRATION)
     parser.add_argument("--limit", type=COUNT, metavar="N", default=1000,
-                        help="test images from which the accuracy is taken")
+                        help="number of test images that the accuracy is measured on")
     parser.add_argument("--scheduler", metavar="ADDRESS",
                         help="a Dask cluster to run on, such as tcp://host:8786 (default: "
                              "processes on this machine)")
@@ -79,4 +81,4 @@ def add(commands):
     parser.add_argument("--synthesise", action="store_true",
                         help="let Yosys check the points of the front")
     parser.add_argument("-o", "--output", metavar="DIR", default="build/explore",
-                        help="where finished points and the plot go")
+                        help="directory of the finished points and the plots")

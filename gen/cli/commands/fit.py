@@ -1,6 +1,7 @@
 """Choose lanes and replicas for a board, and show the predicted figures."""
 
 from .arguments import (
+    Commands,
     add_dataset,
     add_mapping,
     add_network,
@@ -15,7 +16,7 @@ __all__ = ["add"]
 
 
 def _run(args):
-    from gen.plan.planner import fit
+    from gen.plan.figures import fit
     require_calibration(args)
     return fit(find_network(args.network), **mapping_options(args))
 
@@ -58,7 +59,8 @@ def _table(result):
     return f"{as_columns(rows)}\n\n{as_columns(totals)}"
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``fit`` to those of ``python -m gen``."""
     parser = command(commands, "fit", _run,
                      "choose lanes and replicas for a board, and show the predicted figures",
                      "fit mnist --board arty-a7 --objective throughput --calibration 1000",

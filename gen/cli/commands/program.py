@@ -1,6 +1,6 @@
 """Load a bitstream into a board."""
 
-from .arguments import add_dataset, command, require_calibration
+from .arguments import Commands, add_dataset, command, require_calibration
 from .designs import add_design, find_build
 
 __all__ = ["add"]
@@ -12,7 +12,8 @@ def _run(args):
     return program(find_build(args))
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``program`` to those of ``python -m gen``."""
     parser = command(commands, "program", _run, "load the bitstream of a build into a board",
                      "program build/digits-ulx3s-85f")
     add_design(parser)

@@ -1,6 +1,6 @@
 """Write a page about a build."""
 
-from .arguments import COUNT, JOBS, add_data, command
+from .arguments import COUNT, JOBS, Commands, add_data, command
 from .designs import add_design, find_build
 
 __all__ = ["add"]
@@ -15,7 +15,8 @@ def _run(args):
                   limit=args.limit, jobs=args.jobs)
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``report`` to those of ``python -m gen``."""
     parser = command(commands, "report", _run, "write a page about a build: simulated, drawn, "
                      "explained", "report build/digits -o digits.html")
     add_design(parser)

@@ -1,6 +1,6 @@
 """Run a network in integers, without any hardware."""
 
-from .arguments import COUNT, add_dataset, add_network, command, find_network
+from .arguments import COUNT, Commands, add_dataset, add_network, command, find_network
 from .tables import as_lines
 
 __all__ = ["add"]
@@ -18,7 +18,8 @@ def _lines(result):
     return as_lines({key: value for key, value in result.items() if key not in hidden})
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``run`` to those of ``python -m gen``."""
     parser = command(commands, "run", _run, "run a network in integers, without any hardware",
                      "run mnist --dataset mnist --limit 1000", show=_lines)
     add_network(parser)

@@ -1,6 +1,6 @@
-"""Run a data set through the emitted Verilog, compiled."""
+"""Run a data set through the compiled Verilog."""
 
-from .arguments import COUNT, JOBS, add_dataset, command
+from .arguments import COUNT, JOBS, Commands, add_dataset, command
 from .designs import add_design, find_design
 
 __all__ = ["add"]
@@ -16,9 +16,10 @@ def _run(args):
     return simulate(design(), images, labels, jobs=args.jobs, images_out=args.images_out)
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``simulate`` to those of ``python -m gen``."""
     parser = command(commands, "simulate", _run,
-                     "run a data set through the emitted Verilog, compiled",
+                     "run a data set through the compiled Verilog",
                      "simulate mnist --dataset mnist --limit 1000")
     add_design(parser)
     add_dataset(parser)

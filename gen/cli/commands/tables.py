@@ -1,16 +1,19 @@
 """Results for people: lines and tables."""
 
+from collections.abc import Sequence
+
 __all__ = ["as_columns", "as_lines", "as_share", "as_text"]
 
 
-def as_lines(result):
+def as_lines(result: dict) -> str:
     """A result as aligned lines, one a key."""
     width = max(map(len, result), default=0)
     return "\n".join(f"{key.replace('_', ' '):{width}}  {as_text(value)}"
                      for key, value in result.items())
 
 
-def as_text(value):
+def as_text(value: object) -> str:
+    """A value of a result, on one line; ``None`` is a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -22,11 +25,13 @@ def as_text(value):
     return str(value)
 
 
-def as_share(number, total):
+def as_share(number: float, total: float) -> str:
+    """A number and its share of a total, such as ``"10 of 40 (25%)"``."""
     return f"{number:,} of {total:,} ({number / total:.0%})"
 
 
-def as_columns(rows):
+def as_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines, in aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
                      .rstrip() for row in rows)

@@ -1,6 +1,6 @@
 """Train a network from scratch."""
 
-from .arguments import LEVELS, SEED, add_data, bits, command, integer
+from .arguments import LEVELS, SEED, Commands, add_data, bits, command, integer
 
 __all__ = ["add"]
 
@@ -12,7 +12,8 @@ def _run(args):
                  input_levels=args.input_levels, seed=args.seed)
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``train`` to those of ``python -m gen``."""
     parser = command(commands, "train", _run, "train a network from scratch",
                      "train --dataset mnist --model cnn -o mnist.npz")
     parser.add_argument("--dataset", required=True, help="digits, mnist, fashion-mnist or cifar-10")

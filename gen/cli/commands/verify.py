@@ -1,12 +1,12 @@
-"""Compare the emitted Verilog, or its netlist or bitstream, with the network in integers."""
+"""Compare the emitted Verilog, the netlist or the bitstream with the network in integers."""
 
-from .arguments import IMAGES, SEED, add_dataset, command
+from .arguments import IMAGES, SEED, Commands, add_dataset, command
 from .designs import add_design, find_build, find_design
 from .tables import as_columns, as_lines
 
 __all__ = ["add"]
 
-# Images unless told, and from pin to pin, which takes longer.
+# Images by default, and from pin to pin, which takes longer.
 _IMAGES, _FEW = 20, 3
 
 
@@ -36,10 +36,11 @@ def _table(result):
     return f"{facts}\n\n{as_columns(rows)}" if rows else facts
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``verify`` to those of ``python -m gen``."""
     parser = command(commands, "verify", _run,
-                     "compare every spike with the network in integers: of the emitted Verilog, of "
-                     "the synthesised netlist, or the logits of the bitstream",
+                     "compare the emitted Verilog, the netlist or the bitstream with the network "
+                     "in integers",
                      "verify digits --images 20", show=_table)
     add_design(parser)
     past = parser.add_mutually_exclusive_group()

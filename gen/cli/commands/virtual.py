@@ -1,6 +1,6 @@
 """Start the virtual board of a build."""
 
-from .arguments import add_dataset, command, require_calibration
+from .arguments import Commands, add_dataset, command, require_calibration
 from .designs import add_design, default_directory, find_build
 
 __all__ = ["add"]
@@ -21,7 +21,8 @@ def _make(network, *, board, **mapping):
     return out
 
 
-def add(commands):
+def add(commands: Commands) -> None:
+    """Add the command ``virtual`` to those of ``python -m gen``."""
     parser = command(commands, "virtual", _run,
                      "start the virtual board of a build; the first line names its serial port",
                      "virtual build/digits")

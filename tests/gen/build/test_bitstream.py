@@ -15,7 +15,7 @@ from gen.ir import shipped
 from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
-from gen.plan.planner import fit
+from gen.plan.figures import fit
 from tests.nextpnr import filled
 
 # The iCEBreaker is too small for the digits' CNN (docs/boards.md).

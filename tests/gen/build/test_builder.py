@@ -314,7 +314,7 @@ class TestBitstream:
         with caplog.at_level("INFO", logger="gen.build.bitstream"):
             assert self.make(tmp_path) is None
         (line,) = caplog.messages
-        assert line.startswith("no bitstream, for want of tools (vivado needs vivado; openxc7 "
-                               "needs nextpnr-xilinx, fasm2frames, xc7frames2bit, ")
+        assert line.startswith("no bitstream, because tools are missing (vivado needs vivado; "
+                               "openxc7 needs nextpnr-xilinx, fasm2frames, xc7frames2bit, ")
         assert line.endswith(f"{tmp_path}/out/openxc7.sh")
 

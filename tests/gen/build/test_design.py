@@ -140,7 +140,7 @@ class TestOfOnePiece:
     """Each file is sound, and one is of another build."""
 
     @pytest.mark.parametrize("name, message", [
-        ("design.json", "config.layers must be of the memories in memory.img"),
+        ("design.json", f"'l0_conv1.parameters' in memory.img {FOREIGN}"),
         ("memory.img", "is of another design than manifest.json"),
     ])
     def test_other_lanes(self, name, message, built, other):
@@ -182,7 +182,7 @@ class TestOfOnePiece:
         """All the files are rewritten, digests and all; what contradicts itself is seen still."""
         design = load(original)
         config, image = design.config, design.image
-        first = config.layers[0]
+        first, parameters = config.layers[0], f"{config.layers[0].port}.parameters"
 
         def layer(**changes):
             return replace(config, layers=(replace(first, **changes), *config.layers[1:]))
@@ -210,7 +210,13 @@ class TestOfOnePiece:
             ({"config": replace(config, input=replace(config.input, levels=3))},
              f"config.input.levels {FOREIGN}"),
             ({"image": image | {"l9.weights": MemoryImage(3, (1,))}},
-             "config.layers must be of the memories in memory.img"),
+             f"'l9.weights' in memory.img {FOREIGN}"),
+            ({"image": {name: memory for name, memory in image.items() if name != parameters}},
+             f"{parameters!r} in memory.img {FOREIGN}"),
+            ({"image": image | {parameters: replace(
+                image[parameters], rows=(image[parameters].rows[0] ^ 1,
+                                         *image[parameters].rows[1:]))}},
+             f"{parameters!r} in memory.img {FOREIGN}"),
         ]:
             out = shutil.copytree(original, tmp_path / "edited", dirs_exist_ok=True)
             edited = replace(design, **changes)

@@ -119,7 +119,7 @@ class TestRun:
     (["run", "nothing"],
      "error: there is no file or shipped network 'nothing'; known are "),
     (["run", "TINY"],
-     "error: tiny does not say what it was trained on: give images or --dataset\n"),
+     "error: tiny does not say what it was trained on; give images or --dataset\n"),
     (["run", "TINY", "absent.npy"],
      "error: absent.npy: can't be read as an .npy file of numbers: No such file or directory\n"),
     (["run", "TINY", "pyproject.toml"],

@@ -177,13 +177,13 @@ def test_agreement_is_said_and_can_be_required(tmp_path, files, caplog):
     assert not caplog.messages
     files["out"].unlink()
     coarse = {"bits": 2}
-    refused(files, r"^the integers decide \d+\.\d\d% of the 200 calibration images as the "
-                   r"module, less than the 90\.00% required; try more bits", **coarse,
+    refused(files, r"^the integers classify \d+\.\d\d% of the 200 calibration images as the "
+                   r"module does, less than the 90\.00% required; try more bits", **coarse,
             require_agreement=0.9)
     low = convert(**files, **coarse)["agreement"]
     (message,) = caplog.messages
     assert 0.2 < low < 0.9
-    assert message.startswith(f"warning: the integers decide {low:.2%} of the 200 calibration")
+    assert message.startswith(f"warning: the integers classify {low:.2%} of the 200 calibration")
 
 
 def test_require_agreement_is_a_share(capsys):
@@ -415,9 +415,10 @@ def test_modules_with_ideas_of_their_own(tmp_path, files, mlp, body, message):
 
 
 @pytest.mark.parametrize("wrap, message", [
-    ("nn.DataParallel({})", "is a DataParallel; return the module inside it"),
-    ("torch.compile({})", "is a OptimizedModule; return the module before torch.compile"),
-    ("torch.jit.script({})", "is a ScriptModule; return the Python module that it was made of"),
+    ("nn.DataParallel({})", "is wrapped in DataParallel; return the module inside it"),
+    ("torch.compile({})", "is wrapped in OptimizedModule; return the module before torch.compile"),
+    ("torch.jit.script({})",
+     "is wrapped in ScriptModule; return the Python module that it was made of"),
 ])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_wrapped_modules(tmp_path, files, wrap, message):
@@ -524,7 +525,7 @@ def test_module_of_another_size(files):
     ({"bits": "conv9=4"},
      "bits: there is no layer 'conv9'; known are 0, 3.depthwise, 3.pointwise, 6"),
     ({"levels": 0}, "levels must be an integer in 1..65535, not 0"),
-    ({"bits": "8,6=4,6=2"}, "bits: 6 twice; say one width"),
+    ({"bits": "8,6=4,6=2"}, "bits: two widths for 6; give one"),
     ({"bits": "=4"}, "bits must be a width or name=width, not '=4'"),
     ({"input_levels": 2.5}, "input_levels must be an integer in 1..65535, not 2.5"),
 ])

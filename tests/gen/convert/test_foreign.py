@@ -40,8 +40,8 @@ def around(layer):
 ])
 def test_spiking_layers(package, names, known):
     layer = stand_in(package, *names)()
-    message = (f"1.0 ({names[-1]}): is a layer of {known}, which simulates neurons step by step, "
-               f"and such networks are not read; give ")
+    message = (f"1.0 ({names[-1]}): is a layer of {known}, which simulates neurons step by step; "
+               f"such networks can't be converted: give ")
     with pytest.raises(ConversionError, match=f"^{re.escape(message)}"):
         lower(around(layer), (4,))
     assert package.partition(".")[0] not in sys.modules
@@ -74,8 +74,8 @@ class IF(nn.Module):
 
 @pytest.mark.parametrize("activation", [None, Activation("IF", "thresh/L", "L")])
 def test_qcfs_in_time_steps(activation):
-    message = ("1.0 (IF): is built with T=4 and simulates so many time-steps; build it with T=0, "
-               "the activation ")
+    message = ("1.0 (IF): is built with T=4 and simulates 4 time-steps; build it with T=0, "
+               "as it was trained, ")
     with pytest.raises(ConversionError, match=f"^{re.escape(message)}"):
         lower(around(IF(T=4)), (4,), activation)
 
@@ -97,6 +97,7 @@ def test_another_activation_in_time_steps():
 
 
 def test_an_activation_that_is_nowhere():
-    message = "activation 'QCFS': no layer of the module is one; its layers are IF, Linear"
+    message = ("activation 'QCFS': no layer of the module is of this class; its layers are IF, "
+               "Linear")
     with pytest.raises(ConversionError, match=f"^{re.escape(message)}$"):
         lower(around(IF()), (4,), Activation("QCFS"))

@@ -12,7 +12,8 @@ from gen.convert.conversion import calibrate
 from gen.convert.foreign import Activation
 from gen.convert.lower import lower
 from gen.convert.qcfs import Qcfs
-from gen.convert.quantised import QuantisedModel, layer_bits
+from gen.convert.quantised import QuantisedModel
+from gen.convert.widths import layer_bits
 from gen.errors import ConversionError
 
 torch.set_num_threads(1)
@@ -277,6 +278,12 @@ def test_channels_of_next_to_nothing():
     assert network.layers[0].threshold.max() <= 1 << 25
     counts = network.run(np.zeros((1, 1, 10, 10), int)).counts["0"]
     assert counts[0, :, 0, 0].tolist() == [1, 2, 3, 3]
+
+
+def test_a_relu_without_a_step():
+    lowered = lower(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), (4,))
+    with pytest.raises(ValueError, match=r"^0: this ReLU has no step; calibrate the layers first$"):
+        QuantisedModel(lowered)
 
 
 def test_bits():

@@ -108,8 +108,8 @@ def test_ctrl_c_ends_it(write):
 
 @pytest.mark.parametrize("target", ["net.onnx", "net.nir", "some/NET.ONNX:build"])
 def test_graphs_are_no_modules(target):
-    with pytest.raises(ConversionError, match=r"^\S+\.\S+: an? (ONNX|NIR) graph is not read: a "
-                                              r"network is converted from the PyTorch module that"):
+    with pytest.raises(ConversionError, match=r"^\S+\.\S+: an? (ONNX|NIR) graph can't be "
+                                              r"converted; give the PyTorch module that it "):
         with loaded(target):
             pass
 

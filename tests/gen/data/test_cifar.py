@@ -131,3 +131,13 @@ def test_download(binary, records, tmp_path, monkeypatch):
     assert len(load("cifar-10").train_labels) == 50_000
     assert sorted(path.name for path in (tmp_path / "cache/spikeloom/cifar-10").iterdir()) == (
         sorted(cifar.FORMS[0]))
+
+
+def test_a_member_that_is_no_file(tmp_path):
+    archive = tmp_path / "cifar.tar.gz"
+    with tarfile.open(archive, "w:gz") as members:
+        member = tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
+        member.type = tarfile.DIRTYPE
+        members.addfile(member)
+    with pytest.raises(DataError, match=r"cifar\.tar\.gz: data_batch_1\.bin is not a file"):
+        cifar.unpack(archive, tmp_path)

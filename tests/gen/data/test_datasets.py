@@ -163,10 +163,11 @@ def test_corrupt_gzip(folder):
 @pytest.mark.parametrize("content, message", [
     (b"", "is not an IDX file of bytes"),
     (b"\0\0\x0d\x01" + bytes(8), "is not an IDX file of bytes"),
-    (b"\0\0\x08\x03\0\0", "which is not the shape"),
-    (idx(ARRAYS["train-images-idx3-ubyte.gz"])[:-1], "which is not the shape"),
-    (idx(ARRAYS["train-images-idx3-ubyte.gz"]) + b"x", "which is not the shape"),
-    (struct.pack(">4B3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1), "which is not the shape"),
+    (b"\0\0\x08\x03\0\0", "but its header says the shape"),
+    (idx(ARRAYS["train-images-idx3-ubyte.gz"])[:-1], "but its header says the shape"),
+    (idx(ARRAYS["train-images-idx3-ubyte.gz"]) + b"x", "but its header says the shape"),
+    (struct.pack(">4B3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1),
+     "but its header says the shape"),
     (idx(np.zeros((11, 28, 28), np.uint8)), "do not belong together"),
     (idx(np.zeros((0, 28, 28), np.uint8)), "do not belong together"),
     (idx(np.zeros((12, 27, 28), np.uint8)), "the training and the test images differ in size"),
@@ -198,7 +199,7 @@ def test_download(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(datasets._SOURCES, "mnist", (f"{tmp_path.as_uri()}/none/", digests))
     assert len(load("mnist").train_images) == 12
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
-    with pytest.raises(DataError, match=r"^mnist is not here and can't be downloaded"):
+    with pytest.raises(DataError, match=r"^mnist is missing and can't be downloaded"):
         load("mnist")
     assert not (tmp_path / "empty").exists()
 

@@ -15,8 +15,9 @@ from gen.ir.artifact import save
 from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
+from gen.plan.figures import fit
 from gen.plan.mapping import map_network
-from gen.plan.planner import fit, plan
+from gen.plan.planner import plan
 from gen.plan.room import memory_bits, require_memory
 from tests.hw.cases import NETWORKS, network
 

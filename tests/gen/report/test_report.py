@@ -321,7 +321,7 @@ class TestOutput:
 
     def test_page_over_the_build(self, built):
         for name in ("top.v", "manifest.json", "network.npz"):
-            with pytest.raises(OutputError, match=f"^{built}/{name}: would be written over, but "):
+            with pytest.raises(OutputError, match=f"^{built}/{name}: is an input of this command "):
                 report(built, out=built / name)
 
     def test_measurements(self, built, tmp_path):

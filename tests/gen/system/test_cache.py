@@ -106,8 +106,8 @@ def test_no_place_is_safe(places, tmp_path, monkeypatch):
     places(xdg=tmp_path / ("b " * 100))
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(SimulationError, match=r"^no directory is safe to compile in \(.*; let "
-                                              r"XDG_CACHE_HOME name one that is$") as caught:
+    with pytest.raises(SimulationError, match=r"^no directory is safe to compile in \(.*; set "
+                                              r"XDG_CACHE_HOME to one that is$") as caught:
         cache.directory()
     assert len(str(caught.value)) <= 500
     assert "\n" not in str(caught.value)

@@ -189,8 +189,9 @@ class TestRequire:
     def test_an_input_is_not_replaced(self, tmp_path, old):
         (tmp_path / "link").symlink_to("old.txt")
         for path in (old, tmp_path / "link"):
-            with pytest.raises(OutputError, match=rf"^{path}: would be written over, but is read "
-                                                  r"by this very command; choose another place$"):
+            with pytest.raises(OutputError, match=rf"^{path}: is an input of this command "
+                                                  r"and would be overwritten; choose another "
+                                                  r"place$"):
                 files.require_output(path, inputs=[tmp_path / "absent", old])
         files.require_output(tmp_path / "new.txt", inputs=[old])
 

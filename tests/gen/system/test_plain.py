@@ -8,7 +8,8 @@ import pytest
 
 from gen.plan.mapping import map_config
 from gen.system.plain import Mismatch, from_plain, to_plain
-from hw.config import ArrayConfig, MapConfig
+from hw.config import ArrayConfig
+from hw.maps import MapConfig
 from hw.schedule import Schedule, settle
 from tests import networks
 from tests.hw import cases

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from gen.verify import beats
-from hw.config import CoreConfig, MapConfig
+from hw.config import CoreConfig
+from hw.maps import MapConfig
 from hw.schedule import settle
 
 LAYOUTS = [

@@ -103,7 +103,7 @@ def test_names_of_networks(command, name, user, capsys, monkeypatch):
 def test_a_conversion_does_not_replace_what_it_reads(name, user, capsys):
     before = (user / name).read_bytes()
     line = error(capsys, [*convert(user), "--name", "net", "-o", str(user / name)])
-    assert line == (f"{user / name}: would be written over, but is read by this very command; "
+    assert line == (f"{user / name}: is an input of this command and would be overwritten; "
                     f"choose another place")
     assert (user / name).read_bytes() == before
 

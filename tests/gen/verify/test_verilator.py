@@ -11,7 +11,8 @@ import pytest
 from gen.errors import SimulationError
 from gen.verify import verilator
 from gen.verify.verilator import environment, patience, verilate
-from hw.config import ArrayConfig, CoreConfig, MapConfig, SourceConfig
+from hw.config import ArrayConfig, CoreConfig
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
 DOUBLE = "module double(input [7:0] i, output [7:0] o); assign o = i << 1; endmodule\n"

@@ -1,0 +1,203 @@
+"""Trial mappings: the cheapest lanes and replicas with which every layer keeps an interval.
+
+A layer gets the cheapest pair of lanes and replicas that keeps the interval, by the formulas of
+:mod:`gen.plan.cycles` on real samples and the sizes of :mod:`gen.plan.resources`. So no layer is
+faster than the pipeline can use.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from boards import Board
+from gen.ir.network import Network
+from hw.config import ArrayConfig, CoreConfig, MemoryImage
+
+from . import resources, room
+from .core import turns
+from .cycles import gathering_clocks
+from .kinds import kind
+from .mapping import map_config, map_network, shares
+from .rings import with_rows
+from .workload import Workload
+
+__all__ = ["Plan", "Trial", "Trials"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A mapping, and its predicted figures.
+
+    Parameters
+    ----------
+    config : shape of the array
+    needs : predicted resources
+    interval : mean clocks from one sample to the next
+    """
+
+    config: ArrayConfig
+    needs: resources.Prediction
+    interval: float
+
+    @property
+    def shares(self) -> dict[str, dict[str, int]]:
+        """Arguments of :func:`gen.plan.mapping.map_network`."""
+        return shares(self.config)
+
+
+@dataclass(frozen=True)
+class Plan(Trial):
+    """The mapping that was chosen.
+
+    Parameters
+    ----------
+    image : contents of the memories, by name; the needs follow from them
+    """
+
+    image: dict[str, MemoryImage]
+
+
+class Trials:
+    """Mappings of one network for one board.
+
+    Parameters
+    ----------
+    network, board : what is mapped, and where to
+    workload : the samples whose spikes decide
+    code : how layers replay each other's counts, ``"phase"`` or ``"rate"``
+    lanes : layer name -> lanes, for the layers whose lanes are given
+    """
+
+    def __init__(self, network: Network, board: Board, workload: Workload, *, code: str,
+                 lanes: Mapping[str, int]) -> None:
+        self._network, self._board, self._workload = network, board, workload
+        self._code, self._fixed = code, dict(lanes)
+        self._channels = {layer.name: network.shapes[layer.name][0] for layer in network.layers
+                          if layer.synapses}
+        self._variants: dict[tuple, CoreConfig] = {}
+        self._costs: dict[tuple, float] = {}
+
+    def config(self, lanes: Mapping[str, int], replicas: Mapping[str, int]) -> ArrayConfig:
+        """The configuration with these lanes and replicas by layer name. Lanes that were given
+        take precedence."""
+        return map_config(self._network, lanes={**lanes, **self._fixed}, replicas=replicas,
+                          code=self._code)
+
+    def widest(self) -> ArrayConfig:
+        """A lane a channel."""
+        return self.config(self._channels, {})
+
+    def narrowest(self) -> ArrayConfig:
+        """One lane a layer."""
+        return self.config(dict.fromkeys(self._channels, 1), {})
+
+    def trial(self, config: ArrayConfig) -> Trial:
+        """The trial of a configuration. Its interval is that of the slowest layer."""
+        needs = resources.predict(config, self._board.family.name, self._board.budget.brams)
+        return Trial(config, needs, self._workload.slowest(config))
+
+    def plan(self, trial: Trial) -> Plan:
+        """The plan that a trial becomes with the contents of its memories."""
+        _, image = map_network(self._network, **trial.shares, code=self._code)
+        needs = resources.predict(
+            trial.config, self._board.family.name, self._board.budget.brams, image)
+        return Plan(trial.config, needs, trial.interval, image)
+
+    def fits(self, trial: Trial, allowance: float = 1) -> bool:
+        """Whether a trial takes at most ``allowance`` times what the board has."""
+        return not room.excess(self._board, trial.needs, allowance)
+
+    def at(self, interval: float) -> ArrayConfig:
+        """The configuration in which every layer keeps an interval at the least cost. A layer that
+        can't keep it is as fast as possible."""
+        config = self.widest()
+        for _ in range(2):  # the input of a layer depends on the lanes of the layers before it
+            config = self.config(*self._assign(config, interval))
+        return config
+
+    def _assign(self, config, interval):
+        """Lanes and replicas by layer name. The order is from the last layer to the first, because
+        the readers of a layer limit the number of words in which it may send its map."""
+        words = [math.inf] * len(config.layers)
+        lanes, replicas = {}, {}
+        for index in reversed(range(len(config.layers))):
+            layer = config.layers[index]
+            if layer.name in self._channels:
+                layer = self._cheapest(config, index, interval, words[index])
+                lanes[layer.name], replicas[layer.name] = layer.lanes, layer.replicas
+            limits = kind(layer).word_limits(layer, interval, words[index])
+            for source, limit in zip(layer.sources, limits, strict=True):
+                if source.layer >= 0:
+                    words[source.layer] = min(words[source.layer], limit)
+        return lanes, replicas
+
+    def _cheapest(self, config, index, interval, words):
+        """The core with the lanes and replicas that keep the interval at the least cost."""
+        choices = []
+        for lanes in self.lane_counts(config.layers[index], words):
+            variant = self._variant(config, index, lanes)
+            replicas = self._replicas(config, variant, interval)
+            variant = with_rows(config, index, replace(variant, replicas=replicas))
+            clocks = self._own_clocks(config, variant)
+            choices.append((max(clocks, interval), self._cost(variant), lanes, variant))
+        return min(choices, key=lambda choice: choice[:3])[3]
+
+    def lane_counts(self, core: CoreConfig, words: float = math.inf) -> list[int]:
+        """Numbers of lanes that are worth a trial, in ascending order: the least for each number
+        of turns, with at most ``words`` turns. If the lanes of the layer are given, only they
+        are."""
+        if core.name in self._fixed:
+            return [self._fixed[core.name]]
+        channels = core.channels
+        most, counts, turn = max(1, math.floor(min(words, channels))), set(), 1
+        while turn <= most:
+            lanes = -(-channels // turn)
+            counts.add(lanes)
+            # The next number of turns that fewer lanes take.
+            turn = max(turn + 1, -(-channels // (lanes - 1))) if lanes > 1 else most + 1
+        return sorted(counts)
+
+    def _variant(self, config, index, lanes):
+        core = config.layers[index]
+        key = _variant_key(core, lanes)
+        if key not in self._variants:
+            others = {core.name: core.lanes for core in config.cores}
+            self._variants[key] = self.config(others | {core.name: lanes}, {}).layers[index]
+        return self._variants[key]
+
+    def _own_clocks(self, config, core):
+        """Clocks of a core if its sources send their maps in as few words a position as they
+        can."""
+        rows = self._workload.rows(config, core)
+        shares = [rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
+        gathering = turns(core) * max(
+            gathering_clocks(source) / (source.map.chunks if source.layer >= 0 else 1)
+            for source in core.sources)
+        return float(np.maximum(np.max(shares, axis=0), gathering).mean())
+
+    def _replicas(self, config, core, interval):
+        """The fewest replicas that keep the interval, or as many as there are rows."""
+        rows = 1 if core.out is None else core.out.height
+        total = self._own_clocks(config, core)
+        for replicas in range(max(1, min(rows, math.ceil(total / interval))), rows):
+            if self._own_clocks(config, replace(core, replicas=replicas)) <= interval:
+                return replicas
+        return rows if total > interval else 1
+
+    def _cost(self, core):
+        """The share of the device that a core takes."""
+        key = (_variant_key(core, core.lanes), core.replicas,
+               tuple(source.rows for source in core.sources))
+        if key not in self._costs:
+            budget = self._board.budget
+            cells, brams = resources.core_size(core, self._board.family.name)
+            self._costs[key] = cells / budget.luts + brams / budget.brams
+        return self._costs[key]
+
+
+def _variant_key(core, lanes):
+    """A key of a core in a trial mapping. It leaves out the masks, which take long to hash for a
+    wide layer."""
+    return core.name, lanes, tuple(source.map.word for source in core.sources)

@@ -1,0 +1,215 @@
+"""Feature maps between layers, and the windows through which layers look at them."""
+
+from dataclasses import dataclass
+
+__all__ = ["MapConfig", "SourceConfig"]
+
+
+@dataclass(frozen=True)
+class MapConfig:
+    """A feature map on its way between two layers.
+
+    It travels as *beats*. A beat holds the binary spike counts of ``word`` channels (a *chunk*) at
+    one position, the first channel in the lowest bits. Channels beyond ``channels`` are zero. The
+    beats of a sample are in the order of y, then x, then chunk.
+
+    Parameters
+    ----------
+    levels : greatest count; of a train, that of a time-step
+    word : channels in a beat
+    code : how a receiver replays a count as spikes. ``"phase"``: bit k is a spike of weight 2^k,
+        most significant first. ``"rate"``: a count n is n spikes of weight 1. ``"train"``: a bit
+        for each spike, the first time-step in the highest bits; in a time-step first the spikes
+        that add charge, then those that take it back
+    timesteps : of a train
+    low : least count of a time-step: less than 0 if spikes take charge back
+    """
+
+    channels: int
+    height: int
+    width: int
+    levels: int
+    word: int
+    code: str = "phase"
+    timesteps: int = 1
+    low: int = 0
+
+    def __post_init__(self):
+        for name in ("channels", "height", "width", "levels", "word", "timesteps"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        if self.code not in ("phase", "rate", "train"):
+            raise ValueError(f"code must be 'phase', 'rate' or 'train', not {self.code!r}")
+        if not isinstance(self.low, int) or self.low > 0:
+            raise ValueError(f"low must be an integer of at most 0, not {self.low!r}")
+        if self.code != "train" and (self.timesteps, self.low) != (1, 0):
+            raise ValueError("only a train has time-steps, and spikes that take charge back")
+
+    @property
+    def bits(self):
+        """Bits of a count, or of a train."""
+        return self.planes if self.code == "train" else self.levels.bit_length()
+
+    @property
+    def planes(self):
+        """Spikes that the greatest count is replayed as; of a train, all that there may be."""
+        if self.code == "train":
+            return self.timesteps * (self.levels - self.low)
+        return self.bits if self.code == "phase" else self.levels
+
+    def units(self, sign):
+        """Spikes of a time-step that add charge, or that take it back, at the most."""
+        return self.levels if sign > 0 else -self.low
+
+    def train_plane(self, number, sign, unit):
+        """The plane of one of the :meth:`units` of a time-step."""
+        place = number * (self.levels - self.low) + unit + (self.levels if sign < 0 else 0)
+        return self.planes - 1 - place
+
+    @property
+    def chunks(self):
+        """Beats of a position."""
+        return -(-self.channels // self.word)
+
+    @property
+    def beats(self):
+        """Beats of a sample."""
+        return self.height * self.width * self.chunks
+
+    @property
+    def beat_bits(self):
+        """Bits of a beat."""
+        return self.word * self.bits
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """A map as a layer sees it: through a window that slides over it.
+
+    A *tap* is one chunk at one place of the kernel. Taps are numbered column by column:
+    ``(kx * KY + ky) * chunks + chunk``.
+
+    Parameters
+    ----------
+    layer : index of the layer whose map this is, or -1 for the input
+    kernel, stride, padding : ``(y, x)``
+    lanes : how a word charges the lanes. If None, each channel of the word has a weight row, and a
+        spike adds the row in all lanes. Otherwise the word has a single weight row, and each lane
+        sees the spikes of one channel, which is given here by its place in the word. Lanes that
+        see a spike add the row (a *masked* row: depthwise convolution, identity)
+    fixed : whether the weight rows are in the parameter memory, which is as wide as the membranes
+    rows : rows of the map that the spike memory in front of the window holds, at least
+        :attr:`least_rows`; by default two whole maps
+    first, every : which output rows are computed: ``first``, and then one of every ``every`` rows
+
+    Raises
+    ------
+    ValueError
+        If there are so few rows that a window waits forever, or if the kernel does not fit.
+    """
+
+    map: MapConfig
+    layer: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    lanes: tuple[int, ...] | None = None
+    fixed: bool = False
+    rows: int | None = None
+    first: int = 0
+    every: int = 1
+
+    def __post_init__(self):
+        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("first", 0),
+                            ("every", 1)):
+            value = getattr(self, name)
+            if min(value) < least if isinstance(value, tuple) else value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value!r}")
+        if min(self.positions) < 1:
+            raise ValueError(f"kernel must fit the map and its padding, not {self.kernel!r}")
+        if self.rows is None:
+            object.__setattr__(self, "rows", max(2 * self.map.height, self.least_rows))
+        if not isinstance(self.rows, int) or self.rows < self.least_rows:
+            raise ValueError(f"rows must be at least {self.least_rows} for a kernel of "
+                             f"{self.kernel[0]} rows, not {self.rows!r}")
+
+    @property
+    def taps(self):
+        """Taps of the window."""
+        return self.kernel[0] * self.kernel[1] * self.map.chunks
+
+    @property
+    def tap_rows(self):
+        """Weight rows of a tap."""
+        return self.map.word if self.lanes is None else 1
+
+    @property
+    def positions(self):
+        """Numbers of output positions ``(y, x)``."""
+        height, width = ((size + 2 * pad - k) // step + 1 for size, pad, k, step in zip(
+            (self.map.height, self.map.width), self.padding, self.kernel, self.stride,
+            strict=True))
+        return -(-(height - self.first) // self.every), width
+
+    @property
+    def row(self):
+        """Beats of a row of the map."""
+        return self.map.width * self.map.chunks
+
+    @property
+    def beats(self):
+        """Beats that the spike memory holds."""
+        return self.rows * self.row
+
+    @property
+    def corner(self):
+        """``(y, x)`` of the first window's corner, negative in the padding."""
+        return self.first * self.stride[0] - self.padding[0], -self.padding[1]
+
+    @property
+    def descent(self):
+        """Rows of the map from one computed output row to the next."""
+        return self.stride[0] * self.every
+
+    @property
+    def tops(self):
+        """Top rows of the windows of the computed output rows, negative in the padding."""
+        return range(self.corner[0], self.corner[0] + self.positions[0] * self.descent,
+                     self.descent)
+
+    @property
+    def ascent(self):
+        """Rows of the map from the last window of a sample to the first window of the next
+        sample."""
+        return self.map.height - (self.positions[0] - 1) * self.descent
+
+    @property
+    def reach(self):
+        """The most rows, from the top of the present window on, that may have arrived. Rows in the
+        padding count."""
+        return self.rows - min(0, self.tops[-1])
+
+    @property
+    def most_free(self):
+        """The most rows that may still arrive. Rows in the padding count. There can be more than
+        :attr:`reach`, because the next window may begin below the last row that the window before
+        it looked at."""
+        height, tops = self.map.height, self.tops
+        steps = zip(tops, (*tops[1:], height + tops[0]), strict=True)
+        return self.reach + max(tops[0], *(
+            below - max(0, min(top + self.kernel[0], height)) for top, below in steps))
+
+    @property
+    def least_rows(self):
+        """The fewest rows of the spike memory with which every window becomes complete. They are
+        no fewer than the rows of the padding, so a word lies in the same lap of the ring as its
+        window's corner or in the next lap."""
+        first, last = self.tops[0], self.tops[-1]
+        return max(1, -first, min(self.kernel[0], self.map.height - first) + min(0, last))
+
+    def offset(self, tap):
+        """Beats from the window's corner to a tap."""
+        column, chunk = divmod(tap, self.map.chunks)
+        kx, ky = divmod(column, self.kernel[0])
+        return (ky * self.map.width + kx) * self.map.chunks + chunk
