@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-MODULES = sorted(path for room in ("firmware", "gen", "host") for path in (ROOT / room).rglob("*.py"))
+MODULES = sorted(path for room in ("firmware", "gen", "host")
+                 for path in (ROOT / room).rglob("*.py"))
 
 
 def public(tree):
