@@ -5,6 +5,8 @@ import numpy as np
 from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
+from hw.maps import MapConfig
+from hw.schedule import Dynamics
 
 __all__ = [
     "convolutional",
@@ -103,3 +105,39 @@ def counts_for(network, images, seed=0):
     rng = np.random.default_rng(seed)
     shape = (images, *network.input_shape)
     return rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < 0.6)
+
+
+TRAIN = MapConfig(1, 1, 1, 1, 1, "train")
+
+STEPPING = {
+    "if": Dynamics(4), "alone": Dynamics(1), "capped": Dynamics(5, 1, bound="levels"),
+    "cif": Dynamics(4, 3, signed=True, bound="elapsed"),
+    "cycles": Dynamics(2, 2, 2, signed=True, bound="elapsed"),
+    "st-bif": Dynamics(1, 6, signed=True, bound="levels"),
+}
+
+
+def stepping(dynamics, *, seed=0, levels=3):
+    """Two convolutions and a residual addition, pooling of both kinds, and a linear layer, that
+    fire in every time-step."""
+    rng = np.random.default_rng(seed)
+
+    def fires(name, *bundles):
+        channels = bundles[0].out_channels
+        threshold = rng.integers(3, 25, channels)
+        biased = rng.integers(-4, 5, channels) * (sum(dynamics.awake) > 1)
+        return Neurons(name, bundles, (threshold >> 1) + rng.integers(-2, 3, channels), threshold,
+                       levels, dynamics=dynamics, bias=biased)
+
+    first = fires("first", synapses(rng, INPUT, (4, 2, 3, 3), padding=(1, 1)))
+    second = fires("second", synapses(rng, "first", (4, 4, 3, 3), padding=(1, 1)),
+                   synapses(rng, "first", (4, 1, 1, 1), groups=4, bits=6),
+                   synapses(rng, INPUT, (4, 2, 1, 1)))
+    third = fires("third", synapses(rng, "mean", (5, 4, 2, 2)))
+    fourth = fires("fourth", synapses(rng, "largest", (6, 4, 2, 2)),
+                   synapses(rng, "third", (6, 5, 1, 1)))
+    out = Readout("out", (synapses(rng, "fourth", (5, 6, 1, 1)),), rng.integers(-9, 10, 5),
+                  dynamics=dynamics, bias=rng.integers(-4, 5, 5))
+    return Network("stepping", (2, 4, 4), 3, 3, (
+        first, second, Pool("mean", "second", "sum", (2, 2), (2, 2)),
+        Pool("largest", "second", "max", (2, 2), (2, 2)), third, fourth, out))

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gen.errors import NetworkError
+from hw.schedule import Dynamics
 
 from .exact import check_levels, check_pixels, check_values, encode, frozen, require_name
 from .layers import INPUT, Layer
@@ -35,10 +36,14 @@ class Trace:
     -------
     counts : layer name -> ``(N, C, H, W)`` spike counts, of every layer but the read-out
     logits : ``(N, classes)`` integers
+    trains : layer name -> ``(T, N, C, H, W)`` spikes of each time-step; none without time-steps
+    steps : ``(T, N, classes)`` logits after each time-step; without time-steps T is 1
     """
 
     counts: dict[str, np.ndarray]
     logits: np.ndarray
+    trains: dict[str, np.ndarray]
+    steps: np.ndarray
 
     @property
     def predictions(self) -> np.ndarray:
@@ -108,6 +113,7 @@ class Network:
                 levels[layer.name] = top
         object.__setattr__(self, "shapes", MappingProxyType(shapes))
         object.__setattr__(self, "levels", MappingProxyType(levels))
+        self._check_dynamics()
         readouts = [layer for layer in self.layers if layer.name not in levels]
         if len(readouts) != 1 or self.layers[-1] is not readouts[0]:
             raise NetworkError("a network must end with its one read-out layer")
@@ -121,6 +127,23 @@ class Network:
         for name in levels:
             if name not in used:
                 raise NetworkError(f"nothing uses the spikes of {name!r}")
+
+    def _check_dynamics(self):
+        """All layers that charge membranes take the same time-steps."""
+        first, *others = (layer for layer in self.layers if layer.synapses)
+        for layer in others:
+            if layer.dynamics != first.dynamics:
+                raise NetworkError(f"{layer.name}: its time-steps are not those of {first.name}")
+        if first.dynamics is not None:
+            for layer in self.layers:
+                if not layer.synapses and INPUT in layer.sources:
+                    raise NetworkError(f"{layer.name}: pools the input, which a network with "
+                                       f"time-steps can't; use a convolution")
+
+    @property
+    def dynamics(self) -> Dynamics | None:
+        """The time-steps, or ``None`` if neurons fire after all the charge of a sample."""
+        return next(layer.dynamics for layer in self.layers if layer.synapses)
 
     @property
     def readout(self) -> Layer:
@@ -218,8 +241,19 @@ class Network:
         values = {INPUT: counts}
         for layer in self.layers:
             values[layer.name] = layer.run([values[s] for s in layer.sources])
-        logits = values.pop(self.readout.name).reshape(len(counts), self.classes)
-        return Trace(counts=values, logits=logits)
+        steps = values.pop(self.readout.name).reshape(-1, len(counts), self.classes)
+        trains = {name: train for name, train in values.items() if train.ndim == 5}
+        summed = {name: train.sum(axis=0, dtype=np.int64) for name, train in trains.items()}
+        return Trace(counts=values | summed, logits=steps[-1], trains=trains, steps=steps)
+
+    def quiet(self, trace: Trace) -> dict[str, np.ndarray]:
+        """For each layer of neurons whether none of them would spike again without further charge,
+        ``(N,)``: then its counts are the quantised activations (docs/methods.md, 6). Without
+        time-steps all are.
+        """
+        values = trace.counts | trace.trains
+        return {layer.name: layer.quiet([values[s] for s in layer.sources])
+                for layer in self.neurons}
 
     def predict(self, images: np.ndarray, *, batch: int = 500,
                 progress: Callable[[range], Iterable[int]] = iter) -> np.ndarray:

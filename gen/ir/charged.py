@@ -1,0 +1,301 @@
+"""Layers with membranes: neurons and the read-out."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from gen.errors import NetworkError
+from hw.maps import MapConfig
+from hw.schedule import Dynamics, Schedule, settle, step
+
+from . import stepping
+from .exact import EXACT, check_levels, frozen
+from .layer import INPUT, check_name
+from .synapses import Synapses
+
+__all__ = ["Charged", "Neurons", "Readout"]
+
+
+@dataclass(frozen=True, eq=False)
+class Charged:
+    """What layers with membranes share.
+
+    Parameters
+    ----------
+    name : unique
+    synapses : one bundle, or several that charge the same membranes (residual addition)
+    initial : ``(C,)`` membrane potential before the first charge
+    dynamics : time-steps, in each of which the neurons fire; ``None`` if they fire after all the
+        charge of a sample
+    bias : ``(C,)`` charge in every wake step; without time-steps the bias is part of ``initial``
+    """
+
+    type: ClassVar[str]
+
+    name: str
+    synapses: tuple[Synapses, ...]
+    initial: np.ndarray
+    threshold: np.ndarray
+    levels: int | None
+    bias: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), kw_only=True)
+    dynamics: Dynamics | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if not isinstance(self.synapses, tuple) or not self.synapses:
+            raise NetworkError(f"{self.name}: synapses must be a non-empty tuple")
+        object.__setattr__(self, "initial", frozen(self.initial, f"{self.name}: initial"))
+        for synapses in self.synapses:
+            if synapses.out_channels != self.channels or self.initial.shape != (self.channels,):
+                raise NetworkError(f"{self.name}: synapses and initial potentials must agree on "
+                                   f"the number of channels")
+        self._check_bias()
+
+    def _check_bias(self):
+        bias = frozen(self.bias, f"{self.name}: bias")
+        if self.dynamics is None and bias.any():
+            raise NetworkError(f"{self.name}: without time-steps the bias is part of the initial "
+                               f"potential")
+        if bias.size == 0:
+            bias = np.zeros(self.channels, dtype=np.int64)
+        if bias.shape != (self.channels,):
+            raise NetworkError(f"{self.name}: bias must be {self.channels} integers")
+        object.__setattr__(self, "bias", bias)
+
+    @property
+    def label(self) -> str:
+        """The kind."""
+        return self.type
+
+    @property
+    def channels(self) -> int:
+        """Number of neurons at each position."""
+        return self.synapses[0].out_channels
+
+    @property
+    def windows(self) -> tuple[Synapses, ...]:
+        """The synapses."""
+        return self.synapses
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """One for each bundle of synapses."""
+        return tuple(synapses.source for synapses in self.synapses)
+
+    def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+        """The shape in which all synapses agree.
+
+        Raises
+        ------
+        NetworkError
+            If they do not agree.
+        """
+        results = {synapses.out_shape(shape) for synapses, shape in zip(
+            self.synapses, shapes, strict=True)}
+        if len(results) != 1:
+            raise NetworkError(f"{self.name}: the synapses give different shapes: "
+                               f"{sorted(results)}")
+        return results.pop()
+
+    def charge(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """All the charge of the inputs, ``(N, O, OY, OX)``, in 64 bits."""
+        first, *others = (synapses.charge(counts)
+                          for synapses, counts in zip(self.synapses, inputs, strict=True))
+        return sum(others, first)
+
+    def schedule(self, sources: Sequence[MapConfig] = (), code: str = "phase") -> Schedule:
+        """What the neurons do with their charge; counts do not depend on the arguments.
+
+        Parameters
+        ----------
+        sources : the maps that charge them
+        code : how their own counts are replayed
+        """
+        if self.dynamics is not None:
+            return step(sources, self.levels, self.dynamics)
+        return settle(sources, self.levels, code)
+
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """What the schedule makes of the charge."""
+        schedule = self.schedule()
+        (fired,), state = schedule.run([self.charge(inputs)], self.initial[:, None, None],
+                                       self.threshold[:, None, None])
+        return state.potential if schedule.levels is None else schedule.clip(fired)
+
+    def quiet(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """All: without time-steps, or without a threshold, neurons are quiet."""
+        return np.ones(inputs[0].shape[-4], dtype=bool)
+
+    def check_sums(self, levels: Sequence[int]) -> None:
+        """Refuse a layer whose potentials may need more than 53 bits."""
+        awake = 1 if self.dynamics is None else sum(self.dynamics.awake)
+        bound = sum(max(int(values.max()), -int(values.min())) * times
+                    for values, times in ((self.initial, 1), (self.bias, awake)))
+        bound += sum(s.charge_bound(awake * top if s.source == INPUT else top)
+                     for s, top in zip(self.synapses, levels, strict=True))
+        if bound >= EXACT:
+            raise NetworkError(f"{self.name}: potentials need more than 53 bits")
+
+    def potential_range(self, levels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest potential of each channel, ``(C,)`` (docs/methods.md, 5); with
+        time-steps see :func:`gen.ir.stepping.charge_range`."""
+        if self.dynamics is not None:
+            return stepping.charge_range(self, self.dynamics,
+                                         [source == INPUT for source in self.sources], levels)
+        ranges = [s.charge_range(top) for s, top in zip(self.synapses, levels, strict=True)]
+        return (self.initial + sum(low for low, _ in ranges),
+                self.initial + sum(high for _, high in ranges))
+
+    def flattened(self, source: str, shape: tuple[int, int, int]) -> Self | None:
+        """The layer with its synapses flattened, see :meth:`Synapses.flattened`."""
+        if source not in self.sources:
+            return self
+        synapses = []
+        for s in self.synapses:
+            flat = s.flattened(shape) if s.source == source else s
+            if flat is None:
+                return None
+            synapses.append(flat)
+        return replace(self, synapses=tuple(synapses))
+
+    def meaning(self) -> Iterator[object]:
+        """The kind, the synapses and the initial potential."""
+        yield [type(self).__name__, self.name, self.sources]
+        for s in self.synapses:
+            yield [s.stride, s.padding, s.groups, s.bits]
+            yield s.weights
+        yield self.initial
+        if self.dynamics is not None:
+            yield asdict(self.dynamics)
+            yield self.bias
+
+    def described(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """Arrays ``initial`` and, for bundle number S of synapses, ``S.weights``."""
+        facts: dict[str, Any] = {"type": self.type, "name": self.name, "synapses": [
+            {"source": s.source, "stride": s.stride, "bits": s.bits, "padding": s.padding,
+             "groups": s.groups} for s in self.synapses]}
+        arrays = {"initial": self.initial, **{
+            f"{k}.weights": s.weights for k, s in enumerate(self.synapses)}}
+        if self.dynamics is not None:
+            facts["dynamics"] = asdict(self.dynamics)
+            arrays["bias"] = self.bias
+        return facts, arrays
+
+    @classmethod
+    def restored(cls, facts: Mapping[str, Any], array: Callable[[str], np.ndarray]) -> Self:
+        """The layer, with the arguments of its kind from :meth:`_own`."""
+        synapses = tuple(
+            Synapses(s["source"], array(f"{k}.weights"), tuple(s["stride"]), tuple(s["padding"]),
+                     s["groups"], s["bits"]) for k, s in enumerate(facts["synapses"]))
+        stepped: dict[str, Any] = {}
+        if "dynamics" in facts:
+            try:
+                stepped = {"dynamics": Dynamics(**facts["dynamics"]), "bias": array("bias")}
+            except ValueError as error:
+                raise NetworkError(f"{facts['name']}: {error}") from error
+        return cls(facts["name"], synapses, array("initial"), **cls._own(facts, array), **stepped)
+
+    @classmethod
+    def _own(cls, facts, array):
+        """Arguments that only this kind has."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons(Charged):
+    """A layer of integrate-and-fire neurons with soft reset.
+
+    Parameters
+    ----------
+    name : unique
+    synapses : one bundle, or several that charge the same membranes (residual addition)
+    initial : ``(C,)`` membrane potential before the first charge: bias plus ``threshold >> 1``
+    threshold : ``(C,)`` positive
+    levels : greatest spike count of a neuron
+    dynamics : time-steps, in each of which the neurons fire; ``None`` if they fire after all the
+        charge of a sample
+    bias : ``(C,)`` charge in every wake step
+    """
+
+    type: ClassVar[str] = "neurons"
+
+    levels: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "threshold", frozen(self.threshold, f"{self.name}: threshold"))
+        if self.threshold.shape != (self.channels,) or self.threshold.min() < 1:
+            raise NetworkError(f"{self.name}: threshold must be {self.channels} positive integers")
+        check_levels(self.levels, f"{self.name}: levels")
+        if int(self.threshold.max()) * self.levels >= EXACT:
+            raise NetworkError(f"{self.name}: threshold times levels needs more than 53 bits")
+
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Counts; with time-steps trains."""
+        if self.dynamics is not None:
+            return stepping.trains(self, self.dynamics, inputs)
+        return super().run(inputs)
+
+    def quiet(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """See :func:`gen.ir.stepping.quiet`."""
+        if self.dynamics is None:
+            return super().quiet(inputs)
+        return stepping.quiet(self, self.dynamics, inputs)
+
+    def out_levels(self, levels: Sequence[int]) -> int:
+        """Its own, whatever the sources'; with time-steps what the tracer may reach."""
+        if self.dynamics is None:
+            return self.levels
+        last = self.dynamics.timesteps - 1
+        most = self.dynamics.most(self.levels, last)
+        return self.dynamics.timesteps if most is None else min(most, self.dynamics.timesteps)
+
+    def meaning(self) -> Iterator[object]:
+        """Thresholds and levels, too."""
+        yield from super().meaning()
+        yield self.threshold
+        yield self.levels
+
+    def described(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """An array ``threshold``, too."""
+        facts, arrays = super().described()
+        return {**facts, "levels": self.levels}, {**arrays, "threshold": self.threshold}
+
+    @classmethod
+    def _own(cls, facts, array):
+        return {"threshold": array("threshold"), "levels": facts["levels"]}
+
+
+@dataclass(frozen=True, eq=False)
+class Readout(Charged):
+    """The classifier: membranes that never fire; their potentials are the logits.
+
+    Parameters
+    ----------
+    name, synapses, initial, dynamics, bias : as of :class:`Neurons`
+
+    Members
+    -------
+    threshold : ``(C,)`` ones, with which no potential is compared
+    levels : ``None``, because nothing is counted
+    """
+
+    type: ClassVar[str] = "readout"
+
+    threshold: np.ndarray = field(init=False)
+    levels: None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "threshold", np.ones(self.channels, dtype=np.int64))
+
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Potentials; with time-steps those after each."""
+        if self.dynamics is not None:
+            return stepping.logits(self, self.dynamics, inputs)
+        return super().run(inputs)
+
+    def out_levels(self, levels: Sequence[int]) -> None:
+        """None: potentials come out."""

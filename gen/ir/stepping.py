@@ -1,0 +1,123 @@
+"""Layers of neurons that fire in each time-step, in integers (docs/methods.md, 6).
+
+A map is then a *train*: ``(T, N, C, H, W)``, the spikes of each time-step. Only the input is no
+train; it charges the membranes with its counts in every wake step.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hw.maps import MapConfig
+from hw.schedule import Dynamics, State, step
+
+if TYPE_CHECKING:
+    from .charged import Charged, Neurons, Readout
+
+__all__ = ["charge_range", "largest", "logits", "quiet", "trains"]
+
+
+def _charges(layer: "Charged", dynamics: Dynamics, inputs: Sequence[np.ndarray]
+             ) -> tuple[np.ndarray | int, list[np.ndarray | int]]:
+    """Charge of the input in a wake step, and of the spikes in each time-step."""
+    image: np.ndarray | int = 0
+    spikes: list[np.ndarray | int] = [0] * dynamics.timesteps
+    for synapses, values in zip(layer.synapses, inputs, strict=True):
+        if values.ndim == 4:
+            image = image + synapses.charge(values)
+        else:
+            spikes = [before + synapses.charge(now)
+                      for before, now in zip(spikes, values, strict=True)]
+    return image, spikes
+
+
+def _maps(dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> list[MapConfig]:
+    """What a schedule has to know of the sources."""
+    return [MapConfig(1, 1, 1, 1, 1) if values.ndim == 4 else
+            MapConfig(1, 1, 1, 1, 1, "train", dynamics.timesteps) for values in inputs]
+
+
+def _states(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]
+            ) -> tuple[list[np.ndarray], State]:
+    """Spikes of each time-step, and the membranes after the last."""
+    image, spikes = _charges(layer, dynamics, inputs)
+    program = step(_maps(dynamics, inputs), layer.levels, dynamics)
+    if len(program.steps) > dynamics.timesteps:
+        spikes = [image, *spikes]
+    else:
+        spikes = [image + spikes[0], *spikes[1:]]
+    fired, state = program.run(spikes, *(_wide(values) for values in (
+        layer.initial, layer.threshold, layer.bias)))
+    return fired[-dynamics.timesteps:], state
+
+
+def _wide(values: np.ndarray) -> np.ndarray:
+    """``(C,)`` for ``(N, C, H, W)``."""
+    return values[:, None, None]
+
+
+def trains(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Spikes of the neurons, ``(T, N, C, H, W)`` of -1, 0 and 1.
+
+    Parameters
+    ----------
+    inputs : ``(N, C, H, W)`` counts of the input, or ``(T, N, C, H, W)`` trains
+    """
+    fired, _ = _states(layer, dynamics, inputs)
+    return np.stack(np.broadcast_arrays(*fired)).astype(np.int16)
+
+
+def quiet(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Whether no neuron of a sample would spike again without further charge, ``(N,)``: then its
+    count is the quantised activation (docs/methods.md, 6)."""
+    _, state = _states(layer, dynamics, inputs)
+    most = dynamics.most(layer.levels, dynamics.timesteps - 1)
+    restless = state.potential >= _wide(layer.threshold)
+    if most is not None:
+        restless = restless & (state.tracer < most)
+    if dynamics.signed:
+        restless = restless | ((state.potential < 0) & (state.tracer > 0))
+    return ~restless.any(axis=(1, 2, 3))
+
+
+def logits(layer: "Readout", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Potentials of the read-out after each time-step, ``(T, N, C, H, W)``."""
+    image, spikes = _charges(layer, dynamics, inputs)
+    now: np.ndarray | int = _wide(layer.initial)
+    potentials = []
+    for awake, charge in zip(dynamics.awake, spikes, strict=True):
+        now = now + charge + awake * (image + _wide(layer.bias))
+        potentials.append(now)
+    return np.stack(np.broadcast_arrays(*potentials))
+
+
+def charge_range(layer: "Charged", dynamics: Dynamics, images: Sequence[bool],
+                 levels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest charge, the initial potential among it, that has arrived when the neurons
+    fire, in any time-step; without spikes that are taken back also what arrives after a spike.
+
+    Parameters
+    ----------
+    images : whether a source is the input, for each source
+    levels : of each source, greatest count of all time-steps together
+    """
+    awake = sum(dynamics.awake)
+    low = high = np.zeros(layer.channels, dtype=np.int64)
+    for synapses, image, top in zip(layer.synapses, images, levels, strict=True):
+        least, most = synapses.charge_range(top * awake if image else top)
+        low, high = low + least, high + most
+    low, high = low + awake * layer.bias.clip(max=0), high + awake * layer.bias.clip(min=0)
+    start = layer.initial if dynamics.signed else layer.initial.clip(max=0)
+    return low + start, high + layer.initial
+
+
+def largest(windows: np.ndarray) -> np.ndarray:
+    """Changes of the greatest count in a window: accumulated maximum pooling (docs/methods.md, 6).
+
+    Parameters
+    ----------
+    windows : ``(T, ..., k, k)`` spikes
+    """
+    counts = windows.cumsum(axis=0).max(axis=(-2, -1))
+    return np.diff(counts, axis=0, prepend=np.zeros_like(counts[:1]))

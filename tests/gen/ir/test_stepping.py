@@ -1,0 +1,268 @@
+"""Time-steps: against a simulation neuron by neuron, and what the theorems promise."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gen.errors import NetworkError
+from gen.ir import artifact
+from gen.ir.layers import INPUT, Neurons, Pool, Readout
+from gen.ir.network import Network
+from gen.ir.synapses import Synapses
+from hw.schedule import Dynamics, State
+from tests import networks
+from tests.networks import STEPPING
+
+
+def stepped(dynamics, seed):
+    return networks.stepping(dynamics, seed=seed)
+
+
+def inputs(network, count, seed):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, network.input_levels + 1, (count, *network.input_shape))
+
+
+def settled(network):
+    """The quantised network: the same, but neurons fire after all the charge has arrived."""
+    awake = sum(network.dynamics.awake)
+    layers = tuple(
+        replace(layer, initial=layer.initial + awake * layer.bias, bias=0 * layer.bias,
+                dynamics=None) if layer.synapses else layer for layer in network.layers)
+    return replace(network, layers=layers, input_levels=awake * network.input_levels,
+                   pixel_max=awake * network.pixel_max, samples=None)
+
+
+def quantised(trace):
+    """Counts of the layers."""
+    return {name: counts for name, counts in trace.counts.items() if name != INPUT}
+
+
+class Neuron:
+    """docs/methods.md, 6, for one neuron."""
+
+    def __init__(self, initial, threshold):
+        self.v, self.threshold, self.spikes = initial, threshold, 0
+
+    def step(self, charge, most, signed):
+        self.v += charge
+        y = 0
+        if self.v >= self.threshold and (most is None or self.spikes < most):
+            y = 1
+        elif signed and self.v < 0 and self.spikes > 0:
+            y = -1
+        self.v -= y * self.threshold
+        self.spikes += y
+        return y
+
+
+def simulated(network, image):
+    """Trains of a sample, layer by layer, one neuron after the other."""
+    dynamics, values = network.dynamics, {}
+    for layer in network.layers[:-1]:
+        shape = network.shapes[layer.name]
+        train = np.zeros((dynamics.timesteps, *shape), dtype=int)
+        if layer.synapses:
+            for place in np.ndindex(shape):
+                neuron = Neuron(int(layer.initial[place[0]]), int(layer.threshold[place[0]]))
+                elapsed = 0
+                for t, awake in enumerate(dynamics.awake):
+                    elapsed += awake
+                    charge = awake * int(layer.bias[place[0]])
+                    for synapses in layer.synapses:
+                        source = image * awake if synapses.source == INPUT else \
+                            values[synapses.source][t]
+                        charge += int(synapses.charge(source[None])[0][place])
+                    most = {None: None, "levels": layer.levels, "elapsed": elapsed}[dynamics.bound]
+                    train[t][place] = neuron.step(charge, most, dynamics.signed)
+        else:
+            counts = np.cumsum(values[layer.source], axis=0)
+            made = [replace(layer).run([each[None]])[0] for each in counts]
+            train = np.diff(made, axis=0, prepend=np.zeros_like(made[:1]))
+        values[layer.name] = train
+    return values
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_equals_a_simulation_neuron_by_neuron(name):
+    seen = set()
+    for seed in range(3):
+        network = stepped(STEPPING[name], seed)
+        counts = inputs(network, 2, seed)
+        trace = network.run(counts)
+        for n, image in enumerate(counts):
+            for layer, train in simulated(network, image).items():
+                assert np.array_equal(trace.trains[layer][:, n], train), layer
+                assert np.array_equal(trace.counts[layer][n], train.sum(axis=0))
+                seen |= set(np.unique(train))
+    assert {0, 1} <= seen
+    assert (-1 in seen) == (STEPPING[name].signed and STEPPING[name].timesteps > 2)
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_logits_after_each_step(name):
+    network = stepped(STEPPING[name], 5)
+    trace = network.run(inputs(network, 3, 5))
+    readout, dynamics = network.readout, network.dynamics
+    (bundle,) = readout.synapses
+    total = readout.initial[None].repeat(3, axis=0)
+    for t, awake in enumerate(dynamics.awake):
+        charge = bundle.charge(trace.trains[bundle.source][t]).reshape(3, -1)
+        total = total + charge + awake * readout.bias
+        assert np.array_equal(trace.steps[t], total)
+    assert np.array_equal(trace.logits, total)
+    maps = [replace(networks.TRAIN, timesteps=dynamics.timesteps)]
+    program = readout.schedule(maps)
+    _, state = program.run([bundle.charge(trace.counts[bundle.source])], readout.initial[:, None,
+                           None], 1, readout.bias[:, None, None])
+    assert np.array_equal(trace.logits, state.potential.reshape(3, -1))
+
+
+def test_rounds_half_up_for_every_threshold():
+    for threshold in range(1, 200):
+        x = np.arange(-3 * threshold, 3 * threshold + 1)
+        assert np.array_equal((x + (threshold >> 1)) // threshold,
+                              np.floor(x / threshold + 0.5).astype(int)), threshold
+
+
+def steps_to_quiet(depth, levels):
+    """docs/methods.md, 6: with all the input's charge in the first step."""
+    return levels + (depth - 1) * (levels - 1)
+
+
+def test_spikes_that_are_taken_back_make_the_quantised_network():
+    """ST-BIF, until quiet."""
+    for seed in range(200):
+        rng = random.Random(seed)
+        levels, depth = rng.choice([1, 2, 3, 4, 7]), 4
+        steps = steps_to_quiet(depth, levels)
+        network = networks.stepping(Dynamics(1, steps - 1, signed=True, bound="levels"), seed=seed,
+                                    levels=levels)
+        counts = inputs(network, 4, seed)
+        trace, ann = network.run(counts), settled(network).run(counts)
+        assert all(np.all(quiet) for quiet in network.quiet(trace).values())
+        for name, wanted in quantised(ann).items():
+            assert np.array_equal(trace.counts[name], wanted), (seed, name)
+        assert np.array_equal(trace.logits, ann.logits)
+
+
+def test_wake_and_sleep_make_the_quantised_network():
+    """CIF: with enough sleep exactly, without it not."""
+    errors = 0
+    for seed in range(200):
+        rng = random.Random(seed)
+        levels, depth = rng.choice([1, 2, 4, 8]), 4
+        awake = Dynamics(levels, 0, signed=True, bound="elapsed")
+        for dynamics in (awake, replace(awake, sleep=(depth - 1) * (levels - 1))):
+            network = networks.stepping(dynamics, seed=seed, levels=levels)
+            counts = inputs(network, 4, seed)
+            trace, ann = network.run(counts), settled(network).run(levels * counts)
+            wrong = [name for name, wanted in quantised(ann).items()
+                     if not np.array_equal(trace.counts[name], wanted)]
+            if dynamics.sleep or levels == 1:
+                assert not wrong
+                assert np.array_equal(trace.logits, ann.logits)
+                assert all(np.all(quiet) for quiet in network.quiet(trace).values())
+            errors += bool(wrong)
+            if wrong:
+                first = network.quiet(trace)
+                assert not all(np.all(quiet) for quiet in first.values())
+    assert errors > 20
+
+
+def test_several_cycles_count_as_one_that_is_longer():
+    for seed in range(20):
+        network = networks.stepping(Dynamics(3, 9, 2, signed=True, bound="elapsed"), seed=seed,
+                                    levels=6)
+        counts = inputs(network, 3, seed)
+        trace, ann = network.run(counts), settled(network).run(6 * counts)
+        assert all(np.array_equal(trace.counts[name], ann.counts[name]) for name in quantised(ann))
+
+
+def test_the_first_layer_of_plain_neurons_is_exact():
+    """QCFS with as many steps as levels; the layers behind are not, and that is told."""
+    errors = 0
+    for seed in range(60):
+        levels = random.Random(seed).choice([1, 2, 4, 8])
+        network = networks.stepping(Dynamics(levels), seed=seed, levels=levels)
+        counts = inputs(network, 4, seed)
+        trace, ann = network.run(counts), settled(network).run(levels * counts)
+        first = network.layers[0].name
+        assert np.array_equal(trace.counts[first], ann.counts[first])
+        errors += any(not np.array_equal(trace.counts[name], ann.counts[name])
+                      for name in quantised(ann))
+    assert errors > 10
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_potentials_stay_in_their_range(name, monkeypatch):
+    seen, fire = [], State.fire
+
+    def note(potential):
+        seen.append((potential.min(axis=(0, 2, 3)), potential.max(axis=(0, 2, 3))))
+
+    def watched(self, step, rows):
+        if step.fires:
+            note(self.potential)
+        result = fire(self, step, rows)
+        note(self.potential)
+        return result
+
+    monkeypatch.setattr(State, "fire", watched)
+    for seed in range(20):
+        network = stepped(STEPPING[name], seed)
+        trace = network.run(inputs(network, 4, seed))
+        values = trace.counts | trace.trains | {INPUT: inputs(network, 4, seed)}
+        for layer in network.neurons:
+            seen.clear()
+            layer.run([values[s] for s in layer.sources])
+            low, high = layer.schedule().potential_range(
+                *layer.potential_range([network.levels[s] for s in layer.sources]),
+                layer.threshold)
+            assert len(seen) >= network.dynamics.timesteps
+            assert all(np.all(least >= low) for least, _ in seen)
+            assert all(np.all(most <= high) for _, most in seen)
+
+
+def test_artifact(tmp_path):
+    network = networks.stepping(Dynamics(4, 3, signed=True, bound="elapsed"), seed=1)
+    artifact.save(network, tmp_path / "n.npz")
+    again = artifact.load(tmp_path / "n.npz")
+    assert again.digest == network.digest
+    assert again.dynamics == network.dynamics
+    counts = inputs(network, 3, 1)
+    assert np.array_equal(again.run(counts).steps, network.run(counts).steps)
+    others = {networks.stepping(Dynamics(4, sleep, signed=True, bound="elapsed"), seed=1).digest
+              for sleep in (2, 3)}
+    assert len(others | {settled(network).digest}) == 3
+
+
+def one(name, source, dynamics, **options):
+    return Neurons(name, (Synapses(source, np.ones((2, 2, 1, 1), np.int64)),), np.zeros(2, int),
+                   np.ones(2, int), 3, dynamics=dynamics, **options)
+
+
+def end(source, dynamics):
+    return Readout("out", (Synapses(source, np.ones((2, 2, 1, 1), np.int64)),), np.zeros(2, int),
+                   dynamics=dynamics)
+
+
+@pytest.mark.parametrize("layers, message", [
+    ((one("a", INPUT, Dynamics(2)), end("a", Dynamics(3))),
+     "out: its time-steps are not those of a"),
+    ((one("a", INPUT, None), end("a", Dynamics(3))), "out: its time-steps are not those of a"),
+    ((Pool("p", INPUT, "max", (1, 1), (1, 1)), one("a", "p", Dynamics(2)), end("a", Dynamics(2))),
+     "p: pools the input, which a network with time-steps can't; use a convolution"),
+])
+def test_networks_that_contradict_themselves(layers, message):
+    with pytest.raises(NetworkError, match=f"^{message}$"):
+        Network("n", (2, 1, 1), 3, 3, layers)
+
+
+def test_a_bias_needs_time_steps():
+    with pytest.raises(NetworkError, match=r"^a: without time-steps the bias is part of the init"):
+        one("a", INPUT, None, bias=np.ones(2, int))
+    with pytest.raises(NetworkError, match=r"^a: bias must be 2 integers$"):
+        one("a", INPUT, Dynamics(2), bias=np.ones(3, int))
