@@ -230,8 +230,9 @@ class PoolConfig:
     def out(self):
         inner, (height, width) = self.source.map, self.source.positions
         ky, kx = self.source.kernel
-        levels = inner.levels * ky * kx if self.kind == "sum" else inner.levels
-        return MapConfig(inner.channels, height, width, levels, inner.word, inner.code)
+        most = ky * kx if self.kind == "sum" else 1
+        return replace(inner, height=height, width=width, levels=inner.levels * most,
+                       low=inner.low * most)
 
 
 @dataclass(frozen=True)

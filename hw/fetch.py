@@ -66,7 +66,7 @@ class Fetch(wiring.Component):
                 beat = counts[s][(command["corners"][str(s)] + place["offset"]) % self._turn(s)]
                 for k, c in enumerate(source.lanes or range(fmap.word)):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
-                    spike = count > plane if fmap.code == "rate" else count >> plane & 1
+                    spike = fmap.has_spike(count, plane)
                     word["spikes"] |= spike << k
             words.append(word | {"row": place["row"], "double": command["double"],
                                  "subtract": int(steps[command["step"]].subtract),

@@ -18,9 +18,9 @@ class MapConfig:
     levels : greatest count; of a train, that of a time-step
     word : channels in a beat
     code : how a receiver replays a count as spikes. ``"phase"``: bit k is a spike of weight 2^k,
-        most significant first. ``"rate"``: a count n is n spikes of weight 1. ``"train"``: a bit
-        for each spike, the first time-step in the highest bits; in a time-step first the spikes
-        that add charge, then those that take it back
+        most significant first. ``"rate"``: a count n is n spikes of weight 1. ``"train"``: for
+        each time-step, the first in the highest bits, the number of spikes that add charge, and
+        below it that of those that take it back; each is replayed in its time-step
     timesteps : of a train
     low : least count of a time-step: less than 0 if spikes take charge back
     """
@@ -49,7 +49,7 @@ class MapConfig:
     @property
     def bits(self):
         """Bits of a count, or of a train."""
-        return self.planes if self.code == "train" else self.levels.bit_length()
+        return self.timesteps * (self.levels.bit_length() + (-self.low).bit_length())
 
     @property
     def planes(self):
@@ -64,8 +64,30 @@ class MapConfig:
 
     def train_plane(self, number, sign, unit):
         """The plane of one of the :meth:`units` of a time-step."""
-        place = number * (self.levels - self.low) + unit + (self.levels if sign < 0 else 0)
-        return self.planes - 1 - place
+        return number * (self.levels - self.low) + unit + (self.levels if sign < 0 else 0)
+
+    def train_field(self, plane):
+        """Where a train holds the number of spikes that a plane is one of: ``(offset, width,
+        unit)``."""
+        number, unit = divmod(plane, self.levels - self.low)
+        high, low = self.levels.bit_length(), (-self.low).bit_length()
+        offset = (self.timesteps - 1 - number) * (high + low)
+        return (offset + low, high, unit) if unit < self.levels else (
+            offset, low, unit - self.levels)
+
+    def has_spike(self, count, plane):
+        """Whether a count, or train, has the spike of a plane.
+
+        Parameters
+        ----------
+        count : integer, or array of them
+        """
+        if self.code == "phase":
+            return count >> plane & 1
+        if self.code == "rate":
+            return count > plane
+        offset, width, unit = self.train_field(plane)
+        return (count >> offset & (1 << width) - 1) > unit
 
     @property
     def chunks(self):

@@ -1,4 +1,8 @@
-"""Pooling: the sum or the maximum of the counts in a window."""
+"""Pooling: the sum or the maximum of the counts in a window.
+
+Of trains, a sum adds up the spikes of each time-step. A maximum sends what changes the greatest
+count so far (docs/methods.md, 6); it takes a clock for each time-step.
+"""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -6,14 +10,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .arrival import Arrival
 from .sequence import Loop, Sequence
-from .spikes import SpikeMemory, counts_layout
+from .spikes import SpikeMemory, counts_layout, train_layout
 from .stream import Stage
 
 __all__ = ["Pool"]
 
 
 class Pool(wiring.Component):
-    """Walks each window over a spike memory, all channels of a beat at once, a beat a clock.
+    """Walks each window over a spike memory, all channels of a beat at once, a beat a clock; for
+    the maximum of trains a beat takes as many clocks as there are time-steps.
 
     Adding counts before the next layer costs ``KY * KX`` clocks of a narrow adder for each output
     beat. It saves the lanes of that layer most of the spikes that they would add one by one.
@@ -78,9 +83,11 @@ class Pool(wiring.Component):
         m.submodules.stage = stage = Stage(self.o.p.shape())
         connect(m, stage.o, flipped(self.o))
         result = stage.i
+        # Whether the result can change, and the present beat is folded into it with this clock.
+        free, folded = Signal(), Signal(init=1)
         advance, issue = Signal(), Signal()
         m.d.comb += [
-            advance.eq(~result.valid | result.ready),
+            free.eq(~result.valid | result.ready),
             issue.eq(advance & arrival.ready),
             walk.next.eq(issue),
             spikes.counts_en.eq(issue),
@@ -104,15 +111,76 @@ class Pool(wiring.Component):
                 read.last.eq(walk.last[3:].all()),
                 arrives.eq(read),
                 Value.cast(arrived).eq(Mux(read.inside, spikes.counts, 0)),
-                result.valid.eq(arrives.valid & arrives.last),
             ]
-            with m.If(arrives.valid):
-                m.d.sync += first.eq(arrives.last)
-                folded = data.View(counts_layout(self._pool.out), result.payload)
-                for c in range(fmap.word):
-                    so_far = Mux(first, 0, folded[c])
-                    if self._pool.kind == "sum":
-                        m.d.sync += folded[c].eq(so_far + arrived[c])
-                    else:
-                        m.d.sync += folded[c].eq(Mux(arrived[c] > so_far, arrived[c], so_far))
+        changes = Signal()
+        m.d.comb += changes.eq(free & arrives.valid)
+        train = fmap.code == "train"
+        if train and self._pool.kind == "max":
+            turn = Signal(range(fmap.timesteps))
+            m.d.comb += folded.eq(turn == fmap.timesteps - 1)
+            m.d.comb += advance.eq(free & (folded | ~arrives.valid))
+            with m.If(changes):
+                m.d.sync += turn.eq(Mux(folded, 0, turn + 1))
+        else:
+            m.d.comb += [folded.eq(1), advance.eq(free)]
+        with m.If(free):
+            m.d.sync += result.valid.eq(arrives.valid & arrives.last & folded)
+        with m.If(changes & folded):
+            m.d.sync += first.eq(arrives.last)
+        results = data.View(counts_layout(self._pool.out), result.payload)
+        fold = {(False, "sum"): self._add, (False, "max"): self._choose,
+                (True, "sum"): self._add_trains, (True, "max"): self._accumulate}
+        for c in range(fmap.word):
+            fold[train, self._pool.kind](m, changes, folded, first, results[c], arrived[c])
         return m
+
+    def _add(self, m, changes, folded, first, result, arrived):
+        """Fold what has arrived of a channel into its result."""
+        with m.If(changes):
+            m.d.sync += result.eq(Mux(first, 0, result) + arrived)
+
+    def _choose(self, m, changes, folded, first, result, arrived):
+        so_far = Mux(first, 0, result)
+        with m.If(changes):
+            m.d.sync += result.eq(Mux(arrived > so_far, arrived, so_far))
+
+    def _add_trains(self, m, changes, folded, first, result, arrived):
+        inner, outer = self._pool.source.map, self._pool.out
+        new, so_far = (data.View(train_layout(fmap), value)
+                       for fmap, value in ((inner, arrived), (outer, result)))
+        with m.If(changes):
+            for step in range(inner.timesteps):
+                m.d.sync += so_far[step].eq(_spikes(
+                    outer, Mux(first, 0, _value(so_far[step])) + _value(new[step])))
+
+    def _accumulate(self, m, changes, folded, first, result, arrived):
+        """A time-step a clock, the first one first: both trains move up as they are used."""
+        fmap = self._pool.source.map
+        new, so_far = (data.View(train_layout(fmap), value)[fmap.timesteps - 1]
+                       for value in (arrived, result))
+        width = len(so_far.as_value())
+        # By how much the greatest count so far is above the new one: without and with the spikes of
+        # this time-step.
+        most = fmap.timesteps * (fmap.levels - fmap.low)
+        before, after = (Signal(range(-most, most + 1), name=name) for name in ("before", "after"))
+        m.d.comb += after.eq(before + Mux(first, 0, _value(so_far)) - _value(new))
+        change = _value(new) + Mux(after > 0, after, 0) - Mux(before > 0, before, 0)
+        with m.If(changes):
+            m.d.sync += [
+                before.eq(Mux(folded, 0, after)),
+                result.eq(Cat(_spikes(fmap, change), result)[:len(result)]),
+            ]
+            with m.If(~folded):
+                m.d.sync += arrived.eq(arrived << width)
+
+
+def _value(spikes):
+    """The spikes of a time-step, those taken back being negative."""
+    return spikes.more - spikes.less
+
+
+def _spikes(fmap, value):
+    """The inverse, as one value."""
+    less = (-value)[:(-fmap.low).bit_length()]
+    more = value[:fmap.levels.bit_length()]
+    return Cat(Mux(value < 0, less, 0), Mux(value < 0, 0, more)) if fmap.low else more

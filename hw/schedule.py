@@ -242,10 +242,8 @@ class Schedule:
         """
         if self.code != "train":
             return result + fired
-        for sign, units in ((1, self.levels), (-1, -self.low)):
-            for unit in range(units):
-                result = result << 1 | (sign * fired > unit)
-        return result
+        result = result << self.levels.bit_length() | fired * (fired > 0)
+        return result << (-self.low).bit_length() | -fired * (fired < 0)
 
     @cached_property
     def arrivals(self) -> tuple[int, ...]:

@@ -4,7 +4,13 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["SpikeMemory", "counts_layout", "spike_plane"]
+__all__ = ["SpikeMemory", "counts_layout", "spike_plane", "train_layout"]
+
+
+def train_layout(fmap):
+    """Layout of a train: the last time-step in the lowest bits, see :class:`hw.maps.MapConfig`."""
+    return data.ArrayLayout(data.StructLayout({
+        "less": (-fmap.low).bit_length(), "more": fmap.levels.bit_length()}), fmap.timesteps)
 
 
 def counts_layout(fmap):
@@ -15,12 +21,16 @@ def counts_layout(fmap):
 def spike_plane(fmap, beat, plane):
     """One spike plane of a beat, a bit for each channel.
 
-    Phase code and trains: bit ``plane``. Rate code: whether the count exceeds ``plane``.
+    Phase code: bit ``plane`` of the count. Rate code: whether the count exceeds ``plane``. Trains:
+    whether the number of spikes of its time-step exceeds the plane's unit.
     """
     counts = [beat.word_select(c, fmap.bits) for c in range(fmap.word)]
+    if fmap.code == "phase":
+        return Cat(count[plane] for count in counts)
     if fmap.code == "rate":
         return Cat(count > plane for count in counts)
-    return Cat(count[plane] for count in counts)
+    offset, width, unit = fmap.train_field(plane)
+    return Cat(count[offset:offset + width] > unit for count in counts)
 
 
 class SpikeMemory(wiring.Component):

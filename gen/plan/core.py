@@ -56,7 +56,8 @@ _WINDOWS_AHEAD = 2
 
 
 def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, ...],
-              lanes: dict[str, int], replicas: dict[str, int], code: str) -> CoreConfig:
+              levels: Sequence[int], lanes: dict[str, int], replicas: dict[str, int],
+              code: str) -> CoreConfig:
     """The configuration; see :meth:`gen.plan.kinds.Kind.configure`.
 
     Raises
@@ -73,7 +74,7 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
         name=layer.name, port=port, sources=sources, lanes=count, channels=layer.channels,
         weight_bits=max(synapses.bits for synapses, source
                         in zip(layer.synapses, sources, strict=True) if not source.fixed),
-        membrane_bits=membrane_bits(layer, [source.map.levels for source in sources], code),
+        membrane_bits=membrane_bits(layer, levels, code),
         masks=connections(layer, sources, count),
         schedule=layer.schedule([source.map for source in sources], code))
     return replace(core, replicas=_replicas(core, replicas.pop(layer.name, 1)))

@@ -21,7 +21,7 @@ def _planes(fmap, counts):
     padded = np.zeros((n, fmap.chunks * fmap.word, fmap.height, fmap.width), dtype=np.int64)
     padded[:, :fmap.channels] = counts.reshape(n, fmap.channels, fmap.height, fmap.width)
     words = padded.reshape(n, fmap.chunks, fmap.word, fmap.height, fmap.width)
-    return np.stack([((words >> k & 1) if fmap.code == "phase" else words > k).sum(axis=2)
+    return np.stack([fmap.has_spike(words, k).sum(axis=2)
                      for k in range(fmap.planes)])
 
 

@@ -36,9 +36,10 @@ class Kind(Protocol[_Layer_contra, _Config]):
         argument says."""
 
     def configure(self, layer: _Layer_contra, port: str, sources: tuple[SourceConfig, ...],
-                  lanes: dict[str, int], replicas: dict[str, int], code: str) -> _Config:
-        """The configuration of a layer. What is given for the layer is taken out of ``lanes`` and
-        ``replicas``; see :func:`gen.plan.mapping.map_config`."""
+                  levels: Sequence[int], lanes: dict[str, int], replicas: dict[str, int],
+                  code: str) -> _Config:
+        """The configuration of a layer, for sources with ``levels``. What is given for the layer is
+        taken out of ``lanes`` and ``replicas``; see :func:`gen.plan.mapping.map_config`."""
 
     def memories(self, layer: _Layer_contra, config: _Config, /) -> dict[str, MemoryImage]:
         """Contents of the memories by name."""

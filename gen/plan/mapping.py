@@ -73,8 +73,9 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     for layer in network.layers:
         sources = tuple(SourceConfig(maps[window.source], index[window.source], window.kernel,
                                      window.stride, window.padding) for window in layer.windows)
-        config = kind(layer).configure(layer, _port(len(layers), layer.name), sources, lanes,
-                                       replicas, code)
+        levels = [network.levels[name] for name in layer.sources]
+        config = kind(layer).configure(layer, _port(len(layers), layer.name), sources, levels,
+                                       lanes, replicas, code)
         index[layer.name] = len(layers)
         layers.append(config)
         maps[layer.name] = config.out

@@ -22,8 +22,8 @@ NAME = "pool"
 _FILL = 6
 
 
-def configure(layer: Pool, port: str, sources: tuple[SourceConfig, ...], lanes: dict[str, int],
-              replicas: dict[str, int], code: str) -> PoolConfig:
+def configure(layer: Pool, port: str, sources: tuple[SourceConfig, ...], levels: Sequence[int],
+              lanes: dict[str, int], replicas: dict[str, int], code: str) -> PoolConfig:
     """The configuration; see :meth:`gen.plan.kinds.Kind.configure`."""
     (source,) = sources
     return PoolConfig(layer.name, port, source, layer.kind)

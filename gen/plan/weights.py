@@ -95,7 +95,8 @@ def memories(layer: Neurons | Readout, core: CoreConfig) -> dict[str, MemoryImag
         if source.fixed == fixed]) for fixed in (False, True)}
     # Lanes without a channel need a threshold to stay silent.
     threshold = np.maximum(_grouped(layer.threshold, core.lanes), 1)
-    potentials = core.schedule.parameters(_grouped(layer.initial, core.lanes), threshold)
+    potentials = core.schedule.parameters(_grouped(layer.initial, core.lanes), threshold,
+                                          _grouped(layer.bias, core.lanes))
     parameters = np.concatenate([np.stack(potentials, axis=1).reshape(-1, core.lanes), rows[True]])
     return {f"{core.port}.weights": pack_rows(rows[False], core.weight_bits),
             f"{core.port}.parameters": pack_rows(parameters, core.membrane_bits)}

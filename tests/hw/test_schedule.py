@@ -124,13 +124,13 @@ def test_planes_of_a_train():
     schedule = step([MapConfig(5, 4, 4, 2, 2, "train", 3, -1)], 3, Dynamics(2, 1))
     assert [[(charge.planes, charge.subtract) for charge in each.charges]
             for each in schedule.steps] == [
-        [((8,), False), ((7,), False), ((6,), True)], [((5,), False), ((4,), False), ((3,), True)],
-        [((2,), False), ((1,), False), ((0,), True)]]
+        [((0,), False), ((1,), False), ((2,), True)], [((3,), False), ((4,), False), ((5,), True)],
+        [((6,), False), ((7,), False), ((8,), True)]]
     assert schedule.ends == {2, 5, 8}
     value = 0
     for fired in (2, -1, 1):
         value = replace(schedule, levels=2, low=-1).encode(fired, value)
-    assert value == 0b110_001_100
+    assert value == 0b100_001_010
 
 
 @pytest.mark.parametrize("wrong, message", [
