@@ -11,6 +11,7 @@ from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
 from hw.array import Array
+from hw.schedule import Dynamics
 from tests.networks import neurons, readout, synapses
 
 from .cases import logits
@@ -83,10 +84,41 @@ def few_rows(rng, config):
         for source in layer.sources]) for layer in config.layers))
 
 
+def random_dynamics(rng):
+    """From one time-step to 64, few of them more often than many."""
+    wake, sleep = (int(2 ** rng.uniform(0, 4.5)), int(2 ** rng.uniform(0, 4)) - 1)
+    cycles = int(rng.integers(1, 3)) if wake + sleep <= 20 else 1
+    bound = [None, "levels", "elapsed"][int(rng.integers(3))]
+    return Dynamics(wake, sleep, cycles, signed=bound is not None and rng.random() < 0.7,
+                    bound=bound)
+
+
+def stepping(rng, dynamics):
+    """A random network whose neurons fire in every time-step."""
+    while True:
+        network = random_network(rng)
+        try:
+            return replace(network, layers=tuple(
+                replace(layer, dynamics=dynamics, bias=rng.integers(-5, 9, layer.channels))
+                if layer.synapses else layer for layer in network.layers))
+        except NetworkError:  # it pools the input, or sums grow large
+            continue
+
+
 @pytest.mark.parametrize("seed", MANY)
 def test_array_computes_any_network(seed):
     rng = np.random.default_rng(seed)
-    network = random_network(rng)
+    check(rng, random_network(rng), seed)
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_network_with_time_steps(seed):
+    rng = np.random.default_rng(seed)
+    check(rng, stepping(rng, random_dynamics(rng)), seed)
+
+
+def check(rng, network, seed):
+    """Logits of an array of random lanes and replicas, with random stalls."""
     lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
              if layer.synapses}
     replicas = {layer.name: int(rng.integers(1, min(3, network.shapes[layer.name][1]) + 1))
