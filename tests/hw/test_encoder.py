@@ -60,9 +60,10 @@ def test_encoder_equals_model(width, masked, stalls):
 
 
 def test_a_masked_word_is_one_event():
-    word = {"spikes": 0b1011, "row": 7, "double": 1, "last": 1, "masked": 1, "fixed": 0}
-    assert EventEncoder.model([word]) == [
-        {"row": 7, "add": 1, "masked": 1, "fixed": 0, "mask": 0b1011, "double": 1, "last": 1}]
+    word = {"spikes": 0b1011, "row": 7, "double": 1, "last": 1, "masked": 1, "fixed": 0,
+            "subtract": 0}
+    assert EventEncoder.model([word]) == [{"row": 7, "add": 1, "masked": 1, "fixed": 0,
+                                           "mask": 0b1011, "double": 1, "last": 1, "subtract": 0}]
 
 
 def test_fields_that_are_not_needed_take_no_bit():
