@@ -102,7 +102,8 @@ def _proof(config, bound, inside, results):
         in_order(m, complete, Cat(results), moves(dut.o), dut.o.payload, inside)
 
     fires = sum(len(each.fires) for each in schedule.steps)
-    return Proof(component, properties, depth=8 + 3 * fires, bound=bound, engine=BDD)
+    depth = 8 + 3 * (fires + len(schedule.arrivals) - 1)
+    return Proof(component, properties, depth=depth, bound=bound, engine=BDD)
 
 
 def _choose(m, index, values, name):
@@ -202,7 +203,7 @@ PROOFS = {
     "lanes-side-by-side": lanes(3, channels=3, lanes=2, bound=14),
     "lanes-step-train": stepping(Dynamics(2), "train"),
     "lanes-step-once": stepping(Dynamics(1, 1), "train", channels=2),
-    "lanes-step-image": stepping(Dynamics(3), "image"),
+    "lanes-step-image": stepping(Dynamics(2), "image"),
     "lanes-step-elapsed": stepping(Dynamics(1, 1, signed=True, bound="elapsed"), "train"),
     "lanes-step-levels": stepping(Dynamics(1, 2, signed=True, bound="levels"), "train"),
     "lanes-step-both": stepping(Dynamics(2), "image", "train"),
