@@ -39,7 +39,7 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
     each group."""
     config = _config(lambda maps: settle(maps, levels, code), [_map()], channels, lanes, width,
                      masked)
-    return _proof(config, bound, inside, results)
+    return _proof(config, 8 + 3 * len(config.schedule.steps[0].fires), bound, inside, results)
 
 
 def stepping(dynamics, *kinds, levels=1, channels=1, width=3, bound=None, inside=4, results=2):
@@ -47,14 +47,15 @@ def stepping(dynamics, *kinds, levels=1, channels=1, width=3, bound=None, inside
     train = {"code": "train", "timesteps": dynamics.timesteps, "low": -int(dynamics.signed)}
     maps = [_map(**train) if kind == "train" else _map() for kind in kinds]
     config = _config(lambda maps: step(maps, levels, dynamics), maps, channels, 1, width, False)
-    return _proof(config, bound, inside, results)
+    depth = 6 + len(config.schedule.operations) + len(config.schedule.arrivals)
+    return _proof(config, depth, bound, inside, results)
 
 
 def _map(**code):
     return MapConfig(1 << _BITS, 1, 1, 1, 1 << _BITS, **code)
 
 
-def _proof(config, bound, inside, results):
+def _proof(config, depth, bound, inside, results):
     schedule, lanes, width = config.schedule, config.lanes, config.membrane_bits
     weights = [[(row + lane * (row + 1)) % (1 << _BITS) for lane in range(lanes)]
                for row in range(config.weight_rows)]
@@ -101,8 +102,6 @@ def _proof(config, bound, inside, results):
             results.append(_lane(m, config, dut.i, arrival, charge, rows, lane))
         in_order(m, complete, Cat(results), moves(dut.o), dut.o.payload, inside)
 
-    fires = sum(len(each.fires) for each in schedule.steps)
-    depth = 8 + 3 * (fires + len(schedule.arrivals) - 1)
     return Proof(component, properties, depth=depth, bound=bound, engine=BDD)
 
 
@@ -205,7 +204,7 @@ PROOFS = {
     "lanes-step-once": stepping(Dynamics(1, 1), "train", channels=2),
     "lanes-step-image": stepping(Dynamics(2), "image"),
     "lanes-step-elapsed": stepping(Dynamics(1, 1, signed=True, bound="elapsed"), "train"),
-    "lanes-step-levels": stepping(Dynamics(1, 2, signed=True, bound="levels"), "train"),
-    "lanes-step-both": stepping(Dynamics(2), "image", "train"),
+    "lanes-step-levels": stepping(Dynamics(1, 2, signed=True, bound="levels"), "train", bound=18),
+    "lanes-step-both": stepping(Dynamics(2), "image", "train", bound=16),
     "lanes-step-read-out": stepping(Dynamics(2), "image", "train", levels=None),
 }
