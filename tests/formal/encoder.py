@@ -8,6 +8,7 @@ from amaranth.hdl import Assert, Cover
 
 from hw.config import CoreConfig
 from hw.encoder import EventEncoder
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import Dynamics, settle, step
 
 from .properties import Proof, anything, moves, waits

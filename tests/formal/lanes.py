@@ -8,6 +8,7 @@ from amaranth.hdl import Assume, Cover
 
 from hw.config import CoreConfig
 from hw.lanes import Lanes
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import Dynamics, settle, step
 
 from .properties import Proof, anything, in_order, moves, waits

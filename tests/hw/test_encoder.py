@@ -4,6 +4,7 @@ import pytest
 
 from hw.config import CoreConfig
 from hw.encoder import EventEncoder, event_layout, word_layout
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import Dynamics, settle, step
 
 from .streams import STALLS, run
