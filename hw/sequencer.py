@@ -71,9 +71,8 @@ class Sequencer(wiring.Component):
         m = Module()
         operations, op = self._core.schedule.operations, self.op
         rows = [operation.row for operation in operations]
-        in_order = rows == sorted(row for row in rows if row is not None)
         # Otherwise each position begins anew, and so does what is known while idle.
-        resumes = len(self._core.schedule.arrivals) > 1 or not in_order
+        resumes = len(self._core.schedule.arrivals) > 1 or None in rows or rows != sorted(rows)
         current = Signal(range(max(2, len(operations))))
         tail, waits, room = Signal.like(op), Signal(), Signal()
         with m.Switch(current):
@@ -117,12 +116,12 @@ class Sequencer(wiring.Component):
         m.d.sync += ahead.eq(ahead + (op.valid & op.emit) - self.taken)
 
         done = op.valid & (~self.idle | along)
-        row = (self._in_order if in_order else self._looked_up)(m, current, done, rows)
+        row = (self._looked_up if resumes else self._in_order)(m, current, done, rows)
         m.d.comb += self.row.eq(Mux(self.idle & fixed, self.i.p.row, row))
         return m
 
     def _in_order(self, m, current, done, rows):
-        """The row of the present operation, if they come one after the other.
+        """The row of the present operation, if they come one after the other, after one event.
 
         Parameters
         ----------

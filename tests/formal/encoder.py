@@ -9,7 +9,7 @@ from amaranth.hdl import Assert, Cover
 from hw.config import CoreConfig
 from hw.encoder import EventEncoder
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle
+from hw.schedule import Dynamics, settle, step
 
 from .properties import Proof, anything, moves, waits
 
@@ -19,17 +19,22 @@ _LATENCY = 2
 """Clocks from a word to its first event; as many words are inside at most."""
 
 
-def _core(word, groups, masked):
-    """A core with words of so many channels, and as many groups of lanes."""
-    fmap = MapConfig(word, 1, 1, 1, word)
+def _core(word, groups, masked, signed):
+    """A core with words of so many channels, and as many groups of lanes; if ``signed``, of trains
+    whose spikes may take charge back."""
+    train = {"code": "train", "low": -1} if signed else {}
+    fmap = MapConfig(word, 1, 1, 1, word, **train)
     sources = [SourceConfig(fmap, -1, (1, 1), (1, 1), (0, 0))]
     sources += masked * [replace(sources[0], lanes=tuple(range(word)), fixed=True)]
+    maps = [source.map for source in sources]
+    schedule = (step(maps, 1, Dynamics(1, signed=True, bound="levels")) if signed
+                else settle(maps, 1))
     return CoreConfig("c", "c", tuple(sources), word, word * groups, 2, 4,
-                      ((1 << len(sources)) - 1,) * groups, settle([s.map for s in sources], 1))
+                      ((1 << len(sources)) - 1,) * groups, schedule)
 
 
-def encoder(word, groups, masked=False):
-    core = _core(word, groups, masked)
+def encoder(word, groups, masked=False, *, signed=False):
+    core = _core(word, groups, masked, signed)
     rows = max(core.weight_rows, core.parameter_rows * masked)
 
     def properties(m, dut):
@@ -57,6 +62,7 @@ def encoder(word, groups, masked=False):
                 m.d.comb += Assert(event.row == oldest.row + Mux(whole, 0, bit))
             m.d.comb += Assert((event.masked == oldest.masked) & (event.fixed == oldest.fixed))
             m.d.comb += Assert(~whole | (event.mask == oldest.spikes))
+            m.d.comb += Assert(event.subtract == oldest.subtract)
             m.d.comb += Assert(event.double == (oldest.double & ~begun))
             m.d.comb += Assert(event.last == (oldest.last & single))
 
@@ -87,4 +93,5 @@ def encoder(word, groups, masked=False):
 
 
 PROOFS = {f"encoder-{word}": encoder(word, groups) for word, groups in ((1, 3), (3, 2), (4, 3))}
-PROOFS |= {"encoder-masked": encoder(3, 2, masked=True)}
+PROOFS |= {"encoder-masked": encoder(3, 2, masked=True),
+           "encoder-signed": encoder(3, 2, signed=True)}

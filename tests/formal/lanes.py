@@ -1,5 +1,6 @@
 """``hw.lanes``: results equal the integer model, whatever the events and however they are taken."""
 
+import itertools
 from dataclasses import replace
 
 from amaranth import *
@@ -8,7 +9,7 @@ from amaranth.hdl import Assume, Cover
 from hw.config import CoreConfig
 from hw.lanes import Lanes
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle
+from hw.schedule import Dynamics, settle, step
 
 from .properties import Proof, anything, in_order, moves, waits
 from .prover import BDD
@@ -23,16 +24,13 @@ def _pack(values, bits):
     return sum((value & (1 << bits) - 1) << k * bits for k, value in enumerate(values))
 
 
-def _config(levels, code, channels, lanes, width, masked):
-    source = SourceConfig(MapConfig(1 << _BITS, 1, 1, 1, 1 << _BITS), -1, (1, 1), (1, 1), (0, 0))
-    sources = [source] + masked * [replace(source, lanes=tuple(range(lanes)), fixed=True)]
+def _config(schedule, maps, channels, lanes, width, masked):
+    """A core of so many sources, and, if ``masked``, one more."""
+    sources = [SourceConfig(fmap, -1, (1, 1), (1, 1), (0, 0)) for fmap in maps]
+    sources += masked * [replace(sources[0], lanes=tuple(range(lanes)), fixed=True)]
     return CoreConfig("c", "c", tuple(sources), lanes, channels, _BITS, width,
                       masks=((1 << len(sources)) - 1,) * -(-channels // lanes),
-                      schedule=settle([s.map for s in sources], levels, code))
-
-
-def _fires(config):
-    return sum(operation.fire is not None for operation in config.schedule.operations)
+                      schedule=schedule([source.map for source in sources]))
 
 
 def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, inside=4,
@@ -40,22 +38,38 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
     """``inside``: positions whose events are complete and whose result has not left; ``results``:
     entries of the queue; ``masked``: there are masked rows, and one in the parameter memory for
     each group."""
-    config = _config(levels, code, channels, lanes, width, masked)
+    config = _config(lambda maps: settle(maps, levels, code), [_map()], channels, lanes, width,
+                     masked)
+    return _proof(config, 8 + 3 * len(config.schedule.steps[0].fires), bound, inside, results)
+
+
+def stepping(dynamics, *kinds, levels=1, channels=1, width=3, bound=None, inside=4, results=2):
+    """``kinds``: ``"image"``, ``"train"``, or both."""
+    train = {"code": "train", "timesteps": dynamics.timesteps, "low": -int(dynamics.signed)}
+    maps = [_map(**train) if kind == "train" else _map() for kind in kinds]
+    config = _config(lambda maps: step(maps, levels, dynamics), maps, channels, 1, width, False)
+    depth = 6 + len(config.schedule.operations) + len(config.schedule.arrivals)
+    return _proof(config, depth, bound, inside, results)
+
+
+def _map(**code):
+    return MapConfig(1 << _BITS, 1, 1, 1, 1 << _BITS, **code)
+
+
+def _proof(config, depth, bound, inside, results):
+    schedule, lanes, width = config.schedule, config.lanes, config.membrane_bits
     weights = [[(row + lane * (row + 1)) % (1 << _BITS) for lane in range(lanes)]
                for row in range(config.weight_rows)]
-    # Initial potentials, then falling negated thresholds; another value for each lane and group.
-    initial = [[1 - lane - group for lane in range(lanes)] for group in range(config.groups)]
-    times = [row.threshold for row in config.schedule.rows if row.threshold]
-    fires = [[[k * (1 + (lane + group) % 2) for lane in range(lanes)] for k in times]
-             for group in range(config.groups)]
-
-    first = config.groups * len(config.schedule.rows)
+    # Another initial potential, threshold and bias for each lane and group.
+    values = [[schedule.parameters(1 - lane - group, 1 + (lane + group) % 2,
+                                   2 * ((lane + group) % 2) - 1)
+               for lane in range(lanes)] for group in range(config.groups)]
+    first = config.groups * len(schedule.rows)
     fixed = [[1 - 2 * (lane % 2) - row for lane in range(lanes)]
              for row in range(config.parameter_rows - first)]
 
     def component():
-        parameters = [_pack(row, width) for group in range(config.groups)
-                      for row in (initial[group], *fires[group])]
+        parameters = [_pack(row, width) for group in values for row in zip(*group, strict=True)]
         parameters += [_pack(row, width) for row in fixed]
         return Lanes(config, [_pack(row, _BITS) for row in weights], parameters,
                      results=results)
@@ -67,22 +81,29 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
             dut.i.p.row < config.weight_rows))
         waits(m, dut.o)
 
-        group = Signal(range(max(2, config.groups)))
-        complete = moves(dut.i) & dut.i.p.last
+        arrivals = len(schedule.arrivals)
+        arrival, group = Signal(range(max(2, arrivals))), Signal(range(max(2, config.groups)))
+        arrived = moves(dut.i) & dut.i.p.last
+        complete = arrived & (arrival == arrivals - 1)
+        with m.If(arrived):
+            m.d.sync += arrival.eq(Mux(complete, 0, arrival + 1))
         with m.If(complete):
             m.d.sync += group.eq(Mux(group == config.groups - 1, 0, group + 1))
+        # What doubles is the charge of an input, and something is added to that before a fire.
+        for number, begin in enumerate(schedule.arrivals):
+            if not schedule.steps[begin].adds:
+                m.d.comb += Assume((arrival != number) | ~dut.i.p.double)
 
         results = []
         for lane in range(lanes):
-            v = Signal(signed(width), name=f"model_v_{lane}")
             charge = _charge(m, dut.i, lane, [row[lane] for row in weights],
-                             [0] * first * masked + [row[lane] for row in fixed])
-            results.append(_lane(m, config, dut.i, complete, group, v, charge,
-                                 [row[lane] for row in initial],
-                                 [[row[lane] for row in rows] for rows in fires]))
+                             [0] * first * config.masked + [row[lane] for row in fixed])
+            rows = [_choose(m, group, row, f"row_{k}_{lane}") for k, row in enumerate(
+                zip(*(own[lane] for own in values), strict=True))]
+            results.append(_lane(m, config, dut.i, arrival, charge, rows, lane))
         in_order(m, complete, Cat(results), moves(dut.o), dut.o.payload, inside)
 
-    return Proof(component, properties, depth=8 + 3 * _fires(config), bound=bound, engine=BDD)
+    return Proof(component, properties, depth=depth, bound=bound, engine=BDD)
 
 
 def _choose(m, index, values, name):
@@ -102,37 +123,74 @@ def _charge(m, i, lane, weights, fixed):
     if fixed:
         weight = Mux(i.p.fixed, _choose(m, i.p.row, fixed, f"fixed_{lane}"), weight)
         weight = Mux(i.p.masked & ~i.p.mask[lane], 0, weight)
-    return weight
+    return Mux(i.p.subtract.any(), -weight, weight)
 
 
-def _lane(m, config, i, complete, group, v, charge, initial, fires):
-    """The integer model of one lane, all of an event in one clock, as what it would send now."""
+def _lane(m, config, i, arrival, charge, rows, lane):
+    """The integer model of one lane, all of an event in one clock, as what it would send now.
+
+    Between two arrivals of charge the potential is kept, the charge that is held, the tracer, and
+    the spikes so far.
+    """
     def signal(shape, value):
-        made = Signal(shape, name=f"{v.name}_{len(steps)}")
+        made = Signal(shape, name=f"model_{lane}_{next(number)}")
         m.d.comb += made.eq(value)
-        steps.append(made)
         return made
 
-    steps, width = [], v.shape()
-    half = Const(1 << width.width - 1, width.width + 1)
-    now = signal(width, Mux(i.p.double, 2 * v, v))
-    now = signal(width, Mux(i.p.add, now + charge, now))
-    after = signal(width, now + _choose(m, group, initial, f"{v.name}_initial"))
-    count = signal(unsigned(8), 0)
-    for turn in range(_fires(config)):
-        rate = config.schedule.code == "rate"
-        theta = _choose(m, group, [rows[0 if rate else turn] for rows in fires],
-                        f"{v.name}_theta_{turn}")
-        left = signal(signed(width.width + 1), after + theta)
-        m.d.comb += Assume(~complete | ((left >= -half) & (left < half)))
-        count = signal(unsigned(8), (count if rate else 2 * count) + (left >= 0))
-        after = signal(width, Mux(left >= 0, left, after))
+    number, schedule, arrived = itertools.count(), config.schedule, moves(i) & i.p.last
+    width = config.membrane_bits
+    half = Const(1 << width - 1, width + 1)
+    shapes = {"v": signed(width), "held": signed(width),
+              "tracer": range(schedule.timesteps + 1), "spikes": unsigned(8)}
+    kept = {name: Signal(shape, name=f"kept_{name}_{lane}") for name, shape in shapes.items()}
+
+    now = signal(signed(width), Mux(i.p.double, 2 * kept["v"], kept["v"]))
+    now = signal(signed(width), Mux(i.p.add, now + charge, now))
+    after = {name: Signal(shape, name=f"after_{name}_{lane}") for name, shape in shapes.items()}
+    with m.Switch(arrival):
+        for turn, (begin, end) in enumerate(itertools.pairwise(
+                (*schedule.arrivals, len(schedule.steps)))):
+            v, (_, held, tracer, spikes) = now, kept.values()
+            for each in schedule.steps[begin:end]:
+                for add in each.adds:
+                    v = signal(signed(width), v + (held if add.row is None else rows[add.row]))
+                    held = v if add.hold else held
+                fired = Const(0)
+                for fire in each.fires:
+                    moved = signal(signed(width + 1), v + rows[fire.row])
+                    if fire.value > 0:
+                        spike, free = moved >= 0, tracer < (fire.bound or 0)
+                        compared = arrived & (arrival == turn)
+                        m.d.comb += Assume(~compared | ((moved >= -half) & (moved < half)))
+                    else:
+                        spike, free = v < 0, tracer > fire.bound
+                    spike = signal(1, spike if fire.bound is None else spike & free)
+                    v = signal(signed(width), Mux(spike, moved, v))
+                    fired = fired + Mux(spike, fire.value, 0)
+                tracer = signal(shapes["tracer"], tracer + fired)
+                spikes = signal(shapes["spikes"], Cat(
+                    *[fired < 0] * -schedule.low, fired > 0, spikes)
+                    if schedule.code == "train" else spikes + fired)
+            with m.Case(turn):
+                m.d.comb += [signal.eq(value) for signal, value in zip(
+                    after.values(), (v, held, tracer, spikes), strict=True)]
+    complete = arrived & (arrival == len(schedule.arrivals) - 1)
     with m.If(moves(i)):
-        m.d.sync += v.eq(Mux(i.p.last, 0, now))
-    m.d.comb += Cover(complete & (count == (config.schedule.levels or 0)) & (v != 0))
+        m.d.sync += [signal.eq(Mux(complete, 0, Mux(i.p.last, value, signal)))
+                     for signal, value in zip(kept.values(), after.values(), strict=True)]
+        with m.If(~i.p.last):
+            m.d.sync += kept["v"].eq(now)
+
+    spikes = after["spikes"]
     if config.out is None:
-        return after.as_unsigned()
-    return Mux(count > config.out.levels, config.out.levels, count)[:config.out.bits]
+        m.d.comb += Cover(complete & (kept["v"] != 0))
+        return after["v"].as_unsigned()
+    if schedule.code == "train":
+        added, taken_back = spikes[-schedule.low::1 - schedule.low], spikes[::2]
+        m.d.comb += Cover(complete & added.any() & (taken_back.any() if schedule.low else 1))
+        return spikes[:config.out.bits]
+    m.d.comb += Cover(complete & (spikes == config.out.levels) & (kept["v"] != 0))
+    return Mux(spikes > config.out.levels, config.out.levels, spikes)[:config.out.bits]
 
 
 PROOFS = {
@@ -143,4 +201,12 @@ PROOFS = {
     "lanes-masked": lanes(2, channels=4, lanes=2, bound=14, masked=True),
     "lanes-without-queue": lanes(2, channels=2, results=0),
     "lanes-side-by-side": lanes(3, channels=3, lanes=2, bound=14),
+    "lanes-step-train": stepping(Dynamics(2), "train"),
+    "lanes-step-once": stepping(Dynamics(1, 2), "train", channels=2, bound=18),
+    "lanes-step-image": stepping(Dynamics(2), "image"),
+    "lanes-step-signed": stepping(Dynamics(1, 1, signed=True, bound="levels"), "train"),
+    "lanes-step-elapsed": stepping(Dynamics(2, 1, signed=True, bound="elapsed"), "train", bound=20),
+    "lanes-step-levels": stepping(Dynamics(1, 2, signed=True, bound="levels"), "train", bound=20),
+    "lanes-step-both": stepping(Dynamics(2), "image", "train", bound=16),
+    "lanes-step-read-out": stepping(Dynamics(2), "image", "train", levels=None),
 }

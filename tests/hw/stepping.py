@@ -6,6 +6,7 @@ from hw.schedule import Dynamics, step
 
 DYNAMICS = {
     "if": Dynamics(4), "alone": Dynamics(1), "long": Dynamics(9, 3),
+    "once": Dynamics(1, 2),
     "cif": Dynamics(4, 3, signed=True, bound="elapsed"), "capped": Dynamics(5, 1, bound="levels"),
     "cycles": Dynamics(2, 2, 2, signed=True, bound="elapsed"),
     "st-bif": Dynamics(1, 6, signed=True, bound="levels"),

@@ -9,6 +9,7 @@ from hw.encoder import word_layout
 from hw.fetch import Fetch
 
 from .cases import mapped
+from .stepping import DYNAMICS, stepping
 from .streams import STALLS
 
 
@@ -28,16 +29,18 @@ def commands_of(core, rng, count=80):
                "finish": rng.randrange(2)}
 
 
-@pytest.mark.parametrize("stalls", STALLS)
-@pytest.mark.parametrize("name,code", [("conv", "phase"), ("residual", "phase"),
-                                       ("residual", "rate"), ("mobile", "phase")])
-def test_fetch_equals_model(name, code, stalls):
-    _, _, _, config, _ = mapped(name, code)
-    core = config.layers[-2]
-    rng = random.Random(name)
-    counts = [[sum(rng.randrange(source.map.levels + 1) << c * source.map.bits
-                   for c in range(source.map.word))
-               for _ in range(source.beats)] for source in core.sources]
+def beats_of(source, rng):
+    """Random counts, or trains, for all of a spike memory."""
+    fmap = source.map
+    most = (1 << fmap.bits) - 1 if fmap.code == "train" else fmap.levels
+    return [sum(rng.randrange(most + 1) << c * fmap.bits for c in range(fmap.word))
+            for _ in range(source.beats)]
+
+
+def check(core, seed, stalls):
+    """The words of random commands; all of them."""
+    rng = random.Random(seed)
+    counts = [beats_of(source, rng) for source in core.sources]
     commands = list(commands_of(core, rng))
     dut = Fetch(core)
     verilog.convert(dut)
@@ -84,6 +87,25 @@ def test_fetch_equals_model(name, code, stalls):
     sim.add_testbench(drain)
     sim.run()
     layout = word_layout(core)
-    assert [{field: layout.from_bits(bits)[field] for field in expected[0]}
-            for bits in received] == expected
+    received = [{field: layout.from_bits(bits)[field] for field in expected[0]}
+                for bits in received]
+    assert received == expected
     assert left == [command["finish"] for command in commands if command["descend"]]
+    return received
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("name,code", [("conv", "phase"), ("residual", "phase"),
+                                       ("residual", "rate"), ("mobile", "phase")])
+def test_fetch_equals_model(name, code, stalls):
+    _, _, _, config, _ = mapped(name, code)
+    check(config.layers[-2], name, stalls)
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("kinds", [("train",), ("image", "train")])
+@pytest.mark.parametrize("name", ["if", "cif", "st-bif"])
+def test_fetch_of_trains_equals_model(name, kinds, stalls):
+    words = check(stepping(DYNAMICS[name], kinds, side=3, kernel=2), name, stalls)
+    signs = {word["subtract"] for word in words if word["spikes"]}
+    assert signs == {0, int(DYNAMICS[name].signed)}
