@@ -2,8 +2,8 @@
 
 Designs that between them have every kind of layer, at several numbers of lanes and replicas, are
 synthesised module by module. What each part takes is then a linear function of its features
-(:mod:`gen.plan.resources`), with coefficients that are not negative. Last, one of the designs is
-synthesised flat, as boards are built, for a factor that covers what Yosys finds across modules.
+(:mod:`gen.plan.resources`), with coefficients that are not negative. Last, a design is synthesised
+flat, as boards are built, for a factor that covers what Yosys finds across modules.
 Logic cells are counted in the netlists by the rules of nextpnr's packers
 (:mod:`gen.build.packing`).
 
@@ -51,9 +51,6 @@ def in_modules(family):
 
 FIGURES = ("luts", "ffs", "cells")
 
-FLAT = "digits"
-"""The design that sets the factor."""
-
 # Block RAMs of the devices that the designs are placed for: plenty, and next to none.
 PLENTY, FEW = 200, 6
 
@@ -81,6 +78,12 @@ def designs():
         "linear": (*map_network(linear, lanes={"fc1": 24, "out": 7}), FEW),
         "mobile": (*cases.mapped("mobile")[3:], PLENTY),
     }
+
+
+def whole():
+    """The design that sets the factor. Its memories are placed as on most boards, where block RAM
+    is not short."""
+    return (*map_network(shipped.find("digits")), PLENTY)
 
 
 def synthesise(folder, family, design, command, *, flat):
@@ -177,21 +180,25 @@ def guess(model, parts, k):
 def measure(case):
     """``model``: kind of part -> figure -> feature -> coefficient, and of ``total`` the factor of
     each figure."""
-    family, samples, parts = case["family"], defaultdict(list), {}
+    family, samples = case["family"], defaultdict(list)
     command = FAMILIES[family].synth
     for name, design in designs().items():
         log.info("%s: %s ...", family, name)
         with processes.scratch() as folder:
             taken = synthesise(folder, family, design, in_modules(FAMILIES[family]), flat=False)
-        parts[name] = rows(family, design, taken)
-        for kind, *sample in parts[name]:
+        for kind, *sample in rows(family, design, taken):
             samples[kind].append(sample)
     model = {kind: fit(of_kind) for kind, of_kind in samples.items()}
+    return {"model": model | {"total": factors(family, command, model)}}
+
+
+def factors(family, command, model):
+    """What :func:`whole` takes of each figure, relative to the sum of its parts."""
     with processes.scratch() as folder:
-        found = synthesise(folder, family, designs()[FLAT], command, flat=True)["top"]
-    factors = {what: round(float(getattr(found, what) / guess(model, parts[FLAT], k)), 3)
-               for k, what in enumerate(FIGURES)}
-    return {"model": model | {"total": factors}}
+        found = synthesise(folder, family, whole(), command, flat=True)["top"]
+    parts = rows(family, whole(), {})
+    return {what: round(float(getattr(found, what) / guess(model, parts, k)), 3)
+            for k, what in enumerate(FIGURES)}
 
 
 BENCHMARK = Benchmark(
