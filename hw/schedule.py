@@ -319,16 +319,17 @@ class Schedule:
 
     def idle_clocks(self, events: Sequence):
         """Clocks without a spike that the charges take: once one had an event, each that has none
-        still doubles the potential, but the last one does that on the way.
+        still doubles the potential, but the last one of a step does that on the way.
 
         Parameters
         ----------
         events : spikes of each of :attr:`charges`, integers or arrays
         """
         begun, clocks = False, 0
-        for number in events[:-1]:
-            begun = begun | (number > 0)
-            clocks = clocks + (begun & (number == 0))
+        for charge, number in enumerate(events):
+            begun = begun | (number > 0) | (charge in self.ends)
+            if charge not in self.ends:
+                clocks = clocks + (begun & (number == 0))
         return clocks
 
     def potential_range(self, low, high, threshold):

@@ -99,6 +99,10 @@ class Charged:
                                f"{sorted(results)}")
         return results.pop()
 
+    def out_span(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """A neuron spikes once in a time-step, or takes a spike back."""
+        return -int(self.dynamics is not None and self.dynamics.signed), 1
+
     def charge(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """All the charge of the inputs, ``(N, O, OY, OX)``, in 64 bits."""
         first, *others = (synapses.charge(counts)

@@ -60,6 +60,9 @@ class Layer(Protocol):
     def out_levels(self, levels: Sequence[int]) -> int | None:
         """Greatest count for sources with ``levels``, or None if potentials come out."""
 
+    def out_span(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """Least and greatest count of a time-step for sources with ``spans``."""
+
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse a layer whose sums may leave the exact range."""
 

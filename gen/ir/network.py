@@ -24,6 +24,7 @@ from hw.schedule import Dynamics
 
 from .exact import check_levels, check_pixels, check_values, encode, frozen, require_name
 from .layers import INPUT, Layer
+from .stepping import encoded
 
 __all__ = ["Network", "Trace"]
 
@@ -37,12 +38,15 @@ class Trace:
     counts : layer name -> ``(N, C, H, W)`` spike counts, of every layer but the read-out
     logits : ``(N, classes)`` integers
     trains : layer name -> ``(T, N, C, H, W)`` spikes of each time-step; none without time-steps
+    maps : layer name -> ``(N, C, H, W)``, what travels from a layer to the next: its counts, or its
+        trains (:func:`gen.ir.stepping.encoded`)
     steps : ``(T, N, classes)`` logits after each time-step; without time-steps T is 1
     """
 
     counts: dict[str, np.ndarray]
     logits: np.ndarray
     trains: dict[str, np.ndarray]
+    maps: dict[str, np.ndarray]
     steps: np.ndarray
 
     @property
@@ -70,6 +74,7 @@ class Network:
     -------
     shapes : layer name, or :data:`gen.ir.layers.INPUT` -> ``(C, H, W)`` of its map
     levels : the same -> greatest count of its map; the read-out has none
+    spans : the same -> least and greatest count of a time-step of its map
 
     Raises
     ------
@@ -86,6 +91,7 @@ class Network:
     samples: np.ndarray | None = None
     shapes: Mapping[str, tuple[int, int, int]] = field(init=False)
     levels: Mapping[str, int] = field(init=False)
+    spans: Mapping[str, tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
         require_name(self.name)
@@ -96,6 +102,7 @@ class Network:
         check_pixels(self.input_levels, self.pixel_max)
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         shapes, levels = {INPUT: self.input_shape}, {INPUT: self.input_levels}
+        spans = {INPUT: (0, self.input_levels)}
         check_values(INPUT, self.input_shape)
         for layer in self.layers:
             if layer.name in shapes:
@@ -111,8 +118,10 @@ class Network:
             if top is not None:
                 check_levels(top, f"{layer.name}: levels")
                 levels[layer.name] = top
+                spans[layer.name] = layer.out_span([spans[s] for s in layer.sources])
         object.__setattr__(self, "shapes", MappingProxyType(shapes))
         object.__setattr__(self, "levels", MappingProxyType(levels))
+        object.__setattr__(self, "spans", MappingProxyType(spans))
         self._check_dynamics()
         readouts = [layer for layer in self.layers if layer.name not in levels]
         if len(readouts) != 1 or self.layers[-1] is not readouts[0]:
@@ -244,7 +253,9 @@ class Network:
         steps = values.pop(self.readout.name).reshape(-1, len(counts), self.classes)
         trains = {name: train for name, train in values.items() if train.ndim == 5}
         summed = {name: train.sum(axis=0, dtype=np.int64) for name, train in trains.items()}
-        return Trace(counts=values | summed, logits=steps[-1], trains=trains, steps=steps)
+        sent = {name: encoded(train, self.spans[name]) for name, train in trains.items()}
+        return Trace(counts=values | summed, logits=steps[-1], trains=trains, maps=values | sent,
+                     steps=steps)
 
     def quiet(self, trace: Trace) -> dict[str, np.ndarray]:
         """For each layer of neurons whether none of them would spike again without further charge,

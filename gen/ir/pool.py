@@ -77,6 +77,12 @@ class Pool:
         (top,) = levels
         return top * self.kernel[0] * self.kernel[1] if self.kind == "sum" else top
 
+    def out_span(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """That of the source; a sum may count so much for each value in the window."""
+        ((low, high),) = spans
+        most = self.kernel[0] * self.kernel[1] if self.kind == "sum" else 1
+        return low * most, high * most
+
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Sums or maxima over the last two axes of the windows; of trains the sums of each
         time-step, or the changes of the maxima."""

@@ -15,7 +15,10 @@ from hw.schedule import Dynamics, State, step
 if TYPE_CHECKING:
     from .charged import Charged, Neurons, Readout
 
-__all__ = ["charge_range", "largest", "logits", "quiet", "trains"]
+__all__ = ["charge_range", "encoded", "largest", "logits", "quiet", "trains"]
+
+# Bits of a train for which numpy has a number.
+_WIDTH = 62
 
 
 def _charges(layer: "Charged", dynamics: Dynamics, inputs: Sequence[np.ndarray]
@@ -110,6 +113,23 @@ def charge_range(layer: "Charged", dynamics: Dynamics, images: Sequence[bool],
     low, high = low + awake * layer.bias.clip(max=0), high + awake * layer.bias.clip(min=0)
     start = layer.initial if dynamics.signed else layer.initial.clip(max=0)
     return low + start, high + layer.initial
+
+
+def encoded(train: np.ndarray, span: tuple[int, int]) -> np.ndarray:
+    """A train as it travels, ``(N, C, H, W)``, see :class:`hw.maps.MapConfig`. What has more bits
+    than 62 are Python's integers.
+
+    Parameters
+    ----------
+    train : ``(T, N, C, H, W)`` spikes of each time-step
+    span : least and greatest of them
+    """
+    less, more = (-span[0]).bit_length(), span[1].bit_length()
+    wide = len(train) * (less + more) > _WIDTH
+    result = np.zeros(train.shape[1:], dtype=object if wide else np.int64)
+    for fired in train.astype(result.dtype):
+        result = (result << more | fired * (fired > 0)) << less | -fired * (fired < 0)
+    return result
 
 
 def largest(windows: np.ndarray) -> np.ndarray:

@@ -95,8 +95,10 @@ def row_words(core: CoreConfig, counts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _with_empty(core, events):
     """Events of all charges, and those that are empty: one for each clock that only doubles the
-    potential, and one at the end if the last charge has no event."""
-    return events.sum(axis=0) + core.schedule.idle_clocks(events) + (events[-1] == 0)
+    potential, and one at the end of a step if its last charge has no event."""
+    ends = sorted(core.schedule.ends)
+    return (events.sum(axis=0) + core.schedule.idle_clocks(events)
+            + (events[ends] == 0).sum(axis=0))
 
 
 def gathering_clocks(source: SourceConfig) -> int:

@@ -93,7 +93,7 @@ class Workload:
                                           if _travelling(network) is not None else
                                           "random samples")
         self.counts, self.source = _compact(counts), source
-        parts = [{name: _compact(part) for name, part in network.run(batch).counts.items()}
+        parts = [{name: _compact(part) for name, part in network.run(batch).maps.items()}
                  for batch in _batches(self.counts)]
         self._counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         self._rows: dict[tuple, np.ndarray] = {}
@@ -202,7 +202,7 @@ def sample_clocks(config: ArrayConfig, trace: Trace, inputs: np.ndarray) -> dict
     """
     clocks = {"input": np.full(len(inputs), config.input.beats)}
     for layer in config.layers:
-        counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
+        counts = [inputs if source.layer < 0 else trace.maps[config.layers[source.layer].name]
                   for source in layer.sources]
         clocks[layer.name] = layer_clocks(layer, counts)
     return clocks

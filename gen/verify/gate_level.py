@@ -171,7 +171,7 @@ def _probed(config, trace, words):
     for index, (layer, width) in enumerate(zip(config.layers, widths, strict=True)):
         moved = bits[bits[:, index] == 1, first:first + width]
         first += width
-        yield (trace.logits if layer.out is None else trace.counts[layer.name],
+        yield (trace.logits if layer.out is None else trace.maps[layer.name],
                np.packbits(np.pad(moved, ((0, 0), (0, -width % 32))), axis=1,
                            bitorder="little").view("<u4"))
 

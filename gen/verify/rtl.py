@@ -104,7 +104,7 @@ def _streams(config, trace):
         out = layer.out
         masks = [(1 << out.beat_bits) - 1] * out.beats
         yield ({"name": layer.name, "lanes": out.word, "bits": out.bits, "masks": masks},
-               beats.pack(trace.counts[layer.name], out))
+               beats.pack(trace.maps[layer.name], out))
     readout = config.readout
     masks = [(1 << readout.membrane_bits * min(readout.lanes, readout.channels - first)) - 1
              for first in range(0, readout.channels, readout.lanes)]
@@ -115,7 +115,7 @@ def _streams(config, trace):
 def _work(config, trace, inputs):
     """For each core: how many events its lanes take for each sample, and how many rows they add."""
     for core in config.cores:
-        counts = [inputs if source.layer < 0 else trace.counts[config.layers[source.layer].name]
+        counts = [inputs if source.layer < 0 else trace.maps[config.layers[source.layer].name]
                   for source in core.sources]
         yield {"name": core.name, "events": row_events(core, counts).sum(axis=1).tolist(),
                "rows": row_clocks(core, counts, idle=False).sum(axis=1).tolist()}
