@@ -107,7 +107,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                        "pool": "max"}),
     ("cifar-10", "resnet"): Recipe(200, 40, "4,conv=8,readout=8", 3, 15, tuning_rate=5e-4,
                                    decay=0.05, smoothing=0.1, batch=256, shift=4, flip=True,
-                                   cutout=8, penalty=0.02, fast=True,
+                                   cutout=8, penalty=0.05, fast=True,
                                    model={"channels": ((32, 32), (64, 64), (128, 128))}),
 }
 """The recipes by data set and model. A model's name is an architecture, with an optional variant
