@@ -4,8 +4,9 @@
 2. Batch norm is folded, thresholds are fixed, and the
    :class:`~gen.convert.quantised.QuantisedModel` is trained through the rounding of its weights.
 
-Both phases quantise the input to ``input_levels``. On one machine, the same seed gives the same
-bits.
+Both phases quantise the input to ``input_levels``. They run on a GPU if PyTorch has one; accuracies
+are those on the processor. On one machine without a GPU, the same seed gives the same bits. The
+kernels of a GPU add in no fixed order.
 """
 
 import platform
@@ -50,12 +51,15 @@ class Recipe:
     Parameters
     ----------
     epochs, tuning : passes over the data in the first and the second phase
-    rate, tuning_rate : greatest learning rates of Adam, which fall to zero along a cosine
+    rate, tuning_rate : greatest learning rates of AdamW, which fall to zero along a cosine
+    decay : weight decay of the first phase; biases, batch norms and steps have none
+    smoothing : label smoothing, the share of the target that is spread over all classes
     batch : images in a step
     bits : widths of the weights (:func:`gen.convert.widths.layer_bits`)
     levels, input_levels : greatest spike counts of a neuron and of a pixel
     shift : greatest number of pixels by which images are moved in each direction
     flip : whether half of the images are mirrored
+    cutout : side of the square, centred anywhere in an image, that is made black; 0 for none
     penalty : weight of the mean spike count in the loss of the second phase
     fast : whether steps are compiled and convolve in bfloat16, which halves the time on processors
         that have it; for networks whose training takes an hour. Evaluation stays exact
@@ -70,9 +74,12 @@ class Recipe:
     input_levels: int
     rate: float = 4e-3
     tuning_rate: float = 1e-3
+    decay: float = 0.0
+    smoothing: float = 0.0
     batch: int = 128
     shift: int = 0
     flip: bool = False
+    cutout: int = 0
     penalty: float = 0.0
     fast: bool = False
     threads: int = 2
@@ -98,6 +105,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                 flip=True, penalty=0.05, fast=True, threads=1,
                                 model={"channels": ((32,), (64, 64), (128, 128)), "hidden": (),
                                        "pool": "max"}),
+    ("cifar-10", "resnet"): Recipe(200, 40, "4,conv=8,readout=8", 3, 15, tuning_rate=5e-4,
+                                   decay=0.05, smoothing=0.1, batch=256, shift=4, flip=True,
+                                   cutout=8, penalty=0.05, fast=True,
+                                   model={"channels": ((32, 32), (64, 64), (128, 128))}),
 }
 """The recipes by data set and model. A model's name is an architecture, with an optional variant
 after a dash."""
@@ -143,12 +154,13 @@ def train(dataset: str, model: str, *, out: str | Path | None = None,
     out = Path(out or f"{name}.npz")
     require_output(out)
     samples = datasets.load(dataset, data_dir)
-    with _deterministic(seed, recipe.threads) as generator:
+    device = _device()
+    with _deterministic(seed, recipe.threads, device) as generator:
         network, result = _train(samples, model, recipe, name, generator, progress)
     command = _command(dataset, model, name, seed, epochs=epochs, bits=bits, levels=levels,
                        input_levels=input_levels)
-    network = replace(network, metadata=_metadata(dataset, model, command, seed, recipe, result),
-                      samples=samples.test_images[:_SAMPLES])
+    metadata = _metadata(dataset, model, command, seed, recipe, device, result)
+    network = replace(network, metadata=metadata, samples=samples.test_images[:_SAMPLES])
     artifact.save(network, out)
     return {**result, "network": str(out), "weights": network.weight_count,
             "digest": network.digest}
@@ -180,11 +192,12 @@ def _train(samples: datasets.Dataset, model: str, recipe: Recipe, name: str,
     real = _Real(architecture(shape, classes, levels=recipe.levels, **recipe.model),
                  recipe.input_levels)
     _quantised(real, shape, recipe)  # what can't be quantised is refused before the long work
-    _fit(real, images, labels, recipe, recipe.epochs, recipe.rate, generator, "float", progress)
+    _fit(real, images, labels, recipe, _Phase("float", recipe.epochs, recipe.rate, recipe.decay),
+         generator, progress)
     result: dict[str, Any] = {"accuracy_float": _accuracy(real, test_images, test_labels)}
     quantised = _quantised(real, shape, recipe)
-    _fit(quantised, images, labels, recipe, recipe.tuning, recipe.tuning_rate, generator,
-         "integers", progress)
+    _fit(quantised, images, labels, recipe, _Phase("integers", recipe.tuning, recipe.tuning_rate),
+         generator, progress)
     result["accuracy_quantised"] = _accuracy(quantised, test_images, test_labels)
     network = quantised.to_network(name, pixel_max=samples.pixel_max)
     predictions = network.predict(samples.test_images).argmax(axis=1)
@@ -218,37 +231,56 @@ class _Real(nn.Module):
         return self.module(counts / self.input_levels)
 
 
+@dataclass(frozen=True)
+class _Phase:
+    """Passes over the data, with the greatest learning rate and the weight decay."""
+
+    name: str
+    epochs: int
+    rate: float
+    decay: float = 0.0
+
+
 def _fit(model: _Real | QuantisedModel, images: torch.Tensor, labels: torch.Tensor, recipe: Recipe,
-         epochs: int, rate: float, generator: torch.Generator, phase: str,
-         progress: bool) -> None:
-    """Train with Adam and a cosine schedule. The model is left in evaluation mode."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(parameters, rate)
-    steps = epochs * (len(images) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, pct_start=0.1,
+         phase: _Phase, generator: torch.Generator, progress: bool) -> None:
+    """Train with AdamW and a cosine schedule, on the device of ``generator``. The model is left in
+    evaluation mode, on the processor."""
+    device = generator.device
+    model.to(device)
+    optimiser = torch.optim.AdamW(_groups(model, phase.decay), phase.rate)
+    steps = phase.epochs * (len(images) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, phase.rate, pct_start=0.1,
                                                    total_steps=max(steps, _SHORTEST))
     objective = torch.compile(_loss) if recipe.fast else _loss
     model.train()
-    batches = _batches(images, labels, recipe, epochs, generator)
-    with bar(batches, total=steps, desc=phase, unit="step", disable=not progress,
+    batches = _batches(images.to(device), labels.to(device), recipe, phase.epochs, generator)
+    with bar(batches, total=steps, desc=phase.name, unit="step", disable=not progress,
              mininterval=1.0) as shown:
         for k, (x, y) in enumerate(shown):
             x = _augment(x, recipe, generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.fast):
-                loss = objective(model, x, y, recipe.penalty)
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.fast):
+                loss = objective(model, x, y, recipe.penalty, recipe.smoothing)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             schedule.step()
             if k % 50 == 0:
                 shown.set_postfix_str(f"loss {loss.item():.3f}")
-    model.eval()
+    model.eval().cpu()
 
 
-def _loss(model: _Real | QuantisedModel, x: torch.Tensor, y: torch.Tensor,
-          penalty: float) -> torch.Tensor:
+def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Parameters that decay, the weights of convolutions and linear layers, and the others."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [{"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}]
+
+
+def _loss(model: _Real | QuantisedModel, x: torch.Tensor, y: torch.Tensor, penalty: float,
+          smoothing: float) -> torch.Tensor:
     trace = model.trace(x)
-    return F.cross_entropy(model.scores(trace), y) + penalty * _mean_count(model, trace)
+    error = F.cross_entropy(model.scores(trace), y, label_smoothing=smoothing)
+    return error + penalty * _mean_count(model, trace)
 
 
 def _mean_count(model: _Real | QuantisedModel, trace: Mapping[str, torch.Tensor]
@@ -261,25 +293,33 @@ def _mean_count(model: _Real | QuantisedModel, trace: Mapping[str, torch.Tensor]
 def _batches(images: torch.Tensor, labels: torch.Tensor, recipe: Recipe, epochs: int,
              generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     for _ in range(epochs):
-        order = torch.randperm(len(images), generator=generator)
+        order = torch.randperm(len(images), generator=generator, device=generator.device)
         for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
             chosen = order[start:start + recipe.batch]
             yield images[chosen].float(), labels[chosen]
 
 
 def _augment(x: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
-    """Images, each moved by a few random pixels and mirrored at random."""
-    n, _, height, width = x.shape
+    """Images, each moved by a few random pixels, mirrored at random and without a random square."""
+    n, channels, height, width = x.shape
+    device = x.device
+    y_axis, x_axis = torch.arange(height, device=device), torch.arange(width, device=device)
     if recipe.shift:
-        move = torch.randint(2 * recipe.shift + 1, (2, n), generator=generator)
+        move = torch.randint(2 * recipe.shift + 1, (2, n), generator=generator, device=device)
         x = F.pad(x, [recipe.shift] * 4)
-        rows = (move[0, :, None] + torch.arange(height))[:, None, :, None]
-        columns = (move[1, :, None] + torch.arange(width))[:, None, None, :]
-        channels = torch.arange(x.shape[1])[None, :, None, None]
-        x = x[torch.arange(n)[:, None, None, None], channels, rows, columns]
+        rows = (move[0, :, None] + y_axis)[:, None, :, None]
+        columns = (move[1, :, None] + x_axis)[:, None, None, :]
+        planes = torch.arange(channels, device=device)[None, :, None, None]
+        x = x[torch.arange(n, device=device)[:, None, None, None], planes, rows, columns]
     if recipe.flip:
-        mirrored = torch.rand(n, generator=generator) < 0.5
+        mirrored = torch.rand(n, generator=generator, device=device) < 0.5
         x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+    if recipe.cutout:
+        top = torch.randint(height, (n, 1), generator=generator, device=device) - recipe.cutout // 2
+        left = torch.randint(width, (n, 1), generator=generator, device=device) - recipe.cutout // 2
+        rows = (y_axis >= top) & (y_axis < top + recipe.cutout)
+        columns = (x_axis >= left) & (x_axis < left + recipe.cutout)
+        x = x.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0)
     return x
 
 
@@ -304,10 +344,11 @@ def _spikes(network: Network, images: np.ndarray) -> float:
 
 
 def _metadata(dataset: str, model: str, command: str, seed: int, recipe: Recipe,
-              result: dict[str, Any]) -> dict[str, object]:
+              device: torch.device, result: dict[str, Any]) -> dict[str, object]:
     return {"dataset": dataset, "model": model, "command": command, "seed": seed,
-            "threads": recipe.threads, "accuracy": result["accuracy_integer"],
-            "accuracy_float": result["accuracy_float"], "spikes": result["spikes"],
+            "device": device.type, "threads": recipe.threads,
+            "accuracy": result["accuracy_integer"], "accuracy_float": result["accuracy_float"],
+            "spikes": result["spikes"],
             "versions": {"python": platform.python_version(), "numpy": np.__version__,
                          "torch": torch.__version__}}
 
@@ -321,16 +362,22 @@ def _command(dataset: str, model: str, name: str, seed: int, **options: object) 
     return " ".join([*words, "-o", f"{name}.npz"])
 
 
+def _device() -> torch.device:
+    """Where to train."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @contextmanager
-def _deterministic(seed: int, count: int) -> Iterator[torch.Generator]:
-    """Fix seed, threads and algorithms; yield the generator of order and augmentation."""
+def _deterministic(seed: int, count: int, device: torch.device) -> Iterator[torch.Generator]:
+    """Fix seed, threads and, on the processor, algorithms; yield the generator of order and
+    augmentation, which is on ``device``."""
     threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.set_num_threads(count)
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(device.type == "cpu")
         try:
-            yield torch.Generator().manual_seed(seed)
+            yield torch.Generator(device).manual_seed(seed)
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(before)

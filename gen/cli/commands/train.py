@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
                      "train --dataset mnist --model cnn -o mnist.npz")
     parser.add_argument("--dataset", required=True, help="digits, mnist, fashion-mnist or cifar-10")
     add_data(parser)
-    parser.add_argument("--model", required=True, help="cnn, mlp or mlp-128")
+    parser.add_argument("--model", required=True, help="cnn, mlp, mlp-128 or resnet")
     parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")
     parser.add_argument("--name", help="name of the network (default: the data set and the model)")
     parser.add_argument("--epochs", type=integer(1, 10_000), metavar="N",

@@ -8,11 +8,14 @@ from gen.data import datasets
 from gen.errors import ConversionError, DataError
 from gen.ir import shipped
 from gen.ir.artifact import load
-from gen.train.training import RECIPES, _augment, _encode, train
+from gen.train.models import resnet
+from gen.train.training import RECIPES, _augment, _device, _encode, _groups, train
 
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
+    """On the processor, where a seed gives the same bits."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for key, recipe in RECIPES.items():
         monkeypatch.setitem(RECIPES, key, replace(recipe, threads=1))
 
@@ -65,6 +68,31 @@ def test_stages_of_a_cnn(tmp_path, monkeypatch):
         "conv1", "conv2", "pool1", "conv3", "pool2", "readout"]
     assert [layer.kind for layer in network.layers if not layer.synapses] == ["max", "max"]
     assert network.layers[-1].synapses[0].weights.shape == (10, 8, 2, 2)
+
+
+def test_residual_blocks(tmp_path, monkeypatch):
+    model = {"channels": ((4, 4), (6,), (8,))}
+    recipe = replace(RECIPES["digits", "cnn"], epochs=1, tuning=1, model=model)
+    monkeypatch.setitem(RECIPES, ("digits", "resnet"), recipe)
+    result = train("digits", "resnet", out=tmp_path / "a.npz", progress=False)
+    assert result["accuracy_quantised"] == result["accuracy_integer"]
+    network = load(result["network"])
+    assert [layer.name for layer in network.layers] == [
+        "conv", "block1_1.conv1", "block1_1.conv2", "block1_2.conv1", "block1_2.conv2",
+        "block2_1.conv1", "block2_1.conv2", "block3_1.conv1", "block3_1.conv2", "pool", "readout"]
+    assert [network.shapes[f"block{k}.conv2"] for k in ("1_1", "1_2", "2_1", "3_1")] == [
+        (4, 8, 8), (4, 8, 8), (6, 4, 4), (8, 2, 2)]
+    assert network.shapes["pool"] == (8, 1, 1)
+    same, first, second = (network.layers[k].synapses[1] for k in (2, 6, 8))
+    assert (same.source, same.groups, same.weights.shape) == ("conv", 4, (4, 1, 1, 1))
+    assert (first.source, first.stride, first.weights.shape) == (
+        "block1_2.conv2", (2, 2), (6, 4, 1, 1))
+    assert second.source == "block2_1.conv2"
+
+
+def test_maps_of_odd_size():
+    model = resnet((1, 7, 5), 3, channels=((2,), (2,), (2,)), levels=3)
+    assert model(torch.zeros(2, 1, 7, 5)).shape == (2, 3)
 
 
 def test_a_variant_of_an_architecture(tmp_path, monkeypatch):
@@ -128,6 +156,44 @@ def test_shifts_and_flips():
     positions = moved.flatten(1).argmax(dim=1)
     assert set((positions // 9).tolist()) == {2, 3, 4, 5, 6}
     assert set((positions % 9).tolist()) == {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_a_square_is_cut_out():
+    generator = torch.Generator().manual_seed(0)
+    recipe = replace(RECIPES["mnist", "mlp"], shift=0, cutout=4)
+    cut = _augment(torch.ones(500, 2, 9, 7), recipe, generator) == 0
+    assert (cut[:, 0] == cut[:, 1]).all()
+    rows, columns = cut[:, 0].any(2).sum(1), cut[:, 0].any(1).sum(1)
+    assert (cut[:, 0].sum(dim=(1, 2)) == rows * columns).all()
+    assert set(rows.tolist()) == set(columns.tolist()) == {2, 3, 4}
+    assert cut[:, 0].any(dim=0).all()
+
+
+def test_only_the_weights_decay():
+    model = resnet((1, 8, 8), 3, channels=((2,), (4,)), levels=3)
+    model.conv.weight.requires_grad = False
+    weights, others = _groups(model, 0.1)
+    assert (weights["weight_decay"], others["weight_decay"]) == (0.1, 0)
+    assert len(weights["params"]) == 6
+    trained = {p for p in model.parameters() if p.requires_grad}
+    assert {*weights["params"], *others["params"]} == trained
+
+
+@pytest.mark.parametrize("change", [{"decay": 1.0}, {"smoothing": 0.1}, {"cutout": 2}],
+                         ids=lambda change: next(iter(change)))
+def test_settings_change_the_result(change, tmp_path, monkeypatch):
+    recipe = replace(RECIPES["digits", "mlp"], epochs=1, tuning=1)
+    digests = []
+    for settings in ({}, change):
+        monkeypatch.setitem(RECIPES, ("digits", "mlp"), replace(recipe, **settings))
+        digests.append(train("digits", "mlp", out=tmp_path / "a.npz", progress=False)["digest"])
+    assert digests[0] != digests[1]
+
+
+def test_a_gpu_is_used_where_there_is_one(monkeypatch):
+    assert _device().type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert _device().type == "cuda"
 
 
 def test_pixels_are_encoded_as_the_network_does():
