@@ -19,9 +19,9 @@ def operation_layout(core):
     of a position, ``emit`` its last operation.
     """
     # What a core does not need takes no bit.
-    schedule = core.schedule
+    schedule, fires = core.schedule, int(core.out is not None)
     return data.StructLayout({
-        "valid": 1, "add": 1, "parameter": 1, "first": 1, "fire": 1, "emit": 1,
+        "valid": 1, "add": 1, "parameter": 1, "first": fires, "fire": fires, "emit": 1,
         "held": int(schedule.holds), "hold": int(schedule.holds),
         "negative": int(schedule.low < 0), "bound": (schedule.bound or 0).bit_length()})
 
@@ -74,13 +74,17 @@ class Sequencer(wiring.Component):
         # Otherwise each position begins anew, and so does what is known while idle.
         resumes = len(self._core.schedule.arrivals) > 1 or None in rows or rows != sorted(rows)
         current = Signal(range(max(2, len(operations))))
-        tail, waits, room = Signal.like(op), Signal(), Signal()
+        # A signal for each field, because a part of a signal must not be constant.
+        tail = {name: Signal(len(op[name]), name=f"tail_{name}")
+                for name in sorted({name for each in operations for name in _fields(each)})}
+        waits, room = Signal(), Signal()
         with m.Switch(current):
             for number, operation in enumerate(operations):
                 with m.Case(number):
                     m.d.comb += [tail[name].eq(value)
                                  for name, value in _fields(operation).items()]
-                    m.d.comb += waits.eq(operation.waits)
+                    if operation.waits:
+                        m.d.comb += waits.eq(1)
 
         # Operations that an event may take along.
         begins = [operations[0]] + [operations[k + 1] for k, operation in enumerate(operations)
@@ -103,11 +107,11 @@ class Sequencer(wiring.Component):
                 m.d.sync += current.eq(current + along if resumes else along)
                 m.d.sync += self.idle.eq(along & waits if resumes else 0)
         with m.Else():
-            m.d.comb += op.eq(tail)
-            m.d.comb += op.valid.eq(room | ~(tail.fire | tail.emit))
+            m.d.comb += [op[name].eq(signal) for name, signal in tail.items()]
+            m.d.comb += op.valid.eq(room | ~(op.fire | op.emit))
             with m.If(op.valid):
-                m.d.sync += current.eq(Mux(tail.emit, 0, current + 1) if resumes else current + 1)
-                m.d.sync += self.idle.eq(waits | tail.emit)
+                m.d.sync += current.eq(Mux(op.emit, 0, current + 1) if resumes else current + 1)
+                m.d.sync += self.idle.eq(waits | op.emit)
 
         # The next result may be made if those before it have room in the queue: then they are there
         # by the time it is.

@@ -1,0 +1,20 @@
+"""Networks that fire in every time-step, through the emitted Verilog: every spike of every step."""
+
+import numpy as np
+import pytest
+
+import boards
+from gen.build.design import design_for
+from gen.verify.rtl import verify
+from tests import networks
+from tests.networks import STEPPING
+
+
+@pytest.mark.parametrize("name", ["cif", pytest.param("if", marks=pytest.mark.slow),
+                                  pytest.param("st-bif", marks=pytest.mark.slow)])
+def test_every_spike(name):
+    network = networks.stepping(STEPPING[name], seed=3)
+    images = np.random.default_rng(0).integers(0, 4, (5, *network.input_shape))
+    found = verify(design_for(network, boards.find("arty-a7")), images)
+    assert found["mismatches"] == 0
+    assert found["spikes"] > 0
