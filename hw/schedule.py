@@ -66,6 +66,12 @@ class Dynamics:
         return self.cycles * (self.wake + self.sleep)
 
     @property
+    def once(self) -> bool:
+        """Whether all the charge of the input and the biases arrives in the first time-step, and
+        levels bound the spikes: then counts are those that neurons have without time-steps."""
+        return (self.wake, self.cycles, self.bound) == (1, 1, "levels")
+
+    @property
     def awake(self) -> tuple[bool, ...]:
         """For each time-step, whether the input charges the membranes."""
         return ((True,) * self.wake + (False,) * self.sleep) * self.cycles
@@ -395,7 +401,7 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
         return _readout(images, trains, sum(dynamics.awake))
     biased = sum(dynamics.awake) > 1
     # The first bias comes with the initial potential, or with the input.
-    rows = [Row(initial=1, bias=int(biased and not images)), Row(threshold=-1)]
+    rows = [Row(initial=1, bias=int(not (images and biased))), Row(threshold=-1)]
     rows += [Row(threshold=1)] * dynamics.signed + [Row(bias=1)] * biased
     again = None if images else len(rows) - 1
     steps = []

@@ -125,9 +125,8 @@ def stepping(dynamics, *, seed=0, levels=3):
     def fires(name, *bundles):
         channels = bundles[0].out_channels
         threshold = rng.integers(3, 25, channels)
-        biased = rng.integers(-4, 5, channels) * (sum(dynamics.awake) > 1)
         return Neurons(name, bundles, (threshold >> 1) + rng.integers(-2, 3, channels), threshold,
-                       levels, dynamics=dynamics, bias=biased)
+                       levels, dynamics=dynamics, bias=rng.integers(-4, 5, channels))
 
     first = fires("first", synapses(rng, INPUT, (4, 2, 3, 3), padding=(1, 1)))
     second = fires("second", synapses(rng, "first", (4, 4, 3, 3), padding=(1, 1)),

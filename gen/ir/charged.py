@@ -152,6 +152,40 @@ class Charged:
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
 
+    def timed(self, dynamics: Dynamics, levels: int) -> Self:
+        """The layer with time-steps, in which ``levels`` wake steps bring what all the charge of a
+        sample is without them (docs/methods.md, 6).
+
+        In each wake step arrives all the charge of the input, but only a share of that of the
+        spikes. So what the input charges has a threshold that is ``levels`` times as high, and what
+        spikes charge has a share of the bias in each step. The rest of the bias is part of the
+        initial potential.
+
+        Raises
+        ------
+        NetworkError
+            If it is charged by both the input and spikes, and there are several wake steps.
+        """
+        if dynamics.once:
+            return replace(self, dynamics=dynamics)
+        images = {source == INPUT for source in self.sources}
+        if len(images) > 1 and levels > 1:
+            raise NetworkError(f"{self.name}: charged by both the input and spikes, which several "
+                               f"wake steps don't allow; use st-bif")
+        bias = self.initial - self._half()
+        if True in images:
+            return replace(self._raised(levels), bias=bias, dynamics=dynamics)
+        return replace(self, initial=self._half() + bias % levels, bias=bias // levels,
+                       dynamics=dynamics)
+
+    def _half(self):
+        """The initial potential with which a neuron without bias rounds half up."""
+        raise NotImplementedError
+
+    def _raised(self, times):
+        """The layer with thresholds ``times`` as high, and without bias."""
+        raise NotImplementedError
+
     def flattened(self, source: str, shape: tuple[int, int, int]) -> Self | None:
         """The layer with its synapses flattened, see :meth:`Synapses.flattened`."""
         if source not in self.sources:
@@ -242,6 +276,13 @@ class Neurons(Charged):
             return stepping.trains(self, self.dynamics, inputs)
         return super().run(inputs)
 
+    def _half(self):
+        return self.threshold >> 1
+
+    def _raised(self, times):
+        threshold = self.threshold * times
+        return replace(self, threshold=threshold, initial=threshold >> 1)
+
     def quiet(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """See :func:`gen.ir.stepping.quiet`."""
         if self.dynamics is None:
@@ -294,6 +335,12 @@ class Readout(Charged):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "threshold", np.ones(self.channels, dtype=np.int64))
+
+    def _half(self):
+        return 0
+
+    def _raised(self, times):
+        return replace(self, initial=0 * self.initial)
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Potentials; with time-steps those after each."""

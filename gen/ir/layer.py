@@ -81,6 +81,9 @@ class Layer(Protocol):
     def quiet(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """For each sample whether no neuron would spike again without further charge, ``(N,)``."""
 
+    def timed(self, dynamics: Dynamics, levels: int) -> "Layer":
+        """The layer with time-steps, see :meth:`gen.ir.charged.Charged.timed`."""
+
     def flattened(self, source: str, shape: tuple[int, int, int]) -> "Layer | None":
         """The same layer for a source that is given as a vector instead of in ``shape``, or None if
         it looks at a part of the map."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from gen.errors import NetworkError
+from hw.schedule import Dynamics
 
 from .exact import require_pair
 from .layer import check_name
@@ -100,6 +101,10 @@ class Pool:
 
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse nothing: the network bounds the counts of a map, and so the sums."""
+
+    def timed(self, dynamics: Dynamics, levels: int) -> Self:
+        """The same: a pooling follows its source."""
+        return self
 
     def flattened(self, source: str, shape: tuple[int, int, int]) -> Self | None:
         """None for its own source: a window is a part of the map."""

@@ -91,8 +91,6 @@ def test_step_is_the_neuron_of_the_methods(dynamics, image, train):
         charges = [train * rng.randrange(-9, 12) for _ in range(dynamics.timesteps)]
         constant = image * rng.randrange(-5, 9)
         initial, threshold, bias = rng.randrange(-4, 5), rng.randrange(1, 12), rng.randrange(-3, 4)
-        # With one wake step the bias is part of the initial potential.
-        bias *= sum(dynamics.awake) > 1
         planes = [charge.planes[0] for charge in schedule.steps[0].charges]
         given = list(charges)
         if len(schedule.steps) > dynamics.timesteps:
@@ -171,5 +169,14 @@ def test_idle_clocks_are_those_between_spikes_and_after_them():
     for events, clocks in (((0, 0, 0, 0, 0), 0), ((0, 2, 0, 0, 1), 2), ((1, 0, 0, 0, 0), 3),
                            ((0, 0, 0, 0, 4), 0), ((1, 1, 1, 1, 0), 0)):
         assert schedule.idle_clocks(events) == clocks
-    array = np.array([[0, 1], [2, 0], [0, 0]])
-    assert schedule.idle_clocks(array).tolist() == [0, 1]
+    array = np.array([[0, 1], [2, 0], [0, 0], [0, 0], [0, 3]])
+    assert schedule.idle_clocks(array).tolist() == [2, 3]
+
+
+def test_an_empty_charge_that_ends_a_step_costs_no_clock():
+    schedule = step([MapConfig(5, 4, 4, 1, 2, "train", 2, -1)], 3,
+                    Dynamics(2, signed=True, bound="elapsed"))
+    assert schedule.ends == {1, 3}
+    for events, clocks in (((0, 0, 0, 0), 1), ((1, 0, 0, 2), 1), ((0, 1, 1, 0), 0),
+                           ((1, 1, 1, 1), 0)):
+        assert schedule.idle_clocks(events) == clocks

@@ -1,0 +1,113 @@
+"""Networks with time-steps, from quantised ones (docs/methods.md, 6).
+
+A quantised network fires after all the charge of a sample. The methods of the literature fire in
+every time-step instead. All of them run on the weights of one and the same quantised network; what
+differs is when charge arrives and what a neuron may do.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from gen.errors import ConversionError, NetworkError, unknown
+from gen.ir.layers import INPUT
+from gen.ir.network import Network
+from hw.schedule import Dynamics
+
+__all__ = ["METHODS", "quiet_steps", "stepped"]
+
+
+def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
+    """Integrate and fire (Bu et al. [1])."""
+    if sleep:
+        raise ConversionError("qcfs has no steps of sleep; casc has")
+    return Dynamics(timesteps or levels)
+
+
+def _casc(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
+    """Consistent integrate and fire, awake and asleep (Li et al. [5])."""
+    cycles, rest = divmod(timesteps or levels, levels)
+    if rest or not cycles:
+        raise ConversionError(f"casc is awake for as many time-steps as the neurons have levels, "
+                              f"{levels}, or a multiple of them, not {timesteps}")
+    enough = (depth - 1) * (levels - 1)
+    return Dynamics(levels, enough if sleep is None else sleep, cycles, signed=True,
+                    bound="elapsed")
+
+
+def _st_bif(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
+    """Spikes that are taken back, until all neurons are quiet (You et al. [3])."""
+    if sleep is not None:
+        raise ConversionError("st-bif has no steps of sleep of its own; give the time-steps")
+    steps = timesteps or levels + (depth - 1) * (levels - 1)
+    return Dynamics(1, steps - 1, signed=True, bound="levels")
+
+
+METHODS: dict[str, Callable[[int, int | None, int | None, int], Dynamics]] = {
+    "qcfs": _qcfs, "casc": _casc, "st-bif": _st_bif}
+"""Method -> its dynamics, from the levels of the neurons, the numbers of time-steps and of steps of
+sleep that are asked for, and the number of layers of neurons on the longest path."""
+
+
+def stepped(network: Network, method: str, *, timesteps: int | None = None,
+            sleep: int | None = None) -> Network:
+    """A quantised network as it fires in every time-step.
+
+    When all neurons are quiet (:meth:`Network.quiet`), the counts of ``casc``, in one cycle, and of
+    ``st-bif`` are those of the quantised network.
+
+    Parameters
+    ----------
+    network : without time-steps
+    method : one of :data:`METHODS`
+    timesteps : in which the input charges the membranes (``qcfs``, ``casc``; by default as many as
+        the neurons have levels), or all of them (``st-bif``; by default as many as are enough)
+    sleep : further steps of each cycle (``casc``; by default as many as are enough)
+
+    Raises
+    ------
+    ConversionError
+        If the method does not exist, the numbers don't suit it, or the network's layers differ in
+        what it needs to be the same.
+    """
+    if method not in METHODS:
+        raise ConversionError(unknown("method", method, METHODS))
+    if network.dynamics is not None:
+        raise ConversionError(f"{network.name} has time-steps already")
+    levels = _levels(network, method)
+    try:
+        dynamics = METHODS[method](levels, timesteps, sleep, _depth(network))
+        return replace(network, layers=tuple(
+            layer.timed(dynamics, levels) for layer in network.layers))
+    except (ValueError, NetworkError) as error:
+        raise ConversionError(f"{method}: {error}") from error
+
+
+def quiet_steps(network: Network, images: np.ndarray) -> int:
+    """The time-steps after which no neuron spikes any more, for raw ``images``: the number of the
+    last one with a spike."""
+    trains = network.run(network.encode(images)).trains.values()
+    spiking = np.any([train.any(axis=tuple(range(1, train.ndim))) for train in trains], axis=0)
+    return int(np.max(np.flatnonzero(spiking) + 1, initial=0))
+
+
+def _levels(network, method):
+    """Those that all neurons have; with ``st-bif`` the most."""
+    levels = {layer.name: layer.levels for layer in network.neurons}
+    if not levels:
+        raise ConversionError(f"{network.name} has no neurons, so it takes no time-steps")
+    if method != "st-bif" and len(set(levels.values())) > 1:
+        different = ", ".join(f"{name} {top}" for name, top in levels.items())
+        raise ConversionError(f"{method} needs neurons that all have the same number of levels, "
+                              f"not {different}")
+    return max(levels.values())
+
+
+def _depth(network):
+    """Layers of neurons on the longest path."""
+    depth = {INPUT: 0}
+    for layer in network.layers:
+        longest = max(depth[source] for source in layer.sources)
+        depth[layer.name] = longest + (layer in network.neurons)
+    return max(depth.values())
