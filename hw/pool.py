@@ -1,7 +1,7 @@
 """Pooling: the sum or the maximum of the counts in a window.
 
 Of trains, a sum adds up the spikes of each time-step. A maximum sends what changes the greatest
-count so far (docs/methods.md, 6); it takes a clock for each time-step.
+count so far (docs/methods.md, 8); it takes a clock for each time-step.
 """
 
 from amaranth import *

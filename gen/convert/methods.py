@@ -1,4 +1,4 @@
-"""Networks with time-steps, from quantised ones (docs/methods.md, 6).
+"""Networks with time-steps, from quantised ones (docs/methods.md, 8).
 
 A quantised network fires after all the charge of a sample. The methods of the literature fire in
 every time-step instead. All of them run on the weights of one and the same quantised network; what

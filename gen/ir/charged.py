@@ -154,7 +154,7 @@ class Charged:
 
     def timed(self, dynamics: Dynamics, levels: int) -> Self:
         """The layer with time-steps, in which ``levels`` wake steps bring what all the charge of a
-        sample is without them (docs/methods.md, 6).
+        sample is without them (docs/methods.md, 8).
 
         In each wake step arrives all the charge of the input, but only a share of that of the
         spikes. So what the input charges has a threshold that is ``levels`` times as high, and what

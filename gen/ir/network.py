@@ -259,7 +259,7 @@ class Network:
 
     def quiet(self, trace: Trace) -> dict[str, np.ndarray]:
         """For each layer of neurons whether none of them would spike again without further charge,
-        ``(N,)``: then its counts are the quantised activations (docs/methods.md, 6). Without
+        ``(N,)``: then its counts are the quantised activations (docs/methods.md, 8). Without
         time-steps all are.
         """
         values = trace.counts | trace.trains

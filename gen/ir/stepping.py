@@ -1,4 +1,4 @@
-"""Layers of neurons that fire in each time-step, in integers (docs/methods.md, 6).
+"""Layers of neurons that fire in each time-step, in integers (docs/methods.md, 8).
 
 A map is then a *train*: ``(T, N, C, H, W)``, the spikes of each time-step. Only the input is no
 train; it charges the membranes with its counts in every wake step.
@@ -73,7 +73,7 @@ def trains(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -
 
 def quiet(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Whether no neuron of a sample would spike again without further charge, ``(N,)``: then its
-    count is the quantised activation (docs/methods.md, 6)."""
+    count is the quantised activation (docs/methods.md, 8)."""
     _, state = _states(layer, dynamics, inputs)
     most = dynamics.most(layer.levels, dynamics.timesteps - 1)
     restless = state.potential >= _wide(layer.threshold)
@@ -133,7 +133,7 @@ def encoded(train: np.ndarray, span: tuple[int, int]) -> np.ndarray:
 
 
 def largest(windows: np.ndarray) -> np.ndarray:
-    """Changes of the greatest count in a window: accumulated maximum pooling (docs/methods.md, 6).
+    """Changes of the greatest count in a window: accumulated maximum pooling (docs/methods.md, 8).
 
     Parameters
     ----------

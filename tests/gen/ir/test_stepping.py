@@ -41,7 +41,7 @@ def quantised(trace):
 
 
 class Neuron:
-    """docs/methods.md, 6, for one neuron."""
+    """docs/methods.md, 8, for one neuron."""
 
     def __init__(self, initial, threshold):
         self.v, self.threshold, self.spikes = initial, threshold, 0
@@ -128,7 +128,7 @@ def test_rounds_half_up_for_every_threshold():
 
 
 def steps_to_quiet(depth, levels):
-    """docs/methods.md, 6: with all the input's charge in the first step."""
+    """docs/methods.md, 8: with all the input's charge in the first step."""
     return levels + (depth - 1) * (levels - 1)
 
 
