@@ -8,7 +8,7 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,11 +24,13 @@ from gen.ir.exact import check_pixels, require_name
 from gen.ir.network import Network
 from gen.system import files
 from gen.system.progress import working
+from hw.schedule import Dynamics
 
 from .fidelity import beside, refresh_weights
 from .foreign import Activation
 from .lower import lower, require_plain
 from .lowered import Lowered
+from .methods import quiet_steps, stepped
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
 from .widths import Bits
@@ -49,6 +51,9 @@ is a warning."""
 
 _BATCH = 100
 
+# Calibration images that tell how quiet a network becomes.
+_TIMED = 1000
+
 # Calibration images that travel with the network.
 _SAMPLES = 32
 
@@ -62,7 +67,8 @@ _RANGES = torch.linspace(0.2, 1.0, 41)
 def convert(target: str, *, weights: str | Path, calibration: str | Path,
             out: str | Path, name: str | None = None, bits: Bits = 8,
             levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
-            activation: str | None = None, require_agreement: float | None = None
+            activation: str | None = None, require_agreement: float | None = None,
+            method: str | None = None, timesteps: int | None = None, sleep: int | None = None
             ) -> dict[str, Any]:
     """Convert a trained module and save the network.
 
@@ -83,12 +89,17 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
         (:class:`~gen.convert.foreign.Activation`), such as ``"QCFS,thresh/L,L"``
     require_agreement : least share, 0 to 1, of the calibration images that the integers must
         classify as the module does; by default there is a warning below :data:`AGREEMENT`
+    method, timesteps, sleep : with a method, the network fires in every time-step
+        (:func:`gen.convert.methods.stepped`)
 
     Returns
     -------
     ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number),
     ``calibration_images``, ``agreement`` (share of the calibration images that the integers
-    classify as the module does), ``digest``, ``bits``, ``steps`` (name -> value of a count)
+    classify as the module does), ``digest``, ``bits``, ``steps`` (name -> value of a count). With a
+    method also ``timesteps`` (all of them), ``quiet`` (share of the calibration images for which
+    all neurons are quiet after the last) and ``quiet_steps``
+    (:func:`gen.convert.methods.quiet_steps`)
 
     Raises
     ------
@@ -114,10 +125,30 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign)
     facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
-    network = _compared(_network(quantised, name, pixel_max, facts), pixels, scores,
-                        require_agreement)
+    network, timed = _timed(_network(quantised, name, pixel_max, facts), pixels, method, timesteps,
+                            sleep)
+    network = _compared(network, pixels, scores, require_agreement)
     artifact.save(network, out)
-    return {"network": str(out), **_summary(network, lowered)}
+    return {"network": str(out), **_summary(network, lowered), **timed}
+
+
+def _timed(network: Network, pixels: np.ndarray, method: str | None, timesteps: int | None,
+           sleep: int | None) -> tuple[Network, dict[str, Any]]:
+    """The network with the time-steps of a method, if there is one, and how quiet it becomes."""
+    if method is None:
+        if timesteps is not None or sleep is not None:
+            raise ConversionError("time-steps and sleep need a method (--method)")
+        return network, {}
+    network = stepped(network, method, timesteps=timesteps, sleep=sleep)
+    with working(f"{network.name}: the images in time-steps"):
+        steps, quiet = quiet_steps(network, pixels[:_TIMED])
+    if quiet < 1 and method != "qcfs":
+        log.warning("warning: after the last time-step neurons still spike in %.2f %% of the "
+                    "calibration images, so their counts are not exact; give more %s",
+                    100 * (1 - quiet), "sleep" if method == "casc" else "time-steps")
+    facts = {"method": method, "timesteps": cast(Dynamics, network.dynamics).timesteps}
+    return (replace(network, metadata={**network.metadata, **facts}),
+            {**facts, "quiet": quiet, "quiet_steps": steps})
 
 
 def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,

@@ -44,6 +44,8 @@ def _st_bif(levels: int, timesteps: int | None, sleep: int | None, depth: int) -
     return Dynamics(1, steps - 1, signed=True, bound="levels")
 
 
+_BATCH = 100
+
 METHODS: dict[str, Callable[[int, int | None, int | None, int], Dynamics]] = {
     "qcfs": _qcfs, "casc": _casc, "st-bif": _st_bif}
 """Method -> its dynamics, from the levels of the neurons, the numbers of time-steps and of steps of
@@ -84,12 +86,17 @@ def stepped(network: Network, method: str, *, timesteps: int | None = None,
         raise ConversionError(f"{method}: {error}") from error
 
 
-def quiet_steps(network: Network, images: np.ndarray) -> int:
-    """The time-steps after which no neuron spikes any more, for raw ``images``: the number of the
-    last one with a spike."""
-    trains = network.run(network.encode(images)).trains.values()
-    spiking = np.any([train.any(axis=tuple(range(1, train.ndim))) for train in trains], axis=0)
-    return int(np.max(np.flatnonzero(spiking) + 1, initial=0))
+def quiet_steps(network: Network, images: np.ndarray) -> tuple[int, float]:
+    """The number of the last time-step in which a neuron spikes, for raw ``images``, and the share
+    of the images for which all neurons are quiet after the last time-step."""
+    last, quiet = 0, 0
+    for first in range(0, len(images), _BATCH):
+        trace = network.run(network.encode(images[first:first + _BATCH]))
+        spiking = np.any([train.any(axis=tuple(range(1, train.ndim)))
+                          for train in trace.trains.values()], axis=0)
+        last = max(last, int(np.max(np.flatnonzero(spiking) + 1, initial=0)))
+        quiet += int(np.all(list(network.quiet(trace).values()), axis=0).sum())
+    return last, quiet / len(images)
 
 
 def _levels(network, method):

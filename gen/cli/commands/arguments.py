@@ -27,6 +27,7 @@ __all__ = [
     "LEVELS",
     "PIXEL",
     "SEED",
+    "TIMESTEPS",
     "Commands",
     "add_calibration",
     "add_data",
@@ -93,6 +94,7 @@ CLOCKS = integer(1, 10**12)
 """Clocks an image."""
 
 LEVELS = integer(1, 65_535)
+TIMESTEPS = integer(0, 64)
 """The greatest spike count of neurons or pixels."""
 
 PIXEL = integer(1, (1 << 32) - 1)

@@ -86,6 +86,37 @@ def test_residual_network_with_plain_relu(files):
     assert network.metadata["agreement"] == result["agreement"]
 
 
+@pytest.mark.parametrize("method", ["casc", "st-bif"])
+def test_methods_with_time_steps(method, files, tmp_path, caplog):
+    images = np.load(files["calibration"])
+    once = load(convert(**files, levels=3)["network"])
+    result = convert(**files | {"out": tmp_path / "t.npz"}, levels=3, method=method)
+    network = load(result["network"])
+    assert json.loads(json.dumps(result)) == result
+    # Three layers of neurons on the longest path.
+    assert (result["method"], result["quiet"], result["timesteps"]) == (method, 1.0, 7)
+    assert result["timesteps"] == network.dynamics.timesteps == network.metadata["timesteps"]
+    assert result["quiet_steps"] <= 7
+    assert np.array_equal(network.predict(images), once.predict(images))
+    assert not any("time-step" in message for message in caplog.messages)
+    few = convert(**files | {"out": tmp_path / "f.npz"}, levels=3, method=method,
+                  **{"sleep": 0} if method == "casc" else {"timesteps": 2})
+    assert few["quiet"] < 1
+    more = "sleep" if method == "casc" else "time-steps"
+    assert any(message.startswith("warning: after the last time-step neurons still spike in ")
+               and message.endswith(f"give more {more}") for message in caplog.messages)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"timesteps": 3}, "time-steps and sleep need a method (--method)"),
+    ({"sleep": 3}, "time-steps and sleep need a method (--method)"),
+    ({"method": "qcfs", "timesteps": 65}, "qcfs: there are 65 time-steps; 64 are the most"),
+])
+def test_time_steps_that_cannot_be(options, message, files):
+    with pytest.raises(ConversionError, match=f"^{re.escape(message)}$"):
+        convert(**files, **options)
+
+
 def test_kinds_of_calibration_images(files):
     images = np.load(files["calibration"])
     digest = convert(**files)["digest"]
@@ -174,7 +205,7 @@ def test_agreement_is_said_and_can_be_required(tmp_path, files, caplog):
     np.save(files["calibration"], np.random.default_rng(0).integers(0, 256, (200, 20)))
     agreement = convert(**files, require_agreement=0.9)["agreement"]
     assert agreement > 0.97
-    assert not caplog.messages
+    assert not any("time-step" in message for message in caplog.messages)
     files["out"].unlink()
     coarse = {"bits": 2}
     refused(files, r"^the integers classify \d+\.\d\d% of the 200 calibration images as the "

@@ -34,7 +34,7 @@ def test_exact_when_all_are_quiet(method, steps, digits):
     assert all(quiet.all() for quiet in made.quiet(trace).values())
     assert same(trace, ann)
     assert np.array_equal(trace.logits, ann.logits)
-    assert quiet_steps(made, images) == 5
+    assert quiet_steps(made, images) == (5, 1.0)
 
 
 def test_too_little_sleep_is_told(digits):
@@ -42,6 +42,7 @@ def test_too_little_sleep_is_told(digits):
     made = stepped(network, "casc", sleep=0)
     trace = made.run(made.encode(images))
     assert not same(trace, ann)
+    assert quiet_steps(made, images)[1] < 0.5
     quiet = made.quiet(trace)
     assert quiet["conv1"].all()
     for name, fine in quiet.items():
