@@ -1,10 +1,12 @@
 import random
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.sim import Simulator
 
 from hw.maps import MapConfig, SourceConfig
 from hw.spikes import SpikeMemory
@@ -57,22 +59,28 @@ class WindowOverMemory(wiring.Component):
         return m
 
 
+def _sample(dut, rng):
+    """Beats of a sample, and its windows as the stream has them."""
+    fmap = dut.source.map
+    beats = [rng.choice([0, sum(rng.randrange(fmap.levels + 1) << c * fmap.bits
+                                for c in range(fmap.word))]) for _ in range(fmap.beats)]
+    bits = iter(occupancy(fmap, beat) for beat in beats)
+    windows = dut.window.model([[[next(bits) for _ in range(fmap.chunks)]
+                                 for _ in range(fmap.width)] for _ in range(fmap.height)])
+    return beats, [sum(bit << k * fmap.planes for k, bit in enumerate(window))
+                   for window in windows]
+
+
 @pytest.mark.parametrize("stalls", STALLS)
 @pytest.mark.parametrize("name", SOURCES)
 def test_window_equals_model(name, stalls):
     source, fmap = SOURCES[name], SOURCES[name].map
     rng = random.Random(name)
-    beats = [rng.choice([0, sum(rng.randrange(fmap.levels + 1) << c * fmap.bits
-                                for c in range(fmap.word))]) for _ in range(3 * fmap.beats)]
     dut = WindowOverMemory(source)
-    expected = []
-    for first in range(0, len(beats), fmap.beats):
-        sample = iter(occupancy(fmap, beat) for beat in beats[first:first + fmap.beats])
-        expected += dut.window.model([[[next(sample) for _ in range(fmap.chunks)]
-                                       for _ in range(fmap.width)] for _ in range(fmap.height)])
+    samples = [_sample(dut, rng) for _ in range(3)]
+    beats, expected = (list(chain.from_iterable(each)) for each in zip(*samples, strict=True))
     received, clocks = run(dut, [(dut.i, beats)], [(dut.o, len(expected))], stalls=stalls)
-    assert received == [sum(bit << k * fmap.planes for k, bit in enumerate(window))
-                        for window in expected]
+    assert received == expected
     if stalls == "none" and source.rows == 2 * fmap.height:
         columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
         reads = source.positions[0] * columns * source.kernel[0] * fmap.chunks
@@ -88,3 +96,36 @@ def test_a_window_needs_no_rows_below_it(name):
                        if min(fmap.height, top + k * source.descent + source.kernel[0]) <= rows)
         dut = WindowOverMemory(source)
         run(dut, [(dut.i, [1] * (rows * source.row))], [(dut.o, complete * ox)])
+
+
+def test_reset_in_any_clock():
+    """A counter that a reset misses makes windows wrong after a reset in a few of the clocks."""
+    dut, reset = WindowOverMemory(SOURCES["strided"]), Signal()
+    beats, expected = _sample(dut, random.Random(0))
+    _, clocks = run(dut, [(dut.i, beats)], [(dut.o, len(expected))])
+    sim = Simulator(ResetInserter(reset)(dut))
+    sim.add_clock(1e-6)
+
+    async def walk(ctx, clocks):
+        """Windows of samples that follow each other, from a reset on."""
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+        sent, windows = 0, []
+        for _ in range(clocks):
+            ctx.set(dut.i.payload, beats[sent % len(beats)])
+            *_, ready, valid, window = await ctx.tick().sample(
+                dut.i.ready, dut.o.valid, dut.o.payload)
+            sent += ready
+            windows += [window.as_bits()] * valid
+        return windows
+
+    async def testbench(ctx):
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.o.ready, 1)
+        for moment in range(clocks):
+            await walk(ctx, moment)
+            assert (await walk(ctx, clocks))[:len(expected)] == expected, moment
+
+    sim.add_testbench(testbench)
+    sim.run()

@@ -1,6 +1,6 @@
 """How many mutants the regression on the emitted Verilog kills.
 
-The regression is that of ``tests/cocotb/test_array.py``: its networks, and
+The regression is that of ``tests/cocotb/test_array.py``: its networks in both variants, and
 :func:`gen.verify.rtl.compare`, every beat of every layer with random stalls and resets. A mutant
 that computes the right spikes in as many events may still be too slow; what survives is therefore
 simulated once more, without stalls, and its clocks are compared with those of the array as it was
@@ -15,12 +15,11 @@ from unittest import mock
 import numpy as np
 
 from gen.errors import SimulationError
-from gen.plan.mapping import map_network
 from gen.system import processes
 from gen.verify.monitor import monitor_verilog
 from gen.verify.rtl import compare
 from gen.verify.simulation import stream
-from tests.cocotb.test_array import CASES, stimuli
+from tests.cocotb.test_array import CASES, VARIANTS, mapped, stimuli
 
 from . import mutants as emitted
 from .equivalence import equivalent
@@ -69,10 +68,7 @@ class Mutant:
         return self.command.split("-module ")[1].split()[0]
 
 
-@cache
-def _mapped(case):
-    network, lanes, code = CASES[case]
-    return network, *map_network(network, lanes=lanes, code=code)
+_mapped = cache(mapped)
 
 
 def _quota(count, case):
@@ -82,30 +78,32 @@ def _quota(count, case):
 
 
 def prepare(case, parts, seed):
-    """``(mutants, Verilog)`` of a case."""
-    _, config, image = _mapped(case)
-    source = emitted.netlist(config, image)
+    """Mutants of a case, and for each variant of its network the Verilog with all of them."""
+    sources = {variant: emitted.netlist(*_mapped(case, variant)[1:]) for variant in VARIANTS}
+    _, config, _ = _mapped(case, "lively")
     commands = []
     for part, (count, names) in parts.items():
         patterns = [f"array.{core.port}.{name}" for core in config.cores for name in names]
         quota = _quota(count, case)
         if quota:
             commands += [(part, command)
-                         for command in emitted.sample(source, patterns, quota, seed=seed)]
+                         for command in emitted.sample(sources["lively"], patterns, quota,
+                                                       seed=seed)]
     made = [Mutant(case, part, number, command)
             for number, (part, command) in enumerate(commands, 1)]
-    return made, emitted.verilog(source, [command for _, command in commands])
+    return made, {variant: emitted.verilog(source, [command for _, command in commands])
+                  for variant, source in sources.items()}
 
 
 @cache
 def _monitor(case):
     """Of all mutants of a case."""
-    return monitor_verilog(_mapped(case)[1])
+    return monitor_verilog(_mapped(case, "lively")[1])
 
 
-def _regression(case, verilog, number):
-    """``None``, or what the regression says of a mutant."""
-    network, config, image = _mapped(case)
+def _compared(case, variant, verilog, number):
+    """``None``, or what the regression says of a mutant in one variant of its network."""
+    network, config, image = _mapped(case, variant)
     counts = stimuli(network)
     os.environ[emitted.VARIABLE] = str(number)
     with (mock.patch("gen.verify.rtl.array_verilog", return_value=verilog),
@@ -117,17 +115,24 @@ def _regression(case, verilog, number):
     return f"{result['mismatches']} mismatches" if result["mismatches"] else None
 
 
+def _regression(case, verilogs, number):
+    """``None``, or what the regression says of a mutant first."""
+    return next(filter(None, (_compared(case, variant, verilog, number)
+                              for variant, verilog in verilogs.items())), None)
+
+
 def _clocks(case, verilog, number):
     """Mean latency and mean interval."""
-    network, config, image = _mapped(case)
+    network, config, image = _mapped(case, "lively")
     os.environ[emitted.VARIABLE] = str(number)
     with mock.patch("gen.verify.simulation.array_verilog", return_value=verilog):
         run = stream(config, image, stimuli(network), alone=_ALONE, jobs=1)
     return run.latency.mean(), run.interval
 
 
-def _pace(case, verilog, number):
+def _pace(case, verilogs, number):
     """``None``, or how far the clocks of a mutant are from those of the array as emitted."""
+    verilog = verilogs["lively"]
     try:
         names, pairs = ("latency", "interval"), zip(
             _clocks(case, verilog, 0), _clocks(case, verilog, number), strict=True)
@@ -143,7 +148,7 @@ def _judge(mutant, verilogs):
     arguments = mutant.case, verilogs[mutant.case], mutant.number
     verdict = _regression(*arguments) or _pace(*arguments)
     if verdict is None:
-        _, config, image = _mapped(mutant.case)
+        _, config, image = _mapped(mutant.case, "lively")
         scope = equivalent(emitted.netlist(config, image), mutant.command, mutant.module)
         return replace(mutant, harmless=scope)
     return replace(mutant, verdict=verdict)
@@ -174,9 +179,9 @@ def measure(*, parts=PARTS, seed=0, jobs=None, progress=iter):
         If the array as it was emitted fails its own regression.
     """
     prepared = {case: prepare(case, parts, seed) for case in CASES}
-    verilogs = {case: verilog for case, (_, verilog) in prepared.items()}
-    for case, verilog in verilogs.items():
-        said = _regression(case, verilog, 0) or _pace(case, verilog, 0)
+    verilogs = {case: both for case, (_, both) in prepared.items()}
+    for case, both in verilogs.items():
+        said = _regression(case, both, 0) or _pace(case, both, 0)
         assert said is None, f"{case} without a mutant: {said}"
     every = [mutant for made, _ in prepared.values() for mutant in made]
     with processes.workers(jobs) as pool:
