@@ -5,6 +5,7 @@ Only :func:`design_for` plans. Later steps read the decisions from the directory
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -260,6 +261,15 @@ def _image(built):
 def _require_consistent(design, built):
     """Each file may be sound and of another build."""
     _require_mapped(design)
+    budget = design.board.budget
+    if design.placement != resources.placement(design.config, design.board.family.name,
+                                               budget.brams):
+        raise Mismatch(f"placement is not what this version of Spikeloom chooses for "
+                       f"{design.board.name}")
+    if not 0 < design.interval < math.inf:
+        raise Mismatch(f"interval must be a positive number of clocks, not {design.interval!r}")
+    if not design.calibration.isprintable():
+        raise Mismatch("calibration must be one line of text")
     if design.digest != built.digest:
         raise Mismatch(f"config is of another array than {manifest.NAME} says")
     for name, value, said in (("clock", design.clock.hz, built.clock_hz),

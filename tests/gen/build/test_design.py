@@ -172,6 +172,26 @@ class TestOfOnePiece:
         relist(built, link={"kind": "uart", "baud": 1 << 30, "wiring": ""})
         refused(built, "baud can't be: baud must be at most ")
 
+    @pytest.mark.parametrize("changes, message", [
+        ({"interval": -5.0}, "interval must be a positive number of clocks, not -5.0"),
+        ({"interval": 0.0}, "interval must be a positive number of clocks, not 0.0"),
+        ({"calibration": "two\nlines"}, "calibration must be one line of text"),
+    ])
+    def test_facts_that_cannot_be(self, changes, message, built):
+        write(built, facts_of(built) | changes)
+        relist(built)
+        refused(built, message)
+
+    @pytest.mark.parametrize("changes", [{"family": "zzz"}, {"family": "iCE40"}, {"in_blocks": []},
+                                         {"brams": -1.0}])
+    def test_another_placement(self, changes, built):
+        facts = facts_of(built)
+        placed = facts["placement"]
+        write(built, facts | {"placement": placed | {
+            name: value for name, value in changes.items() if name in placed}})
+        relist(built)
+        refused(built, "placement is not what this version of Spikeloom chooses for ulx3s-85f")
+
     def test_a_build_without_one(self, built):
         facts = json.loads((built / "manifest.json").read_text())
         manifest.write(built, facts, facts["files"].keys() - {"design.json"})
