@@ -261,6 +261,8 @@ def _image(built):
 def _require_consistent(design, built):
     """Each file may be sound and of another build."""
     _require_mapped(design)
+    if design.digest != built.digest:
+        raise Mismatch(f"config is of another array than {manifest.NAME} says")
     budget = design.board.budget
     if design.placement != resources.placement(design.config, design.board.family.name,
                                                budget.brams):
@@ -270,8 +272,6 @@ def _require_consistent(design, built):
         raise Mismatch(f"interval must be a positive number of clocks, not {design.interval!r}")
     if not design.calibration.isprintable():
         raise Mismatch("calibration must be one line of text")
-    if design.digest != built.digest:
-        raise Mismatch(f"config is of another array than {manifest.NAME} says")
     for name, value, said in (("clock", design.clock.hz, built.clock_hz),
                               ("baud", design.baud, built.link["baud"])):
         if value != said:
