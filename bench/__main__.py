@@ -18,6 +18,7 @@ from . import (
     figures,
     gates,
     line,
+    masked,
     pages,
     peers,
     runner,
@@ -27,8 +28,8 @@ from .benchmark import load
 
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
-    calibrate, every_board, bitstreams, clocks, choices, gates, line, scale, ecp5_clock, peers,
-    figures)]
+    calibrate, every_board, bitstreams, clocks, choices, masked, gates, line, scale, ecp5_clock,
+    peers, figures)]
 
 
 def _jobs(text):

@@ -3,7 +3,7 @@
 import boards
 from gen.ir import shipped
 
-from . import bitstreams, choices, clocks, every_board, figures, gates, scale
+from . import bitstreams, choices, clocks, every_board, figures, gates, masked, scale
 from . import line as serial_line
 from .every_board import alike, same_device
 from .markdown import asked, line, named, number, table
@@ -235,10 +235,24 @@ def carried(measured):
     ], serial_line.BENCHMARK.rows(measured))
 
 
+def depthwise(measured):
+    """Of docs/fit.md: depthwise layers with masked rows."""
+    (row,) = masked.BENCHMARK.rows(measured)
+    return table([
+        ("layer", lambda layer: layer["layer"]),
+        ("channels", lambda layer: number(layer["channels"])),
+        ("clocks: a row for each channel", lambda layer: number(layer["spikes"])),
+        ("masked rows", lambda layer: number(layer["clocks"])),
+        ("ratio", lambda layer: f"{layer['spikes'] / layer['clocks']:.1f}"),
+        ("clocks in which the lanes add", lambda layer: f"{layer['adds']:.0%}"),
+    ], row["layers"]) + (f"\n\nThe weight memory of the residual layer has {row['memory']:,} bits; "
+                         f"as wide as the identity it would have {row['wide']:,}.")
+
+
 TABLES = {
     "test-sets": readme, "bitstreams": bitstreams_made, "fits": fits, "predictions": predictions,
     "cells": cells, "predicted-clocks": predicted_clocks, "replicas": replicas,
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
-    "unpacked": unpacked, "line": carried,
+    "unpacked": unpacked, "line": carried, "depthwise": depthwise,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""

@@ -5,7 +5,7 @@ memory are added, and how the neurons fire. The same object gives the semantics 
 operations of :class:`hw.lanes.Lanes`, the clocks they take, and the range of the potentials.
 
 There are two programs. With :func:`settle` a neuron fires after all the charge of a sample; with
-:func:`step` it fires in each of T time-steps, as the :class:`Dynamics` of its method say.
+:func:`step` it fires in each of T time-steps, as the dynamics of its method say.
 """
 
 import itertools
@@ -14,76 +14,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-__all__ = ["Add", "Charge", "Dynamics", "Fire", "Operation", "Row", "Schedule", "State", "Step",
-           "settle", "step"]
+from .dynamics import Dynamics
 
-MOST_STEPS = 64
-"""Greatest number of time-steps."""
-
-
-@dataclass(frozen=True)
-class Dynamics:
-    """Time-steps of a network whose neurons fire in each of them (docs/methods.md).
-
-    A *cycle* is ``wake`` steps, in which the input and the biases charge the membranes, and then
-    ``sleep`` steps, in which spikes alone do.
-
-    Parameters
-    ----------
-    wake, sleep, cycles : numbers of steps, and of cycles
-    signed : whether a neuron with a negative potential takes a spike back, as long as it has spiked
-        more often than not
-    bound : what the tracer, the sum of a neuron's spikes, may not exceed: ``None``; ``"levels"`` of
-        its layer; or ``"elapsed"``, the number of wake steps so far
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range, or if neurons that take spikes back have no bound.
-    """
-
-    wake: int
-    sleep: int = 0
-    cycles: int = 1
-    signed: bool = False
-    bound: str | None = None
-
-    def __post_init__(self):
-        for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
-        if self.timesteps > MOST_STEPS:
-            raise ValueError(f"there are {self.timesteps} time-steps; {MOST_STEPS} are the most")
-        if self.bound not in (None, "levels", "elapsed"):
-            raise ValueError(f"bound must be None, 'levels' or 'elapsed', not {self.bound!r}")
-        if self.signed and self.bound is None:
-            raise ValueError("neurons that take spikes back need a bound")
-
-    @property
-    def timesteps(self) -> int:
-        """Those of all cycles."""
-        return self.cycles * (self.wake + self.sleep)
-
-    @property
-    def once(self) -> bool:
-        """Whether all the charge of the input and the biases arrives in the first time-step, and
-        levels bound the spikes: then counts are those that neurons have without time-steps."""
-        return (self.wake, self.cycles, self.bound) == (1, 1, "levels")
-
-    @property
-    def awake(self) -> tuple[bool, ...]:
-        """For each time-step, whether the input charges the membranes."""
-        return ((True,) * self.wake + (False,) * self.sleep) * self.cycles
-
-    def most(self, levels: int, number: int) -> int | None:
-        """What the tracer of a neuron may not exceed in a time-step, counted from 0."""
-        match self.bound:
-            case "levels":
-                return levels
-            case "elapsed":
-                return sum(self.awake[:number + 1])
-        return None
+__all__ = ["Add", "Charge", "Fire", "Operation", "Row", "Schedule", "State", "Step", "settle",
+           "step"]
 
 
 @dataclass(frozen=True)
@@ -173,7 +107,7 @@ class State:
 
         Parameters
         ----------
-        rows : integer, or array, for each row of the schedule
+        rows : a value for each row of the schedule
         """
         for add in step.adds:
             self.potential = self.potential + (self.held if add.row is None else rows[add.row])
@@ -225,8 +159,7 @@ class Schedule:
     ----------
     steps : in order
     rows : of the parameter memory, for each group of lanes
-    levels : greatest count, of a train that of a time-step; or ``None`` for a read-out, which never
-        fires
+    levels : greatest count (of a train: in a time-step); ``None`` for a read-out, which never fires
     code, timesteps, low : how a receiver replays the counts, see :class:`hw.maps.MapConfig`
     """
 
@@ -281,8 +214,8 @@ class Schedule:
     @cached_property
     def ends(self) -> frozenset[int]:
         """Numbers of those :attr:`charges` that are the last of their step."""
-        sums = itertools.accumulate(len(self.steps[k].charges) for k in self.arrivals)
-        return frozenset(number - 1 for number in sums)
+        return frozenset(number - 1 for number in itertools.accumulate(
+            len(self.steps[k].charges) for k in self.arrivals))
 
     @cached_property
     def holds(self) -> bool:

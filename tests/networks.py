@@ -5,8 +5,8 @@ import numpy as np
 from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
+from hw.dynamics import Dynamics
 from hw.maps import MapConfig
-from hw.schedule import Dynamics
 
 __all__ = [
     "convolutional",

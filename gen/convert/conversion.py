@@ -8,7 +8,7 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +24,12 @@ from gen.ir.exact import check_pixels, require_name
 from gen.ir.network import Network
 from gen.system import files
 from gen.system.progress import working
-from hw.schedule import Dynamics
 
 from .fidelity import beside, refresh_weights
 from .foreign import Activation
 from .lower import lower, require_plain
 from .lowered import Lowered
-from .methods import quiet_steps, stepped
+from .methods import with_time_steps
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
 from .widths import Bits
@@ -50,9 +49,6 @@ AGREEMENT = 0.97
 is a warning."""
 
 _BATCH = 100
-
-# Calibration images that tell how quiet a network becomes.
-_TIMED = 1000
 
 # Calibration images that travel with the network.
 _SAMPLES = 32
@@ -85,31 +81,25 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     levels : greatest spike count of the neurons of a plain ReLU, by default :data:`RELU_LEVELS`
     input_levels : greatest count of a pixel
     pixel_max : greatest raw pixel value that the network will receive
-    activation : ``CLASS,STEP,LEVELS`` of a QCFS-like activation of another library
-        (:class:`~gen.convert.foreign.Activation`), such as ``"QCFS,thresh/L,L"``
+    activation : ``CLASS,STEP,LEVELS`` of another library's :class:`~.foreign.Activation`
     require_agreement : least share, 0 to 1, of the calibration images that the integers must
         classify as the module does; by default there is a warning below :data:`AGREEMENT`
-    method, timesteps, sleep : with a method, the network fires in every time-step
-        (:func:`gen.convert.methods.stepped`)
+    method, timesteps, sleep : see :func:`gen.convert.methods.with_time_steps`
 
     Returns
     -------
     ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number),
     ``calibration_images``, ``agreement`` (share of the calibration images that the integers
-    classify as the module does), ``digest``, ``bits``, ``steps`` (name -> value of a count). With a
-    method also ``timesteps`` (all of them), ``quiet`` (share of the calibration images for which
-    all neurons are quiet after the last) and ``quiet_steps``
-    (:func:`gen.convert.methods.quiet_steps`)
+    classify as the module does), ``digest``, ``bits``, ``steps`` (name -> value of a count); with a
+    method also what :func:`gen.convert.methods.with_time_steps` says
 
     Raises
     ------
     ConversionError, DataError
         If the files, the module or the images do not fit together, if the module computes something
         else than its parameters say, or if the integers agree with it too seldom.
-    NetworkError
-        If the network can't have that name, counts or pixels.
-    OutputError
-        If the network can't be written. This is checked before the work.
+    NetworkError, OutputError
+        If the network can't have that name, counts or pixels, or can't be written.
     """
     out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
@@ -125,30 +115,11 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign)
     facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
-    network, timed = _timed(_network(quantised, name, pixel_max, facts), pixels, method, timesteps,
-                            sleep)
+    network, timed = with_time_steps(_network(quantised, name, pixel_max, facts), pixels, method,
+                                     timesteps, sleep)
     network = _compared(network, pixels, scores, require_agreement)
     artifact.save(network, out)
     return {"network": str(out), **_summary(network, lowered), **timed}
-
-
-def _timed(network: Network, pixels: np.ndarray, method: str | None, timesteps: int | None,
-           sleep: int | None) -> tuple[Network, dict[str, Any]]:
-    """The network with the time-steps of a method, if there is one, and how quiet it becomes."""
-    if method is None:
-        if timesteps is not None or sleep is not None:
-            raise ConversionError("time-steps and sleep need a method (--method)")
-        return network, {}
-    network = stepped(network, method, timesteps=timesteps, sleep=sleep)
-    with working(f"{network.name}: the images in time-steps"):
-        steps, quiet = quiet_steps(network, pixels[:_TIMED])
-    if quiet < 1 and method != "qcfs":
-        log.warning("warning: after the last time-step neurons still spike in %.2f %% of the "
-                    "calibration images, so their counts are not exact; give more %s",
-                    100 * (1 - quiet), "sleep" if method == "casc" else "time-steps")
-    facts = {"method": method, "timesteps": cast(Dynamics, network.dynamics).timesteps}
-    return (replace(network, metadata={**network.metadata, **facts}),
-            {**facts, "quiet": quiet, "quiet_steps": steps})
 
 
 def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,

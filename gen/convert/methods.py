@@ -5,17 +5,22 @@ every time-step instead. All of them run on the weights of one and the same quan
 differs is when charge arrives and what a neuron may do.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
 from gen.errors import ConversionError, NetworkError, unknown
 from gen.ir.layers import INPUT
 from gen.ir.network import Network
-from hw.schedule import Dynamics
+from gen.system.progress import working
+from hw.dynamics import Dynamics
 
-__all__ = ["METHODS", "quiet_steps", "stepped"]
+log = logging.getLogger(__name__)
+
+__all__ = ["METHODS", "quiet_steps", "stepped", "with_time_steps"]
 
 
 def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
@@ -45,6 +50,9 @@ def _st_bif(levels: int, timesteps: int | None, sleep: int | None, depth: int) -
 
 
 _BATCH = 100
+
+# Calibration images that tell how quiet a network becomes.
+_TIMED = 1000
 
 METHODS: dict[str, Callable[[int, int | None, int | None, int], Dynamics]] = {
     "qcfs": _qcfs, "casc": _casc, "st-bif": _st_bif}
@@ -97,6 +105,42 @@ def quiet_steps(network: Network, images: np.ndarray) -> tuple[int, float]:
         last = max(last, int(np.max(np.flatnonzero(spiking) + 1, initial=0)))
         quiet += int(np.all(list(network.quiet(trace).values()), axis=0).sum())
     return last, quiet / len(images)
+
+
+def with_time_steps(network: Network, pixels: np.ndarray, method: str | None, timesteps: int | None,
+           sleep: int | None) -> tuple[Network, dict[str, Any]]:
+    """The network with the time-steps of a method, if there is one, and how quiet it becomes.
+
+    Parameters
+    ----------
+    pixels : raw calibration images
+    method, timesteps, sleep : see :func:`stepped`
+
+    Returns
+    -------
+    The network, and with a method ``method``, ``timesteps`` (all of them), ``quiet`` (share of the
+    images for which all neurons are quiet after the last) and ``quiet_steps``
+    (:func:`quiet_steps`). A share below 1 is a warning, except with ``qcfs``.
+
+    Raises
+    ------
+    ConversionError
+        As :func:`stepped`; if there are time-steps or sleep, but no method.
+    """
+    if method is None:
+        if timesteps is not None or sleep is not None:
+            raise ConversionError("time-steps and sleep need a method (--method)")
+        return network, {}
+    network = stepped(network, method, timesteps=timesteps, sleep=sleep)
+    with working(f"{network.name}: the images in time-steps"):
+        steps, quiet = quiet_steps(network, pixels[:_TIMED])
+    if quiet < 1 and method != "qcfs":
+        log.warning("warning: after the last time-step neurons still spike in %.2f %% of the "
+                    "calibration images, so their counts are not exact; give more %s",
+                    100 * (1 - quiet), "sleep" if method == "casc" else "time-steps")
+    facts = {"method": method, "timesteps": cast(Dynamics, network.dynamics).timesteps}
+    return (replace(network, metadata={**network.metadata, **facts}),
+            {**facts, "quiet": quiet, "quiet_steps": steps})
 
 
 def _levels(network, method):

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from gen.errors import NetworkError
+from hw.dynamics import Dynamics
 from hw.maps import MapConfig
-from hw.schedule import Dynamics, Schedule, settle, step
+from hw.schedule import Schedule, settle, step
 
 from . import stepping
 from .exact import EXACT, check_levels, frozen

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from gen.errors import NetworkError
-from hw.schedule import Dynamics
+from hw.dynamics import Dynamics
 
 from .exact import require_length
 from .synapses import Synapses, Window

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gen.errors import NetworkError
-from hw.schedule import Dynamics
+from hw.dynamics import Dynamics
 
 from .exact import check_levels, check_pixels, check_values, encode, frozen, require_name
 from .layers import INPUT, Layer

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from gen.errors import NetworkError
-from hw.schedule import Dynamics
+from hw.dynamics import Dynamics
 
 from .exact import require_pair
 from .layer import check_name

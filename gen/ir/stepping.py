@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hw.dynamics import Dynamics
 from hw.maps import MapConfig
-from hw.schedule import Dynamics, State, step
+from hw.schedule import State, step
 
 if TYPE_CHECKING:
     from .charged import Charged, Neurons, Readout

@@ -375,7 +375,7 @@ def _deterministic(seed: int, count: int, device: torch.device) -> Iterator[torc
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.set_num_threads(count)
-        torch.use_deterministic_algorithms(device.type == "cpu")
+        torch.use_deterministic_algorithms(str(device) == "cpu")
         try:
             yield torch.Generator(device).manual_seed(seed)
         finally:

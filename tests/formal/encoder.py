@@ -7,9 +7,10 @@ from amaranth import *
 from amaranth.hdl import Assert, Cover
 
 from hw.config import CoreConfig
+from hw.dynamics import Dynamics
 from hw.encoder import EventEncoder
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import Dynamics, settle, step
+from hw.schedule import settle, step
 
 from .properties import Proof, anything, moves, waits
 

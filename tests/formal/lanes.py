@@ -7,9 +7,10 @@ from amaranth import *
 from amaranth.hdl import Assume, Cover
 
 from hw.config import CoreConfig
+from hw.dynamics import Dynamics
 from hw.lanes import Lanes
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import Dynamics, settle, step
+from hw.schedule import settle, step
 
 from .properties import Proof, anything, in_order, moves, waits
 from .prover import BDD

@@ -1,8 +1,9 @@
 """Small cores that fire in every time-step."""
 
 from hw.config import CoreConfig
+from hw.dynamics import Dynamics
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import Dynamics, step
+from hw.schedule import step
 
 DYNAMICS = {
     "if": Dynamics(4), "alone": Dynamics(1), "long": Dynamics(9, 3),

@@ -3,9 +3,10 @@ import random
 import pytest
 
 from hw.config import CoreConfig
+from hw.dynamics import Dynamics
 from hw.encoder import EventEncoder, event_layout, word_layout
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import Dynamics, settle, step
+from hw.schedule import settle, step
 
 from .streams import STALLS, run
 

@@ -11,7 +11,7 @@ from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
 from hw.array import Array
-from hw.schedule import Dynamics
+from hw.dynamics import Dynamics
 from tests.networks import neurons, readout, synapses
 
 from .cases import logits

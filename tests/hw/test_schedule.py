@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hw.dynamics import Dynamics
 from hw.maps import MapConfig
-from hw.schedule import Charge, Dynamics, settle, step
+from hw.schedule import Charge, settle, step
 
 
 def source(code="phase", levels=3):

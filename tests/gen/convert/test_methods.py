@@ -10,7 +10,7 @@ from gen.convert.methods import METHODS, quiet_steps, stepped
 from gen.data.datasets import load
 from gen.errors import ConversionError
 from gen.ir import shipped
-from hw.schedule import Dynamics
+from hw.dynamics import Dynamics
 from tests import networks
 
 

@@ -11,7 +11,8 @@ from gen.ir import artifact
 from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
-from hw.schedule import Dynamics, State
+from hw.dynamics import Dynamics
+from hw.schedule import State
 from tests import networks
 from tests.networks import STEPPING
 

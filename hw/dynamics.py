@@ -1,0 +1,73 @@
+"""Time-steps of a network, and what its neurons may do in them."""
+
+from dataclasses import dataclass
+
+__all__ = ["MOST_STEPS", "Dynamics"]
+
+MOST_STEPS = 64
+"""Greatest number of time-steps."""
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """Time-steps of a network whose neurons fire in each of them (docs/methods.md).
+
+    A *cycle* is ``wake`` steps, in which the input and the biases charge the membranes, and then
+    ``sleep`` steps, in which spikes alone do.
+
+    Parameters
+    ----------
+    wake, sleep, cycles : numbers of steps, and of cycles
+    signed : whether a neuron with a negative potential takes a spike back, as long as it has spiked
+        more often than not
+    bound : what the tracer, the sum of a neuron's spikes, may not exceed: ``None``; ``"levels"`` of
+        its layer; or ``"elapsed"``, the number of wake steps so far
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or if neurons that take spikes back have no bound.
+    """
+
+    wake: int
+    sleep: int = 0
+    cycles: int = 1
+    signed: bool = False
+    bound: str | None = None
+
+    def __post_init__(self):
+        for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+        if self.timesteps > MOST_STEPS:
+            raise ValueError(f"there are {self.timesteps} time-steps; {MOST_STEPS} are the most")
+        if self.bound not in (None, "levels", "elapsed"):
+            raise ValueError(f"bound must be None, 'levels' or 'elapsed', not {self.bound!r}")
+        if self.signed and self.bound is None:
+            raise ValueError("neurons that take spikes back need a bound")
+
+    @property
+    def timesteps(self) -> int:
+        """Those of all cycles."""
+        return self.cycles * (self.wake + self.sleep)
+
+    @property
+    def once(self) -> bool:
+        """Whether all the charge of the input and the biases arrives in the first time-step, and
+        levels bound the spikes: then counts are those that neurons have without time-steps."""
+        return (self.wake, self.cycles, self.bound) == (1, 1, "levels")
+
+    @property
+    def awake(self) -> tuple[bool, ...]:
+        """For each time-step, whether the input charges the membranes."""
+        return ((True,) * self.wake + (False,) * self.sleep) * self.cycles
+
+    def most(self, levels: int, number: int) -> int | None:
+        """What the tracer of a neuron may not exceed in a time-step, counted from 0."""
+        match self.bound:
+            case "levels":
+                return levels
+            case "elapsed":
+                return sum(self.awake[:number + 1])
+        return None
