@@ -75,8 +75,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     calibration : a ``.npy`` file with images in the module's input shape, ``(N, C, H, W)``,
         ``(N, H, W)`` or ``(N, features)``: integers in ``0..pixel_max``, which the module sees as
         ``pixel / pixel_max``, or real numbers in ``0..1``
-    out : where the network goes
-    name : of the network; by default the stem of ``out``
+    out, name : where the network goes; its name, by default the stem of ``out``
     bits : weight widths (:func:`gen.convert.widths.layer_bits`)
     levels : greatest spike count of the neurons of a plain ReLU, by default :data:`RELU_LEVELS`
     input_levels : greatest count of a pixel
@@ -96,8 +95,8 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     Raises
     ------
     ConversionError, DataError
-        If the files, the module or the images do not fit together, if the module computes something
-        else than its parameters say, or if the integers agree with it too seldom.
+        If files, module and images do not fit together, the module computes something else than
+        its parameters say, or the integers agree with it too seldom.
     NetworkError, OutputError
         If the network can't have that name, counts or pixels, or can't be written.
     """
