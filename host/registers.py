@@ -63,8 +63,8 @@ class Registers(Protocol):
 
     def collect(self) -> Outcome | None:
         """Outcome of the oldest request that was posted, or ``None`` if the request may be lost.
-        Then later ones are forgotten, too. Each of them may have been executed or not, in the order
-        in which they were posted."""
+        All later requests are dropped then as well. The device may have executed the first few of
+        them."""
 
     def forget(self) -> None:
         """Drop the outcomes of all requests that were posted."""

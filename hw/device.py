@@ -115,10 +115,10 @@ class Registers(wiring.Component):
 
     The input is written in ascending order. A word may be written again, and then those after it
     must be, too: a sample starts only if all of its words were written in this session and after
-    the number of a sample was last written to ``submit``. That of one of the last samples is
-    acknowledged, and nothing happens. While there is no room for another sample, words are ignored
-    and the status is ``BUSY``, unless the last word repeats such a number. What counts is whether
-    there was room at ``bus.begin``.
+    the number of a sample was last written to ``submit``. Writing the number of one of the last
+    samples again is acknowledged and has no effect. While there is no room for another sample,
+    words are ignored and the status is ``BUSY``, unless the last word repeats such a number.
+    ``BUSY`` is decided at ``bus.begin``.
 
     Parameters
     ----------
