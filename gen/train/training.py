@@ -105,7 +105,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                 flip=True, penalty=0.05, fast=True, threads=1,
                                 model={"channels": ((32,), (64, 64), (128, 128)), "hidden": (),
                                        "pool": "max"}),
-    ("cifar-10", "resnet"): Recipe(200, 40, "4,conv=8,readout=8", 3, 15, tuning_rate=5e-4,
+    ("cifar-10", "resnet"): Recipe(155, 18, "4,conv=8,readout=8", 3, 15, tuning_rate=5e-4,
                                    decay=0.05, smoothing=0.1, batch=256, shift=4, flip=True,
                                    cutout=8, penalty=0.05, fast=True,
                                    model={"channels": ((32, 32), (64, 64), (128, 128))}),
