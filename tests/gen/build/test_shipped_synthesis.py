@@ -13,13 +13,14 @@ from gen.plan.resources import predict
 from gen.plan.room import require_fit
 
 ARTY = boards.find("arty-a7")
+LARGE = ("cifar-10", "cifar-10-resnet")
 NETWORKS = [pytest.param(name, marks=() if name == "digits" else pytest.mark.slow)
             for name in shipped.names()]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_arty(name, tmp_path):
-    board = boards.find("arty-a7-100") if name == "cifar-10" else ARTY
+    board = boards.find("arty-a7-100") if name in LARGE else ARTY
     design = design_for(shipped.find(name), board)
     project.write(project.project_files(board, design.verilog(), design.clock), tmp_path)
     resources = synthesise(tmp_path, list(project.SOURCES), top=project.TOP, command=board.synth)
@@ -33,7 +34,7 @@ def test_arty(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in shipped.names() if name != "cifar-10"])
+@pytest.mark.parametrize("name", [name for name in shipped.names() if name not in LARGE])
 def test_ecp5(name, tmp_path):
     board = boards.find("ulx3s-85f")
     design = design_for(shipped.find(name), board)

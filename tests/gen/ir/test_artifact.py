@@ -327,7 +327,7 @@ def test_shipped(name):
     assert net.name == name
     assert net.metadata["accuracy"] > {"mnist": 0.993, "mnist-mlp": 0.98, "mnist-mlp-128": 0.98,
                                        "digits": 0.95, "digits-mlp": 0.96, "fashion-mnist": 0.905,
-                                       "cifar-10": 0.85}[name]
+                                       "cifar-10": 0.85, "cifar-10-resnet": 0.91}[name]
     assert f"--name {name} --seed {net.metadata['seed']}" in net.metadata["command"]
 
 
@@ -337,5 +337,5 @@ def test_shipped_names(tmp_path):
     assert shipped.find("digits").name == "digits"
     assert shipped.find(tmp_path / "digits").name == "net"
     with pytest.raises(ArtifactError, match=r"^there is no file or shipped network 'none'; known "
-                                            "are cifar-10, digits"):
+                                            "are cifar-10, cifar-10-resnet, digits"):
         shipped.find("none")
