@@ -2,7 +2,19 @@
 
 from dataclasses import dataclass
 
-__all__ = ["MapConfig", "SourceConfig"]
+__all__ = ["MapConfig", "SourceConfig", "grown"]
+
+
+def grown(train, fired, *, low, levels):
+    """A train with one time-step more, see :class:`MapConfig`.
+
+    Parameters
+    ----------
+    train, fired : the train so far, and the spikes of the step: integers, or arrays of them
+    low, levels : least and greatest number of spikes
+    """
+    train = train << levels.bit_length() | fired * (fired > 0)
+    return train << (-low).bit_length() | -fired * (fired < 0)
 
 
 @dataclass(frozen=True)

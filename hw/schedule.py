@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from .dynamics import Dynamics
+from .maps import grown
 
 __all__ = ["Add", "Charge", "Fire", "Operation", "Row", "Schedule", "State", "Step", "settle",
            "step"]
@@ -181,8 +182,7 @@ class Schedule:
         """
         if self.code != "train":
             return result + fired
-        result = result << self.levels.bit_length() | fired * (fired > 0)
-        return result << (-self.low).bit_length() | -fired * (fired < 0)
+        return grown(result, fired, low=self.low, levels=self.levels)
 
     @cached_property
     def arrivals(self) -> tuple[int, ...]:

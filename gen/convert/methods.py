@@ -18,9 +18,9 @@ from gen.ir.network import Network
 from gen.system.progress import working
 from hw.dynamics import Dynamics
 
-log = logging.getLogger(__name__)
-
 __all__ = ["METHODS", "quiet_steps", "stepped", "with_time_steps"]
+
+log = logging.getLogger(__name__)
 
 
 def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:

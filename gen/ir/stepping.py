@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hw.dynamics import Dynamics
-from hw.maps import MapConfig
-from hw.schedule import State, step
+from hw.maps import MapConfig, grown
+from hw.schedule import State
 
 if TYPE_CHECKING:
     from .charged import Charged, Neurons, Readout
@@ -46,7 +46,7 @@ def _states(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]
             ) -> tuple[list[np.ndarray], State]:
     """Spikes of each time-step, and the membranes after the last."""
     image, spikes = _charges(layer, dynamics, inputs)
-    program = step(_maps(dynamics, inputs), layer.levels, dynamics)
+    program = layer.schedule(_maps(dynamics, inputs))
     if len(program.steps) > dynamics.timesteps:
         spikes = [image, *spikes]
     else:
@@ -125,11 +125,11 @@ def encoded(train: np.ndarray, span: tuple[int, int]) -> np.ndarray:
     train : ``(T, N, C, H, W)`` spikes of each time-step
     span : least and greatest of them
     """
-    less, more = (-span[0]).bit_length(), span[1].bit_length()
-    wide = len(train) * (less + more) > _WIDTH
+    low, levels = span
+    wide = len(train) * (levels.bit_length() + (-low).bit_length()) > _WIDTH
     result = np.zeros(train.shape[1:], dtype=object if wide else np.int64)
     for fired in train.astype(result.dtype):
-        result = (result << more | fired * (fired > 0)) << less | -fired * (fired < 0)
+        result = grown(result, fired, low=low, levels=levels)
     return result
 
 

@@ -4,13 +4,11 @@ from hw.config import CoreConfig
 from hw.dynamics import Dynamics
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import step
+from tests.networks import STEPPING
 
-DYNAMICS = {
-    "if": Dynamics(4), "alone": Dynamics(1), "long": Dynamics(9, 3),
+DYNAMICS = STEPPING | {
+    "long": Dynamics(9, 3),
     "once": Dynamics(1, 2),
-    "cif": Dynamics(4, 3, signed=True, bound="elapsed"), "capped": Dynamics(5, 1, bound="levels"),
-    "cycles": Dynamics(2, 2, 2, signed=True, bound="elapsed"),
-    "st-bif": Dynamics(1, 6, signed=True, bound="levels"),
 }
 
 
