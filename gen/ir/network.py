@@ -262,8 +262,8 @@ class Network:
         ``(N,)``: then its counts are the quantised activations (docs/methods.md, 8). Without
         time-steps all are.
         """
-        values = trace.counts | trace.trains
-        return {layer.name: layer.quiet([values[s] for s in layer.sources])
+        counts = trace.counts
+        return {layer.name: layer.quiet([counts[s] for s in layer.sources], counts[layer.name])
                 for layer in self.neurons}
 
     def predict(self, images: np.ndarray, *, batch: int = 500,

@@ -11,7 +11,8 @@ import numpy as np
 
 from hw.dynamics import Dynamics
 from hw.maps import MapConfig, grown
-from hw.schedule import State
+
+from .layer import INPUT
 
 if TYPE_CHECKING:
     from .charged import Charged, Neurons, Readout
@@ -42,20 +43,6 @@ def _maps(dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> list[MapConfig]:
             MapConfig(1, 1, 1, 1, 1, "train", dynamics.timesteps) for values in inputs]
 
 
-def _states(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]
-            ) -> tuple[list[np.ndarray], State]:
-    """Spikes of each time-step, and the membranes after the last."""
-    image, spikes = _charges(layer, dynamics, inputs)
-    program = layer.schedule(_maps(dynamics, inputs))
-    if len(program.steps) > dynamics.timesteps:
-        spikes = [image, *spikes]
-    else:
-        spikes = [image + spikes[0], *spikes[1:]]
-    fired, state = program.run(spikes, *(_wide(values) for values in (
-        layer.initial, layer.threshold, layer.bias)))
-    return fired[-dynamics.timesteps:], state
-
-
 def _wide(values: np.ndarray) -> np.ndarray:
     """``(C,)`` for ``(N, C, H, W)``."""
     return values[:, None, None]
@@ -68,20 +55,39 @@ def trains(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -
     ----------
     inputs : ``(N, C, H, W)`` counts of the input, or ``(T, N, C, H, W)`` trains
     """
-    fired, _ = _states(layer, dynamics, inputs)
-    return np.stack(np.broadcast_arrays(*fired)).astype(np.int16)
+    image, spikes = _charges(layer, dynamics, inputs)
+    program = layer.schedule(_maps(dynamics, inputs))
+    if len(program.steps) > dynamics.timesteps:
+        spikes = [image, *spikes]
+    else:
+        spikes = [image + spikes[0], *spikes[1:]]
+    fired, _ = program.run(spikes, *(_wide(values) for values in (
+        layer.initial, layer.threshold, layer.bias)))
+    return np.stack(np.broadcast_arrays(*fired[-dynamics.timesteps:])).astype(np.int16)
 
 
-def quiet(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> np.ndarray:
+def quiet(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray],
+          fired: np.ndarray) -> np.ndarray:
     """Whether no neuron of a sample would spike again without further charge, ``(N,)``: then its
-    count is the quantised activation (docs/methods.md, 8)."""
-    _, state = _states(layer, dynamics, inputs)
+    count is the quantised activation (docs/methods.md, 8).
+
+    The potential that is left follows from all the charge and the spikes (docs/methods.md, eq. 2).
+
+    Parameters
+    ----------
+    inputs, fired : counts of the sources and of the layer, ``(N, C, H, W)``
+    """
+    awake = dynamics.wake * dynamics.cycles
+    potential = _wide(layer.initial + awake * layer.bias) - fired * _wide(layer.threshold)
+    for synapses, counts in zip(layer.synapses, inputs, strict=True):
+        potential = potential + synapses.charge(
+            awake * counts if synapses.source == INPUT else counts)
+    restless = potential >= _wide(layer.threshold)
     most = dynamics.most(layer.levels, dynamics.timesteps - 1)
-    restless = state.potential >= _wide(layer.threshold)
     if most is not None:
-        restless = restless & (state.tracer < most)
+        restless = restless & (fired < most)
     if dynamics.signed:
-        restless = restless | ((state.potential < 0) & (state.tracer > 0))
+        restless = restless | ((potential < 0) & (fired > 0))
     return ~restless.any(axis=(1, 2, 3))
 
 
@@ -106,7 +112,7 @@ def charge_range(layer: "Charged", dynamics: Dynamics, images: Sequence[bool],
     images : whether a source is the input, for each source
     levels : of each source, greatest count of all time-steps together
     """
-    awake = sum(dynamics.awake)
+    awake = dynamics.wake * dynamics.cycles
     low = high = np.zeros(layer.channels, dtype=np.int64)
     for synapses, image, top in zip(layer.synapses, images, levels, strict=True):
         least, most = synapses.charge_range(top * awake if image else top)
