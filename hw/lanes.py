@@ -180,7 +180,7 @@ class Lanes(wiring.Component):
             m.d.comb += [
                 base.eq(Mux(self._own(doubles, k), v << 1, v)),
                 total.eq(self._sum(addend[k], base, self._own(carries, k))),
-                spike.eq(self._spike(m, k, v, total, running, fires, clear)),
+                spike.eq(self._spikes(m, k, v, total, spike, running, fires, clear)),
             ]
             with m.If(clear):
                 m.d.sync += v.eq(0)
@@ -210,22 +210,18 @@ class Lanes(wiring.Component):
         # One bit more below, from which the carry comes.
         return (Cat(carry, addend).as_signed() + Cat(carry, base).as_signed()) >> 1
 
-    def _spike(self, m, k, v, total, running, fires, clear):
-        """Whether a lane may keep what it has added in order to fire."""
-        schedule = self._core.schedule
-        spike = ~total[-1]
-        if schedule.bound is not None:
-            tracer = Signal(range(schedule.bound + 1), name=f"tracer_{k}", reset_less=True)
-            taken_back = running.negative.any()
-            spike = Mux(taken_back, v[-1] & (tracer != 0), spike & (tracer < running.bound))
-            own = Signal(name=f"traced_{k}")
-            m.d.comb += own.eq(spike)
-            with m.If(clear):
-                m.d.sync += tracer.eq(0)
-            with m.Elif(fires & own):
-                m.d.sync += tracer.eq(Mux(taken_back, tracer - 1, tracer + 1))
-            return own
-        return spike
+    def _spikes(self, m, k, v, total, spike, running, fires, clear):
+        """Whether a lane may keep what it has added in order to fire. Then it is a ``spike``, which
+        the tracer counts, if there is one."""
+        if self._core.schedule.bound is None:
+            return ~total[-1]
+        tracer = Signal(range(self._core.schedule.bound + 1), name=f"tracer_{k}", reset_less=True)
+        taken_back = running.negative.any()
+        with m.If(clear):
+            m.d.sync += tracer.eq(0)
+        with m.Elif(fires & spike):
+            m.d.sync += tracer.eq(Mux(taken_back, tracer - 1, tracer + 1))
+        return Mux(taken_back, v[-1] & (tracer != 0), ~total[-1] & (tracer < running.bound))
 
     def _forked(self, m, name, source, stages):
         """``source``, ``stages`` clocks later, in a register for every few lanes, since it goes to
