@@ -53,6 +53,11 @@ class Dynamics:
         return self.cycles * (self.wake + self.sleep)
 
     @property
+    def wakes(self) -> int:
+        """Wake steps of all cycles."""
+        return self.cycles * self.wake
+
+    @property
     def once(self) -> bool:
         """Whether all the charge of the input and the biases arrives in the first time-step, and
         levels bound the spikes: then counts are those that neurons have without time-steps."""

@@ -331,8 +331,8 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     images = [replace(charge, planes=_spread(charge.planes, sources)) for charge in images]
     trains = [_trains(sources, number) for number in range(dynamics.timesteps)]
     if levels is None:
-        return _readout(images, trains, sum(dynamics.awake))
-    biased = sum(dynamics.awake) > 1
+        return _readout(images, trains, dynamics.wakes)
+    biased = dynamics.wakes > 1
     # The first bias comes with the initial potential, or with the input.
     rows = [Row(initial=1, bias=int(not (images and biased))), Row(threshold=-1)]
     rows += [Row(threshold=1)] * dynamics.signed + [Row(bias=1)] * biased

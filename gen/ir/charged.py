@@ -135,7 +135,7 @@ class Charged:
 
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse a layer whose potentials may need more than 53 bits."""
-        awake = 1 if self.dynamics is None else sum(self.dynamics.awake)
+        awake = 1 if self.dynamics is None else self.dynamics.wakes
         bound = sum(max(int(values.max()), -int(values.min())) * times
                     for values, times in ((self.initial, 1), (self.bias, awake)))
         bound += sum(s.charge_bound(awake * top if s.source == INPUT else top)

@@ -77,7 +77,7 @@ def quiet(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray],
     ----------
     inputs, fired : counts of the sources and of the layer, ``(N, C, H, W)``
     """
-    awake = dynamics.wake * dynamics.cycles
+    awake = dynamics.wakes
     potential = _wide(layer.initial + awake * layer.bias) - fired * _wide(layer.threshold)
     for synapses, counts in zip(layer.synapses, inputs, strict=True):
         potential = potential + synapses.charge(
@@ -112,7 +112,7 @@ def charge_range(layer: "Charged", dynamics: Dynamics, images: Sequence[bool],
     images : whether a source is the input, for each source
     levels : of each source, greatest count of all time-steps together
     """
-    awake = dynamics.wake * dynamics.cycles
+    awake = dynamics.wakes
     low = high = np.zeros(layer.channels, dtype=np.int64)
     for synapses, image, top in zip(layer.synapses, images, levels, strict=True):
         least, most = synapses.charge_range(top * awake if image else top)
