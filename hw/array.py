@@ -23,8 +23,8 @@ def _pool(pool, image):
 
 
 _COMPONENTS = {CoreConfig: _core, PoolConfig: _pool}
-"""By the kind of a layer. A component has inputs ``i``, an output ``o``, and ``status``: names of
-signals that the array shows."""
+"""By the kind of a layer. A component has inputs ``i``, an output ``o``, ``status``: names of
+signals that the array shows, and perhaps ``timesteps``, as the array has."""
 
 
 class Array(wiring.Component):
@@ -46,6 +46,8 @@ class Array(wiring.Component):
     probe_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these
         names survive synthesis, so that a netlist can be observed
     busy_{port} : which replicas of a core are adding a row
+    timesteps : ``In``, of the run, 1 to ``config.timesteps``; it may change while there is no
+        sample. Only if the network has several
     """
 
     def __init__(self, config, image):
@@ -57,6 +59,9 @@ class Array(wiring.Component):
                 "payload": Out(component.o.p.shape()), "valid": Out(1)}))
             for name in component.status:
                 ports[f"{name}_{layer.port}"] = Out(getattr(component, name).shape())
+        most = config.timesteps
+        if most > 1:
+            ports["timesteps"] = In(range(most + 1), init=most)
         super().__init__({
             "i": In(stream.Signature(config.input.beat_bits)),
             "o": Out(stream.Signature(config.readout.logit_bits)),
@@ -87,4 +92,6 @@ class Array(wiring.Component):
                 Value.cast(signal).attrs["keep"] = 1
             for name in component.status:
                 m.d.comb += getattr(self, f"{name}_{layer.port}").eq(getattr(component, name))
+            if hasattr(component, "timesteps"):
+                m.d.comb += component.timesteps.eq(self.timesteps)
         return m

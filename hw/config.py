@@ -254,6 +254,11 @@ class ArrayConfig:
         return self.layers[-1]
 
     @property
+    def timesteps(self):
+        """Those of the longest run; 1 if neurons fire after all the charge of a sample."""
+        return self.readout.schedule.timesteps
+
+    @property
     def cores(self):
         """The layers with synapses."""
         return tuple(layer for layer in self.layers if isinstance(layer, CoreConfig))
@@ -263,6 +268,12 @@ class ArrayConfig:
         index and of the source's index among those of the reader."""
         return tuple((i, s) for i, layer in enumerate(self.layers)
                      for s, source in enumerate(layer.sources) if source.layer == index)
+
+    def shortened(self, timesteps):
+        """What the array does in a run with fewer time-steps: the programs end early."""
+        return replace(self, layers=tuple(
+            replace(layer, schedule=layer.schedule.shortened(timesteps))
+            if layer in self.cores else layer for layer in self.layers))
 
     def digest(self):
         """SHA-256 of the configuration, as 64 hexadecimal digits."""

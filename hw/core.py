@@ -8,6 +8,7 @@ from .encoder import EventEncoder, word_layout
 from .fetch import Fetch
 from .lanes import Lanes
 from .select import Select
+from .sequencer import timesteps_member
 from .spikes import SpikeMemory
 from .stream import Queue
 from .window import Window
@@ -40,6 +41,7 @@ class Core(wiring.Component):
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats, or logits (see :class:`hw.lanes.Lanes`)
     busy : ``Out(1)``: the lanes are adding a row
+    timesteps : see :class:`hw.sequencer.Sequencer`
     """
 
     status = ("busy",)
@@ -55,6 +57,7 @@ class Core(wiring.Component):
                for s, source in enumerate(core.sources)},
             "o": Out(self._lanes.o.signature),
             "busy": Out(1),
+            **timesteps_member(core),
         })
 
     @property
@@ -96,4 +99,6 @@ class Core(wiring.Component):
         connect(m, encoder.o, lanes.i)
         connect(m, lanes.o, flipped(self.o))
         m.d.comb += self.busy.eq(lanes.busy)
+        if core.schedule.timed:
+            m.d.comb += [component.timesteps.eq(self.timesteps) for component in (select, lanes)]
         return m

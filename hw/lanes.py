@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .encoder import event_layout
 from .schedule import State
-from .sequencer import Sequencer
+from .sequencer import Sequencer, timesteps_member
 from .stream import Queue
 from .weights import Weights
 
@@ -50,6 +50,7 @@ class Lanes(wiring.Component):
     i : ``In(stream.Signature(event_layout(core)))``
     o : ``Out(stream)``: a beat of counts, or ``lanes`` potentials; one for each group in turn
     busy : ``Out(1)``: a row is being added: of weights, initial potentials or thresholds
+    timesteps : see :class:`hw.sequencer.Sequencer`
     """
 
     def __init__(self, core, weights, parameters, *, results=2):
@@ -67,11 +68,18 @@ class Lanes(wiring.Component):
             "i": In(stream.Signature(event_layout(core))),
             "o": Out(stream.Signature(result)),
             "busy": Out(1),
+            **timesteps_member(core),
         })
 
-    def model(self, events):
-        """Dicts in the shape of ``event_layout`` -> results, as integers, group by group."""
-        core, schedule = self._core, self._core.schedule
+    def model(self, events, timesteps=None):
+        """Dicts in the shape of ``event_layout`` -> results, as integers, group by group.
+
+        Parameters
+        ----------
+        timesteps : of the run, by default all
+        """
+        core = self._core
+        schedule = core.schedule.shortened(timesteps or core.schedule.timesteps)
         width, half = core.membrane_bits, 1 << core.membrane_bits - 1
         results, group, arrived = [], 0, 0
         lanes, made = [State() for _ in range(core.lanes)], [0] * core.lanes
@@ -128,6 +136,8 @@ class Lanes(wiring.Component):
         op, idle = sequence.op, sequence.idle
         m.d.comb += weights.row.eq(self.i.p.row)
         m.d.comb += sequence.taken.eq(self.o.valid & self.o.ready)
+        if core.schedule.timed:
+            m.d.comb += sequence.timesteps.eq(self.timesteps)
 
         # Second stage: the weights arrive, the parameters are looked up.
         chosen, loaded, running = (Signal.like(op, name=name)
@@ -171,7 +181,7 @@ class Lanes(wiring.Component):
         # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
         # between the potential and its double is left to the LUT in front of the adder. Yosys takes
         # the narrower operand for the chain; that is why the other one has a bit more.
-        results = []
+        results, made, taken = [], Signal(), Signal()
         for k in range(core.lanes):
             v = Signal(signed(width), name=f"v_{k}", reset_less=True)
             base = Signal(signed(width + 1), name=f"base_{k}")
@@ -189,9 +199,9 @@ class Lanes(wiring.Component):
             if core.schedule.holds:
                 with m.If(running.valid & running.hold):
                     m.d.sync += held[k].eq(total)
-            results.append(self._result(m, k, total, spike, fires, clear, running.first))
+            results.append(self._result(m, k, total, spike, fires, clear, running.first,
+                                        made & taken))
 
-        made, taken = Signal(), Signal()
         with m.If(running.valid & running.emit):
             m.d.sync += made.eq(1)
         with m.Elif(taken):
@@ -253,7 +263,7 @@ class Lanes(wiring.Component):
         """The copy of lane ``k``."""
         return copies[k * len(copies) // self._core.lanes]
 
-    def _result(self, m, k, total, spike, fires, emits, first):
+    def _result(self, m, k, total, spike, fires, emits, first, taken):
         """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
         if core.out is None:
@@ -268,6 +278,11 @@ class Lanes(wiring.Component):
                 m.d.sync += count.eq(Mux(first, 0, count) + spike)
             else:
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
+        if core.schedule.timed:
+            # Of fewer time-steps than the train has, nothing shifts out what was there before. A
+            # result is taken before the next one begins.
+            with m.If(taken):
+                m.d.sync += count.eq(0)
         levels = core.out.levels
         if core.out.code == "phase" and levels != (1 << bits) - 1:
             return Mux(count > levels, Const(levels, bits), count)[:bits]

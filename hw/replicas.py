@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
+from .sequencer import timesteps_member
 from .stream import Fork, Merge, Queue
 
 __all__ = ["Replicas"]
@@ -26,6 +27,7 @@ class Replicas(wiring.Component):
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats
     busy : ``Out(replicas)``: which replicas are adding a row
+    timesteps : see :class:`hw.sequencer.Sequencer`
     """
 
     status = ("busy",)
@@ -45,6 +47,7 @@ class Replicas(wiring.Component):
                for s, source in enumerate(core.sources)},
             "o": Out(stream.Signature(core.out.beat_bits)),
             "busy": Out(core.replicas),
+            **timesteps_member(core),
         })
 
     @property
@@ -69,4 +72,6 @@ class Replicas(wiring.Component):
         connect(m, merge.o, merged.i)
         connect(m, merged.o, flipped(self.o))
         m.d.comb += self.busy.eq(Cat(replica.busy for replica in self._replicas))
+        if core.schedule.timed:
+            m.d.comb += [replica.timesteps.eq(self.timesteps) for replica in self._replicas]
         return m

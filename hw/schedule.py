@@ -30,11 +30,13 @@ class Charge:
     planes : plane of each source, or ``None`` for one that has none left
     double : whether the potential doubles before
     subtract : whether the plane's spikes are negative
+    number : time-step of the trains whose spikes these are; ``None`` if the sources are no trains
     """
 
     planes: tuple[int | None, ...]
     double: bool = False
     subtract: bool = False
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,17 @@ class Fire:
 
 @dataclass(frozen=True)
 class Step:
-    """Charges, then rows that are added, then fires."""
+    """Charges, then rows that are added, then fires.
+
+    Parameters
+    ----------
+    number : time-step that it belongs to, counted from 0
+    """
 
     charges: tuple[Charge, ...]
     adds: tuple[Add, ...]
     fires: tuple[Fire, ...]
+    number: int = 0
 
 
 @dataclass
@@ -141,7 +149,8 @@ class Operation:
     hold : whether the sum is held, too
     first : whether this is the first fire of the program
     waits : whether the charge of another step has to arrive after it
-    final : whether the program ends
+    until : greatest number of time-steps with which the program ends here, or ``None`` if it always
+        does; 0 if it never does
     """
 
     row: int | None
@@ -149,7 +158,7 @@ class Operation:
     hold: bool
     first: bool
     waits: bool
-    final: bool
+    until: int | None
 
 
 @dataclass(frozen=True)
@@ -184,6 +193,26 @@ class Schedule:
             return result + fired
         return grown(result, fired, low=self.low, levels=self.levels)
 
+    @property
+    def timed(self) -> bool:
+        """Whether the program is shorter if a run has fewer time-steps."""
+        return self.steps[-1].number > 0
+
+    def shortened(self, timesteps: int) -> "Schedule":
+        """The program of a run with fewer time-steps. The trains are as long as before, and empty
+        before the first time-step of the run."""
+        skipped = self.timesteps - timesteps
+        places = [(charge, number) for number, step in enumerate(self.steps)
+                  for charge in step.charges]
+        place = {charge.number: number for charge, number in places}
+        charges = [[] for _ in self.steps]
+        for charge, number in places:
+            charges[number if charge.number is None else
+                    place[max(0, charge.number - skipped)]].append(charge)
+        return replace(self, steps=tuple(
+            replace(step, charges=tuple(own))
+            for step, own in zip(self.steps, charges, strict=True) if step.number < timesteps))
+
     @cached_property
     def arrivals(self) -> tuple[int, ...]:
         """Numbers of the steps that charge arrives for."""
@@ -207,7 +236,7 @@ class Schedule:
                 operations.append(Operation(
                     row, fire, hold, fire is not None and not fired,
                     waits=ends and bool(behind) and bool(behind[0].charges),
-                    final=ends and not behind))
+                    until=(behind[0].number if behind else None) if ends else 0))
                 fired |= fire is not None
         return tuple(operations)
 
@@ -331,7 +360,7 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     images = [replace(charge, planes=_spread(charge.planes, sources)) for charge in images]
     trains = [_trains(sources, number) for number in range(dynamics.timesteps)]
     if levels is None:
-        return _readout(images, trains, dynamics.wakes)
+        return _readout(images, trains, dynamics)
     biased = dynamics.wakes > 1
     # The first bias comes with the initial potential, or with the input.
     rows = [Row(initial=1, bias=int(not (images and biased))), Row(threshold=-1)]
@@ -345,23 +374,28 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
         charges = trains[number] if number else (*images, *trains[number])
         adds = (Add(0),) if number == 0 else (Add(again),) * (awake and biased)
         fires = (Fire(1, 1, dynamics.most(levels, number)), *[Fire(2, -1, 0)] * dynamics.signed)
-        steps.append(Step(charges, adds, fires))
+        steps.append(Step(charges, adds, fires, number))
     return Schedule(tuple(steps), tuple(rows), 1, "train", dynamics.timesteps,
                     -int(dynamics.signed))
 
 
-def _readout(images, trains, awake):
-    """Of a read-out: the charge of all time-steps, and ``awake`` times that of the input and the
-    bias."""
+def _readout(images, trains, dynamics):
+    """Of a read-out: the charge of all time-steps, then that of the input and the bias again in
+    each further wake step."""
     trains = tuple(charge for charges in trains for charge in charges)
-    if not images or awake == 1:
-        whole = Step((*images, *trains), (Add(0),), ())
-        return Schedule((whole,), (Row(initial=1, bias=awake),), None)
-    adds = [Add(1, hold=True), Add(0), *[Add(None)] * (awake - 1)]
-    # What is held can be added after a clock.
-    more = (Step(trains, (adds.pop(),), ()),) if trains else ()
-    return Schedule((Step(tuple(images), tuple(adds), ()), *more),
-                    (Row(initial=1), Row(bias=1)), None)
+    wakes = [number for number, awake in enumerate(dynamics.awake) if awake]
+    if not images or len(wakes) == 1:
+        begin = [Step((*images, *trains), (Add(0),), ())]
+        rows, again = (Row(initial=1, bias=1), Row(bias=1)), 1
+    else:
+        # What is held can be added after a clock.
+        hold, initial = Add(1, hold=True), Add(0)
+        begin = ([Step(tuple(images), (hold,), ()), Step(trains, (initial,), ())] if trains else
+                 [Step(tuple(images), (hold, initial), ())])
+        rows, again = (Row(initial=1), Row(bias=1)), None
+    more = [Step((), (Add(again),), (), number) for number in wakes[1:]]
+    return Schedule((*begin, *more), rows[:1 + (len(wakes) > 1)], None,
+                    timesteps=dynamics.timesteps)
 
 
 def _trains(sources, number):
@@ -371,7 +405,8 @@ def _trains(sources, number):
         units = [source.units(sign) if source.code == "train" else 0 for source in sources]
         charges += [
             Charge(tuple(source.train_plane(number, sign, unit) if unit < some else None
-                         for source, some in zip(sources, units, strict=True)), subtract=sign < 0)
+                         for source, some in zip(sources, units, strict=True)),
+                   subtract=sign < 0, number=number)
             for unit in range(max(units, default=0))]
     return tuple(charges)
 

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .bits import more_than, place
 from .sequence import Loop, Sequence
+from .sequencer import timesteps_member
 
 __all__ = ["Select", "command_layout"]
 
@@ -45,6 +46,7 @@ class Select(wiring.Component):
     -------
     i : array of windows, one a source (see :class:`hw.window.Window`)
     o : ``Out(stream.Signature(command_layout(core)))``
+    timesteps : see :class:`hw.sequencer.Sequencer`
     """
 
     def __init__(self, core):
@@ -53,27 +55,30 @@ class Select(wiring.Component):
             **{f"i{s}": In(stream.Signature(data.ArrayLayout(source.map.planes, source.taps)))
                for s, source in enumerate(core.sources)},
             "o": Out(stream.Signature(command_layout(core))),
+            **timesteps_member(core),
         })
 
     @property
     def i(self):
         return [getattr(self, f"i{s}") for s in range(len(self._core.sources))]
 
-    def model(self, windows):
+    def model(self, windows, timesteps=None):
         """``windows[source]``: bits of each tap. -> Commands ``(group, tap, step, double, last)``
-        of a position, with ``tap`` ``None`` for an empty one; ``last`` of a step."""
+        of a position, with ``tap`` ``None`` for an empty one; ``last`` of a step. ``timesteps`` are
+        those of the run, by default all."""
         core, steps, commands = self._core, self._core.schedule.charges, []
+        ends = core.schedule.shortened(timesteps or core.schedule.timesteps).ends
         for group, mask in enumerate(core.masks):
             planes = [[tap for tap, bit in enumerate(self._bits(windows, step))
                        if bit and mask >> tap & 1] for step in range(len(steps))]
-            top = next(k for k, plane in enumerate(planes) if plane or k in core.schedule.ends)
+            top = next(k for k, plane in enumerate(planes) if plane or k in ends)
             for step in range(top, len(steps)):
                 taps = planes[step] or [None]
                 for turn, tap in enumerate(taps):
                     commands.append((
                         group, tap, step,
                         step != top and turn == 0 and steps[step].double,
-                        step in core.schedule.ends and turn == len(taps) - 1))
+                        step in ends and turn == len(taps) - 1))
         return commands
 
     def _bits(self, windows, step):
@@ -95,9 +100,7 @@ class Select(wiring.Component):
                        for tap in range(source.taps))
                    for step in reversed(steps)]
 
-        # With these planes steps of the program end.
-        step_ends = Const(sum(1 << len(steps) - 1 - number for number in core.schedule.ends),
-                          len(steps))
+        step_ends = self._step_ends(m)
 
         # Of the windows of one position, of one group of lanes.
         occupancy = data.ArrayLayout(taps, len(steps))
@@ -235,6 +238,20 @@ class Select(wiring.Component):
                         with m.If(~waits):
                             m.next = "Take"
         return m
+
+    def _step_ends(self, m):
+        """With which planes steps of the program end, in the order in which they are numbered."""
+        schedule = self._core.schedule
+        ends = [number in schedule.ends for number in range(len(schedule.charges))]
+        if not any(charge.number for charge in schedule.charges):
+            return Const(sum(is_one << k for k, is_one in enumerate(reversed(ends))), len(ends))
+        # The trains of a run with fewer time-steps are as long, but empty before the first one.
+        begun = Signal(len(ends))
+        m.d.comb += begun.eq(Cat(
+            Const(is_one, 1) if charge.number is None or not is_one else
+            (self.timesteps >= schedule.timesteps - charge.number)
+            for is_one, charge in zip(reversed(ends), reversed(schedule.charges), strict=True)))
+        return begun
 
     @staticmethod
     def _beyond(m, source, slot, move, picked):

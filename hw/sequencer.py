@@ -6,7 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from .encoder import event_layout
 
-__all__ = ["Sequencer", "operation_layout"]
+__all__ = ["Sequencer", "operation_layout", "timesteps_member"]
+
+
+def timesteps_member(core):
+    """``timesteps``, the number of time-steps of a run, as a member of components for whose
+    :class:`hw.config.CoreConfig` it makes a difference. It stands still while there are samples."""
+    most = core.schedule.timesteps
+    return {"timesteps": In(range(most + 1), init=most)} if core.schedule.timed else {}
 
 
 def operation_layout(core):
@@ -27,18 +34,20 @@ def operation_layout(core):
 
 
 def _fields(operation):
-    """The fields of an operation that are not 0."""
+    """The fields of an operation that are not 0, but ``emit`` of one that only short runs end
+    with."""
     fire = operation.fire
     fields = {"parameter": operation.row is not None, "held": operation.row is None,
               "hold": operation.hold, "first": operation.first, "fire": fire is not None,
-              "emit": operation.final, "negative": fire is not None and fire.value < 0,
+              "emit": operation.until is None, "negative": fire is not None and fire.value < 0,
               "bound": fire is not None and fire.value > 0 and fire.bound}
     return {name: int(value) for name, value in fields.items() if value}
 
 
 class Sequencer(wiring.Component):
     """Issues the operations of the lanes: those of the events, and after the event marked ``last``
-    those of the layer's schedule, as far as the next step that charge arrives for.
+    those of the layer's schedule, as far as the next step that charge arrives for. The program of a
+    run with fewer time-steps ends early.
 
     An event without a spike that ends a step takes the operation after it along, unless that is the
     last one of all.
@@ -55,6 +64,7 @@ class Sequencer(wiring.Component):
     row : ``Out``: row of the parameter memory that ``op`` adds
     idle : ``Out(1)``: an event may come; ``op`` is what it asks for
     taken : ``In(1)``: a result has been taken
+    timesteps : ``In``, of the run, at least 1; only if the schedule is ``timed``
     """
 
     def __init__(self, core, *, results):
@@ -65,6 +75,7 @@ class Sequencer(wiring.Component):
             "row": Out(range(max(2, core.parameter_rows))),
             "idle": Out(1, init=1),
             "taken": In(1),
+            **timesteps_member(core),
         })
 
     def elaborate(self, platform):
@@ -72,7 +83,8 @@ class Sequencer(wiring.Component):
         operations, op = self._core.schedule.operations, self.op
         rows = [operation.row for operation in operations]
         # Otherwise each position begins anew, and so does what is known while idle.
-        resumes = len(self._core.schedule.arrivals) > 1 or None in rows or rows != sorted(rows)
+        resumes = (self._core.schedule.timed or len(self._core.schedule.arrivals) > 1
+                   or None in rows or rows != sorted(rows))
         current = Signal(range(max(2, len(operations))))
         # A signal for each field, because a part of a signal must not be constant.
         tail = {name: Signal(len(op[name]), name=f"tail_{name}")
@@ -85,11 +97,14 @@ class Sequencer(wiring.Component):
                                  for name, value in _fields(operation).items()]
                     if operation.waits:
                         m.d.comb += waits.eq(1)
+                    if operation.until:
+                        m.d.comb += tail["emit"].eq(self.timesteps <= operation.until)
 
         # Operations that an event may take along.
         begins = [operations[0]] + [operations[k + 1] for k, operation in enumerate(operations)
                                     if operation.waits]
         fields = {name for begin in begins for name in _fields(begin)}
+        fields |= {"emit" for begin in begins if begin.until}
         begin = {name: tail[name] if resumes else Const(value, len(tail[name]))
                  for name, value in ((name, _fields(begins[0]).get(name, 0)) for name in fields)}
         along, accepts = Signal(), Signal(init=1)

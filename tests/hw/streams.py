@@ -10,11 +10,13 @@ STALLS = {"none": (0, 0), "input": (0.6, 0), "output": (0, 0.6), "both": (0.4, 0
 """Chances that an input has nothing to offer, and that an output is not ready, in a clock."""
 
 
-def run(dut, inputs, outputs, *, stalls="none", seed=0, pulses=(), limit=200_000, convert=True):
+def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(), limit=200_000,
+        convert=True):
     """Feeds ``inputs`` ``[(stream, payloads)]`` and collects ``outputs`` ``[(stream, count)]``.
 
     Parameters
     ----------
+    constants : signals and what they are from the first clock on
     pulses : signals that are recorded; the result then ends with how often each was set
     limit : clocks after which the simulation has failed
 
@@ -30,6 +32,10 @@ def run(dut, inputs, outputs, *, stalls="none", seed=0, pulses=(), limit=200_000
     results = [[] for _ in outputs]
     seen = [0] * len(pulses)
     clocks = 0
+
+    async def hold(ctx):
+        for signal, value in constants:
+            ctx.set(signal, value)
 
     async def feed(ctx, stream, payloads, rng):
         for payload in payloads:
@@ -60,6 +66,7 @@ def run(dut, inputs, outputs, *, stalls="none", seed=0, pulses=(), limit=200_000
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
+    sim.add_testbench(hold)
     for stream, payloads in inputs:
         sim.add_testbench(partial(feed, stream=stream, payloads=payloads,
                                   rng=random.Random(rng.random())))

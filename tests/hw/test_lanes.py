@@ -109,6 +109,34 @@ def test_lanes_that_step_equal_model(name, levels, kinds, stalls):
         assert clocks == len(events) - free + operations + 6
 
 
+@pytest.mark.parametrize("stalls", ["none", "both"])
+@pytest.mark.parametrize("kinds", [("train",), ("image", "train")])
+@pytest.mark.parametrize("levels", [3, None])
+@pytest.mark.parametrize("name", ["if", "cif", "cycles", "long"])
+def test_lanes_end_early(name, levels, kinds, stalls):
+    """Runs of any number of time-steps, one after the other."""
+    config = stepping(DYNAMICS[name], kinds, levels)
+    rng = random.Random(str((name, kinds, levels)))
+    weights, initial = rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config)
+    for results in (0, 2):
+        dut = Lanes(config, weights, initial, results=results)
+        for timesteps in range(1, config.schedule.timesteps + 1):
+            events = [event(rng, config, add=rng.randrange(3) > 0, last=rng.randrange(2))
+                      for _ in range(60)] + [event(rng, config, last=True)] * 30
+            events = _whole(events, 4 * len(config.schedule.shortened(timesteps).arrivals))
+            expected = dut.model(events, timesteps)
+            assert len(expected) == 4
+            received, _ = run(dut, [(dut.i, events)], [(dut.o, 4)], stalls=stalls,
+                              constants=[(dut.timesteps, timesteps)], convert=False)
+            assert received == expected
+
+
+def _whole(events, lasts):
+    """The events up to the given number of last ones."""
+    ends = [k for k, event in enumerate(events) if event["last"]]
+    return events[:ends[lasts - 1] + 1]
+
+
 def test_a_deep_memory_is_several():
     config = core(3, "phase", word=BANK_ROWS + 9)
     assert config.weight_banks == (BANK_ROWS, BANK_ROWS, 18)

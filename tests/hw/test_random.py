@@ -118,7 +118,8 @@ def test_array_computes_any_network_with_time_steps(seed):
 
 
 def check(rng, network, seed):
-    """Logits of an array of random lanes and replicas, with random stalls."""
+    """Logits of an array of random lanes and replicas, with random stalls, after any of the
+    time-steps that it has."""
     lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
              if layer.synapses}
     replicas = {layer.name: int(rng.integers(1, min(3, network.shapes[layer.name][1]) + 1))
@@ -132,7 +133,10 @@ def check(rng, network, seed):
     fmap, out = config.input, config.readout
     beats = pack(counts.reshape(3, fmap.channels, fmap.height, fmap.width), fmap)
     dut = Array(config, image)
+    timesteps = int(rng.integers(1, config.timesteps + 1))
     received, _ = run(dut, [(dut.i, to_ints(beats.reshape(3 * fmap.beats, -1)))],
                       [(dut.o, 3 * out.groups)], stalls=str(rng.choice(list(STALLS))), seed=seed,
+                      constants=[(dut.timesteps, timesteps)] if config.timesteps > 1 else [],
                       convert=False)
-    assert (logits(out, received) == network.run(counts).logits).all(), network.layers
+    expected = network.run(counts).steps[timesteps - 1]
+    assert (logits(out, received) == expected).all(), network.layers

@@ -10,6 +10,8 @@ from hw.dynamics import Dynamics
 from hw.maps import MapConfig
 from hw.schedule import Charge, settle, step
 
+from .stepping import DYNAMICS, stepping
+
 
 def source(code="phase", levels=3):
     return MapConfig(5, 4, 4, levels, 2, code)
@@ -37,7 +39,7 @@ def test_settle_is_the_quantised_activation(levels, code):
 def test_a_readout_keeps_its_potentials():
     schedule = settle([source()], None)
     assert schedule.run([7], -9, 1)[1].potential == -2
-    assert [operation.final for operation in schedule.operations] == [True]
+    assert [operation.until for operation in schedule.operations] == [None]
     assert schedule.potential_range(3, 9, 1) == (3, 9)
 
 
@@ -112,9 +114,9 @@ def test_a_readout_sums_all_time_steps(image, train):
     dynamics = Dynamics(2, 1, 2)
     map_ = MapConfig(5, 4, 4, 1, 2, "train", 6)
     schedule = step([source(levels=7)] * image + [map_] * train, None, dynamics)
-    given = [5] * image + [40] * train
-    if len(schedule.steps) < len(given):
-        given = [sum(given)]
+    given = [0] * len(schedule.steps)
+    given[0] += 5 * image
+    given[schedule.arrivals[-1]] += 40 * train
     _, state = schedule.run(given, 100, 1, 3)
     assert state.potential == 100 + 4 * 3 + 4 * 5 * image + 40 * train
 
@@ -157,9 +159,9 @@ def test_charges_of_mixed_codes():
 
 def test_operations():
     phase = settle([source()], 5)
-    assert [(o.row, o.fire is not None, o.first, o.final) for o in phase.operations] == [
-        (0, False, False, False), (1, True, True, False), (2, True, False, False),
-        (3, True, False, True)]
+    assert [(o.row, o.fire is not None, o.first, o.until) for o in phase.operations] == [
+        (0, False, False, 0), (1, True, True, 0), (2, True, False, 0),
+        (3, True, False, None)]
     rate = settle([source()], 3, "rate")
     assert [o.row for o in rate.operations] == [0, 1, 1, 1]
     assert len(rate.rows) == 2
@@ -181,3 +183,46 @@ def test_an_empty_charge_that_ends_a_step_costs_no_clock():
     for events, clocks in (((0, 0, 0, 0), 1), ((1, 0, 0, 2), 1), ((0, 1, 1, 0), 0),
                            ((1, 1, 1, 1), 0)):
         assert schedule.idle_clocks(events) == clocks
+
+
+@pytest.mark.parametrize("kinds", [("image",), ("train",), ("image", "train")])
+@pytest.mark.parametrize("levels", [3, None])
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_a_shorter_run_is_the_beginning_of_a_longer_one(name, levels, kinds):
+    dynamics = DYNAMICS[name]
+    program = stepping(dynamics, kinds, levels).schedule
+    arguments = [np.random.default_rng(0).integers(low, high, 50) for low, high in (
+        (-9, 9), (1, 12), (-5, 5))]
+    for timesteps in range(1, dynamics.timesteps + 1):
+        short = program.shortened(timesteps)
+        assert levels is None or len(short.steps) == len(program.steps) - (
+            dynamics.timesteps - timesteps)
+        assert short.charges == program.charges
+        assert short.rows == program.rows
+        assert len(short.arrivals) == len([k for k in program.arrivals
+                                           if program.steps[k].number < timesteps])
+        if levels is not None:
+            count = len(short.steps)
+            charges = np.random.default_rng(1).integers(-20, 20, (len(program.steps), 50))
+            pairs = zip(short.run(charges[:count], *arguments)[0],
+                        program.run(charges, *arguments)[0], strict=False)
+            assert all(np.array_equal(*pair) for pair in pairs)
+    assert program.shortened(dynamics.timesteps) == program
+    assert program.timed == (sum(dynamics.awake) > 1 if levels is None
+                             else dynamics.timesteps > 1)
+
+
+@pytest.mark.parametrize("kinds", [("image",), ("train",), ("image", "train")])
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_a_readout_takes_the_bias_as_often_as_it_is_awake(name, kinds):
+    dynamics = DYNAMICS[name]
+    program = stepping(dynamics, kinds, None).schedule
+    image, train = 7 * ("image" in kinds), 11 * ("train" in kinds)
+    for timesteps in range(1, dynamics.timesteps + 1):
+        short = program.shortened(timesteps)
+        # All charge of the trains arrives with the last charge.
+        charges = [0] * len(short.steps)
+        charges[0] += image
+        charges[short.arrivals[-1]] += train
+        awake = sum(dynamics.awake[:timesteps])
+        assert short.run(charges, 5, 1, 3)[1].potential == 5 + train + awake * (image + 3)

@@ -16,12 +16,12 @@ from .stepping import DYNAMICS, stepping
 from .streams import STALLS, run
 
 
-def expected_commands(core, dut, windows):
+def expected_commands(core, dut, windows, timesteps):
     """Commands of the model in the shape of the layout. The array's tests check the corners."""
     height, width = core.sources[0].positions
     positions = height * width
     for turn, window in enumerate(windows):
-        commands = dut.model(window)
+        commands = dut.model(window, timesteps)
         for k, (group, tap, step, double, last) in enumerate(commands):
             yield {"index": group * core.taps + (tap or 0),
                        "step": len(core.schedule.charges) - 1 - step,
@@ -30,18 +30,27 @@ def expected_commands(core, dut, windows):
                        "finish": int(turn % positions == positions - 1)}
 
 
-def check(core, seed, stalls):
+def begun(fmap, plane, timesteps):
+    """Whether a plane may have spikes in a run of so many time-steps."""
+    if timesteps is None or fmap.code != "train":
+        return True
+    return plane // (fmap.levels - fmap.low) >= fmap.timesteps - timesteps
+
+
+def check(core, seed, stalls, timesteps=None):
     """Commands of random windows, and the clocks that they take."""
     rng = random.Random(seed)
     count = 2 * core.sources[0].positions[0] * core.sources[0].positions[1] + 1
     density = [rng.choice([0, 0.1, 0.5, 1]) for _ in range(count)]
-    windows = [[[sum((rng.random() < chance) << k for k in range(source.map.planes))
+    windows = [[[sum((rng.random() < chance) << k for k in range(source.map.planes)
+                     if begun(source.map, k, timesteps))
                  for _ in range(source.taps)] for source in core.sources] for chance in density]
     dut = Select(core)
-    expected = list(expected_commands(core, dut, windows))
+    expected = list(expected_commands(core, dut, windows, timesteps))
     received, clocks = run(
         dut, [(i, [window[s] for window in windows]) for s, i in enumerate(dut.i)],
-        [(dut.o, len(expected))], stalls=stalls)
+        [(dut.o, len(expected))], stalls=stalls,
+        constants=[(dut.timesteps, timesteps)] if timesteps else [])
     layout = command_layout(core)
     received = [{field: layout.from_bits(bits)[field] for field in expected[0]}
                 for bits in received]
@@ -66,6 +75,14 @@ def test_select_equals_model(name, code, layer, stalls):
 @pytest.mark.parametrize("name", ["if", "alone", "cif", "st-bif"])
 def test_each_step_ends(name, kinds, stalls):
     check(stepping(DYNAMICS[name], kinds, side=3, kernel=2), name, stalls)
+
+
+@pytest.mark.parametrize("stalls", ["none", "both"])
+@pytest.mark.parametrize("kinds", [("train",), ("image", "train")])
+@pytest.mark.parametrize("timesteps", [1, 2, 6])
+@pytest.mark.parametrize("name", ["cif", "st-bif"])
+def test_a_short_run_has_fewer_steps(name, timesteps, kinds, stalls):
+    check(stepping(DYNAMICS[name], kinds, side=3, kernel=2), name, stalls, timesteps)
 
 
 def test_verilog_grows_with_the_window_and_not_with_its_square():
