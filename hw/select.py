@@ -243,7 +243,7 @@ class Select(wiring.Component):
         """With which planes steps of the program end, in the order in which they are numbered."""
         schedule = self._core.schedule
         ends = [number in schedule.ends for number in range(len(schedule.charges))]
-        if not any(charge.number for charge in schedule.charges):
+        if not schedule.timed:
             return Const(sum(is_one << k for k, is_one in enumerate(reversed(ends))), len(ends))
         # The trains of a run with fewer time-steps are as long, but empty before the first one.
         begun = Signal(len(ends))

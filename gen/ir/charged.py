@@ -129,10 +129,6 @@ class Charged:
                                        self.threshold[:, None, None])
         return state.potential if schedule.levels is None else schedule.clip(fired)
 
-    def quiet(self, inputs: Sequence[np.ndarray], fired: np.ndarray) -> np.ndarray:
-        """All: without time-steps, or without a threshold, neurons are quiet."""
-        return np.ones(inputs[0].shape[-4], dtype=bool)
-
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse a layer whose potentials may need more than 53 bits."""
         awake = 1 if self.dynamics is None else self.dynamics.wakes
@@ -283,12 +279,6 @@ class Neurons(Charged):
     def _raised(self, times):
         threshold = self.threshold * times
         return replace(self, threshold=threshold, initial=threshold >> 1)
-
-    def quiet(self, inputs: Sequence[np.ndarray], fired: np.ndarray) -> np.ndarray:
-        """See :func:`gen.ir.stepping.quiet`."""
-        if self.dynamics is None:
-            return super().quiet(inputs, fired)
-        return stepping.quiet(self, self.dynamics, inputs, fired)
 
     def out_levels(self, levels: Sequence[int]) -> int:
         """Its own, whatever the sources'; with time-steps what the tracer may reach."""

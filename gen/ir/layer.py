@@ -78,14 +78,6 @@ class Layer(Protocol):
         Counts or potentials in the same shape.
         """
 
-    def quiet(self, inputs: Sequence[np.ndarray], fired: np.ndarray) -> np.ndarray:
-        """For each sample whether no neuron would spike again without further charge, ``(N,)``.
-
-        Parameters
-        ----------
-        inputs, fired : counts of the sources and of the layer, ``(N, C, H, W)``
-        """
-
     def timed(self, dynamics: Dynamics, levels: int) -> "Layer":
         """The layer with time-steps, see :meth:`gen.ir.charged.Charged.timed`."""
 

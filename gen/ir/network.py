@@ -229,18 +229,25 @@ class Network:
         return encode(self.shaped(images), input_levels=self.input_levels,
                       pixel_max=self.pixel_max)
 
-    def run(self, counts: ArrayLike) -> Trace:
+    @property
+    def timesteps(self) -> int:
+        """Those of the longest run; 1 if neurons fire after all the charge of a sample."""
+        return 1 if self.dynamics is None else self.dynamics.timesteps
+
+    def run(self, counts: ArrayLike, *, timesteps: int | None = None) -> Trace:
         """Spike counts of every layer and the logits, exactly.
 
         Parameters
         ----------
         counts : ``(N, C, H, W)`` input counts in ``0..input_levels`` (see :meth:`encode`)
+        timesteps : of the run, by default all of the network's
 
         Raises
         ------
         NetworkError
             If the shape, the type or the range differs.
         """
+        timesteps = self._checked(timesteps)
         counts = frozen(counts, "input counts")
         if counts.shape[1:] != self.input_shape:
             raise NetworkError(f"input counts must have the shape (N, *{self.input_shape}), "
@@ -251,20 +258,31 @@ class Network:
         for layer in self.layers:
             values[layer.name] = layer.run([values[s] for s in layer.sources])
         steps = values.pop(self.readout.name).reshape(-1, len(counts), self.classes)
-        trains = {name: train for name, train in values.items() if train.ndim == 5}
+        # A shorter run is the beginning of a longer one.
+        steps = steps[:timesteps]
+        trains = {name: train[:timesteps] for name, train in values.items() if train.ndim == 5}
         summed = {name: train.sum(axis=0, dtype=np.int64) for name, train in trains.items()}
         sent = {name: encoded(train, self.spans[name]) for name, train in trains.items()}
         return Trace(counts=values | summed, logits=steps[-1], trains=trains, maps=values | sent,
                      steps=steps)
 
+    def _checked(self, timesteps):
+        if timesteps is None:
+            return self.timesteps
+        if type(timesteps) is not int or not 1 <= timesteps <= self.timesteps:
+            raise NetworkError(f"{self.name} runs 1 to {self.timesteps} time-steps, not "
+                               f"{timesteps!r}")
+        return timesteps
+
     def quiet(self, trace: Trace) -> dict[str, np.ndarray]:
-        """For each layer of neurons whether none of them would spike again without further charge,
-        ``(N,)``: then its counts are the quantised activations (docs/methods.md, 8). Without
-        time-steps all are.
+        """For each layer of neurons whether none of them spikes in the last time-step of a run,
+        ``(N,)``. If no layer has a neuron that does, there would be no further spikes, and with
+        spikes that are taken back the counts are the quantised activations (docs/methods.md, 8).
+        Without time-steps all are quiet.
         """
-        counts = trace.counts
-        return {layer.name: layer.quiet([counts[s] for s in layer.sources], counts[layer.name])
-                for layer in self.neurons}
+        still = np.ones(len(trace.logits), dtype=bool)
+        return {layer.name: ~trace.trains[layer.name][-1].any(axis=(1, 2, 3))
+                if layer.name in trace.trains else still for layer in self.neurons}
 
     def predict(self, images: np.ndarray, *, batch: int = 500,
                 progress: Callable[[range], Iterable[int]] = iter) -> np.ndarray:

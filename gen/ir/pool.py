@@ -95,10 +95,6 @@ class Pool:
             return windows.sum(axis=(-2, -1))
         return largest(windows) if values.ndim == 5 else windows.max(axis=(-2, -1))
 
-    def quiet(self, inputs: Sequence[np.ndarray], fired: np.ndarray) -> np.ndarray:
-        """All: there are no neurons."""
-        return np.ones(inputs[0].shape[-4], dtype=bool)
-
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse nothing: the network bounds the counts of a map, and so the sums."""
 

@@ -12,12 +12,10 @@ import numpy as np
 from hw.dynamics import Dynamics
 from hw.maps import MapConfig, grown
 
-from .layer import INPUT
-
 if TYPE_CHECKING:
     from .charged import Charged, Neurons, Readout
 
-__all__ = ["charge_range", "encoded", "largest", "logits", "quiet", "trains"]
+__all__ = ["charge_range", "encoded", "largest", "logits", "trains"]
 
 # Bits of a train for which numpy has a number.
 _WIDTH = 62
@@ -64,31 +62,6 @@ def trains(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -
     fired, _ = program.run(spikes, *(_wide(values) for values in (
         layer.initial, layer.threshold, layer.bias)))
     return np.stack(np.broadcast_arrays(*fired[-dynamics.timesteps:])).astype(np.int16)
-
-
-def quiet(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray],
-          fired: np.ndarray) -> np.ndarray:
-    """Whether no neuron of a sample would spike again without further charge, ``(N,)``: then its
-    count is the quantised activation (docs/methods.md, 8).
-
-    The potential that is left follows from all the charge and the spikes (docs/methods.md, eq. 2).
-
-    Parameters
-    ----------
-    inputs, fired : counts of the sources and of the layer, ``(N, C, H, W)``
-    """
-    awake = dynamics.wakes
-    potential = _wide(layer.initial + awake * layer.bias) - fired * _wide(layer.threshold)
-    for synapses, counts in zip(layer.synapses, inputs, strict=True):
-        potential = potential + synapses.charge(
-            awake * counts if synapses.source == INPUT else counts)
-    restless = potential >= _wide(layer.threshold)
-    most = dynamics.most(layer.levels, dynamics.timesteps - 1)
-    if most is not None:
-        restless = restless & (fired < most)
-    if dynamics.signed:
-        restless = restless | ((potential < 0) & (fired > 0))
-    return ~restless.any(axis=(1, 2, 3))
 
 
 def logits(layer: "Readout", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> np.ndarray:

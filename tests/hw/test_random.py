@@ -79,9 +79,14 @@ def random_network(rng):
 
 def few_rows(rng, config):
     """Rings of any size that is possible; what goes round a residual block needs more."""
-    return replace(config, layers=tuple(layer.with_rows([
-        int(rng.integers(source.least_rows, source.least_rows + source.map.height + 1))
-        for source in layer.sources]) for layer in config.layers))
+    def rows(shares):
+        least = max(share.least_rows for share in shares)
+        return int(rng.integers(least, least + shares[0].map.height + 1))
+
+    return replace(config, layers=tuple(
+        layer.with_rows([rows(shares) for shares in zip(
+            *(share.sources for share in layer.shares), strict=True)])
+        for layer in config.layers))
 
 
 def random_dynamics(rng):
