@@ -17,7 +17,7 @@ import numpy as np
 
 import boards
 from gen.build import manifest
-from gen.build.builder import build
+from gen.build.builder import build_for
 from gen.build.design import Design
 from gen.build.design import load as load_design
 from gen.build.project import SOURCES, TOP
@@ -301,10 +301,9 @@ def _verify(kind, file, compare, directory, images):
 def make_netlist(network: Network, *, board: str, **mapping: Any) -> Path:
     """Build a network as far as its netlist, whether it fits or not; return the build's directory.
 
-    Takes the arguments of :func:`gen.build.builder.build`.
+    Takes the arguments of :func:`gen.build.builder.build_for`, except ``purpose``.
     """
-    directory = Path("build") / f"netlist-{network.name}-{board}"
-    build(network, board=board, out=directory, synthesise=False, **mapping)
+    directory = build_for("netlist", network, board=board, synthesise=False, **mapping)
     synthesise(directory, list(SOURCES), top=TOP, command=boards.find(board).synth)
     manifest.add(directory, NETLIST)
     return directory
@@ -313,7 +312,7 @@ def make_netlist(network: Network, *, board: str, **mapping: Any) -> Path:
 def make_bitstream(network: Network, *, board: str, **mapping: Any) -> Path:
     """Build a network with a bitstream that can be verified; return the build's directory.
 
-    Takes the arguments of :func:`gen.build.builder.build`.
+    Takes the arguments of :func:`gen.build.builder.build_for`, except ``purpose``.
 
     Raises
     ------
@@ -323,7 +322,7 @@ def make_bitstream(network: Network, *, board: str, **mapping: Any) -> Path:
     """
     _package(boards.find(board))
     require_icestorm()
-    built = build(network, board=board, out=Path("build") / f"{network.name}-{board}", **mapping)
-    if built["bitstream"] is None:
+    directory = build_for("bitstream", network, board=board, **mapping)
+    if manifest.read(directory).bitstream is None:
         raise SimulationError(f"{board}: no bitstream was built, because tools are missing")
-    return Path(built["manifest"]).parent
+    return directory

@@ -124,6 +124,15 @@ def test_what_a_build_has_fixed(command, flag, built, capsys):
         f"{flag[0]} is fixed by the build in {built}; leave it out")
 
 
+@pytest.mark.parametrize("command", ["program", "virtual"])
+@pytest.mark.parametrize("flag", [["--dataset", "digits"], ["--data", "folder"]],
+                         ids=lambda flag: flag[0])
+def test_images_that_can_only_calibrate(command, flag, built, capsys):
+    """Not even with --calibration, so no message asks for it."""
+    assert error(capsys, command, built, *flag) == (
+        f"{flag[0]} is fixed by the build in {built}; leave it out")
+
+
 def test_verilog_that_was_changed(built, tmp_path, capsys):
     copy = shutil.copytree(built, tmp_path / "copy")
     (copy / "top.v").write_text("module top(); endmodule\n")
@@ -208,7 +217,8 @@ class TestOfANetwork:
         return found
 
     @pytest.mark.parametrize("command, place, whole", [
-        ("report", "build/net-ulx3s-85f", True), ("program", "build/net-ulx3s-85f", True),
+        ("report", "build/report-net-ulx3s-85f", True),
+        ("program", "build/program-net-ulx3s-85f", True),
         ("virtual", "build/virtual-net-ulx3s-85f", False)])
     def test_directory(self, command, place, whole, network, places, asked, monkeypatch):
         def stop_early(network, *, synthesise=True, **options):
