@@ -156,12 +156,12 @@ def command(commands: Commands, name: str, run: Callable[[Namespace], dict], tex
     ----------
     run : does the work, from arguments to a result that is a JSON object
     text : one line that says what the command does; it begins with a small letter
-    example : arguments of ``python -m gen``
+    example : arguments of ``python -m gen``, the command first
     show : writes the result for people
     """
     parser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".",
-        epilog=f"example:\n  python -m gen {example}",
+        epilog=f"example:\n  %(prog)s{example.removeprefix(name)}",
         formatter_class=_Formatter)
     parser.set_defaults(command=run, show=show)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
