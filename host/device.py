@@ -229,7 +229,9 @@ class _Flight:
     """Images on their way through a device, several at a time.
 
     The answer to a sample carries the result of the previous one. As many samples are on their way
-    as the device keeps results, or two if it has no room for so many inputs.
+    as the device keeps results. If it has no room for so many inputs, two are enough to keep it at
+    work, until it is faster than the line again: then one more for each result that comes with the
+    next sample's answer.
 
     If an answer is missing, its image is sent again from its first word on. Nothing else is sent
     until that image is acknowledged, so the device never mixes two samples.
@@ -324,6 +326,7 @@ class _Flight:
         if before is not sample and (before.number + 1) & 0xffff == sample.number:
             missing = self._words() - len(words)
             if self._completed(words[0], before):
+                self._most = min(self._most + 1, self._where["slots"])
                 rest = self._device._read(self._slot(before) + len(words), missing)
                 self._land(before, [*words, *rest])
 
