@@ -91,7 +91,8 @@ class Device:
 
     def _read(self, addr, count):
         """Words from ``addr`` on, in as many frames as necessary."""
-        words, most = [], self._where["max_words"]
+        words: list[int] = []
+        most = self._where["max_words"]
         for start in range(0, count, most):
             part = min(most, count - start)
             answer = self.registers.read(addr + start, part)
@@ -243,7 +244,7 @@ class _Flight:
 
     def __init__(self, device, count):
         self._device, self._registers, self._where = device, device.registers, device._where
-        self._samples = deque()  # those without a result
+        self._samples: deque[_Sample] = deque()  # those without a result
         self._most = self._where["slots"]
         self.logits = np.empty((count, self._where["classes"]), dtype=np.int64)
         self.cycles = np.empty(count, dtype=np.int64)
