@@ -1,4 +1,5 @@
-"""The command line: ``python -m bench [NAME ...] [--data DIR] [--jobs N] [--pages]``."""
+"""The command line: ``python -m bench [NAME ...] [--data DIR] [--jobs N]``, with ``--pages`` or
+``--dry-run`` to measure nothing."""
 
 import argparse
 import logging
@@ -50,8 +51,11 @@ def _parser():
     parser.add_argument("--data", metavar="DIR", help="folder of the data sets")
     parser.add_argument("--jobs", metavar="N", type=_jobs, default=1,
                         help="cases at a time (default: 1)")
-    parser.add_argument("--pages", action="store_true",
-                        help="measure nothing, only write the tables from what is known")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--pages", action="store_true",
+                         help="measure nothing, only write the tables from what is known")
+    instead.add_argument("--dry-run", action="store_true",
+                         help="measure nothing, only list what is missing or out of date")
     return parser
 
 
@@ -68,6 +72,19 @@ def _measure(benchmarks, jobs):
     logging.info("%d measured, %d up to date, %d not measured, %d failed", outcome.measured,
                  outcome.current, len(outcome.absent), len(outcome.failed))
     return 1 if outcome.failed else 0
+
+
+def _list(benchmarks):
+    """What :func:`_measure` would measure, a line each."""
+    outcome, listed = runner.Outcome(), 0
+    for benchmark in benchmarks:
+        for said in runner.due(benchmark, outcome):
+            print(said)
+            listed += 1
+    for said in outcome.absent:
+        logging.info("can't be measured: %s", said)
+    logging.info("%d to be measured, %d up to date, %d can't be measured", listed,
+                 outcome.current, len(outcome.absent))
 
 
 def main(argv=None) -> int:
@@ -87,6 +104,9 @@ def main(argv=None) -> int:
             if args.data:
                 os.environ["SPIKELOOM_DATA"] = args.data
             chosen = [known[name] for name in known if name in (args.names or known)]
+            if args.dry_run:
+                _list(chosen)
+                return 0
             return _measure(chosen, args.jobs)
     except KeyboardInterrupt as interrupt:
         return 143 if isinstance(interrupt, Terminated) else 130

@@ -40,10 +40,10 @@ def replicas(workload, config):
     """A row for each layer and number of replicas: clocks of a sample, and in the layer, if rows
     are shared or samples, what is lost by the former, and Kb of the queues."""
     for core in config.cores:
-        if core.out is None or core.out.height < 2:
+        if core.out_rows < 2:
             continue
         for number in (2, 4, 7):
-            if number > core.out.height:
+            if number > core.out_rows:
                 continue
             cost = sharing(workload, config, core, number)
             (rows, stay, bits), (samples, whole, more) = cost["rows"], cost["samples"]

@@ -13,7 +13,7 @@ from gen.system import processes
 from .benchmark import FIGURES, label, load, store
 from .keys import key
 
-__all__ = ["Outcome", "run"]
+__all__ = ["Outcome", "due", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def _measure(measure, case):
 
 def _due(benchmark, figures, outcome):
     """Cases to be measured, with their keys."""
-    kept, due = figures.get(benchmark.name, {}), []
+    kept, cases = figures.get(benchmark.name, {}), []
     for case in benchmark.cases:
         lacking = [tool for tool in benchmark.tools(case) if find(tool) is None]
         now = key(benchmark, case)
@@ -55,8 +55,8 @@ def _due(benchmark, figures, outcome):
             outcome.absent.append(f"{benchmark.name}: {label(case)}: there is no "
                                   f"{', no '.join(lacking)}")
         else:
-            due.append((case, now))
-    return due
+            cases.append((case, now))
+    return cases
 
 
 def _keep(benchmark, case, before, future, outcome, path):
@@ -78,6 +78,15 @@ def _keep(benchmark, case, before, future, outcome, path):
     log.info("%s: %.0f s", name, seconds)
 
 
+def due(benchmark, outcome: Outcome, *, path=FIGURES) -> list[str]:
+    """The cases that :func:`run` would measure, ``benchmark: case: reason``; takes what it does."""
+    figures = load(path)
+    kept = figures.get(benchmark.name, {})
+    return [f"{benchmark.name}: {label(case)}: "
+            f"{'out of date' if label(case) in kept else 'missing'}"
+            for case, _ in _due(benchmark, figures, outcome)]
+
+
 def run(benchmark, outcome: Outcome, *, jobs: int = 1, path=FIGURES) -> None:
     """Measure the cases whose results are missing or out of date.
 
@@ -89,11 +98,11 @@ def run(benchmark, outcome: Outcome, *, jobs: int = 1, path=FIGURES) -> None:
     jobs : cases at a time; each has a process of its own
     path : where results are kept
     """
-    due = _due(benchmark, load(path), outcome)
-    for first in range(0, len(due), jobs):
-        batch = due[first:first + jobs]
+    cases = _due(benchmark, load(path), outcome)
+    for first in range(0, len(cases), jobs):
+        batch = cases[first:first + jobs]
         for place, (case, _) in enumerate(batch, first + 1):
-            log.info("%s: %s ... (%d of %d)", benchmark.name, label(case), place, len(due))
+            log.info("%s: %s ... (%d of %d)", benchmark.name, label(case), place, len(cases))
         with processes.workers(jobs) as pool:
             futures = {pool.submit(_measure, benchmark.measure, case): (case, before)
                        for case, before in batch}

@@ -91,7 +91,8 @@ class Device:
 
     def _read(self, addr, count):
         """Words from ``addr`` on, in as many frames as necessary."""
-        words, most = [], self._where["max_words"]
+        words: list[int] = []
+        most = self._where["max_words"]
         for start in range(0, count, most):
             part = min(most, count - start)
             answer = self.registers.read(addr + start, part)
@@ -229,7 +230,9 @@ class _Flight:
     """Images on their way through a device, several at a time.
 
     The answer to a sample carries the result of the previous one. As many samples are on their way
-    as the device keeps results, or two if it has no room for so many inputs.
+    as the device keeps results. If it has no room for so many inputs, two are enough to keep it at
+    work, until it is faster than the line again: then one more for each result that comes with the
+    next sample's answer.
 
     If an answer is missing, its image is sent again from its first word on. Nothing else is sent
     until that image is acknowledged, so the device never mixes two samples.
@@ -241,7 +244,7 @@ class _Flight:
 
     def __init__(self, device, count):
         self._device, self._registers, self._where = device, device.registers, device._where
-        self._samples = deque()  # those without a result
+        self._samples: deque[_Sample] = deque()  # those without a result
         self._most = self._where["slots"]
         self.logits = np.empty((count, self._where["classes"]), dtype=np.int64)
         self.cycles = np.empty(count, dtype=np.int64)
@@ -324,6 +327,7 @@ class _Flight:
         if before is not sample and (before.number + 1) & 0xffff == sample.number:
             missing = self._words() - len(words)
             if self._completed(words[0], before):
+                self._most = min(self._most + 1, self._where["slots"])
                 rest = self._device._read(self._slot(before) + len(words), missing)
                 self._land(before, [*words, *rest])
 

@@ -79,7 +79,9 @@ class Transport:
             number = next((code for code in _OPENING if f"({code}, " in str(error)), None)
         if number in (errno.EAGAIN, errno.EBUSY):
             return f"another program uses the port{_holder(port)}"
-        return _OPENING.get(number) or " ".join(str(error).split())
+        if number in _OPENING:
+            return _OPENING[number]
+        return " ".join(str(error).split())
 
     def write(self, data: bytes) -> None:
         """Send bytes; waits at most 5 seconds for room in the system's buffer."""

@@ -36,6 +36,10 @@ class LayerConfig(Protocol):
     channels : output channels
     groups : turns that its hardware takes at an output position
     out : the output map, or ``None`` for the read-out
+    sends_logits : whether it is the read-out, whose beats hold potentials and not counts
+    out_rows : output rows
+    beats : beats that it sends for a sample
+    beat_bits : bits of such a beat
     shares : configurations that compute the layer together, each of them some of the output rows
     """
 
@@ -58,6 +62,18 @@ class LayerConfig(Protocol):
 
     @property
     def out(self) -> MapConfig | None: ...
+
+    @property
+    def sends_logits(self) -> bool: ...
+
+    @property
+    def out_rows(self) -> int: ...
+
+    @property
+    def beats(self) -> int: ...
+
+    @property
+    def beat_bits(self) -> int: ...
 
     @property
     def shares(self) -> tuple["LayerConfig", ...]: ...
@@ -122,12 +138,38 @@ class CoreConfig:
     @property
     def out(self):
         """The output map, or ``None`` for the read-out."""
-        if self.schedule.levels is None:
+        if self.sends_logits:
             return None
         height, width = self.sources[0].positions
         schedule = self.schedule
         return MapConfig(self.channels, height, width, schedule.levels, self.lanes, schedule.code,
                          schedule.timesteps, schedule.low)
+
+    @property
+    def sends_logits(self):
+        """Whether this is the read-out, whose neurons do not fire."""
+        return self.schedule.levels is None
+
+    @property
+    def out_rows(self):
+        """Output rows, which the replicas take turns at."""
+        return self.sources[0].positions[0]
+
+    @property
+    def beats(self):
+        """Beats of a sample."""
+        height, width = self.sources[0].positions
+        return height * width * self.groups
+
+    @property
+    def value_bits(self):
+        """Bits of a count, or of a logit."""
+        return self.membrane_bits if self.sends_logits else self.out.bits
+
+    @property
+    def beat_bits(self):
+        """Bits of a beat."""
+        return self.lanes * self.value_bits
 
     @property
     def row_bases(self):
@@ -233,6 +275,22 @@ class PoolConfig:
         most = ky * kx if self.kind == "sum" else 1
         return replace(inner, height=height, width=width, levels=inner.levels * most,
                        low=inner.low * most)
+
+    @property
+    def sends_logits(self):
+        return False
+
+    @property
+    def out_rows(self):
+        return self.out.height
+
+    @property
+    def beats(self):
+        return self.out.beats
+
+    @property
+    def beat_bits(self):
+        return self.out.beat_bits
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,9 @@ class Lanes(wiring.Component):
         self._weights = weights
         self._parameters = parameters
         self._results = results
-        result = core.logit_bits if core.out is None else core.out.beat_bits
         super().__init__({
             "i": In(stream.Signature(event_layout(core))),
-            "o": Out(stream.Signature(result)),
+            "o": Out(stream.Signature(core.beat_bits)),
             "busy": Out(1),
             **timesteps_member(core),
         })
@@ -113,8 +112,8 @@ class Lanes(wiring.Component):
                         in zip(lanes, made, *rows, strict=True)]
             arrived += 1
             if end == len(schedule.steps):
-                bits = width if core.out is None else core.out.bits
-                made = ([lane.potential for lane in lanes] if core.out is None else
+                bits = core.value_bits
+                made = ([lane.potential for lane in lanes] if core.sends_logits else
                         made if core.out.code == "train" else map(schedule.clip, made))
                 results.append(sum((x & (1 << bits) - 1) << k * bits for k, x in enumerate(made)))
                 lanes, made = [State() for _ in range(core.lanes)], [0] * core.lanes
@@ -266,7 +265,7 @@ class Lanes(wiring.Component):
     def _result(self, m, k, total, spike, fires, emits, first, taken):
         """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
-        if core.out is None:
+        if core.sends_logits:
             logit = Signal(core.membrane_bits, name=f"logit_{k}", reset_less=True)
             with m.If(emits):
                 m.d.sync += logit.eq(total)

@@ -61,7 +61,13 @@ class MapConfig:
     @property
     def bits(self):
         """Bits of a count, or of a train."""
-        return self.timesteps * (self.levels.bit_length() + (-self.low).bit_length())
+        return self.timesteps * sum(self.step_bits)
+
+    @property
+    def step_bits(self):
+        """Bits of the two numbers of a time-step: of the spikes that take charge back, in the
+        lowest bits, and of those that add it."""
+        return (-self.low).bit_length(), self.levels.bit_length()
 
     @property
     def planes(self):
@@ -82,7 +88,7 @@ class MapConfig:
         """Where a train holds the number of spikes that a plane is one of: ``(offset, width,
         unit)``."""
         number, unit = divmod(plane, self.levels - self.low)
-        high, low = self.levels.bit_length(), (-self.low).bit_length()
+        low, high = self.step_bits
         offset = (self.timesteps - 1 - number) * (high + low)
         return (offset + low, high, unit) if unit < self.levels else (
             offset, low, unit - self.levels)

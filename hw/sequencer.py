@@ -26,7 +26,7 @@ def operation_layout(core):
     of a position, ``emit`` its last operation.
     """
     # What a core does not need takes no bit.
-    schedule, fires = core.schedule, int(core.out is not None)
+    schedule, fires = core.schedule, int(not core.sends_logits)
     return data.StructLayout({
         "valid": 1, "add": 1, "parameter": 1, "first": fires, "fire": fires, "emit": 1,
         "held": int(schedule.holds), "hold": int(schedule.holds),

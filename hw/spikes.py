@@ -9,8 +9,8 @@ __all__ = ["SpikeMemory", "counts_layout", "spike_plane", "train_layout"]
 
 def train_layout(fmap):
     """Layout of a train: the last time-step in the lowest bits, see :class:`hw.maps.MapConfig`."""
-    return data.ArrayLayout(data.StructLayout({
-        "less": (-fmap.low).bit_length(), "more": fmap.levels.bit_length()}), fmap.timesteps)
+    less, more = fmap.step_bits
+    return data.ArrayLayout(data.StructLayout({"less": less, "more": more}), fmap.timesteps)
 
 
 def counts_layout(fmap):

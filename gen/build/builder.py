@@ -7,6 +7,7 @@ Yosys, the bitstream. The manifest is written last, so that a directory that has
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import boards
 from gen.errors import FitError
@@ -30,7 +31,7 @@ from .flows import FLOWS
 from .synthesis import NETLIST, SCRIPT, Resources, require_pure
 from .synthesis import synthesise as run_yosys
 
-__all__ = ["build"]
+__all__ = ["build", "build_for", "default_directory"]
 
 log = logging.getLogger(__name__)
 
@@ -211,3 +212,24 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     written += [made.path.name] if made else []
     manifest.write(out, _manifest(design, resources, made), written)
     return _summary(design, resources, made, out)
+
+
+def default_directory(network: Network, board: str, purpose: str | None = None) -> Path:
+    """Where a network is built for a board if no directory is given.
+
+    Parameters
+    ----------
+    purpose : of a build that is not the user's own, which it must not replace
+    """
+    name = f"{network.name}-{board}"
+    return Path("build") / (f"{purpose}-{name}" if purpose else name)
+
+
+def build_for(purpose: str, network: Network, *, board: str, **options: Any) -> Path:
+    """Build a network for a purpose, such as a report; return the build's directory.
+
+    Takes the arguments of :func:`build`, except ``out``.
+    """
+    directory = default_directory(network, board, purpose)
+    build(network, board=board, out=directory, **options)
+    return directory

@@ -5,6 +5,7 @@ The oscillator, divided once more, is the clock. PLLs differ in the ranges and p
 dividers.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -71,9 +72,9 @@ def _ehxplll(pll, input_hz):
     # itself. A divider's phase counts from 0, so DIV - 1 aligns its rising edge with the others.
     for clki, compare in _references(pll, input_hz, range(1, 129)):
         for factor, vco in _multiples(pll, compare, 80 * 128):
-            clkop = next((op for op in range(1, 129) if factor % op == 0 and factor // op <= 80
-                          and _within(vco / op, pll.output)), None)
-            for clkos in range(1, 129) if clkop else ():
+            feasible = [op for op in range(1, 129) if factor % op == 0 and factor // op <= 80
+                        and _within(vco / op, pll.output)]
+            for clkop, clkos in itertools.product(feasible[:1], range(1, 129)):
                 yield Clock(input_hz, vco / clkos, pll, compare, vco, (
                     ("CLKI_DIV", clki), ("CLKFB_DIV", factor // clkop),
                     ("CLKOP_DIV", clkop), ("CLKOP_CPHASE", clkop - 1),

@@ -206,19 +206,20 @@ def load(directory: str | Path) -> Design:
     return design
 
 
-def require_emitted(design: Design, directory: str | Path) -> None:
-    """Make sure that this version of Spikeloom makes the Verilog in a build's directory of its
-    design, so that a simulation of the design is one of the build.
+def require_emitted(design: Design, directory: str | Path) -> str:
+    """The Verilog in a build's directory. It must be what this version of Spikeloom makes of the
+    build's design, so that a simulation of the design is one of the build.
 
     Raises
     ------
     BuildError
         If it is not.
     """
-    path = Path(directory) / manifest.VERILOG
-    if files.read_text(path) != design.verilog():
+    path, emitted = Path(directory) / manifest.VERILOG, design.verilog()
+    if files.read_text(path) != emitted:
         raise BuildError(f"{path}: is not what this version of Spikeloom makes of {NAME}; "
                          f"{manifest.AGAIN}")
+    return emitted
 
 
 def _decisions(path, built):

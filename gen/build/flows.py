@@ -96,7 +96,7 @@ _7SERIES = {"xc7a": "artix7", "xc7k": "kintex7", "xc7s": "spartan7", "xc7z": "zy
 
 def _artix(board):
     part = board.open_device
-    die = re.match(r"xc7[a-z]\d+t?", part)[0]
+    (die,) = re.findall(r"^xc7[a-z]\d+t?", part)
     return {"die": die, "family": _7SERIES[part[:4]],
             "names": f"{die} {part.partition('-')[0]} {part}"}
 

@@ -197,8 +197,9 @@ def _parse(directory, facts):
 
 def _shown(value):
     """A value in a message; a nested value may be too deep to show."""
-    return repr(str(value)[:40]) if isinstance(value, str | int | float | None) else {
-        list: "a list", dict: "an object"}[type(value)]
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return repr(str(value)[:40])
 
 
 def _get(facts, name, kind, where=""):

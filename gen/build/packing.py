@@ -27,7 +27,8 @@ class _Netlist:
         self.cells = defaultdict(list)
         self._drivers, self._readers = {}, defaultdict(list)
         for cell in module["cells"].values():
-            kind, pins = cell["type"], {}
+            kind = cell["type"]
+            pins: dict[str, int | str | None] = {}
             self.cells[kind].append(pins)
             for port, bits in cell["connections"].items():
                 pins[port] = bits[0] if bits else None

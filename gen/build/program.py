@@ -7,6 +7,7 @@ from gen.errors import ProgramError
 from gen.system import processes
 
 from . import manifest
+from .design import load
 from .toolchain import find
 
 __all__ = ["program"]
@@ -17,8 +18,9 @@ _TOOL = "openFPGALoader"
 
 
 def _facts(directory):
-    """The board of a build, and its bitstream."""
+    """The board of a build of one piece, and its bitstream."""
     built = manifest.read(directory)
+    load(directory)
     if built.bitstream is None:
         raise ProgramError(f"{directory} has no bitstream; `python -m gen build` makes one where "
                            f"{' or '.join(built.board.toolchains)} is found (`python -m gen "
@@ -39,7 +41,7 @@ def program(directory: str | Path) -> dict:
     Raises
     ------
     BuildError
-        If the directory is not a build, or a file of it has changed.
+        If the directory is not a build, a file of it has changed, or its design can't be read.
     ProgramError
         If there is no bitstream, no openFPGALoader, or no board that answers.
     """

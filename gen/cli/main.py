@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import warnings
+from pathlib import Path
 
 from gen.errors import EXPLAINED, explain, one_line
 from gen.system.processes import Terminated, terminable
@@ -106,13 +107,19 @@ class _Parser(argparse.ArgumentParser):
         return value
 
 
+def _program():
+    """How the user started this program: by its console script, or as a module."""
+    script = "spikeloom"
+    return script if Path(sys.argv[0]).stem == script else "python -m gen"
+
+
 def _parser():
     parser = _Parser(
-        prog="python -m gen", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=_program(), formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Spiking networks from PyTorch to FPGA fabric, bit for bit.",
-        epilog="python -m gen COMMAND --help explains a command; spikeloom COMMAND is the same. A\n"
-               "network is named by its name (digits, mnist, ...) if it is a shipped one, or else\n"
-               "by its path, and a build by its directory.")
+        epilog="%(prog)s COMMAND --help explains a command. spikeloom is short for python -m gen.\n"
+               "A network is named by its name (digits, mnist, ...) if it is a shipped one, or\n"
+               "else by its path, and a build by its directory.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in (train, convert, run, fit, explore, build, verify, simulate, report, virtual,
                    program, boards, demo):

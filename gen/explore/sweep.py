@@ -355,7 +355,7 @@ def _write(out, results):
 
 def _distinct(points):
     """Points of different mappings, in a fixed order."""
-    seen = {}
+    seen: dict[str, dict] = {}
     for point in points:
         key = json.dumps([point[name] for name in (
             "network", "board", "code", "lanes", "replicas")])

@@ -81,7 +81,7 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
 
 
 def _replicas(core, count):
-    rows = 1 if core.out is None else core.out.height
+    rows = core.out_rows
     if not isinstance(count, int) or not 1 <= count <= rows:
         raise FitError(f"{core.name}: replicas must be 1 to {rows} (its output rows), not "
                        f"{count!r}")
@@ -98,7 +98,7 @@ def memory_bits(layer: Neurons | Readout, levels: Sequence[int], code: str) -> i
 
 def turns(core: CoreConfig) -> int:
     """Output rows of the busiest replica."""
-    return -(-core.sources[0].positions[0] // core.replicas)
+    return -(-core.out_rows // core.replicas)
 
 
 def clocks(core: CoreConfig, samples: int, rows: Callable[[CoreConfig], np.ndarray]
@@ -186,7 +186,7 @@ def parts(core: CoreConfig) -> Iterator[Part]:
     yield _encoder(share, copies)
     yield _lanes(share, copies)
     if copies > 1:
-        beat = core.out.beat_bits
+        beat = core.beat_bits
         yield Part("merge", core.name, {"one": 1, "streams": copies, "chosen": copies * beat,
                                         "beat": beat}, queue_memory(beat, 3))
 
@@ -244,16 +244,16 @@ def _encoder(core, copies):
 
 def _lanes(core, copies):
     lanes, bits = core.lanes, core.membrane_bits
-    count = 0 if core.out is None else core.out.bits
+    count = 0 if core.sends_logits else core.value_bits
     phase = core.schedule.code == "phase"
     clamped = phase and count and core.schedule.levels != (1 << count) - 1
     features = {"one": 1, "lanes": lanes, "membranes": lanes * bits,
                 "weights": lanes * core.weight_bits,
                 "counts": lanes * count, "rated": lanes * count * (not phase),
                 "clamped": lanes * count * bool(clamped),
-                "logits": lanes * bits * (core.out is None),
+                "logits": lanes * bits * core.sends_logits,
                 "row": counter_bits(core.groups * len(core.schedule.rows)),
-                "results": lanes * (count or bits) * (core.sources[0].positions != (1, 1))}
+                "results": lanes * core.value_bits * (core.sources[0].positions != (1, 1))}
     # In a replica a row of results can wait; otherwise two results, or none if there is only one
     # position.
     row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
@@ -261,5 +261,5 @@ def _lanes(core, copies):
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
                 for rows in core.weight_banks),
               Memory(lanes * bits, max(2, core.parameter_rows), True),
-              *queue_memory(lanes * (count or bits), waiting))
+              *queue_memory(core.beat_bits, waiting))
     return Part("lanes", core.name, features, stored, copies)

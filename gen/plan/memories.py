@@ -113,7 +113,7 @@ def blocks(family: str, memory: Memory) -> float:
 def _block(family, memory):
     """Block RAMs of a memory in the shape that Yosys takes, and the words side by side in it."""
     technology = _TECHNOLOGIES[family]
-    best = None
+    options = []
     for units, width, depth, cost in technology.shapes:
         turns = -(-memory.depth // depth)
         if memory.rom or (technology.grain == 1 and width == 16):
@@ -122,9 +122,8 @@ def _block(family, memory):
             count = turns * -(-memory.columns // width)
         else:
             count = -(-turns * -(-memory.columns // 9) // (width // 9))
-        if best is None or count * cost < best[0]:
-            best = (count * cost, count * units, turns)
-    return best[1:]
+        options.append((count * cost, count * units, turns))
+    return min(options, key=lambda option: option[0])[1:]
 
 
 def luts(family: str, memory: Memory, *, block: bool) -> int:

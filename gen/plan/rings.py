@@ -81,7 +81,8 @@ def _even(replicas, sources, sent, samples, spare):
     each replica leaves its rows."""
     height = sources[0].positions[0]
     turn = 1 / -(-height // replicas)
-    rows, left, end = [], [[] for _ in range(replicas)], 0
+    left: list[list[float]] = [[] for _ in range(replicas)]
+    rows, end = [], 0
     for sample in range(samples):
         for row in range(height):
             mine = left[row % replicas]

@@ -179,7 +179,7 @@ class Trials:
 
     def _replicas(self, config, core, interval):
         """The fewest replicas that keep the interval, or as many as there are rows."""
-        rows = 1 if core.out is None else core.out.height
+        rows = core.out_rows
         total = self._own_clocks(config, core)
         for replicas in range(max(1, min(rows, math.ceil(total / interval))), rows):
             if self._own_clocks(config, replace(core, replicas=replicas)) <= interval:

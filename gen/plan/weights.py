@@ -119,8 +119,8 @@ def _words(synapses, source):
     dense = np.zeros((out, chunks * word, ky, kx), dtype=np.int16)
     share = out // synapses.groups
     for g in range(synapses.groups):
-        rows, columns = slice(g * share, (g + 1) * share), slice(g * per_group, (g + 1) * per_group)
-        dense[rows, columns] = synapses.weights[rows]
+        own, columns = slice(g * share, (g + 1) * share), slice(g * per_group, (g + 1) * per_group)
+        dense[own, columns] = synapses.weights[own]
     dense = dense.reshape(out, chunks, word, ky, kx).transpose(4, 3, 1, 2, 0)
     rows = dense.reshape(source.taps, word, out)
     # Each output channel has one weight in a word.

@@ -11,7 +11,7 @@ from typing import ParamSpec
 from xml.etree import ElementTree
 
 from markupsafe import Markup
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
@@ -70,7 +70,7 @@ def _thousands(axis):
 def _drawn(draw: Callable[_P, tuple[Figure, str]]) -> Callable[_P, Markup]:
     """A function that returns a figure and what it shows -> one that returns an SVG element."""
     def drawing(*args, **kwargs):
-        with rc_context(_STYLE), warnings.catch_warnings():
+        with style.context(_STYLE), warnings.catch_warnings():
             # A layer may have a name in any script; the browser has the glyphs.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             figure, title = draw(*args, **kwargs)
@@ -100,12 +100,13 @@ def _inline(text, name, title):
             element.set("id", f"{name}-{element.get('id')}")
         else:
             element.attrib.pop("id", None)
-        if "clip-path" in element.attrib:
-            element.set("clip-path", f"url(#{name}-{element.get('clip-path')[5:-1]})")
-        if element.get("href", "").startswith("#"):
-            element.set("href", f"#{name}-{element.get('href')[1:]}")
-    for parent, child in [(root, "metadata"), (root.find("defs"), "style")]:
-        parent.remove(parent.find(child))
+        if clip := element.get("clip-path"):
+            element.set("clip-path", f"url(#{name}-{clip[5:-1]})")
+        if (link := element.get("href", "")).startswith("#"):
+            element.set("href", f"#{name}-{link[1:]}")
+    for parent, path in [(root, "metadata"), *((defs, "style") for defs in root.findall("defs"))]:
+        for child in parent.findall(path):
+            parent.remove(child)
     for attribute in ("width", "height"):
         root.attrib.pop(attribute, None)
     root.set("role", "img")

@@ -61,7 +61,7 @@ def _synapses(core):
         what = "linear"
     else:
         what = f"convolution {_kernel(source)}"
-    return what if core.out is not None else f"{what}, read-out"
+    return f"{what}, read-out" if core.sends_logits else what
 
 
 def _squares(core):

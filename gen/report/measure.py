@@ -118,7 +118,7 @@ def _measure(built, images, labels, source, jobs):
     config, memories = built.config, built.design.image
     require_emitted(built.design, built.directory)
     log.info("simulating %d images ...", len(counts))
-    jobs = jobs or min(os.cpu_count(), max(1, len(counts) // 100))
+    jobs = jobs or min(os.cpu_count() or 1, max(1, len(counts) // 100))
     run = stream(config, memories, counts, jobs=jobs, alone=min(_ALONE, distinct),
                  progress=log.info)
     logits, spikes = expected(network, config, counts)
@@ -208,9 +208,9 @@ def _raster(network, config, counts, beats):
         fired[at + 1, channel] = 1
         edges = np.diff(fired, axis=0, append=0)
         runs = []
-        for channel in range(out.channels):
-            begin, until = (np.flatnonzero(edges[:, channel] == sign) for sign in (1, -1))
-            runs += [[channel, int(low) * width, int(high) * width]
+        for number in range(out.channels):
+            begin, until = (np.flatnonzero(edges[:, number] == sign) for sign in (1, -1))
+            runs += [[number, int(low) * width, int(high) * width]
                      for low, high in zip(begin, until, strict=True)]
         layers.append({"name": layer.name, "channels": out.channels, "runs": runs})
     return {"clocks": end, "layers": layers}

@@ -54,7 +54,8 @@ def to_plain(value: object, kind: object = None) -> Any:
 
 def _classes(kind):
     """The dataclasses of a union, by name."""
-    return {choice.__name__: choice for choice in _choices(kind) if is_dataclass(choice)}
+    return {choice.__name__: choice for choice in _choices(kind)
+            if isinstance(choice, type) and is_dataclass(choice)}
 
 
 def _choices(kind):
@@ -158,7 +159,7 @@ def _record(kind, value, where):
 
 def _shown(value):
     """A value in a message; a nested value may be too deep to show."""
-    kinds = {list: "a list", dict: "an object"}
+    kinds: dict[type, str] = {list: "a list", dict: "an object"}
     return kinds.get(type(value)) or f"{str(value)[:40]!r}"
 
 

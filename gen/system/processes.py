@@ -193,7 +193,8 @@ def _end_with_parent():
     """End this worker with its parent, because it would otherwise wait for tasks forever. Ctrl-C,
     which a terminal sends to both, is left to the parent."""
     def wait():
-        multiprocessing.parent_process().join()
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
         os._exit(1)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, overload
 
 __all__ = ["Bar", "bar", "working"]
 
@@ -42,8 +42,14 @@ class Bar(Protocol[T_co]):
         """Show a text behind the number of items."""
 
 
-def bar(iterable: Iterable[T] | None = None, *, total: int | None = None, desc: str,
-        unit: str = "step", disable: bool = False, **layout: Any) -> Bar[T]:
+@overload
+def bar(iterable: Iterable[T], *, total: int | None = None, desc: str, unit: str = "step",
+        disable: bool = False, **layout: Any) -> Bar[T]: ...
+@overload
+def bar(iterable: None = None, *, total: int | None = None, desc: str, unit: str = "step",
+        disable: bool = False, **layout: Any) -> Bar[None]: ...
+def bar(iterable: Iterable[Any] | None = None, *, total: int | None = None, desc: str,
+        unit: str = "step", disable: bool = False, **layout: Any) -> Bar[Any]:
     """A bar of tqdm if standard error is a terminal, else an object that logs a line now and then.
 
     Iterate over it, or use it as a context and report progress with ``update(count)``.

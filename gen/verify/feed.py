@@ -33,7 +33,7 @@ class Feed(wiring.Component):
             "i_valid":   In(1),
             "i_ready":   Out(1),
             "entered":   Out(1),
-            "o_payload": Out(config.readout.logit_bits),
+            "o_payload": Out(config.readout.beat_bits),
             "o_valid":   Out(1),
             "busy":      Out(sum(core.replicas for core in config.cores)),
             "moved":     Out(len(config.layers)),
@@ -51,9 +51,7 @@ class Feed(wiring.Component):
             ports[f"o_busy_{core.port}"] = self.busy[first:first + core.replicas]
             first += core.replicas
         for k, layer in enumerate(self._config.layers):
-            out = layer.out
-            width = self._config.readout.logit_bits if out is None else out.beat_bits
-            ports[f"o_probe_{layer.port}__payload"] = Signal(width)
+            ports[f"o_probe_{layer.port}__payload"] = Signal(layer.beat_bits)
             ports[f"o_probe_{layer.port}__valid"] = self.moved[k]
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=reset, i_i__payload=payload,

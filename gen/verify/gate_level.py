@@ -17,7 +17,7 @@ import numpy as np
 
 import boards
 from gen.build import manifest
-from gen.build.builder import build
+from gen.build.builder import build_for
 from gen.build.design import Design
 from gen.build.design import load as load_design
 from gen.build.project import SOURCES, TOP
@@ -86,7 +86,7 @@ def roles(board: boards.Board, ports: Iterable[str]) -> dict[str, str]:
 
 def _family(board):
     """Whose cells the netlists of a board are made of, see :data:`gen.verify.cells.FAMILIES`."""
-    return re.search(r"synth_(\w+)", board.synth)[1]
+    return re.findall(r"synth_(\w+)", board.synth)[0]
 
 
 def netlist_simulator(module: dict, board: boards.Board, layers: Iterable[CoreConfig | PoolConfig]
@@ -162,8 +162,7 @@ def _facts(directory):
 
 def _probed(config, trace, words):
     """``(expected, got)`` of each layer: values, and the words of the beats that moved."""
-    widths = [config.readout.logit_bits if layer.out is None else layer.out.beat_bits
-              for layer in config.layers]
+    widths = [layer.beat_bits for layer in config.layers]
     flags = -(-len(widths) // 32)
     words = words.reshape(-1, flags + -(-sum(widths) // 32))
     bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
@@ -171,20 +170,21 @@ def _probed(config, trace, words):
     for index, (layer, width) in enumerate(zip(config.layers, widths, strict=True)):
         moved = bits[bits[:, index] == 1, first:first + width]
         first += width
-        yield (trace.logits if layer.out is None else trace.maps[layer.name],
+        yield (trace.logits if layer.sends_logits else trace.maps[layer.name],
                np.packbits(np.pad(moved, ((0, 0), (0, -width % 32))), axis=1,
                            bitorder="little").view("<u4"))
 
 
 def _compare(layer, expected, got):
     """Figures of a layer; ``got`` are the beats that moved. One that did not come is wrong."""
-    if layer.out is None:
-        words, unpack = beats.pack_logits(expected, layer), beats.unpack_logits
+    if layer.sends_logits:
+        words, unpack = beats.pack_logits(expected, layer), partial(beats.unpack_logits,
+                                                                    readout=layer)
     else:
-        words, unpack = beats.pack(expected, layer.out), beats.unpack
+        words, unpack = beats.pack(expected, layer.out), partial(beats.unpack, layout=layer.out)
     due = words.reshape(-1, words.shape[-1])
     all_due = np.concatenate([got[:len(due)], ~due[len(got):]]).reshape(words.shape)
-    figures = _figures(layer.name, expected, unpack(all_due, layer.out or layer))
+    figures = _figures(layer.name, expected, unpack(all_due))
     surplus = max(0, len(got) - len(due))
     return figures | {"mismatches": figures["mismatches"] + surplus}
 
@@ -301,10 +301,9 @@ def _verify(kind, file, compare, directory, images):
 def make_netlist(network: Network, *, board: str, **mapping: Any) -> Path:
     """Build a network as far as its netlist, whether it fits or not; return the build's directory.
 
-    Takes the arguments of :func:`gen.build.builder.build`.
+    Takes the arguments of :func:`gen.build.builder.build_for`, except ``purpose``.
     """
-    directory = Path("build") / f"netlist-{network.name}-{board}"
-    build(network, board=board, out=directory, synthesise=False, **mapping)
+    directory = build_for("netlist", network, board=board, synthesise=False, **mapping)
     synthesise(directory, list(SOURCES), top=TOP, command=boards.find(board).synth)
     manifest.add(directory, NETLIST)
     return directory
@@ -313,7 +312,7 @@ def make_netlist(network: Network, *, board: str, **mapping: Any) -> Path:
 def make_bitstream(network: Network, *, board: str, **mapping: Any) -> Path:
     """Build a network with a bitstream that can be verified; return the build's directory.
 
-    Takes the arguments of :func:`gen.build.builder.build`.
+    Takes the arguments of :func:`gen.build.builder.build_for`, except ``purpose``.
 
     Raises
     ------
@@ -323,7 +322,7 @@ def make_bitstream(network: Network, *, board: str, **mapping: Any) -> Path:
     """
     _package(boards.find(board))
     require_icestorm()
-    built = build(network, board=board, out=Path("build") / f"{network.name}-{board}", **mapping)
-    if built["bitstream"] is None:
+    directory = build_for("bitstream", network, board=board, **mapping)
+    if manifest.read(directory).bitstream is None:
         raise SimulationError(f"{board}: no bitstream was built, because tools are missing")
-    return Path(built["manifest"]).parent
+    return directory

@@ -31,7 +31,7 @@ class Monitor(wiring.Component):
     def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         self._probed = config.layers[:-1]
-        widths = [layer.out.beat_bits for layer in self._probed] + [config.readout.logit_bits]
+        widths = [layer.beat_bits for layer in config.layers]
         self._beats = {f"beat_{k}": width for k, width in enumerate(widths)}
         super().__init__({
             "i_payload": In(config.input.beat_bits),

@@ -66,13 +66,8 @@ def spied(module: dict, layers: Iterable[CoreConfig | PoolConfig]) -> list[tuple
     def member(layer, name, width):
         return bits(f"{_ARRAY}.probe_{layer.port}__{name}", width)
 
-    return [(member(layer, "valid", 1), member(layer, "payload", _width(layer)))
+    return [(member(layer, "valid", 1), member(layer, "payload", layer.beat_bits))
             for layer in layers]
-
-
-def _width(layer):
-    """Bits of a beat of a layer's output."""
-    return layer.logit_bits if layer.out is None else layer.out.beat_bits
 
 
 def _bit(bit):

@@ -94,8 +94,8 @@ def _simulator(config, image):
 
 def _values(layer):
     """Values that a layer sends for each sample."""
-    out = layer.out
-    return layer.channels if out is None else out.channels * out.height * out.width
+    height, width = layer.sources[0].positions
+    return layer.channels * height * width
 
 
 def _streams(config, trace):
@@ -166,14 +166,14 @@ def _kept(transcript, simulator):
 def _describe(config, stream, sample, beat, expected, got):
     """Where a beat first differs, and how."""
     layer = next(layer for layer in config.layers if layer.name == stream)
-    if layer.out is None:
+    if layer.sends_logits:
         bits, lanes, sign = layer.membrane_bits, layer.lanes, 1 << layer.membrane_bits - 1
     else:
         bits, lanes, sign = layer.out.bits, layer.out.word, 0
     pairs = zip(*(beats.fields(value, lanes, bits) for value in (expected, got)), strict=True)
     lane, pair = next((lane, pair) for lane, pair in enumerate(pairs) if pair[0] != pair[1])
     expected, got = ((value ^ sign) - sign for value in pair)
-    channel, y, x = ((beat * lanes + lane, 0, 0) if layer.out is None
+    channel, y, x = ((beat * lanes + lane, 0, 0) if layer.sends_logits
                      else beats.locate(layer.out, beat, lane))
     return {"layer": stream, "sample": sample, "channel": channel, "y": y, "x": x,
             "expected": expected, "got": got}

@@ -110,14 +110,9 @@ def _header(config):
         "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(config.input.beat_bits),
         "LOGIT_BEATS": config.readout.groups, "LOGIT_WORDS": _words(config.readout.logit_bits),
         "CORES": sum(core.replicas for core in config.cores), "LAYERS": len(config.layers),
-        "LAYER_BEATS": f"{{{', '.join(str(n) for n in _layer_beats(config))}}}",
+        "LAYER_BEATS": f"{{{', '.join(str(layer.beats) for layer in config.layers)}}}",
     }
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
-
-
-def _layer_beats(config):
-    """Beats of a sample at each layer's output."""
-    return [layer.groups if layer.out is None else layer.out.beats for layer in config.layers]
 
 
 def _write_inputs(path, config, counts):
@@ -165,7 +160,7 @@ def _read(path, config, count, alone):
     words = readout.groups * _words(readout.logit_bits)
     record = np.dtype([("first", "<u8"), ("outputs", "<u8", (layers, 2)),
                        ("logits", "<u4", words)])
-    beats_of = _layer_beats(config)
+    beats_of = [layer.beats for layer in config.layers]
     with open(path, "rb") as file:
         samples = np.fromfile(file, record, count)
         beats_at = np.fromfile(file, "<i8", sum(beats_of))

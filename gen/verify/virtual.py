@@ -6,14 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from gen.build import manifest
-from gen.errors import SimulationError
-from gen.system.files import read_text
+from gen.build.design import load, require_emitted
 from hw.uart import divisor
 
 from .verilator import verilate
 
-__all__ = ["compile_board", "run"]
+__all__ = ["board_of", "compile_board", "run"]
 
 _HARNESS = Path(__file__).parent / "harness" / "virtual_board.cpp"
 
@@ -30,24 +28,14 @@ endmodule
 _OPTIONS = ("-Wno-lint", "-Wno-fatal")
 
 
-def _facts(directory):
-    """Verilog and divisor of a build."""
-    built = manifest.read(directory)
-    try:
-        clocks = divisor(built.clock_hz, built.link["baud"])
-    except ValueError as error:
-        raise SimulationError(f"{directory}: {error}; build the network again (python -m gen "
-                              f"build)") from error
-    return read_text(built.file(manifest.VERILOG)), clocks
-
-
-def compile_board(directory: str | Path, *,
+def compile_board(verilog: str, clocks: int, *,
                   progress: Callable[[str], None] | None = None) -> list[str]:
-    """Compile the virtual board of a build, once for each content.
+    """Compile a virtual board, once for each content.
 
     Parameters
     ----------
-    directory : output of :func:`gen.build.builder.build`
+    verilog : module ``top``, see :meth:`gen.build.design.Design.verilog`
+    clocks : clocks a bit of the serial line
     progress : called with one line before a compilation starts
 
     Returns
@@ -57,14 +45,32 @@ def compile_board(directory: str | Path, *,
 
     Raises
     ------
-    BuildError
-        If the directory is not a build, or a file of it has changed.
     SimulationError
         If Verilator fails or is missing.
     """
-    verilog, clocks = _facts(directory)
     program = verilate(verilog + _BOARD, "board", _HARNESS, options=_OPTIONS, progress=progress)
     return [str(program), str(clocks)]
+
+
+def board_of(directory: str | Path, *,
+             progress: Callable[[str], None] | None = None) -> list[str]:
+    """Compile the virtual board of a build; takes and returns what :func:`compile_board` does.
+
+    Parameters
+    ----------
+    directory : output of :func:`gen.build.builder.build`
+
+    Raises
+    ------
+    BuildError
+        If the directory is not a build, a file of it has changed, its design can't be read, or its
+        Verilog is not what this version of Spikeloom makes of the design.
+    SimulationError
+        See :func:`compile_board`.
+    """
+    design = load(directory)
+    return compile_board(require_emitted(design, directory),
+                         divisor(design.clock.hz, design.baud), progress=progress)
 
 
 def run(directory: str | Path) -> NoReturn:
@@ -73,6 +79,6 @@ def run(directory: str | Path) -> NoReturn:
     The first line on standard output is the path of its serial port. It ends with its parent.
     """
     parent = os.getppid()
-    command = compile_board(directory, progress=lambda line: print(line, file=sys.stderr))
+    command = board_of(directory, progress=lambda line: print(line, file=sys.stderr))
     sys.stdout.flush()
     os.execv(command[0], [*command, str(parent)])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench import __main__ as command
 from bench import keys, runner
 from bench.benchmark import Benchmark, label, load, store
 from tests.bench import subject
@@ -43,6 +44,29 @@ def test_what_has_another_key_is_measured_again(path):
     store(NUMBERS, {"number": 2}, "", {"twice": 5}, path)
     assert run(path, NUMBERS) == runner.Outcome(measured=1, current=2)
     assert NUMBERS.rows(load(path))[1]["twice"] == 4
+
+
+def test_what_is_due_is_listed_and_not_measured(path):
+    store(NUMBERS, {"number": 1}, keys.key(NUMBERS, {"number": 1}), {"twice": 2}, path)
+    store(NUMBERS, {"number": 2}, "old", {"twice": 5}, path)
+    benchmark = ways("bug", tools=lambda case: ("no-such-tool",))
+    written, outcome = path.read_text(), runner.Outcome()
+    assert [*runner.due(NUMBERS, outcome, path=path), *runner.due(benchmark, outcome, path=path)
+            ] == ["numbers: 2: out of date", "numbers: 3: missing"]
+    assert outcome == runner.Outcome(current=1, absent=["ways: bug: there is no no-such-tool"])
+    assert path.read_text() == written
+    assert run(path, NUMBERS) == runner.Outcome(measured=2, current=1)
+
+
+def test_dry_run(path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "BENCHMARKS", [NUMBERS])
+    monkeypatch.setattr(runner.due, "__kwdefaults__", {"path": path})
+    monkeypatch.setattr(runner, "run", lambda *_, **__: pytest.fail("measured"))
+    assert command.main(["--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"numbers: {number}: missing" for number in (1, 2, 3)]
+    with pytest.raises(SystemExit):
+        command.main(["--dry-run", "--pages"])
 
 
 def test_results_of_no_case_are_dropped(path):

@@ -183,7 +183,7 @@ def _lane(m, config, i, arrival, charge, rows, lane):
             m.d.sync += kept["v"].eq(now)
 
     spikes = after["spikes"]
-    if config.out is None:
+    if config.sends_logits:
         m.d.comb += Cover(complete & (kept["v"] != 0))
         return after["v"].as_unsigned()
     if schedule.code == "train":

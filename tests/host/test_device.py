@@ -288,6 +288,26 @@ def test_the_next_images_travel_while_one_is_computed(board, images):
     assert events.count("w") == 12 + 1
 
 
+def test_one_busy_answer_does_not_slow_down_the_rest(board, images):
+    """An image is sent before the answer to the one before has been read, as without it."""
+    transport, device = board(patience=0.01)
+    target, ahead, refused = transport.target, [], []
+    write, send = target.write, transport.write
+    transport.write = lambda data: (ahead.append(bool(transport._received)), send(data))
+
+    def begin():
+        if target.submitted == 5:
+            refused.append(len(ahead))
+
+    target.begin = begin
+    target.write = lambda addr, value: (
+        Status.BUSY if target.submitted == 5 and len(refused) < 4 else write(addr, value))
+    raw = images(transport.network, 40)
+    assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
+    assert len(ahead) > refused[3] + 30
+    assert any(ahead[-10:])
+
+
 def test_no_images(board):
     _, device = board()
     assert device.infer(np.zeros((0, 2, 3, 3), np.uint8)).logits.shape == (0, 5)

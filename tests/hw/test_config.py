@@ -1,6 +1,6 @@
 import pytest
 
-from hw.config import ArrayConfig, CoreConfig, MemoryImage
+from hw.config import ArrayConfig, CoreConfig, MemoryImage, PoolConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
@@ -34,3 +34,20 @@ def test_digest_depends_on_every_shape():
 def test_rows_must_fit_their_memory():
     with pytest.raises(ValueError, match=r"^row 1 must have 4 bits, not 0x10$"):
         MemoryImage(4, (15, 16))
+
+
+def test_what_a_layer_sends():
+    """Counts of 6 channels in beats of 4 lanes, a pooling of them, and potentials."""
+    inner = core(source(), schedule=settle([source().map], 9))
+    assert not inner.sends_logits
+    assert inner.value_bits == 4
+    pool = PoolConfig("p", "l1_p", SourceConfig(inner.out, 0, (2, 2), (2, 2), (0, 0)), "sum")
+    assert not pool.sends_logits
+    for layer in (inner, pool):
+        assert (layer.out_rows, layer.beats, layer.beat_bits) == (
+            layer.out.height, layer.out.beats, layer.out.beat_bits)
+    whole = SourceConfig(pool.out, 1, (2, 2), (1, 1), (0, 0))
+    readout = core(whole, masks=(15, 15), schedule=settle([whole.map], None))
+    assert readout.sends_logits
+    assert readout.out is None
+    assert (readout.out_rows, readout.beats, readout.beat_bits) == (1, 2, 4 * 12)

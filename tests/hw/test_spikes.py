@@ -6,7 +6,7 @@ from amaranth.back import verilog
 from amaranth.sim import Simulator
 
 from hw.maps import MapConfig, SourceConfig
-from hw.spikes import SpikeMemory
+from hw.spikes import SpikeMemory, train_layout
 
 MAP = {"channels": 5, "height": 4, "width": 3, "levels": 5, "word": 2}
 
@@ -76,3 +76,17 @@ def test_a_row_is_kept_until_no_window_looks_at_it(kernel, stride, padding, rows
     sim.add_testbench(count, background=True)
     sim.add_testbench(read)
     sim.run()
+
+
+@pytest.mark.parametrize("levels, low, timesteps", [(1, 0, 3), (1, -1, 4), (5, -2, 2)])
+def test_planes_are_where_the_layout_has_their_numbers(levels, low, timesteps):
+    fmap = MapConfig(1, 1, 1, levels, 1, "train", timesteps, low)
+    layout = train_layout(fmap)
+    assert layout.size == fmap.bits
+    for number in range(timesteps):
+        step = layout[timesteps - 1 - number]
+        for sign, name in ((1, "more"), (-1, "less")):
+            field = step.shape[name]
+            for unit in range(fmap.units(sign)):
+                assert fmap.train_field(fmap.train_plane(number, sign, unit)) == (
+                    step.offset + field.offset, field.width, unit)

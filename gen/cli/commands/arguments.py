@@ -38,6 +38,7 @@ __all__ = [
     "board_name",
     "code",
     "command",
+    "dataset_flags",
     "find_network",
     "integer",
     "listed",
@@ -155,12 +156,12 @@ def command(commands: Commands, name: str, run: Callable[[Namespace], dict], tex
     ----------
     run : does the work, from arguments to a result that is a JSON object
     text : one line that says what the command does; it begins with a small letter
-    example : arguments of ``python -m gen``
+    example : arguments of ``python -m gen``, the command first
     show : writes the result for people
     """
     parser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".",
-        epilog=f"example:\n  python -m gen {example}",
+        epilog=f"example:\n  %(prog)s{example.removeprefix(name)}",
         formatter_class=_Formatter)
     parser.set_defaults(command=run, show=show)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -226,6 +227,11 @@ def mapping_flags(args: Namespace) -> list[str]:
     return [f"--{name}" for name in _MAPPING if getattr(args, name) is not None]
 
 
+def dataset_flags(args: Namespace) -> list[str]:
+    """The options of :func:`add_dataset` that are given."""
+    return [f"--{name}" for name in ("dataset", "data") if getattr(args, name) is not None]
+
+
 def mapping_options(args: Namespace) -> dict:
     """The arguments of :func:`add_mapping` and :func:`add_dataset`, as keyword arguments of
     ``build`` and others."""
@@ -249,7 +255,7 @@ def require_calibration(args: Namespace) -> None:
     DataError
         If --dataset or --data is given alone.
     """
-    if args.calibration is None and (args.dataset or args.data):
+    if args.calibration is None and dataset_flags(args):
         raise DataError("--dataset and --data choose calibration images: add --calibration")
 
 

@@ -12,14 +12,13 @@ from .arguments import (
     real,
     require_calibration,
 )
-from .designs import default_directory
 from .tables import as_columns, as_share, as_text
 
 __all__ = ["add"]
 
 
 def _run(args):
-    from gen.build.builder import build
+    from gen.build.builder import build, default_directory
     require_calibration(args)
     network, options = find_network(args.network), mapping_options(args)
     return build(network, **options,

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 
 from gen.errors import BuildError
 
-from .arguments import add_mapping, find_network, mapping_flags, mapping_options
+from .arguments import (
+    add_mapping,
+    dataset_flags,
+    find_network,
+    mapping_flags,
+    mapping_options,
+    require_calibration,
+)
 
 if TYPE_CHECKING:
     from gen.build.design import Design
     from gen.ir.network import Network
 
-__all__ = ["add_design", "default_directory", "find_build", "find_design"]
+__all__ = ["add_design", "find_build", "find_design"]
 
 
 def add_design(parser: ArgumentParser) -> None:
@@ -26,19 +33,19 @@ def add_design(parser: ArgumentParser) -> None:
     add_mapping(parser)
 
 
-def default_directory(network: "Network", board: str) -> Path:
-    """Where ``build`` writes a network for a board if no directory is given."""
-    return Path("build") / f"{network.name}-{board}"
+def _directory(args, fixed=()):
+    """The build that is meant, or None if a network is.
 
-
-def _directory(args):
-    """The build that is meant, or None if a network is."""
+    Parameters
+    ----------
+    fixed : flags that a build has fixed, besides those of the mapping
+    """
     from gen.build.manifest import NAME
     from gen.ir.shipped import names
     path = Path(args.design)
     if not (path / NAME).exists() and (args.design in names() or not path.is_dir()):
         return None
-    for flag in mapping_flags(args):
+    for flag in [*mapping_flags(args), *fixed]:
         raise BuildError(f"{flag} is fixed by the build in {path}; leave it out")
     return path
 
@@ -69,26 +76,24 @@ def _emitted(design, directory):
     return design
 
 
-def find_build(args: Namespace, make: Callable[..., Path] | None = None) -> Path:
+def find_build(args: Namespace, make: Callable[..., Path], *, images: bool = True) -> Path:
     """The build that is meant; or the network that is meant, built.
 
     Parameters
     ----------
-    make : builds a network, as :func:`gen.verify.gate_level.make_netlist` does; by default
-        everything is built that ``build`` makes
+    make : builds a network, as :func:`gen.build.builder.build_for` does for a purpose
+    images : whether the command works on images; otherwise those of --dataset and --data only
+        calibrate, as in ``build``
 
     Raises
     ------
     BuildError
         If an option of the mapping is given with a build.
+    DataError
+        If there are no images for those of --dataset and --data to calibrate.
     """
-    if directory := _directory(args):
+    if directory := _directory(args, () if images else dataset_flags(args)):
         return directory
-    return (make or _make)(find_network(args.design), **mapping_options(args))
-
-
-def _make(network, *, board, **mapping):
-    from gen.build.builder import build
-    out = default_directory(network, board)
-    build(network, board=board, out=out, **mapping)
-    return out
+    if not images:
+        require_calibration(args)
+    return make(find_network(args.design), **mapping_options(args))

@@ -1,15 +1,17 @@
 """Load a bitstream into a board."""
 
-from .arguments import Commands, add_dataset, command, require_calibration
+from functools import partial
+
+from .arguments import Commands, add_dataset, command
 from .designs import add_design, find_build
 
 __all__ = ["add"]
 
 
 def _run(args):
+    from gen.build.builder import build_for
     from gen.build.program import program
-    require_calibration(args)
-    return program(find_build(args))
+    return program(find_build(args, partial(build_for, "program"), images=False))
 
 
 def add(commands: Commands) -> None:

@@ -1,5 +1,7 @@
 """Write a page about a build."""
 
+from functools import partial
+
 from .arguments import COUNT, JOBS, Commands, add_data, command
 from .designs import add_design, find_build
 
@@ -7,11 +9,13 @@ __all__ = ["add"]
 
 
 def _run(args):
+    from gen.build.builder import build_for
     from gen.report import report
     from gen.system.files import require_output
     if args.output is not None:
         require_output(args.output)
-    return report(find_build(args), out=args.output, dataset=args.dataset, data_dir=args.data,
+    directory = find_build(args, partial(build_for, "report"))
+    return report(directory, out=args.output, dataset=args.dataset, data_dir=args.data,
                   limit=args.limit, jobs=args.jobs)
 
 

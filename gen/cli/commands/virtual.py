@@ -1,24 +1,18 @@
 """Start the virtual board of a build."""
 
-from .arguments import Commands, add_dataset, command, require_calibration
-from .designs import add_design, default_directory, find_build
+from functools import partial
+
+from .arguments import Commands, add_dataset, command
+from .designs import add_design, find_build
 
 __all__ = ["add"]
 
 
 def _run(args):
+    from gen.build.builder import build_for
     from gen.verify.virtual import run
-    require_calibration(args)
-    return run(find_build(args, _make))
-
-
-def _make(network, *, board, **mapping):
-    """Verilog is enough, and takes the place of no build that has more."""
-    from gen.build.builder import build
-    out = default_directory(network, board)
-    out = out.with_name(f"virtual-{out.name}")
-    build(network, board=board, out=out, synthesise=False, **mapping)
-    return out
+    make = partial(build_for, "virtual", synthesise=False)  # Verilog is enough
+    return run(find_build(args, make, images=False))
 
 
 def add(commands: Commands) -> None:

@@ -14,7 +14,7 @@ from gen.cli import main as cli
 from gen.errors import BuildError
 from gen.report import report
 from gen.verify import gate_level
-from gen.verify.virtual import compile_board
+from gen.verify.virtual import board_of
 from tests import networks
 
 NETWORK = networks.linear()
@@ -74,7 +74,7 @@ class TestFiles:
     """Whoever makes something of a directory refuses one that is not whole."""
 
     USERS = {
-        "virtual": compile_board,
+        "virtual": board_of,
         "report": report,
         "program": lambda built: cli.program._run(cli._parser().parse_args(
             ["program", str(built)])),

@@ -1,33 +1,40 @@
 """Loading a bitstream: what is run, and one line for whatever is missing."""
 
+import json
 import os
 import re
+import shutil
 
 import pytest
 
 import boards
-from gen.build import manifest
+from gen.build import builder, manifest
 from gen.build.program import program
 from gen.cli import main as cli
 from gen.errors import BuildError, ProgramError
+from tests import networks
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A build for the ULX3S without a bitstream."""
+    folder = tmp_path_factory.mktemp("built")
+    builder.build(networks.linear(), board="ulx3s-85f", out=folder, synthesise=False)
+    return folder
 
 
 @pytest.fixture
-def build(tmp_path):
-    """A folder with a manifest and a bitstream for the ULX3S."""
-    folder = tmp_path / "build"
-    folder.mkdir()
+def build(original, tmp_path):
+    """The same with a file of four bytes for a bitstream."""
+    folder = shutil.copytree(original, tmp_path / "build")
     (folder / "board.bit").write_bytes(b"bits")
     listed(folder, "board.bit")
     return folder
 
 
 def listed(folder, bitstream):
-    manifest.write(folder, {
-        "format": manifest.FORMAT, "board": "ulx3s-85f", "device": "", "clock_hz": 1,
-        "clock_source": "", "link": {"kind": "uart", "baud": 1, "wiring": ""}, "lanes": {},
-        "replicas": {}, "network_digest": "0" * 64, "array_digest": "0" * 64, "digest": "0" * 64,
-        "budget": {}, "bitstream": bitstream}, ["board.bit"])
+    facts = json.loads((folder / manifest.NAME).read_text()) | {"bitstream": bitstream}
+    manifest.write(folder, facts, {*facts["files"], "board.bit"})
 
 
 @pytest.fixture
@@ -68,6 +75,16 @@ def test_another_bitstream(build, loader):
     loader(f"touch {build}/called")
     (build / "board.bit").write_bytes(b"bite")
     with pytest.raises(BuildError, match=rf"^{re.escape(str(build))}/board.bit: is not as it was"):
+        program(build)
+    assert not (build / "called").exists()
+
+
+def test_a_design_of_another_build(build, loader, tmp_path):
+    loader(f"touch {build}/called")
+    builder.build(networks.wide(), board="ulx3s-85f", out=tmp_path / "other", synthesise=False)
+    shutil.copy(tmp_path / "other" / "design.json", build)
+    listed(build, "board.bit")
+    with pytest.raises(BuildError, match=rf"^{re.escape(str(build))}/design.json: config.layers "):
         program(build)
     assert not (build / "called").exists()
 

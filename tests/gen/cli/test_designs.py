@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gen.build import builder
+from gen.build import builder, manifest
 from gen.build.design import load
 from gen.build.verilog import array_verilog
 from gen.cli import main as cli
@@ -124,11 +124,61 @@ def test_what_a_build_has_fixed(command, flag, built, capsys):
         f"{flag[0]} is fixed by the build in {built}; leave it out")
 
 
+@pytest.mark.parametrize("command", ["program", "virtual"])
+@pytest.mark.parametrize("flag", [["--dataset", "digits"], ["--data", "folder"]],
+                         ids=lambda flag: flag[0])
+def test_images_that_can_only_calibrate(command, flag, built, capsys):
+    """Not even with --calibration, so no message asks for it."""
+    assert error(capsys, command, built, *flag) == (
+        f"{flag[0]} is fixed by the build in {built}; leave it out")
+
+
 def test_verilog_that_was_changed(built, tmp_path, capsys):
     copy = shutil.copytree(built, tmp_path / "copy")
     (copy / "top.v").write_text("module top(); endmodule\n")
     for command in ("verify", "simulate"):
         assert error(capsys, command, copy).startswith(f"{copy}/top.v: is not as it was built: ")
+
+
+class TestDesigns:
+    """Files that the manifest lists as they are, with a design that is not the build's."""
+
+    @pytest.fixture
+    def copy(self, built, tmp_path):
+        return shutil.copytree(built, tmp_path / "copy")
+
+    @staticmethod
+    def relist(copy):
+        facts = json.loads((copy / "manifest.json").read_text())
+        manifest.write(copy, facts, facts["files"])
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_damaged(self, command, copy, capsys):
+        (copy / "design.json").write_text("{")
+        self.relist(copy)
+        assert error(capsys, command, copy) == (
+            f"{copy}/design.json: is no design: it is not JSON; {manifest.AGAIN}")
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_of_another_network(self, command, copy, tmp_path, capsys):
+        other = Network("net", (1, 8, 8), 3, 16,
+                        networks.linear(shape=(1, 8, 8), hidden=5, classes=10).layers)
+        builder.build(other, board="ulx3s-85f", out=tmp_path / "other", synthesise=False)
+        shutil.copy(tmp_path / "other" / "design.json", copy)
+        self.relist(copy)
+        line = error(capsys, command, copy)
+        assert line.startswith(f"{copy}/design.json: config")
+        assert line.endswith(manifest.AGAIN)
+
+    def test_other_verilog(self, copy, capsys):
+        """A bitstream is loaded as it is; what is simulated must be the design's."""
+        (copy / "top.v").write_text((copy / "top.v").read_text() + "\n")
+        self.relist(copy)
+        for command in ("verify", "simulate", "report", "virtual"):
+            assert error(capsys, command, copy) == (
+                f"{copy}/top.v: is not what this version of Spikeloom makes of design.json; "
+                f"{manifest.AGAIN}")
+        assert error(capsys, "program", copy).startswith(f"{copy} has no bitstream; ")
 
 
 class TestNames:
@@ -167,7 +217,8 @@ class TestOfANetwork:
         return found
 
     @pytest.mark.parametrize("command, place, whole", [
-        ("report", "build/net-ulx3s-85f", True), ("program", "build/net-ulx3s-85f", True),
+        ("report", "build/report-net-ulx3s-85f", True),
+        ("program", "build/program-net-ulx3s-85f", True),
         ("virtual", "build/virtual-net-ulx3s-85f", False)])
     def test_directory(self, command, place, whole, network, places, asked, monkeypatch):
         def stop_early(network, *, synthesise=True, **options):

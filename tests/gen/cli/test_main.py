@@ -80,6 +80,23 @@ class TestHelp:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         assert pkgutil.resolve_name(project["scripts"]["spikeloom"]) is cli.main
 
+    @pytest.mark.parametrize("started, name", [
+        ("/usr/bin/spikeloom", "spikeloom"), ("C:/Scripts/spikeloom.exe", "spikeloom"),
+        (str(ROOT / "gen/__main__.py"), "python -m gen")])
+    def test_says_how_it_was_started(self, started, name, capsys, monkeypatch):
+        monkeypatch.setattr(sys, "argv", [started])
+        with pytest.raises(SystemExit):
+            cli.main(["fit", "--help"])
+        text = capsys.readouterr().out
+        assert text.startswith(f"usage: {name} fit [-h] ")
+        assert f"\n  {name} fit mnist --board " in text
+        with pytest.raises(SystemExit):
+            cli.main(["frobnicate"])
+        assert f"\n{name}: error: " in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            cli.main(["--help"])
+        assert f"{name} COMMAND --help explains a command." in capsys.readouterr().out
+
     def test_wrong_arguments(self, capsys):
         with pytest.raises(SystemExit) as caught:
             cli.main(["frobnicate"])

@@ -226,7 +226,7 @@ def test_every_kind_of_layer(network, built, measured):
     replicas = {layer.name: 2 for layer in network.layers[:1]}
     config, _ = map_network(network, replicas=replicas)
     names = [layer.name for layer in config.layers]
-    beats = {layer.name: np.arange(layer.groups if layer.out is None else layer.out.beats) * 3 + k
+    beats = {layer.name: np.arange(layer.beats) * 3 + k
              for k, layer in enumerate(config.layers)} | {"out": np.array([1000])}
     counts = networks.counts_for(network, 2)
     cores = {core.name: 0.25 for core in config.cores}

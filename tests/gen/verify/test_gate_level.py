@@ -3,19 +3,22 @@
 import contextlib
 import copy
 import json
+import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import boards
+from gen.build import builder
 from gen.build.design import load as load_design
 from gen.build.project import TOP
 from gen.build.synthesis import NETLIST
 from gen.errors import BuildError, SimulationError
 from gen.ir import shipped
-from gen.verify import icestorm
+from gen.verify import gate_level, icestorm
 from gen.verify.gate_level import (
     bitstream_simulator,
     compare_netlist,
@@ -203,6 +206,14 @@ class TestBitstream:
         with pytest.raises(SimulationError, match=r"^arty-a7: only the bitstream of an iCE40 "):
             make_bitstream(shipped.find("digits"), board="arty-a7")
         assert not list(tmp_path.iterdir())
+
+    def test_a_build_of_the_user_is_left_alone(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(gate_level, "require_icestorm", lambda: None)
+        monkeypatch.setattr(builder, "build", partial(builder.build, synthesise=False))
+        with pytest.raises(SimulationError, match=r"^ice40-hx8k: no bitstream was built, because "):
+            make_bitstream(NETWORK, board=BOARD.name)
+        assert os.listdir("build") == [f"bitstream-{NETWORK.name}-{BOARD.name}"]
 
     def test_no_bitstream(self, tmp_path):
         with pytest.raises(SimulationError, match=f"^{tmp_path}/board.bin: there is no such bits"):

@@ -54,7 +54,7 @@ def test_clocks_of_each_layer():
     assert (run.intervals > 0).sum() == 2 * (20 - 5 - 1)
     for k, layer in enumerate(config.layers):
         beats = run.beats[layer.name]
-        assert len(beats) == (layer.groups if layer.out is None else layer.out.beats)
+        assert len(beats) == layer.beats
         assert (np.diff(beats) > 0).all()
         assert (beats[0], beats[-1]) == tuple(run.outputs[0, k])
 
