@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .encoder import event_layout
-from .schedule import State
+from .neuron import State
 from .sequencer import Sequencer
 from .stream import Queue
 from .weights import Weights
@@ -99,9 +99,9 @@ class Lanes(wiring.Component):
             rows = [unpack(row, width) for row in self._parameters[group * number:][:number]]
             for step in schedule.steps[begin:end]:
                 for lane, *own in zip(lanes, *rows, strict=True):
-                    lane.add(step, own)
+                    lane.add(step.adds, own)
                 wrap()
-                made = [schedule.encode(lane.fire(step, own), before) for lane, before, *own
+                made = [schedule.encode(lane.fire(step.fires, own), before) for lane, before, *own
                         in zip(lanes, made, *rows, strict=True)]
             arrived += 1
             if end == len(schedule.steps):
@@ -189,7 +189,7 @@ class Lanes(wiring.Component):
             if core.schedule.holds:
                 with m.If(running.valid & running.hold):
                     m.d.sync += held[k].eq(total)
-            results.append(self._result(m, k, total, spike, fires, clear, running.first))
+            results.append(self._result(m, k, total, spike, fires, clear, running))
 
         made, taken = Signal(), Signal()
         with m.If(running.valid & running.emit):
@@ -253,7 +253,7 @@ class Lanes(wiring.Component):
         """The copy of lane ``k``."""
         return copies[k * len(copies) // self._core.lanes]
 
-    def _result(self, m, k, total, spike, fires, emits, first):
+    def _result(self, m, k, total, spike, fires, emits, running):
         """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
         if core.out is None:
@@ -265,7 +265,12 @@ class Lanes(wiring.Component):
         count = Signal(bits, name=f"count_{k}", reset_less=True)
         with m.If(fires):
             if core.out.code == "rate":
-                m.d.sync += count.eq(Mux(first, 0, count) + spike)
+                m.d.sync += count.eq(Mux(running.first, 0, count) + spike)
+            elif core.schedule.tallied:
+                step = core.out.levels.bit_length()
+                tally = Mux(running.opens, 0, count[:step]) + Mux(spike, running.tally, 0)
+                older = Mux(running.opens, count[:-step], count[step:])
+                m.d.sync += count.eq(Cat(tally[:step], older))
             else:
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
         levels = core.out.levels

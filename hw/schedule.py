@@ -12,13 +12,12 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from .dynamics import Dynamics
 from .maps import grown
+from .neuron import Add, Fire, Row, State
 
-__all__ = ["Add", "Charge", "Fire", "Operation", "Row", "Schedule", "State", "Step", "settle",
-           "step"]
+__all__ = ["Charge", "Operation", "Schedule", "Step", "settle", "step"]
 
 
 @dataclass(frozen=True)
@@ -38,96 +37,12 @@ class Charge:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the parameter memory: multiples of a channel's initial potential, of its bias and of
-    its threshold, added up."""
-
-    initial: int = 0
-    bias: int = 0
-    threshold: int = 0
-
-
-@dataclass(frozen=True)
-class Add:
-    """A row is added.
-
-    Parameters
-    ----------
-    row : its number, or ``None`` for the charge that is held
-    hold : whether the sum is kept, to be added in the steps to come
-    """
-
-    row: int | None
-    hold: bool = False
-
-
-@dataclass(frozen=True)
-class Fire:
-    """The neuron may spike; what it is compared with is then subtracted (soft reset).
-
-    A positive spike needs a potential that has reached the threshold, a negative one a potential
-    below zero. The *tracer* is the sum of the spikes of all steps before.
-
-    Parameters
-    ----------
-    row : that holds what the spike adds to the potential: the negated threshold, or the threshold
-    value : what the spike adds to the count; less than zero for a negative spike
-    bound : a positive spike needs a tracer below it, a negative one a tracer above it; ``None`` if
-        the tracer does not matter
-    """
-
-    row: int
-    value: int
-    bound: int | None = None
-
-
-@dataclass(frozen=True)
 class Step:
     """Charges, then rows that are added, then fires."""
 
     charges: tuple[Charge, ...]
     adds: tuple[Add, ...]
     fires: tuple[Fire, ...]
-
-
-@dataclass
-class State:
-    """A membrane between two steps: integers, or arrays of them.
-
-    Parameters
-    ----------
-    potential, held, tracer : membrane potential; charge that is held; sum of the spikes
-    """
-
-    potential: Any = 0
-    held: Any = 0
-    tracer: Any = 0
-
-    def add(self, step: Step, rows: Sequence) -> None:
-        """Adds of a step whose charge has arrived.
-
-        Parameters
-        ----------
-        rows : a value for each row of the schedule
-        """
-        for add in step.adds:
-            self.potential = self.potential + (self.held if add.row is None else rows[add.row])
-            if add.hold:
-                self.held = self.potential
-
-    def fire(self, step: Step, rows: Sequence):
-        """Fires of a step, after its adds; the sum of the spikes."""
-        fired = 0
-        for fire in step.fires:
-            moved = self.potential + rows[fire.row]
-            spike = moved >= 0 if fire.value > 0 else self.potential < 0
-            if fire.bound is not None:
-                spike = spike & (self.tracer < fire.bound if fire.value > 0
-                                 else self.tracer > fire.bound)
-            self.potential = self.potential + spike * rows[fire.row]
-            fired = fired + spike * fire.value
-        self.tracer = self.tracer + fired
-        return fired
 
 
 @dataclass(frozen=True)
@@ -140,6 +55,8 @@ class Operation:
     fire : the :class:`Fire` that decides whether they keep the sum, or ``None`` if they do
     hold : whether the sum is held, too
     first : whether this is the first fire of the program
+    opens : whether this is the first fire of a step whose spikes are added up
+    tally : number of spikes that are added; 0 if spikes are bits
     waits : whether the charge of another step has to arrive after it
     final : whether the program ends
     """
@@ -148,6 +65,8 @@ class Operation:
     fire: Fire | None
     hold: bool
     first: bool
+    opens: bool
+    tally: int
     waits: bool
     final: bool
 
@@ -184,6 +103,11 @@ class Schedule:
             return result + fired
         return grown(result, fired, low=self.low, levels=self.levels)
 
+    @property
+    def tallied(self) -> bool:
+        """Whether the spikes of a time-step are added up, as they are not the bits of a number."""
+        return self.code == "train" and bool(self.levels & self.levels + 1)
+
     @cached_property
     def arrivals(self) -> tuple[int, ...]:
         """Numbers of the steps that charge arrives for."""
@@ -201,14 +125,17 @@ class Schedule:
         for number, step in enumerate(self.steps):
             todo = [(add.row, None, add.hold) for add in step.adds]
             todo += [(fire.row, fire, False) for fire in step.fires]
-            behind = self.steps[number + 1:]
+            behind, opens = self.steps[number + 1:], self.tallied
             for k, (row, fire, hold) in enumerate(todo):
                 ends = k == len(todo) - 1
                 operations.append(Operation(
                     row, fire, hold, fire is not None and not fired,
+                    opens=fire is not None and opens,
+                    tally=fire.value if fire is not None and self.tallied else 0,
                     waits=ends and bool(behind) and bool(behind[0].charges),
                     final=ends and not behind))
                 fired |= fire is not None
+                opens &= fire is None
         return tuple(operations)
 
     @cached_property
@@ -248,8 +175,8 @@ class Schedule:
         rows, state, fired = self.parameters(initial, threshold, bias), State(), []
         for step, charge in zip(self.steps, charges, strict=True):
             state.potential = state.potential + charge
-            state.add(step, rows)
-            fired.append(state.fire(step, rows))
+            state.add(step.adds, rows)
+            fired.append(state.fire(step.fires, rows))
         return fired, state
 
     def clip(self, count):
@@ -333,8 +260,12 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     if levels is None:
         return _readout(images, trains, dynamics.wakes)
     biased = dynamics.wakes > 1
+    values = _burst(dynamics.burst)
     # The first bias comes with the initial potential, or with the input.
-    rows = [Row(initial=1, bias=int(not (images and biased))), Row(threshold=-1)]
+    rows = [Row(initial=1, bias=int(not (images and biased)))]
+    rows += [Row(threshold=-value) for value in sorted(set(values))[::-1]]
+    bursts = [Fire(rows.index(Row(threshold=-value)), value) for value in values]
+    back = [Fire(len(rows), -1, 0)] * dynamics.signed
     rows += [Row(threshold=1)] * dynamics.signed + [Row(bias=1)] * biased
     again = None if images else len(rows) - 1
     steps = []
@@ -344,10 +275,20 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     for number, awake in enumerate(dynamics.awake):
         charges = trains[number] if number else (*images, *trains[number])
         adds = (Add(0),) if number == 0 else (Add(again),) * (awake and biased)
-        fires = (Fire(1, 1, dynamics.most(levels, number)), *[Fire(2, -1, 0)] * dynamics.signed)
-        steps.append(Step(charges, adds, fires))
-    return Schedule(tuple(steps), tuple(rows), 1, "train", dynamics.timesteps,
+        most = dynamics.most(levels, number)
+        steps.append(Step(charges, adds, (*[replace(fire, bound=most) for fire in bursts], *back)))
+    return Schedule(tuple(steps), tuple(rows), dynamics.burst, "train", dynamics.timesteps,
                     -int(dynamics.signed))
+
+
+def _burst(most):
+    """Numbers of spikes whose thresholds, one after the other, make up to ``most`` spikes: as many
+    as the potential has thresholds. None is greater than the sum of those behind it plus 1."""
+    values = []
+    while most:
+        values.append(-(-most // 2))
+        most //= 2
+    return values
 
 
 def _readout(images, trains, awake):

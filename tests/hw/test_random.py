@@ -93,6 +93,12 @@ def random_dynamics(rng):
                     bound=bound)
 
 
+def random_burst(rng):
+    """Up to 9 spikes in each of a few time-steps."""
+    return Dynamics(int(rng.integers(1, 5)), int(rng.integers(0, 3)),
+                    burst=int(rng.integers(2, 10)))
+
+
 def stepping(rng, dynamics):
     """A random network whose neurons fire in every time-step."""
     while True:
@@ -115,6 +121,12 @@ def test_array_computes_any_network(seed):
 def test_array_computes_any_network_with_time_steps(seed):
     rng = np.random.default_rng(seed)
     check(rng, stepping(rng, random_dynamics(rng)), seed)
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_network_that_bursts(seed):
+    rng = np.random.default_rng(seed)
+    check(rng, stepping(rng, random_burst(rng)), seed)
 
 
 def check(rng, network, seed):

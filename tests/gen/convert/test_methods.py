@@ -88,6 +88,12 @@ def test_several_cycles_are_finer(digits):
     ("casc", {"timesteps": 4},
      "casc is awake for as many time-steps as the neurons have levels, 3, or a multiple of them, "),
     ("st-bif", {"sleep": 2}, "st-bif has no steps of sleep of its own; give the time-steps"),
+    ("casc", {"burst": 3}, "casc has no --burst; group and burst have"),
+    ("group", {"sleep": 3}, "group has no steps of sleep; casc has"),
+    ("burst", {"sleep": 3}, "burst has no steps of sleep; casc has"),
+    ("group", {"burst": 2},
+     "group: the spikes of a time-step, 2, must divide the levels of the neurons, 3; choose other"),
+    ("burst", {}, "burst: the spikes of a time-step, 5, must divide the levels of the neurons, 3"),
     ("qcfs", {"timesteps": 65}, "qcfs: there are 65 time-steps; 64 are the most"),
     ("casc", {"timesteps": 30, "sleep": 60}, "casc: there are 630 time-steps; 64 are the most"),
 ])
@@ -124,4 +130,45 @@ def test_residual_networks_with_different_levels_take_spikes_back():
 
 
 def test_methods():
-    assert set(METHODS) == {"qcfs", "casc", "st-bif"}
+    assert set(METHODS) == {"qcfs", "group", "burst", "casc", "st-bif"}
+
+
+def test_a_group_is_the_quantised_network_in_one_step(digits):
+    network, images, ann = digits
+    made = stepped(network, "group")
+    assert made.dynamics == Dynamics(1, burst=3)
+    trace = made.run(made.encode(images))
+    assert same(trace, ann)
+    assert np.array_equal(trace.logits, ann.logits)
+
+
+def test_a_group_of_one_is_a_neuron(digits):
+    network = digits[0]
+    assert stepped(network, "group", burst=1).digest == stepped(network, "qcfs").digest
+
+
+def test_more_steps_of_a_group_are_finer(digits):
+    network, images, _ = digits
+    trace = stepped(network, "group", timesteps=8).run(network.encode(images))
+    counts = np.unique(np.concatenate([trace.counts[layer.name].ravel()
+                                       for layer in network.neurons]))
+    assert counts.min() == 0
+    assert 20 < counts.max() <= 24
+    labels = load("digits").test_labels[:150]
+    assert (trace.logits.argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_a_burst_rounds_down(digits):
+    """The first layer, to which all comes in equal shares."""
+    network, images, _ = digits
+    made = stepped(network, "burst", burst=3)
+    assert made.dynamics == Dynamics(1, burst=3)
+    trace = made.run(made.encode(images))
+    first = network.layers[0]
+    charge = first.charge([trace.counts["input"]]) + (first.initial - (first.threshold >> 1))[
+        :, None, None]
+    assert np.array_equal(trace.counts[first.name],
+                          np.clip(charge // first.threshold[:, None, None], 0, 3))
+    labels = load("digits").test_labels[:150]
+    finer = stepped(network, "burst", burst=3, timesteps=16).run(network.encode(images))
+    assert (finer.logits.argmax(axis=1) == labels).mean() > 0.95
