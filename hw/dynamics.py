@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["MOST_BURST", "MOST_STEPS", "Dynamics"]
+__all__ = ["MOST_BURST", "MOST_PHASES", "MOST_STEPS", "Dynamics"]
 
 MOST_STEPS = 64
 """Greatest number of time-steps."""
@@ -11,7 +11,10 @@ MOST_STEPS = 64
 MOST_BURST = 64
 """Greatest number of spikes in a time-step."""
 
-_LATER = ("burst",)
+MOST_PHASES = 15
+"""Greatest number of phases of a time-step."""
+
+_LATER = ("burst", "phases")
 """Arguments that came after the first networks with time-steps had been written to files."""
 
 
@@ -30,12 +33,14 @@ class Dynamics:
     bound : what the tracer, the sum of a neuron's spikes, may not exceed: ``None``; ``"levels"`` of
         its layer; or ``"elapsed"``, the number of wake steps so far
     burst : the most spikes of a neuron in a step
+    phases : of the only step, if there are any: a spike in one of them weighs twice as much as in
+        the next one, the last one weighs 1, and a neuron spikes once
 
     Raises
     ------
     ValueError
-        If a number is out of range, if neurons that take spikes back have no bound, or if neurons
-        with a bound spike more than once in a step.
+        If a number is out of range, if neurons that take spikes back have no bound, if neurons
+        with a bound spike more than once in a step, or if there are phases and anything else.
     """
 
     wake: int
@@ -44,9 +49,11 @@ class Dynamics:
     signed: bool = False
     bound: str | None = None
     burst: int = 1
+    phases: int = 0
 
     def __post_init__(self):
-        for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1), ("burst", 1)):
+        for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1), ("burst", 1),
+                            ("phases", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
@@ -61,6 +68,10 @@ class Dynamics:
             raise ValueError("neurons that take spikes back need a bound")
         if self.burst > 1 and self.bound is not None:
             raise ValueError("neurons with a bound spike once in a time-step")
+        if self.phases > MOST_PHASES:
+            raise ValueError(f"there are {self.phases} phases; {MOST_PHASES} are the most")
+        if self.phases and (self.timesteps, self.bound, self.burst) != (1, None, 1):
+            raise ValueError("phases are those of a single time-step, with one spike")
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -73,6 +84,11 @@ class Dynamics:
     def timesteps(self) -> int:
         """Those of all cycles."""
         return self.cycles * (self.wake + self.sleep)
+
+    @property
+    def greatest(self) -> int:
+        """Greatest count of a neuron in a time-step."""
+        return 1 << self.phases - 1 if self.phases else self.burst
 
     @property
     def wakes(self) -> int:

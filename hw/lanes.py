@@ -274,6 +274,6 @@ class Lanes(wiring.Component):
             else:
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
         levels = core.out.levels
-        if core.out.code == "phase" and levels != (1 << bits) - 1:
+        if core.schedule.clips:
             return Mux(count > levels, Const(levels, bits), count)[:bits]
         return count

@@ -40,7 +40,7 @@ class Fire:
     """The neuron may spike; what it is compared with is then subtracted (soft reset).
 
     A positive spike needs a potential that has reached the threshold, a negative one a potential
-    below zero. The *tracer* is the sum of the spikes of all steps before.
+    below zero. The *tracer* is the sum of the spikes of all fires before.
 
     Parameters
     ----------
@@ -90,6 +90,6 @@ class State:
                 spike = spike & (self.tracer < fire.bound if fire.value > 0
                                  else self.tracer > fire.bound)
             self.potential = self.potential + spike * rows[fire.row]
+            self.tracer = self.tracer + spike * fire.value
             fired = fired + spike * fire.value
-        self.tracer = self.tracer + fired
         return fired

@@ -108,6 +108,11 @@ class Schedule:
         """Whether the spikes of a time-step are added up, as they are not the bits of a number."""
         return self.code == "train" and bool(self.levels & self.levels + 1)
 
+    @property
+    def clips(self) -> bool:
+        """Whether bits of a count may make up more than the levels."""
+        return self.code == "phase" and self.bound is None and bool(self.levels & self.levels + 1)
+
     @cached_property
     def arrivals(self) -> tuple[int, ...]:
         """Numbers of the steps that charge arrives for."""
@@ -254,6 +259,8 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     sources : :class:`hw.maps.MapConfig` of each source
     levels : greatest count of a neuron, if ``dynamics`` bounds it by that; ``None`` for a read-out
     """
+    if dynamics.phases:
+        return _one_spike(sources, None if levels is None else dynamics.greatest)
     images = _charges([source for source in sources if source.code != "train"])
     images = [replace(charge, planes=_spread(charge.planes, sources)) for charge in images]
     trains = [_trains(sources, number) for number in range(dynamics.timesteps)]
@@ -289,6 +296,15 @@ def _burst(most):
         values.append(-(-most // 2))
         most //= 2
     return values
+
+
+def _one_spike(sources, levels):
+    """As :func:`settle`, but only the first fire that can does."""
+    whole = settle(sources, levels)
+    (only,) = whole.steps
+    fires = tuple(replace(fire, bound=1) for fire in only.fires)
+    return replace(whole, steps=(replace(only, fires=fires),),
+                   rows=(Row(initial=1, bias=1), *whole.rows[1:]))
 
 
 def _readout(images, trains, awake):

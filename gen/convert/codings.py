@@ -43,10 +43,16 @@ def _burst(levels: int, timesteps: int | None, sleep: int | None, depth: int,
     return _bursting("burst", levels, timesteps, burst or _BURST)
 
 
-CODINGS = {"group": _group, "burst": _burst}
+def _one_spike(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
+    """One spike, whose phase is its weight (after Hwang, Kung [8])."""
+    _no_sleep("one-spike", sleep)
+    return Dynamics(1, phases=timesteps or (4 * levels // 3).bit_length())
+
+
+CODINGS = {"group": _group, "burst": _burst, "one-spike": _one_spike}
 """Method -> its dynamics, as :data:`gen.convert.methods.METHODS`."""
 
-_FLOOR = frozenset({"burst"})
+_FLOOR = frozenset({"burst", "one-spike"})
 """Methods whose neurons begin with an empty membrane, apart from the bias."""
 
 
@@ -57,11 +63,15 @@ def share(levels: int, dynamics: Dynamics) -> int:
     ----------
     levels : of the quantised neurons
     """
-    return levels // dynamics.burst
+    return 1 if dynamics.phases else levels // dynamics.burst
 
 
 def begun(layer: Layer, method: str) -> Layer:
-    """The layer with the initial potential of the method, if it has time-steps already."""
-    if method in _FLOOR and isinstance(layer, Neurons):
-        return replace(layer, initial=layer.initial - (layer.threshold >> 1))
-    return layer
+    """The layer, which has time-steps already, with the initial potential of the method, and with
+    its thresholds: those of ``one-spike`` lie in the middle between two weights of a spike."""
+    if method not in _FLOOR or not isinstance(layer, Neurons):
+        return layer
+    empty = replace(layer, initial=layer.initial - (layer.threshold >> 1))
+    if method != "one-spike":
+        return empty
+    return replace(empty, threshold=-(-3 * layer.threshold // 4))

@@ -80,7 +80,9 @@ def stepped(network: Network, method: str, *, timesteps: int | None = None,
     network : without time-steps
     method : one of :data:`METHODS`
     timesteps : in which the input charges the membranes (``qcfs``, ``casc``; by default as many as
-        the neurons have levels), or all of them (``st-bif``; by default as many as are enough)
+        the neurons have levels), or all of them (``st-bif``; by default as many as are enough); of
+        ``one-spike`` the phases (by default so many that a spike is as near as can be to the
+        greatest count)
     sleep : further steps of each cycle (``casc``; by default as many as are enough)
     burst : the most spikes in a time-step (``group``, ``burst``; by default as many as levels, and
         5)
@@ -166,11 +168,11 @@ def _asked(method, **options):
 
 
 def _levels(network, method):
-    """Those that all neurons have; with ``st-bif`` the most."""
+    """Those that all neurons have; with ``st-bif`` and ``one-spike`` the most."""
     levels = {layer.name: layer.levels for layer in network.neurons}
     if not levels:
         raise ConversionError(f"{network.name} has no neurons, so it takes no time-steps")
-    if method != "st-bif" and len(set(levels.values())) > 1:
+    if method not in ("st-bif", "one-spike") and len(set(levels.values())) > 1:
         different = ", ".join(f"{name} {top}" for name, top in levels.items())
         raise ConversionError(f"{method} needs neurons that all have the same number of levels, "
                               f"not {different}")

@@ -101,10 +101,10 @@ class Charged:
         return results.pop()
 
     def out_span(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """A neuron spikes as often as a burst has spikes, or takes a spike back."""
+        """What a neuron counts in a time-step, or that it takes a spike back."""
         if self.dynamics is None:
             return 0, 1
-        return -int(self.dynamics.signed), self.dynamics.burst
+        return -int(self.dynamics.signed), self.dynamics.greatest
 
     def charge(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """All the charge of the inputs, ``(N, O, OY, OX)``, in 64 bits."""
@@ -298,7 +298,7 @@ class Neurons(Charged):
             return self.levels
         steps = self.dynamics.timesteps
         most = self.dynamics.most(self.levels, steps - 1)
-        return steps * self.dynamics.burst if most is None else min(most, steps)
+        return steps * self.dynamics.greatest if most is None else min(most, steps)
 
     def meaning(self) -> Iterator[object]:
         """Thresholds and levels, too."""

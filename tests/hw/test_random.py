@@ -99,6 +99,10 @@ def random_burst(rng):
                     burst=int(rng.integers(2, 10)))
 
 
+def random_phases(rng):
+    return Dynamics(1, phases=int(rng.integers(1, 7)))
+
+
 def stepping(rng, dynamics):
     """A random network whose neurons fire in every time-step."""
     while True:
@@ -127,6 +131,12 @@ def test_array_computes_any_network_with_time_steps(seed):
 def test_array_computes_any_network_that_bursts(seed):
     rng = np.random.default_rng(seed)
     check(rng, stepping(rng, random_burst(rng)), seed)
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_network_of_one_spike(seed):
+    rng = np.random.default_rng(seed)
+    check(rng, stepping(rng, random_phases(rng)), seed)
 
 
 def check(rng, network, seed):

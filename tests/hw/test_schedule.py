@@ -122,6 +122,19 @@ def test_a_burst_has_as_many_spikes_as_the_potential_has_thresholds(most):
     assert np.array_equal(state.potential, charge - fired * threshold)
 
 
+def test_one_spike_has_the_weight_of_the_highest_threshold_that_is_reached():
+    schedule = step([source()], 3, Dynamics(1, phases=4))
+    assert (schedule.code, schedule.levels, schedule.bound) == ("phase", 8, 1)
+    assert not schedule.clips
+    threshold = np.array([1, 3, 8])
+    charge = np.arange(-20, 100)[:, None]
+    (fired,), _ = schedule.run([charge], 4, threshold, 2)
+    wanted = [[max((w for w in (1, 2, 4, 8) if int(c) + 6 >= w * t), default=0) for t in threshold]
+              for (c,) in charge]
+    assert np.array_equal(fired, wanted)
+    assert step([source()], None, Dynamics(1, phases=4)).run([7], 4, 1, 2)[1].potential == 13
+
+
 def test_a_burst_needs_a_threshold_for_each_number_of_spikes_alone():
     schedule = step([TRAIN[0]], 3, Dynamics(2, burst=5))
     assert [(fire.row, fire.value) for fire in schedule.steps[0].fires] == [(1, 3), (2, 1), (2, 1)]
@@ -163,6 +176,11 @@ def test_planes_of_a_train():
     ({"wake": 4, "signed": True}, "neurons that take spikes back need a bound"),
     ({"wake": 4, "burst": 0}, "burst must be an integer of at least 1, not 0"),
     ({"wake": 4, "burst": 65}, "there are 65 spikes in a time-step; 64 are the most"),
+    ({"wake": 1, "phases": 16}, "there are 16 phases; 15 are the most"),
+    ({"wake": 1, "phases": -1}, "phases must be an integer of at least 0, not -1"),
+    ({"wake": 2, "phases": 3}, "phases are those of a single time-step, with one spike"),
+    ({"wake": 1, "phases": 3, "burst": 2},
+     "phases are those of a single time-step, with one spike"),
     ({"wake": 4, "burst": 2, "bound": "levels"},
      "neurons with a bound spike once in a time-step"),
 ])

@@ -42,11 +42,13 @@ def add(commands: Commands) -> None:
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")
     parser.add_argument("--method", metavar="M",
-                        choices=("qcfs", "group", "burst", "casc", "st-bif"),
-                        help="fire in every time-step, as qcfs, group, burst, casc or st-bif do "
-                             "(default: once, after all the charge)")
+                        choices=("qcfs", "group", "burst", "one-spike", "casc", "st-bif"),
+                        help="fire in every time-step, as qcfs, group, burst, casc or st-bif do, "
+                             "or with one spike, as one-spike does (default: once, after all the "
+                             "charge)")
     parser.add_argument("--timesteps", type=TIMESTEPS, metavar="T",
-                        help="time-steps of the method; of casc those of wake")
+                        help="time-steps of the method; of casc those of wake, of one-spike the "
+                             "phases")
     parser.add_argument("--sleep", type=TIMESTEPS, metavar="N",
                         help="further time-steps of casc, in which spikes alone charge (default: "
                              "as many as are enough)")

@@ -47,10 +47,13 @@ class Neuron:
     def __init__(self, initial, threshold):
         self.v, self.threshold, self.spikes = initial, threshold, 0
 
-    def step(self, charge, most, signed, burst):
+    def step(self, charge, most, signed, burst, phases):
         self.v += charge
+        for weight in [1 << phase for phase in range(phases)][::-1]:
+            if self.v >= weight * self.threshold:
+                return weight
         y = 0
-        if self.v >= self.threshold and (most is None or self.spikes < most):
+        if not phases and self.v >= self.threshold and (most is None or self.spikes < most):
             y = min(self.v // self.threshold, burst)
         elif signed and self.v < 0 and self.spikes > 0:
             y = -1
@@ -78,7 +81,7 @@ def simulated(network, image):
                         charge += int(synapses.charge(source[None])[0][place])
                     most = {None: None, "levels": layer.levels, "elapsed": elapsed}[dynamics.bound]
                     train[t][place] = neuron.step(charge, most, dynamics.signed,
-                                                  dynamics.burst)
+                                                  dynamics.burst, dynamics.phases)
         else:
             counts = np.cumsum(values[layer.source], axis=0)
             made = [replace(layer).run([each[None]])[0] for each in counts]
