@@ -1,11 +1,21 @@
 """Time-steps of a network, and what its neurons may do in them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-__all__ = ["MOST_STEPS", "Dynamics"]
+__all__ = ["MOST_BURST", "MOST_PHASES", "MOST_STEPS", "Dynamics"]
 
 MOST_STEPS = 64
 """Greatest number of time-steps."""
+
+MOST_BURST = 64
+"""Greatest number of spikes in a time-step."""
+
+MOST_PHASES = 15
+"""Greatest number of phases of a time-step."""
+
+_LATER = ("burst", "phases")
+"""Arguments that came after the first networks with time-steps had been written to files."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +32,15 @@ class Dynamics:
         more often than not
     bound : what the tracer, the sum of a neuron's spikes, may not exceed: ``None``; ``"levels"`` of
         its layer; or ``"elapsed"``, the number of wake steps so far
+    burst : the most spikes of a neuron in a step
+    phases : of the only step, if there are any: a spike in one of them weighs twice as much as in
+        the next one, the last one weighs 1, and a neuron spikes once
 
     Raises
     ------
     ValueError
-        If a number is out of range, or if neurons that take spikes back have no bound.
+        If a number is out of range, if neurons that take spikes back have no bound, if neurons
+        with a bound spike more than once in a step, or if there are phases and anything else.
     """
 
     wake: int
@@ -34,23 +48,47 @@ class Dynamics:
     cycles: int = 1
     signed: bool = False
     bound: str | None = None
+    burst: int = 1
+    phases: int = 0
 
     def __post_init__(self):
-        for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1)):
+        for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1), ("burst", 1),
+                            ("phases", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
         if self.timesteps > MOST_STEPS:
             raise ValueError(f"there are {self.timesteps} time-steps; {MOST_STEPS} are the most")
+        if self.burst > MOST_BURST:
+            raise ValueError(f"there are {self.burst} spikes in a time-step; {MOST_BURST} are the "
+                             f"most")
         if self.bound not in (None, "levels", "elapsed"):
             raise ValueError(f"bound must be None, 'levels' or 'elapsed', not {self.bound!r}")
         if self.signed and self.bound is None:
             raise ValueError("neurons that take spikes back need a bound")
+        if self.burst > 1 and self.bound is not None:
+            raise ValueError("neurons with a bound spike once in a time-step")
+        if self.phases > MOST_PHASES:
+            raise ValueError(f"there are {self.phases} phases; {MOST_PHASES} are the most")
+        if self.phases and (self.timesteps, self.bound, self.burst) != (1, None, 1):
+            raise ValueError("phases are those of a single time-step, with one spike")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As in files and digests: of the arguments that came later those that are not at their
+        defaults."""
+        return {name: value for name, value in asdict(self).items()
+                if name not in _LATER or value != getattr(Dynamics, name)}
 
     @property
     def timesteps(self) -> int:
         """Those of all cycles."""
         return self.cycles * (self.wake + self.sleep)
+
+    @property
+    def greatest(self) -> int:
+        """Greatest count of a neuron in a time-step."""
+        return 1 << self.phases - 1 if self.phases else self.burst
 
     @property
     def wakes(self) -> int:

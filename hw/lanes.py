@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .encoder import event_layout
-from .schedule import State
+from .neuron import State
 from .sequencer import Sequencer, timesteps_member
 from .stream import Queue
 from .weights import Weights
@@ -106,9 +106,9 @@ class Lanes(wiring.Component):
             rows = [unpack(row, width) for row in self._parameters[group * number:][:number]]
             for step in schedule.steps[begin:end]:
                 for lane, *own in zip(lanes, *rows, strict=True):
-                    lane.add(step, own)
+                    lane.add(step.adds, own)
                 wrap()
-                made = [schedule.encode(lane.fire(step, own), before) for lane, before, *own
+                made = [schedule.encode(lane.fire(step.fires, own), before) for lane, before, *own
                         in zip(lanes, made, *rows, strict=True)]
             arrived += 1
             if end == len(schedule.steps):
@@ -198,7 +198,7 @@ class Lanes(wiring.Component):
             if core.schedule.holds:
                 with m.If(running.valid & running.hold):
                     m.d.sync += held[k].eq(total)
-            results.append(self._result(m, k, total, spike, fires, clear, running.first,
+            results.append(self._result(m, k, total, spike, fires, clear, running,
                                         made & taken))
 
         with m.If(running.valid & running.emit):
@@ -262,7 +262,7 @@ class Lanes(wiring.Component):
         """The copy of lane ``k``."""
         return copies[k * len(copies) // self._core.lanes]
 
-    def _result(self, m, k, total, spike, fires, emits, first, taken):
+    def _result(self, m, k, total, spike, fires, emits, running, taken):
         """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
         if core.sends_logits:
@@ -274,7 +274,12 @@ class Lanes(wiring.Component):
         count = Signal(bits, name=f"count_{k}", reset_less=True)
         with m.If(fires):
             if core.out.code == "rate":
-                m.d.sync += count.eq(Mux(first, 0, count) + spike)
+                m.d.sync += count.eq(Mux(running.first, 0, count) + spike)
+            elif core.schedule.tallied:
+                step = core.out.levels.bit_length()
+                tally = Mux(running.opens, 0, count[:step]) + Mux(spike, running.tally, 0)
+                older = Mux(running.opens, count[:-step], count[step:])
+                m.d.sync += count.eq(Cat(tally[:step], older))
             else:
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
         if core.schedule.timed:
@@ -283,6 +288,6 @@ class Lanes(wiring.Component):
             with m.If(taken):
                 m.d.sync += count.eq(0)
         levels = core.out.levels
-        if core.out.code == "phase" and levels != (1 << bits) - 1:
+        if core.schedule.clips:
             return Mux(count > levels, Const(levels, bits), count)[:bits]
         return count

@@ -12,13 +12,12 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from .dynamics import Dynamics
 from .maps import grown
+from .neuron import Add, Fire, Row, State
 
-__all__ = ["Add", "Charge", "Fire", "Operation", "Row", "Schedule", "State", "Step", "settle",
-           "step"]
+__all__ = ["Charge", "Operation", "Schedule", "Step", "settle", "step"]
 
 
 @dataclass(frozen=True)
@@ -40,50 +39,6 @@ class Charge:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the parameter memory: multiples of a channel's initial potential, of its bias and of
-    its threshold, added up."""
-
-    initial: int = 0
-    bias: int = 0
-    threshold: int = 0
-
-
-@dataclass(frozen=True)
-class Add:
-    """A row is added.
-
-    Parameters
-    ----------
-    row : its number, or ``None`` for the charge that is held
-    hold : whether the sum is kept, to be added in the steps to come
-    """
-
-    row: int | None
-    hold: bool = False
-
-
-@dataclass(frozen=True)
-class Fire:
-    """The neuron may spike; what it is compared with is then subtracted (soft reset).
-
-    A positive spike needs a potential that has reached the threshold, a negative one a potential
-    below zero. The *tracer* is the sum of the spikes of all steps before.
-
-    Parameters
-    ----------
-    row : that holds what the spike adds to the potential: the negated threshold, or the threshold
-    value : what the spike adds to the count; less than zero for a negative spike
-    bound : a positive spike needs a tracer below it, a negative one a tracer above it; ``None`` if
-        the tracer does not matter
-    """
-
-    row: int
-    value: int
-    bound: int | None = None
-
-
-@dataclass(frozen=True)
 class Step:
     """Charges, then rows that are added, then fires.
 
@@ -98,46 +53,6 @@ class Step:
     number: int = 0
 
 
-@dataclass
-class State:
-    """A membrane between two steps: integers, or arrays of them.
-
-    Parameters
-    ----------
-    potential, held, tracer : membrane potential; charge that is held; sum of the spikes
-    """
-
-    potential: Any = 0
-    held: Any = 0
-    tracer: Any = 0
-
-    def add(self, step: Step, rows: Sequence) -> None:
-        """Adds of a step whose charge has arrived.
-
-        Parameters
-        ----------
-        rows : a value for each row of the schedule
-        """
-        for add in step.adds:
-            self.potential = self.potential + (self.held if add.row is None else rows[add.row])
-            if add.hold:
-                self.held = self.potential
-
-    def fire(self, step: Step, rows: Sequence):
-        """Fires of a step, after its adds; the sum of the spikes."""
-        fired = 0
-        for fire in step.fires:
-            moved = self.potential + rows[fire.row]
-            spike = moved >= 0 if fire.value > 0 else self.potential < 0
-            if fire.bound is not None:
-                spike = spike & (self.tracer < fire.bound if fire.value > 0
-                                 else self.tracer > fire.bound)
-            self.potential = self.potential + spike * rows[fire.row]
-            fired = fired + spike * fire.value
-        self.tracer = self.tracer + fired
-        return fired
-
-
 @dataclass(frozen=True)
 class Operation:
     """What the lanes do in a clock after the charges of a step: they add a row.
@@ -148,6 +63,8 @@ class Operation:
     fire : the :class:`Fire` that decides whether they keep the sum, or ``None`` if they do
     hold : whether the sum is held, too
     first : whether this is the first fire of the program
+    opens : whether this is the first fire of a step whose spikes are added up
+    tally : number of spikes that are added; 0 if spikes are bits
     waits : whether the charge of another step has to arrive after it
     until : greatest number of time-steps with which the program ends here, or ``None`` if it always
         does; 0 if it never does
@@ -157,6 +74,8 @@ class Operation:
     fire: Fire | None
     hold: bool
     first: bool
+    opens: bool
+    tally: int
     waits: bool
     until: int | None
 
@@ -213,6 +132,16 @@ class Schedule:
             replace(step, charges=tuple(own))
             for step, own in zip(self.steps, charges, strict=True) if step.number < timesteps))
 
+    @property
+    def tallied(self) -> bool:
+        """Whether the spikes of a time-step are added up, as they are not the bits of a number."""
+        return self.code == "train" and bool(self.levels & self.levels + 1)
+
+    @property
+    def clips(self) -> bool:
+        """Whether bits of a count may make up more than the levels."""
+        return self.code == "phase" and self.bound is None and bool(self.levels & self.levels + 1)
+
     @cached_property
     def arrivals(self) -> tuple[int, ...]:
         """Numbers of the steps that charge arrives for."""
@@ -230,14 +159,17 @@ class Schedule:
         for number, step in enumerate(self.steps):
             todo = [(add.row, None, add.hold) for add in step.adds]
             todo += [(fire.row, fire, False) for fire in step.fires]
-            behind = self.steps[number + 1:]
+            behind, opens = self.steps[number + 1:], self.tallied
             for k, (row, fire, hold) in enumerate(todo):
                 ends = k == len(todo) - 1
                 operations.append(Operation(
                     row, fire, hold, fire is not None and not fired,
+                    opens=fire is not None and opens,
+                    tally=fire.value if fire is not None and self.tallied else 0,
                     waits=ends and bool(behind) and bool(behind[0].charges),
                     until=(behind[0].number if behind else None) if ends else 0))
                 fired |= fire is not None
+                opens &= fire is None
         return tuple(operations)
 
     @cached_property
@@ -277,8 +209,8 @@ class Schedule:
         rows, state, fired = self.parameters(initial, threshold, bias), State(), []
         for step, charge in zip(self.steps, charges, strict=True):
             state.potential = state.potential + charge
-            state.add(step, rows)
-            fired.append(state.fire(step, rows))
+            state.add(step.adds, rows)
+            fired.append(state.fire(step.fires, rows))
         return fired, state
 
     def clip(self, count):
@@ -356,14 +288,20 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     sources : :class:`hw.maps.MapConfig` of each source
     levels : greatest count of a neuron, if ``dynamics`` bounds it by that; ``None`` for a read-out
     """
+    if dynamics.phases:
+        return _one_spike(sources, None if levels is None else dynamics.greatest)
     images = _charges([source for source in sources if source.code != "train"])
     images = [replace(charge, planes=_spread(charge.planes, sources)) for charge in images]
     trains = [_trains(sources, number) for number in range(dynamics.timesteps)]
     if levels is None:
         return _readout(images, trains, dynamics)
     biased = dynamics.wakes > 1
+    values = _burst(dynamics.burst)
     # The first bias comes with the initial potential, or with the input.
-    rows = [Row(initial=1, bias=int(not (images and biased))), Row(threshold=-1)]
+    rows = [Row(initial=1, bias=int(not (images and biased)))]
+    rows += [Row(threshold=-value) for value in sorted(set(values))[::-1]]
+    bursts = [Fire(rows.index(Row(threshold=-value)), value) for value in values]
+    back = [Fire(len(rows), -1, 0)] * dynamics.signed
     rows += [Row(threshold=1)] * dynamics.signed + [Row(bias=1)] * biased
     again = None if images else len(rows) - 1
     steps = []
@@ -373,10 +311,30 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     for number, awake in enumerate(dynamics.awake):
         charges = trains[number] if number else (*images, *trains[number])
         adds = (Add(0),) if number == 0 else (Add(again),) * (awake and biased)
-        fires = (Fire(1, 1, dynamics.most(levels, number)), *[Fire(2, -1, 0)] * dynamics.signed)
+        most = dynamics.most(levels, number)
+        fires = (*[replace(fire, bound=most) for fire in bursts], *back)
         steps.append(Step(charges, adds, fires, number))
-    return Schedule(tuple(steps), tuple(rows), 1, "train", dynamics.timesteps,
+    return Schedule(tuple(steps), tuple(rows), dynamics.burst, "train", dynamics.timesteps,
                     -int(dynamics.signed))
+
+
+def _burst(most):
+    """Numbers of spikes whose thresholds, one after the other, make up to ``most`` spikes: as many
+    as the potential has thresholds. None is greater than the sum of those behind it plus 1."""
+    values = []
+    while most:
+        values.append(-(-most // 2))
+        most //= 2
+    return values
+
+
+def _one_spike(sources, levels):
+    """As :func:`settle`, but only the first fire that can does."""
+    whole = settle(sources, levels)
+    (only,) = whole.steps
+    fires = tuple(replace(fire, bound=1) for fire in only.fires)
+    return replace(whole, steps=(replace(only, fires=fires),),
+                   rows=(Row(initial=1, bias=1), *whole.rows[1:]))
 
 
 def _readout(images, trains, dynamics):

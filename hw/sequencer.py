@@ -23,14 +23,21 @@ def operation_layout(core):
     the charge that is held; ``hold`` that the sum is held. What ``fire`` marks is added only if the
     lane spikes: if the sum is not negative, or, for a spike that is taken back (``negative``), if
     the potential is. ``bound`` is what the tracer has to be below. ``first`` marks the first fire
-    of a position, ``emit`` its last operation.
+    of a position, ``emit`` its last operation. Where spikes are added up, ``tally`` is their
+    number, and ``opens`` marks the first fire of a step.
     """
     # What a core does not need takes no bit.
     schedule, fires = core.schedule, int(not core.sends_logits)
     return data.StructLayout({
         "valid": 1, "add": 1, "parameter": 1, "first": fires, "fire": fires, "emit": 1,
         "held": int(schedule.holds), "hold": int(schedule.holds),
-        "negative": int(schedule.low < 0), "bound": (schedule.bound or 0).bit_length()})
+        "negative": int(schedule.low < 0), "bound": (schedule.bound or 0).bit_length(),
+        **_tallied(schedule)})
+
+
+def _tallied(schedule):
+    most = max(operation.tally for operation in schedule.operations)
+    return {"opens": 1, "tally": most.bit_length()} if most else {}
 
 
 def _fields(operation):
@@ -40,7 +47,8 @@ def _fields(operation):
     fields = {"parameter": operation.row is not None, "held": operation.row is None,
               "hold": operation.hold, "first": operation.first, "fire": fire is not None,
               "emit": operation.until is None, "negative": fire is not None and fire.value < 0,
-              "bound": fire is not None and fire.value > 0 and fire.bound}
+              "bound": fire is not None and fire.value > 0 and fire.bound,
+              "opens": operation.opens, "tally": operation.tally}
     return {name: int(value) for name, value in fields.items() if value}
 
 

@@ -18,6 +18,8 @@ from gen.ir.network import Network
 from gen.system.progress import working
 from hw.dynamics import Dynamics
 
+from .codings import CODINGS, begun, share
+
 __all__ = ["METHODS", "quiet_steps", "stepped", "with_time_steps"]
 
 log = logging.getLogger(__name__)
@@ -54,26 +56,36 @@ _BATCH = 100
 # Calibration images that tell how quiet a network becomes.
 _TIMED = 1000
 
-METHODS: dict[str, Callable[[int, int | None, int | None, int], Dynamics]] = {
-    "qcfs": _qcfs, "casc": _casc, "st-bif": _st_bif}
+_NEED_QUIET = ("casc", "st-bif")
+
+METHODS: dict[str, Callable[..., Dynamics]] = {
+    "qcfs": _qcfs, "casc": _casc, "st-bif": _st_bif, **CODINGS}
 """Method -> its dynamics, from the levels of the neurons, the numbers of time-steps and of steps of
-sleep that are asked for, and the number of layers of neurons on the longest path."""
+sleep that are asked for, the number of layers of neurons on the longest path, and what is asked for
+besides (:data:`_OPTIONS`)."""
+
+_OPTIONS = {"burst": ("group", "burst")}
+"""Option -> methods that have it."""
 
 
 def stepped(network: Network, method: str, *, timesteps: int | None = None,
-            sleep: int | None = None) -> Network:
+            sleep: int | None = None, burst: int | None = None) -> Network:
     """A quantised network as it fires in every time-step.
 
     When all neurons are quiet (:meth:`Network.quiet`), the counts of ``casc``, in one cycle, and of
-    ``st-bif`` are those of the quantised network.
+    ``st-bif`` are those of the quantised network. So are those of ``group`` in one time-step.
 
     Parameters
     ----------
     network : without time-steps
     method : one of :data:`METHODS`
     timesteps : in which the input charges the membranes (``qcfs``, ``casc``; by default as many as
-        the neurons have levels), or all of them (``st-bif``; by default as many as are enough)
+        the neurons have levels), or all of them (``st-bif``; by default as many as are enough); of
+        ``one-spike`` the phases (by default so many that a spike is as near as can be to the
+        greatest count)
     sleep : further steps of each cycle (``casc``; by default as many as are enough)
+    burst : the most spikes in a time-step (``group``, ``burst``; by default as many as levels, and
+        5)
 
     Raises
     ------
@@ -86,10 +98,12 @@ def stepped(network: Network, method: str, *, timesteps: int | None = None,
     if network.dynamics is not None:
         raise ConversionError(f"{network.name} has time-steps already")
     levels = _levels(network, method)
+    asked = _asked(method, burst=burst)
     try:
-        dynamics = METHODS[method](levels, timesteps, sleep, _depth(network))
+        dynamics = METHODS[method](levels, timesteps, sleep, _depth(network), **asked)
         return replace(network, layers=tuple(
-            layer.timed(dynamics, levels) for layer in network.layers))
+            begun(layer.timed(dynamics, share(levels, dynamics)), method)
+            for layer in network.layers))
     except (ValueError, NetworkError) as error:
         raise ConversionError(f"{method}: {error}") from error
 
@@ -107,34 +121,35 @@ def quiet_steps(network: Network, images: np.ndarray) -> tuple[int, float]:
     return last, quiet / len(images)
 
 
-def with_time_steps(network: Network, pixels: np.ndarray, method: str | None, timesteps: int | None,
-           sleep: int | None) -> tuple[Network, dict[str, Any]]:
+def with_time_steps(network: Network, pixels: np.ndarray, method: str | None, *,
+                    timesteps: int | None, sleep: int | None, burst: int | None
+                    ) -> tuple[Network, dict[str, Any]]:
     """The network with the time-steps of a method, if there is one, and how quiet it becomes.
 
     Parameters
     ----------
     pixels : raw calibration images
-    method, timesteps, sleep : see :func:`stepped`
+    method, timesteps, sleep, burst : see :func:`stepped`
 
     Returns
     -------
     The network, and with a method ``method``, ``timesteps`` (all of them), ``quiet`` (share of the
     images for which all neurons are quiet after the last) and ``quiet_steps``
-    (:func:`quiet_steps`). A share below 1 is a warning, except with ``qcfs``.
+    (:func:`quiet_steps`). A share below 1 is a warning with ``casc`` and ``st-bif``.
 
     Raises
     ------
     ConversionError
-        As :func:`stepped`; if there are time-steps or sleep, but no method.
+        As :func:`stepped`; if there are time-steps, sleep or a burst, but no method.
     """
     if method is None:
-        if timesteps is not None or sleep is not None:
-            raise ConversionError("time-steps and sleep need a method (--method)")
+        if (timesteps, sleep, burst) != (None, None, None):
+            raise ConversionError("time-steps, sleep and a burst need a method (--method)")
         return network, {}
-    network = stepped(network, method, timesteps=timesteps, sleep=sleep)
+    network = stepped(network, method, timesteps=timesteps, sleep=sleep, burst=burst)
     with working(f"{network.name}: the images in time-steps"):
         steps, quiet = quiet_steps(network, pixels[:_TIMED])
-    if quiet < 1 and method != "qcfs":
+    if quiet < 1 and method in _NEED_QUIET:
         log.warning("warning: after the last time-step neurons still spike in %.2f %% of the "
                     "calibration images, so their counts are not exact; give more %s",
                     100 * (1 - quiet), "sleep" if method == "casc" else "time-steps")
@@ -143,12 +158,21 @@ def with_time_steps(network: Network, pixels: np.ndarray, method: str | None, ti
             {**facts, "quiet": quiet, "quiet_steps": steps})
 
 
+def _asked(method, **options):
+    """Those of the options that are given."""
+    asked = {name: value for name, value in options.items() if value is not None}
+    for name in asked:
+        if method not in _OPTIONS[name]:
+            raise ConversionError(f"{method} has no --{name}; {' and '.join(_OPTIONS[name])} have")
+    return asked
+
+
 def _levels(network, method):
-    """Those that all neurons have; with ``st-bif`` the most."""
+    """Those that all neurons have; with ``st-bif`` and ``one-spike`` the most."""
     levels = {layer.name: layer.levels for layer in network.neurons}
     if not levels:
         raise ConversionError(f"{network.name} has no neurons, so it takes no time-steps")
-    if method != "st-bif" and len(set(levels.values())) > 1:
+    if method not in ("st-bif", "one-spike") and len(set(levels.values())) > 1:
         different = ", ".join(f"{name} {top}" for name, top in levels.items())
         raise ConversionError(f"{method} needs neurons that all have the same number of levels, "
                               f"not {different}")

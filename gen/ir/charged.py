@@ -1,7 +1,7 @@
 """Layers with membranes: neurons and the read-out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -101,8 +101,10 @@ class Charged:
         return results.pop()
 
     def out_span(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """A neuron spikes once in a time-step, or takes a spike back."""
-        return -int(self.dynamics is not None and self.dynamics.signed), 1
+        """What a neuron counts in a time-step, or that it takes a spike back."""
+        if self.dynamics is None:
+            return 0, 1
+        return -int(self.dynamics.signed), self.dynamics.greatest
 
     def charge(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """All the charge of the inputs, ``(N, O, OY, OX)``, in 64 bits."""
@@ -203,7 +205,7 @@ class Charged:
             yield s.weights
         yield self.initial
         if self.dynamics is not None:
-            yield asdict(self.dynamics)
+            yield self.dynamics.facts
             yield self.bias
 
     def described(self) -> tuple[dict, dict[str, np.ndarray]]:
@@ -214,7 +216,7 @@ class Charged:
         arrays = {"initial": self.initial, **{
             f"{k}.weights": s.weights for k, s in enumerate(self.synapses)}}
         if self.dynamics is not None:
-            facts["dynamics"] = asdict(self.dynamics)
+            facts["dynamics"] = self.dynamics.facts
             arrays["bias"] = self.bias
         return facts, arrays
 
@@ -284,9 +286,9 @@ class Neurons(Charged):
         """Its own, whatever the sources'; with time-steps what the tracer may reach."""
         if self.dynamics is None:
             return self.levels
-        last = self.dynamics.timesteps - 1
-        most = self.dynamics.most(self.levels, last)
-        return self.dynamics.timesteps if most is None else min(most, self.dynamics.timesteps)
+        steps = self.dynamics.timesteps
+        most = self.dynamics.most(self.levels, steps - 1)
+        return steps * self.dynamics.greatest if most is None else min(most, steps)
 
     def meaning(self) -> Iterator[object]:
         """Thresholds and levels, too."""

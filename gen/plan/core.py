@@ -246,7 +246,7 @@ def _lanes(core, copies):
     lanes, bits = core.lanes, core.membrane_bits
     count = 0 if core.sends_logits else core.value_bits
     phase = core.schedule.code == "phase"
-    clamped = phase and count and core.schedule.levels != (1 << count) - 1
+    clamped = count and core.schedule.clips
     features = {"one": 1, "lanes": lanes, "membranes": lanes * bits,
                 "weights": lanes * core.weight_bits,
                 "counts": lanes * count, "rated": lanes * count * (not phase),

@@ -44,17 +44,24 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
     return _proof(config, 8 + 3 * len(config.schedule.steps[0].fires), bound, inside, results)
 
 
+def one_spike(phases, *, channels=1, width=4, bound=None, inside=4, results=2):
+    config = _config(lambda maps: step(maps, 1, Dynamics(1, phases=phases)), [_map()], channels, 1,
+                     width, False)
+    return _proof(config, 8 + 3 * phases, bound, inside, results)
+
+
 def stepping(dynamics, *kinds, levels=1, channels=1, width=3, bound=None, inside=4, results=2):
     """``kinds``: ``"image"``, ``"train"``, or both."""
-    train = {"code": "train", "timesteps": dynamics.timesteps, "low": -int(dynamics.signed)}
+    train = {"code": "train", "timesteps": dynamics.timesteps, "low": -int(dynamics.signed),
+             "levels": dynamics.burst}
     maps = [_map(**train) if kind == "train" else _map() for kind in kinds]
     config = _config(lambda maps: step(maps, levels, dynamics), maps, channels, 1, width, False)
     depth = 6 + len(config.schedule.operations) + len(config.schedule.arrivals)
     return _proof(config, depth, bound, inside, results)
 
 
-def _map(**code):
-    return MapConfig(1 << _BITS, 1, 1, 1, 1 << _BITS, **code)
+def _map(levels=1, **code):
+    return MapConfig(1 << _BITS, 1, 1, levels, 1 << _BITS, **code)
 
 
 def _proof(config, depth, bound, inside, results):
@@ -142,7 +149,8 @@ def _lane(m, config, i, arrival, charge, rows, lane):
     width = config.membrane_bits
     half = Const(1 << width - 1, width + 1)
     shapes = {"v": signed(width), "held": signed(width),
-              "tracer": range(schedule.timesteps + 1), "spikes": unsigned(8)}
+              "tracer": range((schedule.bound or 0) + (schedule.levels or 0) + 1),
+              "spikes": unsigned(8)}
     kept = {name: Signal(shape, name=f"kept_{name}_{lane}") for name, shape in shapes.items()}
 
     now = signal(signed(width), Mux(i.p.double, 2 * kept["v"], kept["v"]))
@@ -167,11 +175,12 @@ def _lane(m, config, i, arrival, charge, rows, lane):
                         spike, free = v < 0, tracer > fire.bound
                     spike = signal(1, spike if fire.bound is None else spike & free)
                     v = signal(signed(width), Mux(spike, moved, v))
+                    tracer = signal(shapes["tracer"], tracer + Mux(spike, fire.value, 0))
                     fired = fired + Mux(spike, fire.value, 0)
-                tracer = signal(shapes["tracer"], tracer + fired)
+                more = schedule.levels if schedule.code == "train" else 0
                 spikes = signal(shapes["spikes"], Cat(
-                    *[fired < 0] * -schedule.low, fired > 0, spikes)
-                    if schedule.code == "train" else spikes + fired)
+                    *[fired < 0] * -schedule.low, _bits(fired, more.bit_length()), spikes)
+                    if more else spikes + fired)
             with m.Case(turn):
                 m.d.comb += [signal.eq(value) for signal, value in zip(
                     after.values(), (v, held, tracer, spikes), strict=True)]
@@ -188,10 +197,17 @@ def _lane(m, config, i, arrival, charge, rows, lane):
         return after["v"].as_unsigned()
     if schedule.code == "train":
         added, taken_back = spikes[-schedule.low::1 - schedule.low], spikes[::2]
-        m.d.comb += Cover(complete & added.any() & (taken_back.any() if schedule.low else 1))
+        reached = spikes[:schedule.levels.bit_length()] == schedule.levels
+        m.d.comb += Cover(complete & (
+            added.any() & taken_back.any() if schedule.low else reached))
         return spikes[:config.out.bits]
     m.d.comb += Cover(complete & (spikes == config.out.levels) & (kept["v"] != 0))
     return Mux(spikes > config.out.levels, config.out.levels, spikes)[:config.out.bits]
+
+
+def _bits(fired, bits):
+    """How many spikes add charge, of a sum of them and of those that take it back."""
+    return Mux(fired > 0, fired, 0)[:bits]
 
 
 PROOFS = {
@@ -209,5 +225,7 @@ PROOFS = {
     "lanes-step-elapsed": stepping(Dynamics(2, 1, signed=True, bound="elapsed"), "train", bound=20),
     "lanes-step-levels": stepping(Dynamics(1, 2, signed=True, bound="levels"), "train", bound=20),
     "lanes-step-both": stepping(Dynamics(2), "image", "train", bound=16),
+    "lanes-one-spike": one_spike(2, channels=2, bound=16),
+    "lanes-step-burst": stepping(Dynamics(2, burst=2), "train", width=4, bound=16),
     "lanes-step-read-out": stepping(Dynamics(2), "image", "train", levels=None),
 }

@@ -9,15 +9,18 @@ from tests.networks import STEPPING
 DYNAMICS = STEPPING | {
     "long": Dynamics(9, 3),
     "once": Dynamics(1, 2),
+    "two phases": Dynamics(1, phases=2),
+    "burst alone": Dynamics(1, burst=6),
 }
 
 
 def stepping(dynamics, kinds, levels=3, *, side=1, kernel=1):
     """A core whose sources are the image, trains, or both."""
     train = {"code": "train", "timesteps": dynamics.timesteps, "low": -int(dynamics.signed)}
+    train = {} if dynamics.phases else train
     shape = {"channels": 4, "height": side, "width": side, "word": 4}
     maps = [MapConfig(**shape, levels=7) if kind == "image" else
-            MapConfig(**shape, levels=1, **train) for kind in kinds]
+            MapConfig(**shape, levels=dynamics.greatest, **train) for kind in kinds]
     sources = tuple(SourceConfig(fmap, -1, (kernel, kernel), (1, 1), (0, 0)) for fmap in maps)
     return CoreConfig("c", "c", sources, 3, 5, weight_bits=4, membrane_bits=10,
                       masks=((1 << len(sources) * kernel ** 2) - 1,) * 2,

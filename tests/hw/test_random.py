@@ -98,6 +98,16 @@ def random_dynamics(rng):
                     bound=bound)
 
 
+def random_burst(rng):
+    """Up to 9 spikes in each of a few time-steps."""
+    return Dynamics(int(rng.integers(1, 5)), int(rng.integers(0, 3)),
+                    burst=int(rng.integers(2, 10)))
+
+
+def random_phases(rng):
+    return Dynamics(1, phases=int(rng.integers(1, 7)))
+
+
 def stepping(rng, dynamics):
     """A random network whose neurons fire in every time-step."""
     while True:
@@ -120,6 +130,18 @@ def test_array_computes_any_network(seed):
 def test_array_computes_any_network_with_time_steps(seed):
     rng = np.random.default_rng(seed)
     check(rng, stepping(rng, random_dynamics(rng)), seed)
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_network_that_bursts(seed):
+    rng = np.random.default_rng(seed)
+    check(rng, stepping(rng, random_burst(rng)), seed)
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_network_of_one_spike(seed):
+    rng = np.random.default_rng(seed)
+    check(rng, stepping(rng, random_phases(rng)), seed)
 
 
 def check(rng, network, seed):

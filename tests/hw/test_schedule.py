@@ -1,5 +1,6 @@
 """The program of a layer: its semantics against the formula, and what follows from it."""
 
+import math
 import random
 from dataclasses import replace
 
@@ -68,9 +69,9 @@ def reference(charges, image, initial, threshold, bias, dynamics, levels):
         if awake := number % (dynamics.wake + dynamics.sleep) < dynamics.wake:
             elapsed += 1
         potential += charge + awake * (image + bias)
-        most = {None: len(charges), "levels": levels, "elapsed": elapsed}[dynamics.bound]
+        most = {None: math.inf, "levels": levels, "elapsed": elapsed}[dynamics.bound]
         if potential >= threshold and sum(spikes) < most:
-            spikes.append(1)
+            spikes.append(min(potential // threshold, dynamics.burst))
         elif potential < 0 and sum(spikes) > 0 and dynamics.signed:
             spikes.append(-1)
         else:
@@ -83,11 +84,12 @@ def reference(charges, image, initial, threshold, bias, dynamics, levels):
 @pytest.mark.parametrize("dynamics", [
     Dynamics(7), Dynamics(7, bound="levels"), Dynamics(5, 2, signed=True, bound="elapsed"),
     Dynamics(1, 6, signed=True, bound="levels"), Dynamics(1, 6),
-    Dynamics(2, 1, 2, signed=True, bound="elapsed")])
+    Dynamics(2, 1, 2, signed=True, bound="elapsed"), Dynamics(5, 2, burst=2)])
 def test_step_is_the_neuron_of_the_methods(dynamics, image, train):
     low = -int(dynamics.signed)
     schedule = step([source(levels=7)] * image + [TRAIN[low]] * train, 3, dynamics)
-    assert (schedule.levels, schedule.low, schedule.timesteps) == (1, low, dynamics.timesteps)
+    assert (schedule.levels, schedule.low, schedule.timesteps) == (
+        dynamics.burst, low, dynamics.timesteps)
     rng = random.Random(str(dynamics))
     seen = set()
     for _ in range(200):
@@ -106,7 +108,41 @@ def test_step_is_the_neuron_of_the_methods(dynamics, image, train):
         assert spikes[-dynamics.timesteps:] == expected
         assert state.potential == potential
         seen.update(expected)
-    assert seen == set(range(low, 2)) or (not train and seen == {0, 1})
+    most = dynamics.burst
+    assert seen == set(range(low, most + 1)) or (not train and seen == set(range(most + 1)))
+
+
+@pytest.mark.parametrize("most", range(1, 65))
+def test_a_burst_has_as_many_spikes_as_the_potential_has_thresholds(most):
+    schedule = step([TRAIN[0]], 3, Dynamics(1, burst=most))
+    (only,) = schedule.steps
+    assert len(only.fires) == most.bit_length()
+    threshold = np.array([1, 3, 8])
+    charge = np.arange(-20, 8 * (most + 3))[:, None]
+    (fired,), state = schedule.run([charge], 0, threshold)
+    assert np.array_equal(fired, np.clip(charge // threshold, 0, most))
+    assert np.array_equal(state.potential, charge - fired * threshold)
+
+
+def test_one_spike_has_the_weight_of_the_highest_threshold_that_is_reached():
+    schedule = step([source()], 3, Dynamics(1, phases=4))
+    assert (schedule.code, schedule.levels, schedule.bound) == ("phase", 8, 1)
+    assert not schedule.clips
+    threshold = np.array([1, 3, 8])
+    charge = np.arange(-20, 100)[:, None]
+    (fired,), _ = schedule.run([charge], 4, threshold, 2)
+    wanted = [[max((w for w in (1, 2, 4, 8) if int(c) + 6 >= w * t), default=0) for t in threshold]
+              for (c,) in charge]
+    assert np.array_equal(fired, wanted)
+    assert step([source()], None, Dynamics(1, phases=4)).run([7], 4, 1, 2)[1].potential == 13
+
+
+def test_a_burst_needs_a_threshold_for_each_number_of_spikes_alone():
+    schedule = step([TRAIN[0]], 3, Dynamics(2, burst=5))
+    assert [(fire.row, fire.value) for fire in schedule.steps[0].fires] == [(1, 3), (2, 1), (2, 1)]
+    assert [row.threshold for row in schedule.rows] == [0, -3, -1, 0]
+    assert schedule.tallied
+    assert not step([TRAIN[0]], 3, Dynamics(2, burst=7)).tallied
 
 
 @pytest.mark.parametrize("image, train", [(True, False), (False, True), (True, True)])
@@ -140,6 +176,15 @@ def test_planes_of_a_train():
     ({"wake": 60, "sleep": 5}, "there are 65 time-steps; 64 are the most"),
     ({"wake": 4, "bound": "most"}, "bound must be None, 'levels' or 'elapsed', not 'most'"),
     ({"wake": 4, "signed": True}, "neurons that take spikes back need a bound"),
+    ({"wake": 4, "burst": 0}, "burst must be an integer of at least 1, not 0"),
+    ({"wake": 4, "burst": 65}, "there are 65 spikes in a time-step; 64 are the most"),
+    ({"wake": 1, "phases": 16}, "there are 16 phases; 15 are the most"),
+    ({"wake": 1, "phases": -1}, "phases must be an integer of at least 0, not -1"),
+    ({"wake": 2, "phases": 3}, "phases are those of a single time-step, with one spike"),
+    ({"wake": 1, "phases": 3, "burst": 2},
+     "phases are those of a single time-step, with one spike"),
+    ({"wake": 4, "burst": 2, "bound": "levels"},
+     "neurons with a bound spike once in a time-step"),
 ])
 def test_dynamics_that_cannot_be(wrong, message):
     with pytest.raises(ValueError, match=f"^{message}$"):

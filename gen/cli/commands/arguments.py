@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BAUD",
+    "BURST",
     "CALIBRATION",
     "CLOCKS",
     "CODES",
@@ -96,6 +97,7 @@ CLOCKS = integer(1, 10**12)
 
 LEVELS = integer(1, 65_535)
 TIMESTEPS = integer(0, 64)
+BURST = integer(1, 64)
 """The greatest spike count of neurons or pixels."""
 
 PIXEL = integer(1, (1 << 32) - 1)

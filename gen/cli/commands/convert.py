@@ -1,6 +1,6 @@
 """Convert a PyTorch module to integers."""
 
-from .arguments import LEVELS, PIXEL, TIMESTEPS, Commands, bits, command, real
+from .arguments import BURST, LEVELS, PIXEL, TIMESTEPS, Commands, bits, command, real
 
 __all__ = ["add"]
 
@@ -11,7 +11,8 @@ def _run(args):
                          out=args.output, name=args.name, bits=args.bits, levels=args.levels,
                          input_levels=args.input_levels, pixel_max=args.pixel_max,
                          activation=args.activation, require_agreement=args.require_agreement,
-                         method=args.method, timesteps=args.timesteps, sleep=args.sleep)
+                         method=args.method, timesteps=args.timesteps, sleep=args.sleep,
+                         burst=args.burst)
 
 
 def add(commands: Commands) -> None:
@@ -40,14 +41,20 @@ def add(commands: Commands) -> None:
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")
-    parser.add_argument("--method", metavar="M", choices=("qcfs", "casc", "st-bif"),
-                        help="fire in every time-step, as qcfs, casc or st-bif do (default: once, "
-                             "after all the charge)")
+    parser.add_argument("--method", metavar="M",
+                        choices=("qcfs", "group", "burst", "one-spike", "casc", "st-bif"),
+                        help="fire in every time-step, as qcfs, group, burst, casc or st-bif do, "
+                             "or with one spike, as one-spike does (default: once, after all the "
+                             "charge)")
     parser.add_argument("--timesteps", type=TIMESTEPS, metavar="T",
-                        help="time-steps of the method; of casc those of wake")
+                        help="time-steps of the method; of casc those of wake, of one-spike the "
+                             "phases")
     parser.add_argument("--sleep", type=TIMESTEPS, metavar="N",
                         help="further time-steps of casc, in which spikes alone charge (default: "
                              "as many as are enough)")
+    parser.add_argument("--burst", type=BURST, metavar="M",
+                        help="the most spikes of a neuron in a time-step of group or burst "
+                             "(default: the levels, or 5)")
     parser.add_argument("--require-agreement", type=real(0, 1), metavar="SHARE",
                         help="fail if integers and module agree on less than this share, 0 to 1, "
                              "of the calibration images (default: only warn, below 0.97)")

@@ -85,6 +85,14 @@ def test_several_cycles_are_finer(digits):
     ("casc", {"timesteps": 4},
      "casc is awake for as many time-steps as the neurons have levels, 3, or a multiple of them, "),
     ("st-bif", {"sleep": 2}, "st-bif has no steps of sleep of its own; give the time-steps"),
+    ("casc", {"burst": 3}, "casc has no --burst; group and burst have"),
+    ("group", {"sleep": 3}, "group has no steps of sleep; casc has"),
+    ("one-spike", {"sleep": 3}, "one-spike has no steps of sleep; casc has"),
+    ("one-spike", {"timesteps": 16}, "one-spike: there are 16 phases; 15 are the most"),
+    ("burst", {"sleep": 3}, "burst has no steps of sleep; casc has"),
+    ("group", {"burst": 2},
+     "group: the spikes of a time-step, 2, must divide the levels of the neurons, 3; choose other"),
+    ("burst", {}, "burst: the spikes of a time-step, 5, must divide the levels of the neurons, 3"),
     ("qcfs", {"timesteps": 65}, "qcfs: there are 65 time-steps; 64 are the most"),
     ("casc", {"timesteps": 30, "sleep": 60}, "casc: there are 630 time-steps; 64 are the most"),
 ])
@@ -121,4 +129,74 @@ def test_residual_networks_with_different_levels_take_spikes_back():
 
 
 def test_methods():
-    assert set(METHODS) == {"qcfs", "casc", "st-bif"}
+    assert set(METHODS) == {"qcfs", "group", "burst", "one-spike", "casc", "st-bif"}
+
+
+def test_a_group_is_the_quantised_network_in_one_step(digits):
+    network, images, ann = digits
+    made = stepped(network, "group")
+    assert made.dynamics == Dynamics(1, burst=3)
+    trace = made.run(made.encode(images))
+    assert same(trace, ann)
+    assert np.array_equal(trace.logits, ann.logits)
+
+
+def test_a_group_of_one_is_a_neuron(digits):
+    network = digits[0]
+    assert stepped(network, "group", burst=1).digest == stepped(network, "qcfs").digest
+
+
+@pytest.mark.parametrize("timesteps, phases, accuracy", [(None, 3, 0.8), (2, 2, 0.6)])
+def test_one_spike_is_the_nearest_power_of_two(timesteps, phases, accuracy, digits):
+    network, images, _ = digits
+    made = stepped(network, "one-spike", timesteps=timesteps)
+    assert made.dynamics == Dynamics(1, phases=phases)
+    trace = made.run(made.encode(images))
+    first = network.layers[0]
+    value = (first.charge([trace.counts["input"]]) + (first.initial - (first.threshold >> 1))[
+        :, None, None]) / first.threshold[:, None, None]
+    weights = np.array([0.5, *[1 << k for k in range(phases)]])
+    nearest = weights[np.abs(value[..., None] - weights).argmin(axis=-1)] // 1
+    # The thresholds are rounded up, less than 1 for each unit of the spike's weight.
+    apart = np.abs(value[..., None] - 0.75 * weights[1:]) * first.threshold[:, None, None, None]
+    clear = (apart > weights[1:]).all(axis=-1)
+    assert np.array_equal(trace.counts[first.name][clear], nearest[clear])
+    assert clear.mean() > 0.9
+    labels = load("digits").test_labels[:150]
+    assert (trace.logits.argmax(axis=1) == labels).mean() > accuracy
+
+
+def test_one_spike_of_neurons_with_different_levels():
+    network = networks.residual()
+    made = stepped(network, "one-spike")
+    assert made.dynamics == Dynamics(1, phases=4)
+    counts = made.run(networks.counts_for(network, 20)).counts
+    assert set(np.unique(np.concatenate([counts[layer.name].ravel() for layer in made.neurons]))
+               ) == {0, 1, 2, 4, 8}
+
+
+def test_more_steps_of_a_group_are_finer(digits):
+    network, images, _ = digits
+    trace = stepped(network, "group", timesteps=8).run(network.encode(images))
+    counts = np.unique(np.concatenate([trace.counts[layer.name].ravel()
+                                       for layer in network.neurons]))
+    assert counts.min() == 0
+    assert 20 < counts.max() <= 24
+    labels = load("digits").test_labels[:150]
+    assert (trace.logits.argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_a_burst_rounds_down(digits):
+    """The first layer, to which all comes in equal shares."""
+    network, images, _ = digits
+    made = stepped(network, "burst", burst=3)
+    assert made.dynamics == Dynamics(1, burst=3)
+    trace = made.run(made.encode(images))
+    first = network.layers[0]
+    charge = first.charge([trace.counts["input"]]) + (first.initial - (first.threshold >> 1))[
+        :, None, None]
+    assert np.array_equal(trace.counts[first.name],
+                          np.clip(charge // first.threshold[:, None, None], 0, 3))
+    labels = load("digits").test_labels[:150]
+    finer = stepped(network, "burst", burst=3, timesteps=16).run(network.encode(images))
+    assert (finer.logits.argmax(axis=1) == labels).mean() > 0.95

@@ -12,7 +12,7 @@ from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 from hw.dynamics import Dynamics
-from hw.schedule import State
+from hw.neuron import State
 from tests import networks
 from tests.networks import STEPPING
 
@@ -47,11 +47,14 @@ class Neuron:
     def __init__(self, initial, threshold):
         self.v, self.threshold, self.spikes = initial, threshold, 0
 
-    def step(self, charge, most, signed):
+    def step(self, charge, most, signed, burst, phases):
         self.v += charge
+        for weight in [1 << phase for phase in range(phases)][::-1]:
+            if self.v >= weight * self.threshold:
+                return weight
         y = 0
-        if self.v >= self.threshold and (most is None or self.spikes < most):
-            y = 1
+        if not phases and self.v >= self.threshold and (most is None or self.spikes < most):
+            y = min(self.v // self.threshold, burst)
         elif signed and self.v < 0 and self.spikes > 0:
             y = -1
         self.v -= y * self.threshold
@@ -77,7 +80,8 @@ def simulated(network, image):
                             values[synapses.source][t]
                         charge += int(synapses.charge(source[None])[0][place])
                     most = {None: None, "levels": layer.levels, "elapsed": elapsed}[dynamics.bound]
-                    train[t][place] = neuron.step(charge, most, dynamics.signed)
+                    train[t][place] = neuron.step(charge, most, dynamics.signed,
+                                                  dynamics.burst, dynamics.phases)
         else:
             counts = np.cumsum(values[layer.source], axis=0)
             made = [replace(layer).run([each[None]])[0] for each in counts]
@@ -197,6 +201,17 @@ def test_wake_and_sleep_make_the_quantised_network():
     assert errors > 20
 
 
+def test_one_step_of_bursts_makes_the_quantised_network():
+    """A group of as many neurons as there are levels."""
+    for seed in range(200):
+        levels = random.Random(seed).choice([1, 2, 3, 4, 5, 8, 13])
+        network = networks.stepping(Dynamics(1, burst=levels), seed=seed, levels=levels)
+        counts = inputs(network, 4, seed)
+        trace, ann = network.run(counts), settled(network).run(counts)
+        assert all(np.array_equal(trace.counts[name], ann.counts[name]) for name in quantised(ann))
+        assert np.array_equal(trace.logits, ann.logits)
+
+
 def test_several_cycles_count_as_one_that_is_longer():
     for seed in range(20):
         network = networks.stepping(Dynamics(3, 9, 2, signed=True, bound="elapsed"), seed=seed,
@@ -228,10 +243,10 @@ def test_potentials_stay_in_their_range(name, monkeypatch):
     def note(potential):
         seen.append((potential.min(axis=(0, 2, 3)), potential.max(axis=(0, 2, 3))))
 
-    def watched(self, step, rows):
-        if step.fires:
+    def watched(self, fires, rows):
+        if fires:
             note(self.potential)
-        result = fire(self, step, rows)
+        result = fire(self, fires, rows)
         note(self.potential)
         return result
 

@@ -1,0 +1,77 @@
+"""Methods whose neurons say more with a spike, or in a time-step (docs/methods.md, 9).
+
+Their layers are scaled as those of the other methods are (:meth:`gen.ir.layer.Layer.timed`), which
+leaves ``share`` wake steps to bring what all the charge of a sample is.
+"""
+
+from dataclasses import replace
+
+from gen.errors import ConversionError
+from gen.ir.layer import Layer
+from gen.ir.layers import Neurons
+from hw.dynamics import Dynamics
+
+__all__ = ["CODINGS", "begun", "share"]
+
+_BURST = 5
+
+
+def _no_sleep(method, sleep):
+    if sleep:
+        raise ConversionError(f"{method} has no steps of sleep; casc has")
+
+
+def _bursting(method, levels, timesteps, burst):
+    """Neurons that send up to ``burst`` spikes, and all of their levels in so many steps."""
+    if levels % burst:
+        raise ConversionError(f"{method}: the spikes of a time-step, {burst}, must divide the "
+                              f"levels of the neurons, {levels}; choose others (--burst)")
+    return Dynamics(timesteps or levels // burst, burst=burst)
+
+
+def _group(levels: int, timesteps: int | None, sleep: int | None, depth: int,
+           burst: int | None = None) -> Dynamics:
+    """Group neurons (Lv et al. [6])."""
+    _no_sleep("group", sleep)
+    return _bursting("group", levels, timesteps, burst or levels)
+
+
+def _burst(levels: int, timesteps: int | None, sleep: int | None, depth: int,
+           burst: int | None = None) -> Dynamics:
+    """Burst neurons, the hidden layers of hybrid coding (Chen et al. [7])."""
+    _no_sleep("burst", sleep)
+    return _bursting("burst", levels, timesteps, burst or _BURST)
+
+
+def _one_spike(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
+    """One spike, whose phase is its weight (after Hwang, Kung [8])."""
+    _no_sleep("one-spike", sleep)
+    return Dynamics(1, phases=timesteps or (4 * levels // 3).bit_length())
+
+
+CODINGS = {"group": _group, "burst": _burst, "one-spike": _one_spike}
+"""Method -> its dynamics, as :data:`gen.convert.methods.METHODS`."""
+
+_FLOOR = frozenset({"burst", "one-spike"})
+"""Methods whose neurons begin with an empty membrane, apart from the bias."""
+
+
+def share(levels: int, dynamics: Dynamics) -> int:
+    """Wake steps that bring what all the charge of a sample is.
+
+    Parameters
+    ----------
+    levels : of the quantised neurons
+    """
+    return 1 if dynamics.phases else levels // dynamics.burst
+
+
+def begun(layer: Layer, method: str) -> Layer:
+    """The layer, which has time-steps already, with the initial potential of the method, and with
+    its thresholds: those of ``one-spike`` lie in the middle between two weights of a spike."""
+    if method not in _FLOOR or not isinstance(layer, Neurons):
+        return layer
+    empty = replace(layer, initial=layer.initial - (layer.threshold >> 1))
+    if method != "one-spike":
+        return empty
+    return replace(empty, threshold=-(-3 * layer.threshold // 4))

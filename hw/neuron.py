@@ -1,0 +1,95 @@
+"""The neuron: what it may do in a clock, and its state.
+
+A row of the parameter memory is added to the potential, or the neuron fires. Programs of these are
+in :mod:`hw.schedule`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Add", "Fire", "Row", "State"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the parameter memory: multiples of a channel's initial potential, of its bias and of
+    its threshold, added up."""
+
+    initial: int = 0
+    bias: int = 0
+    threshold: int = 0
+
+
+@dataclass(frozen=True)
+class Add:
+    """A row is added.
+
+    Parameters
+    ----------
+    row : its number, or ``None`` for the charge that is held
+    hold : whether the sum is kept, to be added in the steps to come
+    """
+
+    row: int | None
+    hold: bool = False
+
+
+@dataclass(frozen=True)
+class Fire:
+    """The neuron may spike; what it is compared with is then subtracted (soft reset).
+
+    A positive spike needs a potential that has reached the threshold, a negative one a potential
+    below zero. The *tracer* is the sum of the spikes of all fires before.
+
+    Parameters
+    ----------
+    row : that holds what the spike adds to the potential: the negated threshold, or the threshold
+    value : what the spike adds to the count; less than zero for a negative spike
+    bound : a positive spike needs a tracer below it, a negative one a tracer above it; ``None`` if
+        the tracer does not matter
+    """
+
+    row: int
+    value: int
+    bound: int | None = None
+
+
+@dataclass
+class State:
+    """A membrane between two steps: integers, or arrays of them.
+
+    Parameters
+    ----------
+    potential, held, tracer : membrane potential; charge that is held; sum of the spikes
+    """
+
+    potential: Any = 0
+    held: Any = 0
+    tracer: Any = 0
+
+    def add(self, adds: Sequence[Add], rows: Sequence) -> None:
+        """Adds of a step whose charge has arrived.
+
+        Parameters
+        ----------
+        rows : a value for each row of the schedule
+        """
+        for add in adds:
+            self.potential = self.potential + (self.held if add.row is None else rows[add.row])
+            if add.hold:
+                self.held = self.potential
+
+    def fire(self, fires: Sequence[Fire], rows: Sequence):
+        """Fires of a step, after its adds; the sum of the spikes."""
+        fired = 0
+        for fire in fires:
+            moved = self.potential + rows[fire.row]
+            spike = moved >= 0 if fire.value > 0 else self.potential < 0
+            if fire.bound is not None:
+                spike = spike & (self.tracer < fire.bound if fire.value > 0
+                                 else self.tracer > fire.bound)
+            self.potential = self.potential + spike * rows[fire.row]
+            self.tracer = self.tracer + spike * fire.value
+            fired = fired + spike * fire.value
+        return fired
