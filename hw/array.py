@@ -7,10 +7,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .config import CoreConfig, PoolConfig
 from .core import Core
 from .pool import Pool
+from .quiet import Quiet
 from .replicas import Replicas
 from .stream import Fork
 
-__all__ = ["Array"]
+__all__ = ["IN_FLIGHT", "Array"]
+
+IN_FLIGHT = 4
+"""Samples of which an array knows whether the neurons were quiet: as many may have begun and have
+no logits."""
 
 
 def _core(core, image):
@@ -46,6 +51,9 @@ class Array(wiring.Component):
     probe_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these
         names survive synthesis, so that a netlist can be observed
     busy_{port} : which replicas of a core are adding a row
+    quiet : ``Out``, with the last beat of a sample's logits: a bit for each layer of
+        ``config.settling``, whether none of its neurons spiked in the last time-step; right as long
+        as there are no more than ``IN_FLIGHT`` samples. Only if there are such layers
     timesteps : ``In``, of the run, 1 to ``config.timesteps``; it may change while there is no
         sample. Only if the network has several
     """
@@ -62,6 +70,8 @@ class Array(wiring.Component):
         most = config.timesteps
         if most > 1:
             ports["timesteps"] = In(range(most + 1), init=most)
+        if config.settling:
+            ports["quiet"] = Out(len(config.settling))
         super().__init__({
             "i": In(stream.Signature(config.input.beat_bits)),
             "o": Out(stream.Signature(config.readout.logit_bits)),
@@ -94,4 +104,23 @@ class Array(wiring.Component):
                 m.d.comb += getattr(self, f"{name}_{layer.port}").eq(getattr(component, name))
             if hasattr(component, "timesteps"):
                 m.d.comb += component.timesteps.eq(self.timesteps)
+        if self._config.settling:
+            self._watch(m)
         return m
+
+    def _watch(self, m):
+        """Whether neurons are quiet, by the probes."""
+        left = Signal(range(self._config.readout.groups), init=self._config.readout.groups - 1)
+        done = Signal()
+        with m.If(self.o.valid & self.o.ready):
+            m.d.comb += done.eq(left == 0)
+            m.d.sync += left.eq(Mux(done, self._config.readout.groups - 1, left - 1))
+        for k, core in enumerate(self._config.settling):
+            m.submodules[f"quiet_{core.port}"] = quiet = Quiet(core.out, IN_FLIGHT)
+            probe = getattr(self, f"probe_{core.port}")
+            m.d.comb += [
+                quiet.beat.eq(probe.payload),
+                quiet.moves.eq(probe.valid),
+                quiet.done.eq(done),
+                self.quiet[k].eq(quiet.quiet),
+            ]

@@ -317,6 +317,11 @@ class ArrayConfig:
         return self.readout.schedule.timesteps
 
     @property
+    def settling(self):
+        """The cores whose neurons take spikes back, so that they come to rest."""
+        return tuple(core for core in self.cores if core.schedule.low < 0)
+
+    @property
     def cores(self):
         """The layers with synapses."""
         return tuple(layer for layer in self.layers if isinstance(layer, CoreConfig))

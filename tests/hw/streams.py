@@ -10,13 +10,15 @@ STALLS = {"none": (0, 0), "input": (0.6, 0), "output": (0, 0.6), "both": (0.4, 0
 """Chances that an input has nothing to offer, and that an output is not ready, in a clock."""
 
 
-def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(), limit=200_000,
-        convert=True):
+def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), beside=(), pulses=(),
+        limit=200_000, convert=True):
     """Feeds ``inputs`` ``[(stream, payloads)]`` and collects ``outputs`` ``[(stream, count)]``.
 
     Parameters
     ----------
     constants : signals and what they are from the first clock on
+    beside : signals that are recorded with each payload of the outputs; the payload is then a tuple
+        that begins with it
     pulses : signals that are recorded; the result then ends with how often each was set
     limit : clocks after which the simulation has failed
 
@@ -51,9 +53,10 @@ def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(),
             while rng.random() < busy:
                 await ctx.tick()
             ctx.set(stream.ready, 1)
-            payload, = await ctx.tick().sample(stream.payload).until(stream.valid)
+            payload, *others = await ctx.tick().sample(stream.payload, *beside).until(stream.valid)
             ctx.set(stream.ready, 0)
-            result.append(payload if isinstance(payload, int) else payload.as_bits())
+            payload = payload if isinstance(payload, int) else payload.as_bits()
+            result.append((payload, *others) if beside else payload)
 
     async def watch(ctx):
         nonlocal clocks

@@ -1,7 +1,11 @@
+import numpy as np
 import pytest
 
+from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
-from hw.array import Array
+from hw.array import IN_FLIGHT, Array
+
+from tests import networks
 
 from .cases import NETWORKS, logits, mapped
 from .streams import STALLS, run
@@ -17,3 +21,30 @@ def test_array_computes_the_logits(name, code, stalls):
     received, _ = run(dut, [(dut.i, beats)], [(dut.o, len(inputs) * config.readout.groups)],
                       stalls=stalls)
     assert (logits(config.readout, received) == trace.logits).all()
+
+
+@pytest.mark.parametrize("stalls", ["none", "output"])
+@pytest.mark.parametrize("name", ["cif", "st-bif"])
+def test_array_knows_which_layers_are_quiet(name, stalls):
+    """In short and long runs, with as many samples as the array may have."""
+    network = networks.stepping(networks.STEPPING[name], seed=1)
+    rng, quiet = np.random.default_rng(5), []
+    for timesteps in (1, 5, network.timesteps):
+        counts = rng.integers(0, network.input_levels + 1, (IN_FLIGHT, *network.input_shape))
+        counts[rng.random(IN_FLIGHT) < 0.4] = 0
+        config, image = map_network(network, lanes={"first": 3, "second": 2},
+                                    replicas={"second": 2})
+        assert [core.name for core in config.settling] == [
+            layer.name for layer in network.neurons]
+        dut = Array(config, image)
+        beats = to_ints(pack(counts, config.input).reshape(IN_FLIGHT * config.input.beats, -1))
+        received, _ = run(dut, [(dut.i, beats)], [(dut.o, IN_FLIGHT * config.readout.groups)],
+                          stalls=stalls, constants=[(dut.timesteps, timesteps)],
+                          beside=[dut.quiet], convert=False)
+        trace = network.run(counts, timesteps=timesteps)
+        assert (logits(config.readout, [beat for beat, _ in received]) == trace.logits).all()
+        groups = config.readout.groups
+        for k, layer in enumerate(network.quiet(trace).values()):
+            assert [bits >> k & 1 for _, bits in received[groups - 1::groups]] == layer.tolist()
+            quiet += layer.tolist()
+    assert 0.1 < np.mean(quiet) < 0.9
