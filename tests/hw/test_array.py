@@ -4,7 +4,6 @@ import pytest
 from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
 from hw.array import IN_FLIGHT, Array
-
 from tests import networks
 
 from .cases import NETWORKS, logits, mapped
