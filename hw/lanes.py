@@ -181,6 +181,11 @@ class Lanes(wiring.Component):
         # between the potential and its double is left to the LUT in front of the adder. Yosys takes
         # the narrower operand for the chain; that is why the other one has a bit more.
         results, made, taken = [], Signal(), Signal()
+        vacated = Signal()
+        if core.schedule.timed:
+            begun = Signal()
+            m.d.sync += begun.eq(1)
+            m.d.comb += vacated.eq(made & taken | ~begun)
         for k in range(core.lanes):
             v = Signal(signed(width), name=f"v_{k}", reset_less=True)
             base = Signal(signed(width + 1), name=f"base_{k}")
@@ -199,7 +204,7 @@ class Lanes(wiring.Component):
                 with m.If(running.valid & running.hold):
                     m.d.sync += held[k].eq(total)
             results.append(self._result(m, k, total, spike, fires, clear, running,
-                                        made & taken))
+                                        vacated))
 
         with m.If(running.valid & running.emit):
             m.d.sync += made.eq(1)
@@ -262,7 +267,7 @@ class Lanes(wiring.Component):
         """The copy of lane ``k``."""
         return copies[k * len(copies) // self._core.lanes]
 
-    def _result(self, m, k, total, spike, fires, emits, running, taken):
+    def _result(self, m, k, total, spike, fires, emits, running, vacated):
         """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
         if core.sends_logits:
@@ -284,8 +289,8 @@ class Lanes(wiring.Component):
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
         if core.schedule.timed:
             # Of fewer time-steps than the train has, nothing shifts out what was there before. A
-            # result is taken before the next one begins.
-            with m.If(taken):
+            # result is taken before the next one begins; after a reset there is none.
+            with m.If(vacated):
                 m.d.sync += count.eq(0)
         levels = core.out.levels
         if core.schedule.clips:

@@ -247,7 +247,7 @@ class Network:
         NetworkError
             If the shape, the type or the range differs.
         """
-        timesteps = self._checked(timesteps)
+        timesteps = self.checked(timesteps)
         counts = frozen(counts, "input counts")
         if counts.shape[1:] != self.input_shape:
             raise NetworkError(f"input counts must have the shape (N, *{self.input_shape}), "
@@ -266,7 +266,14 @@ class Network:
         return Trace(counts=values | summed, logits=steps[-1], trains=trains, maps=values | sent,
                      steps=steps)
 
-    def _checked(self, timesteps):
+    def checked(self, timesteps: int | None) -> int:
+        """A number of time-steps, by default all.
+
+        Raises
+        ------
+        NetworkError
+            If the network does not run so many.
+        """
         if timesteps is None:
             return self.timesteps
         if type(timesteps) is not int or not 1 <= timesteps <= self.timesteps:

@@ -82,10 +82,12 @@ class Workload:
     ----------
     counts : ``(N, C, H, W)`` input counts; by default those of :func:`sample_counts`
     source : a description of the samples
+    timesteps : of the run, by default all; what is asked is then asked of a configuration that is
+        ``shortened`` to them
     """
 
-    def __init__(self, network: Network, counts: np.ndarray | None = None,
-                 source: str = "") -> None:
+    def __init__(self, network: Network, counts: np.ndarray | None = None, source: str = "", *,
+                 timesteps: int | None = None) -> None:
         self.network = network
         if counts is None:
             counts = sample_counts(network)
@@ -93,8 +95,8 @@ class Workload:
                                           if _travelling(network) is not None else
                                           "random samples")
         self.counts, self.source = _compact(counts), source
-        parts = [{name: _compact(part) for name, part in network.run(batch).maps.items()}
-                 for batch in _batches(self.counts)]
+        traces = (network.run(batch, timesteps=timesteps) for batch in _batches(self.counts))
+        parts = [{name: _compact(part) for name, part in trace.maps.items()} for trace in traces]
         self._counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         self._rows: dict[tuple, np.ndarray] = {}
 

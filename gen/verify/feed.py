@@ -19,6 +19,7 @@ class Feed(wiring.Component):
     Members
     -------
     i_payload, i_valid : ``In``, an input beat; it moves when ``i_ready``
+    timesteps : ``In``, of the run, if the network has several
     i_ready : ``Out(1)``
     entered : ``Out(1)``, the array takes the beat that the register holds
     o_payload, o_valid : ``Out``, of the array's logits
@@ -31,6 +32,7 @@ class Feed(wiring.Component):
         super().__init__({
             "i_payload": In(config.input.beat_bits),
             "i_valid":   In(1),
+            "timesteps": In(range(config.timesteps + 1)),
             "i_ready":   Out(1),
             "entered":   Out(1),
             "o_payload": Out(config.readout.beat_bits),
@@ -53,6 +55,12 @@ class Feed(wiring.Component):
         for k, layer in enumerate(self._config.layers):
             ports[f"o_probe_{layer.port}__payload"] = Signal(layer.beat_bits)
             ports[f"o_probe_{layer.port}__valid"] = self.moved[k]
+        if self._config.settling:
+            ports["o_quiet"] = Signal(len(self._config.settling))
+        if self._config.timesteps > 1:
+            timesteps = Signal.like(self.timesteps, reset_less=True)
+            m.d.sync += timesteps.eq(self.timesteps)
+            ports["i_timesteps"] = timesteps
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=reset, i_i__payload=payload,
             i_i__valid=valid, o_i__ready=ready, o_o__payload=self.o_payload,

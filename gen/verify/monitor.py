@@ -22,6 +22,7 @@ class Monitor(wiring.Component):
     Members
     -------
     i_payload, i_valid, o_ready : ``In``, of the array's streams
+    timesteps : ``In``, of the run, if the network has several
     taken, event : ``Out(1)``
     seen : ``Out(streams)``
     beat_<k> : ``Out``
@@ -37,6 +38,7 @@ class Monitor(wiring.Component):
             "i_payload": In(config.input.beat_bits),
             "i_valid":   In(1),
             "o_ready":   In(1),
+            "timesteps": In(range(config.timesteps + 1)),
             "taken":     Out(1),
             "event":     Out(1),
             "seen":      Out(len(widths)),
@@ -64,6 +66,10 @@ class Monitor(wiring.Component):
             for counter, happened in ((f"rows_{k}", busy), (f"events_{k}", taken)):
                 counter = getattr(self, counter)
                 m.d.sync += counter.eq(counter + sum(happened))
+        if self._config.settling:
+            ports["o_quiet"] = Signal(len(self._config.settling))
+        if self._config.timesteps > 1:
+            ports["i_timesteps"] = self.timesteps
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
             i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,

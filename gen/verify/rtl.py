@@ -44,7 +44,7 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
     ----------
     config, image : what :func:`gen.plan.mapping.map_network` returns
     counts : ``(N, C, H, W)`` input counts
-    trace : what is expected
+    trace : what is expected, of a run of any number of time-steps
     seed : of the random stalls
 
     Returns
@@ -66,7 +66,7 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
     with processes.scratch() as directory:
         _write_plan(directory, beats.pack_input(counts, config), streams,
                     work=_work(config, trace, counts), watchdog=patience(config),
-                    interval=_interval(config, trace, counts))
+                    interval=_interval(config, trace, counts), timesteps=len(trace.steps))
         results = _run(simulator, directory, seed, len(counts))
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]
@@ -114,7 +114,7 @@ def _streams(config, trace):
 
 def _work(config, trace, inputs):
     """For each core: how many events its lanes take for each sample, and how many rows they add."""
-    for core in config.cores:
+    for core in config.shortened(len(trace.steps)).cores:
         counts = [inputs if source.layer < 0 else trace.maps[config.layers[source.layer].name]
                   for source in core.sources]
         yield {"name": core.name, "events": row_events(core, counts).sum(axis=1).tolist(),
@@ -123,12 +123,12 @@ def _work(config, trace, inputs):
 
 def _interval(config, trace, inputs):
     """Clocks of the slowest layer."""
-    return round(max(clocks.mean() for clocks in sample_clocks(config, trace, inputs).values()))
+    short = config.shortened(len(trace.steps))
+    return round(max(clocks.mean() for clocks in sample_clocks(short, trace, inputs).values()))
 
 
-def _write_plan(directory, inputs, streams, *, work, interval, watchdog):
-    plan = {"streams": [facts for facts, _ in streams], "work": list(work), "interval": interval,
-            "watchdog": watchdog}
+def _write_plan(directory, inputs, streams, *, work, **facts):
+    plan = {"streams": [each for each, _ in streams], "work": list(work), **facts}
     files.write_text(directory / "plan.json", json.dumps(plan))
     with files.replacing(directory / "beats.npz") as draft:
         np.savez(draft, input=inputs,
@@ -232,17 +232,20 @@ def _source(network, count, seed, dataset, data_dir, images_file):
     return rng.integers(0, network.pixel_max, shape, endpoint=True), "random"
 
 
-def verify(design: Design, images: np.ndarray, *, seed: int = 0) -> dict:
+def verify(design: Design, images: np.ndarray, *, seed: int = 0,
+           timesteps: int | None = None) -> dict:
     """Compare the Verilog of a design's array with :meth:`Network.run`.
 
     Parameters
     ----------
     images : raw, in a shape that :meth:`Network.shaped` takes; see :func:`choose_images`
     seed : of the stalls
+    timesteps : of the run, by default all of the network's
 
     Returns
     -------
     As :func:`compare`.
     """
     counts = design.network.encode(images)
-    return compare(design.config, design.image, counts, design.network.run(counts), seed=seed)
+    trace = design.network.run(counts, timesteps=timesteps)
+    return compare(design.config, design.image, counts, trace, seed=seed)

@@ -192,7 +192,7 @@ def _occupancy(config, width, shares, completed):
 
 
 def stream(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarray, *,
-           alone: int = 100, jobs: int | None = None,
+           alone: int = 100, jobs: int | None = None, timesteps: int | None = None,
            progress: Callable[[str], None] | None = None) -> Run:
     """Send input counts through the Verilated array.
 
@@ -203,6 +203,7 @@ def stream(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarra
     alone : how many samples are sent one at a time, to measure the latency, but at most half; the
         others follow each other without a pause
     jobs : processes that share the samples; by default one for each core of the machine
+    timesteps : of the run, by default all that the array has
     progress : called with one line before a compilation starts
 
     Raises
@@ -218,7 +219,8 @@ def stream(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarra
         _write_inputs(inputs, config, counts)
         outputs = [inputs.with_name(f"outputs-{first}.bin") for first, _, _ in shares]
         began = time.perf_counter()
-        _execute([list(map(str, (executable, inputs, output, *share, patience(config))))
+        _execute([list(map(str, (executable, inputs, output, *share, patience(config),
+                                 timesteps or config.timesteps)))
                   for output, share in zip(outputs, shares, strict=True)], len(counts))
         seconds = time.perf_counter() - began
         results = [_read(output, config, count, alone)
@@ -258,9 +260,13 @@ def array_utilisation(config: ArrayConfig, busy: dict[str, float]) -> float:
 
 
 def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
-             progress: Callable[[Iterable[int]], Iterable[int]] = iter
+             timesteps: int | None = None, progress: Callable[[Iterable[int]], Iterable[int]] = iter
              ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Logits of :meth:`Network.run` and spikes of each layer, in batches.
+
+    Parameters
+    ----------
+    timesteps : of the run, by default all
 
     Returns
     -------
@@ -269,7 +275,7 @@ def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
     parts = []
     for start in progress(range(0, len(counts), _BATCH)):
         inputs = counts[start:start + _BATCH]
-        trace = network.run(inputs)
+        trace = network.run(inputs, timesteps=timesteps)
         parts.append((trace.logits, sample_spikes(config, trace, inputs)))
     logits, spikes = zip(*parts, strict=True)
     return np.concatenate(logits), {
@@ -329,13 +335,13 @@ def test_set(network: Network, *, dataset: str | None = None,
 
 
 def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: int | None = None,
-             images_out: str | os.PathLike | None = None) -> dict:
+             timesteps: int | None = None, images_out: str | os.PathLike | None = None) -> dict:
     """Run images through the Verilog of a design's array.
 
     Parameters
     ----------
     images, labels : raw, see :func:`test_set`
-    jobs : see :func:`stream`
+    jobs, timesteps : see :func:`stream`
     images_out : a file for what is known about each image, see :func:`write_images`
 
     Returns
@@ -353,14 +359,17 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
     image that it sends; ``images_per_second`` of wall time, without compiling.
     """
     network, config = design.network, design.config
+    timesteps = network.checked(timesteps)
     counts = network.encode(images)
-    run = stream(config, design.image, counts, jobs=jobs, progress=log.info)
-    reference, spikes = expected(network, config, counts,
+    run = stream(config, design.image, counts, jobs=jobs, timesteps=timesteps, progress=log.info)
+    reference, spikes = expected(network, config, counts, timesteps=timesteps,
                                  progress=partial(bar, desc="reference", unit="batch"))
     if images_out is not None:
         write_images(images_out, config, run, spikes, labels, reference)
     first, last = run.outputs[run.alone].mean(axis=0).T.tolist()
-    workload = Workload(network, counts[run.paced] if run.paced.any() else counts)
+    short = config.shortened(timesteps)
+    workload = Workload(network, counts[run.paced] if run.paced.any() else counts,
+                        timesteps=timesteps)
     return {
         "images": len(images),
         "accuracy": float(np.mean(run.logits.argmax(axis=1) == labels)),
@@ -368,11 +377,12 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
         "mismatches": int(np.sum(run.logits != reference)),
         "cycles_mean": float(run.latency.mean()),
         "cycles_max": int(run.latency.max()),
-        "cycles_mean_predicted": Workload(network, counts[run.alone]).latency(config),
+        "cycles_mean_predicted": Workload(
+            network, counts[run.alone], timesteps=timesteps).latency(short),
         "latency_images": len(run.latency),
         "interval_cycles": run.interval,
-        "interval_cycles_predicted": workload.interval(config),
-        "bottleneck": workload.bottleneck(config),
+        "interval_cycles_predicted": workload.interval(short),
+        "bottleneck": workload.bottleneck(short),
         "layer_cycles": {layer.name: {"first": first[k], "last": last[k]}
                          for k, layer in enumerate(config.layers)},
         "lane_utilisation": run.busy,

@@ -79,6 +79,7 @@ class _Plan:
         add for each sample
     interval : approximate clocks between samples that follow each other without a pause
     watchdog : clocks without any movement after which a test gives up
+    timesteps : of the run
     results, progress : files to write
     """
 
@@ -87,6 +88,7 @@ class _Plan:
     work: list
     interval: int
     watchdog: int
+    timesteps: int
     results: Path
     progress: Path
 
@@ -98,6 +100,7 @@ class _Plan:
         streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
                    for k, facts in enumerate(plan["streams"])]
         return cls(ints["input"], streams, plan["work"], plan["interval"], plan["watchdog"],
+                   plan["timesteps"],
                    directory / "results.jsonl", directory / "progress")
 
 
@@ -192,6 +195,7 @@ class _Bench:
         self._tasks.clear()
         for signal in (self.dut.i_valid, self.dut.i_payload, self.dut.o_ready):
             signal.value = 0
+        self.dut.timesteps.value = self.plan.timesteps
         self.dut.rst.value = 1
         await self.clocks(clocks)
         self.dut.rst.value = 0

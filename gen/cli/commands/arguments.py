@@ -35,6 +35,7 @@ __all__ = [
     "add_dataset",
     "add_mapping",
     "add_network",
+    "add_timesteps",
     "bits",
     "board_name",
     "code",
@@ -174,6 +175,12 @@ def add_network(parser: ArgumentParser, default: str | None = None) -> None:
     """Add the argument that names a network; see :func:`find_network`."""
     parser.add_argument("network", metavar="NET", nargs="?" if default else None, default=default,
                         help="name of a shipped network, or path of one")
+
+
+def add_timesteps(parser: ArgumentParser) -> None:
+    """Add the option for the time-steps of a run."""
+    parser.add_argument("--timesteps", type=integer(1, 64), metavar="T",
+                        help="end each image after T time-steps, of those that the network has")
 
 
 def add_dataset(parser: ArgumentParser) -> None:

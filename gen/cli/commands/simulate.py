@@ -1,6 +1,6 @@
 """Run a data set through the compiled Verilog."""
 
-from .arguments import COUNT, JOBS, Commands, add_dataset, command
+from .arguments import COUNT, JOBS, Commands, add_dataset, add_timesteps, command
 from .designs import add_design, find_design
 
 __all__ = ["add"]
@@ -13,7 +13,8 @@ def _run(args):
         require_output(args.images_out)
     network, design = find_design(args)
     images, labels = test_set(network, dataset=args.dataset, data_dir=args.data, limit=args.limit)
-    return simulate(design(), images, labels, jobs=args.jobs, images_out=args.images_out)
+    return simulate(design(), images, labels, jobs=args.jobs, timesteps=args.timesteps,
+                    images_out=args.images_out)
 
 
 def add(commands: Commands) -> None:
@@ -23,6 +24,7 @@ def add(commands: Commands) -> None:
                      "simulate mnist --dataset mnist --limit 1000")
     add_design(parser)
     add_dataset(parser)
+    add_timesteps(parser)
     parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")
     parser.add_argument("--jobs", type=JOBS, metavar="N",
                         help="processes (default: all cores)")

@@ -1,6 +1,6 @@
 """Compare the emitted Verilog, the netlist or the bitstream with the network in integers."""
 
-from .arguments import IMAGES, SEED, Commands, add_dataset, command
+from .arguments import IMAGES, SEED, Commands, add_dataset, add_timesteps, command
 from .designs import add_design, find_build, find_design
 from .tables import as_columns, as_lines
 
@@ -11,12 +11,16 @@ _IMAGES, _FEW = 20, 3
 
 
 def _run(args):
+    from gen.errors import SimulationError
     from gen.verify.rtl import choose_images, verify
     network, design = find_design(args)
     gates = args.netlist or args.bitstream
+    if gates and args.timesteps is not None:
+        raise SimulationError("from pin to pin all time-steps are run: leave --timesteps out")
     images, source = choose_images(network, args.images or (_FEW if gates else _IMAGES), args.seed,
                                    args.dataset, args.data, args.images_file)
-    result = _gates(args, images) if gates else verify(design(), images, seed=args.seed)
+    result = _gates(args, images) if gates else verify(
+        design(), images, seed=args.seed, timesteps=args.timesteps)
     return result | {"source": source}
 
 
@@ -52,5 +56,6 @@ def add(commands: Commands) -> None:
     parser.add_argument("--images", type=IMAGES, metavar="N",
                         help=f"how many images (default: {_IMAGES}; {_FEW} from pin to pin)")
     parser.add_argument("--seed", type=SEED, default=0, help="seed of the images and of the stalls")
+    add_timesteps(parser)
     add_dataset(parser)
     parser.add_argument("--images-file", metavar="X.npy", help="raw images instead of a data set")

@@ -1,6 +1,6 @@
 // Streams samples through the Verilated array, without Python; see gen/verify/simulation.py.
 //
-//   simulate INPUTS OUTPUTS FIRST COUNT ALONE PATIENCE
+//   simulate INPUTS OUTPUTS FIRST COUNT ALONE PATIENCE TIMESTEPS
 //
 // INPUTS holds the beats of all samples as 32-bit words. Of the COUNT samples from FIRST, the leading
 // ALONE are sent one at a time (their latency is that of an empty array), the others back to back.
@@ -136,10 +136,12 @@ const uint32_t* map_file(const char* path) {
 class Simulation {
 public:
     Simulation(const uint32_t* inputs, std::size_t first, std::size_t count, std::size_t alone,
-               uint64_t patience)
+               uint64_t patience, unsigned timesteps)
         : inputs_(inputs + first * kSampleWords), first_(first), alone_(alone),
           patience_(patience), settled_(alone + std::min<std::size_t>(2 * LAYERS, (count - alone) / 4)),
-          samples_(count) {}
+          samples_(count) {
+        top_.timesteps = timesteps;
+    }
 
     bool run() {
         reset();
@@ -286,13 +288,14 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 7) {
-        std::fprintf(stderr, "usage: %s INPUTS OUTPUTS FIRST COUNT ALONE PATIENCE\n", argv[0]);
+    if (argc != 8) {
+        std::fprintf(stderr, "usage: %s INPUTS OUTPUTS FIRST COUNT ALONE PATIENCE "
+                             "TIMESTEPS\n", argv[0]);
         return 1;
     }
     const auto number = [&](int k) { return std::strtoull(argv[k], nullptr, 10); };
     auto simulation = std::make_unique<Simulation>(map_file(argv[1]), number(3), number(4), number(5),
-                                                   number(6));
+                                                   number(6), static_cast<unsigned>(number(7)));
     if (!simulation->run()) {
         std::printf("hang %zu\n", simulation->hung_at());
         return 2;
