@@ -42,7 +42,7 @@ def test_status(board, images):
     status = device.status()
     assert status == {
         "digest": device.manifest.digest, "matches": True, "version": 3, "clock_hz": 100_000_000,
-        "frames": transport.link.frames, "crc_errors": 0, "dropped": 0, "submitted": 3,
+        "frames": transport.target.counters.frames, "crc_errors": 0, "dropped": 0, "submitted": 3,
         "completed": 3, "busy": False, "input_words": 2, "classes": 5,
         "session": device.registers.session}
 
@@ -341,7 +341,7 @@ def test_a_lossy_line_gives_right_answers(name, seed, board, images):
     result = device.infer(raw)
     assert np.array_equal(result.logits, transport.network.predict(raw))
     assert result.retries > 5
-    assert transport.link.crc_errors + transport.link.dropped > 0
+    assert transport.target.counters.crc_errors + transport.target.counters.dropped > 0
     assert transport.target.submitted == 60
 
 

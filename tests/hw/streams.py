@@ -10,14 +10,15 @@ STALLS = {"none": (0, 0), "input": (0.6, 0), "output": (0, 0.6), "both": (0.4, 0
 """Chances that an input has nothing to offer, and that an output is not ready, in a clock."""
 
 
-def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(), limit=200_000,
-        convert=True):
+def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(), beside=(),
+        limit=200_000, convert=True):
     """Feeds ``inputs`` ``[(stream, payloads)]`` and collects ``outputs`` ``[(stream, count)]``.
 
     Parameters
     ----------
     constants : signals and what they are from the first clock on
     pulses : signals that are recorded; the result then ends with how often each was set
+    beside : testbenches that run until all outputs are there
     limit : clocks after which the simulation has failed
 
     Returns
@@ -74,5 +75,7 @@ def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(),
         sim.add_testbench(partial(drain, stream=stream, count=count, result=result,
                                   rng=random.Random(rng.random())))
     sim.add_testbench(watch)
+    for testbench in beside:
+        sim.add_testbench(testbench, background=True)
     sim.run()
     return *results, *seen, clocks
