@@ -56,7 +56,7 @@ def measure(case):
         "sent": sent, "received": received,
         "payload": 10 * 4 * manifest.registers["input_words"], "clocks": clocks,
         "allowed": allowed, "reached": reached, "share": reached / allowed,
-        "retries": device.registers.retries,
+        "retries": device.retries,
     }
 
 

@@ -67,8 +67,10 @@ def _integers(path, what, ndim):
 def _device(args, manifest, transport):
     from .device import Device
     from .link import SerialLink
+    from .mailbox import Mailbox
     patience = args.timeout or _PATIENCE.get(args.port, _SERIAL_PATIENCE)
-    return Device(SerialLink(transport, patience=patience), manifest, patience=patience)
+    frames = SerialLink(transport, patience=patience)
+    return Device(Mailbox(frames, manifest, patience=patience), manifest)
 
 
 def _progress(images):

@@ -1,6 +1,6 @@
 """What can go wrong. Every message is one line; the command line prints it and exits with 1."""
 
-__all__ = ["HostError", "LinkError"]
+__all__ = ["HostError", "LinkError", "Lost", "Refused"]
 
 
 class HostError(Exception):
@@ -9,3 +9,11 @@ class HostError(Exception):
 
 class LinkError(HostError):
     """The line gives no answers, or was cut."""
+
+
+class Refused(HostError):
+    """The device has refused a request."""
+
+
+class Lost(Refused):
+    """The device was taken over or reset, so it has no results for this host."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["OVERHEAD", "Answer", "Decoder", "Op", "encode", "parse", "request"]
+__all__ = ["OVERHEAD", "Answer", "Decoder", "Op", "Status", "encode", "parse", "request"]
 
 _END, _ESC = b"\xc0", b"\xdb"
 _HEADER = struct.Struct("<BBHBI")
@@ -25,6 +25,18 @@ class Op(IntEnum):
     READ = 1
     WRITE = 2
     EXCHANGE = 3
+
+
+class Status(IntEnum):
+    """Status of a request. Anything but ``OK`` means that the device has done nothing."""
+
+    OK = 0
+    UNKNOWN = 1
+    RANGE = 2
+    BUSY = 3
+    ORDER = 4
+    SESSION = 5
+    INCOMPLETE = 6
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Registers at the end of a serial line that may lose bytes. Requests without an answer are sent
-again."""
+"""Requests to the registers at the end of a serial line that may lose bytes. Those without an
+answer are sent again."""
 
 import random
 import secrets
@@ -11,9 +11,8 @@ from typing import Protocol
 
 from .errors import LinkError
 from .frames import OVERHEAD, Answer, Decoder, Op, encode, parse, request
-from .registers import Outcome
 
-__all__ = ["Line", "SerialLink"]
+__all__ = ["Line", "Outcome", "SerialLink"]
 
 _MOST = 60
 """Greatest number of words in an answer."""
@@ -21,6 +20,14 @@ _MOST = 60
 _AHEAD = 2
 """Greatest number of requests without an answer: the device takes one while it answers the previous
 one."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Outcome of a request: its status, and the 32-bit words that it read."""
+
+    status: int
+    words: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Line(Protocol):
 
 
 class SerialLink:
-    """:class:`~host.registers.Registers` in frames on a serial line.
+    """Requests in frames on a serial line.
 
     Each attempt has its own sequence number, so a late answer to an earlier attempt is told apart.
     All requests carry the session, so an answer to another host is told apart, too. The registers
@@ -107,7 +114,7 @@ class SerialLink:
         self.session = 1 + secrets.randbelow((1 << 32) - 1)
 
     def read(self, addr: int, count: int) -> Outcome:
-        """Repeat until there is an answer.
+        """Read ``count`` words from ``addr`` on. Repeat until there is an answer.
 
         Raises
         ------
@@ -117,15 +124,18 @@ class SerialLink:
         return self._exchange(Op.READ, addr, count, ())
 
     def write(self, addr: int, words: Sequence[int]) -> Outcome:
-        """Repeat until there is an answer, like :meth:`read`."""
+        """Write ``words`` from ``addr`` on, in ascending order; otherwise like :meth:`read`."""
         return self._exchange(Op.WRITE, addr, len(words), words)
 
     def exchange(self, addr: int, words: Sequence[int]) -> Outcome:
-        """Repeat until there is an answer, like :meth:`read`."""
+        """Write ``words``, the last of which is the number of a sample. Read as many words of the
+        previous sample's result as an answer holds, from the first on. Otherwise like
+        :meth:`read`."""
         return self._exchange(Op.EXCHANGE, addr, len(words), words)
 
     def post(self, addr: int, words: Sequence[int], *, exchange: bool = False) -> None:
-        """Send once. If two requests have no answer, wait for that to the first."""
+        """Begin a write or an exchange, which is sent once; :meth:`collect` gives its outcome. If
+        two requests have no answer, wait for that to the first."""
         op = Op.EXCHANGE if exchange else Op.WRITE
         while len(self._posted) >= _AHEAD and not self._broken:
             self._take()
@@ -135,7 +145,9 @@ class SerialLink:
             self._posted.append(self._send(op, addr, len(words), words))
 
     def collect(self) -> Outcome | None:
-        """None if the answer does not arrive in time. All that was posted is then forgotten."""
+        """Outcome of the oldest request that was posted, or ``None`` if its answer does not arrive
+        in time. All later requests are dropped then as well. The device may have executed the
+        first few of them."""
         while not self._outcomes and not self._broken:
             self._take()
         if self._outcomes:
@@ -144,7 +156,8 @@ class SerialLink:
         return None
 
     def forget(self) -> None:
-        """Answers that still arrive are left out, because their numbers are old."""
+        """Drop the outcomes of all requests that were posted. Answers that still arrive are left
+        out, because their numbers are old."""
         self._posted.clear()
         self._outcomes.clear()
         self._broken = False

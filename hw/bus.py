@@ -1,10 +1,18 @@
-"""Access to the registers of a device, for whatever link is in front of it."""
+"""Access to registers: those of a device, and those that a host sees through a serial line."""
 
 from amaranth import *
-from amaranth.lib import enum, wiring
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Bus", "Status"]
+__all__ = ["Bus", "Counters", "DeviceBus", "Status"]
+
+
+DeviceBus = wiring.Signature({"addr": Out(16), "r_data": In(32)})
+"""Registers of a device, as a link sees them. ``r_data`` is the word at ``addr``, two clocks later,
+or 0 if the device has none there."""
+
+Counters = data.StructLayout({"frames": 16, "crc_errors": 16, "dropped": 16})
+"""Good, corrupt and malformed requests."""
 
 
 class Status(enum.Enum, shape=3):
@@ -34,11 +42,15 @@ Bus = wiring.Signature({
     "w_en":     Out(1),
     "w_data":   Out(32),
     "w_status": In(Status),
+    "answer":   In(16),
+    "counters": Out(Counters),
 })
-"""Registers, as a link sees them.
+"""Registers, as the engine sees them that executes the requests of a host.
 
 ``owner`` tells whether ``session`` is the one that is open, a clock later; only then may regions be
 accessed that are ``owned``. ``r_data`` is the word at ``addr``, three clocks later. ``begin`` is
 high for a clock before the first word of a write. ``addr`` and ``w_data`` are there a clock before
-``w_en`` is high; ``w_status`` is the outcome of the word that ``w_en`` writes, in the same clock.
+``w_en`` is high; ``w_status`` is the outcome of the word that ``w_en`` writes, in the same clock,
+and ``answer`` the address of what answers an exchange that ends with this word. ``counters`` are
+those of the engine, which are read like other registers.
 """

@@ -15,8 +15,10 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .answer import Answers
-from .bus import Bus, Status
-from .registers import MAX_WORDS, SLOTS, RegisterMap
+from .bus import Bus, DeviceBus, Status
+from .feeder import Word
+from .mailbox import Mailbox
+from .registers import MAX_WORDS, RegisterMap
 from .request import HEADER, Header, Requests
 from .slip import Decoder, Encoder, Token
 from .stream import Stage
@@ -43,12 +45,13 @@ class Model:
     ----------
     registers : :class:`~hw.registers.RegisterMap`
     target : has ``owner(session)``, ``read(addr)``, ``begin()``, ``write(addr, value)`` (returns a
-        :class:`Status`)
+        :class:`Status`), ``answer(value)`` (returns the address that an exchange reads whose last
+        word has this value), and ``counters``, which are counted here
     """
 
     def __init__(self, registers, target):
         self.registers, self.target = registers, target
-        self.frames = self.crc_errors = self.dropped = 0
+        self._counters = target.counters
         self._frame, self._poisoned = bytearray(), False
 
     def feed(self, tokens):
@@ -69,18 +72,18 @@ class Model:
     def _answer(self, frame, poisoned):
         words = (len(frame) - HEADER) // 4
         if poisoned or words < 1 or len(frame) > _LONGEST:
-            self.dropped += 1
+            self._counters.dropped += 1
             return []
         if int.from_bytes(frame[-4:], "little") != zlib.crc32(frame[:-4]):
-            self.crc_errors += 1
+            self._counters.crc_errors += 1
             return []
         header = Header.from_bits(int.from_bytes(frame[:HEADER], "little"))
         known = header.op in (op.value for op in Op)
         write = header.op in (Op.WRITE.value, Op.EXCHANGE.value)
         if known and len(frame) != HEADER + 4 + write * 4 * header.count:
-            self.dropped += 1
+            self._counters.dropped += 1
             return []
-        self.frames += 1
+        self._counters.frames += 1
         status, words = self._execute(header, frame[HEADER:-4], known, write)
         op = 0x80 | status.value << 4 | header.op & 15
         answer = bytes((header.seq, op)) + frame[2:HEADER]
@@ -103,7 +106,7 @@ class Model:
             status = self._write(header, body)
             if not exchange or status != Status.OK:
                 return status, []
-            addr = self.registers.slot(int.from_bytes(body[-4:], "little") - 1)
+            addr = self.target.answer(int.from_bytes(body[-4:], "little"))
             count = self.registers.exchanged
         return Status.OK, [self.target.read(addr + k) for k in range(count)]
 
@@ -126,6 +129,7 @@ class _Progress:
     code : of the operation, as the answer repeats it
     outcome : status so far
     reads : whether a result is read when all words are written
+    frames : requests so far
     """
 
     def __init__(self):
@@ -135,6 +139,7 @@ class _Progress:
         self.code = Signal(4)
         self.outcome = Signal(Status)
         self.reads = Signal()
+        self.frames = Signal(16)
 
 
 class Link(wiring.Component):
@@ -156,7 +161,6 @@ class Link(wiring.Component):
     i : ``In(stream.Signature(Token))``
     o : ``Out(stream.Signature(Token))``, answers, each with an end before and after it
     bus : ``Out(Bus)``
-    frames, crc_errors, dropped : ``Out(16)``, counters
     """
 
     def __init__(self, registers):
@@ -167,9 +171,6 @@ class Link(wiring.Component):
             "i": In(stream.Signature(Token)),
             "o": Out(stream.Signature(Token)),
             "bus": Out(Bus),
-            "frames": Out(16),
-            "crc_errors": Out(16),
-            "dropped": Out(16),
         })
 
     @property
@@ -186,8 +187,8 @@ class Link(wiring.Component):
         m.d.comb += [
             requests.position.eq(answers.position),
             answers.octet.eq(requests.octet),
-            self.crc_errors.eq(requests.crc_errors),
-            self.dropped.eq(requests.dropped),
+            self.bus.counters.crc_errors.eq(requests.crc_errors),
+            self.bus.counters.dropped.eq(requests.dropped),
         ]
         write, exchange, refused, status = self._judge(m, requests.o.p)
         m.d.comb += requests.data.eq(write)
@@ -246,6 +247,7 @@ class Link(wiring.Component):
             answers.op.eq(Cat(now.code, now.outcome, C(1, 1))),
             answers.word.eq(bus.r_data),
             answers.more.eq(now.left != 0),
+            bus.counters.frames.eq(now.frames),
         ]
 
         with m.FSM():
@@ -260,7 +262,7 @@ class Link(wiring.Component):
                     now.reads.eq(exchange),
                 ]
                 with m.If(requests.o.valid & requests.o.ready):
-                    m.d.sync += self.frames.eq(self.frames + 1)
+                    m.d.sync += now.frames.eq(now.frames + 1)
                     m.next = "Answer"
                     with m.If(write & ~refused):
                         m.d.comb += bus.begin.eq(1)
@@ -281,7 +283,7 @@ class Link(wiring.Component):
 
     def _write(self, m, requests, now):
         """The states in which the words of a request are written one after the other."""
-        bus, where = self.bus, self._registers
+        bus = self.bus
         with m.State("Fetch"):
             m.d.comb += requests.hold.eq(1)
             m.next = "Load"
@@ -307,14 +309,12 @@ class Link(wiring.Component):
             with m.If(now.left == 1):
                 m.next = "Answer"
                 with m.If(now.reads & (bus.w_status == Status.OK)):
-                    slot = (requests.word - 1)[:SLOTS.bit_length() - 1]
-                    answer = where.result | slot << where.stride.bit_length() - 1
-                    m.d.sync += now.address.eq(answer)
-                    m.d.sync += now.left.eq(where.exchanged)
+                    m.d.sync += now.address.eq(bus.answer)
+                    m.d.sync += now.left.eq(self._registers.exchanged)
 
 
 class ByteLink(wiring.Component):
-    """The link from received bytes to bytes to be sent.
+    """The adapter from a device to received bytes and bytes to be sent.
 
     Parameters
     ----------
@@ -324,8 +324,9 @@ class ByteLink(wiring.Component):
     -------
     i : ``In(stream.Signature(Symbol))``
     o : ``Out(stream.Signature(8))``
-    bus : ``Out(Bus)``
-    frames, crc_errors, dropped : ``Out(16)``, counters
+    samples : ``Out(stream.Signature(32))``, to the device
+    results : ``In(stream.Signature(Word))``, from it
+    device : ``Out(DeviceBus)``
     """
 
     def __init__(self, registers):
@@ -333,10 +334,9 @@ class ByteLink(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(Symbol)),
             "o": Out(stream.Signature(8)),
-            "bus": Out(Bus),
-            "frames": Out(16),
-            "crc_errors": Out(16),
-            "dropped": Out(16),
+            "samples": Out(stream.Signature(32)),
+            "results": In(stream.Signature(Word)),
+            "device": Out(DeviceBus),
         })
 
     def elaborate(self, platform):
@@ -346,13 +346,15 @@ class ByteLink(wiring.Component):
         m.submodules.link = link = Link(self._registers)
         m.submodules.stage = stage = Stage(link.o.p.shape())
         m.submodules.encoder = encoder = Encoder()
+        m.submodules.mailbox = mailbox = Mailbox(self._registers)
         connect(m, flipped(self.i), decoder.i)
         connect(m, decoder.o, link.i)
         connect(m, link.o, stage.i)
         connect(m, stage.o, encoder.i)
         connect(m, encoder.o, flipped(self.o))
-        connect(m, link.bus, flipped(self.bus))
-        m.d.comb += [getattr(self, name).eq(getattr(link, name))
-                     for name in ("frames", "crc_errors", "dropped")]
+        connect(m, link.bus, mailbox.bus)
+        connect(m, mailbox.o, flipped(self.samples))
+        connect(m, flipped(self.results), mailbox.i)
+        connect(m, mailbox.device, flipped(self.device))
 
         return m

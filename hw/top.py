@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .array import Array as CoreArray
-from .device import Device, identity
+from .device import Device, identity, register_map
 from .link import ByteLink
 from .uart import Receiver, Transmitter, divisor
 
@@ -46,15 +46,15 @@ class Top(wiring.Component):
         m.submodules.device = device = Device(
             CoreArray(self._config, self._image), self._config, digest=self._digest,
             clock_hz=self._clock_hz)
-        m.submodules.link = link = ByteLink(device.map)
+        m.submodules.link = link = ByteLink(register_map(self._config))
         m.submodules.receiver = receiver = Receiver(self._divisor)
         m.submodules.transmitter = transmitter = Transmitter(self._divisor)
         m.d.comb += receiver.rx.eq(self.rx)
         m.d.comb += self.tx.eq(transmitter.tx)
         connect(m, receiver.o, link.i)
         connect(m, link.o, transmitter.i)
-        connect(m, link.bus, device.bus)
-        m.d.comb += [getattr(device, name).eq(getattr(link, name))
-                     for name in ("frames", "crc_errors", "dropped")]
+        connect(m, link.samples, device.i)
+        connect(m, device.o, link.results)
+        connect(m, link.device, device.bus)
 
         return m

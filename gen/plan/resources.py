@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gen.errors import FitError
 from hw.config import BANK_ROWS, ArrayConfig, CoreConfig, LayerConfig, MemoryImage
-from hw.device import packing
+from hw.device import IN_FLIGHT, packing, register_map
 from hw.registers import MAX_WORDS, SLOTS
 
 from . import memories
@@ -54,16 +54,14 @@ class Prediction:
 
 def _frame(config):
     """The parts around the array."""
-    readout, words = config.readout, packing(config)
-    yield Part("device", None, {"one": 1, "classes": readout.channels},
+    readout, words, where = config.readout, packing(config), register_map(config)
+    yield Part("device", None, {"one": 1},
                (Memory(32, MAX_WORDS + 1, False), Memory(8, 32, False),
-                Memory(32, SLOTS, False), Memory(32, SLOTS, False),
-                *queue_memory(config.input.beat_bits + 1, 3)))
+                Memory(32, 2 * words.words, False), Memory(32, SLOTS * where.stride, False),
+                *queue_memory(32, IN_FLIGHT), *queue_memory(config.input.beat_bits + 1, 3)))
     yield Part("feeder", None, {"one": 1, "window": 32 * words.per_beat,
-                                "beats": counter_bits(words.beats)},
-               (Memory(32, 2 * words.words, False),))
-    yield Part("collector", None, {"one": 1, "beat": readout.logit_bits},
-               (Memory(readout.membrane_bits, SLOTS * readout.channels, False),))
+                                "beats": counter_bits(words.beats)})
+    yield Part("collector", None, {"one": 1, "beat": readout.logit_bits})
 
 
 def parts(config: ArrayConfig, image: Mapping[str, MemoryImage] | None = None) -> list[Part]:

@@ -13,6 +13,7 @@ from host.device import Device, Result
 from host.errors import HostError
 from host.frames import OVERHEAD
 from host.link import SerialLink
+from host.mailbox import Mailbox
 from host.manifest import Manifest
 
 __all__ = ["HARNESS", "Board", "connect", "infer"]
@@ -62,7 +63,8 @@ class Board:
 
     def device(self, manifest: Manifest) -> Device:
         """A driver of the board."""
-        return Device(SerialLink(self, patience=_FOREVER), manifest, patience=_FOREVER)
+        frames = SerialLink(self, patience=_FOREVER)
+        return Device(Mailbox(frames, manifest, patience=_FOREVER), manifest)
 
     def progressed(self) -> None:
         """A sample is complete: start counting requests again."""

@@ -12,6 +12,7 @@ from host.errors import LinkError
 from hw import slip
 from hw.device import DeviceModel
 from hw.link import Model
+from hw.mailbox import MailboxModel
 from tests.networks import convolutional, linear, residual, wide
 
 NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual, "wide": wide}
@@ -41,9 +42,10 @@ class ModelTransport:
         """Begin anew, with another network if one is given."""
         self.network = network or self.network
         design = _design(self.network)
-        self.target = DeviceModel(design.config, self._compute, digest=design.digest,
-                                  clock_hz=100_000_000)
-        self.target.link = self.link = Model(self.target.registers, self.target)
+        device = DeviceModel(design.config, self._compute, digest=design.digest,
+                             clock_hz=100_000_000)
+        self.target = MailboxModel(device)
+        self.link = Model(device.registers, self.target)
         self.layout = design.config.input
 
     def _compute(self, beats):

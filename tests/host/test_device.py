@@ -8,10 +8,16 @@ from host.device import Device
 from host.errors import HostError, LinkError
 from host.frames import Decoder, encode, parse, request
 from host.link import SerialLink
+from host.mailbox import Mailbox
 from host.manifest import load
 from hw.bus import Status
 
 from .conftest import NETWORKS, BrokenTransport, ModelTransport
+
+
+def driver(transport, manifest, *, patience=0.01, **options):
+    frames = SerialLink(transport, patience=patience, **options)
+    return Device(Mailbox(frames, manifest, patience=patience), manifest)
 
 
 @pytest.fixture
@@ -19,8 +25,8 @@ def board(builds):
     """A device in integers, and a driver for it."""
     def get(name="linear", *, patience=0.01, attempts=10, **options):
         transport = ModelTransport(NETWORKS[name](), **options)
-        link = SerialLink(transport, patience=patience, attempts=attempts)
-        return transport, Device(link, load(builds(name)), patience=patience)
+        return transport, driver(transport, load(builds(name)), patience=patience,
+                                 attempts=attempts)
     return get
 
 
@@ -42,9 +48,9 @@ def test_status(board, images):
     status = device.status()
     assert status == {
         "digest": device.manifest.digest, "matches": True, "version": 3, "clock_hz": 100_000_000,
-        "frames": transport.link.frames, "crc_errors": 0, "dropped": 0, "submitted": 3,
+        "frames": transport.target.counters.frames, "crc_errors": 0, "dropped": 0, "submitted": 3,
         "completed": 3, "busy": False, "input_words": 2, "classes": 5,
-        "session": device.registers.session}
+        "session": device.link.frames.session}
 
 
 def test_a_driver_goes_on_in_its_session(board, images):
@@ -59,18 +65,17 @@ def test_a_restarted_driver_opens_another_session(board, images):
     transport, device = board()
     raw = images(transport.network, 4)
     device.infer(raw[:2])
-    again = Device(SerialLink(transport, patience=0.01), device.manifest,
-                   patience=0.01)
+    again = driver(transport, device.manifest)
     assert np.array_equal(again.infer(raw).logits, transport.network.predict(raw))
     assert again.status()["submitted"] == 6
-    assert again.registers.session != device.registers.session
+    assert again.link.frames.session != device.link.frames.session
 
 
 def test_sample_numbers_wrap(board, images):
     transport, device = board()
     raw = images(transport.network, 3)
     device.infer(raw[:1])
-    transport.target.submitted = device._sample = 0xffff
+    transport.target.submitted = device.link._number = 0xffff
     assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
     assert transport.target.submitted == 2
 
@@ -95,12 +100,11 @@ class Interleaved:
         self._write(data)
 
 
-class InFrames(Device):
+def in_frames(transport, manifest):
     """A driver whose frames carry so few words that images and answers take three each."""
-
-    def __init__(self, transport, manifest):
-        super().__init__(SerialLink(transport, patience=0.01), manifest, patience=0.01)
-        self._where = manifest.registers | {"max_words": 4}
+    device = driver(transport, manifest)
+    device.link.where = manifest.registers | {"max_words": 4}
+    return device
 
 
 IDENTIFY, OPENED, IMAGE, RESULT = 1 + 5, 1 + 5 + 1, 3, 2
@@ -116,7 +120,7 @@ def interleaved(builds, images):
         transport = ModelTransport(NETWORKS["convolutional"]())
         raw = images(transport.network, 3)
         line = Interleaved(transport, number, lambda: happens(transport))
-        device = InFrames(line, load(builds("convolutional")))
+        device = in_frames(line, load(builds("convolutional")))
         return device, raw, transport.network.predict(raw)
     return get
 
@@ -125,7 +129,7 @@ def interleaved(builds, images):
 def test_two_hosts_never_get_each_others_answers(number, interleaved, images):
     def other(transport):
         raw = images(transport.network, 3, seed=1)
-        result = InFrames(transport, device.manifest).infer(raw)
+        result = in_frames(transport, device.manifest).infer(raw)
         assert np.array_equal(result.logits, transport.network.predict(raw))
         done.append(number)
 
@@ -263,7 +267,7 @@ class Slow:
 @pytest.mark.parametrize("name, polls", [("linear", 2), ("linear", 5), ("convolutional", 3)])
 def test_a_device_that_is_slower_than_the_line_is_kept_busy(name, polls, rate, board, images):
     transport, device = board(name, patience=0.01, attempts=30)
-    device.patience = 5
+    device.link.patience = 5
     slow = Slow(transport.target, polls)
     transport.spoil = Vandal(polls, rate)
     raw = images(transport.network, 20)
@@ -341,7 +345,7 @@ def test_a_lossy_line_gives_right_answers(name, seed, board, images):
     result = device.infer(raw)
     assert np.array_equal(result.logits, transport.network.predict(raw))
     assert result.retries > 5
-    assert transport.link.crc_errors + transport.link.dropped > 0
+    assert transport.target.counters.crc_errors + transport.target.counters.dropped > 0
     assert transport.target.submitted == 60
 
 
@@ -432,7 +436,7 @@ def test_a_slow_result_is_waited_for(board, images):
 
 def test_a_stranger_is_refused(board, builds, images):
     transport, _ = board()
-    device = Device(SerialLink(transport, patience=0.01), load(builds("residual")), patience=0.01)
+    device = driver(transport, load(builds("residual")))
     with pytest.raises(HostError, match=r"^model: the device holds another network or build "
                                         r"\(digest [0-9a-f]{12}\.\.\., not [0-9a-f]{12}\.\.\.\); "
                                         r"program it with the build of .*manifest\.json$"):
@@ -456,7 +460,7 @@ def test_what_is_no_device_of_ours(addr, value, message, board):
 
 def test_a_refused_read_is_an_error(board):
     _, device = board()
-    device._where = device._where | {"result": 0x5000}
+    device.link.where = device.link.where | {"result": 0x5000}
     with pytest.raises(HostError, match=r"^model: the device refuses to read 7 words at 0x5008 "
                                         r"\(range\); it doesn't match .*manifest\.json$"):
         device.infer(np.zeros((1, 2, 3, 3), np.uint8))

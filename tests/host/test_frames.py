@@ -2,8 +2,7 @@ import random
 
 import pytest
 
-from host.frames import Answer, Decoder, Op, encode, parse, request
-from host.registers import Status
+from host.frames import Answer, Decoder, Op, Status, encode, parse, request
 from hw import bus, link, slip
 
 CASES = [b"\x00", b"plain", b"\xc0", b"\xdb", b"\xdb\xc0\xdc\xdd", b"\xc0" * 9, b"\xdb\xdc" * 5,

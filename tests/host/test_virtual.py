@@ -18,6 +18,7 @@ from host.cli import main
 from host.device import Device
 from host.errors import LinkError
 from host.link import SerialLink
+from host.mailbox import Mailbox
 from host.manifest import load
 from host.transport import Transport
 from host.virtual import virtual_board
@@ -67,7 +68,8 @@ def test_one_board_serves_many_drivers_and_survives_garbage(folder, images):
         for turn in range(3):
             with Transport(path, manifest.baud) as transport:
                 transport.write(np.random.default_rng(turn).bytes(500))
-                device = Device(SerialLink(transport, patience=30), manifest, patience=30)
+                frames = SerialLink(transport, patience=30)
+                device = Device(Mailbox(frames, manifest, patience=30), manifest)
                 assert np.array_equal(device.infer(raw).logits, network.predict(raw))
                 status = device.status()
                 assert status["submitted"] == 3 * (turn + 1)
@@ -155,7 +157,9 @@ def test_a_stopped_board_is_an_error_in_bounded_time(folder, images):
     began = time.monotonic()
     with (pytest.raises(LinkError, match=r"^virtual: no answer;"), virtual_board(folder) as path,
           Transport(path, load(folder).baud, name="virtual") as transport):
-        device = Device(SerialLink(transport, patience=0.1, attempts=3), load(folder))
+        manifest = load(folder)
+        frames = SerialLink(transport, patience=0.1, attempts=3)
+        device = Device(Mailbox(frames, manifest), manifest)
         (pid,) = set(users("/board\0")) & set(children(os.getpid()))
         os.kill(pid, signal.SIGSTOP)
         device.infer(images(linear(), 3))

@@ -23,9 +23,10 @@ def config(*, channels=5, size=3, word=5, classes=5, lanes=2):
 
 
 def logits(config, beats):
-    """Logit k is the sum of all beats times k + 1, less 1000, in 17 bits."""
-    values = [(sum(beats) * (k + 1) - 1000) % (1 << 17) for k in range(config.readout.channels)]
-    return [value - (value >> 16 << 17) for value in values]
+    """Logit k is the sum of all beats times k + 1, less 1000, in the bits of a logit."""
+    bits = config.readout.membrane_bits
+    values = [(sum(beats) * (k + 1) - 1000) % (1 << bits) for k in range(config.readout.channels)]
+    return [value - (value >> bits - 1 << bits) for value in values]
 
 
 class StandIn(wiring.Component):

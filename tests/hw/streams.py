@@ -10,16 +10,18 @@ STALLS = {"none": (0, 0), "input": (0.6, 0), "output": (0, 0.6), "both": (0.4, 0
 """Chances that an input has nothing to offer, and that an output is not ready, in a clock."""
 
 
-def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), beside=(), pulses=(),
+def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(), beside=(), along=(),
+       
         limit=200_000, convert=True):
     """Feeds ``inputs`` ``[(stream, payloads)]`` and collects ``outputs`` ``[(stream, count)]``.
 
     Parameters
     ----------
     constants : signals and what they are from the first clock on
-    beside : signals that are recorded with each payload of the outputs; the payload is then a tuple
+    along : signals that are recorded with each payload of the outputs; the payload is then a tuple
         that begins with it
     pulses : signals that are recorded; the result then ends with how often each was set
+    beside : testbenches that run until all outputs are there
     limit : clocks after which the simulation has failed
 
     Returns
@@ -53,10 +55,10 @@ def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), beside=(),
             while rng.random() < busy:
                 await ctx.tick()
             ctx.set(stream.ready, 1)
-            payload, *others = await ctx.tick().sample(stream.payload, *beside).until(stream.valid)
+            payload, *others = await ctx.tick().sample(stream.payload, *along).until(stream.valid)
             ctx.set(stream.ready, 0)
             payload = payload if isinstance(payload, int) else payload.as_bits()
-            result.append((payload, *others) if beside else payload)
+            result.append((payload, *others) if along else payload)
 
     async def watch(ctx):
         nonlocal clocks
@@ -77,5 +79,7 @@ def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), beside=(),
         sim.add_testbench(partial(drain, stream=stream, count=count, result=result,
                                   rng=random.Random(rng.random())))
     sim.add_testbench(watch)
+    for testbench in beside:
+        sim.add_testbench(testbench, background=True)
     sim.run()
     return *results, *seen, clocks

@@ -39,7 +39,7 @@ def test_array_knows_which_layers_are_quiet(name, stalls):
         beats = to_ints(pack(counts, config.input).reshape(IN_FLIGHT * config.input.beats, -1))
         received, _ = run(dut, [(dut.i, beats)], [(dut.o, IN_FLIGHT * config.readout.groups)],
                           stalls=stalls, constants=[(dut.timesteps, timesteps)],
-                          beside=[dut.quiet], convert=False)
+                          along=[dut.quiet], convert=False)
         trace = network.run(counts, timesteps=timesteps)
         assert (logits(config.readout, [beat for beat, _ in received]) == trace.logits).all()
         groups = config.readout.groups

@@ -1,279 +1,256 @@
 # amaranth: UnusedElaboratable=no
+import random
 from dataclasses import replace
 
 import pytest
-from amaranth.back import verilog
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 
-from hw.bus import Status
-from hw.device import Registers, packing, register_map
+from hw.device import IN_FLIGHT, Device, DeviceModel, packing, register_map
+from hw.registers import MAGIC, VERSION
 
-from .standin import DIGEST, config
+from .standin import DIGEST, StandIn, config, logits
+from .streams import STALLS, run
 
 CONFIG = config()
-MAP = register_map(CONFIG)
-BEATS = packing(CONFIG).beats
+CLOCK_HZ = 25_000_000
+
+
+class Wires(wiring.Component):
+    """An array that is played by the test."""
+
+    def __init__(self, config):
+        beats, logits = config.input.beat_bits, config.readout.logit_bits
+        super().__init__({
+            "i": In(stream.Signature(beats)), "o": Out(stream.Signature(logits)),
+            "beats": Out(stream.Signature(beats)), "logits": In(stream.Signature(logits))})
+
+    def elaborate(self, platform):
+        m = Module()
+        connect(m, flipped(self.i), flipped(self.beats))
+        connect(m, flipped(self.logits), flipped(self.o))
+        return m
+
+
+class Pipeline(wiring.Component):
+    """Stand-ins that take turns, so that several samples are computed at once."""
+
+    def __init__(self, config, count):
+        self._config, self._count = config, count
+        super().__init__(dict(StandIn(config).signature.members))
+
+    def elaborate(self, platform):
+        m = Module()
+        units = [StandIn(self._config) for _ in range(self._count)]
+        beat, taken = Signal(range(self._config.input.beats)), Signal(range(self._count))
+        group, given = Signal(range(self._config.readout.groups)), Signal(range(self._count))
+        for k, unit in enumerate(units):
+            m.submodules[f"unit_{k}"] = unit
+            m.d.comb += unit.i.payload.eq(self.i.payload)
+            with m.If(taken == k):
+                m.d.comb += unit.i.valid.eq(self.i.valid)
+                m.d.comb += self.i.ready.eq(unit.i.ready)
+            with m.If(given == k):
+                m.d.comb += unit.o.ready.eq(self.o.ready)
+                m.d.comb += self.o.valid.eq(unit.o.valid)
+                m.d.comb += self.o.payload.eq(unit.o.payload)
+        for place, whose, side, count in (
+                (beat, taken, self.i, self._config.input.beats),
+                (group, given, self.o, self._config.readout.groups)):
+            with m.If(side.valid & side.ready):
+                m.d.sync += place.eq(Mux(place == count - 1, 0, place + 1))
+                with m.If(place == count - 1):
+                    m.d.sync += whose.eq(Mux(whose == self._count - 1, 0, whose + 1))
+        return m
+
+
+def device(array, config=CONFIG):
+    return Device(array, config, digest=DIGEST, clock_hz=CLOCK_HZ)
+
+
+def model(config=CONFIG):
+    return DeviceModel(config, lambda beats: (logits(config, beats), 0), digest=DIGEST,
+                       clock_hz=CLOCK_HZ)
+
+
+def words(samples):
+    return [word for sample in samples for word in sample]
+
+
+LONG = config(channels=10, size=2, word=10, classes=3, lanes=2)
+SHAPES = {
+    "words of a beat": CONFIG,
+    "beats in a word": config(channels=1, size=3, word=1, classes=7, lanes=4),
+    "words in a beat": config(channels=10, size=2, word=10, classes=3, lanes=3),
+    "a beat": config(channels=1, size=1, word=1, classes=1, lanes=1),
+    "long logits": replace(LONG, layers=(replace(LONG.layers[0], membrane_bits=40),)),
+}
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_samples_in_and_results_out(shape, stalls):
+    where, count = SHAPES[shape], 23
+    rng = random.Random(shape)
+    samples = [packing(where).pack([rng.getrandbits(where.input.beat_bits)
+                                    for _ in range(where.input.beats)]) for _ in range(count)]
+    results = [model(where).run(sample) for sample in samples]
+    dut = device(Pipeline(where, 3), where)
+    sent, _ = run(dut, [(dut.i, words(samples))],
+                  [(dut.o, sum(map(len, results)))], stalls=stalls, seed=count)
+    found = [sent[k:k + len(results[0])] for k in range(0, len(sent), len(results[0]))]
+    assert [result[:-1] for result in found] == [result[:-1] for result in results]
+    assert all(word >> 32 == 1 for *_, word in found)
+
+
+def test_several_samples_are_computed_at_once():
+    samples = [[k] * 9 for k in range(12)]
+    clocks = {}
+    for count in (1, 3):
+        dut = device(Pipeline(CONFIG, count))
+        *_, clocks[count] = run(dut, [(dut.i, words(samples))], [(dut.o, 12 * 6)])
+    assert clocks[1] / clocks[3] > 1.5
 
 
 class Bench:
-    """Registers whose array is played by the test, one call after the other."""
+    """A device whose array is played by the test."""
 
-    def __init__(self, ctx, dut):
-        self.ctx, self.dut, self.clock = ctx, dut, 0
+    def __init__(self, ctx, dut, array):
+        self.ctx, self.dut, self.array, self.clock = ctx, dut, array, 0
 
     async def tick(self, count=1):
         for _ in range(count):
             await self.ctx.tick()
             self.clock += 1
 
-    async def read(self, addr):
-        self.ctx.set(self.dut.bus.addr, addr)
-        await self.tick(3)
-        return self.ctx.get(self.dut.bus.r_data)
-
-    async def owner(self, session):
-        self.ctx.set(self.dut.bus.session, session)
-        await self.tick()
-        return self.ctx.get(self.dut.bus.owner)
-
-    async def open(self, session):
-        assert await self.write(MAP.open, [session]) == Status.OK
-
-    async def begin(self):
-        self.ctx.set(self.dut.bus.begin, 1)
-        await self.tick()
-        self.ctx.set(self.dut.bus.begin, 0)
-
-    async def word(self, addr, value):
-        ctx, bus = self.ctx, self.dut.bus
-        ctx.set(bus.addr, addr)
-        ctx.set(bus.w_data, value)
-        await self.tick()
-        ctx.set(bus.w_en, 1)
-        status = ctx.get(bus.w_status)
-        await self.tick()
-        ctx.set(bus.w_en, 0)
-        await self.tick()
-        return status
-
-    async def write(self, addr, words):
-        await self.begin()
-        for k, value in enumerate(words):
-            status = await self.word(addr + k, value)
-        return status
-
-    async def take_beats(self):
-        """All beats of a sample; the clock of the first."""
-        ctx, o = self.ctx, self.dut.o
-        ctx.set(o.ready, 1)
-        beats, first = [], None
-        while len(beats) < BEATS:
-            if ctx.get(o.valid):
-                beats.append(ctx.get(o.payload))
+    async def take(self, limit=None):
+        """The beats of a sample, and the clock of the first one; None if it is not there after
+        ``limit`` clocks."""
+        ctx, beats = self.ctx, self.array.beats
+        found, first, begin = [], None, self.clock
+        ctx.set(beats.ready, 1)
+        while len(found) < 9 and (limit is None or self.clock < begin + limit):
+            if ctx.get(beats.valid):
+                found.append(ctx.get(beats.payload))
                 first = self.clock if first is None else first
             await self.tick()
-        ctx.set(o.ready, 0)
-        return beats, first
+        ctx.set(beats.ready, 0)
+        return (found, first) if found else None
 
-    async def give_logits(self, values):
+    async def give(self, *, pause=0):
         """The logits of a sample; the clock of the last."""
-        ctx, i = self.ctx, self.dut.i
-        for beat in values:
-            ctx.set(i.payload, beat)
-            ctx.set(i.valid, 1)
-            while not ctx.get(i.ready):
+        ctx, given = self.ctx, self.array.logits
+        for k in range(3):
+            await self.tick(pause)
+            ctx.set(given.payload, k)
+            ctx.set(given.valid, 1)
+            while not ctx.get(given.ready):
                 await self.tick()
             last = self.clock
             await self.tick()
-            ctx.set(i.valid, 0)
-        await self.tick(3)
+            ctx.set(given.valid, 0)
         return last
 
 
-def registers(config=CONFIG):
-    return Registers(config, digest=DIGEST, clock_hz=25_000_000)
+def simulate(test, samples):
+    """Runs ``test(bench)`` while samples are sent; the clocks that the results have."""
+    array = Wires(CONFIG)
+    dut, clocks = device(array), []
 
+    async def feed(ctx):
+        for word in words(samples):
+            ctx.set(dut.i.payload, word)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
 
-def simulate(test, config=CONFIG):
-    dut = registers(config)
+    async def drain(ctx):
+        ctx.set(dut.o.ready, 1)
+        async for _, _, valid, word in ctx.tick().sample(dut.o.valid, dut.o.payload):
+            if valid and word.last:
+                clocks.append(word.data)
 
     async def testbench(ctx):
-        await test(Bench(ctx, dut))
+        await test(Bench(ctx, dut, array))
+        await ctx.tick().repeat(20)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.add_testbench(feed, background=True)
+    sim.add_testbench(drain, background=True)
+    sim.run()
+    return clocks
+
+
+@pytest.mark.parametrize("pause", [0, 1, 57])
+def test_clocks_are_counted(pause):
+    expected = []
+
+    async def test(bench):
+        for sample in range(1, 7):
+            await bench.tick(5)
+            beats, first = await bench.take()
+            assert beats == [sample] * 9
+            expected.append(await bench.give(pause=pause) - first)
+
+    assert simulate(test, [[k] * 9 for k in range(1, 7)]) == expected
+
+
+def test_clocks_of_samples_that_overlap():
+    firsts, lasts = [], []
+
+    async def test(bench):
+        for sample in range(1, IN_FLIGHT + 1):
+            beats, first = await bench.take()
+            assert beats == [sample] * 9
+            firsts.append(first)
+        # The next one does not begin before there is a result.
+        assert await bench.take(limit=50) is None
+        for sample in range(1, 5):
+            await bench.tick(10 * sample)
+            lasts.append(await bench.give())
+            if sample == 1:
+                await bench.tick(5)
+                beats, first = await bench.take()
+                assert beats == [IN_FLIGHT + 1] * 9
+                firsts.append(first)
+        lasts.append(await bench.give())
+
+    clocks = simulate(test, [[k] * 9 for k in range(1, 6)])
+    assert clocks == [last - first for first, last in zip(firsts, lasts, strict=True)]
+
+
+def test_registers():
+    where, reference = register_map(CONFIG), model()
+    dut, found = device(StandIn(CONFIG)), {}
+
+    async def testbench(ctx):
+        for addr in (*range(32), where.open, where.input, where.result, 0xffff):
+            ctx.set(dut.bus.addr, addr)
+            await ctx.tick().repeat(2)
+            found[addr] = ctx.get(dut.bus.r_data)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
     sim.add_testbench(testbench)
     sim.run()
+    assert found == {addr: reference.read(addr) for addr in found}
+    assert [found[addr] for addr in (0, 1, 10, 17, 18)] == [
+        MAGIC, VERSION, CLOCK_HZ, where.input_words, 5]
+    digest = b"".join(found[addr].to_bytes(4, "little") for addr in range(2, 10))
+    assert digest.hex() == DIGEST
+    assert not any(found[addr] for addr in found if addr not in (*range(11), 17, 18))
 
 
-def test_verilog():
-    assert "module dut" in verilog.convert(registers(), name="dut")
-
-
-def images(number):
-    """Beats of a sample, which differ from those of others."""
-    return [16 * number + k for k in range(9)]
-
-
-def test_samples_wait_for_each_other():
-    async def test(bench):
-        for number in (1, 2, 3):
-            assert await bench.write(MAP.input, [*images(number), number]) == Status.OK
-            assert await bench.read(MAP.status) == 1
-            if number == 1:
-                assert (await bench.take_beats())[0] == images(1)
-        assert await bench.write(MAP.input, images(4)) == Status.BUSY
-        assert await bench.write(MAP.input, [*images(4), 4]) == Status.BUSY
-        # A number that was there is acknowledged all the same.
-        for number in (3, 2, 1, 0):
-            assert await bench.write(MAP.input, [*images(5), number]) == Status.OK
-        assert await bench.write(MAP.submit, [5]) == Status.ORDER
-        for number in (2, 3):
-            assert (await bench.take_beats())[0] == images(number)
-        assert await bench.write(MAP.input, [*images(4), 4]) == Status.OK
-        # There is room for its words, but not yet for its result.
-        assert (await bench.take_beats())[0] == images(4)
-        assert await bench.write(MAP.input, [*images(5), 5]) == Status.BUSY
-        for number in (1, 2, 3, 4):
-            await bench.give_logits([number] * 3)
-            assert await bench.read(MAP.completed) == number
-            assert await bench.read(MAP.status) == (number < 4)
-        for number in (1, 2, 3, 4):
-            assert await bench.read(MAP.slot(number)) == 4
-            assert await bench.read(MAP.slot(number) + 2) == number
-        assert await bench.write(MAP.input, [*images(5), 5]) == Status.OK
-        await bench.take_beats()
-        await bench.give_logits([5] * 3)
-        assert [await bench.read(MAP.slot(n) + 2) for n in (2, 3, 4, 5)] == [2, 3, 4, 5]
-    simulate(test)
-
-
-def test_a_write_that_begins_busy_does_not_act():
-    async def test(bench):
-        for number in (1, 2):
-            assert await bench.write(MAP.input, [*images(number), number]) == Status.OK
-        await bench.begin()
-        assert await bench.word(MAP.input, 99) == Status.BUSY
-        await bench.take_beats()
-        await bench.tick(5)
-        for k in range(1, 9):
-            assert await bench.word(MAP.input + k, 99) == Status.BUSY
-        assert await bench.word(MAP.submit, 3) == Status.BUSY
-        assert await bench.read(MAP.submitted) == 2
-        assert await bench.write(MAP.submit, [3]) == Status.INCOMPLETE
-        assert await bench.write(MAP.input, [*images(3), 3]) == Status.OK
-        for number in (2, 3):
-            assert (await bench.take_beats())[0] == images(number)
-    simulate(test)
-
-
-def test_another_session_goes_on_with_the_numbers():
-    async def test(bench):
-        await bench.open(7)
-        for number in (1, 2):
-            assert await bench.write(MAP.input, [*images(number), number]) == Status.OK
-        await bench.open(8)
-        facts = [await bench.read(addr) for addr in (
-            MAP.submitted, MAP.completed, MAP.status, MAP.session)]
-        assert facts == [2, 0, 1, 8]
-        assert await bench.write(MAP.input, images(3)) == Status.BUSY
-        await bench.take_beats()
-        assert await bench.write(MAP.input, [*images(3), 3]) == Status.OK
-        for number in (2, 3):
-            assert (await bench.take_beats())[0] == images(number)
-        for number in (1, 2, 3):
-            await bench.give_logits([number] * 3)
-            assert await bench.read(MAP.slot(3)) == number
-        assert await bench.read(MAP.slot(3) + 2) == 3
-    simulate(test)
-
-
-def test_what_another_session_wrote_counts_for_nothing():
-    async def test(bench):
-        await bench.open(7)
-        assert await bench.write(MAP.input, images(1)) == Status.OK
-        await bench.open(8)
-        assert await bench.write(MAP.submit, [1]) == Status.INCOMPLETE
-        assert await bench.write(MAP.input + 8, [5, 1]) == Status.INCOMPLETE
-    simulate(test)
-
-
-def test_the_owner_is_who_opened_last():
-    async def test(bench):
-        assert not await bench.owner(0)
-        await bench.open(7)
-        assert await bench.owner(7)
-        assert not await bench.owner(0)
-        assert not await bench.owner(6)
-        await bench.open(0x80000007)
-        assert await bench.owner(0x80000007)
-        assert not await bench.owner(7)
-    simulate(test)
-
-
-@pytest.mark.parametrize("readout_bits", [33, 54])
-def test_wide_logits_take_two_words(readout_bits):
-    wide = replace(CONFIG, layers=(replace(CONFIG.layers[0], membrane_bits=readout_bits),))
-    where = register_map(wide)
-    assert where.logit_words == 2
-
-    async def test(bench):
-        assert await bench.write(where.input, [*range(9), 1]) == Status.OK
-        await bench.take_beats()
-        low, high = 1 << readout_bits - 1, (1 << readout_bits - 1) - 1
-        await bench.give_logits([low | 5 << readout_bits, high | 1 << readout_bits, 3])
-        words = [await bench.read(where.slot(1) + 2 + k) for k in range(10)]
-        logits = [words[k] | words[k + 1] << 32 for k in range(0, 10, 2)]
-        assert logits == [low - (1 << readout_bits) & (1 << 64) - 1, 5, high, 1, 3]
-    simulate(test, wide)
-
-
-@pytest.mark.parametrize("pause", [0, 1, 57])
-def test_cycles_are_counted(pause):
-    async def test(bench):
-        for sample in range(1, 7):
-            await bench.write(MAP.input, [*range(9), sample])
-            await bench.tick(5)
-            _, first = await bench.take_beats()
-            await bench.tick(pause)
-            last = await bench.give_logits([0x1ffff, 5 << 17, 3])
-            where = MAP.slot(sample)
-            assert await bench.read(where) == sample
-            assert await bench.read(where + 1) == last - first
-            logits = [await bench.read(where + 2 + k) for k in range(5)]
-            assert logits == [0xffffffff, 0, 0, 5, 3]
-    simulate(test)
-
-
-def test_cycles_of_samples_that_overlap():
-    async def test(bench):
-        firsts, lasts = [], []
-        for sample in (1, 2, 3):
-            await bench.write(MAP.input, [*range(9), sample])
-            firsts.append((await bench.take_beats())[1])
-        for sample in (1, 2, 3):
-            await bench.tick(10 * sample)
-            lasts.append(await bench.give_logits([sample] * 3))
-        cycles = [await bench.read(MAP.slot(sample) + 1) for sample in (1, 2, 3)]
-        assert cycles == [last - first for first, last in zip(firsts, lasts, strict=True)]
-    simulate(test)
-
-
-def test_samples_of_one_beat():
-    """They begin and end as fast as they can."""
-    tiny = config(channels=1, size=1, word=1, classes=1, lanes=1)
-    where = register_map(tiny)
-
-    async def test(bench):
-        ctx, dut = bench.ctx, bench.dut
-        for number in (1, 2):
-            assert await bench.write(where.input, [number, number]) == Status.OK
-        ctx.set(dut.o.ready, 1)
-        await bench.tick(20)
-        ctx.set(dut.o.ready, 0)
-        for number in (1, 2):
-            await bench.give_logits([number])
-        await bench.tick(3)
-        assert [await bench.read(where.slot(n) + 2) for n in (1, 2)] == [1, 2]
-        assert await bench.read(where.completed) == 2
-    simulate(test, tiny)
+def test_bad_parameters():
+    with pytest.raises(ValueError, match=r"^digest must be 64 hexadecimal digits in lower case, "
+                                         r"not 'AB'$"):
+        Device(StandIn(CONFIG), CONFIG, digest="AB", clock_hz=1)
+    with pytest.raises(ValueError, match=r"^clock_hz must be a positive integer of 32 bits, "
+                                         r"not 0$"):
+        Device(StandIn(CONFIG), CONFIG, digest=DIGEST, clock_hz=0)
+    with pytest.raises(TypeError, match=r"^config must be an ArrayConfig, not 7$"):
+        Device(StandIn(CONFIG), 7, digest=DIGEST, clock_hz=1)

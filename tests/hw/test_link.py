@@ -15,8 +15,9 @@ from gen.build.verilog import component_verilog
 from gen.verify.verilator import verilate
 from hw import slip
 from hw.bus import Status
-from hw.device import Device, DeviceModel
+from hw.device import Device, DeviceModel, register_map
 from hw.link import ByteLink, Link, Model, Op
+from hw.mailbox import Counters, MailboxModel
 from hw.registers import MAGIC, MAX_WORDS, RegisterMap
 from hw.uart import Symbol
 
@@ -24,6 +25,7 @@ from .standin import DIGEST, StandIn, config, logits
 from .streams import STALLS, run
 
 CONFIG = config()
+MAP = register_map(CONFIG)
 CLOCK_HZ = 100_000_000
 CYCLES = 15
 """Of the stand-in: nine beats, then three, between which the collector takes two clocks each."""
@@ -80,9 +82,9 @@ class Reference:
     """The device in integers: received symbols in, sent bytes out."""
 
     def __init__(self):
-        self.target = DeviceModel(CONFIG, lambda beats: (logits(CONFIG, beats), CYCLES),
-                                  digest=DIGEST, clock_hz=CLOCK_HZ)
-        self.link = self.target.link = Model(self.target.registers, self.target)
+        device = DeviceModel(CONFIG, lambda beats: (logits(CONFIG, beats), CYCLES),
+                             digest=DIGEST, clock_hz=CLOCK_HZ)
+        self.link = Model(device.registers, MailboxModel(device))
 
     def feed(self, symbols):
         # Tokens of a frame may be spread over calls, but an escape is not: chunks end with an END.
@@ -99,12 +101,12 @@ class Bytes(wiring.Component):
         m = Module()
         m.submodules.device = device = Device(StandIn(CONFIG), CONFIG, digest=DIGEST,
                                               clock_hz=CLOCK_HZ)
-        m.submodules.link = link = ByteLink(device.map)
+        m.submodules.link = link = ByteLink(MAP)
         connect(m, flipped(self.i), link.i)
         connect(m, link.o, flipped(self.o))
-        connect(m, link.bus, device.bus)
-        for name in ("frames", "crc_errors", "dropped"):
-            m.d.comb += getattr(device, name).eq(getattr(link, name))
+        connect(m, link.samples, device.i)
+        connect(m, device.o, link.results)
+        connect(m, link.device, device.bus)
         return m
 
 
@@ -135,9 +137,6 @@ def identical(board, chunks):
     for k, (chunk, sent) in enumerate(zip(chunks, answers, strict=True)):
         assert sent == reference.feed(chunk), f"chunk {k}: {chunk}"
     return answers
-
-
-MAP = DeviceModel(CONFIG, None, digest=DIGEST, clock_hz=CLOCK_HZ).registers
 
 
 def test_identity(board):
@@ -446,6 +445,8 @@ def test_stalls(stalls):
     tokens[3:3] = [(0, 1, 0), (5, 0, 1), (0, 1, 0)]
 
     class Target:
+        counters = Counters()
+
         def owner(self, session):
             return False
 
@@ -468,14 +469,6 @@ def test_stalls(stalls):
 def test_bad_parameters():
     with pytest.raises(TypeError, match=r"^registers must be a RegisterMap, not 5$"):
         Link(5)
-    with pytest.raises(ValueError, match=r"^digest must be 64 hexadecimal digits in lower case, "
-                                         r"not 'AB'$"):
-        Device(StandIn(CONFIG), CONFIG, digest="AB", clock_hz=1)
-    with pytest.raises(ValueError, match=r"^clock_hz must be a positive integer of 32 bits, "
-                                         r"not 0$"):
-        Device(StandIn(CONFIG), CONFIG, digest=DIGEST, clock_hz=0)
-    with pytest.raises(TypeError, match=r"^config must be an ArrayConfig, not 7$"):
-        Device(StandIn(CONFIG), 7, digest=DIGEST, clock_hz=1)
     with pytest.raises(ValueError, match=r"^input_words and classes must be at least 1$"):
         RegisterMap(0, 1)
     with pytest.raises(ValueError, match=r"^input_words must be a non-negative integer, not '3'$"):
