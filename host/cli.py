@@ -115,24 +115,44 @@ def _infer(args):
     from .transport import open_port
     manifest = load(args.board)
     images, labels, logits = _inputs(args, manifest)
+    steps = manifest.run_steps(args.timesteps, every=args.every_step)
     with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
+        device = _device(args, manifest, transport)
         start = time.monotonic()
-        result = _device(args, manifest, transport).infer(images, progress=_progress)
-        seconds = time.monotonic() - start
+        results = [device.infer(images, timesteps=number, progress=_progress) for number in steps]
+        seconds = (time.monotonic() - start) / len(steps)
+    result = results[-1]
     report = {
         "images": len(images),
+        "timesteps": steps[-1],
         "predictions": result.predictions.tolist(),
         "logits": result.logits.tolist(),
         "cycles": result.cycles.tolist(),
         "cycles_mean": float(result.cycles.mean()) if len(images) else 0.0,
-        "retries": result.retries,
+        "retries": sum(each.retries for each in results),
         "images_per_second": len(images) / seconds,
     }
+    if result.exact is not None:
+        report["exact"] = result.exact.tolist()
+        report["images_exact"] = int(result.exact.sum())
+        report["not_quiet"] = {name: int(count) for name, count in zip(
+            manifest.settling, (~result.quiet).sum(axis=0), strict=True) if count}
     if labels is not None and len(images):
         report["accuracy"] = float(np.mean(result.predictions == labels))
+    if args.every_step:
+        report["steps"] = [_step(number, each, labels)
+                           for number, each in zip(steps, results, strict=True)]
     if logits is not None:
         report["mismatches"] = int(np.count_nonzero(result.logits != logits))
     return report
+
+
+def _step(timesteps, result, labels):
+    """What a device answers after a number of time-steps."""
+    facts = {"timesteps": timesteps, "logits": result.logits.tolist()}
+    if labels is not None and len(labels):
+        facts["accuracy"] = float((result.predictions == labels).mean())
+    return facts
 
 
 def _status(args):
@@ -148,7 +168,12 @@ def _lines(report):
     """A report for a person: a line for each figure. Only ``--json`` shows long lists."""
     if "predictions" in report:
         yield " ".join(map(str, report["predictions"]))
+    for step in report.get("steps", ()):
+        shown = f"{step['accuracy']:.6g}" if "accuracy" in step else "-"
+        yield f"{step['timesteps']:>4} time-steps   accuracy {shown}"
     for name, value in report.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{layer} {count}" for layer, count in value.items()) or "none"
         if not isinstance(value, list):
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
             yield f"{name.replace('_', ' '):<18}{text}"
@@ -206,6 +231,11 @@ def _parser():
                        help="raw images, integers, (N, C, H, W), (N, H, W) or (N, features)")
     infer.add_argument("--limit", type=_number(int, "an integer", 1, 10**9), metavar="N",
                        help="only the first N images")
+    infer.add_argument("--timesteps", type=_number(int, "an integer", 1, 64), metavar="T",
+                       help="end each image after T time-steps, of those that the device has")
+    infer.add_argument("--every-step", action="store_true",
+                       help="also the logits after each time-step before; each image is run as "
+                            "often as there are time-steps")
     infer.add_argument("--labels", metavar="LABELS.npy", help="report the accuracy")
     infer.add_argument("--reference", metavar="LOGITS.npy",
                        help="report how many logits differ; the exit status is 1 if any do")

@@ -29,11 +29,17 @@ class Result:
     logits : ``(N, classes)``
     cycles : ``(N,)`` clocks from an image's first input beat to its last logits
     retries : requests that had to be sent again
+    quiet : ``(N, layers)`` for the layers of ``manifest.settling`` whether no neuron spiked in the
+        last time-step of an image
+    exact : ``(N,)`` whether the logits are known to be those of the quantised network, because all
+        layers were quiet; ``None`` if the method has errors of its own
     """
 
     logits: np.ndarray
     cycles: np.ndarray
     retries: int
+    quiet: np.ndarray
+    exact: np.ndarray | None
 
     @property
     def predictions(self) -> np.ndarray:
@@ -69,9 +75,10 @@ class Link(Protocol):
     def read(self, addr: int, count: int) -> list[int]:
         """``count`` registers from ``addr`` on."""
 
-    def run(self, samples: Iterable[Sequence[int]]) -> Iterator[list[int]]:
+    def run(self, samples: Iterable[Sequence[int]], timesteps: int) -> Iterator[list[int]]:
         """Send samples as soon as there is room for them; their results, in their order. A result
-        has the words of the logits, the lowest first, and last the clocks that the sample took.
+        has the words of the logits, the lowest first, a bit for each layer that was quiet, and last
+        the clocks that the sample took.
 
         Raises
         ------
@@ -164,21 +171,24 @@ class Device:
                             f"size of input or output")
         return status
 
-    def infer(self, images: np.ndarray, *,
+    def infer(self, images: np.ndarray, *, timesteps: int | None = None,
               progress: Callable[[np.ndarray], Iterable[np.ndarray]] = iter) -> Result:
         """Answers to raw images.
 
         Parameters
         ----------
         images : see :meth:`host.manifest.Manifest.encode`
+        timesteps : after which each image ends, 1 to those that the device has (the default)
         progress : wraps the iteration over images
 
         Raises
         ------
         HostError
-            If the images don't fit, the device holds another build, its line is dead, it was reset
-            meanwhile, or another host has taken it over.
+            If the images don't fit, there are not so many time-steps, the device holds another
+            build, its line is dead, it was reset meanwhile, or another host has taken it over.
         """
+        where = self._where
+        (timesteps,) = self.manifest.run_steps(timesteps)
         counts = self.manifest.encode(np.asarray(images))
         before = self.retries
         if self._lost is not None:
@@ -187,18 +197,28 @@ class Device:
             self.identify()
             self.link.open()
         samples = (self.manifest.pack(image).tolist() for image in progress(counts))
-        logits = np.empty((len(counts), self._where["classes"]), dtype=np.int64)
+        logits = np.empty((len(counts), where["classes"]), dtype=np.int64)
         cycles = np.empty(len(counts), dtype=np.int64)
+        quiet = np.empty((len(counts), len(self.manifest.settling)), dtype=bool)
+        split = where["classes"] * where["logit_words"]
         try:
-            for place, (*words, clocks) in enumerate(self.link.run(samples)):
-                logits[place] = _integers(words, self._where["logit_words"])
+            for place, (*words, clocks) in enumerate(self.link.run(samples, timesteps)):
+                logits[place] = _integers(words[:split], where["logit_words"])
+                quiet[place] = _bits(words[split:])[:quiet.shape[1]]
                 cycles[place] = clocks
         except Refused as refusal:
             self.identify()  # another build would explain it
             if isinstance(refusal, Lost):
                 self._lost = str(refusal)
             raise
-        return Result(logits, cycles, self.retries - before)
+        charged = self.manifest.charged
+        exact = None if charged is None else quiet.all(axis=1) & (timesteps >= charged)
+        return Result(logits, cycles, self.retries - before, quiet, exact)
+
+
+def _bits(words):
+    """Bits of 32-bit words, the lowest first."""
+    return np.unpackbits(np.array(words, dtype="<u4").view(np.uint8), bitorder="little")
 
 
 def _integers(words, each):

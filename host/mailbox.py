@@ -36,6 +36,7 @@ class Mailbox:
         self.name, self.where = frames.name, manifest.registers
         self._path = manifest.path
         self._number: int | None = None  # of the last sample, while a session is open
+        self._timesteps: int | None = None  # of a run, once this session has chosen them
 
     @property
     def retries(self) -> int:
@@ -53,6 +54,7 @@ class Mailbox:
         opened = self.frames.write(self.where["open"], [self.frames.session])
         self._require(opened, "a session")
         (self._number,) = self.read(self.where["submitted"], 1)
+        self._timesteps = None
 
     def read(self, addr: int, count: int) -> list[int]:
         """Words from ``addr`` on, in as many frames as necessary."""
@@ -65,7 +67,7 @@ class Mailbox:
             words += answer.words
         return words
 
-    def run(self, samples: Iterable[Sequence[int]]) -> Iterator[list[int]]:
+    def run(self, samples: Iterable[Sequence[int]], timesteps: int) -> Iterator[list[int]]:
         """Results of samples, in their order; see :meth:`host.device.Link.run`.
 
         Samples are numbered within the session, and a result counts only with the right number.
@@ -74,6 +76,7 @@ class Mailbox:
         assert number is not None, "samples are sent in a session"
         self._number = None
         self.frames.forget()
+        self._choose(timesteps)
         flight = _Flight(self)
         for words in samples:
             number = (number + 1) & 0xffff
@@ -83,6 +86,21 @@ class Mailbox:
         flight.land()
         self._number = number
         yield from flight.landed
+
+    def _choose(self, timesteps):
+        """Choose the time-steps of a run. Samples of an earlier session may still be under way."""
+        if timesteps == self._timesteps or self.where["most_timesteps"] == 1:
+            return
+        deadline = time.monotonic() + self.patience
+        while True:
+            answer = self.frames.write(self.where["timesteps"], [timesteps])
+            if answer.status != Status.BUSY:
+                break
+            if time.monotonic() > deadline:
+                raise HostError(f"{self.name}: the device has been busy with an earlier sample for "
+                                f"{self.patience:g} s; wait longer (--timeout), or reset it")
+        self._require(answer, f"{timesteps} time-steps")
+        self._timesteps = timesteps
 
     def _require(self, answer: Outcome, what: str) -> None:
         if answer.status == Status.OK:
@@ -230,7 +248,8 @@ class _Flight:
         return (last - sample.number) & 0xffff < self._where["slots"]
 
     def _words(self):
-        return 2 + self._where["classes"] * self._where["logit_words"]
+        where = self._where
+        return 2 + where["classes"] * where["logit_words"] + where["quiet_words"]
 
     def _slot(self, sample):
         where = self._where

@@ -12,7 +12,8 @@ from .errors import HostError
 
 __all__ = ["Manifest", "load"]
 
-_REGISTERS = ("protocol", "max_words", "input_words", "classes", "logit_words", "magic", "version",
+_REGISTERS = ("protocol", "max_words", "input_words", "classes", "logit_words", "quiet_words",
+              "most_timesteps", "timesteps", "magic", "version",
               "digest", "clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed",
               "status", "input_size", "output_size", "session", "open", "input", "submit", "result",
               "slots", "stride")
@@ -45,7 +46,11 @@ class Manifest:
     levels, pixel_max : greatest count, and its pixel
     word, bits : channels in a beat, and bits of a count
     registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words``,
-        ``classes``, ``logit_words``, ``slots`` and ``stride``
+        ``classes``, ``logit_words``, ``quiet_words``, ``most_timesteps``, ``slots`` and ``stride``
+    settling : names of the layers whose neurons come to rest, and of which the device tells whether
+        they have
+    charged : time-steps after which an image's logits are exact if all these layers are quiet, or
+        ``None`` if the method is not exact
 
     Raises
     ------
@@ -66,6 +71,8 @@ class Manifest:
     word: int
     bits: int
     registers: dict[str, int]
+    settling: tuple[str, ...]
+    charged: int | None
 
     def __post_init__(self) -> None:
         for name in ("clock_hz", "baud", "levels", "pixel_max", "word", "bits"):
@@ -94,6 +101,12 @@ class Manifest:
         self._require(1 <= self.registers["max_words"] <= 255, "max_words is out of range")
         self._require(self.registers["classes"] >= 1, "there are no classes")
         self._require(self.registers["logit_words"] in (1, 2), "logit_words is not 1 or 2")
+        self._require(where["quiet_words"] == -(-len(self.settling) // 32)
+                      and all(isinstance(name, str) for name in self.settling),
+                      "settling and quiet_words disagree")
+        self._require(where["most_timesteps"] >= 1, "there are no time-steps")
+        self._require(self.charged is None or _natural(self.charged),
+                      "charged is not a positive integer")
         self._require(self.registers["slots"] >= 2 and self.registers["stride"] >= 1,
                       "slots and stride hold no results")
         self._require(self._words() == self.registers["input_words"],
@@ -108,6 +121,20 @@ class Manifest:
     def _require(self, condition, what):
         if not condition:
             raise HostError(f"{self.path}: {what}; build it again")
+
+    def run_steps(self, timesteps: int | None, *, every: bool = False) -> range:
+        """Numbers of time-steps of the runs that are asked for: one run, or with ``every`` those of
+        fewer time-steps before it.
+
+        Raises
+        ------
+        HostError
+            If the device has not so many time-steps.
+        """
+        most = self.registers["most_timesteps"]
+        if not 1 <= (timesteps or most) <= most:
+            raise HostError(f"{self.path}: the device runs 1 to {most} time-steps, not {timesteps}")
+        return range(1 if every else timesteps or most, (timesteps or most) + 1)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Counts ``(N, C, H, W)`` of raw images.
@@ -188,7 +215,8 @@ def load(directory: str | Path) -> Manifest:
             digest=raw["digest"], clock_hz=raw["clock_hz"], baud=raw["link"]["baud"],
             shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
             levels=layout["levels"], pixel_max=layout["pixel_max"], word=layout["word"],
-            bits=layout["bits"], registers=dict(raw["registers"]))
+            bits=layout["bits"], registers=dict(raw["registers"]),
+            settling=tuple(raw["output"]["settling"]), charged=raw["output"]["charged"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise HostError(f"{path}: incomplete or damaged ({type(error).__name__}: {error}); build "
                         f"it again") from error

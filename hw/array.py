@@ -9,6 +9,7 @@ from .core import Core
 from .pool import Pool
 from .quiet import Quiet
 from .replicas import Replicas
+from .run import timesteps_member
 from .stream import Fork
 
 __all__ = ["IN_FLIGHT", "Array"]
@@ -67,9 +68,7 @@ class Array(wiring.Component):
                 "payload": Out(component.o.p.shape()), "valid": Out(1)}))
             for name in component.status:
                 ports[f"{name}_{layer.port}"] = Out(getattr(component, name).shape())
-        most = config.timesteps
-        if most > 1:
-            ports["timesteps"] = In(range(most + 1), init=most)
+        ports |= timesteps_member(config.timesteps)
         if config.settling:
             ports["quiet"] = Out(len(config.settling))
         super().__init__({

@@ -205,6 +205,11 @@ class CoreConfig:
         return self.groups * len(self.schedule.rows) + self._rows(True)
 
     @property
+    def timesteps(self):
+        """Those of the longest run, if the core does something else in a shorter one; or else 1."""
+        return self.schedule.timesteps if self.schedule.timed else 1
+
+    @property
     def masked(self):
         """Whether there are masked rows."""
         return any(source.lanes is not None for source in self.sources)

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .encoder import EventEncoder, word_layout
 from .fetch import Fetch
 from .lanes import Lanes
+from .run import timesteps_member
 from .select import Select
-from .sequencer import timesteps_member
 from .spikes import SpikeMemory
 from .stream import Queue
 from .window import Window
@@ -41,7 +41,7 @@ class Core(wiring.Component):
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats, or logits (see :class:`hw.lanes.Lanes`)
     busy : ``Out(1)``: the lanes are adding a row
-    timesteps : see :class:`hw.sequencer.Sequencer`
+    timesteps : ``In``, of the run; only if it makes a difference
     """
 
     status = ("busy",)
@@ -57,7 +57,7 @@ class Core(wiring.Component):
                for s, source in enumerate(core.sources)},
             "o": Out(self._lanes.o.signature),
             "busy": Out(1),
-            **timesteps_member(core),
+            **timesteps_member(core.timesteps),
         })
 
     @property

@@ -4,18 +4,16 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .array import IN_FLIGHT
 from .bits import one_hot_mux
 from .bus import DeviceBus
 from .config import ArrayConfig
 from .feeder import Collector, Feeder, Packing, Word
 from .registers import MAGIC, VERSION, RegisterMap
+from .run import timesteps_member
 from .stream import Queue
 
-__all__ = ["IN_FLIGHT", "Device", "DeviceModel", "identity", "packing", "register_map"]
-
-IN_FLIGHT = 4
-"""Samples that have begun and have no result, at most."""
-
+__all__ = ["Device", "DeviceModel", "identity", "packing", "register_map"]
 
 def packing(config):
     """How the input of an array lies in words of a sample."""
@@ -25,7 +23,9 @@ def packing(config):
 def register_map(config):
     """The register map that a host sees of the device around an array."""
     readout = config.readout
-    return RegisterMap(packing(config).words, readout.channels, -(-readout.membrane_bits // 32))
+    return RegisterMap(packing(config).words, readout.channels, -(-readout.membrane_bits // 32),
+                       quiet_words=-(-len(config.settling) // 32),
+                       most_timesteps=config.timesteps)
 
 
 def _digest_words(digest):
@@ -50,7 +50,8 @@ class DeviceModel:
     Parameters
     ----------
     config : :class:`~hw.config.ArrayConfig`
-    compute : input beats of a sample to its logits and the clocks it takes, which pass at once
+    compute : input beats of a sample, and the time-steps of its run, to its logits, a bit for each
+        layer that was quiet, and the clocks it takes, which pass at once
     digest, clock_hz : as for :class:`Device`
     """
 
@@ -64,11 +65,12 @@ class DeviceModel:
         """The word at an address of the bus."""
         return self._facts.get(addr, 0)
 
-    def run(self, words):
+    def run(self, words, timesteps=1):
         """The words of a sample to those of its result."""
-        logits, clocks = self._compute(self._packing.unpack(words))
+        logits, quiet, clocks = self._compute(self._packing.unpack(words), timesteps)
         return [*(logit >> 32 * k & 0xffffffff for logit in logits
-                  for k in range(self.registers.logit_words)), clocks]
+                  for k in range(self.registers.logit_words)),
+                *(quiet >> 32 * k & 0xffffffff for k in range(self.registers.quiet_words)), clocks]
 
 
 class Device(wiring.Component):
@@ -76,12 +78,14 @@ class Device(wiring.Component):
 
     Samples come as words, ``packing(config).words`` each, as :class:`~hw.feeder.Packing` says.
     Results go in the order of the samples. A result has the words of the logits, one or two each,
-    the lowest first, and last the clocks from the sample's first input beat to its last logits.
-    Either side may stall at any word. At most ``IN_FLIGHT`` samples are computed at once.
+    the lowest first; then, if the neurons of some layers come to rest, bits for those that were
+    quiet (see :class:`~hw.array.Array`); and last the clocks from the sample's first input beat to
+    its last logits. Either side may stall at any word. At most ``IN_FLIGHT`` samples are computed
+    at once.
 
     Parameters
     ----------
-    array : the component that computes: streams ``i`` (input beats) and ``o`` (logits)
+    array : the component that computes, with the members of :class:`~hw.array.Array`
     config : :class:`~hw.config.ArrayConfig`
     digest : 64 hexadecimal digits, what the device is known by
     clock_hz : frequency of the clock
@@ -92,6 +96,8 @@ class Device(wiring.Component):
     o : ``Out(stream.Signature(Word))``, results
     bus : ``In(DeviceBus)``, what the device is: ``magic``, ``version``, ``digest``, ``clock_hz``,
         ``input_size`` and ``output_size`` of :class:`~hw.registers.RegisterMap`
+    timesteps : ``In``, of the run; it may change while there is no sample. Only if there are
+        several
     """
 
     def __init__(self, array, config, *, digest, clock_hz):
@@ -101,6 +107,7 @@ class Device(wiring.Component):
             "i": In(stream.Signature(32)),
             "o": Out(stream.Signature(Word)),
             "bus": In(DeviceBus),
+            **timesteps_member(config.timesteps, In),
         })
 
     def elaborate(self, platform):
@@ -108,9 +115,14 @@ class Device(wiring.Component):
 
         readout = self._config.readout
         m.submodules.array = array = self._array
+        if self._config.timesteps > 1:
+            m.d.comb += array.timesteps.eq(self.timesteps)
         m.submodules.feeder = feeder = Feeder(packing(self._config))
         m.submodules.collector = collector = Collector(
-            readout.channels, readout.lanes, readout.membrane_bits)
+            readout.channels, readout.lanes, readout.membrane_bits,
+            quiet=len(self._config.settling))
+        if self._config.settling:
+            m.d.comb += collector.quiet.eq(array.quiet)
         # Whether the array takes a beat does not reach the feeder in the same clock.
         m.submodules.beats = beats = Queue(feeder.o.p.shape(), depth=3)
         m.submodules.times = times = Queue(32, depth=IN_FLIGHT)

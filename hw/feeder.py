@@ -134,34 +134,37 @@ class Feeder(wiring.Component):
 class Collector(wiring.Component):
     """Turns the logits of samples, which come a group of lanes at a time, into words of results.
 
-    A result has a word for each logit, or two if they are wider than that, the lower one first. Its
-    last word is the number of clocks from the first beat of the sample to its last logits. A beat
-    is taken when all words of the one before were taken.
+    A result has a word for each logit, or two if they are wider than that, the lower one first, and
+    a word for each 32 bits of ``quiet``. Its last word is the number of clocks from the first beat
+    of the sample to its last logits. A beat is taken when all words of the one before were taken.
 
     Parameters
     ----------
     classes : logits of a sample
     lanes : logits in a beat; those beyond ``classes`` are ignored
     bits : of a logit, at most 64
+    quiet : further bits that come with a sample's last logits
 
     Members
     -------
     i : ``In(stream.Signature(data.ArrayLayout(signed(bits), lanes)))``
+    quiet : ``In``, if there are such bits
     clock : ``In(32)``, the present time
     began : ``In(stream.Signature(32))``, the time at which each sample has begun
     o : ``Out(stream.Signature(Word))``
     """
 
-    def __init__(self, classes, lanes, bits):
+    def __init__(self, classes, lanes, bits, *, quiet=0):
         for name, value in (("classes", classes), ("lanes", lanes), ("bits", bits)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
         if bits > 64:
             raise ValueError(f"bits must be at most 64, not {bits!r}")
         self._classes, self._lanes, self._bits = classes, lanes, bits
-        self._words = -(-bits // 32)
+        self._words, self._quiet = -(-bits // 32), quiet
         super().__init__({
             "i": In(stream.Signature(data.ArrayLayout(signed(bits), lanes))),
+            **({"quiet": In(quiet)} if quiet else {}),
             "clock": In(32),
             "began": In(stream.Signature(32)),
             "o": Out(stream.Signature(Word)),
@@ -214,7 +217,23 @@ class Collector(wiring.Component):
             m.d.sync += left.eq(Mux(final, 0, left - 1))
             m.d.sync += index.eq(Mux(final, 0, index + 1))
             m.d.sync += ending.eq(final)
-        with m.If(sent & ending):
+        with m.If(sent & self.o.p.last):
             m.d.sync += ending.eq(0)
+        if self._quiet:
+            self._tell(m, ending, sent)
 
         return m
+
+    def _tell(self, m, ending, sent):
+        """The words between the logits and the clocks."""
+        words = -(-self._quiet // 32)
+        quiet, turn = Signal(32 * words), Signal(range(words + 1))
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += quiet.eq(self.quiet)
+        with m.If(ending & (turn != words)):
+            m.d.comb += [self.o.valid.eq(1), self.o.p.last.eq(0), self.o.p.data.eq(quiet),
+                         self.began.ready.eq(0)]
+            with m.If(sent):
+                m.d.sync += [turn.eq(turn + 1), quiet.eq(quiet >> 32)]
+        with m.If(sent & self.o.p.last):
+            m.d.sync += turn.eq(0)

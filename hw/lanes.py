@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .encoder import event_layout
 from .neuron import State
-from .sequencer import Sequencer, timesteps_member
+from .run import timesteps_member
+from .sequencer import Sequencer
 from .stream import Queue
 from .weights import Weights
 
@@ -50,7 +51,7 @@ class Lanes(wiring.Component):
     i : ``In(stream.Signature(event_layout(core)))``
     o : ``Out(stream)``: a beat of counts, or ``lanes`` potentials; one for each group in turn
     busy : ``Out(1)``: a row is being added: of weights, initial potentials or thresholds
-    timesteps : see :class:`hw.sequencer.Sequencer`
+    timesteps : ``In``, of the run; only if it makes a difference
     """
 
     def __init__(self, core, weights, parameters, *, results=2):
@@ -67,7 +68,7 @@ class Lanes(wiring.Component):
             "i": In(stream.Signature(event_layout(core))),
             "o": Out(stream.Signature(core.beat_bits)),
             "busy": Out(1),
-            **timesteps_member(core),
+            **timesteps_member(core.timesteps),
         })
 
     def model(self, events, timesteps=None):

@@ -327,6 +327,7 @@ class ByteLink(wiring.Component):
     samples : ``Out(stream.Signature(32))``, to the device
     results : ``In(stream.Signature(Word))``, from it
     device : ``Out(DeviceBus)``
+    timesteps : ``Out``, of the run; only if there are several
     """
 
     def __init__(self, registers):
@@ -337,6 +338,7 @@ class ByteLink(wiring.Component):
             "samples": Out(stream.Signature(32)),
             "results": In(stream.Signature(Word)),
             "device": Out(DeviceBus),
+            **timesteps_member(registers.most_timesteps, Out),
         })
 
     def elaborate(self, platform):
@@ -356,5 +358,7 @@ class ByteLink(wiring.Component):
         connect(m, mailbox.o, flipped(self.samples))
         connect(m, flipped(self.results), mailbox.i)
         connect(m, mailbox.device, flipped(self.device))
+        if self._registers.most_timesteps > 1:
+            m.d.comb += self.timesteps.eq(mailbox.timesteps)
 
         return m

@@ -16,6 +16,7 @@ from .buffers import Results, Samples
 from .bus import Bus, DeviceBus, Status
 from .feeder import Word
 from .registers import SLOTS, RegisterMap
+from .run import timesteps_member
 
 __all__ = ["Counters", "Mailbox", "MailboxModel"]
 
@@ -42,6 +43,7 @@ class MailboxModel:
         self._words = [0] * self.registers.input_words
         self._results = [[0] * (self.registers.result_words - 1)] * SLOTS
         self._filled = self.submitted = 0
+        self.timesteps = self.registers.most_timesteps
         self.counters = Counters()
         self.session = None
         """Number of the session that is open, if one is."""
@@ -74,7 +76,15 @@ class MailboxModel:
             return Status.OK
         if addr == self.registers.submit:
             return self._submit(value)
+        if addr == self.registers.timesteps:
+            return self._choose(value)
         return self._fill(addr - self.registers.input, value)
+
+    def _choose(self, timesteps):
+        if not 1 <= timesteps <= self.registers.most_timesteps:
+            return Status.RANGE
+        self.timesteps = timesteps
+        return Status.OK
 
     def _fill(self, offset, value):
         if offset > self._filled:
@@ -92,7 +102,7 @@ class MailboxModel:
             return Status.OK
         if self._filled != len(self._words):
             return Status.INCOMPLETE
-        self._results[number % SLOTS] = self._device.run(self._words)
+        self._results[number % SLOTS] = self._device.run(self._words, self.timesteps)
         self.submitted, self._filled = number, 0
         return Status.OK
 
@@ -111,6 +121,10 @@ class Mailbox(wiring.Component):
     Samples are numbered, modulo 2**16, in the order in which they are started. The result of sample
     ``n`` is in slot ``n % SLOTS``, so at most ``SLOTS`` samples are started without a result.
 
+    Where runs may have fewer time-steps than there are, their number is a register. It keeps its
+    value over sessions; while a sample has no result it can't be written, and the status is
+    ``BUSY``. Any other number has the status ``RANGE``.
+
     Parameters
     ----------
     registers : :class:`~hw.registers.RegisterMap`
@@ -121,6 +135,7 @@ class Mailbox(wiring.Component):
     device : ``Out(DeviceBus)``, where all registers are read that are not the mailbox's
     o : ``Out(stream.Signature(32))``, samples
     i : ``In(stream.Signature(Word))``, their results
+    timesteps : ``Out``, of the run; only if there are several
     """
 
     def __init__(self, registers):
@@ -132,6 +147,7 @@ class Mailbox(wiring.Component):
             "device": Out(DeviceBus),
             "o": Out(stream.Signature(32)),
             "i": In(stream.Signature(Word)),
+            **timesteps_member(registers.most_timesteps, Out),
         })
 
     def elaborate(self, platform):
@@ -152,11 +168,11 @@ class Mailbox(wiring.Component):
             submitted.eq(submitted + samples.start),
             free.eq(samples.free & (under_way != SLOTS)),
         ]
-        self._write(m, samples, session, opened, submitted, free)
+        self._write(m, samples, session, opened, submitted, free, under_way)
         self._read(m, results, session, submitted)
         return m
 
-    def _write(self, m, samples, session, opened, submitted, free):
+    def _write(self, m, samples, session, opened, submitted, free, under_way):
         where, bus = self._map, self.bus
         # Words of the input that are there, and where the word that comes would lie.
         filled = Signal(range(where.input_words + 1))
@@ -180,6 +196,8 @@ class Mailbox(wiring.Component):
         held = Signal()
         with m.If(bus.begin):
             m.d.sync += held.eq(~free)
+        if where.most_timesteps > 1:
+            chooses, outcome = self._choose(m, under_way)
         slot = (bus.w_data - 1)[:SLOTS.bit_length() - 1]
         m.d.comb += [
             samples.w_addr.eq(offset),
@@ -190,6 +208,11 @@ class Mailbox(wiring.Component):
         with m.If(opens):
             with m.If(bus.w_en):
                 m.d.sync += [session.eq(bus.w_data), opened.eq(1), filled.eq(0)]
+        if where.most_timesteps > 1:
+            with m.Elif(chooses):
+                m.d.comb += bus.w_status.eq(outcome)
+                with m.If(bus.w_en & (outcome == Status.OK)):
+                    m.d.sync += self.timesteps.eq(bus.w_data)
         with m.Elif(submits & repeats):
             with m.If(bus.w_en):
                 m.d.sync += filled.eq(0)
@@ -207,6 +230,19 @@ class Mailbox(wiring.Component):
             m.d.comb += samples.w_en.eq(bus.w_en)
             with m.If(bus.w_en):
                 m.d.sync += filled.eq(offset + 1)
+
+    def _choose(self, m, under_way):
+        """Whether a word chooses the time-steps, and whether they may be chosen."""
+        where, bus = self._map, self.bus
+        chooses, outcome = Signal(), Signal(Status)
+        m.d.sync += chooses.eq(bus.addr == where.timesteps)
+        with m.If((bus.w_data == 0) | (bus.w_data > where.most_timesteps)):
+            m.d.sync += outcome.eq(Status.RANGE)
+        with m.Elif(under_way != 0):
+            m.d.sync += outcome.eq(Status.BUSY)
+        with m.Else():
+            m.d.sync += outcome.eq(Status.OK)
+        return chooses, outcome
 
     def _read(self, m, results, session, submitted):
         """First the address, then what lies there, then its word."""

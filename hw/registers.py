@@ -10,6 +10,8 @@ Input and results belong to a *session*, a number that a host chooses at random 
 
 from dataclasses import asdict, dataclass, fields
 
+from .dynamics import MOST_STEPS
+
 __all__ = ["MAGIC", "MAX_WORDS", "SLOTS", "VERSION", "Region", "RegisterMap"]
 
 MAGIC = int.from_bytes(b"SPKL", "little")
@@ -63,6 +65,8 @@ class RegisterMap:
     input_words : words of the input buffer
     classes : logits of a result
     logit_words : words of a logit, the lowest first, 1 or 2
+    quiet_words : words that say which layers were quiet
+    most_timesteps : time-steps of the longest run
 
     Members
     -------
@@ -72,15 +76,20 @@ class RegisterMap:
     status : bit 0: a sample is under way
     input_size, output_size : ``input_words`` and ``classes``, as the device has them
     session : number of the session that is open, 0 before the first
+    timesteps : written to choose the time-steps of the samples to come, 1 to ``most_timesteps``,
+        while none is under way; there only if ``most_timesteps`` is more than 1
     open : written to open a session
     input, submit : the input buffer; the word after it starts a sample
     result : slots of ``stride`` words, each with the number of the last completed sample, then of
-        the sample in the slot the clocks from its first input beat to its last logits, and these
+        the sample in the slot the clocks from its first input beat to its last logits, these, and
+        a bit for each layer that comes to rest: whether it was quiet when the sample ended
     """
 
     input_words: int
     classes: int
     logit_words: int = 1
+    quiet_words: int = 0
+    most_timesteps: int = 1
     magic: int = 0
     version: int = 1
     digest: int = 2
@@ -94,6 +103,7 @@ class RegisterMap:
     input_size: int = 17
     output_size: int = 18
     session: int = 19
+    timesteps: int = _PAGE - 2
     open: int = _PAGE - 1
     input: int = _PAGE
 
@@ -104,6 +114,9 @@ class RegisterMap:
                 raise ValueError(f"{field.name} must be a non-negative integer, not {value!r}")
         if self.input_words < 1 or self.classes < 1:
             raise ValueError("input_words and classes must be at least 1")
+        if not 1 <= self.most_timesteps <= MOST_STEPS:
+            raise ValueError(f"most_timesteps must be 1 to {MOST_STEPS}, not "
+                             f"{self.most_timesteps!r}")
         if self.logit_words not in (1, 2):
             raise ValueError(f"logit_words must be 1 or 2, not {self.logit_words}")
         if self.result + SLOTS * self.stride > 1 << 16:
@@ -117,7 +130,7 @@ class RegisterMap:
     @property
     def result_words(self):
         """Words of a result."""
-        return 2 + self.classes * self.logit_words
+        return 2 + self.classes * self.logit_words + self.quiet_words
 
     @property
     def stride(self):
@@ -139,7 +152,9 @@ class RegisterMap:
 
     @property
     def regions(self):
-        return (Region(0, self.session + 1, writable=False, owned=False),
+        timesteps = Region(self.timesteps, self.timesteps + 1, writable=True, owned=True)
+        return (*[timesteps] * (self.most_timesteps > 1),
+                Region(0, self.session + 1, writable=False, owned=False),
                 Region(self.open, self.open + 1, writable=True, owned=False),
                 Region(self.input, self.submit + 1, writable=True, owned=True),
                 Region(self.result, self.result + self.result_words, writable=False, owned=True,

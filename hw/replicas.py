@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
-from .sequencer import timesteps_member
+from .run import timesteps_member
 from .stream import Fork, Merge, Queue
 
 __all__ = ["Replicas"]
@@ -27,7 +27,7 @@ class Replicas(wiring.Component):
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats
     busy : ``Out(replicas)``: which replicas are adding a row
-    timesteps : see :class:`hw.sequencer.Sequencer`
+    timesteps : ``In``, of the run; only if it makes a difference
     """
 
     status = ("busy",)
@@ -47,7 +47,7 @@ class Replicas(wiring.Component):
                for s, source in enumerate(core.sources)},
             "o": Out(stream.Signature(core.out.beat_bits)),
             "busy": Out(core.replicas),
-            **timesteps_member(core),
+            **timesteps_member(core.timesteps),
         })
 
     @property

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .bits import more_than, place
+from .run import timesteps_member
 from .sequence import Loop, Sequence
-from .sequencer import timesteps_member
 
 __all__ = ["Select", "command_layout"]
 
@@ -46,7 +46,7 @@ class Select(wiring.Component):
     -------
     i : array of windows, one a source (see :class:`hw.window.Window`)
     o : ``Out(stream.Signature(command_layout(core)))``
-    timesteps : see :class:`hw.sequencer.Sequencer`
+    timesteps : ``In``, of the run; only if it makes a difference
     """
 
     def __init__(self, core):
@@ -55,7 +55,7 @@ class Select(wiring.Component):
             **{f"i{s}": In(stream.Signature(data.ArrayLayout(source.map.planes, source.taps)))
                for s, source in enumerate(core.sources)},
             "o": Out(stream.Signature(command_layout(core))),
-            **timesteps_member(core),
+            **timesteps_member(core.timesteps),
         })
 
     @property

@@ -5,15 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .encoder import event_layout
+from .run import timesteps_member
 
-__all__ = ["Sequencer", "operation_layout", "timesteps_member"]
-
-
-def timesteps_member(core):
-    """``timesteps``, the number of time-steps of a run, as a member of components for whose
-    :class:`hw.config.CoreConfig` it makes a difference. It stands still while there are samples."""
-    most = core.schedule.timesteps
-    return {"timesteps": In(range(most + 1), init=most)} if core.schedule.timed else {}
+__all__ = ["Sequencer", "operation_layout"]
 
 
 def operation_layout(core):
@@ -72,7 +66,7 @@ class Sequencer(wiring.Component):
     row : ``Out``: row of the parameter memory that ``op`` adds
     idle : ``Out(1)``: an event may come; ``op`` is what it asks for
     taken : ``In(1)``: a result has been taken
-    timesteps : ``In``, of the run, at least 1; only if the schedule is ``timed``
+    timesteps : ``In``, of the run; only if it makes a difference
     """
 
     def __init__(self, core, *, results):
@@ -83,7 +77,7 @@ class Sequencer(wiring.Component):
             "row": Out(range(max(2, core.parameter_rows))),
             "idle": Out(1, init=1),
             "taken": In(1),
-            **timesteps_member(core),
+            **timesteps_member(core.timesteps),
         })
 
     def elaborate(self, platform):

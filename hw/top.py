@@ -56,5 +56,7 @@ class Top(wiring.Component):
         connect(m, link.samples, device.i)
         connect(m, device.o, link.results)
         connect(m, link.device, device.bus)
+        if self._config.timesteps > 1:
+            m.d.comb += device.timesteps.eq(link.timesteps)
 
         return m

@@ -108,7 +108,10 @@ class Design(Decisions):
                 "beats": layout.beats, "beat_bits": layout.beat_bits,
                 "words": packing(config).words,
             },
-            "output": {"classes": config.readout.channels, "bits": config.readout.membrane_bits},
+            "output": {
+                "classes": config.readout.channels, "bits": config.readout.membrane_bits,
+                "settling": [core.name for core in config.settling], "charged": network.charged,
+            },
             "registers": register_map(config).as_dict(),
         }
 

@@ -234,6 +234,16 @@ class Network:
         """Those of the longest run; 1 if neurons fire after all the charge of a sample."""
         return 1 if self.dynamics is None else self.dynamics.timesteps
 
+    @property
+    def charged(self) -> int | None:
+        """Time-steps after which all charge has arrived, if from then on the counts are those of
+        the quantised network as soon as all neurons are quiet; ``None`` if they need never be
+        (docs/methods.md, 8)."""
+        dynamics = self.dynamics
+        if dynamics is None or not dynamics.signed or dynamics.cycles > 1:
+            return None
+        return dynamics.wake
+
     def run(self, counts: ArrayLike, *, timesteps: int | None = None) -> Trace:
         """Spike counts of every layer and the logits, exactly.
 

@@ -48,13 +48,17 @@ class ModelTransport:
         self.link = Model(device.registers, self.target)
         self.layout = design.config.input
 
-    def _compute(self, beats):
+    def _compute(self, beats, timesteps):
         layout = self.layout
         counts = np.array([[beat >> layout.bits * k & (1 << layout.bits) - 1
                             for k in range(layout.word)] for beat in beats])
         counts = counts.reshape(layout.height, layout.width, -1)[:, :, :layout.channels]
         counts = counts.transpose(2, 0, 1).reshape(1, *self.network.input_shape)
-        return self.network.run(counts).logits[0].tolist(), 1234
+        trace = self.network.run(counts, timesteps=timesteps)
+        quiet = self.network.quiet(trace)
+        bits = sum(int(quiet[core.name][0]) << k
+                   for k, core in enumerate(_design(self.network).config.settling))
+        return trace.logits[0].tolist(), bits, 1234
 
     def write(self, data):
         if self.cut:

@@ -10,9 +10,8 @@ STALLS = {"none": (0, 0), "input": (0.6, 0), "output": (0, 0.6), "both": (0.4, 0
 """Chances that an input has nothing to offer, and that an output is not ready, in a clock."""
 
 
-def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(), beside=(), along=(),
-       
-        limit=200_000, convert=True):
+def run(dut, inputs, outputs, *, stalls="none", seed=0, constants=(), pulses=(), beside=(),
+        along=(), limit=200_000, convert=True):
     """Feeds ``inputs`` ``[(stream, payloads)]`` and collects ``outputs`` ``[(stream, count)]``.
 
     Parameters

@@ -2,14 +2,22 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 
-from hw.device import IN_FLIGHT, Device, DeviceModel, packing, register_map
+from gen.ir.layers import INPUT, Neurons
+from gen.ir.network import Network
+from gen.plan.mapping import map_network
+from gen.verify.beats import pack, to_ints
+from hw.array import IN_FLIGHT, Array
+from hw.device import Device, DeviceModel, packing, register_map
+from hw.dynamics import Dynamics
 from hw.registers import MAGIC, VERSION
+from tests.networks import readout, synapses
 
 from .standin import DIGEST, StandIn, config, logits
 from .streams import STALLS, run
@@ -71,7 +79,7 @@ def device(array, config=CONFIG):
 
 
 def model(config=CONFIG):
-    return DeviceModel(config, lambda beats: (logits(config, beats), 0), digest=DIGEST,
+    return DeviceModel(config, lambda beats, _: (logits(config, beats), 0, 0), digest=DIGEST,
                        clock_hz=CLOCK_HZ)
 
 
@@ -254,3 +262,61 @@ def test_bad_parameters():
         Device(StandIn(CONFIG), CONFIG, digest=DIGEST, clock_hz=0)
     with pytest.raises(TypeError, match=r"^config must be an ArrayConfig, not 7$"):
         Device(StandIn(CONFIG), 7, digest=DIGEST, clock_hz=1)
+
+
+def test_runs_of_few_time_steps():
+    """The number of time-steps changes between runs."""
+    rng = np.random.default_rng(0)
+    dynamics = Dynamics(3, 2, signed=True, bound="elapsed")
+
+    def fires(name, source, channels):
+        threshold = rng.integers(3, 9, 2)
+        return Neurons(name, (synapses(rng, source, (2, channels, 2, 2), padding=(1, 1)),),
+                       threshold >> 1, threshold, 3, dynamics=dynamics,
+                       bias=rng.integers(-1, 5, 2))
+
+    first, second = fires("first", INPUT, 1), fires("second", "first", 2)
+    shape = (2, 2, 2)
+    for layer in (first, second):
+        shape = layer.out_shape([shape if layer is second else (1, 2, 2)])
+    out = replace(readout(rng, "second", (3, *shape)), dynamics=dynamics,
+                  bias=rng.integers(-3, 4, 3))
+    network = Network("padded", (1, 2, 2), 3, 3, (first, second, out))
+    where, image = map_network(network)
+    dut = Device(Array(where, image), where, digest=DIGEST, clock_hz=CLOCK_HZ)
+    counts = rng.integers(0, 4, (12, 1, 2, 2))
+    fmap = where.input
+    samples = [packing(where).pack(to_ints(pack(each[None].reshape(
+        1, fmap.channels, fmap.height, fmap.width), fmap).reshape(fmap.beats, -1)))
+        for each in counts]
+    runs, found = [5, 1, 3, 2, 4, 5], []
+
+    async def host(ctx):
+        for number, timesteps in enumerate(runs):
+            await ctx.tick().repeat(200)
+            ctx.set(dut.timesteps, timesteps)
+            for sample in samples[2 * number:][:2]:
+                for word in sample:
+                    ctx.set(dut.i.payload, word)
+                    ctx.set(dut.i.valid, 1)
+                    await ctx.tick().until(dut.i.ready)
+                ctx.set(dut.i.valid, 0)
+            words = []
+            ctx.set(dut.o.ready, 1)
+            while len(words) < 2 * 5:
+                payload, = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
+                words.append(payload.data)
+            ctx.set(dut.o.ready, 0)
+            found.extend([words[:4], words[5:9]])
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(host)
+    simulator.run()
+    assert len(found) == 12
+    for number, timesteps in enumerate(runs):
+        trace = network.run(counts[2 * number:][:2], timesteps=timesteps)
+        quiet = network.quiet(trace)
+        for k in range(2):
+            bits = sum(int(quiet[name][k]) << j for j, name in enumerate(("first", "second")))
+            assert found[2 * number + k] == [*(int(x) & 0xffffffff for x in trace.logits[k]), bits]

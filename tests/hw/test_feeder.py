@@ -73,6 +73,37 @@ def test_collector(classes, lanes, bits, stalls):
     assert words == expected
 
 
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("quiet", [1, 5, 32, 70])
+def test_collector_tells_which_layers_are_quiet(quiet, stalls):
+    rng, words = random.Random(quiet), -(-quiet // 32)
+    dut = Collector(5, 2, 9, quiet=quiet)
+    beats = [rng.getrandbits(18) for _ in range(3 * 6)]
+    told = [rng.getrandbits(quiet) for _ in range(6)]
+    taken = []
+
+    async def tell(ctx):
+        ctx.set(dut.quiet, rng.getrandbits(quiet))
+        while True:
+            # Only what is there with the last beat of a sample counts.
+            last = len(taken) % 3 == 2
+            ctx.set(dut.quiet, told[len(taken) // 3] if last and len(taken) < 18
+                    else rng.getrandbits(quiet))
+            _, _, valid, ready = await ctx.tick().sample(dut.i.valid, dut.i.ready)
+            if valid and ready:
+                taken.append(None)
+
+    sent, _ = run(dut, [(dut.i, [dut.i.payload.shape().from_bits(beat) for beat in beats]),
+                        (dut.began, [0] * 6)], [(dut.o, 6 * (5 + words + 1))], stalls=stalls,
+                  seed=quiet, beside=[tell])
+    for k in range(6):
+        *found, clocks = sent[k * (6 + words):][:6 + words]
+        expected = told[k]
+        assert found == [*dut.model(beats[3 * k:][:3]),
+                         *(expected >> 32 * j & 0xffffffff for j in range(words))]
+        assert clocks >> 32 == 1
+
+
 @pytest.mark.parametrize("dut", [Feeder(Packing(5, 7)), Feeder(Packing(5, 70)),
                                  Collector(9, 4, 7)],
                          ids=["narrow", "wide", "collector"])

@@ -82,7 +82,7 @@ class Reference:
     """The device in integers: received symbols in, sent bytes out."""
 
     def __init__(self):
-        device = DeviceModel(CONFIG, lambda beats: (logits(CONFIG, beats), CYCLES),
+        device = DeviceModel(CONFIG, lambda beats, _: (logits(CONFIG, beats), 0, CYCLES),
                              digest=DIGEST, clock_hz=CLOCK_HZ)
         self.link = Model(device.registers, MailboxModel(device))
 

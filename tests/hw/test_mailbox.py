@@ -258,6 +258,44 @@ def test_sizes(registers):
     simulate(test, registers)
 
 
+STEPS = RegisterMap(2, 3, quiet_words=1, most_timesteps=7)
+
+
+def test_time_steps_are_chosen_while_no_sample_is_under_way():
+    async def test(bench):
+        where, dut = STEPS, bench.dut
+        for wrong in (0, 8, 1 << 31):
+            assert await bench.write(where.timesteps, [wrong]) == Status.RANGE
+        assert bench.ctx.get(dut.timesteps) == 7
+        for value in (1, 7, 3):
+            assert await bench.write(where.timesteps, [value]) == Status.OK
+            assert bench.ctx.get(dut.timesteps) == value
+        await bench.open(5)
+        assert bench.ctx.get(dut.timesteps) == 3
+        assert await bench.write(where.input, [1, 2, 1]) == Status.OK
+        for value in (3, 4):
+            assert await bench.write(where.timesteps, [value]) == Status.BUSY
+        assert await bench.write(where.timesteps, [9]) == Status.RANGE
+        assert await bench.take(2) == [1, 2]
+        await bench.give([10, 11, 12, 5, 99])
+        assert [await bench.read(where.slot(1) + k) for k in range(where.result_words)] == [
+            1, 99, 10, 11, 12, 5]
+        assert await bench.write(where.timesteps, [4]) == Status.OK
+        assert bench.ctx.get(dut.timesteps) == 4
+    simulate(test, STEPS)
+
+
+def test_the_register_exists_only_with_several_time_steps():
+    assert STEPS.region(STEPS.timesteps, 1, write=True).owned
+    assert STEPS.region(STEPS.timesteps, 2, write=True) is None
+    assert STEPS.region(STEPS.timesteps, 1, write=False) is None
+    assert MAP.region(MAP.timesteps, 1, write=True) is None
+    assert not hasattr(Mailbox(MAP), "timesteps")
+    for wrong in (0, 65):
+        with pytest.raises(ValueError, match=rf"^most_timesteps must be 1 to 64, not {wrong}$"):
+            RegisterMap(1, 1, most_timesteps=wrong)
+
+
 def test_bad_parameters():
     with pytest.raises(TypeError, match=r"^registers must be a RegisterMap, not 5$"):
         Mailbox(5)
