@@ -212,7 +212,7 @@ class Device:
                 self._lost = str(refusal)
             raise
         charged = self.manifest.charged
-        exact = None if charged is None else quiet.all(axis=1) & (timesteps >= charged)
+        exact = None if charged is None else np.all(quiet, axis=1) & (timesteps >= charged)
         return Result(logits, cycles, self.retries - before, quiet, exact)
 
 

@@ -20,6 +20,7 @@ from .feeder import Word
 from .mailbox import Mailbox
 from .registers import MAX_WORDS, RegisterMap
 from .request import HEADER, Header, Requests
+from .run import timesteps_member
 from .slip import Decoder, Encoder, Token
 from .stream import Stage
 from .uart import Symbol
