@@ -132,9 +132,10 @@ class Manifest:
             If the device has not so many time-steps.
         """
         most = self.registers["most_timesteps"]
-        if not 1 <= (timesteps or most) <= most:
-            raise HostError(f"{self.path}: the device runs 1 to {most} time-steps, not {timesteps}")
-        return range(1 if every else timesteps or most, (timesteps or most) + 1)
+        last = most if timesteps is None else timesteps
+        if not 1 <= last <= most:
+            raise HostError(f"{self.path}: the device runs 1 to {most} time-steps, not {last}")
+        return range(1 if every else last, last + 1)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Counts ``(N, C, H, W)`` of raw images.

@@ -1,6 +1,7 @@
 """A build, and a device in integers behind a transport, for the driver's tests."""
 
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from hw import slip
 from hw.device import DeviceModel
 from hw.link import Model
 from hw.mailbox import MailboxModel
-from tests.networks import convolutional, linear, residual, wide
+from tests.networks import STEPPING, convolutional, linear, residual, stepping, wide
 
-NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual, "wide": wide}
+NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual, "wide": wide,
+            "stepping": partial(stepping, STEPPING["cif"])}
 
 
 _DESIGNS = {}

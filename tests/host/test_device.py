@@ -42,6 +42,68 @@ def test_infer(name, board, images):
     assert result.retries == 0
 
 
+def test_runs_of_any_number_of_time_steps(board, images):
+    transport, device = board("stepping")
+    network, raw = transport.network, images(transport.network, 9)
+    raw[::3] = 0
+    counts, seen = network.encode(raw), []
+    for timesteps in (None, 1, 7, 7, 4, 5, 6, 2, 3):
+        result = device.infer(raw, timesteps=timesteps)
+        trace = network.run(counts, timesteps=timesteps)
+        assert np.array_equal(result.logits, trace.logits)
+        assert transport.target.timesteps == (timesteps or 7)
+        quiet = np.stack(list(network.quiet(trace).values()), axis=1)
+        assert np.array_equal(result.quiet, quiet)
+        # All charge has arrived after four steps.
+        assert np.array_equal(result.exact, quiet.all(axis=1) & ((timesteps or 7) >= 4))
+        seen += result.exact.tolist()
+    assert set(seen) == {True, False}
+    for wrong in (0, 8):
+        with pytest.raises(HostError, match=rf"runs 1 to 7 time-steps, not {wrong}$"):
+            device.infer(raw, timesteps=wrong)
+
+
+def test_time_steps_over_a_line_with_errors(board, images):
+    transport, device = board("stepping", spoil=Vandal(3, 0.003), patience=0.005, attempts=30)
+    raw = images(transport.network, 5)
+    counts = transport.network.encode(raw)
+    for timesteps in (2, 7, 1, 3):
+        result = device.infer(raw, timesteps=timesteps)
+        assert np.array_equal(result.logits,
+                              transport.network.run(counts, timesteps=timesteps).logits)
+    assert device.retries
+
+
+def test_each_driver_chooses_its_time_steps(board, images):
+    """The register keeps what the driver before has chosen."""
+    transport, device = board("stepping")
+    raw = images(transport.network, 2)
+    device.infer(raw, timesteps=2)
+    again = driver(transport, device.manifest)
+    assert np.array_equal(again.infer(raw).logits, transport.network.predict(raw))
+
+
+def test_a_device_that_is_busy_with_another_driver_s_samples(board, images, monkeypatch):
+    transport, device = board("stepping", patience=0.02)
+    raw = images(transport.network, 2)
+    turns = iter([Status.BUSY] * 3)
+    choose = transport.target._choose
+    monkeypatch.setattr(transport.target, "_choose",
+                        lambda value: next(turns, None) or choose(value))
+    assert np.array_equal(device.infer(raw).logits, transport.network.predict(raw))
+    monkeypatch.setattr(transport.target, "_choose", lambda value: Status.BUSY)
+    with pytest.raises(HostError, match="has been busy with an earlier sample"):
+        device.infer(raw, timesteps=3)
+
+
+def test_without_time_steps_nothing_is_chosen(board, images):
+    transport, device = board()
+    result = device.infer(images(transport.network, 2))
+    assert (result.quiet.shape, result.exact) == ((2, 0), None)
+    with pytest.raises(HostError, match=r"runs 1 to 1 time-steps, not 2$"):
+        device.infer(images(transport.network, 2), timesteps=2)
+
+
 def test_status(board, images):
     transport, device = board()
     device.infer(images(transport.network, 3))

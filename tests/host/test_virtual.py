@@ -25,6 +25,8 @@ from host.virtual import virtual_board
 from tests.leftovers import alive, eventually, users
 from tests.networks import linear
 
+from .conftest import NETWORKS
+
 
 @pytest.fixture(scope="module")
 def folder(builds):
@@ -59,6 +61,35 @@ def test_infer_and_status(folder, images, tmp_path, capfd):
     assert main(["infer", str(tmp_path / "images.npy"), *common, "--reference",
                  str(tmp_path / "logits.npy")]) == 1
     assert json.loads(capfd.readouterr().out)["mismatches"] == 5
+
+
+def test_every_step(builds, images, tmp_path, capfd):
+    """Accuracy against time-steps from the Verilated board, and what it says of exactness."""
+    network, folder = NETWORKS["stepping"](), builds("stepping")
+    raw = images(network, 6)
+    raw[::2] = 0
+    np.save(tmp_path / "images.npy", raw)
+    np.save(tmp_path / "labels.npy", network.predict(raw).argmax(axis=1))
+    common = ["infer", str(tmp_path / "images.npy"), "--board", str(folder), "--port", "virtual"]
+    assert main([*common, "--labels", str(tmp_path / "labels.npy"), "--every-step",
+                 "--json"]) == 0
+    report = json.loads(capfd.readouterr().out)
+    trace = network.run(network.encode(raw))
+    assert [step["logits"] for step in report["steps"]] == trace.steps.tolist()
+    assert [step["timesteps"] for step in report["steps"]] == list(range(1, 8))
+    assert report["steps"][-1]["accuracy"] == 1.0
+    quiet = network.quiet(trace)
+    assert report["exact"] == np.all(list(quiet.values()), axis=0).tolist()
+    assert report["images_exact"] == sum(report["exact"])
+    assert report["not_quiet"] == {name: int((~still).sum()) for name, still in quiet.items()
+                                   if not still.all()}
+
+    assert main([*common, "--timesteps", "2"]) == 0
+    said = capfd.readouterr().out.splitlines()
+    assert "timesteps         2" in said
+    assert "images exact      0" in said
+    assert main([*common, "--timesteps", "8"]) == 1
+    assert capfd.readouterr().err.endswith("the device runs 1 to 7 time-steps, not 8\n")
 
 
 def test_one_board_serves_many_drivers_and_survives_garbage(folder, images):
