@@ -15,6 +15,8 @@ __all__ = ["CODINGS", "begun", "share"]
 
 _BURST = 5
 
+_PROBE = 4
+
 
 def _no_sleep(method, sleep):
     if sleep:
@@ -43,13 +45,20 @@ def _burst(levels: int, timesteps: int | None, sleep: int | None, depth: int,
     return _bursting("burst", levels, timesteps, burst or _BURST)
 
 
+def _srp(levels: int, timesteps: int | None, sleep: int | None, depth: int,
+         probe: int | None = None) -> Dynamics:
+    """Neurons that are left without charge after some steps are silent (Hao et al. [9])."""
+    _no_sleep("srp", sleep)
+    return Dynamics(timesteps or levels, probe=_PROBE if probe is None else probe)
+
+
 def _one_spike(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
     """One spike, whose phase is its weight (after Hwang, Kung [8])."""
     _no_sleep("one-spike", sleep)
     return Dynamics(1, phases=timesteps or (4 * levels // 3).bit_length())
 
 
-CODINGS = {"group": _group, "burst": _burst, "one-spike": _one_spike}
+CODINGS = {"group": _group, "burst": _burst, "one-spike": _one_spike, "srp": _srp}
 """Method -> its dynamics, as :data:`gen.convert.methods.METHODS`."""
 
 _FLOOR = frozenset({"burst", "one-spike"})

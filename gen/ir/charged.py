@@ -133,7 +133,7 @@ class Charged:
 
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse a layer whose potentials may need more than 53 bits."""
-        awake = 1 if self.dynamics is None else self.dynamics.wakes
+        awake = 1 if self.dynamics is None else self.dynamics.charged
         bound = sum(max(int(values.max()), -int(values.min())) * times
                     for values, times in ((self.initial, 1), (self.bias, awake)))
         bound += sum(s.charge_bound(awake * top if s.source == INPUT else top)
@@ -286,7 +286,7 @@ class Neurons(Charged):
         """Its own, whatever the sources'; with time-steps what the tracer may reach."""
         if self.dynamics is None:
             return self.levels
-        steps = self.dynamics.timesteps
+        steps = self.dynamics.longest
         most = self.dynamics.most(self.levels, steps - 1)
         return steps * self.dynamics.greatest if most is None else min(most, steps)
 
