@@ -4,11 +4,8 @@ Their layers are scaled as those of the other methods are (:meth:`gen.ir.layer.L
 leaves ``share`` wake steps to bring what all the charge of a sample is.
 """
 
-from dataclasses import replace
-
 from gen.errors import ConversionError
 from gen.ir.layer import Layer
-from gen.ir.layers import Neurons
 from hw.dynamics import Dynamics
 
 __all__ = ["CODINGS", "begun", "share"]
@@ -77,10 +74,5 @@ def share(levels: int, dynamics: Dynamics) -> int:
 
 def begun(layer: Layer, method: str) -> Layer:
     """The layer, which has time-steps already, with the initial potential of the method, and with
-    its thresholds: those of ``one-spike`` lie in the middle between two weights of a spike."""
-    if method not in _FLOOR or not isinstance(layer, Neurons):
-        return layer
-    empty = replace(layer, initial=layer.initial - (layer.threshold >> 1))
-    if method != "one-spike":
-        return empty
-    return replace(empty, threshold=-(-3 * layer.threshold // 4))
+    its thresholds."""
+    return layer.emptied(method == "one-spike") if method in _FLOOR else layer

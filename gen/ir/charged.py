@@ -177,6 +177,10 @@ class Charged:
         return replace(self, initial=self._half() + bias % levels, bias=bias // levels,
                        dynamics=dynamics)
 
+    def emptied(self, halfway: bool) -> Self:
+        """The same, if there is no threshold."""
+        return self
+
     def _half(self):
         """The initial potential with which a neuron without bias rounds half up."""
         raise NotImplementedError
@@ -274,6 +278,11 @@ class Neurons(Charged):
         if self.dynamics is not None:
             return stepping.trains(self, self.dynamics, inputs)
         return super().run(inputs)
+
+    def emptied(self, halfway: bool) -> Self:
+        """See :meth:`gen.ir.layer.Layer.emptied`."""
+        threshold = -(-3 * self.threshold // 4) if halfway else self.threshold
+        return replace(self, initial=self.initial - self._half(), threshold=threshold)
 
     def _half(self):
         return self.threshold >> 1
