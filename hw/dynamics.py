@@ -14,7 +14,7 @@ MOST_BURST = 64
 MOST_PHASES = 15
 """Greatest number of phases of a time-step."""
 
-_LATER = ("burst", "phases")
+_LATER = ("burst", "phases", "probe")
 """Arguments that came after the first networks with time-steps had been written to files."""
 
 
@@ -23,7 +23,9 @@ class Dynamics:
     """Time-steps of a network whose neurons fire in each of them (docs/methods.md).
 
     A *cycle* is ``wake`` steps, in which the input and the biases charge the membranes, and then
-    ``sleep`` steps, in which spikes alone do.
+    ``sleep`` steps, in which spikes alone do. Before the first cycle there may be ``probe`` wake
+    steps that don't count. Then all potentials begin anew, and neurons that were left without
+    charge, with a potential of 0 or less, are silent.
 
     Parameters
     ----------
@@ -35,12 +37,14 @@ class Dynamics:
     burst : the most spikes of a neuron in a step
     phases : of the only step, if there are any: a spike in one of them weighs twice as much as in
         the next one, the last one weighs 1, and a neuron spikes once
+    probe : number of steps
 
     Raises
     ------
     ValueError
         If a number is out of range, if neurons that take spikes back have no bound, if neurons
-        with a bound spike more than once in a step, or if there are phases and anything else.
+        with a bound spike more than once in a step or are probed, or if there are phases and
+        anything else.
     """
 
     wake: int
@@ -50,10 +54,11 @@ class Dynamics:
     bound: str | None = None
     burst: int = 1
     phases: int = 0
+    probe: int = 0
 
     def __post_init__(self):
         for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1), ("burst", 1),
-                            ("phases", 0)):
+                            ("phases", 0), ("probe", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
@@ -68,6 +73,8 @@ class Dynamics:
             raise ValueError("neurons that take spikes back need a bound")
         if self.burst > 1 and self.bound is not None:
             raise ValueError("neurons with a bound spike once in a time-step")
+        if self.probe and self.bound is not None:
+            raise ValueError("neurons with a bound are not probed")
         if self.phases > MOST_PHASES:
             raise ValueError(f"there are {self.phases} phases; {MOST_PHASES} are the most")
         if self.phases and (self.timesteps, self.bound, self.burst) != (1, None, 1):
@@ -82,8 +89,8 @@ class Dynamics:
 
     @property
     def timesteps(self) -> int:
-        """Those of all cycles."""
-        return self.cycles * (self.wake + self.sleep)
+        """Those of all cycles, and those before."""
+        return self.probe + self.cycles * (self.wake + self.sleep)
 
     @property
     def greatest(self) -> int:
@@ -91,9 +98,34 @@ class Dynamics:
         return 1 << self.phases - 1 if self.phases else self.burst
 
     @property
+    def values(self) -> list[int]:
+        """Numbers of spikes whose thresholds, one after the other, make a burst: as many spikes as
+        the potential has thresholds. None is greater than the sum of those behind it plus 1."""
+        values, most = [], self.burst
+        while most:
+            values.append(-(-most // 2))
+            most //= 2
+        return values
+
+    @property
     def wakes(self) -> int:
         """Wake steps of all cycles."""
         return self.cycles * self.wake
+
+    @property
+    def shortest(self) -> int:
+        """Time-steps of the shortest run: with a probe a run has all of them."""
+        return self.timesteps if self.probe else 1
+
+    @property
+    def charged(self) -> int:
+        """The most wake steps without a new beginning."""
+        return max(self.probe, self.wakes)
+
+    @property
+    def longest(self) -> int:
+        """The most steps without a new beginning."""
+        return max(self.probe, self.timesteps - self.probe)
 
     @property
     def once(self) -> bool:
@@ -104,7 +136,8 @@ class Dynamics:
     @property
     def awake(self) -> tuple[bool, ...]:
         """For each time-step, whether the input charges the membranes."""
-        return ((True,) * self.wake + (False,) * self.sleep) * self.cycles
+        cycle = (True,) * self.wake + (False,) * self.sleep
+        return (True,) * self.probe + cycle * self.cycles
 
     def most(self, levels: int, number: int) -> int | None:
         """What the tracer of a neuron may not exceed in a time-step, counted from 0."""

@@ -109,8 +109,9 @@ class Lanes(wiring.Component):
                 for lane, *own in zip(lanes, *rows, strict=True):
                     lane.add(step.adds, own)
                 wrap()
-                made = [schedule.encode(lane.fire(step.fires, own), before) for lane, before, *own
-                        in zip(lanes, made, *rows, strict=True)]
+                if step.fires:
+                    made = [schedule.encode(lane.fire(step.fires, own), before)
+                            for lane, before, *own in zip(lanes, made, *rows, strict=True)]
             arrived += 1
             if end == len(schedule.steps):
                 bits = core.value_bits
@@ -177,6 +178,8 @@ class Lanes(wiring.Component):
         m.d.sync += fires.eq(loaded.valid & loaded.fire)
         doubles = self._forked(m, "double", idle & self.i.p.double, stages=3)
         carries = self._forked(m, "carry", taken_back, stages=3) if core.subtracts else [Const(0)]
+        restarts = (self._forked(m, "restart", op.restart, stages=3) if core.schedule.restarts
+                    else None)
 
         # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
         # between the potential and its double is left to the LUT in front of the adder. Yosys takes
@@ -192,8 +195,9 @@ class Lanes(wiring.Component):
             base = Signal(signed(width + 1), name=f"base_{k}")
             total = Signal(signed(width + 1), name=f"sum_{k}")
             spike = Signal(name=f"spike_{k}")
+            kept = Mux(self._own(doubles, k), v << 1, v)
             m.d.comb += [
-                base.eq(Mux(self._own(doubles, k), v << 1, v)),
+                base.eq(Mux(self._own(restarts, k), 0, kept) if restarts else kept),
                 total.eq(self._sum(addend[k], base, self._own(carries, k))),
                 spike.eq(self._spikes(m, k, v, total, spike, running, fires, clear)),
             ]
@@ -228,6 +232,13 @@ class Lanes(wiring.Component):
     def _spikes(self, m, k, v, total, spike, running, fires, clear):
         """Whether a lane may keep what it has added in order to fire. Then it is a ``spike``, which
         the tracer counts, if there is one."""
+        if self._core.schedule.restarts:
+            silent = Signal(name=f"silent_{k}", reset_less=True)
+            with m.If(clear):
+                m.d.sync += silent.eq(0)
+            with m.Elif(running.valid & running.restart):
+                m.d.sync += silent.eq(v <= 0)
+            return ~total[-1] & ~silent
         if self._core.schedule.bound is None:
             return ~total[-1]
         tracer = Signal(range(self._core.schedule.bound + 1), name=f"tracer_{k}", reset_less=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Add", "Fire", "Row", "State"]
+__all__ = ["Add", "Fire", "Restart", "Row", "State"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Add:
 
     row: int | None
     hold: bool = False
+
+
+@dataclass(frozen=True)
+class Restart(Add):
+    """The potential becomes the row. If it was not above 0, the neuron never spikes again."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,13 @@ class State:
     Parameters
     ----------
     potential, held, tracer : membrane potential; charge that is held; sum of the spikes
+    mask : whether the neuron may spike
     """
 
     potential: Any = 0
     held: Any = 0
     tracer: Any = 0
+    mask: Any = True
 
     def add(self, adds: Sequence[Add], rows: Sequence) -> None:
         """Adds of a step whose charge has arrived.
@@ -76,6 +83,8 @@ class State:
         rows : a value for each row of the schedule
         """
         for add in adds:
+            if isinstance(add, Restart):
+                self.mask, self.potential = self.potential > 0, 0
             self.potential = self.potential + (self.held if add.row is None else rows[add.row])
             if add.hold:
                 self.held = self.potential
@@ -85,7 +94,7 @@ class State:
         fired = 0
         for fire in fires:
             moved = self.potential + rows[fire.row]
-            spike = moved >= 0 if fire.value > 0 else self.potential < 0
+            spike = self.mask & (moved >= 0 if fire.value > 0 else self.potential < 0)
             if fire.bound is not None:
                 spike = spike & (self.tracer < fire.bound if fire.value > 0
                                  else self.tracer > fire.bound)

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from .dynamics import Dynamics
 from .maps import grown
-from .neuron import Add, Fire, Row, State
+from .neuron import Add, Fire, Restart, Row, State
 
 __all__ = ["Charge", "Operation", "Schedule", "Step", "settle", "step"]
 
@@ -65,6 +65,7 @@ class Operation:
     first : whether this is the first fire of the program
     opens : whether this is the first fire of a step whose spikes are added up
     tally : number of spikes that are added; 0 if spikes are bits
+    restart : whether this is a :class:`hw.neuron.Restart`
     waits : whether the charge of another step has to arrive after it
     until : greatest number of time-steps with which the program ends here, or ``None`` if it always
         does; 0 if it never does
@@ -76,6 +77,7 @@ class Operation:
     first: bool
     opens: bool
     tally: int
+    restart: bool
     waits: bool
     until: int | None
 
@@ -120,6 +122,8 @@ class Schedule:
     def shortened(self, timesteps: int) -> "Schedule":
         """The program of a run with fewer time-steps. The trains are as long as before, and empty
         before the first time-step of the run."""
+        if not self.timed:
+            return self
         skipped = self.timesteps - timesteps
         places = [(charge, number) for number, step in enumerate(self.steps)
                   for charge in step.charges]
@@ -157,15 +161,16 @@ class Schedule:
         """Those of all steps, beside the events of their charges."""
         operations, fired = [], False
         for number, step in enumerate(self.steps):
-            todo = [(add.row, None, add.hold) for add in step.adds]
-            todo += [(fire.row, fire, False) for fire in step.fires]
+            todo = [(add.row, None, add.hold, isinstance(add, Restart)) for add in step.adds]
+            todo += [(fire.row, fire, False, False) for fire in step.fires]
             behind, opens = self.steps[number + 1:], self.tallied
-            for k, (row, fire, hold) in enumerate(todo):
+            for k, (row, fire, hold, restart) in enumerate(todo):
                 ends = k == len(todo) - 1
                 operations.append(Operation(
                     row, fire, hold, fire is not None and not fired,
                     opens=fire is not None and opens,
                     tally=fire.value if fire is not None and self.tallied else 0,
+                    restart=restart,
                     waits=ends and bool(behind) and bool(behind[0].charges),
                     until=(behind[0].number if behind else None) if ends else 0))
                 fired |= fire is not None
@@ -182,6 +187,11 @@ class Schedule:
     def holds(self) -> bool:
         """Whether charge is held."""
         return any(add.hold for step in self.steps for add in step.adds)
+
+    @cached_property
+    def restarts(self) -> bool:
+        """Whether potentials begin anew."""
+        return any(operation.restart for operation in self.operations)
 
     @cached_property
     def bound(self) -> int | None:
@@ -204,13 +214,14 @@ class Schedule:
 
         Returns
         -------
-        The sum of the spikes of each step, and the state after the last.
+        The sum of the spikes of each step that fires, and the state after the last.
         """
         rows, state, fired = self.parameters(initial, threshold, bias), State(), []
         for step, charge in zip(self.steps, charges, strict=True):
             state.potential = state.potential + charge
             state.add(step.adds, rows)
-            fired.append(state.fire(step.fires, rows))
+            if step.fires or self.levels is None:
+                fired.append(state.fire(step.fires, rows))
         return fired, state
 
     def clip(self, count):
@@ -295,8 +306,8 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     trains = [_trains(sources, number) for number in range(dynamics.timesteps)]
     if levels is None:
         return _readout(images, trains, dynamics)
-    biased = dynamics.wakes > 1
-    values = _burst(dynamics.burst)
+    biased = dynamics.probe + dynamics.wakes > 1
+    values = dynamics.values
     # The first bias comes with the initial potential, or with the input.
     rows = [Row(initial=1, bias=int(not (images and biased)))]
     rows += [Row(threshold=-value) for value in sorted(set(values))[::-1]]
@@ -311,21 +322,14 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     for number, awake in enumerate(dynamics.awake):
         charges = trains[number] if number else (*images, *trains[number])
         adds = (Add(0),) if number == 0 else (Add(again),) * (awake and biased)
+        if number == dynamics.probe > 0:
+            steps.append(Step((), (Restart(0),), ()))
+            adds = (Add(None),) if again is None else ()
         most = dynamics.most(levels, number)
         fires = (*[replace(fire, bound=most) for fire in bursts], *back)
-        steps.append(Step(charges, adds, fires, number))
+        steps.append(Step(charges, adds, fires, 0 if dynamics.probe else number))
     return Schedule(tuple(steps), tuple(rows), dynamics.burst, "train", dynamics.timesteps,
                     -int(dynamics.signed))
-
-
-def _burst(most):
-    """Numbers of spikes whose thresholds, one after the other, make up to ``most`` spikes: as many
-    as the potential has thresholds. None is greater than the sum of those behind it plus 1."""
-    values = []
-    while most:
-        values.append(-(-most // 2))
-        most //= 2
-    return values
 
 
 def _one_spike(sources, levels):
@@ -340,8 +344,8 @@ def _one_spike(sources, levels):
 def _readout(images, trains, dynamics):
     """Of a read-out: the charge of all time-steps, then that of the input and the bias again in
     each further wake step."""
-    trains = tuple(charge for charges in trains for charge in charges)
-    wakes = [number for number, awake in enumerate(dynamics.awake) if awake]
+    trains = tuple(charge for charges in trains[dynamics.probe:] for charge in charges)
+    wakes = [number for number, awake in enumerate(dynamics.awake) if awake][dynamics.probe:]
     if not images or len(wakes) == 1:
         begin = [Step((*images, *trains), (Add(0),), ())]
         rows, again = (Row(initial=1, bias=1), Row(bias=1)), 1
@@ -351,9 +355,10 @@ def _readout(images, trains, dynamics):
         begin = ([Step(tuple(images), (hold,), ()), Step(trains, (initial,), ())] if trains else
                  [Step(tuple(images), (hold, initial), ())])
         rows, again = (Row(initial=1), Row(bias=1)), None
-    more = [Step((), (Add(again),), (), number) for number in wakes[1:]]
+    whole = dynamics.probe > 0
+    more = [Step((), (Add(again),), (), 0 if whole else number) for number in wakes[1:]]
     return Schedule((*begin, *more), rows[:1 + (len(wakes) > 1)], None,
-                    timesteps=dynamics.timesteps)
+                    timesteps=1 if whole else dynamics.timesteps)
 
 
 def _trains(sources, number):

@@ -18,7 +18,8 @@ def operation_layout(core):
     lane spikes: if the sum is not negative, or, for a spike that is taken back (``negative``), if
     the potential is. ``bound`` is what the tracer has to be below. ``first`` marks the first fire
     of a position, ``emit`` its last operation. Where spikes are added up, ``tally`` is their
-    number, and ``opens`` marks the first fire of a step.
+    number, and ``opens`` marks the first fire of a step. ``restart`` says that the row replaces the
+    potential, and that a potential that is not above 0 silences the lane.
     """
     # What a core does not need takes no bit.
     schedule, fires = core.schedule, int(not core.sends_logits)
@@ -26,12 +27,13 @@ def operation_layout(core):
         "valid": 1, "add": 1, "parameter": 1, "first": fires, "fire": fires, "emit": 1,
         "held": int(schedule.holds), "hold": int(schedule.holds),
         "negative": int(schedule.low < 0), "bound": (schedule.bound or 0).bit_length(),
-        **_tallied(schedule)})
+        **_rare(schedule)})
 
 
-def _tallied(schedule):
+def _rare(schedule):
     most = max(operation.tally for operation in schedule.operations)
-    return {"opens": 1, "tally": most.bit_length()} if most else {}
+    return ({"opens": 1, "tally": most.bit_length()} if most else {}) | (
+        {"restart": 1} if schedule.restarts else {})
 
 
 def _fields(operation):
@@ -42,7 +44,7 @@ def _fields(operation):
               "hold": operation.hold, "first": operation.first, "fire": fire is not None,
               "emit": operation.until is None, "negative": fire is not None and fire.value < 0,
               "bound": fire is not None and fire.value > 0 and fire.bound,
-              "opens": operation.opens, "tally": operation.tally}
+              "opens": operation.opens, "tally": operation.tally, "restart": operation.restart}
     return {name: int(value) for name, value in fields.items() if value}
 
 

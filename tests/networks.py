@@ -114,6 +114,7 @@ STEPPING = {
     "cif": Dynamics(4, 3, signed=True, bound="elapsed"),
     "cycles": Dynamics(2, 2, 2, signed=True, bound="elapsed"),
     "st-bif": Dynamics(1, 6, signed=True, bound="levels"),
+    "srp": Dynamics(4, probe=3),
     "one spike": Dynamics(1, phases=4),
     "burst": Dynamics(3, burst=5), "group": Dynamics(2, 1, burst=3),
 }

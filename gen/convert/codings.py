@@ -4,16 +4,15 @@ Their layers are scaled as those of the other methods are (:meth:`gen.ir.layer.L
 leaves ``share`` wake steps to bring what all the charge of a sample is.
 """
 
-from dataclasses import replace
-
 from gen.errors import ConversionError
 from gen.ir.layer import Layer
-from gen.ir.layers import Neurons
 from hw.dynamics import Dynamics
 
 __all__ = ["CODINGS", "begun", "share"]
 
 _BURST = 5
+
+_PROBE = 4
 
 
 def _no_sleep(method, sleep):
@@ -43,13 +42,20 @@ def _burst(levels: int, timesteps: int | None, sleep: int | None, depth: int,
     return _bursting("burst", levels, timesteps, burst or _BURST)
 
 
+def _srp(levels: int, timesteps: int | None, sleep: int | None, depth: int,
+         probe: int | None = None) -> Dynamics:
+    """Neurons that are left without charge after some steps are silent (Hao et al. [9])."""
+    _no_sleep("srp", sleep)
+    return Dynamics(timesteps or levels, probe=_PROBE if probe is None else probe)
+
+
 def _one_spike(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
     """One spike, whose phase is its weight (after Hwang, Kung [8])."""
     _no_sleep("one-spike", sleep)
     return Dynamics(1, phases=timesteps or (4 * levels // 3).bit_length())
 
 
-CODINGS = {"group": _group, "burst": _burst, "one-spike": _one_spike}
+CODINGS = {"group": _group, "burst": _burst, "one-spike": _one_spike, "srp": _srp}
 """Method -> its dynamics, as :data:`gen.convert.methods.METHODS`."""
 
 _FLOOR = frozenset({"burst", "one-spike"})
@@ -68,10 +74,5 @@ def share(levels: int, dynamics: Dynamics) -> int:
 
 def begun(layer: Layer, method: str) -> Layer:
     """The layer, which has time-steps already, with the initial potential of the method, and with
-    its thresholds: those of ``one-spike`` lie in the middle between two weights of a spike."""
-    if method not in _FLOOR or not isinstance(layer, Neurons):
-        return layer
-    empty = replace(layer, initial=layer.initial - (layer.threshold >> 1))
-    if method != "one-spike":
-        return empty
-    return replace(empty, threshold=-(-3 * layer.threshold // 4))
+    its thresholds."""
+    return layer.emptied(method == "one-spike") if method in _FLOOR else layer

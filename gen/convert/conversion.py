@@ -65,7 +65,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
             activation: str | None = None, require_agreement: float | None = None,
             method: str | None = None, timesteps: int | None = None, sleep: int | None = None,
-            burst: int | None = None) -> dict[str, Any]:
+            burst: int | None = None, probe: int | None = None) -> dict[str, Any]:
     """Convert a trained module and save the network.
 
     Parameters
@@ -83,7 +83,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     activation : ``CLASS,STEP,LEVELS`` of another library's :class:`~.foreign.Activation`
     require_agreement : least share, 0 to 1, of the calibration images that the integers must
         classify as the module does; by default there is a warning below :data:`AGREEMENT`
-    method, timesteps, sleep, burst : see :func:`gen.convert.methods.with_time_steps`
+    method, timesteps, sleep, burst, probe : see :func:`gen.convert.methods.with_time_steps`
 
     Returns
     -------
@@ -115,7 +115,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
                 input_levels=input_levels, activation=foreign)
     facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
     network, timed = with_time_steps(_network(quantised, name, pixel_max, facts), pixels, method,
-                                     timesteps=timesteps, sleep=sleep, burst=burst)
+                                     timesteps=timesteps, sleep=sleep, burst=burst, probe=probe)
     network = _compared(network, pixels, scores, require_agreement)
     artifact.save(network, out)
     return {"network": str(out), **_summary(network, lowered), **timed}

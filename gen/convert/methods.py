@@ -64,12 +64,13 @@ METHODS: dict[str, Callable[..., Dynamics]] = {
 sleep that are asked for, the number of layers of neurons on the longest path, and what is asked for
 besides (:data:`_OPTIONS`)."""
 
-_OPTIONS = {"burst": ("group", "burst")}
+_OPTIONS = {"burst": ("group", "burst"), "probe": ("srp",)}
 """Option -> methods that have it."""
 
 
 def stepped(network: Network, method: str, *, timesteps: int | None = None,
-            sleep: int | None = None, burst: int | None = None) -> Network:
+            sleep: int | None = None, burst: int | None = None, probe: int | None = None
+            ) -> Network:
     """A quantised network as it fires in every time-step.
 
     When all neurons are quiet (:meth:`Network.quiet`), the counts of ``casc``, in one cycle, and of
@@ -86,6 +87,8 @@ def stepped(network: Network, method: str, *, timesteps: int | None = None,
     sleep : further steps of each cycle (``casc``; by default as many as are enough)
     burst : the most spikes in a time-step (``group``, ``burst``; by default as many as levels, and
         5)
+    probe : time-steps that come before the others, do not count, and tell which neurons to silence
+        (``srp``; by default 4)
 
     Raises
     ------
@@ -98,7 +101,7 @@ def stepped(network: Network, method: str, *, timesteps: int | None = None,
     if network.dynamics is not None:
         raise ConversionError(f"{network.name} has time-steps already")
     levels = _levels(network, method)
-    asked = _asked(method, burst=burst)
+    asked = _asked(method, burst=burst, probe=probe)
     try:
         dynamics = METHODS[method](levels, timesteps, sleep, _depth(network), **asked)
         return replace(network, layers=tuple(
@@ -122,14 +125,14 @@ def quiet_steps(network: Network, images: np.ndarray) -> tuple[int, float]:
 
 
 def with_time_steps(network: Network, pixels: np.ndarray, method: str | None, *,
-                    timesteps: int | None, sleep: int | None, burst: int | None
-                    ) -> tuple[Network, dict[str, Any]]:
+                    timesteps: int | None, sleep: int | None, burst: int | None,
+                    probe: int | None) -> tuple[Network, dict[str, Any]]:
     """The network with the time-steps of a method, if there is one, and how quiet it becomes.
 
     Parameters
     ----------
     pixels : raw calibration images
-    method, timesteps, sleep, burst : see :func:`stepped`
+    method, timesteps, sleep, burst, probe : see :func:`stepped`
 
     Returns
     -------
@@ -140,13 +143,14 @@ def with_time_steps(network: Network, pixels: np.ndarray, method: str | None, *,
     Raises
     ------
     ConversionError
-        As :func:`stepped`; if there are time-steps, sleep or a burst, but no method.
+        As :func:`stepped`; if there are time-steps, sleep, a burst or a probe, but no method.
     """
     if method is None:
-        if (timesteps, sleep, burst) != (None, None, None):
-            raise ConversionError("time-steps, sleep and a burst need a method (--method)")
+        if (timesteps, sleep, burst, probe) != (None, None, None, None):
+            raise ConversionError("time-steps, sleep, burst and probe need a method (--method)")
         return network, {}
-    network = stepped(network, method, timesteps=timesteps, sleep=sleep, burst=burst)
+    network = stepped(network, method, timesteps=timesteps, sleep=sleep, burst=burst,
+                      probe=probe)
     with working(f"{network.name}: the images in time-steps"):
         steps, quiet = quiet_steps(network, pixels[:_TIMED])
     if quiet < 1 and method in _NEED_QUIET:
@@ -163,7 +167,8 @@ def _asked(method, **options):
     asked = {name: value for name, value in options.items() if value is not None}
     for name in asked:
         if method not in _OPTIONS[name]:
-            raise ConversionError(f"{method} has no --{name}; {' and '.join(_OPTIONS[name])} have")
+            raise ConversionError(f"{method} has no --{name}; it is for "
+                                  f"{' and '.join(_OPTIONS[name])}")
     return asked
 
 

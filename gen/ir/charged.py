@@ -133,7 +133,7 @@ class Charged:
 
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse a layer whose potentials may need more than 53 bits."""
-        awake = 1 if self.dynamics is None else self.dynamics.wakes
+        awake = 1 if self.dynamics is None else self.dynamics.charged
         bound = sum(max(int(values.max()), -int(values.min())) * times
                     for values, times in ((self.initial, 1), (self.bias, awake)))
         bound += sum(s.charge_bound(awake * top if s.source == INPUT else top)
@@ -176,6 +176,10 @@ class Charged:
             return replace(self._raised(levels), bias=bias, dynamics=dynamics)
         return replace(self, initial=self._half() + bias % levels, bias=bias // levels,
                        dynamics=dynamics)
+
+    def emptied(self, halfway: bool) -> Self:
+        """The same, if there is no threshold."""
+        return self
 
     def _half(self):
         """The initial potential with which a neuron without bias rounds half up."""
@@ -275,6 +279,11 @@ class Neurons(Charged):
             return stepping.trains(self, self.dynamics, inputs)
         return super().run(inputs)
 
+    def emptied(self, halfway: bool) -> Self:
+        """See :meth:`gen.ir.layer.Layer.emptied`."""
+        threshold = -(-3 * self.threshold // 4) if halfway else self.threshold
+        return replace(self, initial=self.initial - self._half(), threshold=threshold)
+
     def _half(self):
         return self.threshold >> 1
 
@@ -286,7 +295,7 @@ class Neurons(Charged):
         """Its own, whatever the sources'; with time-steps what the tracer may reach."""
         if self.dynamics is None:
             return self.levels
-        steps = self.dynamics.timesteps
+        steps = self.dynamics.longest
         most = self.dynamics.most(self.levels, steps - 1)
         return steps * self.dynamics.greatest if most is None else min(most, steps)
 

@@ -81,6 +81,15 @@ class Layer(Protocol):
     def timed(self, dynamics: Dynamics, levels: int) -> "Layer":
         """The layer with time-steps, see :meth:`gen.ir.charged.Charged.timed`."""
 
+    def emptied(self, halfway: bool) -> "Layer":
+        """The layer with neurons that round down, and not half up.
+
+        Parameters
+        ----------
+        halfway : whether thresholds are in the middle between those of ``2**k`` and of ``2**(k-1)``
+            spikes, rounded up (docs/methods.md, 10)
+        """
+
     def flattened(self, source: str, shape: tuple[int, int, int]) -> "Layer | None":
         """The same layer for a source that is given as a vector instead of in ``shape``, or None if
         it looks at a part of the map."""

@@ -35,7 +35,8 @@ class Trace:
 
     Members
     -------
-    counts : layer name -> ``(N, C, H, W)`` spike counts, of every layer but the read-out
+    counts : layer name -> ``(N, C, H, W)`` spike counts, of every layer but the read-out, in the
+        time-steps that count
     logits : ``(N, classes)`` integers
     trains : layer name -> ``(T, N, C, H, W)`` spikes of each time-step; none without time-steps
     maps : layer name -> ``(N, C, H, W)``, what travels from a layer to the next: its counts, or its
@@ -271,7 +272,9 @@ class Network:
         # A shorter run is the beginning of a longer one.
         steps = steps[:timesteps]
         trains = {name: train[:timesteps] for name, train in values.items() if train.ndim == 5}
-        summed = {name: train.sum(axis=0, dtype=np.int64) for name, train in trains.items()}
+        first = 0 if self.dynamics is None else self.dynamics.probe
+        summed = {name: train[first:].sum(axis=0, dtype=np.int64)
+                  for name, train in trains.items()}
         sent = {name: encoded(train, self.spans[name]) for name, train in trains.items()}
         return Trace(counts=values | summed, logits=steps[-1], trains=trains, maps=values | sent,
                      steps=steps)
@@ -286,8 +289,9 @@ class Network:
         """
         if timesteps is None:
             return self.timesteps
-        if type(timesteps) is not int or not 1 <= timesteps <= self.timesteps:
-            raise NetworkError(f"{self.name} runs 1 to {self.timesteps} time-steps, not "
+        least = self.dynamics.shortest if self.dynamics else 1
+        if type(timesteps) is not int or not least <= timesteps <= self.timesteps:
+            raise NetworkError(f"{self.name} runs {least} to {self.timesteps} time-steps, not "
                                f"{timesteps!r}")
         return timesteps
 

@@ -102,6 +102,10 @@ class Pool:
         """The same: a pooling follows its source."""
         return self
 
+    def emptied(self, halfway: bool) -> Self:
+        """The same: a pooling does not round."""
+        return self
+
     def flattened(self, source: str, shape: tuple[int, int, int]) -> Self | None:
         """None for its own source: a window is a part of the map."""
         return None if self.source == source else self

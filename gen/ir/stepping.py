@@ -55,22 +55,26 @@ def trains(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -
     """
     image, spikes = _charges(layer, dynamics, inputs)
     program = layer.schedule(_maps(dynamics, inputs))
-    if len(program.steps) > dynamics.timesteps:
-        spikes = [image, *spikes]
+    if program.steps[0].fires:
+        arriving = iter([image + spikes[0], *spikes[1:]])
     else:
-        spikes = [image + spikes[0], *spikes[1:]]
-    fired, _ = program.run(spikes, *(_wide(values) for values in (
+        arriving = iter([image, *spikes])
+    # Spikes of no train are no charge.
+    charges = [next(arriving) if step.charges else 0 for step in program.steps]
+    fired, _ = program.run(charges, *(_wide(values) for values in (
         layer.initial, layer.threshold, layer.bias)))
-    return np.stack(np.broadcast_arrays(*fired[-dynamics.timesteps:])).astype(np.int16)
+    return np.stack(np.broadcast_arrays(*fired)).astype(np.int16)
 
 
 def logits(layer: "Readout", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Potentials of the read-out after each time-step, ``(T, N, C, H, W)``."""
+    """Potentials of the read-out after each time-step, ``(T, N, C, H, W)``; steps that don't count
+    change nothing."""
     image, spikes = _charges(layer, dynamics, inputs)
     now: np.ndarray | int = _wide(layer.initial)
     potentials = []
-    for awake, charge in zip(dynamics.awake, spikes, strict=True):
-        now = now + charge + awake * (image + _wide(layer.bias))
+    for number, (awake, charge) in enumerate(zip(dynamics.awake, spikes, strict=True)):
+        if number >= dynamics.probe:
+            now = now + charge + awake * (image + _wide(layer.bias))
         potentials.append(now)
     return np.stack(np.broadcast_arrays(*potentials))
 
@@ -85,7 +89,7 @@ def charge_range(layer: "Charged", dynamics: Dynamics, images: Sequence[bool],
     images : whether a source is the input, for each source
     levels : of each source, greatest count of all time-steps together
     """
-    awake = dynamics.wakes
+    awake = dynamics.charged
     low = high = np.zeros(layer.channels, dtype=np.int64)
     for synapses, image, top in zip(layer.synapses, images, levels, strict=True):
         least, most = synapses.charge_range(top * awake if image else top)

@@ -10,6 +10,7 @@ from hw.config import CoreConfig
 from hw.dynamics import Dynamics
 from hw.lanes import Lanes
 from hw.maps import MapConfig, SourceConfig
+from hw.neuron import Restart
 from hw.schedule import settle, step
 
 from .properties import Proof, anything, in_order, moves, waits
@@ -150,7 +151,7 @@ def _lane(m, config, i, arrival, charge, rows, lane):
     half = Const(1 << width - 1, width + 1)
     shapes = {"v": signed(width), "held": signed(width),
               "tracer": range((schedule.bound or 0) + (schedule.levels or 0) + 1),
-              "spikes": unsigned(8)}
+              "spikes": unsigned(8), "silent": 1}
     kept = {name: Signal(shape, name=f"kept_{name}_{lane}") for name, shape in shapes.items()}
 
     now = signal(signed(width), Mux(i.p.double, 2 * kept["v"], kept["v"]))
@@ -159,9 +160,11 @@ def _lane(m, config, i, arrival, charge, rows, lane):
     with m.Switch(arrival):
         for turn, (begin, end) in enumerate(itertools.pairwise(
                 (*schedule.arrivals, len(schedule.steps)))):
-            v, (_, held, tracer, spikes) = now, kept.values()
+            v, (_, held, tracer, spikes, silent) = now, kept.values()
             for each in schedule.steps[begin:end]:
                 for add in each.adds:
+                    if isinstance(add, Restart):
+                        silent, v = signal(1, v <= 0), Const(0)
                     v = signal(signed(width), v + (held if add.row is None else rows[add.row]))
                     held = v if add.hold else held
                 fired = Const(0)
@@ -173,17 +176,17 @@ def _lane(m, config, i, arrival, charge, rows, lane):
                         m.d.comb += Assume(~compared | ((moved >= -half) & (moved < half)))
                     else:
                         spike, free = v < 0, tracer > fire.bound
-                    spike = signal(1, spike if fire.bound is None else spike & free)
+                    spike = signal(1, ~silent & (spike if fire.bound is None else spike & free))
                     v = signal(signed(width), Mux(spike, moved, v))
                     tracer = signal(shapes["tracer"], tracer + Mux(spike, fire.value, 0))
                     fired = fired + Mux(spike, fire.value, 0)
                 more = schedule.levels if schedule.code == "train" else 0
                 spikes = signal(shapes["spikes"], Cat(
                     *[fired < 0] * -schedule.low, _bits(fired, more.bit_length()), spikes)
-                    if more else spikes + fired)
+                    if more and each.fires else spikes + fired)
             with m.Case(turn):
                 m.d.comb += [signal.eq(value) for signal, value in zip(
-                    after.values(), (v, held, tracer, spikes), strict=True)]
+                    after.values(), (v, held, tracer, spikes, silent), strict=True)]
     complete = arrived & (arrival == len(schedule.arrivals) - 1)
     with m.If(moves(i)):
         m.d.sync += [signal.eq(Mux(complete, 0, Mux(i.p.last, value, signal)))
@@ -225,6 +228,7 @@ PROOFS = {
     "lanes-step-elapsed": stepping(Dynamics(2, 1, signed=True, bound="elapsed"), "train", bound=20),
     "lanes-step-levels": stepping(Dynamics(1, 2, signed=True, bound="levels"), "train", bound=20),
     "lanes-step-both": stepping(Dynamics(2), "image", "train", bound=16),
+    "lanes-step-restart": stepping(Dynamics(1, probe=1), "train", bound=16),
     "lanes-one-spike": one_spike(2, channels=2, bound=16),
     "lanes-step-burst": stepping(Dynamics(2, burst=2), "train", width=4, bound=16),
     "lanes-step-read-out": stepping(Dynamics(2), "image", "train", levels=None),

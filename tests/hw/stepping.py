@@ -9,6 +9,7 @@ from tests.networks import STEPPING
 DYNAMICS = STEPPING | {
     "long": Dynamics(9, 3),
     "once": Dynamics(1, 2),
+    "probed bursts": Dynamics(2, 1, burst=2, probe=1),
     "two phases": Dynamics(1, phases=2),
     "burst alone": Dynamics(1, burst=6),
 }

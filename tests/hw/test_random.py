@@ -104,6 +104,11 @@ def random_burst(rng):
                     burst=int(rng.integers(2, 10)))
 
 
+def random_probe(rng):
+    return Dynamics(int(rng.integers(1, 9)), int(rng.integers(0, 3)), int(rng.integers(1, 3)),
+                    burst=int(rng.choice([1, 1, 1, 2, 3])), probe=int(rng.integers(1, 9)))
+
+
 def random_phases(rng):
     return Dynamics(1, phases=int(rng.integers(1, 7)))
 
@@ -139,6 +144,12 @@ def test_array_computes_any_network_that_bursts(seed):
 
 
 @pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_network_that_is_probed(seed):
+    rng = np.random.default_rng(seed)
+    check(rng, stepping(rng, random_probe(rng)), seed)
+
+
+@pytest.mark.parametrize("seed", MANY)
 def test_array_computes_any_network_of_one_spike(seed):
     rng = np.random.default_rng(seed)
     check(rng, stepping(rng, random_phases(rng)), seed)
@@ -160,7 +171,8 @@ def check(rng, network, seed):
     fmap, out = config.input, config.readout
     beats = pack(counts.reshape(3, fmap.channels, fmap.height, fmap.width), fmap)
     dut = Array(config, image)
-    timesteps = int(rng.integers(1, config.timesteps + 1))
+    chosen = int(rng.integers(1, config.timesteps + 1))
+    timesteps = chosen if config.timesteps > 1 else network.timesteps
     received, _ = run(dut, [(dut.i, to_ints(beats.reshape(3 * fmap.beats, -1)))],
                       [(dut.o, 3 * out.groups)], stalls=str(rng.choice(list(STALLS))), seed=seed,
                       constants=[(dut.timesteps, timesteps)] if config.timesteps > 1 else [],

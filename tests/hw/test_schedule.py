@@ -64,13 +64,16 @@ TRAIN = {low: MapConfig(5, 4, 4, 1, 2, "train", 7, low) for low in (0, -1)}
 
 def reference(charges, image, initial, threshold, bias, dynamics, levels):
     """A neuron as docs/methods.md has it, time-step by time-step: spikes of each."""
-    potential, spikes, elapsed = initial, [], 0
+    potential, spikes, elapsed, silent = initial, [], 0, False
     for number, charge in enumerate(charges):
-        if awake := number % (dynamics.wake + dynamics.sleep) < dynamics.wake:
+        turn = (number - dynamics.probe) % (dynamics.wake + dynamics.sleep)
+        if awake := number < dynamics.probe or turn < dynamics.wake:
             elapsed += 1
+        if number == dynamics.probe > 0:
+            silent, potential = potential <= 0, initial
         potential += charge + awake * (image + bias)
         most = {None: math.inf, "levels": levels, "elapsed": elapsed}[dynamics.bound]
-        if potential >= threshold and sum(spikes) < most:
+        if potential >= threshold and sum(spikes) < most and not silent:
             spikes.append(min(potential // threshold, dynamics.burst))
         elif potential < 0 and sum(spikes) > 0 and dynamics.signed:
             spikes.append(-1)
@@ -84,7 +87,8 @@ def reference(charges, image, initial, threshold, bias, dynamics, levels):
 @pytest.mark.parametrize("dynamics", [
     Dynamics(7), Dynamics(7, bound="levels"), Dynamics(5, 2, signed=True, bound="elapsed"),
     Dynamics(1, 6, signed=True, bound="levels"), Dynamics(1, 6),
-    Dynamics(2, 1, 2, signed=True, bound="elapsed"), Dynamics(5, 2, burst=2)])
+    Dynamics(2, 1, 2, signed=True, bound="elapsed"), Dynamics(5, 2, burst=2),
+    Dynamics(4, probe=3), Dynamics(2, 1, 2, burst=3, probe=1)])
 def test_step_is_the_neuron_of_the_methods(dynamics, image, train):
     low = -int(dynamics.signed)
     schedule = step([source(levels=7)] * image + [TRAIN[low]] * train, 3, dynamics)
@@ -98,14 +102,16 @@ def test_step_is_the_neuron_of_the_methods(dynamics, image, train):
         initial, threshold, bias = rng.randrange(-4, 5), rng.randrange(1, 12), rng.randrange(-3, 4)
         planes = [charge.planes[0] for charge in schedule.steps[0].charges]
         given = list(charges)
-        if len(schedule.steps) > dynamics.timesteps:
+        if dynamics.probe:
+            given.insert(dynamics.probe, 0)
+        if not schedule.steps[0].fires:
             given.insert(0, constant)
         elif image:
             given[0] += constant
         assert not image or planes[:3] == [2, 1, 0]
         spikes, state = schedule.run(given, initial, threshold, bias)
         expected, potential = reference(charges, constant, initial, threshold, bias, dynamics, 3)
-        assert spikes[-dynamics.timesteps:] == expected
+        assert spikes == expected
         assert state.potential == potential
         seen.update(expected)
     most = dynamics.burst
@@ -157,6 +163,18 @@ def test_a_readout_sums_all_time_steps(image, train):
     assert state.potential == 100 + 4 * 3 + 4 * 5 * image + 40 * train
 
 
+def test_what_a_probe_charges_a_readout_with_is_forgotten():
+    dynamics = Dynamics(2, 1, probe=3)
+    map_ = MapConfig(5, 4, 4, 1, 2, "train", 6)
+    program = step([map_], None, dynamics)
+    assert [charge.planes for charge in program.charges] == [(3,), (4,), (5,)]
+    assert program.run([40, 0], 100, 1, 3)[1].potential == 100 + 2 * 3 + 40
+    assert (program.timed, program.timesteps) == (False, 1)
+    assert not step([map_], 3, dynamics).timed
+    with_image = step([source(levels=7), map_], None, dynamics)
+    assert with_image.run([5, 40, 0], 100, 1, 3)[1].potential == 100 + 2 * (5 + 3) + 40
+
+
 def test_planes_of_a_train():
     schedule = step([MapConfig(5, 4, 4, 2, 2, "train", 3, -1)], 3, Dynamics(2, 1))
     assert [[(charge.planes, charge.subtract) for charge in each.charges]
@@ -178,6 +196,11 @@ def test_planes_of_a_train():
     ({"wake": 4, "signed": True}, "neurons that take spikes back need a bound"),
     ({"wake": 4, "burst": 0}, "burst must be an integer of at least 1, not 0"),
     ({"wake": 4, "burst": 65}, "there are 65 spikes in a time-step; 64 are the most"),
+    ({"wake": 4, "probe": 2, "bound": "levels"}, "neurons with a bound are not probed"),
+    ({"wake": 1, "probe": -1}, "probe must be an integer of at least 0, not -1"),
+    ({"wake": 60, "probe": 5}, "there are 65 time-steps; 64 are the most"),
+    ({"wake": 1, "probe": 1, "phases": 2},
+     "phases are those of a single time-step, with one spike"),
     ({"wake": 1, "phases": 16}, "there are 16 phases; 15 are the most"),
     ({"wake": 1, "phases": -1}, "phases must be an integer of at least 0, not -1"),
     ({"wake": 2, "phases": 3}, "phases are those of a single time-step, with one spike"),
@@ -238,7 +261,7 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one(name, levels, kinds):
     program = stepping(dynamics, kinds, levels).schedule
     arguments = [np.random.default_rng(0).integers(low, high, 50) for low, high in (
         (-9, 9), (1, 12), (-5, 5))]
-    for timesteps in range(1, dynamics.timesteps + 1):
+    for timesteps in range(dynamics.shortest, dynamics.timesteps + 1):
         short = program.shortened(timesteps)
         assert levels is None or len(short.steps) == len(program.steps) - (
             dynamics.timesteps - timesteps)
@@ -254,7 +277,7 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one(name, levels, kinds):
             assert all(np.array_equal(*pair) for pair in pairs)
     assert program.shortened(dynamics.timesteps) == program
     assert program.timed == (sum(dynamics.awake) > 1 if levels is None
-                             else dynamics.timesteps > 1)
+                             else dynamics.timesteps > 1) * (not dynamics.probe)
 
 
 @pytest.mark.parametrize("kinds", [("image",), ("train",), ("image", "train")])
@@ -263,11 +286,11 @@ def test_a_readout_takes_the_bias_as_often_as_it_is_awake(name, kinds):
     dynamics = DYNAMICS[name]
     program = stepping(dynamics, kinds, None).schedule
     image, train = 7 * ("image" in kinds), 11 * ("train" in kinds)
-    for timesteps in range(1, dynamics.timesteps + 1):
+    for timesteps in range(dynamics.shortest, dynamics.timesteps + 1):
         short = program.shortened(timesteps)
         # All charge of the trains arrives with the last charge.
         charges = [0] * len(short.steps)
         charges[0] += image
         charges[short.arrivals[-1]] += train
-        awake = sum(dynamics.awake[:timesteps])
+        awake = sum(dynamics.awake[dynamics.probe:timesteps])
         assert short.run(charges, 5, 1, 3)[1].potential == 5 + train + awake * (image + 3)

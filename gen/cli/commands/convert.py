@@ -12,7 +12,7 @@ def _run(args):
                          input_levels=args.input_levels, pixel_max=args.pixel_max,
                          activation=args.activation, require_agreement=args.require_agreement,
                          method=args.method, timesteps=args.timesteps, sleep=args.sleep,
-                         burst=args.burst)
+                         burst=args.burst, probe=args.probe)
 
 
 def add(commands: Commands) -> None:
@@ -42,10 +42,11 @@ def add(commands: Commands) -> None:
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")
     parser.add_argument("--method", metavar="M",
-                        choices=("qcfs", "group", "burst", "one-spike", "casc", "st-bif"),
-                        help="fire in every time-step, as qcfs, group, burst, casc or st-bif do, "
-                             "or with one spike, as one-spike does (default: once, after all the "
-                             "charge)")
+                        choices=("qcfs", "srp", "group", "burst", "one-spike", "casc",
+                                               "st-bif"),
+                        help="fire in every time-step, as qcfs, srp, group, burst, casc or st-bif "
+                             "do, or with one spike, as one-spike does (default: once, after all "
+                             "the charge)")
     parser.add_argument("--timesteps", type=TIMESTEPS, metavar="T",
                         help="time-steps of the method; of casc those of wake, of one-spike the "
                              "phases")
@@ -55,6 +56,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--burst", type=BURST, metavar="M",
                         help="the most spikes of a neuron in a time-step of group or burst "
                              "(default: the levels, or 5)")
+    parser.add_argument("--probe", type=TIMESTEPS, metavar="N",
+                        help="time-steps of srp before those that count, which tell what neurons "
+                             "to silence (default: 4)")
     parser.add_argument("--require-agreement", type=real(0, 1), metavar="SHARE",
                         help="fail if integers and module agree on less than this share, 0 to 1, "
                              "of the calibration images (default: only warn, below 0.97)")

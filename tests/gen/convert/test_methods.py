@@ -85,7 +85,10 @@ def test_several_cycles_are_finer(digits):
     ("casc", {"timesteps": 4},
      "casc is awake for as many time-steps as the neurons have levels, 3, or a multiple of them, "),
     ("st-bif", {"sleep": 2}, "st-bif has no steps of sleep of its own; give the time-steps"),
-    ("casc", {"burst": 3}, "casc has no --burst; group and burst have"),
+    ("casc", {"burst": 3}, "casc has no --burst; it is for group and burst"),
+    ("qcfs", {"probe": 3}, "qcfs has no --probe; it is for srp"),
+    ("srp", {"sleep": 3}, "srp has no steps of sleep; casc has"),
+    ("srp", {"probe": 62}, "srp: there are 65 time-steps; 64 are the most"),
     ("group", {"sleep": 3}, "group has no steps of sleep; casc has"),
     ("one-spike", {"sleep": 3}, "one-spike has no steps of sleep; casc has"),
     ("one-spike", {"timesteps": 16}, "one-spike: there are 16 phases; 15 are the most"),
@@ -129,7 +132,7 @@ def test_residual_networks_with_different_levels_take_spikes_back():
 
 
 def test_methods():
-    assert set(METHODS) == {"qcfs", "group", "burst", "one-spike", "casc", "st-bif"}
+    assert set(METHODS) == {"qcfs", "srp", "group", "burst", "one-spike", "casc", "st-bif"}
 
 
 def test_a_group_is_the_quantised_network_in_one_step(digits):
@@ -173,6 +176,28 @@ def test_one_spike_of_neurons_with_different_levels():
     counts = made.run(networks.counts_for(network, 20)).counts
     assert set(np.unique(np.concatenate([counts[layer.name].ravel() for layer in made.neurons]))
                ) == {0, 1, 2, 4, 8}
+
+
+def test_srp_silences_what_is_left_without_charge(digits):
+    network, images, ann = digits
+    made, counts = stepped(network, "srp"), network.encode(images)
+    assert made.dynamics == Dynamics(3, probe=4)
+    probed, longer, trace = (each.run(counts) for each in (
+        made, stepped(network, "qcfs", timesteps=4), stepped(network, "qcfs")))
+    for layer in made.neurons:
+        assert np.array_equal(probed.trains[layer.name][:4], longer.trains[layer.name])
+    first = probed.counts["conv1"] != trace.counts["conv1"]
+    assert first.mean() < 0.01
+    assert not probed.counts["conv1"][first].any()
+    wrong = [sum(((each.counts[layer.name] > 0) & (ann.counts[layer.name] == 0)).sum()
+                 for layer in network.neurons) for each in (probed, trace)]
+    assert wrong[0] < wrong[1] / 2
+    labels = load("digits").test_labels[:150]
+    assert (probed.logits.argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_srp_without_a_probe_is_qcfs(digits):
+    assert stepped(digits[0], "srp", probe=0).digest == stepped(digits[0], "qcfs").digest
 
 
 def test_more_steps_of_a_group_are_finer(digits):

@@ -46,6 +46,10 @@ class Neuron:
 
     def __init__(self, initial, threshold):
         self.v, self.threshold, self.spikes = initial, threshold, 0
+        self.initial, self.silent = initial, False
+
+    def restart(self):
+        self.silent, self.v = self.v <= 0, self.initial
 
     def step(self, charge, most, signed, burst, phases):
         self.v += charge
@@ -53,7 +57,8 @@ class Neuron:
             if self.v >= weight * self.threshold:
                 return weight
         y = 0
-        if not phases and self.v >= self.threshold and (most is None or self.spikes < most):
+        free = not phases and not self.silent and (most is None or self.spikes < most)
+        if free and self.v >= self.threshold:
             y = min(self.v // self.threshold, burst)
         elif signed and self.v < 0 and self.spikes > 0:
             y = -1
@@ -74,6 +79,8 @@ def simulated(network, image):
                 elapsed = 0
                 for t, awake in enumerate(dynamics.awake):
                     elapsed += awake
+                    if t == dynamics.probe > 0:
+                        neuron.restart()
                     charge = awake * int(layer.bias[place[0]])
                     for synapses in layer.synapses:
                         source = image * awake if synapses.source == INPUT else \
@@ -100,7 +107,8 @@ def test_equals_a_simulation_neuron_by_neuron(name):
         for n, image in enumerate(counts):
             for layer, train in simulated(network, image).items():
                 assert np.array_equal(trace.trains[layer][:, n], train), layer
-                assert np.array_equal(trace.counts[layer][n], train.sum(axis=0))
+                assert np.array_equal(trace.counts[layer][n],
+                                      train[STEPPING[name].probe:].sum(axis=0))
                 seen |= set(np.unique(train))
     assert {0, 1} <= seen
     assert (-1 in seen) == (STEPPING[name].signed and STEPPING[name].timesteps > 2)
@@ -115,7 +123,8 @@ def test_logits_after_each_step(name):
     total = readout.initial[None].repeat(3, axis=0)
     for t, awake in enumerate(dynamics.awake):
         charge = bundle.charge(trace.trains[bundle.source][t]).reshape(3, -1)
-        total = total + charge + awake * readout.bias
+        if t >= dynamics.probe:
+            total = total + charge + awake * readout.bias
         assert np.array_equal(trace.steps[t], total)
     assert np.array_equal(trace.logits, total)
     maps = [replace(networks.TRAIN, timesteps=dynamics.timesteps)]
@@ -144,6 +153,9 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one():
             assert np.array_equal(network.quiet(trace)[name] if name in network.quiet(trace)
                                   else ~train[-1].any(axis=(1, 2, 3)),
                                   ~train[-1].any(axis=(1, 2, 3)))
+    probed = stepped(STEPPING["srp"], 5)
+    with pytest.raises(NetworkError, match=r"runs 7 to 7 time-steps, not 6$"):
+        probed.run(inputs(probed, 3, 5), timesteps=6)
     for wrong in (0, 8, 2.0):
         with pytest.raises(NetworkError, match=rf"runs 1 to 7 time-steps, not {wrong}$"):
             network.run(counts, timesteps=wrong)
