@@ -24,6 +24,7 @@ from gen.build import synthesis
 from gen.build.packing import beside_luts
 from gen.build.toolchain import yosys
 from gen.build.verilog import component_verilog
+from gen.convert.methods import stepped
 from gen.errors import BuildError
 from gen.ir import shipped
 from gen.plan import memories, resources
@@ -77,6 +78,11 @@ def designs():
         "rate": (*map_network(conv, lanes={"conv1": 5, "conv2": 2, "out": 3}, code="rate"), FEW),
         "linear": (*map_network(linear, lanes={"fc1": 24, "out": 7}), FEW),
         "mobile": (*cases.mapped("mobile")[3:], PLENTY),
+        "cif": (*map_network(networks.stepping(networks.STEPPING["cif"])), PLENTY),
+        "if": (*map_network(networks.stepping(networks.STEPPING["if"]),
+                            lanes={"second": 2, "fourth": 3}), PLENTY),
+        "casc": (*map_network(stepped(digits, "casc"), lanes={"conv1": 8, "conv2": 8, "fc1": 32},
+                              replicas={"conv1": 2}), PLENTY),
     }
 
 
@@ -113,6 +119,9 @@ def kind_of(module, config):
     below = path[path.index("array") + 1:]
     if not below or below[0].startswith("fork"):
         return None
+    if below[0].startswith("quiet_"):
+        return "quiet", next(layer.name for layer in config.layers
+                             if layer.port == below[0].removeprefix("quiet_"))
     layer = next(layer for layer in config.layers if layer.port == below[0])
     inner = [step for step in below[1:] if not step.startswith("replica_")]
     if layer not in config.cores:
@@ -205,6 +214,6 @@ BENCHMARK = Benchmark(
     "calibrate", [{"family": family} for family in FAMILIES], measure,
     # All but the coefficients, which come of it.
     ("hw/**/*", "boards/**/*", "firmware/**/*", "gen/ir/**/*.py", "gen/plan/**/*.py",
-     "gen/build/**/*", "gen/verify/beats.py", "gen/ir/networks/digits.npz", "tests/networks.py",
+     "gen/build/**/*", "gen/convert/methods.py", "gen/verify/beats.py", "gen/ir/networks/digits.npz", "tests/networks.py",
      "tests/hw/cases.py"),
     lambda case: ("yosys",))

@@ -185,6 +185,10 @@ def parts(core: CoreConfig) -> Iterator[Part]:
     yield queue(core, _word_bits(core), 4, copies)
     yield _encoder(share, copies)
     yield _lanes(share, copies)
+    if core.schedule.low < 0:
+        step = core.lanes * sum(core.out.step_bits)
+        yield Part("quiet", core.name, {"one": 1, "step": step,
+                                        "beats": counter_bits(core.out.beats)})
     if copies > 1:
         beat = core.beat_bits
         yield Part("merge", core.name, {"one": 1, "streams": copies, "chosen": copies * beat,
@@ -235,11 +239,23 @@ def _word_bits(core):
 
 
 def _encoder(core, copies):
-    word = max(source.map.word for source in core.sources)
-    row = counter_bits(core.weight_rows)
+    word = word_layout(core)["spikes"].width
+    row = counter_bits(max(2, core.weight_rows, core.parameter_rows * core.fixed))
     return Part("encoder", core.name, {
         "one": 1, "word": word, "word_bits": word * counter_bits(word), "row": row,
-        "adder": (word > 1) * row}, (), copies)
+        "adder": (word > 1) * row, "mask": core.masked * core.lanes}, (), copies)
+
+
+def _stepping(core):
+    """Features of lanes that fire in each time-step."""
+    schedule, lanes = core.schedule, core.lanes
+    if not schedule.timed and schedule.bound is None and not core.subtracts:
+        return {}
+    return {"operations": len(schedule.operations),
+            "subtracted": lanes * core.membrane_bits * core.subtracts,
+            "held": lanes * core.membrane_bits * schedule.holds,
+            "tracers": lanes * (schedule.bound or 0).bit_length(),
+            "taken": lanes * (schedule.low < 0)}
 
 
 def _lanes(core, copies):
@@ -253,7 +269,8 @@ def _lanes(core, copies):
                 "clamped": lanes * count * bool(clamped),
                 "logits": lanes * bits * core.sends_logits,
                 "row": counter_bits(core.groups * len(core.schedule.rows)),
-                "results": lanes * core.value_bits * (core.sources[0].positions != (1, 1))}
+                "results": lanes * core.value_bits * (core.sources[0].positions != (1, 1)),
+                **_stepping(core)}
     # In a replica a row of results can wait; otherwise two results, or none if there is only one
     # position.
     row = core.sources[0].positions[1] * core.groups if copies > 1 else 2

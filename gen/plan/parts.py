@@ -12,8 +12,8 @@ from .memories import Memory
 __all__ = ["PARTS", "Part", "address_bits", "counter_bits", "queue", "queue_memory", "spike_memory",
            "varying_bits", "walk_features"]
 
-PARTS = ("spikes", "window", "select", "fetch", "queue", "encoder", "lanes", "merge", "pool",
-         "device", "feeder", "collector")
+PARTS = ("spikes", "window", "select", "fetch", "queue", "encoder", "lanes", "quiet", "merge",
+         "pool", "device", "feeder", "collector")
 """Kinds of parts."""
 
 

@@ -86,7 +86,10 @@ def parts(pool: PoolConfig) -> Iterator[Part]:
     height, width = source.positions
     (ky, kx), out = source.kernel, pool.out
     features = {"one": 1, "counts": fmap.beat_bits, "results": out.beat_bits,
-                "compared": fmap.beat_bits * (pool.kind == "max"),
+                "compared": fmap.beat_bits * (pool.kind == "max") * (fmap.code != "train"),
+                "steps": out.beat_bits * (fmap.code == "train") * (pool.kind == "sum"),
+                "changes": fmap.word * fmap.planes * (fmap.code == "train") * (
+                    pool.kind == "max"),
                 **walk_features((height, width, fmap.chunks, ky, kx), address_bits(source),
                                 (fmap.height, fmap.width))}
     yield Part("pool", pool.name, features)
