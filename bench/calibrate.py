@@ -15,6 +15,7 @@ import json
 import logging
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -24,7 +25,6 @@ from gen.build import synthesis
 from gen.build.packing import beside_luts
 from gen.build.toolchain import yosys
 from gen.build.verilog import component_verilog
-from gen.convert.methods import stepped
 from gen.errors import BuildError
 from gen.ir import shipped
 from gen.plan import memories, resources
@@ -81,8 +81,10 @@ def designs():
         "cif": (*map_network(networks.stepping(networks.STEPPING["cif"])), PLENTY),
         "if": (*map_network(networks.stepping(networks.STEPPING["if"]),
                             lanes={"second": 2, "fourth": 3}), PLENTY),
-        "casc": (*map_network(stepped(digits, "casc"), lanes={"conv1": 8, "conv2": 8, "fc1": 32},
-                              replicas={"conv1": 2}), PLENTY),
+        "st-bif": (*map_network(
+            replace(digits, layers=tuple(layer.timed(networks.STEPPING["st-bif"], 3)
+                                         for layer in digits.layers)),
+            lanes={"conv1": 8, "conv2": 8, "fc1": 32}, replicas={"conv1": 2}), PLENTY),
     }
 
 
@@ -214,6 +216,6 @@ BENCHMARK = Benchmark(
     "calibrate", [{"family": family} for family in FAMILIES], measure,
     # All but the coefficients, which come of it.
     ("hw/**/*", "boards/**/*", "firmware/**/*", "gen/ir/**/*.py", "gen/plan/**/*.py",
-     "gen/build/**/*", "gen/convert/methods.py", "gen/verify/beats.py", "gen/ir/networks/digits.npz", "tests/networks.py",
+     "gen/build/**/*", "gen/verify/beats.py", "gen/ir/networks/digits.npz", "tests/networks.py",
      "tests/hw/cases.py"),
     lambda case: ("yosys",))
