@@ -20,6 +20,7 @@ from . import (
     gates,
     line,
     masked,
+    methods,
     pages,
     peers,
     runner,
@@ -30,7 +31,7 @@ from .benchmark import load
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
     calibrate, every_board, bitstreams, clocks, choices, masked, gates, line, scale, ecp5_clock,
-    peers, figures)]
+    peers, methods, figures)]
 
 
 def _jobs(text):

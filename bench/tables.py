@@ -3,7 +3,7 @@
 import boards
 from gen.ir import shipped
 
-from . import bitstreams, choices, clocks, every_board, figures, gates, masked, scale
+from . import bitstreams, choices, clocks, every_board, figures, gates, masked, methods, scale
 from . import line as serial_line
 from .every_board import alike, same_device
 from .markdown import asked, line, named, number, table
@@ -36,6 +36,31 @@ def readme(measured):
         ("block RAMs", lambda row: f"{row['brams']:g}"),
         ("DSPs", lambda row: number(row["dsps"])),
     ], figures.BENCHMARK.rows(measured))
+
+
+def _timed(row):
+    steps = f" T = {row['timesteps']}" if "timesteps" in row else ""
+    return f"`{row['method']}`{steps}" + (f" m = {row['burst']}" if "burst" in row else "")
+
+
+def methods_run(measured):
+    """Of docs/methods.md: methods in time-steps."""
+    return table([
+        ("network", lambda row: f"`{row['network']}`"),
+        ("method", _timed),
+        ("steps", lambda row: number(row["time_steps"])),
+        ("images", lambda row: number(row["images"])),
+        ("accuracy", lambda row: f"{row['accuracy']:.2%}"),
+        ("quantised network", lambda row: f"{row['quantised']:.2%}"),
+        ("logits as quantised", lambda row: number(row["images_as_quantised"])),
+        ("mismatches", lambda row: number(row["mismatches"])),
+        ("clocks", lambda row: number(row["interval_cycles"])),
+        ("predicted", lambda row: number(row["predicted_interval_cycles"])),
+        ("lanes adding", lambda row: "" if row["lanes_adding"] is None else
+         f"{row['lanes_adding']:.0%}"),
+        ("LUTs", lambda row: number(row["luts"])),
+        ("of those in `settle`", lambda row: f"{row['luts'] / row['settled_luts']:.2f}"),
+    ], methods.BENCHMARK.rows(measured), left=2)
 
 
 def bitstreams_made(measured):
@@ -254,5 +279,6 @@ TABLES = {
     "cells": cells, "predicted-clocks": predicted_clocks, "replicas": replicas,
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
     "unpacked": unpacked, "line": carried, "depthwise": depthwise,
+    "methods": methods_run,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""
