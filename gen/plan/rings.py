@@ -58,7 +58,8 @@ def _column(source):
 @functools.lru_cache(maxsize=1024)
 def _ring_rows(height, layers):
     least, roomy = (_needed(height, layers, spare) for spare in (0, _SPARE))
-    return tuple(tuple(many if few > 2 * source.map.height else min(many, 2 * source.map.height)
+    return tuple(tuple(max(source.least_rows, many if few > 2 * source.map.height else
+                           min(many, 2 * source.map.height))
                        for source, few, many in zip(sources, *rows, strict=True))
                  for (_, sources), *rows in zip(layers, least, roomy, strict=True))
 

@@ -55,6 +55,12 @@ def test_replicas_need_the_rows_between_theirs(replicas):
     assert 3 + replicas <= config.layers[0].sources[0].rows <= min(40, 3 + 2 * replicas + SPARE)
 
 
+def test_replicas_of_a_layer_with_much_padding():
+    """Each sees fewer rows than the layer, but the layer's own windows must fit."""
+    config = map_config(chain(1, (3, 1, 2)), replicas={"l0": 3})
+    assert config.layers[0].sources[0].rows == 3
+
+
 @pytest.mark.parametrize("name", ["digits", "mnist", "cifar-10"])
 def test_no_memory_is_larger_than_two_maps(name):
     network = shipped.find(name)
