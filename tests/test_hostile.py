@@ -49,6 +49,7 @@ FIXED = {
     ("gen", "build"): {"network": "net.npz", "--no-synthesis": None, "-o": "out"},
     ("gen", "verify"): {"design": "net.npz", "--images-file": "absent.npy"},
     ("gen", "simulate"): {"design": "net.npz", "--dataset": "none"},
+    ("gen", "curve"): {"design": "net.npz", "--dataset": "none"},
     ("gen", "report"): {"design": "empty"},
     ("gen", "virtual"): {"design": "empty"},
     ("gen", "program"): {"design": "empty"},

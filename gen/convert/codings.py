@@ -72,7 +72,12 @@ def share(levels: int, dynamics: Dynamics) -> int:
     return 1 if dynamics.phases else levels // dynamics.burst
 
 
-def begun(layer: Layer, method: str) -> Layer:
+def begun(layer: Layer, method: str, *, half: bool) -> Layer:
     """The layer, which has time-steps already, with the initial potential of the method, and with
-    its thresholds."""
-    return layer.emptied(method == "one-spike") if method in _FLOOR else layer
+    its thresholds.
+
+    Parameters
+    ----------
+    half : whether the initial potential holds half a threshold
+    """
+    return layer.emptied(method == "one-spike", half) if method in _FLOOR else layer

@@ -1,5 +1,6 @@
 """The layers of a module, as its operators are applied (:mod:`gen.convert.operators`)."""
 
+import math
 from dataclasses import replace
 from typing import NoReturn
 
@@ -75,15 +76,16 @@ class Collector:
         self._names.add(name)
         return name
 
-    def _relu(self, value: object, inplace: bool = False) -> Map:
+    def _relu(self, value: object, inplace: bool = False, cap: float = math.inf) -> Map:
         x = self._sums(value)
         name = self._name(x, self.node)
-        return self._activated(Relu(name, x.terms, x.bias), x)
+        return self._activated(Relu(name, x.terms, x.bias, cap), x)
 
-    def _fire(self, value: object, path: str, step: float, levels: int) -> Map:
+    def _fire(self, value: object, path: str, step: float, levels: int,
+              floor: bool = False) -> Map:
         x = self._sums(value)
         name = self._name(x, path)
-        return self._activated(Fire(name, x.terms, x.bias, path, step, levels), x)
+        return self._activated(Fire(name, x.terms, x.bias, path, step, levels, floor), x)
 
     def _sums(self, x: object) -> Charge:
         if not isinstance(x, Charge):

@@ -26,20 +26,17 @@ from gen.system import files
 from gen.system.progress import working
 
 from .fidelity import beside, refresh_weights
+from .firing import Firing
 from .foreign import Activation
 from .lower import lower, require_plain
 from .lowered import Lowered
-from .methods import with_time_steps
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
 from .widths import Bits
 
-__all__ = ["AGREEMENT", "RELU_LEVELS", "calibrate", "convert", "to_quantised"]
+__all__ = ["AGREEMENT", "calibrate", "convert", "to_quantised"]
 
 log = logging.getLogger(__name__)
-
-RELU_LEVELS = 15
-"""Levels of a plain ReLU: four phase planes."""
 
 PIXEL_MAX = 255
 """Greatest raw pixel value, unless another is given."""
@@ -56,6 +53,8 @@ _SAMPLES = 32
 # Number of values from which a ReLU's step is calibrated.
 _KEPT = 100_000
 
+_ONCE = Firing()
+
 # Ranges tried for a ReLU, relative to the greatest activation.
 _RANGES = torch.linspace(0.2, 1.0, 41)
 
@@ -64,33 +63,32 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             out: str | Path, name: str | None = None, bits: Bits = 8,
             levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
             activation: str | None = None, require_agreement: float | None = None,
-            method: str | None = None, timesteps: int | None = None, sleep: int | None = None,
-            burst: int | None = None, probe: int | None = None) -> dict[str, Any]:
+            method: str | None = None, schedule: str | None = None, timesteps: int | None = None,
+            sleep: int | None = None, burst: int | None = None, probe: int | None = None,
+            until_quiet: bool = False) -> dict[str, Any]:
     """Convert a trained module and save the network.
 
     Parameters
     ----------
-    target : ``FILE.py:FUNCTION``; ``FUNCTION()`` returns the module
+    target : ``FILE.py:FUNCTION``, which returns the module
     weights : a ``.safetensors`` file with the module's state
     calibration : a ``.npy`` file with images in the module's input shape, ``(N, C, H, W)``,
         ``(N, H, W)`` or ``(N, features)``: integers in ``0..pixel_max``, which the module sees as
         ``pixel / pixel_max``, or real numbers in ``0..1``
     out, name : where the network goes; its name, by default the stem of ``out``
     bits : weight widths (:func:`gen.convert.widths.layer_bits`)
-    levels : greatest spike count of the neurons of a plain ReLU, by default :data:`RELU_LEVELS`
-    input_levels : greatest count of a pixel
-    pixel_max : greatest raw pixel value that the network will receive
+    levels : greatest spike count of the neurons of a plain ReLU, see :meth:`.firing.Firing.levels`
+    input_levels, pixel_max : greatest count of a pixel, and its greatest raw value
     activation : ``CLASS,STEP,LEVELS`` of another library's :class:`~.foreign.Activation`
-    require_agreement : least share, 0 to 1, of the calibration images that the integers must
-        classify as the module does; by default there is a warning below :data:`AGREEMENT`
-    method, timesteps, sleep, burst, probe : see :func:`gen.convert.methods.with_time_steps`
+    require_agreement : least ``agreement``; by default a warning comes below :data:`AGREEMENT`
+    method, schedule, timesteps, sleep, burst, probe, until_quiet : see :class:`.firing.Firing`
 
     Returns
     -------
     ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number),
-    ``calibration_images``, ``agreement`` (share of the calibration images that the integers
-    classify as the module does), ``digest``, ``bits``, ``steps`` (name -> value of a count); with a
-    method also what :func:`gen.convert.methods.with_time_steps` says
+    ``calibration_images``, ``agreement`` (share of them that the integers classify as the module
+    does), ``digest``, ``bits``, ``steps`` (name -> value of a count), and what
+    :meth:`.firing.Firing.applied` says
 
     Raises
     ------
@@ -102,6 +100,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     """
     out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
+    firing = Firing(method, schedule, timesteps, sleep, until_quiet, burst, probe)
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
@@ -112,10 +111,10 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
-                input_levels=input_levels, activation=foreign)
+                input_levels=input_levels, activation=foreign, firing=firing)
     facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
-    network, timed = with_time_steps(_network(quantised, name, pixel_max, facts), pixels, method,
-                                     timesteps=timesteps, sleep=sleep, burst=burst, probe=probe)
+    network = _network(quantised, name, pixel_max, facts)
+    network, timed = firing.applied(network, pixels, quantised.floor)
     network = _compared(network, pixels, scores, require_agreement)
     artifact.save(network, out)
     return {"network": str(out), **_summary(network, lowered), **timed}
@@ -123,7 +122,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
 
 def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
                  levels: int | None = None, input_levels: int = 255,
-                 activation: Activation | None = None
+                 activation: Activation | None = None, firing: Firing = _ONCE
                  ) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
     """Lower ``module``, calibrate its ReLUs on ``images`` and quantise it.
 
@@ -132,6 +131,7 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
     images : ``(N, C, H, W)`` or ``(N, features)`` real numbers in 0..1
     bits, levels, input_levels : see :func:`convert`
     activation : QCFS-like class of another library
+    firing : the method that neurons are calibrated for
 
     Returns
     -------
@@ -149,10 +149,13 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
     lowered = lower(module, images.shape[1:], activation)
     artifact.check_weights(sum(term.weight.numel() for layer in lowered.charged
                                for term in layer.terms))
+    if firing.balanced and lowered.neurons:
+        raise ConversionError(f"{lowered.neurons[0].name}: threshold-balance needs plain ReLUs, "
+                              f"whose range it takes; for this activation there is qcfs")
     if levels is not None and not lowered.relus:
         log.warning("levels: %d changes nothing, because the network has no plain ReLU; its "
                     "activations have their own levels", levels)
-    lowered, scores = calibrate(module, lowered, images, levels or RELU_LEVELS)
+    lowered, scores = calibrate(module, lowered, images, firing.levels(levels), firing)
     return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
 
 
@@ -283,14 +286,15 @@ def load_calibration(path: str | Path, pixel_max: int) -> np.ndarray:
 
 
 def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
-              levels: int) -> tuple[Lowered, torch.Tensor]:
+              levels: int, firing: Firing = _ONCE) -> tuple[Lowered, torch.Tensor]:
     """Compare ``lowered`` with its ``module``, and give every ReLU the step with the least squared
-    error on ``images``.
+    error on ``images``, or with ``threshold-balance`` that of the greatest activation.
 
     Parameters
     ----------
     images : ``(N, C, H, W)`` or ``(N, features)`` real numbers in 0..1
     levels : greatest spike count of the ReLUs' neurons
+    firing : the method of the neurons
 
     Returns
     -------
@@ -313,8 +317,9 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
             raise ConversionError(f"{name}: its ReLU is 0 for all calibration images, which leaves "
                                   f"its range open; calibrate with images of the kind that the "
                                   f"network is for")
-    steps = {name: seen.best_step(levels) for name, seen in ranges.items()}
-    return lowered.calibrated(steps, levels), torch.cat(scores)
+    steps = {name: seen.greatest / levels if firing.balanced else
+             seen.best_step(levels, firing.floor) for name, seen in ranges.items()}
+    return lowered.calibrated(steps, levels, firing.floor), torch.cat(scores)
 
 
 class _Range:
@@ -323,17 +328,21 @@ class _Range:
     Parameters
     ----------
     total : number of values that will be added
+
+    Members
+    -------
+    greatest : of the values
     """
 
     def __init__(self, total: int) -> None:
-        self._greatest = 0.0
+        self.greatest = 0.0
         self._parts: list[torch.Tensor] = []
         self._every = max(1, total // _KEPT)
 
     def add(self, values: torch.Tensor) -> None:
         values = values[values > 0]
         if len(values):
-            self._greatest = max(self._greatest, float(values.max()))
+            self.greatest = max(self.greatest, float(values.max()))
             self._parts.append(values[::self._every].clone())
 
     @property
@@ -341,16 +350,21 @@ class _Range:
         """Whether no value was positive."""
         return not self._parts
 
-    def best_step(self, levels: int) -> float:
-        """The step with the least squared error. There must be a value."""
-        values = torch.cat(self._parts).double() / self._greatest
+    def best_step(self, levels: int, floor: bool) -> float:
+        """The step with the least squared error. There must be a value.
+
+        Parameters
+        ----------
+        floor : whether values are rounded down
+        """
+        values = torch.cat(self._parts).double() / self.greatest
         steps = (_RANGES / levels).tolist()
-        return self._greatest * min(steps, key=lambda step: float(
-            (_quantise(values, step, levels) - values).square().sum()))
+        return self.greatest * min(steps, key=lambda step: float(
+            (_quantise(values, step, levels, floor) - values).square().sum()))
 
 
-def _quantise(z: torch.Tensor, step: float, levels: int) -> torch.Tensor:
-    return step * (z / step + 0.5).floor().clamp(0, levels)
+def _quantise(z: torch.Tensor, step: float, levels: int, floor: bool) -> torch.Tensor:
+    return step * (z / step + (0 if floor else 0.5)).floor().clamp(0, levels)
 
 
 def _agreement(scores: torch.Tensor, network: Network, pixels: np.ndarray) -> float:

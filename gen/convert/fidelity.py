@@ -168,7 +168,7 @@ class _Comparison(fx.Interpreter):
     @_run_layer.register
     def _(self, layer: Relu, n: fx.Node) -> object:
         given, result = self._activated(layer, n)
-        ours = given.relu()
+        ours = given.clamp(0, layer.cap)
         self._refuse_any(_differing(result, ours, 0), n, layer, result, ours, "values")
         return result
 
@@ -249,10 +249,10 @@ class _Comparison(fx.Interpreter):
             values = f"the positive ones are {own.min():.4g} to {own.max():.4g}" if len(own) else \
                 "none is positive"
             raise ConversionError(
-                f"{layer.activation}: this activation is not step * clip(floor(z/step + 1/2), 0, "
-                f"levels) with step={layer.step:.4g}, levels={layer.levels}: "
-                f"{_percent(different)} of its values differ ({values}); check how the step and "
-                f"the levels are read; {self._seen(n)}")
+                f"{layer.activation}: this activation is not step * clip(floor(z/step"
+                f"{'' if layer.floor else ' + 1/2'}), 0, levels) with step={layer.step:.4g}, "
+                f"levels={layer.levels}: {_percent(different)} of its values differ ({values}); "
+                f"check how the step and the levels are read; {self._seen(n)}")
 
     def _seen(self, n: fx.Node) -> str:
         return _seen(self.module, self._modules(n))
@@ -287,8 +287,9 @@ def _shaped(own: object, shape: tuple[int, ...], where: str, root: nn.Module,
 
 
 def _on_grid(z: torch.Tensor, a: torch.Tensor, layer: Fire) -> torch.Tensor:
-    """Where ``a`` is a whole number of steps in ``0..levels``, and the nearest one to ``z``."""
-    z, n = z.double() / layer.step, a.double() / layer.step
+    """Where ``a`` is a whole number of steps in ``0..levels``, and the nearest one to ``z``, or the
+    next one below if the layer rounds down."""
+    z, n = z.double() / layer.step - layer.floor / 2, a.double() / layer.step
     whole, slack = n.round(), _OFF_GRID + _OFF_LEVEL * layer.levels
     return (((n - whole).abs() <= slack) & (whole >= 0) & (whole <= layer.levels)
             & ((z >= whole - 0.5 - slack) | (whole == 0))

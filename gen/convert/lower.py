@@ -17,7 +17,7 @@ from gen.ir.layers import INPUT
 from .foreign import Activation, refuse_spiking
 from .lowered import Lowered, Map
 from .operators import SUPPORTED, Operators
-from .qcfs import Qcfs
+from .qcfs import ClipQuan, Qcfs
 from .usercode import first_line
 
 __all__ = ["lower", "require_plain"]
@@ -99,7 +99,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, path: str) -> bool:
         foreign = self._activation is not None and self._activation.matches(m)
-        return foreign or isinstance(m, Qcfs) or super().is_leaf_module(m, path)
+        return foreign or isinstance(m, Qcfs | ClipQuan) or super().is_leaf_module(m, path)
 
 
 class _Lowering(fx.Interpreter):

@@ -5,6 +5,7 @@
 * a :class:`Charge`, a sum of convolutions of maps and a bias: what membranes receive.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -46,7 +47,8 @@ class Term:
 
 @dataclass(frozen=True)
 class Fire:
-    """Neurons: ``n = clip(floor(charge / step + 1/2), 0, levels)``.
+    """Neurons: ``n = clip(floor(charge / step + 1/2), 0, levels)``, or with ``floor``, which rounds
+    down, ``clip(floor(charge / step), 0, levels)``.
 
     ``activation`` is the path of the module that has the step and the levels, or None for a
     calibrated ReLU. Layers that share the module share its step. ``bias`` is ``(O,)``.
@@ -58,6 +60,7 @@ class Fire:
     activation: str | None
     step: float
     levels: int
+    floor: bool = False
 
     @property
     def key(self) -> tuple[str | None, str | None]:
@@ -67,15 +70,17 @@ class Fire:
 
 @dataclass(frozen=True)
 class Relu:
-    """A plain ReLU, which becomes neurons when its range is calibrated. ``bias`` is ``(O,)``."""
+    """A plain ReLU, up to a value of ``cap``. It becomes neurons when its range is calibrated.
+    ``bias`` is ``(O,)``."""
 
     name: str
     terms: tuple[Term, ...]
     bias: torch.Tensor
+    cap: float = math.inf
 
-    def calibrated(self, step: float, levels: int) -> Fire:
+    def calibrated(self, step: float, levels: int, floor: bool) -> Fire:
         """Neurons whose counts cover ``0..step * levels``."""
-        return Fire(self.name, self.terms, self.bias, None, step, levels)
+        return Fire(self.name, self.terms, self.bias, None, step, levels, floor)
 
 
 @dataclass(frozen=True)
@@ -122,16 +127,17 @@ class Lowered:
         """The ReLUs that are not calibrated yet."""
         return tuple(layer for layer in self.layers if isinstance(layer, Relu))
 
-    def calibrated(self, steps: Mapping[str, float], levels: int) -> "Lowered":
+    def calibrated(self, steps: Mapping[str, float], levels: int, floor: bool) -> "Lowered":
         """The same with neurons for its ReLUs.
 
         Parameters
         ----------
         steps : of each ReLU, by its name
         levels : greatest spike count of the neurons
+        floor : whether the neurons round down
         """
         return replace(self, layers=tuple(
-            layer.calibrated(steps[layer.name], levels) if isinstance(layer, Relu) else layer
+            layer.calibrated(steps[layer.name], levels, floor) if isinstance(layer, Relu) else layer
             for layer in self.layers))
 
 

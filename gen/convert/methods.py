@@ -5,24 +5,19 @@ every time-step instead. All of them run on the weights of one and the same quan
 differs is when charge arrives and what a neuron may do.
 """
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 
 from gen.errors import ConversionError, NetworkError, unknown
 from gen.ir.layers import INPUT
 from gen.ir.network import Network
-from gen.system.progress import working
 from hw.dynamics import Dynamics
 
 from .codings import CODINGS, begun, share
 
-__all__ = ["METHODS", "quiet_steps", "stepped", "with_time_steps"]
-
-log = logging.getLogger(__name__)
+__all__ = ["METHODS", "depth_of", "enough_steps", "quiet_steps", "stepped"]
 
 
 def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
@@ -32,13 +27,24 @@ def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> 
     return Dynamics(timesteps or levels)
 
 
+def _threshold_balance(levels: int, timesteps: int | None, sleep: int | None,
+                       depth: int) -> Dynamics:
+    """Integrate and fire, with half a step of charge in equal shares (Deng, Gu [2])."""
+    if sleep:
+        raise ConversionError("threshold-balance has no steps of sleep; casc has")
+    if timesteps not in (None, levels):
+        raise ConversionError(f"threshold-balance has as many time-steps as the neurons have "
+                              f"levels, {levels}, not {timesteps}")
+    return Dynamics(levels)
+
+
 def _casc(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
     """Consistent integrate and fire, awake and asleep (Li et al. [5])."""
     cycles, rest = divmod(timesteps or levels, levels)
     if rest or not cycles:
         raise ConversionError(f"casc is awake for as many time-steps as the neurons have levels, "
                               f"{levels}, or a multiple of them, not {timesteps}")
-    enough = (depth - 1) * (levels - 1)
+    enough = enough_steps(levels, depth) - levels
     return Dynamics(levels, enough if sleep is None else sleep, cycles, signed=True,
                     bound="elapsed")
 
@@ -47,19 +53,15 @@ def _st_bif(levels: int, timesteps: int | None, sleep: int | None, depth: int) -
     """Spikes that are taken back, until all neurons are quiet (You et al. [3])."""
     if sleep is not None:
         raise ConversionError("st-bif has no steps of sleep of its own; give the time-steps")
-    steps = timesteps or levels + (depth - 1) * (levels - 1)
+    steps = timesteps or enough_steps(levels, depth)
     return Dynamics(1, steps - 1, signed=True, bound="levels")
 
 
 _BATCH = 100
 
-# Calibration images that tell how quiet a network becomes.
-_TIMED = 1000
-
-_NEED_QUIET = ("casc", "st-bif")
-
 METHODS: dict[str, Callable[..., Dynamics]] = {
-    "qcfs": _qcfs, "casc": _casc, "st-bif": _st_bif, **CODINGS}
+    "qcfs": _qcfs, "threshold-balance": _threshold_balance, "casc": _casc, "st-bif": _st_bif,
+    **CODINGS}
 """Method -> its dynamics, from the levels of the neurons, the numbers of time-steps and of steps of
 sleep that are asked for, the number of layers of neurons on the longest path, and what is asked for
 besides (:data:`_OPTIONS`)."""
@@ -67,10 +69,24 @@ besides (:data:`_OPTIONS`)."""
 _OPTIONS = {"burst": ("group", "burst"), "probe": ("srp",)}
 """Option -> methods that have it."""
 
+_SHARED = frozenset({"threshold-balance"})
+"""Methods whose neurons get half a threshold in equal shares, and not before the first step."""
+
+
+def enough_steps(levels: int, depth: int) -> int:
+    """Time-steps after which all neurons are quiet (docs/methods.md, eq. 13).
+
+    Parameters
+    ----------
+    levels : of the neurons
+    depth : layers of neurons on the longest path (:func:`depth_of`)
+    """
+    return levels + (depth - 1) * (levels - 1)
+
 
 def stepped(network: Network, method: str, *, timesteps: int | None = None,
-            sleep: int | None = None, burst: int | None = None, probe: int | None = None
-            ) -> Network:
+            sleep: int | None = None, burst: int | None = None, probe: int | None = None,
+            floor: Collection[str] = ()) -> Network:
     """A quantised network as it fires in every time-step.
 
     When all neurons are quiet (:meth:`Network.quiet`), the counts of ``casc``, in one cycle, and of
@@ -80,15 +96,15 @@ def stepped(network: Network, method: str, *, timesteps: int | None = None,
     ----------
     network : without time-steps
     method : one of :data:`METHODS`
-    timesteps : in which the input charges the membranes (``qcfs``, ``casc``; by default as many as
-        the neurons have levels), or all of them (``st-bif``; by default as many as are enough); of
-        ``one-spike`` the phases (by default so many that a spike is as near as can be to the
-        greatest count)
+    timesteps : in which the input charges the membranes (by default as many as the neurons have
+        levels), or all of them (``st-bif``; by default as many as are enough); of ``one-spike`` the
+        phases (by default so many that a spike is as near as can be to the greatest count)
     sleep : further steps of each cycle (``casc``; by default as many as are enough)
     burst : the most spikes in a time-step (``group``, ``burst``; by default as many as levels, and
         5)
     probe : time-steps that come before the others, do not count, and tell which neurons to silence
         (``srp``; by default 4)
+    floor : names of the layers whose neurons round down
 
     Raises
     ------
@@ -98,14 +114,18 @@ def stepped(network: Network, method: str, *, timesteps: int | None = None,
     """
     if method not in METHODS:
         raise ConversionError(unknown("method", method, METHODS))
+    if timesteps is not None and timesteps < 1:
+        raise ConversionError(f"there must be at least 1 time-step, not {timesteps}")
     if network.dynamics is not None:
         raise ConversionError(f"{network.name} has time-steps already")
     levels = _levels(network, method)
     asked = _asked(method, burst=burst, probe=probe)
     try:
-        dynamics = METHODS[method](levels, timesteps, sleep, _depth(network), **asked)
+        dynamics = METHODS[method](levels, timesteps, sleep, depth_of(network), **asked)
+        times = share(levels, dynamics)
         return replace(network, layers=tuple(
-            begun(layer.timed(dynamics, share(levels, dynamics)), method)
+            begun(layer.timed(dynamics, times, method not in _SHARED and layer.name not in floor),
+                  method, half=layer.name not in floor)
             for layer in network.layers))
     except (ValueError, NetworkError) as error:
         raise ConversionError(f"{method}: {error}") from error
@@ -122,44 +142,6 @@ def quiet_steps(network: Network, images: np.ndarray) -> tuple[int, float]:
         last = max(last, int(np.max(np.flatnonzero(spiking) + 1, initial=0)))
         quiet += int(np.all(list(network.quiet(trace).values()), axis=0).sum())
     return last, quiet / len(images)
-
-
-def with_time_steps(network: Network, pixels: np.ndarray, method: str | None, *,
-                    timesteps: int | None, sleep: int | None, burst: int | None,
-                    probe: int | None) -> tuple[Network, dict[str, Any]]:
-    """The network with the time-steps of a method, if there is one, and how quiet it becomes.
-
-    Parameters
-    ----------
-    pixels : raw calibration images
-    method, timesteps, sleep, burst, probe : see :func:`stepped`
-
-    Returns
-    -------
-    The network, and with a method ``method``, ``timesteps`` (all of them), ``quiet`` (share of the
-    images for which all neurons are quiet after the last) and ``quiet_steps``
-    (:func:`quiet_steps`). A share below 1 is a warning with ``casc`` and ``st-bif``.
-
-    Raises
-    ------
-    ConversionError
-        As :func:`stepped`; if there are time-steps, sleep, a burst or a probe, but no method.
-    """
-    if method is None:
-        if (timesteps, sleep, burst, probe) != (None, None, None, None):
-            raise ConversionError("time-steps, sleep, burst and probe need a method (--method)")
-        return network, {}
-    network = stepped(network, method, timesteps=timesteps, sleep=sleep, burst=burst,
-                      probe=probe)
-    with working(f"{network.name}: the images in time-steps"):
-        steps, quiet = quiet_steps(network, pixels[:_TIMED])
-    if quiet < 1 and method in _NEED_QUIET:
-        log.warning("warning: after the last time-step neurons still spike in %.2f %% of the "
-                    "calibration images, so their counts are not exact; give more %s",
-                    100 * (1 - quiet), "sleep" if method == "casc" else "time-steps")
-    facts = {"method": method, "timesteps": cast(Dynamics, network.dynamics).timesteps}
-    return (replace(network, metadata={**network.metadata, **facts}),
-            {**facts, "quiet": quiet, "quiet_steps": steps})
 
 
 def _asked(method, **options):
@@ -184,7 +166,7 @@ def _levels(network, method):
     return max(levels.values())
 
 
-def _depth(network):
+def depth_of(network: Network) -> int:
     """Layers of neurons on the longest path."""
     depth = {INPUT: 0}
     for layer in network.layers:

@@ -5,6 +5,7 @@ Convolutions turn a map into a charge, batch norm scales a charge, an addition c
 charge into the map of a new layer.
 """
 
+import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,13 +19,13 @@ from torch.nn import functional as F
 from .collector import Collector
 from .foreign import Activation
 from .lowered import Charge, Map, Term
-from .qcfs import Qcfs
+from .qcfs import ClipQuan, Qcfs
 
 __all__ = ["SUPPORTED", "Operators"]
 
 SUPPORTED = ("supported are Conv2d (zero padding, dilation 1), Linear, BatchNorm1d/2d, AvgPool2d, "
              "MaxPool2d, AdaptiveAvgPool2d(1), Flatten, Dropout, Identity, residual additions, "
-             "Qcfs and ReLU")
+             "Qcfs, ClipQuan, ReLU and Hardtanh(0, cap)")
 
 _SIZES, _BATCH = object(), object()
 """The values of ``x.shape`` and ``x.shape[0]`` inside the interpreter."""
@@ -93,8 +94,12 @@ class Operators(Collector):
                 if not 0 < step < float("inf"):
                     self.refuse(f"the step must be positive, not {step!r}")
                 return self._fire(x, path, step, module.levels)
+            case ClipQuan():
+                return self._fire(x, path, 1 / module.levels, module.levels, floor=True)
             case nn.ReLU():
                 return self._relu(x)
+            case nn.Hardtanh():
+                return self._hardtanh(x, module.min_val, module.max_val)
             case nn.Conv2d():
                 return self._conv(module, path, x)
             case nn.Linear():
@@ -113,6 +118,11 @@ class Operators(Collector):
                 return x
         self.refuse(f"this type of module is not supported; "
                     f"{_HINTS.get(type(module).__name__, SUPPORTED)}")
+
+    def _hardtanh(self, x: object, low: float, high: float) -> Map:
+        if low != 0 or not 0 < high < math.inf:
+            self.refuse(f"must be clipped at 0 and a positive number, not at {low} and {high}")
+        return self._relu(x, cap=float(high))
 
     def _conv(self, module: nn.Conv2d, path: str, value: object) -> Charge:
         x = self._counts(value, flat=False)

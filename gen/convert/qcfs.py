@@ -1,16 +1,17 @@
-"""The quantised activation (docs/methods.md, 1): a ReLU whose values are whole steps.
+"""The quantised activations (docs/methods.md, 1): ReLUs whose values are whole steps.
 
 ::
 
     n = clip(floor(z / s + 1/2), 0, levels)        a = s * n
 
 A neuron that receives all its charge before it fires emits exactly ``n`` spikes (section 2).
+:class:`ClipQuan` rounds down instead.
 """
 
 import torch
 from torch import nn
 
-__all__ = ["Qcfs", "floor_ste", "round_ste"]
+__all__ = ["ClipQuan", "Qcfs", "floor_ste", "round_ste"]
 
 # Keeps a step positive while it is trained.
 _LEAST = 1e-6
@@ -41,8 +42,7 @@ class Qcfs(nn.Module):
 
     def __init__(self, levels: int, step: float | None = None) -> None:
         super().__init__()
-        if type(levels) is not int or levels < 1:
-            raise ValueError(f"levels must be a positive integer, not {levels!r}")
+        _check_levels(levels)
         step = 2 / levels if step is None else step
         if not 0 < step < float("inf"):
             raise ValueError(f"step must be positive, not {step!r}")
@@ -57,3 +57,36 @@ class Qcfs(nn.Module):
     def extra_repr(self) -> str:
         """The levels and the step, for ``repr``."""
         return f"levels={self.levels}, step={float(self.step.detach()):.4g}"
+
+
+class ClipQuan(nn.Module):
+    """The quantiser of Li et al.: values of 0 to 1, rounded down to whole steps of ``1 / levels``.
+
+    The derivative is that of autograd with a straight-through floor, whose own gradient is clipped
+    to -1..1. It is 0 outside 0..1.
+
+    Parameters
+    ----------
+    levels : greatest spike count, at least 1
+    """
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        _check_levels(levels)
+        self.levels = levels
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Values ``n / levels`` for sums ``z``, of any shape."""
+        scaled = z.clamp(0, 1) * self.levels
+        if scaled.requires_grad:
+            scaled.register_hook(lambda gradient: gradient.clamp(-1, 1))
+        return floor_ste(scaled) / self.levels
+
+    def extra_repr(self) -> str:
+        """The levels, for ``repr``."""
+        return f"levels={self.levels}"
+
+
+def _check_levels(levels: int) -> None:
+    if type(levels) is not int or levels < 1:
+        raise ValueError(f"levels must be a positive integer, not {levels!r}")

@@ -7,8 +7,9 @@ account::
     W = clip(round(w * theta * s_in / s_out))      B = round(b * theta / s_out)
     n = clip(floor((B + (theta >> 1) + sum W n_in) / theta), 0, levels)
 
-``s_in`` is the step of the arriving counts, divided by the window of an average pooling. ``round``
-is half up. The read-out has one scale ``u`` for all classes: ``W = round(w * s_in / u)``.
+A layer that rounds down has no ``theta >> 1``. ``s_in`` is the step of the arriving counts, divided
+by the window of an average pooling. ``round`` is half up. The read-out has one scale ``u`` for all
+classes: ``W = round(w * s_in / u)``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -67,6 +68,7 @@ class QuantisedModel(nn.Module):
     Members
     -------
     neurons : names of the layers of neurons
+    floor : names of those layers whose neurons round down
     steps : the different steps, which are trained
 
     Raises
@@ -87,6 +89,7 @@ class QuantisedModel(nn.Module):
         steps = {layer.key: layer.step for layer in lowered.neurons}
         _require_steps(lowered.neurons)
         self.neurons = tuple(layer.name for layer in lowered.neurons)
+        self.floor = frozenset(layer.name for layer in lowered.neurons if layer.floor)
         self.steps = nn.ParameterList(nn.Parameter(torch.tensor(float(s))) for s in steps.values())
         self.register_buffer("input_step", torch.tensor(1 / input_levels, dtype=torch.float64))
         self._keys = {key: k for k, key in enumerate(steps)}
@@ -280,7 +283,7 @@ class _Fire(_Charged):
     def __init__(self, spec: Fire, bits: int, step: _Step) -> None:
         super().__init__(spec, bits)
         check_levels(spec.levels, f"{spec.name}: levels")
-        self.levels = spec.levels
+        self.levels, self.floor = spec.levels, spec.floor
         with torch.no_grad():
             ratios = [ratio / step(spec.name) for ratio in self._ratios(step)]
             self.register_buffer("theta", _thresholds(self._scaled(ratios)))
@@ -292,14 +295,15 @@ class _Fire(_Charged):
         """Counts from charge: floor division by the threshold, straight through."""
         charge = self._charge(step, inputs)
         theta = self.theta.to(charge.dtype)[:, None, None]
-        potential = charge + torch.div(theta, 2, rounding_mode="floor")
+        potential = charge if self.floor else charge + torch.div(theta, 2, rounding_mode="floor")
         if not self.training:
             return torch.div(potential, theta, rounding_mode="floor").clamp(0, self.levels)
         return floor_ste(potential / theta).clamp(0, self.levels)
 
     def in_integers(self, step: _Step) -> Layer:
         synapses, bias, theta = self._in_integers(step)
-        return Neurons(self.name, synapses, bias + (theta >> 1), theta, self.levels)
+        start = 0 * theta if self.floor else theta >> 1
+        return Neurons(self.name, synapses, bias + start, theta, self.levels)
 
 
 class _Sum(_Charged):

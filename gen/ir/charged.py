@@ -151,7 +151,7 @@ class Charged:
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
 
-    def timed(self, dynamics: Dynamics, levels: int) -> Self:
+    def timed(self, dynamics: Dynamics, levels: int, half: bool) -> Self:
         """The layer with time-steps, in which ``levels`` wake steps bring what all the charge of a
         sample is without them (docs/methods.md, 8).
 
@@ -159,6 +159,11 @@ class Charged:
         spikes. So what the input charges has a threshold that is ``levels`` times as high, and what
         spikes charge has a share of the bias in each step. The rest of the bias is part of the
         initial potential.
+
+        Parameters
+        ----------
+        half : whether neurons begin with half a threshold; otherwise all that their initial
+            potential holds arrives as a bias does
 
         Raises
         ------
@@ -171,13 +176,19 @@ class Charged:
         if len(images) > 1 and levels > 1:
             raise NetworkError(f"{self.name}: charged by both the input and spikes, which several "
                                f"wake steps don't allow; use st-bif")
-        bias = self.initial - self._half()
+        raised = self._raised(levels) if True in images else self
+        start = half * raised._half()
+        bias = self.initial - half * self._half()
         if True in images:
-            return replace(self._raised(levels), bias=bias, dynamics=dynamics)
-        return replace(self, initial=self._half() + bias % levels, bias=bias // levels,
-                       dynamics=dynamics)
+            return replace(raised, initial=start, bias=bias, dynamics=dynamics)
+        return replace(self, initial=start + bias % levels, bias=bias // levels, dynamics=dynamics)
 
-    def emptied(self, halfway: bool) -> Self:
+    def settled(self, times: int) -> Self:
+        """The layer without time-steps, with the bias of ``times`` wake steps."""
+        return replace(self, initial=self.initial + times * self.bias, bias=0 * self.bias,
+                       dynamics=None)
+
+    def emptied(self, halfway: bool, half: bool) -> Self:
         """The same, if there is no threshold."""
         return self
 
@@ -186,7 +197,7 @@ class Charged:
         raise NotImplementedError
 
     def _raised(self, times):
-        """The layer with thresholds ``times`` as high, and without bias."""
+        """The layer with thresholds ``times`` as high."""
         raise NotImplementedError
 
     def flattened(self, source: str, shape: tuple[int, int, int]) -> Self | None:
@@ -252,7 +263,8 @@ class Neurons(Charged):
     ----------
     name : unique
     synapses : one bundle, or several that charge the same membranes (residual addition)
-    initial : ``(C,)`` membrane potential before the first charge: bias plus ``threshold >> 1``
+    initial : ``(C,)`` membrane potential before the first charge: the bias, plus ``threshold >> 1``
+        if counts are rounded half up and not down
     threshold : ``(C,)`` positive
     levels : greatest spike count of a neuron
     dynamics : time-steps, in each of which the neurons fire; ``None`` if they fire after all the
@@ -279,17 +291,17 @@ class Neurons(Charged):
             return stepping.trains(self, self.dynamics, inputs)
         return super().run(inputs)
 
-    def emptied(self, halfway: bool) -> Self:
+    def emptied(self, halfway: bool, half: bool) -> Self:
         """See :meth:`gen.ir.layer.Layer.emptied`."""
         threshold = -(-3 * self.threshold // 4) if halfway else self.threshold
-        return replace(self, initial=self.initial - self._half(), threshold=threshold)
+        return replace(self, initial=self.initial - half * self._half(),
+                       threshold=threshold)
 
     def _half(self):
         return self.threshold >> 1
 
     def _raised(self, times):
-        threshold = self.threshold * times
-        return replace(self, threshold=threshold, initial=threshold >> 1)
+        return replace(self, threshold=self.threshold * times)
 
     def out_levels(self, levels: Sequence[int]) -> int:
         """Its own, whatever the sources'; with time-steps what the tracer may reach."""
@@ -339,10 +351,10 @@ class Readout(Charged):
         object.__setattr__(self, "threshold", np.ones(self.channels, dtype=np.int64))
 
     def _half(self):
-        return 0
+        return 0 * self.initial
 
     def _raised(self, times):
-        return replace(self, initial=0 * self.initial)
+        return self
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Potentials; with time-steps those after each."""

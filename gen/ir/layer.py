@@ -78,17 +78,21 @@ class Layer(Protocol):
         Counts or potentials in the same shape.
         """
 
-    def timed(self, dynamics: Dynamics, levels: int) -> "Layer":
+    def timed(self, dynamics: Dynamics, levels: int, half: bool) -> "Layer":
         """The layer with time-steps, see :meth:`gen.ir.charged.Charged.timed`."""
 
-    def emptied(self, halfway: bool) -> "Layer":
+    def emptied(self, halfway: bool, half: bool) -> "Layer":
         """The layer with neurons that round down, and not half up.
 
         Parameters
         ----------
         halfway : whether thresholds are in the middle between those of ``2**k`` and of ``2**(k-1)``
             spikes, rounded up (docs/methods.md, 10)
+        half : whether the initial potential holds half a threshold
         """
+
+    def settled(self, times: int) -> "Layer":
+        """The layer without time-steps, for counts of the input that are ``times`` as high."""
 
     def flattened(self, source: str, shape: tuple[int, int, int]) -> "Layer | None":
         """The same layer for a source that is given as a vector instead of in ``shape``, or None if

@@ -11,7 +11,7 @@ with ``v0 = bias + (theta >> 1)``, which makes the division round half up.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -295,6 +295,29 @@ class Network:
                                f"{timesteps!r}")
         return timesteps
 
+    def quantised(self, counts: np.ndarray) -> Trace:
+        """What the same network computes if its neurons fire after all the charge of a sample: the
+        quantised network (docs/methods.md, 8).
+
+        Parameters
+        ----------
+        counts : as of :meth:`run`
+
+        Raises
+        ------
+        NetworkError
+            If neurons spike once, with thresholds that are not those of the quantised network.
+        """
+        if self.dynamics is None:
+            return self.run(counts)
+        if self.dynamics.phases:
+            raise NetworkError(f"{self.name} has thresholds for one spike, from which the "
+                               f"quantised network does not follow")
+        times = 1 if self.dynamics.once else _most_levels(self.neurons) // self.dynamics.burst
+        return replace(self, layers=tuple(layer.settled(times) for layer in self.layers),
+                       input_levels=times * self.input_levels,
+                       pixel_max=times * self.pixel_max, samples=None).run(times * counts)
+
     def quiet(self, trace: Trace) -> dict[str, np.ndarray]:
         """For each layer of neurons whether none of them spikes in the last time-step of a run,
         ``(N,)``. If no layer has a neuron that does, there would be no further spikes, and with
@@ -317,3 +340,7 @@ class Network:
         for start in progress(range(0, len(images), batch)):
             logits.append(self.run(self.encode(images[start:start + batch])).logits)
         return np.concatenate(logits)
+
+
+def _most_levels(neurons):
+    return max(layer.levels for layer in neurons)

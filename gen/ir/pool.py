@@ -98,11 +98,15 @@ class Pool:
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse nothing: the network bounds the counts of a map, and so the sums."""
 
-    def timed(self, dynamics: Dynamics, levels: int) -> Self:
+    def timed(self, dynamics: Dynamics, levels: int, half: bool) -> Self:
         """The same: a pooling follows its source."""
         return self
 
-    def emptied(self, halfway: bool) -> Self:
+    def settled(self, times: int) -> Self:
+        """The same: a pooling follows its source."""
+        return self
+
+    def emptied(self, halfway: bool, half: bool) -> Self:
         """The same: a pooling does not round."""
         return self
 

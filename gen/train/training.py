@@ -1,8 +1,10 @@
 """Training from scratch, in two phases that end in integers.
 
-1. The network with :class:`~gen.convert.qcfs.Qcfs` activations, batch norm and real weights.
+1. The network with :class:`~gen.convert.qcfs.Qcfs` activations, batch norm and real weights; or
+   with the activations and settings of the authors of a method.
 2. Batch norm is folded, thresholds are fixed, and the
    :class:`~gen.convert.quantised.QuantisedModel` is trained through the rounding of its weights.
+   With a method this phase is left out.
 
 Both phases quantise the input to ``input_levels``. They run on a GPU if PyTorch has one; accuracies
 are those on the processor. On one machine without a GPU, the same seed gives the same bits. The
@@ -12,7 +14,8 @@ kernels of a GPU add in no fixed order.
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from gen.convert.conversion import calibrate
+from gen.convert.firing import CALIBRATED, Firing
 from gen.convert.lower import lower
+from gen.convert.qcfs import Qcfs
 from gen.convert.quantised import QuantisedModel
 from gen.data import datasets
 from gen.errors import DataError, unknown
@@ -32,93 +38,26 @@ from gen.system.files import require_output
 from gen.system.progress import bar
 
 from .models import MODELS
+from .optimisers import Phase
+from .recipes import METHODS, RECIPES, Method, Recipe
 
-__all__ = ["RECIPES", "Recipe", "train"]
+__all__ = ["train"]
 
 _BATCH = 1000
 
-# Steps of the shortest schedule. Fewer steps use the beginning of it.
-_SHORTEST = 11
+# Training images that ranges are taken from.
+_CALIBRATION = 10_000
 
 # Test images that travel with the network.
 _SAMPLES = 32
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Settings with which a model is trained on a data set.
-
-    Parameters
-    ----------
-    epochs, tuning : passes over the data in the first and the second phase
-    rate, tuning_rate : greatest learning rates of AdamW, which fall to zero along a cosine
-    decay : weight decay of the first phase; biases, batch norms and steps have none
-    smoothing : label smoothing, the share of the target that is spread over all classes
-    batch : images in a step
-    bits : widths of the weights (:func:`gen.convert.widths.layer_bits`)
-    levels, input_levels : greatest spike counts of a neuron and of a pixel
-    shift : greatest number of pixels by which images are moved in each direction
-    flip : whether half of the images are mirrored
-    cutout : side of the square, centred anywhere in an image, that is made black; 0 for none
-    penalty : weight of the mean spike count in the loss of the second phase
-    fast : whether steps are compiled and convolve in bfloat16, which halves the time on processors
-        that have it; for networks whose training takes an hour. Evaluation stays exact
-    threads : processor threads of the training; the bits of the result depend on their number
-    model : further arguments of the architecture (:mod:`gen.train.models`)
-    """
-
-    epochs: int
-    tuning: int
-    bits: str
-    levels: int
-    input_levels: int
-    rate: float = 4e-3
-    tuning_rate: float = 1e-3
-    decay: float = 0.0
-    smoothing: float = 0.0
-    batch: int = 128
-    shift: int = 0
-    flip: bool = False
-    cutout: int = 0
-    penalty: float = 0.0
-    fast: bool = False
-    threads: int = 2
-    model: Mapping[str, Any] = field(default_factory=dict)
-
-
-RECIPES: dict[tuple[str, str], Recipe] = {
-    ("digits", "cnn"): Recipe(60, 40, "4", 3, 15, batch=64, shift=1, penalty=0.02,
-                              model={"channels": ((8,), (16,)), "hidden": (32,)}),
-    ("digits", "mlp"): Recipe(60, 40, "6", 3, 15, batch=64, shift=1, model={"hidden": (64,)}),
-    ("mnist", "cnn"): Recipe(8, 6, "4", 3, 15, shift=2, penalty=0.02,
-                             model={"channels": ((16,), (32,)), "hidden": (64,)}),
-    ("mnist", "mlp"): Recipe(20, 12, "4,readout=8", 3, 3, shift=1, penalty=0.02,
-                             model={"hidden": (192,), "dropout": 0.1}),
-    ("mnist", "mlp-128"): Recipe(15, 8, "4", 3, 1, batch=512, shift=1, penalty=0.02, threads=1,
-                                 model={"hidden": (128,)}),
-    ("fashion-mnist", "cnn"): Recipe(14, 8, "4", 3, 7, shift=1, flip=True, penalty=0.05, fast=True,
-                                     threads=1, model={"channels": ((16,), (32,)),
-                                                       "hidden": (64,)}),
-    ("fashion-mnist", "mlp"): Recipe(16, 10, "4,readout=8", 3, 15, flip=True,
-                                     model={"hidden": (192,), "dropout": 0.1}),
-    ("cifar-10", "cnn"): Recipe(20, 1, "4,conv1=8,readout=8", 3, 15, tuning_rate=5e-4, shift=3,
-                                flip=True, penalty=0.05, fast=True, threads=1,
-                                model={"channels": ((32,), (64, 64), (128, 128)), "hidden": (),
-                                       "pool": "max"}),
-    ("cifar-10", "resnet"): Recipe(155, 18, "4,conv=8,readout=8", 3, 15, tuning_rate=5e-4,
-                                   decay=0.05, smoothing=0.1, batch=256, shift=4, flip=True,
-                                   cutout=8, penalty=0.05, fast=True,
-                                   model={"channels": ((32, 32), (64, 64), (128, 128))}),
-}
-"""The recipes by data set and model. A model's name is an architecture, with an optional variant
-after a dash."""
-
-
 def train(dataset: str, model: str, *, out: str | Path | None = None,
           name: str | None = None, data_dir: str | Path | None = None,
           epochs: int | None = None, bits: str | None = None, levels: int | None = None,
-          input_levels: int | None = None, seed: int = 0, progress: bool = True
-          ) -> dict[str, Any]:
+          input_levels: int | None = None, seed: int = 0, progress: bool = True,
+          method: str | None = None, schedule: str | None = None, timesteps: int | None = None,
+          sleep: int | None = None, until_quiet: bool = False) -> dict[str, Any]:
     """Train, convert and save a network.
 
     Parameters
@@ -131,13 +70,17 @@ def train(dataset: str, model: str, *, out: str | Path | None = None,
     bits, levels, input_levels : replace those of the recipe
     seed : of initial weights, order and augmentation
     progress : show a bar on standard error
+    method : one of :data:`.recipes.METHODS`, for its authors' activations and settings
+    schedule, timesteps, sleep, until_quiet : see :class:`gen.convert.firing.Firing`; the images
+        that calibrate are training images
 
     Returns
     -------
     dict
         ``accuracy_float`` (first phase), ``accuracy_quantised`` and ``accuracy_integer`` (second,
-        as PyTorch module and as :class:`Network`: they are equal), ``network`` (the path),
-        ``epochs`` (of both phases), ``spikes`` (mean count of a neuron), ``weights``, ``digest``
+        as PyTorch module and as :class:`Network`: without time-steps they are equal), ``network``
+        (the path), ``epochs`` (of both phases), ``spikes`` (mean count of a neuron), ``weights``,
+        ``digest``; with a method also what :meth:`gen.convert.firing.Firing.applied` says
 
     Raises
     ------
@@ -149,21 +92,60 @@ def train(dataset: str, model: str, *, out: str | Path | None = None,
     if (dataset, model) not in RECIPES:
         raise DataError(unknown("recipe for data set and model", f"{dataset} {model}",
                                 map(" ".join, RECIPES)))
-    recipe = _override(RECIPES[dataset, model], epochs, bits, levels, input_levels)
+    plan = _plan(RECIPES[dataset, model], Firing(method, schedule, timesteps, sleep, until_quiet),
+                 epochs, bits, levels, input_levels)
     name = require_name(name or (dataset if model == "cnn" else f"{dataset}-{model}"))
     out = Path(out or f"{name}.npz")
     require_output(out)
     samples = datasets.load(dataset, data_dir)
     device = _device()
-    with _deterministic(seed, recipe.threads, device) as generator:
-        network, result = _train(samples, model, recipe, name, generator, progress)
+    with _deterministic(seed, plan.recipe.threads, device) as generator:
+        network, result = _train(samples, model, plan, name, generator, progress)
     command = _command(dataset, model, name, seed, epochs=epochs, bits=bits, levels=levels,
-                       input_levels=input_levels)
-    metadata = _metadata(dataset, model, command, seed, recipe, device, result)
-    network = replace(network, metadata=metadata, samples=samples.test_images[:_SAMPLES])
+                       input_levels=input_levels, method=method, schedule=schedule,
+                       timesteps=timesteps, sleep=sleep, until_quiet=until_quiet or None)
+    metadata = _metadata(dataset, model, command, seed, plan.recipe, device, result)
+    network = replace(network, metadata={**metadata, **network.metadata},
+                      samples=samples.test_images[:_SAMPLES])
     artifact.save(network, out)
     return {**result, "network": str(out), "weights": network.weight_count,
             "digest": network.digest}
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A recipe, how the network fires, and the method whose authors' settings the recipe has."""
+
+    recipe: Recipe
+    firing: Firing
+    authors: Method | None
+
+    def model(self, name: str, shape: tuple[int, ...], classes: int) -> "_Real":
+        """An architecture, for the first phase."""
+        recipe, authors = self.recipe, self.authors
+        architecture = MODELS[name.partition("-")[0]]
+        return _Real(architecture(
+            shape, classes, norm=authors is None or authors.norm,
+            activation=partial(Qcfs if authors is None else authors.activation, recipe.levels),
+            **recipe.model), recipe.input_levels)
+
+    def phases(self) -> tuple[Phase, Phase]:
+        """Of training."""
+        recipe = self.recipe
+        return (Phase("float", recipe.epochs, recipe.rate, recipe.decay,
+                      None if self.authors is None else self.authors.rates),
+                Phase("integers", recipe.tuning, recipe.tuning_rate))
+
+
+def _plan(recipe: Recipe, firing: Firing, epochs: int | None, bits: str | None,
+          levels: int | None, input_levels: int | None) -> _Plan:
+    if firing.method is None:
+        return _Plan(_override(recipe, epochs, bits, levels, input_levels), firing, None)
+    if firing.method not in METHODS:
+        raise DataError(unknown("method to train with", firing.method, METHODS))
+    authors = METHODS[firing.method]
+    return _Plan(_override(authors.adapted(recipe), epochs, bits,
+                           firing.levels(levels, authors.levels), input_levels), firing, authors)
 
 
 def _override(recipe: Recipe, epochs: int | None, bits: str | None, levels: int | None,
@@ -171,13 +153,15 @@ def _override(recipe: Recipe, epochs: int | None, bits: str | None, levels: int 
     changes: dict[str, Any] = {"bits": bits, "levels": levels, "input_levels": input_levels}
     if epochs is not None:
         changes["epochs"] = epochs
-        changes["tuning"] = max(1, round(epochs * recipe.tuning / recipe.epochs))
+        changes["tuning"] = max(min(1, recipe.tuning),
+                                round(epochs * recipe.tuning / recipe.epochs))
     return replace(recipe, **{key: value for key, value in changes.items() if value is not None})
 
 
-def _train(samples: datasets.Dataset, model: str, recipe: Recipe, name: str,
+def _train(samples: datasets.Dataset, model: str, plan: _Plan, name: str,
            generator: torch.Generator, progress: bool) -> tuple[Network, dict[str, Any]]:
     """The network, and what it achieves."""
+    recipe = plan.recipe
     shape = samples.train_images.shape[1:]
     classes = int(samples.train_labels.max()) + 1
     images = _encode(samples.train_images, samples.pixel_max, recipe.input_levels)
@@ -188,28 +172,40 @@ def _train(samples: datasets.Dataset, model: str, recipe: Recipe, name: str,
     test_images = _encode(samples.test_images, samples.pixel_max, recipe.input_levels)
     test_labels = torch.from_numpy(samples.test_labels)
 
-    architecture = MODELS[model.partition("-")[0]]
-    real = _Real(architecture(shape, classes, levels=recipe.levels, **recipe.model),
-                 recipe.input_levels)
-    _quantised(real, shape, recipe)  # what can't be quantised is refused before the long work
-    _fit(real, images, labels, recipe, _Phase("float", recipe.epochs, recipe.rate, recipe.decay),
-         generator, progress)
+    real = plan.model(model, shape, classes)
+    _quantised(real, shape, plan)  # what can't be quantised is refused before the long work
+    first, second = plan.phases()
+    _fit(real, images, labels, recipe, first, generator, progress)
     result: dict[str, Any] = {"accuracy_float": _accuracy(real, test_images, test_labels)}
-    quantised = _quantised(real, shape, recipe)
-    _fit(quantised, images, labels, recipe, _Phase("integers", recipe.tuning, recipe.tuning_rate),
-         generator, progress)
+    quantised = _quantised(real, shape, plan, images[:_CALIBRATION])
+    _fit(quantised, images, labels, recipe, second, generator, progress)
     result["accuracy_quantised"] = _accuracy(quantised, test_images, test_labels)
-    network = quantised.to_network(name, pixel_max=samples.pixel_max)
+    network, told = plan.firing.applied(
+        quantised.to_network(name, pixel_max=samples.pixel_max),
+        samples.train_images[:CALIBRATED], quantised.floor)
     predictions = network.predict(samples.test_images).argmax(axis=1)
     result["accuracy_integer"] = float((predictions == samples.test_labels).mean())
     result["spikes"] = _spikes(network, samples.test_images[:_BATCH])
     result["epochs"] = [recipe.epochs, recipe.tuning]
-    return network, result
+    return network, result | told
 
 
-def _quantised(real: "_Real", shape: tuple[int, ...], recipe: Recipe) -> QuantisedModel:
-    return QuantisedModel(lower(real.module, shape), input_levels=recipe.input_levels,
-                          bits=recipe.bits)
+def _quantised(real: "_Real", shape: tuple[int, ...], plan: _Plan,
+               images: torch.Tensor | None = None) -> QuantisedModel:
+    """The module in integers.
+
+    Parameters
+    ----------
+    images : counts from which ReLUs get their ranges; ``None`` gives them any
+    """
+    recipe, firing, lowered = plan.recipe, plan.firing, lower(real.module, shape)
+    if lowered.relus and images is None:
+        lowered = lowered.calibrated({layer.name: 1.0 for layer in lowered.relus}, recipe.levels,
+                                     firing.floor)
+    elif lowered.relus and images is not None:
+        values = images.numpy() / np.float32(recipe.input_levels)
+        lowered, _ = calibrate(real.module, lowered, values, recipe.levels, firing)
+    return QuantisedModel(lowered, input_levels=recipe.input_levels, bits=recipe.bits)
 
 
 class _Real(nn.Module):
@@ -231,26 +227,14 @@ class _Real(nn.Module):
         return self.module(counts / self.input_levels)
 
 
-@dataclass(frozen=True)
-class _Phase:
-    """Passes over the data, with the greatest learning rate and the weight decay."""
-
-    name: str
-    epochs: int
-    rate: float
-    decay: float = 0.0
-
-
 def _fit(model: _Real | QuantisedModel, images: torch.Tensor, labels: torch.Tensor, recipe: Recipe,
-         phase: _Phase, generator: torch.Generator, progress: bool) -> None:
-    """Train with AdamW and a cosine schedule, on the device of ``generator``. The model is left in
-    evaluation mode, on the processor."""
+         phase: Phase, generator: torch.Generator, progress: bool) -> None:
+    """Train on the device of ``generator``. The model is left in evaluation mode, on the
+    processor."""
     device = generator.device
     model.to(device)
-    optimiser = torch.optim.AdamW(_groups(model, phase.decay), phase.rate)
     steps = phase.epochs * (len(images) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, phase.rate, pct_start=0.1,
-                                                   total_steps=max(steps, _SHORTEST))
+    optimiser, schedule = phase.optimiser(model, steps)
     objective = torch.compile(_loss) if recipe.fast else _loss
     model.train()
     batches = _batches(images.to(device), labels.to(device), recipe, phase.epochs, generator)
@@ -267,13 +251,6 @@ def _fit(model: _Real | QuantisedModel, images: torch.Tensor, labels: torch.Tens
             if k % 50 == 0:
                 shown.set_postfix_str(f"loss {loss.item():.3f}")
     model.eval().cpu()
-
-
-def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Parameters that decay, the weights of convolutions and linear layers, and the others."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [{"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}]
 
 
 def _loss(model: _Real | QuantisedModel, x: torch.Tensor, y: torch.Tensor, penalty: float,
@@ -358,7 +335,7 @@ def _command(dataset: str, model: str, name: str, seed: int, **options: object) 
              "--seed", str(seed)]
     for option, value in options.items():
         if value is not None:
-            words += [f"--{option.replace('_', '-')}", str(value)]
+            words += [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
     return " ".join([*words, "-o", f"{name}.npz"])
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BAUD",
-    "BURST",
     "CALIBRATION",
     "CLOCKS",
     "CODES",
@@ -28,7 +27,6 @@ __all__ = [
     "LEVELS",
     "PIXEL",
     "SEED",
-    "TIMESTEPS",
     "Commands",
     "add_calibration",
     "add_data",
@@ -97,8 +95,6 @@ CLOCKS = integer(1, 10**12)
 """Clocks an image."""
 
 LEVELS = integer(1, 65_535)
-TIMESTEPS = integer(0, 64)
-BURST = integer(1, 64)
 """The greatest spike count of neurons or pixels."""
 
 PIXEL = integer(1, (1 << 32) - 1)

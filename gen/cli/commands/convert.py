@@ -1,6 +1,7 @@
 """Convert a PyTorch module to integers."""
 
-from .arguments import BURST, LEVELS, PIXEL, TIMESTEPS, Commands, bits, command, real
+from .arguments import LEVELS, PIXEL, Commands, bits, command, integer, real
+from .firing import add_firing, firing_options
 
 __all__ = ["add"]
 
@@ -11,8 +12,7 @@ def _run(args):
                          out=args.output, name=args.name, bits=args.bits, levels=args.levels,
                          input_levels=args.input_levels, pixel_max=args.pixel_max,
                          activation=args.activation, require_agreement=args.require_agreement,
-                         method=args.method, timesteps=args.timesteps, sleep=args.sleep,
-                         burst=args.burst, probe=args.probe)
+                         burst=args.burst, probe=args.probe, **firing_options(args))
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +33,8 @@ def add(commands: Commands) -> None:
                         help="bits of the weights, 2 to 8: one width, or widths by layer such as "
                              "8,fc1=4")
     parser.add_argument("--levels", type=LEVELS, metavar="L",
-                        help="greatest spike count of the neurons of a plain ReLU (default: 15)")
+                        help="greatest spike count of the neurons of a plain ReLU (default: 15, or "
+                             "--timesteps of threshold-balance and casc)")
     parser.add_argument("--input-levels", type=LEVELS, metavar="L", default=255,
                         help="greatest spike count of a pixel")
     parser.add_argument("--pixel-max", type=PIXEL, metavar="P", default=255,
@@ -41,22 +42,15 @@ def add(commands: Commands) -> None:
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")
-    parser.add_argument("--method", metavar="M",
-                        choices=("qcfs", "srp", "group", "burst", "one-spike", "casc",
-                                               "st-bif"),
-                        help="fire in every time-step, as qcfs, srp, group, burst, casc or st-bif "
-                             "do, or with one spike, as one-spike does (default: once, after all "
-                             "the charge)")
-    parser.add_argument("--timesteps", type=TIMESTEPS, metavar="T",
-                        help="time-steps of the method; of casc those of wake, of one-spike the "
-                             "phases")
-    parser.add_argument("--sleep", type=TIMESTEPS, metavar="N",
-                        help="further time-steps of casc, in which spikes alone charge (default: "
-                             "as many as are enough)")
-    parser.add_argument("--burst", type=BURST, metavar="M",
+    add_firing(parser, ("qcfs", "srp", "threshold-balance", "group", "burst", "one-spike", "casc",
+                        "st-bif"),
+               "fire in every time-step, as qcfs, srp, threshold-balance, group, burst, casc or "
+               "st-bif do, or with one spike, as one-spike does (default: once, after all the "
+               "charge)")
+    parser.add_argument("--burst", type=integer(1, 64), metavar="M",
                         help="the most spikes of a neuron in a time-step of group or burst "
                              "(default: the levels, or 5)")
-    parser.add_argument("--probe", type=TIMESTEPS, metavar="N",
+    parser.add_argument("--probe", type=integer(0, 64), metavar="N",
                         help="time-steps of srp before those that count, which tell what neurons "
                              "to silence (default: 4)")
     parser.add_argument("--require-agreement", type=real(0, 1), metavar="SHARE",

@@ -1,6 +1,7 @@
 """Train a network from scratch."""
 
 from .arguments import LEVELS, SEED, Commands, add_data, bits, command, integer
+from .firing import add_firing, firing_options
 
 __all__ = ["add"]
 
@@ -9,7 +10,7 @@ def _run(args):
     from gen.train.training import train
     return train(args.dataset, args.model, out=args.output, name=args.name, data_dir=args.data,
                  epochs=args.epochs, bits=args.bits, levels=args.levels,
-                 input_levels=args.input_levels, seed=args.seed)
+                 input_levels=args.input_levels, seed=args.seed, **firing_options(args))
 
 
 def add(commands: Commands) -> None:
@@ -18,7 +19,7 @@ def add(commands: Commands) -> None:
                      "train --dataset mnist --model cnn -o mnist.npz")
     parser.add_argument("--dataset", required=True, help="digits, mnist, fashion-mnist or cifar-10")
     add_data(parser)
-    parser.add_argument("--model", required=True, help="cnn, mlp, mlp-128 or resnet")
+    parser.add_argument("--model", required=True, help="cnn, cnn-8, mlp, mlp-128 or resnet")
     parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")
     parser.add_argument("--name", help="name of the network (default: the data set and the model)")
     parser.add_argument("--epochs", type=integer(1, 10_000), metavar="N",
@@ -32,3 +33,6 @@ def add(commands: Commands) -> None:
                         help="greatest spike count of a pixel (default: the recipe's)")
     parser.add_argument("--seed", type=SEED, default=0,
                         help="seed of weights, order and augmentation")
+    add_firing(parser, ("qcfs", "threshold-balance", "casc"),
+               "train as the authors of this method do, and fire by it: qcfs, threshold-balance or "
+               "casc (default: the recipe of this project, which fires once)")

@@ -21,8 +21,8 @@ from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ("train", "convert", "run", "fit", "explore", "build", "verify", "simulate", "report",
-            "virtual", "program", "boards", "demo")
+COMMANDS = ("train", "convert", "run", "fit", "explore", "build", "verify", "simulate", "curve",
+            "report", "virtual", "program", "boards", "demo")
 
 
 def python_m_gen(*arguments, **options):
@@ -149,6 +149,10 @@ class TestRun:
      "error: lanes: there is no layer with synapses 'hiden'; did you mean 'hidden'? known are hid"),
     (["build", "TINY", "--lanes", "hidden=3"],
      "error: hidden: lanes must be 1 to 2"),
+    (["curve", "digits"],
+     "error: digits fires once, after all the charge, so there is no curve; write it with --met"),
+    (["curve", "digits", "-o", "curve.txt"],
+     "error: curve.txt: must end with .svg, .png or .pdf\n"),
     (["fit", "TINY", "--calibration"],
      "error: tiny names no data set to calibrate with: say which (--dataset)\n"),
     (["fit", "TINY", "--dataset", "digits"],
@@ -182,6 +186,10 @@ def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
      "argument --input-levels: must be an integer from 1 to 65,535"),
     (["train", "--dataset", "digits", "--model", "cnn", "--bits", "4,readout=" + "9" * 5000],
      "argument --bits: must be an integer from 2 to 8"),
+    (["convert", "a.py:f", "--weights", "w", "--calibration", "c", "-o", "n", "--timesteps", "0"],
+     "argument --timesteps: must be an integer from 1 to 64, not '0'"),
+    (["train", "--dataset", "digits", "--model", "cnn", "--method", "st-bif"],
+     "argument --method: invalid choice: 'st-bif' (choose from "),
     (["convert", "a.py:f", "--weights", "w", "--calibration", "c", "-o", "n", "--pixel-max",
       str(2**61)], "argument --pixel-max: must be an integer from 1 to 4,294,967,295"),
     (["explore", "digits", "--codes", "phase,bogus"],

@@ -89,14 +89,16 @@ def test_residual_network_with_plain_relu(files):
 @pytest.mark.parametrize("method", ["casc", "st-bif"])
 def test_methods_with_time_steps(method, files, tmp_path, caplog):
     images = np.load(files["calibration"])
-    once = load(convert(**files, levels=3)["network"])
+    once = load(convert(**files, levels=3, method=method, schedule="settle")["network"])
+    assert (once.metadata["method"], once.metadata["schedule"]) == (method, "settle")
     result = convert(**files | {"out": tmp_path / "t.npz"}, levels=3, method=method)
     network = load(result["network"])
     assert json.loads(json.dumps(result)) == result
     # Three layers of neurons on the longest path.
     assert (result["method"], result["quiet"], result["timesteps"]) == (method, 1.0, 7)
     assert result["timesteps"] == network.dynamics.timesteps == network.metadata["timesteps"]
-    assert result["quiet_steps"] <= 7
+    assert result["quiet_steps"] <= result["quiet_bound"] == 7
+    assert (network.metadata["method"], network.metadata["schedule"]) == (method, "step")
     assert np.array_equal(network.predict(images), once.predict(images))
     assert not any("time-step" in message for message in caplog.messages)
     few = convert(**files | {"out": tmp_path / "f.npz"}, levels=3, method=method,
@@ -112,6 +114,7 @@ def test_methods_with_time_steps(method, files, tmp_path, caplog):
     ({"probe": 3}, "time-steps, sleep, burst and probe need a method (--method)"),
     ({"burst": 3}, "time-steps, sleep, burst and probe need a method (--method)"),
     ({"sleep": 3}, "time-steps, sleep, burst and probe need a method (--method)"),
+    ({"schedule": "step"}, "the schedule 'step' needs a method (--method)"),
     ({"method": "qcfs", "timesteps": 65}, "qcfs: there are 65 time-steps; 64 are the most"),
 ])
 def test_time_steps_that_cannot_be(options, message, files):
@@ -398,7 +401,7 @@ def test_calibration_keeps_little(files):
     for _ in range(100):
         seen.add(torch.rand(1000, 100))
     assert sum(map(len, seen._parts)) <= 101_000
-    assert seen.best_step(15) == pytest.approx(1 / 15, rel=0.05)
+    assert seen.best_step(15, floor=False) == pytest.approx(1 / 15, rel=0.05)
 
 
 def test_the_working_directory_stays(tmp_path, files, monkeypatch):

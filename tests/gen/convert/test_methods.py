@@ -1,12 +1,13 @@
 """Published methods on a trained network: exact where they are, and as inexact as they are."""
 
+import random
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gen.convert.methods import METHODS, quiet_steps, stepped
+from gen.convert.methods import METHODS, depth_of, enough_steps, quiet_steps, stepped
 from gen.data.datasets import load
 from gen.errors import ConversionError
 from gen.ir import shipped
@@ -79,9 +80,63 @@ def test_several_cycles_are_finer(digits):
     assert max(int(trace.counts[layer.name].max()) for layer in made.neurons) == 6
 
 
+def drawn(seed):
+    """A network of convolutions, a sum and a maximum pooling, and input counts."""
+    levels = random.Random(seed).choice([1, 2, 3, 4, 8])
+    network = networks.convolutional(size=7, levels=levels, seed=seed)
+    return network, networks.counts_for(network, 2, seed), levels
+
+
+@pytest.mark.parametrize("method", ["qcfs", "threshold-balance"])
+def test_random_networks_are_exact_in_their_first_layer(method):
+    errors = 0
+    for seed in range(200):
+        network, counts, levels = drawn(seed)
+        made = stepped(network, method)
+        assert made.dynamics == Dynamics(levels)
+        trace, ann = made.run(counts), network.run(counts)
+        assert np.array_equal(trace.counts["conv1"], ann.counts["conv1"])
+        errors += not np.array_equal(trace.counts["conv2"], ann.counts["conv2"])
+    assert errors > 40
+
+
+@pytest.mark.parametrize("floor", [frozenset(), frozenset({"conv1", "conv2"})])
+@pytest.mark.parametrize("method", ["casc", "st-bif"])
+def test_random_networks_are_exact_when_quiet(method, floor):
+    """And no neuron spikes after the proven number of steps, whether they round or not."""
+    for seed in range(200):
+        network, counts, levels = drawn(seed)
+        steps = enough_steps(levels, depth_of(network))
+        made = stepped(network, method, floor=floor)
+        assert made.dynamics.timesteps == steps == levels + levels - 1
+        more = {"timesteps": steps + 1} if method == "st-bif" else {"sleep": levels}
+        longer = stepped(network, method, floor=floor, **more)
+        trace, ann = longer.run(counts, timesteps=steps), network.run(counts)
+        assert all(quiet.all() for quiet in longer.quiet(longer.run(counts)).values())
+        assert np.array_equal(made.run(counts).logits, trace.logits)
+        assert same(trace, ann)
+        assert np.array_equal(trace.logits, ann.logits)
+
+
+@pytest.mark.parametrize("method", ["qcfs", "threshold-balance", "casc", "st-bif"])
+def test_the_quantised_network_of_a_stepped_one(method):
+    """Whatever the time-steps are, it is the network that was there before."""
+    for seed in range(200):
+        network, counts, levels = drawn(seed)
+        steps = {"qcfs": {"timesteps": 1 + seed % 9}, "casc": {"timesteps": 2 * levels, "sleep": 1}}
+        made = stepped(network, method, **steps.get(method, {}))
+        assert np.array_equal(made.quantised(counts).counts["conv2"],
+                              network.run(counts).counts["conv2"])
+    assert network.quantised(counts).logits is not None
+
+
 @pytest.mark.parametrize("method, options, message", [
     ("qcsf", {}, "there is no method 'qcsf'"),
     ("qcfs", {"sleep": 3}, "qcfs has no steps of sleep; casc has"),
+    ("qcfs", {"timesteps": 0}, "there must be at least 1 time-step, not 0"),
+    ("threshold-balance", {"sleep": 3}, "threshold-balance has no steps of sleep; casc has"),
+    ("threshold-balance", {"timesteps": 4},
+     "threshold-balance has as many time-steps as the neurons have levels, 3, not 4"),
     ("casc", {"timesteps": 4},
      "casc is awake for as many time-steps as the neurons have levels, 3, or a multiple of them, "),
     ("st-bif", {"sleep": 2}, "st-bif has no steps of sleep of its own; give the time-steps"),
@@ -132,7 +187,8 @@ def test_residual_networks_with_different_levels_take_spikes_back():
 
 
 def test_methods():
-    assert set(METHODS) == {"qcfs", "srp", "group", "burst", "one-spike", "casc", "st-bif"}
+    assert set(METHODS) == {"qcfs", "srp", "threshold-balance", "group", "burst", "one-spike",
+                            "casc", "st-bif"}
 
 
 def test_a_group_is_the_quantised_network_in_one_step(digits):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gen.convert.qcfs import Qcfs, floor_ste, round_ste
+from gen.convert.qcfs import ClipQuan, Qcfs, floor_ste, round_ste
 
 torch.set_num_threads(1)
 
@@ -44,9 +44,25 @@ def test_halves_are_rounded_up():
 
 
 @pytest.mark.parametrize("levels", [0, -1, 2.0, True, "3"])
-def test_bad_levels(levels):
+@pytest.mark.parametrize("activation", [Qcfs, ClipQuan])
+def test_bad_levels(activation, levels):
     with pytest.raises(ValueError, match=r"^levels must be a positive integer, not "):
-        Qcfs(levels)
+        activation(levels)
+
+
+def test_clip_quan_rounds_down():
+    z = torch.tensor([-9.0, -0.1, 0.0, 0.24, 0.25, 0.49, 0.99, 1.0, 9.0])
+    assert torch.equal(4 * ClipQuan(4)(z), torch.tensor([0.0, 0, 0, 0, 1, 1, 3, 4, 4]))
+
+
+@pytest.mark.parametrize("z, given, gradient", [
+    (0.3, 1.0, 1.0), (0.3, -2.0, -2.0), (0.3, 40.0, 4.0), (0.3, -40.0, -4.0), (-0.1, 1.0, 0.0),
+    (1.1, 1.0, 0.0)])
+def test_gradients_of_clip_quan(z, given, gradient):
+    """Within 0..1 straight through; that of the floor, a quarter with 4 levels, is clipped to 1."""
+    x = torch.tensor(z, requires_grad=True)
+    ClipQuan(4)(x).backward(torch.tensor(given))
+    assert x.grad == gradient
 
 
 @pytest.mark.parametrize("step", [0, -1.0, float("nan"), float("inf")])

@@ -236,7 +236,7 @@ def test_several_cycles_count_as_one_that_is_longer():
 def test_the_first_layer_of_plain_neurons_is_exact():
     """QCFS with as many steps as levels; the layers behind are not, and that is told."""
     errors = 0
-    for seed in range(60):
+    for seed in range(200):
         levels = random.Random(seed).choice([1, 2, 4, 8])
         network = networks.stepping(Dynamics(levels), seed=seed, levels=levels)
         counts = inputs(network, 4, seed)
@@ -245,7 +245,7 @@ def test_the_first_layer_of_plain_neurons_is_exact():
         assert np.array_equal(trace.counts[first], ann.counts[first])
         errors += any(not np.array_equal(trace.counts[name], ann.counts[name])
                       for name in quantised(ann))
-    assert errors > 10
+    assert errors > 40
 
 
 @pytest.mark.parametrize("name", STEPPING)
@@ -263,7 +263,7 @@ def test_potentials_stay_in_their_range(name, monkeypatch):
         return result
 
     monkeypatch.setattr(State, "fire", watched)
-    for seed in range(20):
+    for seed in range(200 if name in ("if", "cif", "st-bif") else 20):
         network = stepped(STEPPING[name], seed)
         trace = network.run(inputs(network, 4, seed))
         values = trace.counts | trace.trains | {INPUT: inputs(network, 4, seed)}

@@ -9,9 +9,12 @@ from gen.errors import DataError, FitError
 from gen.ir import shipped
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
+from gen.plan.cycles import row_clocks
 from gen.plan.mapping import map_config
 from gen.plan.planner import OBJECTIVES, plan
 from gen.plan.workload import Calibration, Workload, calibrate, sample_clocks, sample_counts
+from hw.dynamics import Dynamics
+from tests import networks
 from tests.hw.cases import NETWORKS, mapped, network
 from tests.networks import readout
 
@@ -165,3 +168,16 @@ def test_what_the_link_has_no_addresses_for(shape, classes, message):
                                            rf"input, or fewer levels of it \(--input-levels\), "
                                            rf"would help$"):
             plan(net, BOARD, interval=interval)
+
+
+def test_trains_of_more_bits_than_a_number_has():
+    """Their clocks are counted as those of others."""
+    clocks = []
+    for steps, kind in ((24, object), (4, np.int64)):
+        network = networks.stepping(Dynamics(steps), seed=1)
+        train = network.run(networks.counts_for(network, 3)).maps["mean"]
+        assert train.dtype == kind
+        core = map_config(network).cores[2]
+        clocks.append(row_clocks(core, [train]))
+        assert np.array_equal(row_clocks(core, [train.astype(object)]), clocks[-1])
+    assert np.all(clocks[0] > clocks[1])

@@ -1,15 +1,20 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from gen.convert.qcfs import Qcfs
 from gen.data import datasets
 from gen.errors import ConversionError, DataError
 from gen.ir import shipped
 from gen.ir.artifact import load
 from gen.train.models import resnet
-from gen.train.training import RECIPES, _augment, _device, _encode, _groups, train
+from gen.train.optimisers import _groups
+from gen.train.recipes import RECIPES
+from gen.train.training import _augment, _device, _encode, train
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +96,7 @@ def test_residual_blocks(tmp_path, monkeypatch):
 
 
 def test_maps_of_odd_size():
-    model = resnet((1, 7, 5), 3, channels=((2,), (2,), (2,)), levels=3)
+    model = resnet((1, 7, 5), 3, channels=((2,), (2,), (2,)), activation=nn.ReLU)
     assert model(torch.zeros(2, 1, 7, 5)).shape == (2, 3)
 
 
@@ -170,7 +175,7 @@ def test_a_square_is_cut_out():
 
 
 def test_only_the_weights_decay():
-    model = resnet((1, 8, 8), 3, channels=((2,), (4,)), levels=3)
+    model = resnet((1, 8, 8), 3, channels=((2,), (4,)), activation=partial(Qcfs, 3))
     model.conv.weight.requires_grad = False
     weights, others = _groups(model, 0.1)
     assert (weights["weight_decay"], others["weight_decay"]) == (0.1, 0)

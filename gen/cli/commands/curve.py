@@ -1,0 +1,56 @@
+"""Accuracy of a network against its time-steps."""
+
+from .arguments import COUNT, IMAGES, JOBS, Commands, add_dataset, command
+from .designs import add_design, find_design
+from .tables import as_columns
+
+__all__ = ["add"]
+
+
+def _run(args):
+    from gen.report.curve import curve, draw, require_plot
+    from gen.verify.simulation import test_set
+    path = None if args.output is None else require_plot(args.output)
+    network, design = find_design(args)
+    images, labels = test_set(network, dataset=args.dataset, data_dir=args.data, limit=args.limit)
+    result = curve(network, images, labels, dataset=args.dataset, design=design,
+                   rtl=args.rtl or 0, jobs=args.jobs)
+    if path is not None:
+        draw(result, path)
+    return result | {"plot": None if path is None else str(path)}
+
+
+def _table(result):
+    rows = [("time-steps", "input", "accuracy"), *(
+        (str(step), "charges" if awake else "-", f"{accuracy:.2%}")
+        for step, (awake, accuracy) in enumerate(
+            zip(result["awake"], result["accuracy"], strict=True), start=1))]
+    quantised, float_ = result["accuracy_quantised"], result["accuracy_float"]
+    rtl = result["rtl_accuracy"]
+    facts = [
+        ("network", " ".join(filter(None, (result["network"], result["method"])))),
+        ("images", f"{result['images']:,}"),
+        ("quantised network", "does not follow from this one" if quantised is None
+         else f"{quantised:.2%}"),
+        ("real numbers", "the network's file does not say" if float_ is None
+         else f"{float_:.2%} of all test images"),
+        ("Verilog", "not simulated (--rtl)" if rtl is None else
+         f"{rtl:.2%} of {result['rtl_images']:,} images, {result['mismatches']:,} mismatches"),
+        *([("plot", result["plot"])] if result["plot"] else [])]
+    return f"{as_columns(rows)}\n\n{as_columns(facts)}"
+
+
+def add(commands: Commands) -> None:
+    """Add the command ``curve`` to those of ``python -m gen``."""
+    parser = command(commands, "curve", _run,
+                     "show the accuracy of a network against its time-steps",
+                     "curve net.npz --dataset mnist --rtl 100 -o curve.svg", show=_table)
+    add_design(parser)
+    add_dataset(parser)
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")
+    parser.add_argument("--rtl", type=IMAGES, metavar="N",
+                        help="simulate the Verilog with the first N images, too")
+    parser.add_argument("--jobs", type=JOBS, metavar="N",
+                        help="processes of the simulation (default: all cores)")
+    parser.add_argument("-o", "--output", metavar="FILE",
+                        help="write a plot, .svg, .png or .pdf")

@@ -1,0 +1,39 @@
+"""The options of commands that write a network: how it fires."""
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from .arguments import integer
+
+__all__ = ["add_firing", "firing_options"]
+
+_STEPS = 64
+
+
+def add_firing(parser: ArgumentParser, methods: tuple[str, ...], text: str) -> None:
+    """Add the options.
+
+    Parameters
+    ----------
+    methods : that the command offers
+    text : the help of --method
+    """
+    parser.add_argument("--method", metavar="M", choices=methods, help=text)
+    parser.add_argument("--schedule", metavar="S", choices=("settle", "step"),
+                        help="step: neurons fire in every time-step; settle: they fire after all "
+                             "the charge of a sample, as the quantised network of the method "
+                             "(default: step with --method, else settle)")
+    parser.add_argument("--timesteps", type=integer(1, _STEPS), metavar="T",
+                        help="time-steps of the method; of casc those of wake")
+    parser.add_argument("--sleep", type=integer(0, _STEPS), metavar="N",
+                        help="further time-steps of casc, in which spikes alone charge (default: "
+                             "as many as are enough)")
+    parser.add_argument("--until-quiet", action="store_true",
+                        help="take the fewest steps of sleep (casc) or time-steps (st-bif) after "
+                             "which no calibration image leaves a neuron that would spike")
+
+
+def firing_options(args: Namespace) -> dict[str, Any]:
+    """Those of :func:`add_firing`, as keyword arguments of ``convert`` and ``train``."""
+    return {name: getattr(args, name)
+            for name in ("method", "schedule", "timesteps", "sleep", "until_quiet")}
