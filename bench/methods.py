@@ -24,7 +24,8 @@ _VERIFIED = 20
 _METHODS = [
     {"method": "qcfs", "timesteps": 4}, {"method": "qcfs", "timesteps": 8},
     {"method": "threshold-balance"}, {"method": "casc"}, {"method": "st-bif"},
-    {"method": "group"}, {"method": "burst", "burst": 3}, {"method": "one-spike"}, {"method": "srp"},
+    {"method": "group"}, {"method": "burst", "burst": 3}, {"method": "one-spike"},
+    {"method": "srp"},
 ]
 
 CASES = [{"network": network, "board": board, "images": images, **method}
