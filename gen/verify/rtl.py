@@ -66,7 +66,8 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
     with processes.scratch() as directory:
         _write_plan(directory, beats.pack_input(counts, config), streams,
                     work=_work(config, trace, counts), watchdog=patience(config),
-                    interval=_interval(config, trace, counts), timesteps=len(trace.steps))
+                    interval=_interval(config, trace, counts),
+                    timesteps=min(len(trace.steps), config.timesteps))
         results = _run(simulator, directory, seed, len(counts))
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]

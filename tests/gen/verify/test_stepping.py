@@ -12,7 +12,9 @@ from tests.networks import STEPPING
 
 @pytest.mark.parametrize("name, timesteps", [
     ("cif", 3), *[pytest.param(*each, marks=pytest.mark.slow)
-                  for each in (("if", None), ("if", 1), ("cif", None), ("st-bif", None))]])
+                  for each in (
+                      ("if", None), ("if", 1), ("cif", None), ("st-bif", None), ("srp", None),
+                      ("one spike", None), ("burst", None), ("burst", 2), ("group", None))]])
 def test_every_spike(name, timesteps):
     network = networks.stepping(STEPPING[name], seed=3)
     images = np.random.default_rng(0).integers(0, 4, (5, *network.input_shape))
