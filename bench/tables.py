@@ -59,7 +59,9 @@ def methods_run(measured):
         ("lanes adding", lambda row: "" if row["lanes_adding"] is None else
          f"{row['lanes_adding']:.0%}"),
         ("LUTs", lambda row: number(row["luts"])),
-        ("of those in `settle`", lambda row: f"{row['luts'] / row['settled_luts']:.2f}"),
+        ("block RAMs", lambda row: f"{row['brams']:g}"),
+        ("LUTs relative to `settle`", lambda row: "" if "settled_luts" not in row else
+         f"{row['stepping_luts'] / row['settled_luts']:.2f}"),
     ], methods.BENCHMARK.rows(measured), left=2)
 
 

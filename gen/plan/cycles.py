@@ -19,7 +19,7 @@ def _planes(fmap, counts):
     """``(N, C, H, W)`` counts -> ``(planes, N, chunks, H, W)`` spikes in each word."""
     n = len(counts)
     padded = np.zeros((n, fmap.chunks * fmap.word, fmap.height, fmap.width),
-                      dtype=np.result_type(counts, np.int64))
+                      dtype=object if counts.dtype == object else np.int64)
     padded[:, :fmap.channels] = counts.reshape(n, fmap.channels, fmap.height, fmap.width)
     words = padded.reshape(n, fmap.chunks, fmap.word, fmap.height, fmap.width)
     return np.stack([fmap.has_spike(words, k).sum(axis=2).astype(np.int64)
