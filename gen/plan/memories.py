@@ -70,7 +70,7 @@ def _shapes(units, cost, width, depth):
 
 _TECHNOLOGIES = {
     "7-series": _Technology(_shapes(0.5, 129, 36, 512) + _shapes(1, 257, 72, 512), 9,
-                          ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, 3, False),
+                          ((6, 32, 4), (3, 64, 4)), 64, 1.5, 0.5, 3, False, shallow=64),
     "ECP5": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 1.0, 2, False),
     "Gowin": _Technology(_shapes(1, 128, 36, 512), 9, ((4, 16, 6),), 16, 1.5, 2.0, 2, True,
                          shallow=1, needs_lut=True, crowd=8 / 6),
