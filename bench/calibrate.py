@@ -82,7 +82,7 @@ def designs():
         "if": (*map_network(networks.stepping(networks.STEPPING["if"]),
                             lanes={"second": 2, "fourth": 3}), PLENTY),
         "st-bif": (*map_network(
-            replace(digits, layers=tuple(layer.timed(networks.STEPPING["st-bif"], 3)
+            replace(digits, layers=tuple(layer.timed(networks.STEPPING["st-bif"], 3, True)
                                          for layer in digits.layers)),
             lanes={"conv1": 8, "conv2": 8, "fc1": 32}, replicas={"conv1": 2}), PLENTY),
     }
