@@ -31,8 +31,8 @@ def run(network: Network, *, images_file: str | Path | None = None, dataset: str
 
     Returns
     -------
-    ``network``, ``images``; ``accuracy`` (None without labels); ``spikes``, mean number for an image
-    of all neurons of each layer; ``rates``, the same for a neuron; ``predictions``.
+    ``network``, ``images``; ``accuracy`` (None without labels); ``spikes``, the mean number for an
+    image of all neurons of each layer; ``rates``, the same for a neuron; ``predictions``.
 
     Raises
     ------
