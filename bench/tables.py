@@ -223,7 +223,8 @@ def read(measured):
 
 
 _GATES = [
-    ("network", lambda row: f"`{row['network']}`"),
+    ("network", lambda row: f"`{row['network']}`" if "network" in row else
+     f"{row['made']}, with time-steps"),
     ("board", lambda row: f"`{row['board']}`"),
     ("family", lambda row: row["family"]),
     ("images", lambda row: number(row["images"])),

@@ -1,5 +1,7 @@
 """Small networks with random weights that between them have every kind of layer."""
 
+from functools import partial
+
 import numpy as np
 
 from gen.ir.layers import INPUT, Neurons, Pool, Readout
@@ -15,7 +17,9 @@ __all__ = [
     "neurons",
     "readout",
     "residual",
+    "settling",
     "skipping",
+    "stepping",
     "synapses",
     "wide",
 ]
@@ -120,17 +124,19 @@ STEPPING = {
 }
 
 
+def _fires(rng, name, *bundles, levels, dynamics):
+    """Neurons that fire in every time-step."""
+    channels = bundles[0].out_channels
+    threshold = rng.integers(3, 25, channels)
+    return Neurons(name, bundles, (threshold >> 1) + rng.integers(-2, 3, channels), threshold,
+                   levels, dynamics=dynamics, bias=rng.integers(-4, 5, channels))
+
+
 def stepping(dynamics, *, seed=0, levels=3):
     """Two convolutions and a residual addition, pooling of both kinds, and a linear layer, that
     fire in every time-step."""
     rng = np.random.default_rng(seed)
-
-    def fires(name, *bundles):
-        channels = bundles[0].out_channels
-        threshold = rng.integers(3, 25, channels)
-        return Neurons(name, bundles, (threshold >> 1) + rng.integers(-2, 3, channels), threshold,
-                       levels, dynamics=dynamics, bias=rng.integers(-4, 5, channels))
-
+    fires = partial(_fires, rng, levels=levels, dynamics=dynamics)
     first = fires("first", synapses(rng, INPUT, (4, 2, 3, 3), padding=(1, 1)))
     second = fires("second", synapses(rng, "first", (4, 4, 3, 3), padding=(1, 1)),
                    synapses(rng, "first", (4, 1, 1, 1), groups=4, bits=6),
@@ -143,3 +149,15 @@ def stepping(dynamics, *, seed=0, levels=3):
     return Network("stepping", (2, 4, 4), 3, 3, (
         first, second, Pool("mean", "second", "sum", (2, 2), (2, 2)),
         Pool("largest", "second", "max", (2, 2), (2, 2)), third, fourth, out))
+
+
+def settling(*, seed=50):
+    """Three linear layers, small enough for any device. Neurons take spikes back, and some images
+    end before they are quiet."""
+    rng, dynamics = np.random.default_rng(seed), Dynamics(1, 2, signed=True, bound="levels")
+    fires = partial(_fires, rng, levels=3, dynamics=dynamics)
+    return Network("settling", (2, 3, 3), 3, 3, (
+        fires("fc1", synapses(rng, INPUT, (7, 2, 3, 3))),
+        fires("fc2", synapses(rng, "fc1", (6, 7, 1, 1))),
+        Readout("out", (synapses(rng, "fc2", (4, 6, 1, 1)),), rng.integers(-9, 10, 4),
+                dynamics=dynamics, bias=rng.integers(-4, 5, 4))))

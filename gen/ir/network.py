@@ -55,6 +55,13 @@ class Trace:
         """``(N,)`` classes; the lowest index wins a tie."""
         return self.logits.argmax(axis=1)
 
+    def quiet(self, layer: str) -> np.ndarray:
+        """Whether no neuron of a layer spikes in the last time-step, ``(N,)``. Without time-steps
+        all are quiet."""
+        if layer not in self.trains:
+            return np.ones(len(self.logits), dtype=bool)
+        return ~self.trains[layer][-1].any(axis=(1, 2, 3))
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -324,9 +331,7 @@ class Network:
         spikes that are taken back the counts are the quantised activations (docs/methods.md, 8).
         Without time-steps all are quiet.
         """
-        still = np.ones(len(trace.logits), dtype=bool)
-        return {layer.name: ~trace.trains[layer.name][-1].any(axis=(1, 2, 3))
-                if layer.name in trace.trains else still for layer in self.neurons}
+        return {layer.name: trace.quiet(layer.name) for layer in self.neurons}
 
     def predict(self, images: np.ndarray, *, batch: int = 500,
                 progress: Callable[[range], Iterable[int]] = iter) -> np.ndarray:

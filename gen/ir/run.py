@@ -9,6 +9,7 @@ from gen.errors import DataError
 from gen.system.progress import bar
 
 from .network import Network
+from .spikes import neuron_spikes
 
 __all__ = ["run"]
 
@@ -30,8 +31,8 @@ def run(network: Network, *, images_file: str | Path | None = None, dataset: str
 
     Returns
     -------
-    ``network``, ``images``; ``accuracy`` (None without labels); ``spikes``, mean count of all
-    neurons of each layer for an image; ``rates``, the same for a neuron; ``predictions``.
+    ``network``, ``images``; ``accuracy`` (None without labels); ``spikes``, the mean number for an
+    image of all neurons of each layer; ``rates``, the same for a neuron; ``predictions``.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def _totals(network, images, progress):
                      disable=not progress):
         counts = network.encode(images[start:start + _BATCH])
         trace = network.run(counts)
-        for name, values in {"input": counts, **trace.counts}.items():
+        for name, values in neuron_spikes(network, trace, counts).items():
             spikes[name] += int(values.sum())
         logits.append(trace.logits)
     return spikes, np.concatenate(logits)

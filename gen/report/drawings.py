@@ -17,7 +17,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-__all__ = ["alone", "clocks", "occupancy", "picture", "points", "printable", "raster"]
+__all__ = ["alone", "clocks", "logits", "occupancy", "picture", "points", "printable", "raster",
+           "steps"]
 
 # No figure has these colours by itself.
 _INK, _MUTED, _GRID, _ACCENT, _WARM, _SOFT = (f"#0000f{k}" for k in range(6))
@@ -226,6 +227,32 @@ def points(pairs: Sequence[Sequence[int]]) -> tuple[Figure, str]:
                     f"to {max(latency):,}, for {min(spikes):,} to {max(spikes):,} spikes.")
 
 
+def _strokes(axes, lines, share, channels, colour):
+    """Horizontal lines, so thick that those of adjacent channels touch where there is room.
+
+    Parameters
+    ----------
+    lines : channel, begin and end of each
+    share : height of the layer's axes
+    """
+    vertices = [(x, channel) for channel, *ends in lines for x in ends]
+    if vertices:
+        axes.add_patch(PathPatch(
+            Path(vertices, [Path.MOVETO, Path.LINETO] * len(lines)), fill=False, edgecolor=colour,
+            capstyle="butt", linewidth=max(0.5, min(2.5, 0.8 * 2 * share / channels))))
+
+
+def _layered(layers):
+    """A figure with a row of axes for each layer, and the heights of these."""
+    shares = [max(8, min(64, layer["channels"])) for layer in layers]
+    figure, all_axes = _figure(0.6 + sum(shares) / 36 + 0.12 * len(layers), nrows=len(layers),
+                               sharex=True, squeeze=False, height_ratios=shares)
+    for axes, layer in zip(all_axes[:, 0], layers, strict=True):
+        axes.set_ylim(layer["channels"] - 0.4, -0.6)
+        axes.set_yticks([(layer["channels"] - 1) / 2], [_label(layer["name"])])
+    return figure, all_axes[:, 0], shares
+
+
 @_drawn
 def raster(end: int, layers: Sequence[dict]) -> tuple[Figure, str]:
     """Which channel of which layer sends spikes when, for one image.
@@ -235,25 +262,66 @@ def raster(end: int, layers: Sequence[dict]) -> tuple[Figure, str]:
     end : clocks to the last logits
     layers : dicts with ``name``, ``channels`` and ``runs`` of (channel, from clock, until clock)
     """
-    shares = [max(8, min(64, layer["channels"])) for layer in layers]
-    figure, all_axes = _figure(0.6 + sum(shares) / 36 + 0.12 * len(layers), nrows=len(layers),
-                               sharex=True, squeeze=False, height_ratios=shares)
-    for axes, layer, share in zip(all_axes[:, 0], layers, shares, strict=True):
-        lines = [((low, channel), (high, channel)) for channel, low, high in layer["runs"]]
-        vertices = [vertex for line in lines for vertex in line]
-        if vertices:
-            path = Path(vertices, [Path.MOVETO, Path.LINETO] * len(lines))
-            axes.add_patch(PathPatch(
-                path, fill=False, edgecolor=_ACCENT, capstyle="butt",
-                linewidth=max(0.5, min(2.5, 0.8 * 2 * share / layer["channels"]))))
+    figure, all_axes, shares = _layered(layers)
+    for axes, layer, share in zip(all_axes, layers, shares, strict=True):
+        _strokes(axes, layer["runs"], share, layer["channels"], _ACCENT)
         axes.set_xlim(0, end)
-        axes.set_ylim(layer["channels"] - 0.4, -0.6)
-        axes.set_yticks([(layer["channels"] - 1) / 2], [_label(layer["name"])])
-    _thousands(all_axes[-1, 0].xaxis)
-    all_axes[-1, 0].set_xlabel("clocks since the image's first pixel")
+    _thousands(all_axes[-1].xaxis)
+    all_axes[-1].set_xlabel("clocks since the image's first pixel")
     return figure, ("Spike raster of one image: a row a channel, a mark where it sends spikes: "
                     + ", ".join(f"{printable(layer['name'])} {layer['channels']} channels"
                                 for layer in layers) + ".")
+
+
+@_drawn
+def steps(awake: Sequence[bool], layers: Sequence[dict]) -> tuple[Figure, str]:
+    """Which channel of which layer sends spikes in which time-step, and takes them back.
+
+    Parameters
+    ----------
+    awake : for each time-step whether the input charges the membranes
+    layers : see :func:`gen.report.steps.steps`
+    """
+    figure, all_axes, shares = _layered(layers)
+    for axes, layer, share in zip(all_axes, layers, shares, strict=True):
+        for which, colour, begin in (("added", _ACCENT, 0.55), ("taken", _WARM, 1)):
+            lines = [(channel, step + begin, step + begin + 0.45) for channel, step in layer[which]]
+            _strokes(axes, lines, share, layer["channels"], colour)
+        for step, wakes in enumerate(awake):
+            if not wakes:
+                axes.axvspan(step + 0.5, step + 1.5, color=_GRID, alpha=0.45)
+        axes.set_xlim(0.5, len(awake) + 0.5)
+    _thousands(all_axes[-1].xaxis)
+    all_axes[-1].set_xlabel("time-step")
+    return figure, ("Spikes of one image by time-step: " + ", ".join(
+        f"{printable(layer['name'])} sends {sum(layer['spikes']):,} and takes back "
+        f"{sum(layer['takes']):,}" for layer in layers) + ".")
+
+
+@_drawn
+def logits(after: Sequence[Sequence[int]]) -> tuple[Figure, str]:
+    """Logits after each time-step, the class that is greatest at the end in another colour.
+
+    Parameters
+    ----------
+    after : for each time-step the logits of all classes
+    """
+    figure, axes = _figure(2.9)
+    numbers = range(1, len(after) + 1)
+    last = after[-1].index(max(after[-1]))
+    for label, values in enumerate(zip(*after, strict=True)):
+        wins = label == last
+        axes.plot(numbers, values, "o-", markersize=3.2, color=_ACCENT if wins else _MUTED,
+                  linewidth=2 if wins else 0.8, zorder=3 if wins else 2)
+        axes.annotate(str(label), (numbers[-1], values[-1]), (4, 0), textcoords="offset points",
+                      va="center", color=_ACCENT if wins else _MUTED)
+    axes.set_xlabel("time-step")
+    axes.set_ylabel("logit after it")
+    axes.grid(True, axis="both")
+    _thousands(axes.xaxis)
+    _thousands(axes.yaxis)
+    return figure, (f"Logits of {len(after[0])} classes after each of {len(after)} time-steps: "
+                    f"class {last} is greatest at the end.")
 
 
 @_drawn

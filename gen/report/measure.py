@@ -19,6 +19,7 @@ from gen.verify.rtl import compare
 from gen.verify.simulation import array_utilisation, expected, stream
 
 from .directory import Built
+from .steps import steps
 
 __all__ = ["CACHE", "measure"]
 
@@ -146,6 +147,7 @@ def _measure(built, images, labels, source, jobs):
         "spikes": {name: float(number.mean()) for name, number in spikes.items()},
         "occupancy": run.occupancy and _occupancy(run.occupancy),
         "raster": _raster(network, config, counts[:1], run.beats),
+        "steps": steps(network, counts[:distinct], labels),
         "picture": {
             "pixels": images[0].tolist(), "prediction": int(run.logits[0].argmax()),
             "label": None if labels is None else int(labels[0]),
@@ -188,7 +190,8 @@ def _occupancy(occupancy):
 
 
 def _raster(network, config, counts, beats):
-    """When which channel of a layer sent a count that is not 0, for one sample.
+    """When which channel of a layer sent a count that is not 0, or a train with spikes, for one
+    sample.
 
     Returns
     -------
@@ -201,7 +204,7 @@ def _raster(network, config, counts, beats):
     layers = []
     for layer in config.layers[:-1]:
         out = layer.out
-        values = trace.counts[layer.name][0].transpose(1, 2, 0).reshape(-1, out.channels)
+        values = trace.maps[layer.name][0].transpose(1, 2, 0).reshape(-1, out.channels)
         fired = np.zeros((end // width + 2, out.channels), dtype=np.int8)
         position, channel = np.nonzero(values)
         at = beats[layer.name][position * out.chunks + channel // out.word] // width

@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gen.build.toolchain import identity
+from gen.ir.spikes import most_spikes
 
 from . import drawings, layers
 from .directory import Built
@@ -52,6 +53,7 @@ def render(built: Built, measured: dict) -> str:
         layers=list(layers.rows(built.config, measured)), device=list(_device(built)),
         parts=_parts(built),
         spikes=list(_spikes(built, measured)), firsts=list(_firsts(built, measured)),
+        steps=list(_steps(measured["steps"])),
         drawings=_drawings(built, measured),
         timing=_timing(built.timing), versions=_versions(built.timing))
 
@@ -106,7 +108,18 @@ def _spikes(built, measured):
     for name, number in measured["spikes"].items():
         neurons = maps[name].channels * maps[name].height * maps[name].width
         yield {"name": name, "neurons": neurons, "spikes": number, "rate": number / neurons,
-               "most": maps[name].planes}
+               "most": most_spikes(maps[name])}
+
+
+def _steps(steps):
+    """What happens in each time-step, in all layers together."""
+    if steps is None:
+        return
+    for number, awake in enumerate(steps["awake"]):
+        yield {"number": number + 1, "awake": awake, "class": steps["classes"][number],
+               "spikes": sum(layer["spikes"][number] for layer in steps["layers"]),
+               "takes": sum(layer["takes"][number] for layer in steps["layers"]),
+               "right": (steps["accuracy"] or steps["final"])[number]}
 
 
 def _firsts(built, measured):
@@ -123,7 +136,7 @@ def _drawings(built, measured):
     adding = {name: share * measured["interval"]
               for name, share in (measured["busy"] or {}).items()}
     occupancy = measured["occupancy"]
-    pictured, raster = measured["picture"], measured["raster"]
+    pictured, raster, steps = measured["picture"], measured["raster"], measured["steps"]
     return {
         "clocks": drawings.clocks(["input", *layers], measured["predicted"], adding,
                                   measured["interval"]),
@@ -134,6 +147,8 @@ def _drawings(built, measured):
         "points": drawings.points(measured["points"]),
         "raster": raster["layers"] and drawings.raster(raster["clocks"], raster["layers"]),
         "picture": drawings.picture(pictured["pixels"], built.network.pixel_max),
+        **({"steps": drawings.steps(steps["awake"], steps["layers"]),
+            "logits": drawings.logits(steps["logits"])} if steps else {}),
     }
 
 

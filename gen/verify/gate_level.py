@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 # The Verilog is generated, from models that are not ours.
 _OPTIONS = ("-Wno-lint", "-Wno-fatal")
 
-_HOST = "host"
+_HOST, _QUIET = "host", "host: quiet layers"
 
 
 def roles(board: boards.Board, ports: Iterable[str]) -> dict[str, str]:
@@ -119,12 +119,13 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
 
     Returns
     -------
-    ``images``; ``spikes``, the number of values compared: the count of each neuron and each logit,
-    for each image, and the logits again as the host got them; ``mismatches``, how many of them
-    differ or did not come; ``first_mismatch``, ``None`` or the first one of the first layer that
-    has any, as layer, sample, channel, y, x, expected and got; ``layers``, these figures by layer,
-    the host last; ``clocks``; ``clocks_per_second`` of the simulation; and ``cells`` of the
-    netlist.
+    ``images``; ``spikes``, the number of values compared: the count of each neuron, or its spikes
+    of all time-steps together, and each logit, for each image, and what the host got: the logits
+    again, and for each layer that comes to rest whether it was quiet; ``mismatches``, how many of
+    them differ or did not come; ``first_mismatch``, ``None`` or the first one of the first layer
+    that has any, as layer, sample, channel (of layers that come to rest, their place among these),
+    y, x, expected and got; ``layers``, these figures by layer, the host last; ``clocks``;
+    ``clocks_per_second`` of the simulation; and ``cells`` of the netlist.
 
     Raises
     ------
@@ -138,8 +139,16 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
     trace = network.run(network.encode(images))
     layers = [_compare(layer, *pair) for layer, pair in zip(
         config.layers, _probed(config, trace, words), strict=True)]
-    layers.append(_figures(_HOST, trace.logits, result.logits))
+    layers += _answers(config, trace, result)
     return _summary(layers, images, figures) | {"cells": cell_count(module)}
+
+
+def _answers(config, trace, result):
+    """Figures of what the host got: logits, and which layers were quiet."""
+    yield _figures(_HOST, trace.logits, result.logits)
+    if config.settling:
+        quiet = np.stack([trace.quiet(core.name) for core in config.settling], axis=1)
+        yield _figures(_QUIET, quiet, result.quiet)
 
 
 def _drive(simulator, config, directory, images):
@@ -248,14 +257,14 @@ def compare_bitstream(design: Design, directory: str | Path, images: np.ndarray)
     """Compare the logits of a configured device with :meth:`Network.run`.
 
     Takes, returns and raises what :func:`compare_netlist` does, with three differences:
-    ``directory`` has the bitstream and its constraints, ``layers`` has only the host, and there are
-    no ``cells``.
+    ``directory`` has the bitstream and its constraints, ``layers`` is only what the host got, and
+    there are no ``cells``.
     """
     network = design.network
     simulator = bitstream_simulator(directory, design.board)
     result, _, figures = _drive(simulator, design.config, directory, images)
-    logits = network.run(network.encode(images)).logits
-    return _summary([_figures(_HOST, logits, result.logits)], images, figures)
+    trace = network.run(network.encode(images))
+    return _summary(list(_answers(design.config, trace, result)), images, figures)
 
 
 def verify_netlist(directory: str | Path, images: np.ndarray) -> dict:

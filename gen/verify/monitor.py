@@ -1,6 +1,6 @@
 """The array with a monitor around it, so a testbench in Python wakes only when beats move."""
 
-from amaranth import Cat, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,10 +14,11 @@ class Monitor(wiring.Component):
     """Watches every stream of the emitted ``array`` (a black box here: its Verilog is the subject).
 
     In the clock after a beat has moved, ``event`` has toggled. ``seen`` has a bit for each stream
-    that moved a beat (the layers in order, the logits last), and ``beat_<k>`` holds the beat of
-    stream ``k``. ``taken`` toggles with every input beat that the array accepted. ``rows_<k>``
-    counts the rows that the lanes of core ``k`` have added since the reset, and ``events_<k>`` the
-    events that they have taken, over all its replicas.
+    that moved a beat: the layers in order, the logits last. If layers come to rest there is one
+    more stream, of those that were quiet, which moves with the last logits of a sample.
+    ``beat_<k>`` holds the beat of stream ``k``. ``taken`` toggles with every input beat that the
+    array accepted. ``rows_<k>`` counts the rows that the lanes of core ``k`` have added since the
+    reset, and ``events_<k>`` the events that they have taken, over all its replicas.
 
     Members
     -------
@@ -33,6 +34,7 @@ class Monitor(wiring.Component):
         self._config = config
         self._probed = config.layers[:-1]
         widths = [layer.beat_bits for layer in config.layers]
+        widths += [len(config.settling)] if config.settling else []
         self._beats = {f"beat_{k}": width for k, width in enumerate(widths)}
         super().__init__({
             "i_payload": In(config.input.beat_bits),
@@ -51,7 +53,7 @@ class Monitor(wiring.Component):
         m = Module()
 
         i_ready, o_valid = Signal(), Signal()
-        moved = [Signal(name=f"moved_{k}") for k in range(len(self._beats) - 1)]
+        moved = [Signal(name=f"moved_{k}") for k in range(len(self._probed))]
         beats = [Signal(width, name=f"now_{k}") for k, width in enumerate(self._beats.values())]
         ports = {f"o_probe_{layer.port}__{member}": signals[k]
                  for k, layer in enumerate(self._probed)
@@ -66,18 +68,20 @@ class Monitor(wiring.Component):
             for counter, happened in ((f"rows_{k}", busy), (f"events_{k}", taken)):
                 counter = getattr(self, counter)
                 m.d.sync += counter.eq(counter + sum(happened))
+        seen = [*moved, o_valid & self.o_ready]
         if self._config.settling:
-            ports["o_quiet"] = Signal(len(self._config.settling))
+            ports["o_quiet"] = beats[-1]
+            seen.append(self._ends(m, seen[-1]))
         if self._config.timesteps > 1:
             ports["i_timesteps"] = self.timesteps
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
             i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,
-            o_o__payload=beats[-1], o_o__valid=o_valid, i_o__ready=self.o_ready, **ports)
+            o_o__payload=beats[len(self._probed)], o_o__valid=o_valid, i_o__ready=self.o_ready,
+            **ports)
 
-        seen = Cat(moved, o_valid & self.o_ready)
-        m.d.sync += self.seen.eq(seen)
-        with m.If(seen.any()):
+        m.d.sync += self.seen.eq(Cat(seen))
+        with m.If(Cat(seen).any()):
             m.d.sync += self.event.eq(~self.event)
         with m.If(self.i_valid & i_ready):
             m.d.sync += self.taken.eq(~self.taken)
@@ -85,6 +89,14 @@ class Monitor(wiring.Component):
             with m.If(valid):
                 m.d.sync += getattr(self, name).eq(beat)
         return m
+
+    def _ends(self, m, answers):
+        """Whether logits that move are the last ones of a sample."""
+        last = self._config.readout.groups - 1
+        left = Signal(range(last + 1), init=last)
+        with m.If(answers):
+            m.d.sync += left.eq(Mux(left == 0, last, left - 1))
+        return answers & (left == 0)
 
 
 # The input of a core's lanes is no port of the array, so the monitor reads it by its hierarchical

@@ -19,7 +19,9 @@ from gen.plan.cycles import row_clocks, row_events
 from gen.plan.workload import sample_clocks
 from gen.system import files, processes
 from gen.system.progress import bar
+from hw.array import IN_FLIGHT
 from hw.config import ArrayConfig, MemoryImage
+from hw.maps import MapConfig
 
 from . import beats
 from .monitor import monitor_verilog
@@ -29,6 +31,8 @@ from .verilator import patience, verilate
 __all__ = ["choose_images", "compare", "verify"]
 
 log = logging.getLogger(__name__)
+
+_QUIET = "quiet layers"
 
 # Only the monitor's signals can be seen by the testbench: the array is optimised as it always is.
 _VISIBLE = """`verilator_config
@@ -49,9 +53,10 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
 
     Returns
     -------
-    ``images``; ``spikes``, the number of values compared (the count of each neuron and each logit,
-    for each image); ``mismatches``, how many of them differ; ``first_mismatch``, ``None`` or the
-    first in time as layer, sample, channel, y, x, expected and got; ``clocks``; and
+    ``images``; ``spikes``, the number of values compared (for each image the count of each neuron,
+    or its spikes of all time-steps together, each logit, and for each layer that comes to rest
+    whether it was quiet); ``mismatches``, how many of them differ; ``first_mismatch``, ``None`` or
+    the first in time as layer, sample, channel, y, x, expected and got; ``clocks``; and
     ``clocks_per_second`` of the simulation.
 
     Raises
@@ -67,7 +72,8 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
         _write_plan(directory, beats.pack_input(counts, config), streams,
                     work=_work(config, trace, counts), watchdog=patience(config),
                     interval=_interval(config, trace, counts),
-                    timesteps=min(len(trace.steps), config.timesteps))
+                    timesteps=min(len(trace.steps), config.timesteps),
+                    readout=len(config.layers) - 1, in_flight=IN_FLIGHT)
         results = _run(simulator, directory, seed, len(counts))
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]
@@ -77,7 +83,8 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
     clocks = sum(result["clocks"] for result in results)
     return {
         "images": len(counts),
-        "spikes": sum(_values(layer) for layer in config.layers) * len(counts),
+        "spikes": (sum(_values(layer) for layer in config.layers) + len(config.settling))
+        * len(counts),
         "mismatches": mismatches,
         "first_mismatch": first and _describe(config, **first),
         "clocks": clocks,
@@ -111,6 +118,11 @@ def _streams(config, trace):
              for first in range(0, readout.channels, readout.lanes)]
     yield ({"name": readout.name, "lanes": readout.lanes, "bits": readout.membrane_bits,
             "masks": masks}, beats.pack_logits(trace.logits, readout))
+    if config.settling:
+        layers = len(config.settling)
+        quiet = np.stack([trace.quiet(core.name) for core in config.settling], axis=1)
+        yield ({"name": _QUIET, "lanes": layers, "bits": 1, "masks": [(1 << layers) - 1]},
+               beats.pack(quiet[:, :, None, None], MapConfig(layers, 1, 1, 1, layers)))
 
 
 def _work(config, trace, inputs):
@@ -166,6 +178,13 @@ def _kept(transcript, simulator):
 
 def _describe(config, stream, sample, beat, expected, got):
     """Where a beat first differs, and how."""
+    if stream == _QUIET:
+        pairs = zip(*(beats.fields(value, len(config.settling), 1) for value in (expected, got)),
+                    strict=True)
+        layer, pair = next((core, pair) for core, pair in zip(config.settling, pairs, strict=True)
+                           if pair[0] != pair[1])
+        return {"layer": f"{layer.name} is quiet", "sample": sample, "channel": 0, "y": 0, "x": 0,
+                "expected": pair[0], "got": pair[1]}
     layer = next(layer for layer in config.layers if layer.name == stream)
     if layer.sends_logits:
         bits, lanes, sign = layer.membrane_bits, layer.lanes, 1 << layer.membrane_bits - 1

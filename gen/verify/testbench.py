@@ -33,7 +33,8 @@ STALLS = ("none", "input", "output", "both")
 A stalled input has short and long pauses, sends some samples slowly from the first beat to the
 last, and now and then waits until the array is empty. A stalled output first takes nothing until
 the array is full. Later it takes nothing for up to a few intervals, and then everything for a
-while.
+while. Of networks that come to rest, only so many samples are under way as the array may have
+(:data:`hw.array.IN_FLIGHT`), unless the output is stalled; then quiet layers are not compared.
 """
 
 TESTS = (*STALLS, "recovers")
@@ -80,6 +81,8 @@ class _Plan:
     interval : approximate clocks between samples that follow each other without a pause
     watchdog : clocks without any movement after which a test gives up
     timesteps : of the run
+    readout : number of the stream of logits
+    in_flight : samples under way with which a stream behind it, of quiet layers, is right
     results, progress : files to write
     """
 
@@ -89,6 +92,8 @@ class _Plan:
     interval: int
     watchdog: int
     timesteps: int
+    readout: int
+    in_flight: int
     results: Path
     progress: Path
 
@@ -100,25 +105,34 @@ class _Plan:
         streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
                    for k, facts in enumerate(plan["streams"])]
         return cls(ints["input"], streams, plan["work"], plan["interval"], plan["watchdog"],
-                   plan["timesteps"],
+                   plan["timesteps"], plan["readout"], plan["in_flight"],
                    directory / "results.jsonl", directory / "progress")
 
 
 class _Score:
     """Compares beats with those that are expected of ``samples``, sent in this order.
 
+    Parameters
+    ----------
+    plan : what is expected
+    limited : whether no more than ``plan.in_flight`` samples are under way
+
     Members
     -------
+    answers : samples whose logits are complete
+    answered : set with each of these
     mismatches : values that differ
     first : place of the first of them: stream, sample, beat, and both beats
     error : why the comparison can't go on, or ``None``
     """
 
-    def __init__(self, streams, samples):
+    def __init__(self, plan, samples, limited):
+        streams = plan.streams
         self.mismatches, self.first, self.error = 0, None, None
-        self.moved = 0
-        self.done = Event()
-        self._samples, self._streams = samples, streams
+        self.moved = self.answers = 0
+        self.done, self.answered = Event(), Event()
+        self._samples, self._streams, self._readout = samples, streams, plan.readout
+        self._compared = len(streams) if limited else plan.readout + 1
         self._expected = [[(sample, index, beat) for sample in samples
                            for index, beat in enumerate(stream.samples[sample])]
                           for stream in streams]
@@ -137,12 +151,15 @@ class _Score:
             return
         sample, index, expected = self._expected[k][position]
         wrong = (got ^ expected) & stream.masks[index]
-        if wrong:
+        if wrong and k < self._compared:
             self.mismatches += sum(map(bool, fields(wrong, stream.lanes, stream.bits)))
             self.first = self.first or {"stream": stream.name, "sample": sample, "beat": index,
                                         "expected": expected, "got": got}
         self._next[k] += 1
         self.moved += 1
+        if k == self._readout and index == len(stream.masks) - 1:
+            self.answers += 1
+            self.answered.set()
         if self.moved == self._total:
             self.done.set()
 
@@ -179,7 +196,7 @@ class _Bench:
     def __init__(self, dut, plan):
         self.dut, self.plan = dut, plan
         self.rng = random.Random(cocotb.RANDOM_SEED)
-        self.score = _Score(plan.streams, [])
+        self.score = _Score(plan, [], limited=True)
         self.began, self._origin = time.perf_counter(), get_sim_time("ns")
         self._tasks = []
         self._beats = [getattr(dut, f"beat_{k}") for k in range(len(plan.streams))]
@@ -202,10 +219,11 @@ class _Bench:
 
     def start(self, samples, stalls, progress=None):
         """Send samples. A byte goes to ``progress`` for each complete one."""
-        self.score = _Score(self.plan.streams, samples)
+        limited = len(self.plan.streams) > self.plan.readout + 1 and stalls in ("none", "input")
+        self.score = _Score(self.plan, samples, limited)
         self._tasks += [cocotb.start_soon(coroutine) for coroutine in (
             self._watch(self.score, progress or io.BytesIO()),
-            self._drive(samples, stalls in ("input", "both")),
+            self._drive(samples, stalls in ("input", "both"), limited),
             *([] if stalls == "blocked" else [self._drain(stalls in ("output", "both"))]))]
 
     async def finish(self):
@@ -226,21 +244,21 @@ class _Bench:
 
     async def _watch(self, score, progress):
         event, seen, beats = self.dut.event.value_change, self.dut.seen, self._beats
-        last, groups = len(beats) - 1, 0
         while True:
             await event
-            bits = int(seen.value)
-            if bits >> last:
-                groups += 1
-                if groups % len(self.plan.streams[last].masks) == 0:
-                    progress.write(b".")
+            bits, before = int(seen.value), score.answers
             for k, beat in enumerate(beats):
                 if bits >> k & 1:
                     score.take(k, int(beat.value))
+            progress.write(b"." * (score.answers - before))
 
-    async def _drive(self, samples, stalled):
+    async def _drive(self, samples, stalled, limited):
         taken, interval = self.dut.taken.value_change, self.plan.interval
         for count, sample in enumerate(samples):
+            while limited and count - self.score.answers >= self.plan.in_flight:
+                self.dut.i_valid.value = 0
+                self.score.answered.clear()
+                await self.score.answered.wait()
             beats = self.plan.inputs[sample]
             long = self.rng.randrange(len(beats)) if stalled else None
             share, moment = 0.25, 16

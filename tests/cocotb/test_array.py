@@ -29,6 +29,14 @@ CASES = {
     "residual-rate": (networks.residual(size=4, seed=24), {"stem": 2, "down": 8}, "rate"),
 }
 
+STEPPING = {
+    "stepping": (networks.stepping(networks.STEPPING["cif"], seed=8),
+                 {"first": 3, "second": 4, "third": 2, "fourth": 3, "out": 2}, "phase"),
+}
+"""Networks that fire in every time-step, and take spikes back."""
+
+SUBJECTS = CASES | STEPPING
+
 IMAGES = 64
 """Layers with one position need so many for each bit of a weight and a threshold to matter."""
 
@@ -43,6 +51,9 @@ def stimuli(network):
     return counts
 
 
+RUNS = (None, 5, 3)
+"""Time-steps of the runs of :data:`STEPPING`: all of them, and fewer."""
+
 VARIANTS = ("lively", "quiet")
 """Initial potentials: those of the case, or so low that many words have no spikes."""
 
@@ -50,7 +61,7 @@ VARIANTS = ("lively", "quiet")
 def mapped(case, variant):
     """``(network, config, image)`` of a case. The variants differ in the image alone, so a layer
     whose lower potentials would need another bit stays as it is."""
-    network, lanes, code = CASES[case]
+    network, lanes, code = SUBJECTS[case]
     config = map_config(network, lanes=lanes, code=code)
     for layer in network.layers if variant == "quiet" else ():
         if isinstance(layer, Neurons):
@@ -62,38 +73,59 @@ def mapped(case, variant):
     return network, *map_network(network, lanes=lanes, code=code)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SUBJECTS)
 def test_every_word_is_empty_somewhere(case):
     """What is wrong with the choice among words shows in windows where few of them have spikes."""
     network, config, _ = mapped(case, "quiet")
-    counts = network.run(stimuli(network)).counts
+    sent = network.run(stimuli(network)).maps
     full = [layer.name for layer in config.layers[:-1]
-            if any(counts[layer.name][:, first:first + layer.out.word].any(axis=1).all()
+            if any(sent[layer.name][:, first:first + layer.out.word].any(axis=1).all()
                    for first in range(0, layer.out.channels, layer.out.word))]
-    # The potentials of add1 would need another bit.
-    assert full == (["add1", "down", "mean"] if case == "residual" else [])
+    # The potentials of add1 would need another bit; biases charge the neurons of the other case.
+    assert full == {"residual": ["add1", "down", "mean"],
+                    "stepping": ["third", "fourth"]}.get(case, [])
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SUBJECTS)
 def test_every_neuron_is_put_to_the_test(case):
     """A channel that never fires, or always as much, would hide what is wrong with it."""
-    network, _, _ = CASES[case]
+    network, _, _ = SUBJECTS[case]
     trace = network.run(stimuli(network))
     for layer in map_network(network)[0].cores[:-1]:
         counts = trace.counts[layer.name]
         assert (counts.max(axis=(0, 2, 3)) > counts.min(axis=(0, 2, 3))).all(), layer.name
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("case", CASES)
-def test_random_network(case, variant):
+@pytest.mark.parametrize("case", STEPPING)
+def test_every_layer_is_quiet_sometimes(case):
+    network, _, _ = STEPPING[case]
+    runs = [network.quiet(network.run(stimuli(network), timesteps=timesteps)) for timesteps in RUNS]
+    for layer in network.neurons:
+        assert 0.1 < np.mean([quiet[layer.name] for quiet in runs]) < 0.9
+
+
+def agrees(case, variant, timesteps=None):
     network, config, image = mapped(case, variant)
     counts = stimuli(network)
-    trace = network.run(counts)
+    trace = network.run(counts, timesteps=timesteps)
     result = compare(config, image, counts, trace)
     assert result["mismatches"] == 0, result["first_mismatch"]
     assert result["spikes"] == trace.logits.size + sum(
-        trace.counts[layer.name].size for layer in config.layers[:-1])
+        trace.counts[layer.name].size for layer in config.layers[:-1]) + (
+            len(config.settling) * len(counts))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("case", CASES)
+def test_random_network(case, variant):
+    agrees(case, variant)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("timesteps", RUNS)
+@pytest.mark.parametrize("case", STEPPING)
+def test_random_network_in_time_steps(case, timesteps, variant):
+    agrees(case, variant, timesteps)
 
 
 def test_digits():

@@ -23,8 +23,11 @@ _MEANS = (("payload", "valid"), ("address", "en"))
 
 
 def _scopes(module):
-    """Name -> how Yosys cuts it out, from ``array.l0_fc1.select.corner_0`` and the like."""
+    """Name -> how Yosys cuts it out, from ``array.l0_fc1.select.corner_0`` and the like. What
+    is in no core stands alone."""
     parts = module.split(".")
+    if len(parts) == 2:
+        return {module: [f"hierarchy -top {module}", "flatten"]}
     component, core = ".".join(parts[:3]), ".".join(parts[:2])
     outside = [kind for kind in ("lanes", "spikes_*") if not fnmatch(parts[2], kind)]
     return {

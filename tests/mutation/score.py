@@ -1,7 +1,8 @@
 """How many mutants the regression on the emitted Verilog kills.
 
-The regression is that of ``tests/cocotb/test_array.py``: its networks in both variants, and
-:func:`gen.verify.rtl.compare`, every beat of every layer with random stalls and resets. A mutant
+The regression is that of ``tests/cocotb/test_array.py``: its networks in both variants, those with
+time-steps in runs of different lengths, and :func:`gen.verify.rtl.compare`, every beat of every
+layer with random stalls and resets. A mutant
 that computes the right spikes in as many events may still be too slow; what survives is therefore
 simulated once more, without stalls, and its clocks are compared with those of the array as it was
 emitted.
@@ -19,21 +20,54 @@ from gen.system import processes
 from gen.verify.monitor import monitor_verilog
 from gen.verify.rtl import compare
 from gen.verify.simulation import stream
-from tests.cocotb.test_array import CASES, VARIANTS, mapped, stimuli
+from tests.cocotb.test_array import CASES, RUNS, STEPPING, VARIANTS, mapped, stimuli
 
 from . import mutants as emitted
 from .equivalence import equivalent
 
-__all__ = ["PARTS", "Mutant", "measure", "score"]
+__all__ = ["SUBJECTS", "Mutant", "Subjects", "measure", "score"]
 
-PARTS = {
-    "lanes": (60, ["lanes", "lanes.*"]),
-    "encoder": (30, ["encoder"]),
-    "select": (30, ["select", "select.*"]),
-    "window": (40, ["window_*", "stage_*"]),
-    "core": (40, ["fetch", "fetch.*", "commands.*", "words.*", "spikes_*"]),
+
+@dataclass(frozen=True)
+class Subjects:
+    """Networks whose arrays are broken, and where.
+
+    Parameters
+    ----------
+    cases : of ``tests/cocotb/test_array.py``
+    parts : part -> mutants to be sampled, and modules to sample them from, see :data:`_OWNERS`
+    """
+
+    cases: tuple[str, ...]
+    parts: dict[str, tuple[int, list[str]]]
+
+
+_OWNERS = {
+    "core": lambda config: [f"{core.port}." for core in config.cores],
+    "pool": lambda config: [layer.port for layer in config.layers if layer not in config.cores],
+    "array": lambda config: [""],
 }
-"""Mutants to be sampled, and submodules of a core to sample them from."""
+"""Beginning of a pattern -> what stands for it, for each component that there is."""
+
+SUBJECTS = {
+    "settle": Subjects(tuple(CASES), {
+        "lanes": (60, ["core lanes", "core lanes.*"]),
+        "encoder": (30, ["core encoder"]),
+        "select": (30, ["core select", "core select.*"]),
+        "window": (40, ["core window_*", "core stage_*"]),
+        "core": (40, [f"core {name}" for name in (
+            "fetch", "fetch.*", "commands.*", "words.*", "spikes_*")]),
+    }),
+    "step": Subjects(tuple(STEPPING), {
+        "lanes": (40, ["core lanes", "core lanes.sequence"]),
+        "select": (20, ["core select"]),
+        "fetch": (10, ["core fetch", "core encoder"]),
+        "pool": (20, ["pool"]),
+        "quiet": (20, ["array quiet_*"]),
+    }),
+}
+"""Networks that fire after all the charge of a sample, and those that do in every time-step: of
+these the components that differ."""
 
 _TOLERANCE = 0.03
 """Clocks may differ from the formulas by so much (``tests/hw/test_core.py``)."""
@@ -49,7 +83,7 @@ class Mutant:
     Parameters
     ----------
     case : of ``tests/cocotb/test_array.py``
-    part : of :data:`PARTS`
+    part : of its :class:`Subjects`
     number : among the mutants of its case, from 1
     command : what Yosys did
     verdict : what killed it, or ``None``
@@ -71,24 +105,29 @@ class Mutant:
 _mapped = cache(mapped)
 
 
-def _quota(count, case):
+def _quota(count, case, cases):
     """Of ``count`` mutants, how many are of this case."""
-    share, rest = divmod(count, len(CASES))
-    return share + (list(CASES).index(case) < rest)
+    share, rest = divmod(count, len(cases))
+    return share + (cases.index(case) < rest)
 
 
-def prepare(case, parts, seed):
+def _patterns(config, names):
+    """Patterns of modules, as Yosys takes them."""
+    return [f"array.{owner}{name}" for pattern in names
+            for kind, _, name in [pattern.partition(" ")] for owner in _OWNERS[kind](config)]
+
+
+def prepare(case, subjects, seed):
     """Mutants of a case, and for each variant of its network the Verilog with all of them."""
     sources = {variant: emitted.netlist(*_mapped(case, variant)[1:]) for variant in VARIANTS}
     _, config, _ = _mapped(case, "lively")
     commands = []
-    for part, (count, names) in parts.items():
-        patterns = [f"array.{core.port}.{name}" for core in config.cores for name in names]
-        quota = _quota(count, case)
+    for part, (count, names) in subjects.parts.items():
+        quota = _quota(count, case, subjects.cases)
         if quota:
             commands += [(part, command)
-                         for command in emitted.sample(sources["lively"], patterns, quota,
-                                                       seed=seed)]
+                         for command in emitted.sample(sources["lively"], _patterns(config, names),
+                                                       quota, seed=seed)]
     made = [Mutant(case, part, number, command)
             for number, (part, command) in enumerate(commands, 1)]
     return made, {variant: emitted.verilog(source, [command for _, command in commands])
@@ -101,15 +140,16 @@ def _monitor(case):
     return monitor_verilog(_mapped(case, "lively")[1])
 
 
-def _compared(case, variant, verilog, number):
+def _compared(case, variant, verilog, timesteps, number):
     """``None``, or what the regression says of a mutant in one variant of its network."""
     network, config, image = _mapped(case, variant)
     counts = stimuli(network)
+    trace = network.run(counts, timesteps=timesteps)
     os.environ[emitted.VARIABLE] = str(number)
     with (mock.patch("gen.verify.rtl.array_verilog", return_value=verilog),
           mock.patch("gen.verify.rtl.monitor_verilog", return_value=_monitor(case))):
         try:
-            result = compare(config, image, counts, network.run(counts))
+            result = compare(config, image, counts, trace)
         except SimulationError as error:
             return str(error)
     return f"{result['mismatches']} mismatches" if result["mismatches"] else None
@@ -117,7 +157,9 @@ def _compared(case, variant, verilog, number):
 
 def _regression(case, verilogs, number):
     """``None``, or what the regression says of a mutant first."""
-    return next(filter(None, (_compared(case, variant, verilog, number)
+    runs = RUNS if case in STEPPING else (None,)
+    return next(filter(None, (_compared(case, variant, verilog, timesteps, number)
+                              for timesteps in runs
                               for variant, verilog in verilogs.items())), None)
 
 
@@ -160,12 +202,12 @@ def score(mutants):
             / sum(mutant.harmless is None for mutant in mutants))
 
 
-def measure(*, parts=PARTS, seed=0, jobs=None, progress=iter):
+def measure(subjects, *, seed=0, jobs=None, progress=iter):
     """Sample mutants and run the regression on each; try to prove those equivalent that survive.
 
     Parameters
     ----------
-    parts : part -> ``(count, submodules)``
+    subjects : :class:`Subjects`
     jobs : processes
     progress : called with the results as they come, gives them back
 
@@ -178,7 +220,7 @@ def measure(*, parts=PARTS, seed=0, jobs=None, progress=iter):
     AssertionError
         If the array as it was emitted fails its own regression.
     """
-    prepared = {case: prepare(case, parts, seed) for case in CASES}
+    prepared = {case: prepare(case, subjects, seed) for case in subjects.cases}
     verilogs = {case: both for case, (_, both) in prepared.items()}
     for case, both in verilogs.items():
         said = _regression(case, both, 0) or _pace(case, both, 0)

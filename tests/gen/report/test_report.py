@@ -16,6 +16,7 @@ from gen.cli import main as cli
 from gen.errors import BuildError, OutputError
 from gen.plan.mapping import map_network
 from gen.report import directory, drawings, measure, page, report
+from gen.report.steps import steps
 from tests import networks
 
 NAME = '<b onclick="x">&$fc^1$\x07'
@@ -271,6 +272,86 @@ def test_raster():
         assert found == expected
         ends = {(channel, high) for channel, _, high in drawn["runs"]}
         assert not ends & {(channel, low) for channel, low, _ in drawn["runs"]}
+
+
+@pytest.fixture(scope="module")
+def stepping(tmp_path_factory):
+    """The build of a network with time-steps."""
+    out = tmp_path_factory.mktemp("stepping")
+    plain = networks.settling()
+    build(replace(plain, samples=networks.counts_for(plain, 6)), board="arty-a7", out=out,
+          synthesise=False)
+    return directory.read(out)
+
+
+@pytest.fixture(scope="module")
+def found(stepping):
+    return steps(stepping.network, stepping.network.samples, np.array([0, 1, 2, 3, 0, 1]))
+
+
+class TestTimeSteps:
+    """A network that takes spikes back, and may end before it is quiet."""
+
+    def test_steps(self, stepping, found):
+        """All that the network tells of its time-steps."""
+        trace = stepping.network.run(stepping.network.samples)
+        for layer, (name, train) in zip(found["layers"], trace.trains.items(), strict=True):
+            assert layer["name"] == name
+            for which, number, sign in (("added", "spikes", 1), ("taken", "takes", -1)):
+                fired = np.argwhere(train[:, 0, :, 0, 0] == sign)
+                assert sorted(map(tuple, layer[which])) == sorted(
+                    (int(channel), int(step)) for step, channel in fired)
+                assert layer[number] == (train[:, 0] == sign).sum(axis=(1, 2, 3)).tolist()
+        assert found["logits"] == trace.steps[:, 0].tolist()
+        assert found["classes"] == trace.steps[:, 0].argmax(axis=1).tolist()
+        right = trace.steps.argmax(axis=2) == [0, 1, 2, 3, 0, 1]
+        assert found["accuracy"] == right.mean(axis=1).tolist()
+        assert found["final"][-1] == 1
+        assert found["awake"] == [True, False, False]
+        assert [layer["share"] for layer in found["quiet"]] == [2 / 6, 1 / 6]
+        assert [layer["sample"] for layer in found["quiet"]] == [True, False]
+
+    def test_batches_are_one(self, stepping, found, monkeypatch):
+        monkeypatch.setattr("gen.report.steps._BATCH", 4)
+        network = stepping.network
+        assert steps(network, network.samples, np.array([0, 1, 2, 3, 0, 1])) == found
+
+    def test_of_those_that_never_rest(self):
+        network = networks.stepping(networks.STEPPING["burst"])
+        found = steps(network, networks.counts_for(network, 2), None)
+        assert found["quiet"] is None
+        assert found["accuracy"] is None
+        trains = network.run(networks.counts_for(network, 2)).trains
+        assert [layer["spikes"] for layer in found["layers"]] == [
+            train[:, 0].sum(axis=(1, 2, 3)).tolist() for train in trains.values()]
+
+    def test_without_time_steps(self):
+        network = networks.linear()
+        assert steps(network, networks.counts_for(network, 1), None) is None
+
+    def test_page(self, stepping, found):
+        result = report(stepping.directory, jobs=1)
+        assert result["mismatches"] == 0
+        text = (stepping.directory / "report.html").read_text(encoding="utf-8")
+        said = Page(text)
+        for words in ("Neurons fire in each of 3 time-steps", "taken back", "class is final",
+                      "quiet at the end", "layers send the spikes of 3 time-steps",
+                      "the logits are those of the quantised network"):
+            assert words in said.text, words
+        kept = json.loads((stepping.directory / measure.CACHE).read_text())["measured"]
+        assert kept["steps"] == found | {"accuracy": None}
+        # Every spike counts, also those that are taken back.
+        train = stepping.network.run(stepping.network.samples).trains["fc2"]
+        assert kept["spikes"]["fc2"] == np.count_nonzero(train) / 6
+        assert kept["picture"]["spikes"]["fc2"] == np.count_nonzero(train[:, 0])
+        labels = [attrs["aria-label"] for tag, attrs in said.elements if tag == "svg"]
+        assert any(label.startswith("Spikes of one image by time-step: fc1 sends ")
+                   for label in labels)
+        assert any(label.startswith("Logits of 4 classes after each of 3 ") for label in labels)
+        assert not re.search("#0000f[0-5]", text), "a stand-in colour is left"
+        text = page.render(stepping, kept | {"steps": found})
+        assert "class is final" not in text
+        assert "accuracy<br><small>all images" in text
 
 
 def test_drawings_have_their_own_ids():

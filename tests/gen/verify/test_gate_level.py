@@ -18,6 +18,7 @@ from gen.build.project import TOP
 from gen.build.synthesis import NETLIST
 from gen.errors import BuildError, SimulationError
 from gen.ir import shipped
+from gen.plan.mapping import map_config
 from gen.verify import gate_level, icestorm
 from gen.verify.gate_level import (
     bitstream_simulator,
@@ -32,6 +33,7 @@ from gen.verify.netlist import load, netlist_verilog
 from gen.verify.pins import infer
 from gen.verify.records import kept
 from host import manifest
+from host.device import Result
 from tests import networks
 
 BOARD = boards.find("ice40-hx8k")
@@ -245,3 +247,35 @@ def test_digits(board, tmp_path, monkeypatch):
     assert result["spikes"] > 3 * 1000
     assert result["mismatches"] == 0
     assert Path("build", f"netlist-digits-{board}", NETLIST).exists()
+
+
+def test_wrong_quiet_layer():
+    """What the host is told of quiet layers counts as much as the logits."""
+    network = networks.settling()
+    counts = networks.counts_for(network, 6)
+    config, trace = map_config(network), network.run(counts)
+    quiet = np.stack([trace.quiet(name) for name in ("fc1", "fc2")], axis=1)
+    result = Result(trace.logits, np.zeros(6), 0, quiet.copy(), None)
+    logits, layers = gate_level._answers(config, trace, result)
+    assert (logits["spikes"], logits["mismatches"]) == (24, 0)
+    assert (layers["spikes"], layers["mismatches"]) == (12, 0)
+    result.quiet[4, 1] ^= True
+    _, layers = gate_level._answers(config, trace, result)
+    assert layers["mismatches"] == 1
+    assert layers["first"] == {"layer": "host: quiet layers", "sample": 4, "channel": 1, "y": 0,
+                               "x": 0, "expected": quiet[4, 1], "got": not quiet[4, 1]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", ["arty-a7", "ulx3s-85f", "ice40-hx8k"])
+def test_spikes_that_are_taken_back(board, tmp_path, monkeypatch):
+    """Every spike of every time-step, the logits, and what the host is told of quiet layers."""
+    monkeypatch.chdir(tmp_path)
+    network = networks.settling()
+    images = networks.counts_for(network, 6)
+    trace = network.run(images)
+    assert (trace.trains["fc2"] < 0).any()
+    assert {*trace.quiet("fc1").tolist()} == {*trace.quiet("fc2").tolist()} == {True, False}
+    result = verify_netlist(make_netlist(network, board=board), images)
+    assert by_layer(result) == dict.fromkeys(("fc1", "fc2", "out", "host", "host: quiet layers"), 0)
+    assert result["spikes"] == 6 * (7 + 6 + 4 + 4 + 2)

@@ -5,7 +5,8 @@ import pytest
 
 import boards
 from gen.build.design import design_for
-from gen.verify.rtl import verify
+from gen.plan.mapping import map_network
+from gen.verify.rtl import compare, verify
 from tests import networks
 from tests.networks import STEPPING
 
@@ -22,3 +23,21 @@ def test_every_spike(name, timesteps):
                    timesteps=timesteps)
     assert found["mismatches"] == 0
     assert found["spikes"] > 0
+
+
+def test_quiet_layers():
+    """The array tells which of them are quiet, and a wrong one is found."""
+    network = networks.settling()
+    config, image = map_network(network, lanes={"fc1": 4, "fc2": 3, "out": 2})
+    counts = networks.counts_for(network, 6)
+    trace = network.run(counts)
+    assert not trace.quiet("fc1")[[1, 4, 5]].any()
+    found = compare(config, image, counts, trace)
+    assert found["mismatches"] == 0
+    assert found["spikes"] == 6 * (7 + 6 + 4 + 2)
+    # What travels between the layers stays the same.
+    trace.trains["fc1"][-1] = 0
+    found = compare(config, image, counts, trace)
+    assert found["mismatches"] >= 3
+    assert found["first_mismatch"] == {"layer": "fc1 is quiet", "sample": 4, "channel": 0, "y": 0,
+                                       "x": 0, "expected": 1, "got": 0}
