@@ -1,7 +1,7 @@
 """The published methods in time-steps, through the Verilated array: accuracy, clocks and size.
 
-A shipped network fires as :func:`gen.convert.methods.stepped` makes it. Every logit of its whole test
-set is compared with the integers, and every spike of every time-step of a few images.
+A shipped network fires as :func:`gen.convert.methods.stepped` makes it. Every logit of its whole
+test set is compared with the integers, and every spike of every time-step of a few images.
 """
 
 from dataclasses import asdict
