@@ -69,7 +69,7 @@ class Link(Protocol):
     def opened(self) -> bool:
         """Whether samples may be sent."""
 
-    def open(self) -> None:
+    def take_over(self) -> None:
         """Take the device over, so that samples may be sent."""
 
     def read(self, addr: int, count: int) -> list[int]:
@@ -195,7 +195,7 @@ class Device:
             raise HostError(self._lost)
         if not self.link.opened:
             self.identify()
-            self.link.open()
+            self.link.take_over()
         samples = (self.manifest.pack(image).tolist() for image in progress(counts))
         logits = np.empty((len(counts), where["classes"]), dtype=np.int64)
         cycles = np.empty(len(counts), dtype=np.int64)

@@ -48,7 +48,7 @@ class Mailbox:
         """Whether the device takes samples from this link."""
         return self._number is not None
 
-    def open(self) -> None:
+    def take_over(self) -> None:
         """Take the device over. The numbers of samples go on from its last one."""
         self.frames.draw_session()
         opened = self.frames.write(self.where["open"], [self.frames.session])
