@@ -96,7 +96,7 @@ def _inputs(args, manifest):
     images = _array(args.images, "images")
     if images.ndim:
         images = images[:args.limit]
-    manifest.encode(images[:0] if images.ndim else images)
+    manifest.encode(images)
     labels = _integers(args.labels, "labels", 1)[:args.limit] if args.labels else None
     logits = _integers(args.reference, "logits", 2)[:args.limit] if args.reference else None
     classes = manifest.registers["classes"]
@@ -235,7 +235,8 @@ def _parser():
                        help="end each image after T time-steps, of those that the device has")
     infer.add_argument("--every-step", action="store_true",
                        help="also the logits after each time-step before; each image is run as "
-                            "often as there are time-steps")
+                            "often as there are time-steps, and the clocks are those of the "
+                            "longest run")
     infer.add_argument("--labels", metavar="LABELS.npy", help="report the accuracy")
     infer.add_argument("--reference", metavar="LOGITS.npy",
                        help="report how many logits differ; the exit status is 1 if any do")

@@ -71,9 +71,15 @@ class Mailbox:
         """Results of samples, in their order; see :meth:`host.device.Link.run`.
 
         Samples are numbered within the session, and a result counts only with the right number.
+
+        Raises
+        ------
+        HostError
+            If no session is open.
         """
         number = self._number
-        assert number is not None, "samples are sent in a session"
+        if number is None:
+            raise HostError(f"{self.name}: samples are sent in a session, and none is open")
         self._number = None
         self.frames.forget()
         self._choose(timesteps)

@@ -39,7 +39,7 @@ NAME, IMAGE = "design.json", "memory.img"
 FILES = (NAME, IMAGE, manifest.NETWORK)
 """The files that :func:`save` writes."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 _MAX_BYTES = 64 << 20
 

@@ -20,7 +20,7 @@ __all__ = [
     "write",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the format, which :func:`read` requires."""
 
 NAME = "manifest.json"

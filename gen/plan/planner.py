@@ -72,6 +72,9 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
     if objective == "throughput" and interval is not None:
         raise FitError("the objective throughput takes the shortest interval; an interval can be "
                        "given with latency, smallest or no objective")
+    if network.dynamics is not None and code != "phase":
+        raise FitError(f"{network.name} fires in time-steps, so its counts have no code; leave "
+                       f"--code out")
     _require_addresses(network, code)
     trials = Trials(network, board, workload, code=code, lanes=lanes or {})
     search = Search(trials, workload)

@@ -113,7 +113,7 @@ class TestThereAndBack:
             assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
 
     def test_no_file_is_a_pickle(self, original):
-        assert json.loads((original / "design.json").read_text())["format"] == 1
+        assert json.loads((original / "design.json").read_text())["format"] == 2
         artifact.load(original / "network.npz")  # which reads none
 
     def test_the_clock_that_is_met_is_the_one_that_is_saved(self, tmp_path, monkeypatch):
@@ -256,9 +256,9 @@ class TestDamaged:
     @pytest.mark.parametrize("text, message", [
         (b"", "is no design: it is not JSON"), (b"[" * 100_000, "is no design: it is not JSON"),
         (b"\xff", "is no design: it is not JSON"), (b"9" * 5000, "is no design: it is not JSON"),
-        (b"[]", "is no design of format 1"), (b"{}", "is no design of format 1"),
-        (b'{"format": 1}', "board is not that of manifest.json, 'ulx3s-85f'"),
-        (b'{"format": 1, "board": "ulx3s-85f"}', "config is missing"),
+        (b"[]", "is no design of format 2"), (b"{}", "is no design of format 2"),
+        (b'{"format": 2}', "board is not that of manifest.json, 'ulx3s-85f'"),
+        (b'{"format": 2, "board": "ulx3s-85f"}', "config is missing"),
     ])
     def test_text(self, text, message, built):
         (built / "design.json").write_bytes(text)

@@ -156,7 +156,7 @@ class TestDamaged:
     DEEP = json.loads("[" * 500 + "]" * 500)
 
     @pytest.mark.parametrize("changes, message", [
-        ({"format": 1}, "is of the format '1', but this version reads 2"),
+        ({"format": 1}, "is of the format '1', but this version reads 3"),
         ({"board": None}, "board is missing or malformed: 'None'"),
         ({"board": "artie"}, "there is no board 'artie'; did you mean 'arty-a7'? known are "),
         ({"device": DEEP}, "device is missing or malformed: a list"),
