@@ -172,8 +172,8 @@ def test_what_the_link_has_no_addresses_for(shape, classes, message):
 
 def test_counts_of_a_network_with_time_steps_have_no_code():
     network = networks.stepping(Dynamics(4))
-    with pytest.raises(FitError, match=r"^stepping fires in time-steps, so its counts have no code; "
-                                       r"leave --code out$"):
+    with pytest.raises(FitError, match=r"^stepping fires in time-steps, so its counts have no "
+                                       r"code; leave --code out$"):
         plan(network, BOARD, code="rate")
 
 
