@@ -22,7 +22,8 @@ _VERIFIED = 20
 
 CASES = [{"network": "digits", "board": "arty-a7", **method} for method in (
     {"method": "qcfs", "timesteps": 4}, {"method": "qcfs", "timesteps": 8},
-    {"method": "threshold-balance"})]
+    {"method": "threshold-balance"}, {"method": "casc"}, {"method": "st-bif"}, {"method": "group"},
+    {"method": "burst", "burst": 3}, {"method": "one-spike"}, {"method": "srp"})]
 
 
 def measure(case):
