@@ -28,7 +28,7 @@ def sharing(workload, config, core, replicas):
     rows = workload.rows(config, core)
     busiest = np.max([rows[:, k::replicas].sum(axis=1) for k in range(replicas)], axis=0)
     height, width = core.sources[0].positions
-    row = width * core.groups * core.out.beat_bits
+    row = width * core.position_beats * core.out.beat_bits
     return {
         "rows": (busiest.mean(), busiest.mean(), replicas * row),
         "samples": (rows.sum(axis=1).mean() / replicas, rows.sum(axis=1).mean(),

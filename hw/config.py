@@ -7,10 +7,12 @@ biases and thresholds are rows of a :class:`MemoryImage`.
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from .maps import MapConfig, SourceConfig
 from .schedule import Schedule
+from .slices import scan
 
 __all__ = [
     "BANK_ROWS",
@@ -159,12 +161,32 @@ class CoreConfig:
     def beats(self):
         """Beats of a sample."""
         height, width = self.sources[0].positions
-        return height * width * self.groups
+        return height * width * self.position_beats
+
+    @property
+    def position_beats(self):
+        """Beats of an output position."""
+        return self.groups if self.sends_logits else self.out.position_beats
+
+    @property
+    def sends_slices(self):
+        """Whether the core sends trains of several slices."""
+        return not self.sends_logits and self.out.slices > 1
 
     @property
     def value_bits(self):
-        """Bits of a count, or of a logit."""
-        return self.membrane_bits if self.sends_logits else self.out.bits
+        """Bits of a count, of a slice of a train, or of a logit."""
+        return self.membrane_bits if self.sends_logits else self.out.slice.bits
+
+    @property
+    def slices(self):
+        """Slices of the trains that the core reads; 1 if it reads none."""
+        return self.scan.slices
+
+    @cached_property
+    def scan(self):
+        """The planes that the core looks at, slice by slice."""
+        return scan(self.schedule, [source.map for source in self.sources])
 
     @property
     def beat_bits(self):

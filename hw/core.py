@@ -34,7 +34,7 @@ class Core(wiring.Component):
     ----------
     core : :class:`hw.config.CoreConfig`
     weights, parameters, results : see :class:`hw.lanes.Lanes`; by default results wait where there
-        is more than one position
+        is more than one position, or more than one slice
 
     Members
     -------
@@ -48,8 +48,8 @@ class Core(wiring.Component):
 
     def __init__(self, core, weights, parameters, *, results=None):
         if results is None:
-            # With a single position, all of a sample's events lie between two results.
-            results = 0 if core.sources[0].positions == (1, 1) else 2
+            # With one position and one slice, all of a sample's events lie between two results.
+            results = 0 if core.beats == core.groups else 2
         self._core = core
         self._lanes = Lanes(core, weights, parameters, results=results)
         super().__init__({
@@ -75,7 +75,7 @@ class Core(wiring.Component):
 
         for s, source in enumerate(core.sources):
             m.submodules[f"spikes_{s}"] = spikes = SpikeMemory(source)
-            m.submodules[f"window_{s}"] = window = Window(source)
+            m.submodules[f"window_{s}"] = window = Window(source, core.groups)
             connect(m, flipped(self.i[s]), spikes.i)
             connect(m, window.o, select.i[s])
             m.d.comb += [

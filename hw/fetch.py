@@ -54,7 +54,7 @@ class Fetch(wiring.Component):
     def model(self, commands, counts):
         """Dicts in the shape of ``command_layout`` and ``counts[source][address]``, the contents of
         the spike memories -> dicts in the shape of ``word_layout``."""
-        words, table, steps = [], self.table(), self._core.schedule.charges[::-1]
+        words, table, steps = [], self.table(), self._core.scan.charges[::-1]
         for command in commands:
             place = table[command["index"]]
             source = self._core.sources[place["source"]]
@@ -62,7 +62,7 @@ class Fetch(wiring.Component):
                     "masked": int(source.lanes is not None)}
             if not command["empty"]:
                 s = place["source"]
-                fmap, plane = self._core.sources[s].map, steps[command["step"]].planes[s]
+                fmap, plane = self._core.sources[s].map.slice, steps[command["step"]].planes[s]
                 beat = counts[s][(command["corners"][str(s)] + place["offset"]) % self._turn(s)]
                 for k, c in enumerate(source.lanes or range(fmap.word)):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
@@ -138,7 +138,7 @@ class Fetch(wiring.Component):
         spikes = [Signal.like(self.o.p.spikes, name=f"spikes_{s}")
                   for s in range(len(core.sources))]
         with m.Switch(read.step):
-            for number, step in enumerate(reversed(core.schedule.charges)):
+            for number, step in enumerate(reversed(core.scan.charges)):
                 with m.Case(number):
                     for s, (inner, plane) in enumerate(zip(core.sources, step.planes,
                                                            strict=True)):
@@ -154,7 +154,7 @@ class Fetch(wiring.Component):
         m.d.comb += [self.o.p[name].eq(Array(Const(is_one, 1) for is_one in each)[whose])
                      for name, each in kinds.items()]
         subtracts = Const(sum(step.subtract << number for number, step in enumerate(
-            reversed(core.schedule.charges))), len(core.schedule.charges))
+            reversed(core.scan.charges))), len(core.scan.charges))
         m.d.comb += [
             self.o.p.subtract.eq(subtracts.bit_select(read.step, 1)),
             self.o.p.double.eq(read.double),

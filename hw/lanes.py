@@ -28,7 +28,8 @@ class Lanes(wiring.Component):
     negative adds the threshold; where they are bounded, a tracer counts them. In phase code spikes
     are the bits of the count, in a train those of the time-steps; in rate code they are counted.
     The read-out does not fire; its potentials are the result. With the result the potentials are
-    cleared.
+    cleared. Of trains with several slices each slice is a result of its own, and potentials stay
+    until the last one.
 
     An output position therefore takes as many clocks as it has events and operations; a last event
     without a spike takes none, unless only one operation is left. Results wait in a queue. While it
@@ -49,7 +50,8 @@ class Lanes(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(event_layout(core)))``
-    o : ``Out(stream)``: a beat of counts, or ``lanes`` potentials; one for each group in turn
+    o : ``Out(stream)``: a beat of counts, or ``lanes`` potentials; one for each group in turn, or
+        for each slice of each group
     busy : ``Out(1)``: a row is being added: of weights, initial potentials or thresholds
     timesteps : ``In``, of the run; only if it makes a difference
     """
@@ -114,13 +116,19 @@ class Lanes(wiring.Component):
                             for lane, before, *own in zip(lanes, made, *rows, strict=True)]
             arrived += 1
             if end == len(schedule.steps):
-                bits = core.value_bits
                 made = ([lane.potential for lane in lanes] if core.sends_logits else
                         made if core.out.code == "train" else map(schedule.clip, made))
-                results.append(sum((x & (1 << bits) - 1) << k * bits for k, x in enumerate(made)))
+                results += self._beats(made)
                 lanes, made = [State() for _ in range(core.lanes)], [0] * core.lanes
                 arrived, group = 0, (group + 1) % core.groups
         return results
+
+    def _beats(self, made):
+        """The beats of a position, from the potentials or trains of all lanes."""
+        bits, out = self._core.value_bits, self._core.out
+        cut = [[value] if out is None else out.cut(value) for value in made]
+        return [sum((x & (1 << bits) - 1) << k * bits for k, x in enumerate(beat))
+                for beat in zip(*cut, strict=True)]
 
     def elaborate(self, platform):
         m = Module()
@@ -174,7 +182,8 @@ class Lanes(wiring.Component):
         m.d.comb += self.busy.eq(running.valid & Cat(
             running.add, running.parameter, running.held).any())
         clear, fires = Signal(init=1), Signal()
-        m.d.sync += clear.eq(loaded.valid & loaded.emit)
+        m.d.sync += clear.eq(loaded.valid & loaded.emit & ~loaded.stays if core.sends_slices else
+                             loaded.valid & loaded.emit)
         m.d.sync += fires.eq(loaded.valid & loaded.fire)
         doubles = self._forked(m, "double", idle & self.i.p.double, stages=3)
         carries = self._forked(m, "carry", taken_back, stages=3) if core.subtracts else [Const(0)]
@@ -186,10 +195,11 @@ class Lanes(wiring.Component):
         # the narrower operand for the chain; that is why the other one has a bit more.
         results, made, taken = [], Signal(), Signal()
         vacated = Signal()
-        if core.schedule.timed:
+        if core.schedule.timed or core.sends_slices:
             begun = Signal()
+            whole = Signal()
             m.d.sync += begun.eq(1)
-            m.d.comb += vacated.eq(made & taken | ~begun)
+            m.d.comb += vacated.eq((made & whole if core.sends_slices else made) & taken | ~begun)
         for k in range(core.lanes):
             v = Signal(signed(width), name=f"v_{k}", reset_less=True)
             base = Signal(signed(width + 1), name=f"base_{k}")
@@ -213,6 +223,8 @@ class Lanes(wiring.Component):
 
         with m.If(running.valid & running.emit):
             m.d.sync += made.eq(1)
+            if core.sends_slices:
+                m.d.sync += whole.eq(~running.stays)
         with m.Elif(taken):
             m.d.sync += made.eq(0)
         out = self.o
@@ -287,7 +299,7 @@ class Lanes(wiring.Component):
             with m.If(emits):
                 m.d.sync += logit.eq(total)
             return logit
-        bits = core.out.bits
+        bits = core.out.slice.bits
         count = Signal(bits, name=f"count_{k}", reset_less=True)
         with m.If(fires):
             if core.out.code == "rate":
@@ -299,8 +311,8 @@ class Lanes(wiring.Component):
                 m.d.sync += count.eq(Cat(tally[:step], older))
             else:
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
-        if core.schedule.timed:
-            # Of fewer time-steps than the train has, nothing shifts out what was there before. A
+        if core.schedule.timed or core.sends_slices:
+            # Of fewer time-steps than the slice has, nothing shifts out what was there before. A
             # result is taken before the next one begins; after a reset there is none.
             with m.If(vacated):
                 m.d.sync += count.eq(0)

@@ -1,8 +1,11 @@
 """Feature maps between layers, and the windows through which layers look at them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["MapConfig", "SourceConfig", "grown"]
+__all__ = ["SLICE_STEPS", "MapConfig", "SourceConfig", "grown"]
+
+SLICE_STEPS = 16
+"""Time-steps of a slice, at most."""
 
 
 def grown(train, fired, *, low, levels):
@@ -24,6 +27,10 @@ class MapConfig:
     It travels as *beats*. A beat holds the binary spike counts of ``word`` channels (a *chunk*) at
     one position, the first channel in the lowest bits. Channels beyond ``channels`` are zero. The
     beats of a sample are in the order of y, then x, then chunk.
+
+    A train of more than :data:`SLICE_STEPS` time-steps is cut into *slices* of as many time-steps
+    each, and each slice of a chunk is a beat, the first time-steps first. What is missing from the
+    first slice is empty.
 
     Parameters
     ----------
@@ -57,6 +64,26 @@ class MapConfig:
             raise ValueError(f"low must be an integer of at most 0, not {self.low!r}")
         if self.code != "train" and (self.timesteps, self.low) != (1, 0):
             raise ValueError("only a train has time-steps, and spikes that take charge back")
+
+    @property
+    def slices(self):
+        """Slices of a train; 1 if it is not cut, or if there are no trains."""
+        return -(-self.timesteps // SLICE_STEPS)
+
+    @property
+    def slice_steps(self):
+        """Time-steps of a slice."""
+        return -(-self.timesteps // self.slices)
+
+    @property
+    def missing(self):
+        """Time-steps of the first slice that no train has."""
+        return self.slices * self.slice_steps - self.timesteps
+
+    @property
+    def slice(self):
+        """The map of one slice: its counts are what a beat holds."""
+        return self if self.slices == 1 else replace(self, timesteps=self.slice_steps)
 
     @property
     def bits(self):
@@ -109,18 +136,33 @@ class MapConfig:
 
     @property
     def chunks(self):
-        """Beats of a position."""
+        """Words of a position."""
         return -(-self.channels // self.word)
+
+    @property
+    def position_beats(self):
+        """Beats of a position."""
+        return self.chunks * self.slices
 
     @property
     def beats(self):
         """Beats of a sample."""
-        return self.height * self.width * self.chunks
+        return self.height * self.width * self.position_beats
 
     @property
     def beat_bits(self):
         """Bits of a beat."""
-        return self.word * self.bits
+        return self.word * self.slice.bits
+
+    def cut(self, train):
+        """The slices of a train, or the count alone, in the order in which they travel.
+
+        Parameters
+        ----------
+        train : integer, or array of them
+        """
+        bits = self.slice.bits
+        return [train >> bits * k & (1 << bits) - 1 for k in reversed(range(self.slices))]
 
 
 @dataclass(frozen=True)
@@ -195,7 +237,7 @@ class SourceConfig:
     @property
     def row(self):
         """Beats of a row of the map."""
-        return self.map.width * self.map.chunks
+        return self.map.width * self.map.position_beats
 
     @property
     def beats(self):
@@ -249,7 +291,7 @@ class SourceConfig:
         return max(1, -first, min(self.kernel[0], self.map.height - first) + min(0, last))
 
     def offset(self, tap):
-        """Beats from the window's corner to a tap."""
+        """Beats from the window's corner to the first slice of a tap."""
         column, chunk = divmod(tap, self.map.chunks)
         kx, ky = divmod(column, self.kernel[0])
-        return (ky * self.map.width + kx) * self.map.chunks + chunk
+        return ((ky * self.map.width + kx) * self.map.chunks + chunk) * self.map.slices

@@ -1,11 +1,14 @@
 """Pooling: the sum or the maximum of the counts in a window.
 
 Of trains, a sum adds up the spikes of each time-step. A maximum sends what changes the greatest
-count so far (docs/methods.md, 8); it takes a clock for each time-step.
+count so far (docs/methods.md, 8); it takes a clock for each time-step. Slices of trains are pooled
+like chunks, but the maximum goes on from slice to slice.
 """
 
+import math
+
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .arrival import Arrival
@@ -18,7 +21,7 @@ __all__ = ["Pool"]
 
 class Pool(wiring.Component):
     """Walks each window over a spike memory, all channels of a beat at once, a beat a clock; for
-    the maximum of trains a beat takes as many clocks as there are time-steps.
+    the maximum of trains a beat takes as many clocks as it has time-steps.
 
     Adding counts before the next layer costs ``KY * KX`` clocks of a narrow adder for each output
     beat. It saves the lanes of that layer most of the spikes that they would add one by one.
@@ -64,7 +67,7 @@ class Pool(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         source, fmap = self._pool.source, self._pool.source.map
-        (ky, kx), (sy, sx), chunks = source.kernel, source.stride, fmap.chunks
+        (ky, kx), (sy, sx), chunks = source.kernel, source.stride, fmap.position_beats
         height, width = source.positions
 
         m.submodules.spikes = spikes = SpikeMemory(source, occupancy=False)
@@ -116,8 +119,8 @@ class Pool(wiring.Component):
         m.d.comb += changes.eq(free & arrives.valid)
         train = fmap.code == "train"
         if train and self._pool.kind == "max":
-            turn = Signal(range(fmap.timesteps))
-            m.d.comb += folded.eq(turn == fmap.timesteps - 1)
+            turn = Signal(range(fmap.slice_steps))
+            m.d.comb += folded.eq(turn == fmap.slice_steps - 1)
             m.d.comb += advance.eq(free & (folded | ~arrives.valid))
             with m.If(changes):
                 m.d.sync += turn.eq(Mux(folded, 0, turn + 1))
@@ -130,8 +133,13 @@ class Pool(wiring.Component):
         results = data.View(counts_layout(self._pool.out), result.payload)
         fold = {(False, "sum"): self._add, (False, "max"): self._choose,
                 (True, "sum"): self._add_trains, (True, "max"): self._accumulate}
-        for c in range(fmap.word):
-            fold[train, self._pool.kind](m, changes, folded, first, results[c], arrived[c])
+        if train and self._pool.kind == "max" and fmap.slices > 1:
+            carried = self._carry(m, changes & folded)
+            for c in range(fmap.word):
+                self._accumulate(m, changes, folded, first, results[c], arrived[c], carried[c])
+        else:
+            for c in range(fmap.word):
+                fold[train, self._pool.kind](m, changes, folded, first, results[c], arrived[c])
         return m
 
     def _add(self, m, changes, folded, first, result, arrived):
@@ -149,25 +157,66 @@ class Pool(wiring.Component):
         new, so_far = (data.View(train_layout(fmap), value)
                        for fmap, value in ((inner, arrived), (outer, result)))
         with m.If(changes):
-            for step in range(inner.timesteps):
+            for step in range(inner.slice_steps):
                 m.d.sync += so_far[step].eq(_spikes(
                     outer, Mux(first, 0, _value(so_far[step])) + _value(new[step])))
 
-    def _accumulate(self, m, changes, folded, first, result, arrived):
-        """A time-step a clock, the first one first: both trains move up as they are used."""
+    @property
+    def _lead(self):
+        """Shape of the number of spikes by which the greatest count so far is above a new one."""
         fmap = self._pool.source.map
-        new, so_far = (data.View(train_layout(fmap), value)[fmap.timesteps - 1]
+        most = fmap.timesteps * (fmap.levels - fmap.low)
+        return Shape.cast(range(-most, most + 1))
+
+    def _carry(self, m, folds):
+        """What the differences of each channel begin with, and where they are left, when a slice of
+        a place of the window has been folded: 0 in the first slice, then those that the place had
+        at the end of the slice before."""
+        fmap, places = self._pool.source.map, math.prod(self._pool.source.kernel)
+        layout = data.ArrayLayout(self._lead, fmap.word)
+        before, after = Signal(layout, name="carried"), Signal(layout, name="left")
+        place, number = Signal(range(places)), Signal(range(fmap.slices))
+        last_place, last_slice = place == places - 1, number == fmap.slices - 1
+        with m.If(folds):
+            m.d.sync += place.eq(Mux(last_place, 0, place + 1))
+            with m.If(last_place):
+                m.d.sync += number.eq(Mux(last_slice, 0, number + 1))
+        kept = after
+        if places > 1:
+            m.submodules.carry = carry = memory.Memory(
+                shape=len(after.as_value()), depth=places, init=[])
+            write, read = carry.write_port(), carry.read_port()
+            m.d.comb += [
+                write.en.eq(folds), write.addr.eq(place), write.data.eq(after),
+                read.en.eq(1), read.addr.eq(Mux(last_place, 0, place + 1)),
+            ]
+            kept = data.View(layout, read.data)
+        begins = Mux(last_place, last_slice, number == 0)
+        m.d.comb += before.eq(Mux(begins, 0, kept))
+        return [(before[c], after[c]) for c in range(fmap.word)]
+
+    def _accumulate(self, m, changes, folded, first, result, arrived, carried=None):
+        """A time-step a clock, the first one first: both trains move up as they are used.
+
+        Parameters
+        ----------
+        carried : of :meth:`_carry`; if there is none, a place of the window begins with 0
+        """
+        fmap = self._pool.source.map
+        new, so_far = (data.View(train_layout(fmap), value)[fmap.slice_steps - 1]
                        for value in (arrived, result))
         width = len(so_far.as_value())
         # By how much the greatest count so far is above the new one: without and with the spikes of
         # this time-step.
-        most = fmap.timesteps * (fmap.levels - fmap.low)
-        before, after = (Signal(range(-most, most + 1), name=name) for name in ("before", "after"))
+        before, after = (Signal(self._lead, name=name) for name in ("before", "after"))
+        start, left = carried or (0, None)
+        if left is not None:
+            m.d.comb += left.eq(after)
         m.d.comb += after.eq(before + Mux(first, 0, _value(so_far)) - _value(new))
         change = _value(new) + Mux(after > 0, after, 0) - Mux(before > 0, before, 0)
         with m.If(changes):
             m.d.sync += [
-                before.eq(Mux(folded, 0, after)),
+                before.eq(Mux(folded, start, after)),
                 result.eq(Cat(_spikes(fmap, change), result)[:len(result)]),
             ]
             with m.If(~folded):

@@ -39,9 +39,15 @@ class Quiet(wiring.Component):
         m = Module()
         fmap = self._fmap
 
-        # The last time-step of a train is in its lowest bits.
-        spikes = Cat(self.beat.word_select(k, fmap.bits)[:sum(fmap.step_bits)]
+        # The last time-step of a train is in the lowest bits of its last slice.
+        spikes = Cat(self.beat.word_select(k, fmap.slice.bits)[:sum(fmap.step_bits)]
                      for k in range(fmap.word)).any()
+        if fmap.slices > 1:
+            number = Signal(range(fmap.slices))
+            final = number == fmap.slices - 1
+            with m.If(self.moves):
+                m.d.sync += number.eq(Mux(final, 0, number + 1))
+            spikes &= final
         spikes_now, moved = Signal(), Signal()
         m.d.sync += [spikes_now.eq(spikes), moved.eq(self.moves)]
 

@@ -39,7 +39,7 @@ class Replicas(wiring.Component):
                              f"{core.replicas!r}")
         self._core = core
         # A row of results waits in the lanes' queue until it is its turn.
-        self._row = width * core.groups
+        self._row = width * core.position_beats
         self._replicas = [Core(share, weights, parameters, results=max(2, self._row))
                           for share in core.shares]
         super().__init__({

@@ -69,6 +69,7 @@ class Operation:
     waits : whether the charge of another step has to arrive after it
     until : greatest number of time-steps with which the program ends here, or ``None`` if it always
         does; 0 if it never does
+    closes : whether it is the last fire of a step
     """
 
     row: int | None
@@ -80,6 +81,7 @@ class Operation:
     restart: bool
     waits: bool
     until: int | None
+    closes: bool
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class Schedule:
                     row, fire, hold, fire is not None and not fired,
                     opens=fire is not None and opens,
                     tally=fire.value if fire is not None and self.tallied else 0,
-                    restart=restart,
+                    restart=restart, closes=ends and fire is not None,
                     waits=ends and bool(behind) and bool(behind[0].charges),
                     until=(behind[0].number if behind else None) if ends else 0))
                 fired |= fire is not None

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .encoder import event_layout
-from .run import timesteps_member
+from .run import beginning, timesteps_member
 
 __all__ = ["Sequencer", "operation_layout"]
 
@@ -19,7 +19,9 @@ def operation_layout(core):
     the potential is. ``bound`` is what the tracer has to be below. ``first`` marks the first fire
     of a position, ``emit`` its last operation. Where spikes are added up, ``tally`` is their
     number, and ``opens`` marks the first fire of a step. ``restart`` says that the row replaces the
-    potential, and that a potential that is not above 0 silences the lane.
+    potential, and that a potential that is not above 0 silences the lane. Of trains with several
+    slices, ``emit`` marks the last operation of each slice, and ``stays`` says that another slice
+    of the same position follows.
     """
     # What a core does not need takes no bit.
     schedule, fires = core.schedule, int(not core.sends_logits)
@@ -27,13 +29,14 @@ def operation_layout(core):
         "valid": 1, "add": 1, "parameter": 1, "first": fires, "fire": fires, "emit": 1,
         "held": int(schedule.holds), "hold": int(schedule.holds),
         "negative": int(schedule.low < 0), "bound": (schedule.bound or 0).bit_length(),
-        **_rare(schedule)})
+        **_rare(core)})
 
 
-def _rare(schedule):
-    most = max(operation.tally for operation in schedule.operations)
+def _rare(core):
+    most = max(operation.tally for operation in core.schedule.operations)
     return ({"opens": 1, "tally": most.bit_length()} if most else {}) | (
-        {"restart": 1} if schedule.restarts else {})
+        {"restart": 1} if core.schedule.restarts else {}) | (
+        {"stays": 1} if core.sends_slices else {})
 
 
 def _fields(operation):
@@ -55,6 +58,10 @@ class Sequencer(wiring.Component):
 
     An event without a spike that ends a step takes the operation after it along, unless that is the
     last one of all.
+
+    Trains with several slices leave slice by slice. In a run with fewer time-steps there are slices
+    before its first time-step: they leave as soon as the position has an event, each in two clocks
+    and an operation that adds nothing.
 
     Parameters
     ----------
@@ -87,37 +94,57 @@ class Sequencer(wiring.Component):
         operations, op = self._core.schedule.operations, self.op
         rows = [operation.row for operation in operations]
         # Otherwise each position begins anew, and so does what is known while idle.
-        resumes = (self._core.schedule.timed or len(self._core.schedule.arrivals) > 1
+        sliced = self._core.sends_slices
+        closes = Signal()
+        resumes = (sliced or self._core.schedule.timed or len(self._core.schedule.arrivals) > 1
                    or None in rows or rows != sorted(rows))
         current = Signal(range(max(2, len(operations))))
         # A signal for each field, because a part of a signal must not be constant.
+        own = {"emit", "stays"} if sliced else set()
         tail = {name: Signal(len(op[name]), name=f"tail_{name}")
-                for name in sorted({name for each in operations for name in _fields(each)})}
+                for name in sorted({name for each in operations for name in _fields(each)} | own)}
         waits, room = Signal(), Signal()
         with m.Switch(current):
             for number, operation in enumerate(operations):
                 with m.Case(number):
                     m.d.comb += [tail[name].eq(value)
-                                 for name, value in _fields(operation).items()]
+                                 for name, value in _fields(operation).items()
+                                 if name not in own]
                     if operation.waits:
                         m.d.comb += waits.eq(1)
-                    if operation.until:
+                    if sliced:
+                        m.d.comb += closes.eq(operation.closes)
+                    elif operation.until:
                         m.d.comb += tail["emit"].eq(self.timesteps <= operation.until)
+
+        slices = leads = None
+        if sliced:
+            slices = _Slices(m, self._core, self.timesteps if self._core.schedule.timed else None)
+            leads = self.idle & (current == 0) & slices.leads
+            m.d.comb += [tail["emit"].eq(closes & slices.full),
+                         tail["stays"].eq(~slices.final)]
+            # The queue takes a result every two clocks.
+            emitted = Signal()
+            m.d.sync += emitted.eq(op.valid & op.emit)
 
         # Operations that an event may take along.
         begins = [operations[0]] + [operations[k + 1] for k, operation in enumerate(operations)
                                     if operation.waits]
         fields = {name for begin in begins for name in _fields(begin)}
-        fields |= {"emit" for begin in begins if begin.until}
+        fields |= {"emit" for begin in begins if begin.until} | own
         begin = {name: tail[name] if resumes else Const(value, len(tail[name]))
                  for name, value in ((name, _fields(begins[0]).get(name, 0)) for name in fields)}
         along, accepts = Signal(), Signal(init=1)
-        m.d.comb += along.eq(self.i.p.last & ~self.i.p.add & ~begin.get("emit", Const(0, 1)))
+        whole = begin.get("emit", Const(0, 1))
+        if sliced:
+            whole = leads | whole & ~begin["stays"]
+        m.d.comb += along.eq(self.i.p.last & ~self.i.p.add & ~whole)
         # A fire needs room for what it makes.
         m.d.comb += accepts.eq(room | ~begin.get("fire", Const(0, 1)))
         fixed = self.i.p.add & self.i.p.fixed.any()
-        m.d.comb += self.i.ready.eq(self.idle & accepts)
-        with m.If(self.idle):
+        listens = self.idle & ~leads if sliced else self.idle
+        m.d.comb += self.i.ready.eq(listens & accepts)
+        with m.If(listens):
             m.d.comb += [op.valid.eq(self.i.valid & accepts), op.add.eq(self.i.p.add & ~fixed),
                          op.parameter.eq(fixed)]
             with m.If(along):
@@ -125,12 +152,17 @@ class Sequencer(wiring.Component):
             with m.If(op.valid & self.i.p.last):
                 m.d.sync += current.eq(current + along if resumes else along)
                 m.d.sync += self.idle.eq(along & waits if resumes else 0)
+        if sliced:
+            with m.Elif(leads):
+                m.d.comb += [op.valid.eq(self.i.valid & room & ~emitted), op.emit.eq(1),
+                             op.stays.eq(1)]
+        final = op.emit & ~op.stays if sliced else op.emit
         with m.Else():
             m.d.comb += [op[name].eq(signal) for name, signal in tail.items()]
             m.d.comb += op.valid.eq(room | ~(op.fire | op.emit))
             with m.If(op.valid):
-                m.d.sync += current.eq(Mux(op.emit, 0, current + 1) if resumes else current + 1)
-                m.d.sync += self.idle.eq(waits | op.emit)
+                m.d.sync += current.eq(Mux(final, 0, current + 1) if resumes else current + 1)
+                m.d.sync += self.idle.eq(waits | final)
 
         # The next result may be made if those before it have room in the queue: then they are there
         # by the time it is.
@@ -139,7 +171,10 @@ class Sequencer(wiring.Component):
         m.d.sync += ahead.eq(ahead + (op.valid & op.emit) - self.taken)
 
         done = op.valid & (~self.idle | along)
-        row = (self._looked_up if resumes else self._in_order)(m, current, done, rows)
+        if sliced:
+            slices.count(m, current == 0, leads & op.valid, done & closes)
+        row = (self._looked_up(m, current, done & final, rows) if resumes else
+               self._in_order(m, current, done, rows))
         m.d.comb += self.row.eq(Mux(self.idle & fixed, self.i.p.row, row))
         return m
 
@@ -163,8 +198,13 @@ class Sequencer(wiring.Component):
             m.d.sync += row.eq(Mux(row == last, 0, row + 1))
         return row
 
-    def _looked_up(self, m, current, done, rows):
-        """The same for rows in any order."""
+    def _looked_up(self, m, current, ends, rows):
+        """The same for rows in any order.
+
+        Parameters
+        ----------
+        ends : the last operation is carried out
+        """
         number = len(self._core.schedule.rows)
         last = (self._core.groups - 1) * number
         first, offset = Signal(range(max(2, last + 1))), Signal(range(max(2, number)))
@@ -172,6 +212,46 @@ class Sequencer(wiring.Component):
             for k, row in enumerate(rows):
                 with m.Case(k):
                     m.d.comb += offset.eq(row or 0)
-        with m.If(done & self.op.emit):
+        with m.If(ends):
             m.d.sync += first.eq(Mux(first == last, 0, first + number))
         return first + offset
+
+
+class _Slices:
+    """The slice and the time-step that the lanes work on.
+
+    Parameters
+    ----------
+    core : :class:`hw.config.CoreConfig`
+    timesteps : of the run, or ``None`` if all runs have as many
+
+    Attributes
+    ----------
+    full, final : whether a slice ends with this time-step, and whether it is the last slice
+    leads : whether the slice ends before the first time-step of the run
+    """
+
+    def __init__(self, m, core, timesteps):
+        fmap = core.out
+        self._slice, self._step = Signal(range(fmap.slices)), Signal(range(fmap.slice_steps))
+        first, self._first = ((Const(0), Const(fmap.missing)) if timesteps is None else
+                              beginning(m, timesteps, fmap))
+        self.leads = self._slice < first
+        self.full = self._step == fmap.slice_steps - 1
+        self.final = self._slice == fmap.slices - 1
+
+    def count(self, m, begins, leads, closes):
+        """Go on.
+
+        Parameters
+        ----------
+        begins : the lanes have not begun with a position
+        leads : a slice leaves that ends before the first time-step
+        closes : a time-step ends
+        """
+        with m.If(begins):
+            m.d.sync += self._step.eq(self._first)
+        with m.If(closes):
+            m.d.sync += self._step.eq(Mux(self.full, 0, self._step + 1))
+        with m.If(leads | closes & self.full):
+            m.d.sync += self._slice.eq(Mux(self.final, 0, self._slice + 1))

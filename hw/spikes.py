@@ -8,22 +8,25 @@ __all__ = ["SpikeMemory", "counts_layout", "spike_plane", "train_layout"]
 
 
 def train_layout(fmap):
-    """Layout of a train: the last time-step in the lowest bits, see :class:`hw.maps.MapConfig`."""
+    """Layout of a slice of a train: the last time-step in the lowest bits, see
+    :class:`hw.maps.MapConfig`."""
     less, more = fmap.step_bits
-    return data.ArrayLayout(data.StructLayout({"less": less, "more": more}), fmap.timesteps)
+    return data.ArrayLayout(data.StructLayout({"less": less, "more": more}), fmap.slice_steps)
 
 
 def counts_layout(fmap):
-    """Layout of a beat: ``map.word`` counts of ``map.bits`` bits."""
-    return data.ArrayLayout(fmap.bits, fmap.word)
+    """Layout of a beat: ``map.word`` counts, or slices of trains."""
+    return data.ArrayLayout(fmap.slice.bits, fmap.word)
 
 
 def spike_plane(fmap, beat, plane):
     """One spike plane of a beat, a bit for each channel.
 
     Phase code: bit ``plane`` of the count. Rate code: whether the count exceeds ``plane``. Trains:
-    whether the number of spikes of its time-step exceeds the plane's unit.
+    whether the number of spikes of its time-step exceeds the plane's unit; the planes are those of
+    a slice.
     """
+    fmap = fmap.slice
     counts = [beat.word_select(c, fmap.bits) for c in range(fmap.word)]
     if fmap.code == "phase":
         return Cat(count[plane] for count in counts)
@@ -67,7 +70,7 @@ class SpikeMemory(wiring.Component):
             "finish": In(1),
             "occupancy_en": In(1),
             "occupancy_address": In(address),
-            "occupancy": Out(fmap.planes),
+            "occupancy": Out(fmap.slice.planes),
             "counts_en": In(1),
             "counts_address": In(address),
             "counts": Out(fmap.beat_bits),
@@ -75,7 +78,7 @@ class SpikeMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        source, fmap, depth = self._source, self._source.map, self._source.beats
+        source, fmap, depth = self._source, self._source.map.slice, self._source.beats
 
         # Rows that may still come before one is overwritten that a window looks at. Rows in the
         # padding count, so every output row frees the same number, except for the last one of a

@@ -18,9 +18,13 @@ class Window(wiring.Component):
     waits, nothing is read. Once it is taken, the next one is gathered, which may be of the next
     sample.
 
+    Of trains with several slices a window holds one slice. For each group of lanes at a position
+    the windows of all slices are gathered anew, one after the other.
+
     Parameters
     ----------
     source : :class:`hw.maps.SourceConfig`
+    groups : of lanes
 
     Members
     -------
@@ -29,46 +33,60 @@ class Window(wiring.Component):
     o : ``Out(stream)`` of ``taps`` elements (numbered as in ``SourceConfig``) of a bit a plane
     """
 
-    def __init__(self, source):
-        self._source = source
+    def __init__(self, source, groups=1):
+        self._source, self._groups = source, groups
         fmap = source.map
         super().__init__({
             "filled": In(1),
             "occupancy_en": Out(1),
             "occupancy_address": Out(range(max(2, source.beats))),
-            "occupancy": In(fmap.planes),
-            "o": Out(stream.Signature(data.ArrayLayout(fmap.planes, source.taps))),
+            "occupancy": In(fmap.slice.planes),
+            "o": Out(stream.Signature(data.ArrayLayout(fmap.slice.planes, source.taps))),
         })
 
     def model(self, occupancy):
-        """``occupancy[y][x][chunk]`` of a sample -> list of windows, each a list of bits."""
+        """``occupancy[y][x][beat]`` of a sample -> list of windows, each a list of bits."""
         source, fmap = self._source, self._source.map
         (ky, kx), sx, (top, left) = source.kernel, source.stride[1], source.corner
         height, width = source.positions
-        return [[occupancy[y][x][q] if 0 <= y < fmap.height and 0 <= x < fmap.width else 0
+        turns = range(1 if fmap.slices == 1 else self._groups)
+        def inside(y, x):
+            return 0 <= y < fmap.height and 0 <= x < fmap.width
+
+        return [[occupancy[y][x][q * fmap.slices + turn] if inside(y, x) else 0
                  for x in range(left + ox * sx, left + ox * sx + kx)
                  for y in range(top + oy * source.descent, top + oy * source.descent + ky)
                  for q in range(fmap.chunks)]
-                for oy in range(height) for ox in range(width)]
+                for oy in range(height) for ox in range(width)
+                for _ in turns for turn in range(fmap.slices)]
 
     def elaborate(self, platform):
         m = Module()
         source, fmap = self._source, self._source.map
         (ky, kx), sx, chunks = source.kernel, source.stride[1], fmap.chunks
-        height, width = source.positions
+        (height, width), beats = source.positions, fmap.position_beats
 
+        inner = [Loop(ky, dy=1), Loop(chunks, step=fmap.slices)]
         m.submodules.walk = walk = Sequence([
             Loop(height, dy=source.descent),
-            Loop(kx + (width - 1) * sx, dx=1, step=chunks),
-            Loop(ky, dy=1),
-            Loop(chunks, step=1),
-        ], start=source.corner, size=(fmap.height, fmap.width), offset=source.corner[1] * chunks,
+            Loop(kx + (width - 1) * sx, dx=1, step=beats), *inner,
+        ] if fmap.slices == 1 else [
+            Loop(height, dy=source.descent),
+            Loop(width, dx=sx, step=sx * beats),
+            Loop(self._groups),
+            Loop(fmap.slices, step=1),
+            Loop(kx, dx=1, step=beats), *inner,
+        ], start=source.corner, size=(fmap.height, fmap.width), offset=source.corner[1] * beats,
             row=source.row, rows=source.rows)
 
-        # Columns still missing from the window after the present one.
-        missing = Signal(range(max(2, kx, sx)), init=kx - 1)
-        column = Signal()
-        m.d.comb += column.eq(walk.last[2:].all())
+        if fmap.slices == 1:
+            # Columns still missing from the window after the present one.
+            missing = Signal(range(max(2, kx, sx)), init=kx - 1)
+            column = Signal()
+            m.d.comb += column.eq(walk.last[2:].all())
+            complete = column & (missing == 0)
+        else:
+            complete = walk.last[4:].all()
 
         m.submodules.arrival = arrival = Arrival(source)
         advance, issue = Signal(), Signal()
@@ -82,23 +100,24 @@ class Window(wiring.Component):
             arrival.descend.eq(issue & walk.last[1:].all()),
             arrival.finish.eq(issue & walk.last.all()),
         ]
-        with m.If(issue & column):
-            with m.If(walk.last[1]):
-                m.d.sync += missing.eq(kx - 1)
-            with m.Elif(missing == 0):
-                m.d.sync += missing.eq(sx - 1)
-            with m.Else():
-                m.d.sync += missing.eq(missing - 1)
+        if fmap.slices == 1:
+            with m.If(issue & column):
+                with m.If(walk.last[1]):
+                    m.d.sync += missing.eq(kx - 1)
+                with m.Elif(missing == 0):
+                    m.d.sync += missing.eq(sx - 1)
+                with m.Else():
+                    m.d.sync += missing.eq(missing - 1)
 
         # The bits arrive a clock after their address, and late in that clock if they come from
         # block RAM. They enter the shift register another clock later.
         read, arrives = (Signal(data.StructLayout({"valid": 1, "complete": 1}), name=name)
                          for name in ("read", "arrives"))
-        inside, arrived = Signal(), Signal(fmap.planes, reset_less=True)
+        inside, arrived = Signal(), Signal(fmap.slice.planes, reset_less=True)
         with m.If(advance):
             m.d.sync += [
                 read.valid.eq(issue),
-                read.complete.eq(column & (missing == 0)),
+                read.complete.eq(complete),
                 inside.eq(walk.inside),
                 arrives.eq(read),
                 arrived.eq(Mux(inside, self.occupancy, 0)),
@@ -106,5 +125,5 @@ class Window(wiring.Component):
             ]
             with m.If(arrives.valid):
                 m.d.sync += Value.cast(self.o.payload).eq(
-                    Cat(Value.cast(self.o.payload)[fmap.planes:], arrived))
+                    Cat(Value.cast(self.o.payload)[fmap.slice.planes:], arrived))
         return m

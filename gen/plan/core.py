@@ -1,7 +1,6 @@
 """A layer with synapses in gateware: a core, or several that share its output rows."""
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from hw.maps import SourceConfig
 from hw.select import command_layout
 
 from . import flow
-from .cycles import gathering_clocks
+from .cycles import first_clocks, gathering_clocks
 from .memories import Memory
 from .parts import (
     Part,
@@ -108,12 +107,17 @@ def clocks(core: CoreConfig, samples: int, rows: Callable[[CoreConfig], np.ndarr
     work = rows(core)
     shares = [work[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
     return np.maximum(np.max(shares, axis=0),
-                      turns(core) * max(map(gathering_clocks, core.sources)))
+                      turns(core) * _gathering(core))
+
+
+def _gathering(core):
+    """Clocks that gathering the windows of an output row takes, of the slowest source."""
+    return max(gathering_clocks(source, core.groups) for source in core.sources)
 
 
 def word_limits(core: CoreConfig, interval: float, words: float) -> list[float]:
     """The most words a position in which the windows of each source can be gathered in time."""
-    return [interval / (turns(core) * gathering_clocks(source) / source.map.chunks)
+    return [interval / (turns(core) * gathering_clocks(source, core.groups) / source.map.chunks)
             for source in core.sources]
 
 
@@ -131,10 +135,11 @@ class Flow(flow.Flow):
             for s in range(len(core.sources))])
         self._core = core
         self._replicas = [_Replica(streams) for _ in core.shares]
-        self._gathering = max(map(gathering_clocks, core.sources))
-        self._first = max(math.prod(s.kernel) * s.map.chunks for s in core.sources)
-        self._width = core.sources[0].positions[1]
-        self._beats = self._width * core.groups
+        self._gathering = _gathering(core)
+        self._first = max(map(first_clocks, core.sources))
+        width = core.sources[0].positions[1]
+        self._windows = width * (1 if core.slices == 1 else core.groups * core.slices)
+        self._beats = width * core.position_beats
         self._fill = _FILL + _MERGE * (core.replicas > 1)
 
     def begin(self, clocks: Mapping[str, np.ndarray], words: Mapping[str, np.ndarray]) -> None:
@@ -162,7 +167,7 @@ class Flow(flow.Flow):
         ahead = np.minimum(1, _WORDS_AHEAD / words) * work
         read = np.maximum(begin + self._first + words, replica.lanes - ahead) + _READ
         replica.window = np.maximum(
-            replica.window, replica.lanes - ahead - _WINDOWS_AHEAD / self._width * work)
+            replica.window, replica.lanes - ahead - _WINDOWS_AHEAD / self._windows * work)
         for memory in looking:
             memory.release(read)
 
@@ -198,17 +203,22 @@ def parts(core: CoreConfig) -> Iterator[Part]:
 def _window(layer, source, copies):
     height, width = source.positions
     (ky, kx), fmap = source.kernel, source.map
-    walk = walk_features((height, kx + (width - 1) * source.stride[1], ky, fmap.chunks),
+    columns = ((kx + (width - 1) * source.stride[1],) if fmap.slices == 1 else
+               (width, layer.groups, fmap.slices, kx))
+    walk = walk_features((height, *columns, ky, fmap.chunks),
                          address_bits(source), (fmap.height, fmap.width))
-    features = {"one": 1, "occupancy": source.taps * fmap.planes, "planes": fmap.planes, **walk}
+    planes = fmap.slice.planes
+    features = {"one": 1, "occupancy": source.taps * planes, "planes": planes, **walk}
     return Part("window", layer.name, features, (), copies)
 
 
 def _select(core, copies):
     height, width = core.sources[0].positions
-    walks = [walk_features((height, width), address_bits(source)) for source in core.sources]
-    features = {"one": 1, "taps": core.taps, "held": core.taps * len(core.schedule.charges),
-                "masked": core.taps * (len(set(core.masks)) > 1) * len(core.schedule.charges),
+    loops = (height, width, *(() if core.slices == 1 else (core.groups, core.slices)))
+    walks = [walk_features(loops, address_bits(source)) for source in core.sources]
+    planes = len(core.scan.charges)
+    features = {"one": 1, "taps": core.taps, "held": core.taps * planes,
+                "masked": core.taps * (len(set(core.masks)) > 1) * planes,
                 "index": counter_bits(core.groups * core.taps), "groups": counter_bits(core.groups),
                 "sources": len(core.sources),
                 **{name: sum(walk[name] for walk in walks) for name in walks[0]}}
@@ -224,7 +234,7 @@ def _fetch(core, copies):
         sources, max(offsets) + 1, max(core.weight_rows, core.parameter_rows * core.fixed))),
         max(2, core.groups * core.taps), True, entry)
     features = {"one": 1, "corners": sum(map(address_bits, core.sources)), "entry": entry,
-                "chosen": sum(source.map.word * source.map.planes for source in core.sources),
+                "chosen": sum(source.map.word * source.map.slice.planes for source in core.sources),
                 "word": max(source.map.word for source in core.sources),
                 "index": counter_bits(core.groups * core.taps)}
     return Part("fetch", core.name, features, (table,), copies)
@@ -269,12 +279,12 @@ def _lanes(core, copies):
                 "clamped": lanes * count * bool(clamped),
                 "logits": lanes * bits * core.sends_logits,
                 "row": counter_bits(core.groups * len(core.schedule.rows)),
-                "results": lanes * core.value_bits * (core.sources[0].positions != (1, 1)),
+                "results": lanes * core.value_bits * (core.beats != core.groups),
                 **_stepping(core)}
     # In a replica a row of results can wait; otherwise two results, or none if there is only one
     # position.
-    row = core.sources[0].positions[1] * core.groups if copies > 1 else 2
-    waiting = 0 if core.sources[0].positions == (1, 1) else max(2, row)
+    row = core.sources[0].positions[1] * core.position_beats if copies > 1 else 2
+    waiting = 0 if core.beats == core.groups else max(2, row)
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
                 for rows in core.weight_banks),
               Memory(lanes * bits, max(2, core.parameter_rows), True),

@@ -5,6 +5,7 @@ decides the interval between samples.
 """
 
 import functools
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from hw.config import CoreConfig
 from hw.maps import SourceConfig
 
-__all__ = ["gathering_clocks", "row_clocks", "row_events", "row_words"]
+__all__ = ["first_clocks", "gathering_clocks", "row_clocks", "row_events", "row_words"]
 
 
 def _planes(fmap, counts):
@@ -68,7 +69,7 @@ def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = T
     idle : whether clocks count in which the lanes only double the potential; in all other clocks
         they add a row
     """
-    return _by_row(events.sum(axis=0) + idle * core.schedule.idle_clocks(events)
+    return _by_row(events.sum(axis=0) + idle * (_idle_clocks(core, events) + _leading_clocks(core))
                    + len(core.schedule.operations) for events in _events(core, counts))
 
 
@@ -98,11 +99,38 @@ def _with_empty(core, events):
     """Events of all charges, and those that are empty: one for each clock that only doubles the
     potential, and one at the end of a step if its last charge has no event."""
     ends = sorted(core.schedule.ends)
-    return (events.sum(axis=0) + core.schedule.idle_clocks(events)
+    return (events.sum(axis=0) + _idle_clocks(core, events)
             + (events[ends] == 0).sum(axis=0))
 
 
-def gathering_clocks(source: SourceConfig) -> int:
-    """Clocks that gathering the windows of an output row takes."""
+def _idle_clocks(core, events):
+    """Clocks without a spike that the charges take. Where trains have several slices, only those
+    of the input do, which come first."""
+    images = sum(charge.number is None for charge in core.schedule.charges)
+    return core.schedule.idle_clocks(events[:images] if core.slices > 1 else events)
+
+
+def _leading_clocks(core):
+    """Clocks of the slices of a train that end before the first time-step of the run."""
+    if not core.sends_slices:
+        return 0
+    fired, steps = sum(bool(step.fires) for step in core.schedule.steps), core.out.slice_steps
+    return 2 * ((core.out.slices * steps - fired) // steps)
+
+
+def gathering_clocks(source: SourceConfig, groups: int) -> int:
+    """Clocks that gathering the windows of an output row takes.
+
+    Parameters
+    ----------
+    groups : of lanes: each of them has the windows of all slices, if trains have several
+    """
+    if source.map.slices > 1:
+        return source.positions[1] * groups * source.map.slices * first_clocks(source)
     columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
     return columns * source.kernel[0] * source.map.chunks
+
+
+def first_clocks(source: SourceConfig) -> int:
+    """Clocks that gathering the first window of an output row takes."""
+    return math.prod(source.kernel) * source.map.chunks

@@ -73,7 +73,7 @@ class Pipeline:
 class _Input(Flow):
     def __init__(self, layout: MapConfig, streams: int) -> None:
         super().__init__(layout.height, streams)
-        self._beats = layout.width * layout.chunks
+        self._beats = layout.width * layout.position_beats
         self.sent = self.sent + 1  # a write takes effect a clock later
 
     def move(self):

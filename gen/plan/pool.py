@@ -10,6 +10,7 @@ from hw.config import CoreConfig, MemoryImage, PoolConfig
 from hw.maps import SourceConfig
 
 from . import flow
+from .memories import Memory
 from .parts import Part, address_bits, spike_memory, walk_features
 
 __all__ = ["NAME", "Flow", "clocks", "configure", "memories", "memory_bits", "parts",
@@ -41,13 +42,21 @@ def memory_bits(layer: Pool, levels: Sequence[int], code: str) -> int:
 
 def clocks(pool: PoolConfig, samples: int, rows: Callable[[CoreConfig], np.ndarray]
            ) -> np.ndarray:
-    """Clocks for each sample, ``(N,)``: a read of each chunk at each place of each window."""
-    return np.full(samples, _reads(pool) * pool.source.map.chunks)
+    """Clocks for each sample, ``(N,)``: a read of each beat at each place of each window, or, for
+    the maximum of trains, as many clocks as a beat has time-steps."""
+    return np.full(samples, _reads(pool) * pool.source.map.position_beats)
 
 
 def _reads(pool):
-    """Windows, times the places in each."""
-    return math.prod(pool.source.positions) * math.prod(pool.source.kernel)
+    """Windows, times the clocks of each."""
+    return math.prod(pool.source.positions) * _window_clocks(pool)
+
+
+def _window_clocks(pool):
+    """Clocks that a window takes, for each beat."""
+    fmap = pool.source.map
+    return math.prod(pool.source.kernel) * (
+        fmap.slice_steps if pool.kind == "max" and fmap.code == "train" else 1)
 
 
 def word_limits(pool: PoolConfig, interval: float, words: float) -> list[float]:
@@ -67,8 +76,8 @@ class Flow(flow.Flow):
     def __init__(self, pool: PoolConfig, streams: int) -> None:
         source = pool.source
         super().__init__(source.positions[0], streams, [[flow.SpikeMemory(source, streams)]])
-        self._reads = math.prod(source.kernel)
-        self._beats = source.positions[1] * source.map.chunks
+        self._reads = _window_clocks(pool)
+        self._beats = source.positions[1] * source.map.position_beats
         self._walked = np.zeros(streams)
 
     def move(self) -> None:
@@ -88,9 +97,18 @@ def parts(pool: PoolConfig) -> Iterator[Part]:
     features = {"one": 1, "counts": fmap.beat_bits, "results": out.beat_bits,
                 "compared": fmap.beat_bits * (pool.kind == "max") * (fmap.code != "train"),
                 "steps": out.beat_bits * (fmap.code == "train") * (pool.kind == "sum"),
-                "changes": fmap.word * fmap.planes * (fmap.code == "train") * (
+                "changes": fmap.word * fmap.slice.planes * (fmap.code == "train") * (
                     pool.kind == "max"),
-                **walk_features((height, width, fmap.chunks, ky, kx), address_bits(source),
+                **walk_features((height, width, fmap.position_beats, ky, kx), address_bits(source),
                                 (fmap.height, fmap.width))}
-    yield Part("pool", pool.name, features)
+    yield Part("pool", pool.name, features, _carry(pool))
     yield spike_memory(pool, source, 1, occupancy=False)
+
+
+def _carry(pool):
+    """The memory of what the maximum of a slice goes on with."""
+    fmap, places = pool.source.map, math.prod(pool.source.kernel)
+    if pool.kind != "max" or fmap.slices == 1 or places == 1:
+        return ()
+    most = fmap.timesteps * (fmap.levels - fmap.low)
+    return (Memory(fmap.word * (most.bit_length() + 1), places, False),)

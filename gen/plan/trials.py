@@ -173,7 +173,7 @@ class Trials:
         rows = self._workload.rows(config, core)
         shares = [rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
         gathering = turns(core) * max(
-            gathering_clocks(source) / (source.map.chunks if source.layer >= 0 else 1)
+            gathering_clocks(source, core.groups) / (source.map.chunks if source.layer >= 0 else 1)
             for source in core.sources)
         return float(np.maximum(np.max(shares, axis=0), gathering).mean())
 

@@ -207,7 +207,8 @@ def _raster(network, config, counts, beats):
         values = trace.maps[layer.name][0].transpose(1, 2, 0).reshape(-1, out.channels)
         fired = np.zeros((end // width + 2, out.channels), dtype=np.int8)
         position, channel = np.nonzero(values)
-        at = beats[layer.name][position * out.chunks + channel // out.word] // width
+        chunk = position * out.chunks + channel // out.word
+        at = beats[layer.name][chunk * out.slices + out.slices - 1] // width
         fired[at + 1, channel] = 1
         edges = np.diff(fired, axis=0, append=0)
         runs = []

@@ -1,9 +1,11 @@
 """Beats: spike counts and logits as they travel, packed and unpacked in numpy.
 
 A map ``(C, H, W)`` travels in raster order, the channels of a position in chunks of ``word``; a
-beat holds one chunk, lowest channel in the lowest bits, and absent channels are 0. A read-out
-travels as ``groups`` beats of ``lanes`` signed logits. Here a beat is a row of 32-bit words, least
-significant first. The C++ harness maps these into memory; in Python they become one integer.
+beat holds one chunk, lowest channel in the lowest bits, and absent channels are 0. Long trains
+travel in slices: a beat then holds a slice of a chunk. Trains of more than 62 bits are Python's
+integers. A read-out travels as ``groups`` beats of ``lanes`` signed logits. Here a beat is a row of
+32-bit words, least significant first. The C++ harness maps these into memory; in Python they become
+one integer.
 """
 
 import numpy as np
@@ -23,6 +25,11 @@ __all__ = [
 ]
 
 
+def _dtype(bits: int) -> type:
+    """The type of numbers of so many bits that are not negative."""
+    return np.int64 if bits < 64 else object
+
+
 def _pack_fields(values, bits):
     """``(..., n)`` integers -> ``(..., words)`` uint32, field ``k`` in bits ``k*bits`` up."""
     planes = (values[..., None] >> np.arange(bits) & 1).astype(np.uint8)
@@ -36,17 +43,20 @@ def _unpack_fields(words, count, bits):
     """Inverse of :func:`_pack_fields`, unsigned."""
     words = np.ascontiguousarray(words, dtype="<u4")
     planes = np.unpackbits(words.view(np.uint8), axis=-1, count=count * bits, bitorder="little")
-    planes = planes.reshape(*words.shape[:-1], count, bits).astype(np.int64)
-    return (planes << np.arange(bits)).sum(axis=-1)
+    planes = planes.reshape(*words.shape[:-1], count, bits)
+    return (planes.astype(_dtype(bits)) << np.arange(bits)).sum(axis=-1)
 
 
 def pack(counts: np.ndarray, layout: MapConfig) -> np.ndarray:
     """``(N, C, H, W)`` counts -> ``(N, beats, words)`` uint32."""
     n = len(counts)
-    rows = np.asarray(counts, dtype=np.int64).transpose(0, 2, 3, 1)
+    counts = np.asarray(counts, dtype=_dtype(layout.bits))
+    bits = layout.slice.bits
+    rows = np.stack([part.astype(_dtype(bits)) for part in layout.cut(counts)], axis=-1)
     absent = layout.chunks * layout.word - layout.channels
-    rows = np.pad(rows, ((0, 0), (0, 0), (0, 0), (0, absent)))
-    return _pack_fields(rows.reshape(n, layout.beats, layout.word), layout.bits)
+    rows = np.pad(rows.transpose(0, 2, 3, 1, 4), ((0, 0), (0, 0), (0, 0), (0, absent), (0, 0)))
+    rows = rows.reshape(-1, layout.word, layout.slices).transpose(0, 2, 1)
+    return _pack_fields(rows.reshape(n, layout.beats, layout.word), bits)
 
 
 def pack_input(counts: np.ndarray, config: ArrayConfig) -> np.ndarray:
@@ -57,7 +67,10 @@ def pack_input(counts: np.ndarray, config: ArrayConfig) -> np.ndarray:
 
 def unpack(words: np.ndarray, layout: MapConfig) -> np.ndarray:
     """Inverse of :func:`pack`."""
-    rows = _unpack_fields(words, layout.word, layout.bits)
+    bits = layout.slice.bits
+    cut = _unpack_fields(words, layout.word, bits).astype(_dtype(layout.bits))
+    cut = cut.reshape(-1, layout.slices, layout.word)
+    rows = sum(cut[:, k] << bits * (layout.slices - 1 - k) for k in range(layout.slices))
     rows = rows.reshape(len(words), layout.height, layout.width, -1)[..., :layout.channels]
     return rows.transpose(0, 3, 1, 2)
 
@@ -90,5 +103,5 @@ def fields(beat: int, count: int, bits: int) -> list[int]:
 
 def locate(layout: MapConfig, beat: int, lane: int) -> tuple[int, int, int]:
     """``(channel, y, x)`` of a lane of a sample's ``beat``-th beat."""
-    position, chunk = divmod(beat, layout.chunks)
+    position, chunk = divmod(beat // layout.slices, layout.chunks)
     return (chunk * layout.word + lane, *divmod(position, layout.width))

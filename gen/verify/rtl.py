@@ -111,7 +111,7 @@ def _streams(config, trace):
     for layer in config.layers[:-1]:
         out = layer.out
         masks = [(1 << out.beat_bits) - 1] * out.beats
-        yield ({"name": layer.name, "lanes": out.word, "bits": out.bits, "masks": masks},
+        yield ({"name": layer.name, "lanes": out.word, "bits": out.slice.bits, "masks": masks},
                beats.pack(trace.maps[layer.name], out))
     readout = config.readout
     masks = [(1 << readout.membrane_bits * min(readout.lanes, readout.channels - first)) - 1
@@ -189,7 +189,7 @@ def _describe(config, stream, sample, beat, expected, got):
     if layer.sends_logits:
         bits, lanes, sign = layer.membrane_bits, layer.lanes, 1 << layer.membrane_bits - 1
     else:
-        bits, lanes, sign = layer.out.bits, layer.out.word, 0
+        bits, lanes, sign = layer.out.slice.bits, layer.out.word, 0
     pairs = zip(*(beats.fields(value, lanes, bits) for value in (expected, got)), strict=True)
     lane, pair = next((lane, pair) for lane, pair in enumerate(pairs) if pair[0] != pair[1])
     expected, got = ((value ^ sign) - sign for value in pair)

@@ -6,7 +6,15 @@ from hw.maps import MapConfig, SourceConfig
 from hw.schedule import step
 from tests.networks import STEPPING
 
-DYNAMICS = STEPPING | {
+SLICED = {
+    "two slices": Dynamics(1, 19, signed=True, bound="levels"),
+    "three slices": Dynamics(25, 10),
+    "long bursts": Dynamics(9, 8, burst=3),
+    "long probe": Dynamics(9, 2, probe=30),
+}
+"""With trains of several slices. The probe ends within one."""
+
+DYNAMICS = STEPPING | SLICED | {
     "long": Dynamics(9, 3),
     "once": Dynamics(1, 2),
     "probed bursts": Dynamics(2, 1, burst=2, probe=1),

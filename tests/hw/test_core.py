@@ -1,8 +1,13 @@
+import numpy as np
 import pytest
 
+from gen.plan.cycles import gathering_clocks
+from gen.plan.mapping import map_network
 from gen.plan.workload import layer_clocks
 from gen.verify.beats import pack, to_ints
 from hw.core import Core
+from hw.dynamics import Dynamics
+from tests.networks import stepping
 
 from .cases import LAYERS, mapped
 from .streams import STALLS, run
@@ -40,4 +45,28 @@ def test_core_takes_the_clocks_of_the_formula(name, code):
                           pulses=[dut.busy], convert=False)
     formula = layer_clocks(layer, [inputs]).sum()
     start = config.input.beats + layer.sources[0].taps + 12
+    assert formula <= clocks <= 1.03 * formula + start
+
+
+@pytest.mark.parametrize("dynamics, lanes", [
+    (Dynamics(1, 39, signed=True, bound="levels"), {"first": 4, "second": 2}),
+    (Dynamics(1, 39), {"first": 1, "second": 2})], ids=["lanes", "gathering"])
+def test_slices_take_the_clocks_of_the_formula(dynamics, lanes):
+    """The lanes, or else the gathering of the windows, take the longest. Three slices."""
+    network = stepping(dynamics, seed=3)
+    config, image = map_network(network, lanes=lanes)
+    layer, rng = config.layers[1], np.random.default_rng(0)
+    shape = (2, *network.input_shape)
+    counts = rng.integers(0, 4, shape) * (rng.random(shape) < 0.3)
+    trace = network.run(counts)
+    sources = [trace.maps["first"], trace.maps["first"], counts]
+    dut = Core(layer, image[f"{layer.port}.weights"].rows, image[f"{layer.port}.parameters"].rows)
+    expected = ints(trace.maps["second"], layer.out)
+    received, clocks = run(dut, [(i, ints(values, source.map)) for i, values, source in zip(
+        dut.i, sources, layer.sources, strict=True)], [(dut.o, len(expected))], convert=False)
+    assert received == expected
+    formula = layer_clocks(layer, sources).sum()
+    gathering = gathering_clocks(layer.sources[0], layer.groups) * layer.out_rows * len(counts)
+    assert (formula == gathering) == (lanes["first"] == 1)
+    start = layer.sources[0].map.beats + layer.sources[0].taps + 12
     assert formula <= clocks <= 1.03 * formula + start

@@ -17,8 +17,8 @@ def commands_of(core, rng, count=80):
     """Random commands that look inside the memories."""
     table = Fetch(core).table()
     for _ in range(count):
-        index, step = rng.randrange(len(table)), rng.randrange(len(core.schedule.charges))
-        planes = core.schedule.charges[::-1][step].planes
+        index, step = rng.randrange(len(table)), rng.randrange(len(core.scan.charges))
+        planes = core.scan.charges[::-1][step].planes
         place = table[index]
         empty = planes[place["source"]] is None or rng.random() < 0.2
         depths = [source.beats for source in core.sources]
@@ -31,7 +31,7 @@ def commands_of(core, rng, count=80):
 
 def beats_of(source, rng):
     """Random counts, or trains, for all of a spike memory."""
-    fmap = source.map
+    fmap = source.map.slice
     most = (1 << fmap.bits) - 1 if fmap.code == "train" else fmap.levels
     return [sum(rng.randrange(most + 1) << c * fmap.bits for c in range(fmap.word))
             for _ in range(source.beats)]
@@ -104,7 +104,7 @@ def test_fetch_equals_model(name, code, stalls):
 
 @pytest.mark.parametrize("stalls", STALLS)
 @pytest.mark.parametrize("kinds", [("train",), ("image", "train")])
-@pytest.mark.parametrize("name", ["if", "cif", "st-bif"])
+@pytest.mark.parametrize("name", ["if", "cif", "st-bif", "two slices"])
 def test_fetch_of_trains_equals_model(name, kinds, stalls):
     words = check(stepping(DYNAMICS[name], kinds, side=3, kernel=2), name, stalls)
     signs = {word["subtract"] for word in words if word["spikes"]}

@@ -103,7 +103,7 @@ def test_lanes_that_step_equal_model(name, levels, kinds, stalls):
                                  stalls=stalls, pulses=[dut.busy], convert=name == "cif")
     assert received == expected
     assert len(set(expected)) > 1
-    operations = len(config.schedule.operations) * len(expected)
+    operations = len(config.schedule.operations) * 20
     assert busy == sum(event["add"] for event in events) + operations
     if stalls == "none" and levels is not None:
         assert clocks == len(events) - free + operations + 6
@@ -112,22 +112,26 @@ def test_lanes_that_step_equal_model(name, levels, kinds, stalls):
 @pytest.mark.parametrize("stalls", ["none", "both"])
 @pytest.mark.parametrize("kinds", [("train",), ("image", "train")])
 @pytest.mark.parametrize("levels", [3, None])
-@pytest.mark.parametrize("name", ["if", "cif", "cycles", "long"])
-def test_lanes_end_early(name, levels, kinds, stalls):
+@pytest.mark.parametrize("name, steps", [
+    *[(name, None) for name in ("if", "cif", "cycles", "long")],
+    ("two slices", (1, 9, 10, 11, 20)), ("three slices", (5, 24, 34))])
+def test_lanes_end_early(name, steps, levels, kinds, stalls):
     """Runs of any number of time-steps, one after the other."""
     config = stepping(DYNAMICS[name], kinds, levels)
     rng = random.Random(str((name, kinds, levels)))
     weights, initial = rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config)
     for results in (0, 2):
         dut = Lanes(config, weights, initial, results=results)
-        for timesteps in range(1, config.schedule.timesteps + 1):
+        for timesteps in steps or range(1, config.schedule.timesteps + 1):
             events = [event(rng, config, add=rng.randrange(3) > 0, last=rng.randrange(2))
-                      for _ in range(60)] + [event(rng, config, last=True)] * 30
+                      for _ in range(60)] + [event(rng, config, last=True)] * 150
             events = _whole(events, 4 * len(config.schedule.shortened(timesteps).arrivals))
             expected = dut.model(events, timesteps)
-            assert len(expected) == 4
-            received, _ = run(dut, [(dut.i, events)], [(dut.o, 4)], stalls=stalls,
-                              constants=[(dut.timesteps, timesteps)], convert=False)
+            slices = 1 if levels is None else config.out.slices
+            assert len(expected) == 4 * slices
+            received, _ = run(dut, [(dut.i, events)], [(dut.o, len(expected))], stalls=stalls,
+                              constants=[(dut.timesteps, timesteps)] if config.schedule.timed
+                              else [], convert=False)
             assert received == expected
 
 

@@ -15,6 +15,21 @@ def test_map_sizes():
     assert MapConfig(5, 4, 3, 12, 2, "rate").planes == 12
 
 
+@pytest.mark.parametrize("timesteps, slices, steps, missing", [
+    (1, 1, 1, 0), (16, 1, 16, 0), (17, 2, 9, 1), (32, 2, 16, 0), (35, 3, 12, 1), (64, 4, 16, 0)])
+def test_slices(timesteps, slices, steps, missing):
+    fmap = MapConfig(5, 4, 3, 2, 2, "train", timesteps, -1)
+    assert (fmap.slices, fmap.slice_steps, fmap.missing) == (slices, steps, missing)
+    assert (fmap.beats, fmap.beat_bits) == (4 * 3 * 3 * slices, 2 * 3 * steps)
+    train = int("421" * timesteps, 8) % (1 << 3 * timesteps)
+    cut = fmap.cut(train)
+    assert sum(part << 3 * steps * k for k, part in enumerate(reversed(cut))) == train
+    for plane in range(fmap.planes):
+        turn, number = divmod(plane // 3 + missing, steps)
+        assert fmap.has_spike(train, plane) == fmap.slice.has_spike(
+            cut[turn], number * 3 + plane % 3)
+
+
 def test_offsets_follow_the_columns():
     taps = source()
     assert taps.taps == 27

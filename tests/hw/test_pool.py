@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gen.ir.stepping import encoded, largest
 from gen.verify.beats import pack, to_ints
 from hw.config import PoolConfig
 from hw.maps import MapConfig, SourceConfig
@@ -33,3 +34,46 @@ def test_pool_equals_model(name, kind, stalls):
     if stalls == "none":
         reads = config.out.beats * kernel[0] * kernel[1]
         assert clocks <= fmap.beats + 3 * max(reads, fmap.beats) + 8
+
+
+TRAINS = {
+    "one slice": (MapConfig(3, 4, 4, 1, 2, "train", 4, -1), (2, 2), (2, 2), (0, 0)),
+    "two slices": (MapConfig(3, 4, 4, 1, 2, "train", 20, -1), (2, 2), (2, 2), (0, 0)),
+    "bursts": (MapConfig(2, 3, 3, 3, 2, "train", 35), (3, 2), (1, 1), (1, 1)),
+    "no window": (MapConfig(3, 2, 1, 1, 3, "train", 17, -1), (1, 1), (1, 1), (0, 0)),
+}
+
+
+@pytest.mark.parametrize("stalls", ["none", "both"])
+@pytest.mark.parametrize("kind", ["sum", "max"])
+@pytest.mark.parametrize("name", TRAINS)
+def test_pool_of_trains(name, kind, stalls):
+    fmap, kernel, stride, padding = TRAINS[name]
+    config = PoolConfig("p", "p", SourceConfig(fmap, -1, kernel, stride, padding), kind)
+    dut = Pool(config)
+    rng = np.random.default_rng(len(name))
+    shape = (3, fmap.channels, fmap.height, fmap.width)
+    spikes, total = [], np.zeros(shape, dtype=int)
+    for _ in range(fmap.timesteps):
+        # No more is taken back than was sent.
+        spikes.append(rng.integers(fmap.low, fmap.levels + 1, shape).clip(min=-total))
+        total += spikes[-1]
+    spikes = np.stack(spikes)
+    (py, px), (sy, sx) = padding, stride
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(spikes, ((0, 0),) * 3 + ((py, py), (px, px))), kernel, axis=(3, 4))[
+            :, :, :, ::sy, ::sx]
+    pooled = windows.sum(axis=(-2, -1)) if kind == "sum" else largest(windows)
+    expected = beats_of(encoded(pooled, (config.out.low, config.out.levels)), config.out)
+    received, clocks = run(
+        dut, [(dut.i0, beats_of(encoded(spikes, (fmap.low, fmap.levels)), fmap))],
+        [(dut.o, len(expected))], stalls=stalls)
+    assert received == expected
+    if stalls == "none":
+        turns = fmap.slice_steps if kind == "max" else 1
+        reads = config.out.beats * kernel[0] * kernel[1] * turns
+        assert clocks <= fmap.beats + 3 * max(reads, fmap.beats) + 16
+
+
+def beats_of(trains, fmap):
+    return to_ints(pack(trains, fmap).reshape(len(trains) * fmap.beats, -1))

@@ -9,7 +9,7 @@ from hw.maps import MapConfig
 from hw.quiet import Quiet
 
 MAPS = [MapConfig(5, 2, 3, 1, 2, "train", 4, -1), MapConfig(1, 1, 1, 2, 1, "train", 3),
-        MapConfig(4, 1, 1, 1, 4, "train", 1, -1)]
+        MapConfig(4, 1, 1, 1, 4, "train", 1, -1), MapConfig(3, 2, 2, 1, 2, "train", 35, -1)]
 
 
 @pytest.mark.parametrize("fmap", MAPS)
@@ -18,11 +18,12 @@ def test_quiet_is_a_last_step_without_spikes(fmap):
     dut, bits = Quiet(fmap, 4), sum(fmap.step_bits)
     verilog.convert(dut, name="dut")
     chances = [rng.choice([0, 0.02, 0.5]) for _ in range(60)]
+    width = fmap.slice.bits
     samples = [[[sum((rng.random() < (chance if bit < bits else 0.5)) << bit
-                     for bit in range(fmap.bits)) for _ in range(fmap.word)]
+                     for bit in range(width)) for _ in range(fmap.word)]
                 for _ in range(fmap.beats)] for chance in chances]
-    expected = [int(not any(train % (1 << bits) for beat in sample for train in beat))
-                for sample in samples]
+    expected = [int(not any(train % (1 << bits) for beat in sample[fmap.slices - 1::fmap.slices]
+                            for train in beat)) for sample in samples]
     under_way, seen = 0, []
 
     async def feed(ctx):
@@ -35,7 +36,7 @@ def test_quiet_is_a_last_step_without_spikes(fmap):
                 while rng.random() < 0.3:
                     ctx.set(dut.beat, rng.randrange(1 << fmap.beat_bits))
                     await ctx.tick()
-                ctx.set(dut.beat, sum(train << k * fmap.bits for k, train in enumerate(beat)))
+                ctx.set(dut.beat, sum(train << k * width for k, train in enumerate(beat)))
                 ctx.set(dut.moves, 1)
                 await ctx.tick()
                 ctx.set(dut.moves, 0)

@@ -90,8 +90,10 @@ def few_rows(rng, config):
 
 
 def random_dynamics(rng):
-    """From one time-step to 64, few of them more often than many."""
-    wake, sleep = (int(2 ** rng.uniform(0, 4.5)), int(2 ** rng.uniform(0, 4)) - 1)
+    """From one time-step to 64: few of them more often than many, but two in five with trains of
+    several slices."""
+    low, high = (4, 5) if rng.random() < 0.4 else (0, 4)
+    wake, sleep = int(2 ** rng.uniform(low, high)), int(2 ** rng.uniform(low / 2, high)) - 1
     cycles = int(rng.integers(1, 3)) if wake + sleep <= 20 else 1
     bound = [None, "levels", "elapsed"][int(rng.integers(3))]
     return Dynamics(wake, sleep, cycles, signed=bound is not None and rng.random() < 0.7,

@@ -12,7 +12,7 @@ from hw.config import CoreConfig
 from hw.select import Select, command_layout
 
 from .cases import mapped
-from .stepping import DYNAMICS, stepping
+from .stepping import DYNAMICS, SLICED, stepping
 from .streams import STALLS, run
 
 
@@ -22,19 +22,20 @@ def expected_commands(core, dut, windows, timesteps):
     positions = height * width
     for turn, window in enumerate(windows):
         commands = dut.model(window, timesteps)
-        for k, (group, tap, step, double, last) in enumerate(commands):
+        for k, (group, _, tap, step, double, last) in enumerate(commands):
             yield {"index": group * core.taps + (tap or 0),
-                       "step": len(core.schedule.charges) - 1 - step,
+                       "step": len(core.scan.charges) - 1 - step,
                        "empty": int(tap is None), "double": int(double), "last": int(last),
                        "descend": int(k == len(commands) - 1 and turn % width == width - 1),
                        "finish": int(turn % positions == positions - 1)}
 
 
-def begun(fmap, plane, timesteps):
-    """Whether a plane may have spikes in a run of so many time-steps."""
-    if timesteps is None or fmap.code != "train":
+def begun(fmap, turn, plane, timesteps):
+    """Whether a plane of a slice may have spikes in a run of so many time-steps."""
+    if fmap.code != "train":
         return True
-    return plane // (fmap.levels - fmap.low) >= fmap.timesteps - timesteps
+    number = turn * fmap.slice_steps + plane // (fmap.levels - fmap.low) - fmap.missing
+    return number >= fmap.timesteps - (timesteps or fmap.timesteps)
 
 
 def check(core, seed, stalls, timesteps=None):
@@ -42,13 +43,16 @@ def check(core, seed, stalls, timesteps=None):
     rng = random.Random(seed)
     count = 2 * core.sources[0].positions[0] * core.sources[0].positions[1] + 1
     density = [rng.choice([0, 0.1, 0.5, 1]) for _ in range(count)]
-    windows = [[[sum((rng.random() < chance) << k for k in range(source.map.planes)
-                     if begun(source.map, k, timesteps))
-                 for _ in range(source.taps)] for source in core.sources] for chance in density]
+    windows = [[[[sum((rng.random() < chance) << k for k in range(source.map.slice.planes)
+                      if begun(source.map, turn, k, timesteps)) for _ in range(source.taps)]
+                 for turn in range(source.map.slices)] for source in core.sources]
+               for chance in density]
     dut = Select(core)
     expected = list(expected_commands(core, dut, windows, timesteps))
+    turns = [core.groups if source.map.slices > 1 else 1 for source in core.sources]
     received, clocks = run(
-        dut, [(i, [window[s] for window in windows]) for s, i in enumerate(dut.i)],
+        dut, [(i, [turn for window in windows for turn in window[s] * turns[s]])
+              for s, i in enumerate(dut.i)],
         [(dut.o, len(expected))], stalls=stalls,
         constants=[(dut.timesteps, timesteps)] if timesteps else [])
     layout = command_layout(core)
@@ -56,7 +60,9 @@ def check(core, seed, stalls, timesteps=None):
                 for bits in received]
     assert received == expected
     if stalls == "none":
-        assert clocks <= len(expected) + len(windows) * core.groups + 3
+        # A plane without a command takes a clock all the same.
+        silent = len(core.scan.charges) if core.slices > 1 else 0
+        assert clocks <= len(expected) + len(windows) * core.groups * core.slices * (1 + silent) + 3
 
 
 @pytest.mark.parametrize("stalls", STALLS)
@@ -72,15 +78,22 @@ def test_select_equals_model(name, code, layer, stalls):
 
 @pytest.mark.parametrize("stalls", ["none", "both"])
 @pytest.mark.parametrize("kinds", [("image",), ("train",), ("image", "train")])
-@pytest.mark.parametrize("name", ["if", "alone", "cif", "st-bif"])
+@pytest.mark.parametrize("name", ["if", "alone", "cif", "st-bif", *SLICED])
 def test_each_step_ends(name, kinds, stalls):
     check(stepping(DYNAMICS[name], kinds, side=3, kernel=2), name, stalls)
 
 
+@pytest.mark.parametrize("kinds", [("train",), ("image", "train")])
+@pytest.mark.parametrize("name", SLICED)
+def test_a_readout_looks_at_the_time_steps_that_count(name, kinds):
+    check(stepping(DYNAMICS[name], kinds, None, side=3, kernel=2), name, "both")
+
+
 @pytest.mark.parametrize("stalls", ["none", "both"])
 @pytest.mark.parametrize("kinds", [("train",), ("image", "train")])
-@pytest.mark.parametrize("timesteps", [1, 2, 6])
-@pytest.mark.parametrize("name", ["cif", "st-bif"])
+@pytest.mark.parametrize("name, timesteps", [
+    *[(name, timesteps) for name in ("cif", "st-bif") for timesteps in (1, 2, 6)],
+    ("two slices", 3), ("two slices", 10), ("two slices", 14), ("three slices", 11)])
 def test_a_short_run_has_fewer_steps(name, timesteps, kinds, stalls):
     check(stepping(DYNAMICS[name], kinds, side=3, kernel=2), name, stalls, timesteps)
 

@@ -12,9 +12,15 @@ MAP = {"channels": 5, "height": 4, "width": 3, "levels": 5, "word": 2}
 
 
 def occupancy(fmap, beat):
+    fmap = fmap.slice
     counts = [beat >> c * fmap.bits & (1 << fmap.bits) - 1 for c in range(fmap.word)]
-    return sum(any(n >> k & 1 if fmap.code == "phase" else n > k for n in counts) << k
-               for k in range(fmap.planes))
+
+    def spikes(count, plane):
+        if fmap.code == "train":
+            return fmap.has_spike(count, plane)
+        return count >> plane & 1 if fmap.code == "phase" else count > plane
+
+    return sum(any(spikes(count, k) for count in counts) << k for k in range(fmap.planes))
 
 
 # Kernel, stride and padding of the rows, and rows of the ring.

@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 
+from gen.plan.cycles import gathering_clocks
 from hw.maps import MapConfig, SourceConfig
 from hw.spikes import SpikeMemory
 from hw.window import Window
@@ -20,17 +21,22 @@ _SOURCES = {
     "strided": SourceConfig(MapConfig(2, 7, 8, 1, 2), -1, (3, 2), (2, 3), (1, 0)),
     "pointwise": SourceConfig(MapConfig(9, 3, 3, 5, 4, "rate"), -1, (1, 1), (1, 1), (0, 0)),
     "whole": SourceConfig(MapConfig(4, 3, 4, 7, 1), -1, (3, 4), (1, 1), (0, 0)),
+    "slices": SourceConfig(MapConfig(3, 4, 3, 1, 2, "train", 20, -1), -1, (3, 2), (2, 1), (1, 1)),
+    "three slices": SourceConfig(MapConfig(2, 2, 3, 2, 2, "train", 35), -1, (1, 1), (1, 1), (0, 0)),
 }
 SOURCES = {**_SOURCES, **{f"{name} {rows}": replace(source, rows=rows)
                           for name, source in _SOURCES.items()
                           for rows in (source.least_rows, source.least_rows + 1)}}
 
 
+GROUPS = 2
+
+
 class WindowOverMemory(wiring.Component):
     """A window and its memory, which is released row by row as windows leave."""
 
     def __init__(self, source):
-        self.source, self.window = source, Window(source)
+        self.source, self.window = source, Window(source, GROUPS)
         self.memory = SpikeMemory(source)
         super().__init__({"i": In(self.memory.i.signature.flip()),
                           "o": Out(self.window.o.signature)})
@@ -48,6 +54,7 @@ class WindowOverMemory(wiring.Component):
             window.occupancy.eq(memory.occupancy),
         ]
         height, width = self.source.positions
+        width *= windows(self.source)
         column, row = Signal(range(width)), Signal(range(height))
         m.d.comb += memory.finish.eq(row == height - 1)
         with m.If(self.o.valid & self.o.ready):
@@ -59,16 +66,22 @@ class WindowOverMemory(wiring.Component):
         return m
 
 
+def windows(source):
+    """Windows of a position."""
+    return 1 if source.map.slices == 1 else GROUPS * source.map.slices
+
+
 def _sample(dut, rng):
     """Beats of a sample, and its windows as the stream has them."""
     fmap = dut.source.map
-    beats = [rng.choice([0, sum(rng.randrange(fmap.levels + 1) << c * fmap.bits
+    bits, planes = fmap.slice.bits, fmap.slice.planes
+    most = fmap.levels if fmap.code != "train" else (1 << bits) - 1
+    beats = [rng.choice([0, sum(rng.randrange(most + 1) << c * bits
                                 for c in range(fmap.word))]) for _ in range(fmap.beats)]
-    bits = iter(occupancy(fmap, beat) for beat in beats)
-    windows = dut.window.model([[[next(bits) for _ in range(fmap.chunks)]
+    found = iter(occupancy(fmap, beat) for beat in beats)
+    offered = dut.window.model([[[next(found) for _ in range(fmap.position_beats)]
                                  for _ in range(fmap.width)] for _ in range(fmap.height)])
-    return beats, [sum(bit << k * fmap.planes for k, bit in enumerate(window))
-                   for window in windows]
+    return beats, [sum(bit << k * planes for k, bit in enumerate(window)) for window in offered]
 
 
 @pytest.mark.parametrize("stalls", STALLS)
@@ -82,8 +95,7 @@ def test_window_equals_model(name, stalls):
     received, clocks = run(dut, [(dut.i, beats)], [(dut.o, len(expected))], stalls=stalls)
     assert received == expected
     if stalls == "none" and source.rows == 2 * fmap.height:
-        columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
-        reads = source.positions[0] * columns * source.kernel[0] * fmap.chunks
+        reads = source.positions[0] * gathering_clocks(source, GROUPS)
         assert clocks <= 3 * max(reads, fmap.beats) + fmap.beats + 10
 
 
@@ -95,7 +107,8 @@ def test_a_window_needs_no_rows_below_it(name):
         complete = sum(1 for k in range(oy)
                        if min(fmap.height, top + k * source.descent + source.kernel[0]) <= rows)
         dut = WindowOverMemory(source)
-        run(dut, [(dut.i, [1] * (rows * source.row))], [(dut.o, complete * ox)])
+        run(dut, [(dut.i, [1] * (rows * source.row))],
+            [(dut.o, complete * ox * windows(source))])
 
 
 def test_reset_in_any_clock():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gen.ir.stepping import encoded
 from gen.verify import beats
 from hw.config import CoreConfig
 from hw.maps import MapConfig
@@ -12,6 +13,8 @@ LAYOUTS = [
     MapConfig(5, 2, 3, 7, 2),
     MapConfig(40, 3, 1, 15, 16),
     MapConfig(17, 1, 1, 1, 32),
+    MapConfig(3, 2, 2, 1, 2, "train", 40, -1),
+    MapConfig(3, 1, 2, 5, 4, "train", 35, -4),
 ]
 
 
@@ -21,6 +24,10 @@ def readout(channels, lanes, membrane_bits):
 
 def random_counts(layout, n=3):
     shape = (n, layout.channels, layout.height, layout.width)
+    if layout.code == "train":
+        spikes = np.random.default_rng(0).integers(
+            layout.low, layout.levels, (layout.timesteps, *shape), endpoint=True)
+        return encoded(spikes, (layout.low, layout.levels))
     return np.random.default_rng(0).integers(0, layout.levels, shape, endpoint=True)
 
 
@@ -38,9 +45,10 @@ def test_every_field_is_where_locate_says(layout):
     counts = random_counts(layout, 1)
     for index, beat in enumerate(beats.to_ints(beats.pack(counts, layout)[0])):
         assert beat < 1 << layout.beat_bits
-        for lane, value in enumerate(beats.fields(beat, layout.word, layout.bits)):
+        for lane, value in enumerate(beats.fields(beat, layout.word, layout.slice.bits)):
             channel, y, x = beats.locate(layout, index, lane)
-            assert value == (counts[0, channel, y, x] if channel < layout.channels else 0)
+            count = counts[0, channel, y, x] if channel < layout.channels else 0
+            assert value == layout.cut(count)[index % layout.slices]
 
 
 @pytest.mark.parametrize("channels, lanes, bits", [(1, 1, 2), (10, 4, 9), (10, 10, 17), (5, 3, 40)])

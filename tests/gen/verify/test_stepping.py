@@ -7,6 +7,7 @@ import boards
 from gen.build.design import design_for
 from gen.plan.mapping import map_network
 from gen.verify.rtl import compare, verify
+from hw.dynamics import Dynamics
 from tests import networks
 from tests.networks import STEPPING
 
@@ -41,3 +42,16 @@ def test_quiet_layers():
     assert found["mismatches"] >= 3
     assert found["first_mismatch"] == {"layer": "fc1 is quiet", "sample": 4, "channel": 0, "y": 0,
                                        "x": 0, "expected": 1, "got": 0}
+
+
+@pytest.mark.parametrize("timesteps", [pytest.param(40, marks=pytest.mark.slow), 17])
+def test_every_spike_of_long_trains(timesteps):
+    """Three slices of 14 time-steps; the short run begins within the second."""
+    network = networks.stepping(Dynamics(1, 39, signed=True, bound="levels"), seed=3)
+    config, image = map_network(network, lanes={"first": 4, "second": 2})
+    assert {layer.out.slices for layer in config.layers[:-1]} == {3}
+    counts = np.random.default_rng(0).integers(0, 4, (4, *network.input_shape))
+    trace = network.run(counts, timesteps=timesteps)
+    found = compare(config, image, counts, trace)
+    assert found["mismatches"] == 0
+    assert found["spikes"] > 0
