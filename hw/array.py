@@ -12,11 +12,7 @@ from .replicas import Replicas
 from .run import timesteps_member
 from .stream import Fork
 
-__all__ = ["IN_FLIGHT", "Array"]
-
-IN_FLIGHT = 4
-"""Samples of which an array knows whether the neurons were quiet: as many may have begun and have
-no logits."""
+__all__ = ["Array"]
 
 
 def _core(core, image):
@@ -30,7 +26,7 @@ def _pool(pool, image):
 
 _COMPONENTS = {CoreConfig: _core, PoolConfig: _pool}
 """By the kind of a layer. A component has inputs ``i``, an output ``o``, ``status``: names of
-signals that the array shows, and perhaps ``timesteps``, as the array has."""
+signals that the array shows, and ``timesteps`` if its layer has several."""
 
 
 class Array(wiring.Component):
@@ -54,7 +50,7 @@ class Array(wiring.Component):
     busy_{port} : which replicas of a core are adding a row
     quiet : ``Out``, with the last beat of a sample's logits: a bit for each layer of
         ``config.settling``, whether none of its neurons spiked in the last time-step; right as long
-        as there are no more than ``IN_FLIGHT`` samples. Only if there are such layers
+        as there are no more than ``config.in_flight`` samples. Only if there are such layers
     timesteps : ``In``, of the run, 1 to ``config.timesteps``; it may change while there is no
         sample. Only if the network has several
     """
@@ -101,7 +97,7 @@ class Array(wiring.Component):
                 Value.cast(signal).attrs["keep"] = 1
             for name in component.status:
                 m.d.comb += getattr(self, f"{name}_{layer.port}").eq(getattr(component, name))
-            if hasattr(component, "timesteps"):
+            if layer.timesteps > 1:
                 m.d.comb += component.timesteps.eq(self.timesteps)
         if self._config.settling:
             self._watch(m)
@@ -115,7 +111,7 @@ class Array(wiring.Component):
             m.d.comb += done.eq(left == 0)
             m.d.sync += left.eq(Mux(done, self._config.readout.groups - 1, left - 1))
         for k, core in enumerate(self._config.settling):
-            m.submodules[f"quiet_{core.port}"] = quiet = Quiet(core.out, IN_FLIGHT)
+            m.submodules[f"quiet_{core.port}"] = quiet = Quiet(core.out, self._config.in_flight)
             probe = getattr(self, f"probe_{core.port}")
             m.d.comb += [
                 quiet.beat.eq(probe.payload),

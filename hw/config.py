@@ -231,6 +231,10 @@ class CoreConfig:
         """Those of the longest run, if the core does something else in a shorter one; or else 1."""
         return self.schedule.timesteps if self.schedule.timed else 1
 
+    def shortened(self, timesteps):
+        """The core in a run with fewer time-steps: its program ends early."""
+        return replace(self, schedule=self.schedule.shortened(timesteps))
+
     @property
     def masked(self):
         """Whether there are masked rows."""
@@ -291,9 +295,17 @@ class PoolConfig:
     def shares(self):
         return (self,)
 
+    @property
+    def timesteps(self):
+        """A pool does the same in runs of all lengths."""
+        return 1
+
     def with_rows(self, rows):
         (few,) = rows
         return replace(self, source=replace(self.source, rows=few))
+
+    def shortened(self, timesteps):
+        return self
 
     @property
     def out(self):
@@ -344,6 +356,12 @@ class ArrayConfig:
         return self.readout.schedule.timesteps
 
     @property
+    def in_flight(self):
+        """Samples that may have begun and have no logits yet: a power of two, more than two for
+        each layer, which works on one while its memory takes in the next."""
+        return 1 << (2 * len(self.layers)).bit_length()
+
+    @property
     def settling(self):
         """The cores whose neurons take spikes back, so that they come to rest."""
         return tuple(core for core in self.cores if core.schedule.low < 0)
@@ -361,9 +379,7 @@ class ArrayConfig:
 
     def shortened(self, timesteps):
         """What the array does in a run with fewer time-steps: the programs end early."""
-        return replace(self, layers=tuple(
-            replace(layer, schedule=layer.schedule.shortened(timesteps))
-            if layer in self.cores else layer for layer in self.layers))
+        return replace(self, layers=tuple(layer.shortened(timesteps) for layer in self.layers))
 
     def digest(self):
         """SHA-256 of the configuration, as 64 hexadecimal digits."""

@@ -4,7 +4,6 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .array import IN_FLIGHT
 from .bits import one_hot_mux
 from .bus import DeviceBus
 from .config import ArrayConfig
@@ -80,8 +79,8 @@ class Device(wiring.Component):
     Results go in the order of the samples. A result has the words of the logits, one or two each,
     the lowest first; then, if the neurons of some layers come to rest, bits for those that were
     quiet (see :class:`~hw.array.Array`); and last the clocks from the sample's first input beat to
-    its last logits. Either side may stall at any word. At most ``IN_FLIGHT`` samples are computed
-    at once.
+    its last logits. Either side may stall at any word. At most ``config.in_flight`` samples are
+    computed at once.
 
     Parameters
     ----------
@@ -125,7 +124,7 @@ class Device(wiring.Component):
             m.d.comb += collector.quiet.eq(array.quiet)
         # Whether the array takes a beat does not reach the feeder in the same clock.
         m.submodules.beats = beats = Queue(feeder.o.p.shape(), depth=3)
-        m.submodules.times = times = Queue(32, depth=IN_FLIGHT)
+        m.submodules.times = times = Queue(32, depth=self._config.in_flight)
         connect(m, flipped(self.i), feeder.i)
         connect(m, feeder.o, beats.i)
         connect(m, array.o, collector.i)

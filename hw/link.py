@@ -98,7 +98,7 @@ class Model:
         exchange = header.op == Op.EXCHANGE.value
         if not known:
             return Status.UNKNOWN, []
-        if region is None or (exchange and not region.owned):
+        if region is None or (exchange and not region.exchanged):
             return Status.RANGE, []
         if region.owned and not self.target.owner(header.session):
             return Status.SESSION, []
@@ -210,8 +210,8 @@ class Link(wiring.Component):
             exchange.eq(exchanges),
             write.eq(writes),
             known.eq(writes | (header.op == Op.READ)),
-            free.eq(self._within(header, stop, write, owned=False) & ~exchange),
-            owned.eq(self._within(header, stop, write, owned=True)),
+            free.eq(self._within(header, stop, write, exchange, owned=False)),
+            owned.eq(self._within(header, stop, write, exchange, owned=True)),
         ]
         status = Signal(Status)
         with m.If(~known):
@@ -222,11 +222,12 @@ class Link(wiring.Component):
             m.d.comb += status.eq(Status.SESSION)
         return write, exchange, status != Status.OK, status
 
-    def _within(self, header, stop, write, *, owned):
+    def _within(self, header, stop, write, exchange, *, owned):
         """Whether the words of the request, up to ``stop``, lie in a region that allows it and that
         is, or is not, owned."""
         return (header.count != 0) & (header.count <= MAX_WORDS) & Cat(
-            self._holds(region, header, stop) & (write == region.writable)
+            self._holds(region, header, stop) & (
+                write if region.exchanged else write & ~exchange if region.writable else ~write)
             for region in self._registers.regions if region.owned == owned).any()
 
     @staticmethod

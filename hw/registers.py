@@ -37,6 +37,7 @@ class Region:
     start, stop : first address, and the one after the last
     writable : whether they are written, or else read
     owned : whether only the host whose session is open may do so
+    exchanged : whether an exchange may write them
     copies : of the region, 1 or a power of two
     stride : words from one copy to the next, a power of two, at whose multiple ``start`` lies
     """
@@ -45,6 +46,7 @@ class Region:
     stop: int
     writable: bool
     owned: bool
+    exchanged: bool = False
     copies: int = 1
     stride: int = 0
 
@@ -156,7 +158,8 @@ class RegisterMap:
         return (*[timesteps] * (self.most_timesteps > 1),
                 Region(0, self.session + 1, writable=False, owned=False),
                 Region(self.open, self.open + 1, writable=True, owned=False),
-                Region(self.input, self.submit + 1, writable=True, owned=True),
+                Region(self.input, self.submit + 1, writable=True, owned=True,
+                       exchanged=True),
                 Region(self.result, self.result + self.result_words, writable=False, owned=True,
                        copies=SLOTS, stride=self.stride))
 

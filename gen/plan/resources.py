@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gen.errors import FitError
 from hw.config import BANK_ROWS, ArrayConfig, CoreConfig, LayerConfig, MemoryImage
-from hw.device import IN_FLIGHT, packing, register_map
+from hw.device import packing, register_map
 from hw.registers import MAX_WORDS, SLOTS
 
 from . import memories
@@ -58,7 +58,7 @@ def _frame(config):
     yield Part("device", None, {"one": 1},
                (Memory(32, MAX_WORDS + 1, False), Memory(8, 32, False),
                 Memory(32, 2 * words.words, False), Memory(32, SLOTS * where.stride, False),
-                *queue_memory(32, IN_FLIGHT), *queue_memory(config.input.beat_bits + 1, 3)))
+                *queue_memory(32, config.in_flight), *queue_memory(config.input.beat_bits + 1, 3)))
     yield Part("feeder", None, {"one": 1, "window": 32 * words.per_beat,
                                 "beats": counter_bits(words.beats)})
     yield Part("collector", None, {"one": 1, "beat": readout.logit_bits})

@@ -19,7 +19,6 @@ from gen.plan.cycles import row_clocks, row_events
 from gen.plan.workload import sample_clocks
 from gen.system import files, processes
 from gen.system.progress import bar
-from hw.array import IN_FLIGHT
 from hw.config import ArrayConfig, MemoryImage
 from hw.maps import MapConfig
 
@@ -73,7 +72,7 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
                     work=_work(config, trace, counts), watchdog=patience(config),
                     interval=_interval(config, trace, counts),
                     timesteps=min(len(trace.steps), config.timesteps),
-                    readout=len(config.layers) - 1, in_flight=IN_FLIGHT)
+                    readout=len(config.layers) - 1, in_flight=config.in_flight)
         results = _run(simulator, directory, seed, len(counts))
     mismatches = sum(result["mismatches"] for result in results)
     errors = [result["error"] for result in results if result["error"]]

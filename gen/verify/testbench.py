@@ -34,7 +34,8 @@ A stalled input has short and long pauses, sends some samples slowly from the fi
 last, and now and then waits until the array is empty. A stalled output first takes nothing until
 the array is full. Later it takes nothing for up to a few intervals, and then everything for a
 while. Of networks that come to rest, only so many samples are under way as the array may have
-(:data:`hw.array.IN_FLIGHT`), unless the output is stalled; then quiet layers are not compared.
+(:attr:`hw.config.ArrayConfig.in_flight`), unless the output is stalled; then quiet layers are not
+compared.
 """
 
 TESTS = (*STALLS, "recovers")

@@ -3,7 +3,7 @@ import pytest
 
 from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
-from hw.array import IN_FLIGHT, Array
+from hw.array import Array
 from tests import networks
 
 from .cases import NETWORKS, logits, mapped
@@ -29,15 +29,16 @@ def test_array_knows_which_layers_are_quiet(name, stalls):
     network = networks.stepping(networks.STEPPING[name], seed=1)
     rng, quiet = np.random.default_rng(5), []
     for timesteps in (1, 5, network.timesteps):
-        counts = rng.integers(0, network.input_levels + 1, (IN_FLIGHT, *network.input_shape))
-        counts[rng.random(IN_FLIGHT) < 0.4] = 0
         config, image = map_network(network, lanes={"first": 3, "second": 2},
                                     replicas={"second": 2})
+        many = config.in_flight
+        counts = rng.integers(0, network.input_levels + 1, (many, *network.input_shape))
+        counts[rng.random(many) < 0.4] = 0
         assert [core.name for core in config.settling] == [
             layer.name for layer in network.neurons]
         dut = Array(config, image)
-        beats = to_ints(pack(counts, config.input).reshape(IN_FLIGHT * config.input.beats, -1))
-        received, _ = run(dut, [(dut.i, beats)], [(dut.o, IN_FLIGHT * config.readout.groups)],
+        beats = to_ints(pack(counts, config.input).reshape(many * config.input.beats, -1))
+        received, _ = run(dut, [(dut.i, beats)], [(dut.o, many * config.readout.groups)],
                           stalls=stalls, constants=[(dut.timesteps, timesteps)],
                           along=[dut.quiet], convert=False)
         trace = network.run(counts, timesteps=timesteps)

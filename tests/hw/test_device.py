@@ -12,12 +12,13 @@ from amaranth.sim import Simulator
 from gen.ir.layers import INPUT, Neurons
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
+from gen.plan.workload import sample_clocks
 from gen.verify.beats import pack, to_ints
-from hw.array import IN_FLIGHT, Array
+from hw.array import Array
 from hw.device import Device, DeviceModel, packing, register_map
 from hw.dynamics import Dynamics
 from hw.registers import MAGIC, VERSION
-from tests.networks import readout, synapses
+from tests.networks import neurons, readout, synapses
 
 from .standin import DIGEST, StandIn, config, logits
 from .streams import STALLS, run
@@ -122,6 +123,27 @@ def test_several_samples_are_computed_at_once():
     assert clocks[1] / clocks[3] > 1.5
 
 
+def test_a_deep_network_is_not_throttled():
+    """As many samples are computed at once as layers can work on."""
+    rng = np.random.default_rng(0)
+    layers = [neurons(rng, f"l{k}", synapses(rng, f"l{k - 1}" if k else INPUT, (16, 16, 1, 1)))
+              for k in range(9)]
+    network = Network("deep", (16, 1, 1), 3, 255,
+                      (*layers, readout(rng, "l8", (10, 16, 1, 1))))
+    where, image = map_network(network, lanes={each.name: 16 for each in layers})
+    counts = rng.integers(0, 4, (40, 16, 1, 1))
+    samples = [packing(where).pack(to_ints(beats)) for beats in
+               pack(counts, where.input).reshape(40, where.input.beats, -1)]
+    dut = device(Array(where, image), where)
+    size = register_map(where).result_words - 1
+    sent, clocks = run(dut, [(dut.i, words(samples))], [(dut.o, 40 * size)], convert=False)
+    trace = network.run(counts)
+    assert [sent[k:k + 10] for k in range(0, 40 * size, size)] == [
+        [int(logit) & 0xffffffff for logit in logits] for logits in trace.logits]
+    slowest = max(each.mean() for each in sample_clocks(where, trace, counts).values())
+    assert clocks < 1.5 * slowest * (40 + 10)
+
+
 class Bench:
     """A device whose array is played by the test."""
 
@@ -211,7 +233,7 @@ def test_clocks_of_samples_that_overlap():
     firsts, lasts = [], []
 
     async def test(bench):
-        for sample in range(1, IN_FLIGHT + 1):
+        for sample in range(1, CONFIG.in_flight + 1):
             beats, first = await bench.take()
             assert beats == [sample] * 9
             firsts.append(first)
@@ -223,7 +245,7 @@ def test_clocks_of_samples_that_overlap():
             if sample == 1:
                 await bench.tick(5)
                 beats, first = await bench.take()
-                assert beats == [IN_FLIGHT + 1] * 9
+                assert beats == [CONFIG.in_flight + 1] * 9
                 firsts.append(first)
         lasts.append(await bench.give())
 

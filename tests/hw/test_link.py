@@ -3,6 +3,7 @@ import random
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from .streams import STALLS, run
 
 CONFIG = config()
 MAP = register_map(CONFIG)
+STEPS = replace(MAP, most_timesteps=7)
+"""The same, but a host may choose the time-steps."""
+
 CLOCK_HZ = 100_000_000
 CYCLES = 15
 """Of the stand-in: nine beats, then three, between which the collector takes two clocks each."""
@@ -81,9 +85,10 @@ def statuses(sent):
 class Reference:
     """The device in integers: received symbols in, sent bytes out."""
 
-    def __init__(self):
+    def __init__(self, registers=MAP):
         device = DeviceModel(CONFIG, lambda beats, _: (logits(CONFIG, beats), 0, CYCLES),
                              digest=DIGEST, clock_hz=CLOCK_HZ)
+        device.registers = registers
         self.link = Model(device.registers, MailboxModel(device))
 
     def feed(self, symbols):
@@ -97,11 +102,15 @@ class Bytes(wiring.Component):
     i: In(stream.Signature(Symbol))
     o: Out(stream.Signature(8))
 
+    def __init__(self, registers=MAP):
+        self._registers = registers
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.device = device = Device(StandIn(CONFIG), CONFIG, digest=DIGEST,
                                               clock_hz=CLOCK_HZ)
-        m.submodules.link = link = ByteLink(MAP)
+        m.submodules.link = link = ByteLink(self._registers)
         connect(m, flipped(self.i), link.i)
         connect(m, link.o, flipped(self.o))
         connect(m, link.samples, device.i)
@@ -110,10 +119,9 @@ class Bytes(wiring.Component):
         return m
 
 
-@pytest.fixture(scope="module")
-def board():
-    """Chunks of symbols to the bytes that the Verilated device sends after each."""
-    program = verilate(component_verilog(Bytes(), "top"), "top",
+def verilated(registers):
+    """A function of chunks of symbols to the bytes that the device sends after each."""
+    program = verilate(component_verilog(Bytes(registers), "top"), "top",
                        Path(__file__).with_name("bytes_harness.cpp"),
                        options=("-Wno-lint", "-Wno-fatal"))
 
@@ -130,9 +138,19 @@ def board():
     return feed
 
 
-def identical(board, chunks):
+@pytest.fixture(scope="module")
+def board():
+    return verilated(MAP)
+
+
+@pytest.fixture(scope="module")
+def stepping_board():
+    return verilated(STEPS)
+
+
+def identical(board, chunks, registers=MAP):
     """Feeds device and model alike; returns the answers."""
-    reference = Reference()
+    reference = Reference(registers)
     answers = board(chunks)
     for k, (chunk, sent) in enumerate(zip(chunks, answers, strict=True)):
         assert sent == reference.feed(chunk), f"chunk {k}: {chunk}"
@@ -148,9 +166,9 @@ def test_identity(board):
     assert words[10:] == (CLOCK_HZ, 1, 0, 0, 0, 0, 0, MAP.input_words, 5, 0)
 
 
-def ask(board, frames):
+def ask(board, frames, registers=MAP):
     """What the device answers to frames, from its reset on."""
-    return identical(board, [symbols(framed(frame)) for frame in frames])
+    return identical(board, [symbols(framed(frame)) for frame in frames], registers)
 
 
 def test_a_sample(board):
@@ -181,6 +199,16 @@ def test_only_the_next_sample_starts(board):
                                          for n in numbers)])
     order, ok = Status.ORDER, Status.OK
     assert statuses(sent)[1:] == [ok, order, ok, order, order, order, ok, ok, order, ok]
+
+
+def test_the_time_steps_are_written_and_not_exchanged(stepping_board):
+    where = STEPS.timesteps
+    sent = ask(stepping_board, [
+        write(1, where, [3]), opening(), write(2, where, [7]), write(3, where, [8]),
+        write(4, where, [0]), exchange(5, where, [3]), exchange(6, where, [3], SESSION + 1),
+        write(7, where, [3, 4]), exchange(8, MAP.input, [*range(9), 1])], STEPS)
+    ok, wrong = Status.OK, Status.RANGE
+    assert statuses(sent) == [Status.SESSION, ok, ok, wrong, wrong, wrong, wrong, wrong, ok]
 
 
 def test_without_a_session_nothing_starts(board):
