@@ -139,13 +139,14 @@ class CoreConfig:
 
     @property
     def out(self):
-        """The output map, or ``None`` for the read-out."""
+        """The output map, or ``None`` for the read-out. Its trains are cut as those of the
+        sources are."""
         if self.sends_logits:
             return None
         height, width = self.sources[0].positions
         schedule = self.schedule
         return MapConfig(self.channels, height, width, schedule.levels, self.lanes, schedule.code,
-                         schedule.timesteps, schedule.low)
+                         schedule.timesteps, schedule.low, self.sources[0].map.most_steps)
 
     @property
     def sends_logits(self):

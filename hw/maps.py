@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 __all__ = ["SLICE_STEPS", "MapConfig", "SourceConfig", "grown"]
 
 SLICE_STEPS = 16
-"""Time-steps of a slice, at most."""
+"""Time-steps of a slice, at the most, unless there is a reason for fewer."""
 
 
 def grown(train, fired, *, low, levels):
@@ -28,9 +28,9 @@ class MapConfig:
     one position, the first channel in the lowest bits. Channels beyond ``channels`` are zero. The
     beats of a sample are in the order of y, then x, then chunk.
 
-    A train of more than :data:`SLICE_STEPS` time-steps is cut into *slices* of as many time-steps
-    each, and each slice of a chunk is a beat, the first time-steps first. What is missing from the
-    first slice is empty.
+    A train of more than ``most_steps`` time-steps is cut into *slices* of as many time-steps each,
+    and each slice of a chunk is a beat, the first time-steps first. What is missing from the first
+    slice is empty.
 
     Parameters
     ----------
@@ -42,6 +42,7 @@ class MapConfig:
         below it that of those that take it back; each is replayed in its time-step
     timesteps : of a train
     low : least count of a time-step: less than 0 if spikes take charge back
+    most_steps : time-steps of a slice of a train, at most; the same for all maps of a network
     """
 
     channels: int
@@ -52,9 +53,10 @@ class MapConfig:
     code: str = "phase"
     timesteps: int = 1
     low: int = 0
+    most_steps: int = SLICE_STEPS
 
     def __post_init__(self):
-        for name in ("channels", "height", "width", "levels", "word", "timesteps"):
+        for name in ("channels", "height", "width", "levels", "word", "timesteps", "most_steps"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
@@ -68,7 +70,7 @@ class MapConfig:
     @property
     def slices(self):
         """Slices of a train; 1 if it is not cut, or if there are no trains."""
-        return -(-self.timesteps // SLICE_STEPS)
+        return -(-self.timesteps // self.most_steps)
 
     @property
     def slice_steps(self):

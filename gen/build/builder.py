@@ -12,7 +12,7 @@ from typing import Any
 import boards
 from gen.errors import FitError
 from gen.ir.network import Network
-from gen.plan.mapping import shares
+from gen.plan.mapping import options
 from gen.plan.room import (
     advice,
     memory_bits,
@@ -75,7 +75,7 @@ def _manifest(design, resources, made):
         "digest": design.digest,
         **design.identity,
         "link": {"kind": board.link, "baud": design.baud, "wiring": board.wiring},
-        **shares(design.config),
+        **options(design.config),
         "resources": resources and asdict(resources),
         "budget": asdict(board.budget),
         "interval_cycles": round(design.interval),

@@ -16,7 +16,7 @@ from gen.ir import artifact
 from gen.ir.network import Network
 from gen.plan import resources
 from gen.plan.kinds import kind
-from gen.plan.mapping import map_network, shares
+from gen.plan.mapping import map_network, options
 from gen.plan.memories import Placement
 from gen.plan.planner import plan
 from gen.plan.workload import Calibration, calibrate
@@ -294,7 +294,7 @@ def _require_mapped(design):
     if own != others:
         raise Mismatch("config.layers must be the network's")
     try:
-        mapped, image = map_network(network, **shares(config), code=config.readout.schedule.code)
+        mapped, image = map_network(network, **options(config))
     except (FitError, ValueError) as error:
         raise Mismatch(f"config can't be: {error}") from error
     foreign = "is not what this version of Spikeloom makes of the network"

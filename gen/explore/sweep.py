@@ -30,7 +30,7 @@ from gen.data.datasets import load
 from gen.errors import BuildError, DataError, FitError
 from gen.ir import artifact
 from gen.ir.network import Network
-from gen.plan.mapping import map_network
+from gen.plan.mapping import Options, map_network
 from gen.plan.planner import plan
 from gen.plan.resources import COEFFICIENTS, placement
 from gen.plan.room import memory_bits, require_memory
@@ -49,6 +49,9 @@ _FILES = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.pn
 
 # Seconds to wait for a scheduler.
 _PATIENCE = 20
+
+# What a design is made of, beside its network.
+_OPTIONS = tuple(Options.__annotations__)
 
 # Folders of the source code that computes points.
 _PROGRAMS = [Path(file).parent for file in (__file__, hw.__file__, all_boards.__file__)]
@@ -81,8 +84,8 @@ def _point(content, counts, board, code, interval, objective):
     except FitError as error:
         return {"too_large": str(error)}
     return {
-        "network": network.name, "board": board.name, "device": board.device, "code": code,
-        **found.shares, "clock_hz": board.clock_hz, "interval_cycles": round(found.interval),
+        "network": network.name, "board": board.name, "device": board.device,
+        **found.options, "clock_hz": board.clock_hz, "interval_cycles": round(found.interval),
         "images_per_second": board.clock_hz / found.interval,
         "latency_cycles": round(workload.latency(found.config)),
         **{what: getattr(found.needs, what) for what in ("luts", "ffs", "cells", "brams")},
@@ -94,9 +97,9 @@ def _accuracy(content, images, labels):
     return {"accuracy": float((network.predict(images).argmax(axis=1) == labels).mean())}
 
 
-def _synthesis(content, board, code, lanes, replicas):
+def _synthesis(content, board, options):
     network, board = _network(content), all_boards.find(board)
-    config, image = map_network(network, lanes=lanes, replicas=replicas, code=code)
+    config, image = map_network(network, **options)
     placed = placement(config, board.family.name, board.budget.brams)
     top = Top(config, image, digest="0" * 64, clock_hz=board.clock_hz, baud=1_000_000)
     with processes.scratch() as folder:
@@ -260,9 +263,9 @@ def explore(networks: Sequence[Network], *, boards: Sequence[str],
     Returns
     -------
     ``points``, each with ``network``, ``board``, ``device``, ``code``, ``lanes``, ``replicas``,
-    ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``, ``luts``,
-    ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are predicted),
-    ``accuracy`` (or None), ``front`` (whether it is on the Pareto front) and, with ``synthesise``,
+    ``slice_steps``, ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``,
+    ``luts``, ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are
+    predicted), ``accuracy`` (or None), ``front`` (whether it is on the Pareto front) and, with ``synthesise``,
     ``synthesis`` (Yosys' figures) on the front; ``too_large``, why mappings do not fit;
     ``computed`` and ``kept``, the numbers of results that were computed and that were already
     there; ``files``, the table and the plots.
@@ -338,8 +341,8 @@ def _facts(sweep, subjects):
 
 def _synthesise(sweep, best, subjects):
     """Add Yosys' figures to the best points. Subjects are by the name of the network."""
-    checked = sweep.run((_synthesis, subjects[point["network"]][0], point["board"], point["code"],
-                         point["lanes"], point["replicas"]) for point in best)
+    checked = sweep.run((_synthesis, subjects[point["network"]][0], point["board"],
+                         {name: point[name] for name in _OPTIONS}) for point in best)
     for point, figures in zip(best, checked, strict=True):
         point["synthesis"] = figures
 
@@ -358,7 +361,7 @@ def _distinct(points):
     seen: dict[str, dict] = {}
     for point in points:
         key = json.dumps([point[name] for name in (
-            "network", "board", "code", "lanes", "replicas")])
+            "network", "board", *_OPTIONS)])
         seen.setdefault(key, point)
     return sorted(seen.values(), key=lambda point: (
         point["network"], point["board"], point["code"], -point["images_per_second"]))

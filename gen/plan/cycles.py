@@ -69,8 +69,36 @@ def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = T
     idle : whether clocks count in which the lanes only double the potential; in all other clocks
         they add a row
     """
+    if core.slices > 1 and idle:
+        return _by_row(_sliced_clocks(core, events) for events in _events(core, counts))
     return _by_row(events.sum(axis=0) + idle * (_idle_clocks(core, events) + _leading_clocks(core))
                    + len(core.schedule.operations) for events in _events(core, counts))
+
+
+def _sliced_clocks(core, events):
+    """Clocks of a group of lanes, ``(N, OY, OX)``. While the lanes work on a slice, the window of
+    the next one is gathered, which can take longer; two windows that wait make up for that."""
+    work = np.stack([
+        events[[number for number in numbers if number is not None]].sum(axis=0) + operations
+        for numbers, operations in zip(core.scan.numbers, _slice_operations(core), strict=True)],
+        axis=-1).astype(float)
+    work[..., 0] += _idle_clocks(core, events) + _leading_clocks(core)
+    in_turn = np.pad(work.reshape(*work.shape[:2], -1), ((0, 0), (0, 0), (1, 1)), mode="edge")
+    smooth = (in_turn[..., :-2] + in_turn[..., 1:-1] + in_turn[..., 2:]) / 3
+    gathering = max(map(first_clocks, core.sources))
+    return np.maximum(smooth, gathering).reshape(work.shape).sum(axis=-1)
+
+
+def _slice_operations(core):
+    """Operations beside the events, of the steps that end in each slice."""
+    turns = {number: turn for turn, numbers in enumerate(core.scan.numbers) for number in numbers}
+    operations, turn, charges = [0] * core.slices, 0, 0
+    for step in core.schedule.steps:
+        charges += len(step.charges)
+        if step.charges:
+            turn = turns[charges - 1]
+        operations[turn] += len(step.adds) + len(step.fires)
+    return operations
 
 
 def row_events(core: CoreConfig, counts: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
 
@@ -10,12 +11,12 @@ from gen.errors import FitError, unknown
 from gen.ir.layers import INPUT, Layer
 from gen.ir.network import Network
 from hw.config import ArrayConfig, CoreConfig, MemoryImage, PoolConfig
-from hw.maps import MapConfig, SourceConfig
+from hw.maps import SLICE_STEPS, MapConfig, SourceConfig
 
 from .kinds import kind
 from .rings import with_rings
 
-__all__ = ["flat_input", "map_config", "map_network", "shares"]
+__all__ = ["Options", "flat_input", "map_config", "map_network", "options"]
 
 # Channels of a flat input (a vector, not a picture) in one word of spikes.
 _FLAT_WORD = 16
@@ -46,7 +47,8 @@ def _port(index, name):
 
 
 def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
-               replicas: Mapping[str, int] | None = None, code: str = "phase") -> ArrayConfig:
+               replicas: Mapping[str, int] | None = None, code: str = "phase",
+               slice_steps: int = SLICE_STEPS) -> ArrayConfig:
     """The configuration of the array that computes ``network``, without the contents of its
     memories.
 
@@ -56,6 +58,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     replicas : layer name -> copies of its core that share the output rows; one if not named
     code : how layers replay each other's counts, ``"phase"`` or ``"rate"``; pixels are always
         replayed as bit planes
+    slice_steps : time-steps of a slice of the trains between layers, at most (see
+        :class:`hw.maps.MapConfig`)
 
     Raises
     ------
@@ -69,7 +73,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     layers: list[CoreConfig | PoolConfig] = []
     index = {INPUT: -1}
     maps = {INPUT: MapConfig(channels, height, width, network.input_levels,
-                             min(channels, _FLAT_WORD) if flat else min(channels, 32))}
+                             min(channels, _FLAT_WORD) if flat else min(channels, 32),
+                             most_steps=slice_steps)}
     for layer in network.layers:
         sources = tuple(SourceConfig(maps[window.source], index[window.source], window.kernel,
                                      window.stride, window.padding) for window in layer.windows)
@@ -87,19 +92,30 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     return with_rings(config)
 
 
-def shares(config: ArrayConfig) -> dict[str, dict[str, int]]:
-    """The lanes and replicas of a configuration, as :func:`map_config` takes them."""
+class Options(TypedDict):
+    """What :func:`map_config` makes a configuration of, beside the network."""
+
+    lanes: dict[str, int]
+    replicas: dict[str, int]
+    code: str
+    slice_steps: int
+
+
+def options(config: ArrayConfig) -> Options:
+    """The options that give a configuration."""
     return {"lanes": {core.name: core.lanes for core in config.cores},
-            "replicas": {core.name: core.replicas for core in config.cores}}
+            "replicas": {core.name: core.replicas for core in config.cores},
+            "code": config.readout.schedule.code, "slice_steps": config.input.most_steps}
 
 
 def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
-                replicas: Mapping[str, int] | None = None, code: str = "phase"
-                ) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
+                replicas: Mapping[str, int] | None = None, code: str = "phase",
+                slice_steps: int = SLICE_STEPS) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
     """The configuration of the array that computes ``network``, and the contents of its memories by
     name. The parameters are those of :func:`map_config`."""
     network = flat_input(network)
-    config = map_config(network, lanes=lanes, replicas=replicas, code=code)
+    config = map_config(network, lanes=lanes, replicas=replicas, code=code,
+                        slice_steps=slice_steps)
     image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):
         image |= kind(layer).memories(layer, shape)

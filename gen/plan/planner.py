@@ -4,6 +4,7 @@ The objective decides the interval, and :mod:`gen.plan.search` finds the plan fo
 :mod:`gen.plan.pipeline` adds the time for which layers wait for each other.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from boards import Board
 from gen.errors import FitError
 from gen.ir.network import Network
 from hw.device import register_map
+from hw.maps import SLICE_STEPS
 
 from .mapping import map_config
 from .room import predicted_shortage
@@ -22,6 +24,10 @@ __all__ = ["OBJECTIVES", "plan", "plan_or_reason"]
 
 OBJECTIVES = ("throughput", "latency", "smallest")
 """Objectives for which a mapping can be chosen."""
+
+# Of two plans for the same request the cheaper one is taken unless the other takes this many times
+# fewer clocks.
+_ALIKE = 1.02
 
 # How often a shorter interval is tried where layers wait for each other.
 _ATTEMPTS = 3
@@ -76,21 +82,49 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
         raise FitError(f"{network.name} fires in time-steps, so its counts have no code; leave "
                        f"--code out")
     _require_addresses(network, code)
-    trials = Trials(network, board, workload, code=code, lanes=lanes or {})
+    found = []
+    for slice_steps in _slicings(network):
+        trials = Trials(network, board, workload, code=code, slice_steps=slice_steps,
+                        lanes=lanes or {})
+        found.append((trials, _search(trials, workload, objective, interval)))
+    trials, best = _best(found, objective, interval)
+    chosen = trials.plan(best)
+    if objective is None:
+        interval = None  # as far as the board has room
+    why = predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
+    if why is None and interval is not None and chosen.interval > interval:
+        why = (f"{network.name} on {board.name} can't keep {interval:,} clocks an image: by "
+               f"prediction it takes {chosen.interval:,.0f}")
+    return chosen, why
+
+
+def _slicings(network: Network) -> list[int]:
+    """The lengths of the slices of trains that are worth a try, the longest first: the shorter, the
+    fewer bits are looked at together, and the more windows are gathered."""
+    longest = min(SLICE_STEPS, network.timesteps)
+    return sorted({-(-longest >> k) for k in range(longest.bit_length())}, reverse=True)
+
+
+def _search(trials: Trials, workload: Workload, objective: str | None,
+            interval: int | None) -> Trial:
     search = Search(trials, workload)
     if objective is None:
         default = workload.slowest(trials.widest())
-        found = _waiting(lambda aim: search.keep(aim or default), workload, interval)
-        interval = None  # as far as the board has room
-    else:
-        found = _waiting({"throughput": lambda _: search.throughput(), "latency": search.latency,
-                          "smallest": search.smallest}[objective], workload, interval)
-    chosen = trials.plan(found)
-    why = predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
-    if why is None and interval is not None and found.interval > interval:
-        why = (f"{network.name} on {board.name} can't keep {interval:,} clocks an image: by "
-               f"prediction it takes {found.interval:,.0f}")
-    return chosen, why
+        return _waiting(lambda aim: search.keep(aim or default), workload, interval)
+    return _waiting({"throughput": lambda _: search.throughput(), "latency": search.latency,
+                     "smallest": search.smallest}[objective], workload, interval)
+
+
+def _best(found: list[tuple[Trials, Trial]], objective: str | None, interval: int | None
+          ) -> tuple[Trials, Trial]:
+    """The cheapest trial of those that keep the interval, or that are about as fast as the fastest
+    one."""
+    fitting = [(trials, trial) for trials, trial in found if trials.fits(trial)] or found
+    limit = max(interval or 0, _ALIKE * min(trial.interval for _, trial in fitting))
+    if objective == "smallest" and interval is None:
+        limit = math.inf
+    return min(((trials, trial) for trials, trial in fitting if trial.interval <= limit),
+               key=lambda each: each[0].cost(each[1]))
 
 
 def _require_addresses(network: Network, code: str) -> None:

@@ -19,7 +19,7 @@ from . import resources, room
 from .core import turns
 from .cycles import gathering_clocks
 from .kinds import kind
-from .mapping import map_config, map_network, shares
+from .mapping import Options, map_config, map_network, options
 from .rings import with_rows
 from .workload import Workload
 
@@ -42,9 +42,9 @@ class Trial:
     interval: float
 
     @property
-    def shares(self) -> dict[str, dict[str, int]]:
+    def options(self) -> Options:
         """Arguments of :func:`gen.plan.mapping.map_network`."""
-        return shares(self.config)
+        return options(self.config)
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,14 @@ class Trials:
     network, board : what is mapped, and where to
     workload : the samples whose spikes decide
     code : how layers replay each other's counts, ``"phase"`` or ``"rate"``
+    slice_steps : time-steps of a slice of the trains between layers, at most
     lanes : layer name -> lanes, for the layers whose lanes are given
     """
 
     def __init__(self, network: Network, board: Board, workload: Workload, *, code: str,
-                 lanes: Mapping[str, int]) -> None:
+                 slice_steps: int, lanes: Mapping[str, int]) -> None:
         self._network, self._board, self._workload = network, board, workload
-        self._code, self._fixed = code, dict(lanes)
+        self._code, self._slice_steps, self._fixed = code, slice_steps, dict(lanes)
         self._channels = {layer.name: network.shapes[layer.name][0] for layer in network.layers
                           if layer.synapses}
         self._variants: dict[tuple, CoreConfig] = {}
@@ -83,7 +84,7 @@ class Trials:
         """The configuration with these lanes and replicas by layer name. Lanes that were given
         take precedence."""
         return map_config(self._network, lanes={**lanes, **self._fixed}, replicas=replicas,
-                          code=self._code)
+                          code=self._code, slice_steps=self._slice_steps)
 
     def widest(self) -> ArrayConfig:
         """A lane a channel."""
@@ -100,7 +101,7 @@ class Trials:
 
     def plan(self, trial: Trial) -> Plan:
         """The plan that a trial becomes with the contents of its memories."""
-        _, image = map_network(self._network, **trial.shares, code=self._code)
+        _, image = map_network(self._network, **trial.options)
         needs = resources.predict(
             trial.config, self._board.family.name, self._board.budget.brams, image)
         return Plan(trial.config, needs, trial.interval, image)
@@ -108,6 +109,14 @@ class Trials:
     def fits(self, trial: Trial, allowance: float = 1) -> bool:
         """Whether a trial takes at most ``allowance`` times what the board has."""
         return not room.excess(self._board, trial.needs, allowance)
+
+    def cost(self, trial: Trial) -> float:
+        """The share of the device that a trial takes, of logic cells and of block RAMs."""
+        return self._share(trial.needs.cells, trial.needs.brams)
+
+    def _share(self, cells: float, brams: float) -> float:
+        budget = self._board.budget
+        return cells / budget.luts + brams / budget.brams
 
     def at(self, interval: float) -> ArrayConfig:
         """The configuration in which every layer keeps an interval at the least cost. A layer that
@@ -191,9 +200,8 @@ class Trials:
         key = (_variant_key(core, core.lanes), core.replicas,
                tuple(source.rows for source in core.sources))
         if key not in self._costs:
-            budget = self._board.budget
-            cells, brams = resources.core_size(core, self._board.family.name)
-            self._costs[key] = cells / budget.luts + brams / budget.brams
+            self._costs[key] = self._share(
+                *resources.core_size(core, self._board.family.name))
         return self._costs[key]
 
 

@@ -116,7 +116,8 @@ class Workload:
         # If every group of lanes sees every word, all groups take as long as one, and clocks don't
         # depend on which spikes share a word.
         key = (core.name, core.schedule, count, *options.values(),
-               *((source.map.code, source.lanes is None) for source in core.sources),
+               *((source.map.code, source.map.slices, source.lanes is None)
+                 for source in core.sources),
                *(() if dense and count is row_clocks and not core.masked else words),
                *(() if dense else core.masks))
         if key not in self._rows:

@@ -26,7 +26,7 @@ def smaller(**budget):
 
 
 def choose(net, board=BOARD, **options):
-    return plan(net, board, **options).shares
+    return plan(net, board, **options).options
 
 
 def slowest(net, config):
@@ -93,7 +93,7 @@ def test_replicas_keep_an_interval_that_lanes_do_not(name):
     found = plan(net, BOARD, interval=faster, objective="smallest")
     assert found.interval <= faster
     assert any(core.replicas > 1 for core in found.config.cores)
-    assert choose(net, interval=faster) == found.shares
+    assert choose(net, interval=faster) == found.options
 
 
 def test_objectives_are_better_at_what_they_are_for():
@@ -115,7 +115,7 @@ def test_no_layer_is_faster_than_the_pipeline_can_use():
     found = plan(net, BOARD, objective="throughput", workload=workload)
     for core in found.config.cores:
         if core.replicas > 1:
-            fewer = map_config(net, lanes=found.shares["lanes"], replicas=found.shares[
+            fewer = map_config(net, lanes=found.options["lanes"], replicas=found.options[
                 "replicas"] | {core.name: core.replicas - 1})
             assert workload.slowest(fewer) > workload.slowest(found.config)
 

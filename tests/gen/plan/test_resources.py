@@ -41,7 +41,7 @@ def test_a_tiny_network(tmp_path):
 @pytest.mark.parametrize("board", ["ulx3s-85f", "icebreaker", "tang-nano-9k"])
 def test_small_boards(board, tmp_path):
     net = shipped.find("digits")
-    check(net, board, tmp_path, **plan(net, boards.find(board)).shares)
+    check(net, board, tmp_path, **plan(net, boards.find(board)).options)
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_small_boards(board, tmp_path):
 ])
 def test_mappings(name, board, options, tmp_path):
     net = shipped.find(name)
-    check(net, board, tmp_path, **plan(net, boards.find(board), **options).shares)
+    check(net, board, tmp_path, **plan(net, boards.find(board), **options).options)
 
 
 @pytest.mark.slow
