@@ -5,8 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .bits import more_than, place
-from .run import beginning, timesteps_member
+from .run import timesteps_member
 from .sequence import Loop, Sequence
+from .turns import turns
 
 __all__ = ["Select", "command_layout"]
 
@@ -104,265 +105,95 @@ class Select(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         core = self._core
-        taps, steps, groups = core.taps, core.scan.charges, core.groups
-        sliced = core.slices > 1
+        turn = turns(m, core, self.timesteps if core.schedule.timed else None)
+        windows, scan = _Windows(core), _Scan(core)
+        windows.accept(m, self.i, turn)
+        mask = turn.mask(m)
+        scan.advance(m, windows, mask, turn.coming(m, windows))
+        corners = self._corners(m, turn.loops)
+        picked = self._command(m, scan, turn, corners[-1])
+        self._addresses(m, scan.move, corners, picked)
 
-        # The windows of a position, rearranged by step; the last step is number 0.
-        offered = [Cat(Const(0) if plane is None else i.payload[tap][plane]
-                       for i, source, plane in zip(self.i, core.sources, step.planes,
-                                                  strict=True)
-                       for tap in range(source.taps))
-                   for step in reversed(steps)]
+        with m.FSM():
+            with m.State("Take"):
+                m.d.comb += windows.take.eq(windows.waits)
+                with m.If(windows.waits):
+                    m.next = "Begin"
 
-        if sliced:
-            # At the last plane of a slice the scan ends, whether a step does or not.
-            accept = Signal()
-            arriving = _Turn(core, "arriving")
-            arriving.count(m, accept)
-            offered = self._replayed(offered, arriving)
-            step_ends = self._slice_ends(m, arriving)
-            stops, offered_mask = step_ends | 1, arriving.mask(m)
-        else:
-            step_ends = stops = self._step_ends(m)
-            offered_mask = core.masks[0]
+            with m.State("Begin"):
+                m.d.comb += scan.begin.eq(1)
+                m.next = "Scan"
 
-        # Of the windows of one position, of one group of lanes.
-        occupancy = data.ArrayLayout(taps, len(steps))
-        facts = data.StructLayout({"top": len(steps), "alone": len(steps),
-                                   **({"ends": len(steps)} if sliced else {})})
+            with m.State("Scan"):
+                m.d.comb += scan.active.eq(1)
+                with m.If(scan.move & scan.last):
+                    m.next = "Begin"
+                    turn.go_on(m)
+                    with m.If(turn.last):
+                        m.d.comb += [corner.next.eq(1) for corner in corners]
+                        m.d.comb += windows.take.eq(windows.waits)
+                        with m.If(~windows.waits):
+                            m.next = "Take"
+        return m
 
-        def find(planes, mask, name):
-            """The first plane with spikes, one-hot, and the planes with no more than one word that
-            has any."""
-            # An expression would be written out in full for each of its bits; a signal is not.
-            masked = Signal(occupancy, name=name)
-            m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
-            spiking = Cat(plane.any() for plane in masked) | stops
-            return {"top": Cat(spikes & ~spiking[number + 1:].any()
-                               for number, spikes in enumerate(spiking)),
-                    "alone": Cat(~more_than(1, plane) for plane in masked)}
+    def _corners(self, m, loops):
+        """The walks of the windows' corners through the spike memories, one a source.
 
-        # The next position waits in a register, with the facts that are needed when it begins. Each
-        # position takes at least two clocks, so the register may be empty for one.
-        take, waits = Signal(), Signal()
-        waiting, held = (Signal(occupancy, name=name, reset_less=True)
-                         for name in ("waiting", "held"))
-        first, others = (Signal(facts, name=name) for name in ("first", "others"))
-        accepts = Cat(i.valid for i in self.i).all() & ~waits
-        if sliced:
-            m.d.comb += accept.eq(accepts)
-            # What is no train stays for all slices and groups.
-            m.d.comb += [i.ready.eq(accept if source.map.slices > 1 else accept & arriving.final)
-                         for i, source in zip(self.i, core.sources, strict=True)]
-        else:
-            accept = accepts
-            m.d.comb += [i.ready.eq(accept if len(self.i) > 1 else ~waits) for i in self.i]
-        m.d.sync += waits.eq(accept | waits & ~take)
-        with m.If(accept):
-            for name, value in find(offered, offered_mask, "offered").items():
-                m.d.sync += first[name].eq(value)
-            if sliced:
-                m.d.sync += first.ends.eq(step_ends)
-            m.d.sync += waiting.eq(Cat(offered))
-        with m.If(take):
-            m.d.sync += held.eq(waiting)
-
-        if sliced:
-            leave = Signal()
-            present = _Turn(core, "present")
-            present.count(m, leave)
-            group, last_group = present.group, Const(1)
-        else:
-            group, last_group = Signal(range(max(2, groups))), Signal(init=groups == 1)
-        first_index = Signal(range(max(2, groups * taps)))
-        mask, next_mask = Signal(taps), Signal(taps)
-        with m.Switch(group):
-            for number, value in enumerate(core.masks):
-                with m.Case(number):
-                    m.d.comb += mask.eq(value)
-                    m.d.comb += next_mask.eq(core.masks[(number + 1) % groups])
-        if len(set(core.masks)) == 1 or sliced:
-            with m.If(take):
-                m.d.sync += others.eq(first)
-        else:
-            for name, value in find(held, next_mask, "coming").items():
-                m.d.sync += others[name].eq(value)
-
-        # The scan enters a plane when a group begins, or after the last word of the plane above.
-        # Ahead is the plane that it enters next, one-hot.
-        begin, scan, move = Signal(), Signal(), Signal()
-        ahead, alone = (Signal(len(steps), name=name) for name in ("ahead", "alone"))
-        step = Signal(range(max(2, len(steps))))
-        todo, rest = Signal(taps), Signal(taps)
-        # enter: the present word is the last one of its plane, or there is none; last: it is the
-        # last one of its group; entered: the word before was the last one of its plane.
-        enter, last, entered = Signal(init=1), Signal(), Signal()
-        upcoming = Cat((ahead & Cat(planes)).any() for planes in zip(*held, strict=True))
-        m.d.comb += rest.eq(todo & (todo - 1))
-        with m.If(begin | scan & move):
-            m.d.sync += [
-                entered.eq(scan & enter),
-                todo.eq(Mux(enter, upcoming & mask, rest)),
-                enter.eq(Mux(enter, (ahead & alone).any() | (ahead == 0), ~more_than(2, todo))),
-                last.eq(Mux(enter, ahead[0] & alone[0], (ahead == 0) & ~more_than(2, todo))),
-            ]
-            with m.If(enter):
-                m.d.sync += step.eq(place(ahead))
-                m.d.sync += ahead.eq(ahead >> 1)
-        with m.If(scan & move & last):
-            m.d.sync += [ahead.eq(others.top), alone.eq(others.alone)]
-        with m.If(take):
-            m.d.sync += [ahead.eq(first.top), alone.eq(first.alone)]
-        if sliced:
-            step_ends = Signal(len(steps))
-            with m.If(take):
-                m.d.sync += step_ends.eq(first.ends)
-
-        doubles = Signal(len(steps))
-        m.d.comb += doubles.eq(Cat(step.double for step in reversed(steps)))
-
-        height, width = core.sources[0].positions
-        corners, leaves, ends = [], None, None
-        for s, source in enumerate(core.sources):
+        Parameters
+        ----------
+        loops : those that the turns at a position add
+        """
+        corners = []
+        height, width = self._core.sources[0].positions
+        for s, source in enumerate(self._core.sources):
             m.submodules[f"corner_{s}"] = corner = Sequence(
                 [Loop(height, dy=source.descent),
                  Loop(width, step=source.stride[1] * source.map.position_beats),
-                 *([Loop(groups), Loop(core.slices, step=int(source.map.slices > 1))]
-                   if sliced else [])],
+                 *loops(source)],
                 start=source.corner, size=(source.map.height, source.map.width),
                 offset=source.corner[1] * source.map.position_beats, row=source.row,
                 rows=source.rows)
             corners.append(corner)
-            leaves, ends = ((corner.last[1:].all(), corner.last[:2].all()) if sliced else
-                            (corner.last[1], corner.last.all()))
+        return corners
 
+    def _command(self, m, scan, turn, corner):
+        """Send the commands, without the addresses. -> The tap of the command, one-hot."""
         # Finding a word, its place and its index would be too much for one clock.
-        base, picked = Signal.like(first_index), Signal(taps)
-        m.d.comb += move.eq(~self.o.valid | self.o.ready)
+        base, picked = Signal.like(turn.index), Signal(self._core.taps)
+        m.d.comb += scan.move.eq(~self.o.valid | self.o.ready)
         m.d.comb += self.o.p.index.eq(base + place(picked))
-        # An empty plane does nothing if the potential does not double and no step ends.
-        needed = ((todo != 0) | (doubles | step_ends).bit_select(step, 1)) if sliced else Const(1)
-        with m.If(move):
+        with m.If(scan.move):
             m.d.sync += [
-                self.o.valid.eq(scan & needed if sliced else scan),
-                base.eq(first_index),
-                picked.eq(todo & ~rest),
-                self.o.p.step.eq(step),
-                self.o.p.empty.eq(todo == 0),
-                self.o.p.double.eq(entered & doubles.bit_select(step, 1)),
-                self.o.p.last.eq(last if len(core.schedule.ends) == 1 and not sliced
-                                 else enter & step_ends.bit_select(step, 1)),
-                self.o.p.descend.eq(last & last_group & leaves),
-                self.o.p.finish.eq(ends),
+                self.o.valid.eq(turn.sends(scan)),
+                base.eq(turn.index),
+                picked.eq(scan.todo & ~scan.rest),
+                self.o.p.step.eq(scan.step),
+                self.o.p.empty.eq(scan.todo == 0),
+                self.o.p.double.eq(scan.entered & scan.doubles.bit_select(scan.step, 1)),
+                self.o.p.last.eq(turn.ends_step(scan)),
+                self.o.p.descend.eq(turn.ends_row(scan, corner.last)),
+                self.o.p.finish.eq(corner.last[:2].all()),
             ]
+        return picked
+
+    def _addresses(self, m, move, corners, picked):
+        """Send the addresses of the corners with the commands."""
         first_tap = 0
-        for s, (source, corner) in enumerate(zip(core.sources, corners, strict=True)):
+        for s, (source, corner) in enumerate(zip(self._core.sources, corners, strict=True)):
             address = Signal.like(corner.address, name=f"address_{s}")
             with m.If(move):
                 m.d.sync += address.eq(corner.address)
             m.d.comb += self.o.p.corners[str(s)].eq(address - Mux(
-                self._beyond(m, source, corner.slot, move, picked[first_tap:]), source.beats, 0))
+                _beyond(m, source, corner.slot, move, picked[first_tap:]), source.beats, 0))
             first_tap += source.taps
 
-        with m.FSM():
-            with m.State("Take"):
-                m.d.comb += take.eq(waits)
-                with m.If(waits):
-                    m.next = "Begin"
 
-            with m.State("Begin"):
-                m.d.comb += begin.eq(1)
-                m.next = "Scan"
+class _Windows:
+    """The windows of all sources: the present ones, and the next ones, which wait in a register
+    with the facts that are needed when they begin.
 
-            with m.State("Scan"):
-                m.d.comb += scan.eq(1)
-                with m.If(move & last):
-                    m.next = "Begin"
-                    if sliced:
-                        m.d.comb += leave.eq(1)
-                        with m.If(present.final_slice):
-                            m.d.sync += first_index.eq(Mux(present.final, 0, first_index + taps))
-                    else:
-                        m.d.sync += group.eq(Mux(last_group, 0, group + 1))
-                        if groups > 1:
-                            m.d.sync += last_group.eq(group == groups - 2)
-                        m.d.sync += first_index.eq(Mux(last_group, 0, first_index + taps))
-                    with m.If(last_group):
-                        m.d.comb += [corner.next.eq(1) for corner in corners]
-                        m.d.comb += take.eq(waits)
-                        with m.If(~waits):
-                            m.next = "Take"
-        return m
-
-    def _step_ends(self, m):
-        """With which planes steps of the program end, in the order in which they are numbered."""
-        schedule = self._core.schedule
-        ends = [number in schedule.ends for number in range(len(schedule.charges))]
-        if not schedule.timed:
-            return Const(sum(is_one << k for k, is_one in enumerate(reversed(ends))), len(ends))
-        # The trains of a run with fewer time-steps are as long, but empty before the first one.
-        begun = Signal(len(ends))
-        m.d.comb += begun.eq(Cat(
-            Const(is_one, 1) if charge.number is None or not is_one else
-            (self.timesteps >= schedule.timesteps - charge.number)
-            for is_one, charge in zip(reversed(ends), reversed(schedule.charges), strict=True)))
-        return begun
-
-    def _slice_ends(self, m, turn):
-        """The same for the slice of a turn."""
-        schedule, scan = self._core.schedule, self._core.scan
-        ends = Signal(len(scan.charges))
-        with m.Switch(turn.slice):
-            for k, numbers in enumerate(scan.numbers):
-                with m.Case(k):
-                    m.d.comb += ends.eq(Cat(Const(number in schedule.ends, 1)
-                                            for number in reversed(numbers)))
-        if not schedule.timed:
-            return ends
-        fmap = next(source.map for source in self._core.sources if source.map.slices > 1)
-        first, step = beginning(m, self.timesteps, fmap)
-        later, now = turn.slice > first, turn.slice == first
-        return ends & Cat(Const(1) if charge.number is None else
-                          later | now & (step <= charge.number)
-                          for charge in reversed(scan.charges))
-
-    def _replayed(self, offered, turn):
-        """The occupancy bits without the planes that are not replayed in the slice of a turn."""
-        scan, planes = self._core.scan, []
-        for number, plane in zip(reversed(range(len(scan.charges))), offered, strict=True):
-            hidden = scan.hidden(number)
-            is_hidden = Cat(turn.slice == k for k, is_one in enumerate(hidden) if is_one).any()
-            planes.append(Mux(is_hidden, 0, plane) if any(hidden) else plane)
-        return planes
-
-    @staticmethod
-    def _beyond(m, source, slot, move, picked):
-        """Whether the picked word lies past the end of the ring that the window's corner lies in.
-
-        Parameters
-        ----------
-        slot : row of the ring that the corner lies in, while the word is found
-        picked : one-hot, of the source's taps, a clock later
-        """
-        # If the size of the memory is a power of two, addresses wrap by themselves.
-        if source.beats & source.beats - 1 == 0:
-            return Const(0)
-        slots = {(run * source.map.height + top) % source.rows
-                 for run in range(source.rows) for top in source.tops}
-        found = []
-        for ky in range(1, source.kernel[0]):
-            if max(slots) + ky >= source.rows:
-                lies = Signal(name=f"beyond_{ky}")
-                with m.If(move):
-                    m.d.sync += lies.eq(slot >= source.rows - ky)
-                taps = [picked[tap] for tap in range(source.taps)
-                        if tap // source.map.chunks % source.kernel[0] == ky]
-                found.append(lies & Cat(taps).any())
-        return Cat(found).any()
-
-
-class _Turn:
-    """Which slice and which group of lanes a window is for.
+    Facts are ``top``, the first plane with spikes, one-hot, and ``alone``, the planes with no more
+    than one word that has any.
 
     Parameters
     ----------
@@ -370,29 +201,144 @@ class _Turn:
 
     Attributes
     ----------
-    group, slice : counters
-    final_slice, final : whether this is the last slice, and the last one of the last group
+    take : the next windows become the present ones
+    waits : whether the next windows are there
+    first : facts of the next windows
+    held : occupancy of the present windows, ``[plane][tap]``; the last plane is number 0
     """
 
-    def __init__(self, core, name):
-        self._core, self._name = core, name
-        self.group = Signal(range(max(2, core.groups)), name=f"{name}_group")
-        self.slice = Signal(range(core.slices), name=f"{name}_slice")
-        self.final_slice = self.slice == core.slices - 1
-        self.final = self.final_slice & (self.group == core.groups - 1)
+    def __init__(self, core):
+        self._core, steps = core, len(core.scan.charges)
+        # Each position takes at least two clocks, so the register may be empty for one.
+        self.take, self.waits = Signal(), Signal()
+        self._occupancy = data.ArrayLayout(core.taps, steps)
+        self._waiting, self.held = (Signal(self._occupancy, name=name, reset_less=True)
+                                    for name in ("waiting", "held"))
+        self.first = Signal(data.StructLayout({"top": steps, "alone": steps}))
 
-    def count(self, m, moves):
-        """Go on to the next window."""
-        with m.If(moves):
-            m.d.sync += self.slice.eq(Mux(self.final_slice, 0, self.slice + 1))
-            with m.If(self.final_slice):
-                m.d.sync += self.group.eq(Mux(self.final, 0, self.group + 1))
+    def accept(self, m, streams, turn):
+        """Accept windows for a turn as soon as those before them are taken."""
+        accept = Cat(i.valid for i in streams).all() & ~self.waits
+        accepts = accept if len(streams) > 1 else ~self.waits
+        m.d.comb += [i.ready.eq(turn.ready(source, accepts))
+                     for i, source in zip(streams, self._core.sources, strict=True)]
+        m.d.sync += self.waits.eq(accept | self.waits & ~self.take)
+        offered = turn.replayed(self._planes(streams))
+        with m.If(accept):
+            self.find(m, self.first, offered, turn.offered_mask, turn.stops, "offered")
+            m.d.sync += self._waiting.eq(Cat(offered))
+            turn.accept(m)
+        with m.If(self.take):
+            m.d.sync += self.held.eq(self._waiting)
+            turn.take(m)
 
-    def mask(self, m):
-        """Which taps are connected to the group."""
-        mask = Signal(self._core.taps, name=f"{self._name}_mask")
-        with m.Switch(self.group):
-            for number, value in enumerate(self._core.masks):
-                with m.Case(number):
-                    m.d.comb += mask.eq(value)
-        return mask
+    def _planes(self, streams):
+        """The windows of the streams, rearranged by plane."""
+        return [Cat(Const(0) if plane is None else i.payload[tap][plane]
+                    for i, source, plane in zip(streams, self._core.sources, charge.planes,
+                                                strict=True)
+                    for tap in range(source.taps))
+                for charge in reversed(self._core.scan.charges)]
+
+    def find(self, m, facts, planes, mask, stops, name):
+        """Register the facts of planes, of the taps in a mask.
+
+        Parameters
+        ----------
+        stops : the planes that the scan does not skip
+        """
+        # An expression would be written out in full for each of its bits; a signal is not.
+        masked = Signal(self._occupancy, name=name)
+        m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
+        spiking = Cat(plane.any() for plane in masked) | stops
+        m.d.sync += facts.top.eq(Cat(spikes & ~spiking[number + 1:].any()
+                                     for number, spikes in enumerate(spiking)))
+        m.d.sync += facts.alone.eq(Cat(~more_than(1, plane) for plane in masked))
+
+
+class _Scan:
+    """The scan over the planes of a window, and over the words with spikes of each plane.
+
+    It enters a plane when a turn begins, or after the last word of the plane above.
+
+    Parameters
+    ----------
+    core : :class:`hw.config.CoreConfig`
+
+    Attributes
+    ----------
+    begin, active, move : a turn begins; there is a present word; it is done with
+    todo, rest : taps of the plane, from the present word and from the next one
+    step : number of the plane
+    enter : whether the present word is the last one of its plane, or there is none
+    entered : whether the word before was the last one of its plane
+    last : whether the present word is the last one of its turn
+    doubles : the planes before which the potential doubles
+    """
+
+    def __init__(self, core):
+        self._charges = core.scan.charges
+        steps, taps = len(self._charges), core.taps
+        self.begin, self.active = Signal(), Signal()
+        self.move = Signal()
+        # Ahead is the plane that the scan enters next, one-hot.
+        self._ahead, self._alone = (Signal(steps, name=name) for name in ("ahead", "alone"))
+        self.step = Signal(range(max(2, steps)))
+        self.todo, self.enter, self.last = Signal(taps), Signal(init=1), Signal()
+        self.rest = Signal(taps)
+        self.entered = Signal()
+        self.doubles = Signal(steps)
+
+    def advance(self, m, windows, mask, coming):
+        """Move on from word to word.
+
+        Parameters
+        ----------
+        mask : taps that the turn looks at
+        coming : facts of the next turn, if it is at the same window
+        """
+        ahead, alone, todo = self._ahead, self._alone, self.todo
+        upcoming = Cat((ahead & Cat(planes)).any() for planes in zip(*windows.held, strict=True))
+        m.d.comb += self.rest.eq(todo & (todo - 1))
+        with m.If(self.begin | self.active & self.move):
+            m.d.sync += [
+                self.entered.eq(self.active & self.enter),
+                todo.eq(Mux(self.enter, upcoming & mask, self.rest)),
+                self.enter.eq(Mux(self.enter, (ahead & alone).any() | (ahead == 0),
+                                  ~more_than(2, todo))),
+                self.last.eq(Mux(self.enter, ahead[0] & alone[0],
+                                 (ahead == 0) & ~more_than(2, todo))),
+            ]
+            with m.If(self.enter):
+                m.d.sync += self.step.eq(place(ahead))
+                m.d.sync += ahead.eq(ahead >> 1)
+        with m.If(self.active & self.move & self.last):
+            m.d.sync += [ahead.eq(coming.top), alone.eq(coming.alone)]
+        with m.If(windows.take):
+            m.d.sync += [ahead.eq(windows.first.top), alone.eq(windows.first.alone)]
+        m.d.comb += self.doubles.eq(Cat(charge.double for charge in reversed(self._charges)))
+
+
+def _beyond(m, source, slot, move, picked):
+    """Whether the picked word lies past the end of the ring that the window's corner lies in.
+
+    Parameters
+    ----------
+    slot : row of the ring that the corner lies in, while the word is found
+    picked : one-hot, of the source's taps, a clock later
+    """
+    # If the size of the memory is a power of two, addresses wrap by themselves.
+    if source.beats & source.beats - 1 == 0:
+        return Const(0)
+    slots = {(run * source.map.height + top) % source.rows
+             for run in range(source.rows) for top in source.tops}
+    found = []
+    for ky in range(1, source.kernel[0]):
+        if max(slots) + ky >= source.rows:
+            lies = Signal(name=f"beyond_{ky}")
+            with m.If(move):
+                m.d.sync += lies.eq(slot >= source.rows - ky)
+            taps = [picked[tap] for tap in range(source.taps)
+                    if tap // source.map.chunks % source.kernel[0] == ky]
+            found.append(lies & Cat(taps).any())
+    return Cat(found).any()
