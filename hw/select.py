@@ -193,7 +193,8 @@ class _Windows:
     with the facts that are needed when they begin.
 
     Facts are ``top``, the first plane with spikes, one-hot, and ``alone``, the planes with no more
-    than one word that has any.
+    than one word that has any. Where trains have several slices, ``below`` are the planes that the
+    scan enters after the first one.
 
     Parameters
     ----------
@@ -209,12 +210,14 @@ class _Windows:
 
     def __init__(self, core):
         self._core, steps = core, len(core.scan.charges)
+        self._doubles = [charge.double for charge in reversed(core.scan.charges)]
         # Each position takes at least two clocks, so the register may be empty for one.
         self.take, self.waits = Signal(), Signal()
         self._occupancy = data.ArrayLayout(core.taps, steps)
         self._waiting, self.held = (Signal(self._occupancy, name=name, reset_less=True)
                                     for name in ("waiting", "held"))
-        self.first = Signal(data.StructLayout({"top": steps, "alone": steps}))
+        facts = ("top", "alone", *(("below",) if core.slices > 1 else ()))
+        self.first = Signal(data.StructLayout(dict.fromkeys(facts, steps)))
 
     def accept(self, m, streams, turn):
         """Accept windows for a turn as soon as those before them are taken."""
@@ -254,12 +257,17 @@ class _Windows:
         m.d.sync += facts.top.eq(Cat(spikes & ~spiking[number + 1:].any()
                                      for number, spikes in enumerate(spiking)))
         m.d.sync += facts.alone.eq(Cat(~more_than(1, plane) for plane in masked))
+        if self._core.slices > 1:
+            m.d.sync += facts.below.eq(Cat(
+                (Const(1) if doubles else spiking[number]) & spiking[number + 1:].any()
+                for number, doubles in enumerate(self._doubles)))
 
 
 class _Scan:
     """The scan over the planes of a window, and over the words with spikes of each plane.
 
-    It enters a plane when a turn begins, or after the last word of the plane above.
+    It enters a plane when a turn begins, or after the last word of the plane before. These are all
+    planes below the first one; or, where trains have several slices, only those with an effect.
 
     Parameters
     ----------
@@ -277,12 +285,13 @@ class _Scan:
     """
 
     def __init__(self, core):
-        self._charges = core.scan.charges
+        self._charges, self._skips = core.scan.charges, core.slices > 1
         steps, taps = len(self._charges), core.taps
         self.begin, self.active = Signal(), Signal()
         self.move = Signal()
         # Ahead is the plane that the scan enters next, one-hot.
         self._ahead, self._alone = (Signal(steps, name=name) for name in ("ahead", "alone"))
+        self._below = Signal(steps, name="below")
         self.step = Signal(range(max(2, steps)))
         self.todo, self.enter, self.last = Signal(taps), Signal(init=1), Signal()
         self.rest = Signal(taps)
@@ -311,12 +320,24 @@ class _Scan:
             ]
             with m.If(self.enter):
                 m.d.sync += self.step.eq(place(ahead))
-                m.d.sync += ahead.eq(ahead >> 1)
-        with m.If(self.active & self.move & self.last):
-            m.d.sync += [ahead.eq(coming.top), alone.eq(coming.alone)]
-        with m.If(windows.take):
-            m.d.sync += [ahead.eq(windows.first.top), alone.eq(windows.first.alone)]
+                m.d.sync += ahead.eq(self._next(m))
+        for begins, facts in ((self.active & self.move & self.last, coming),
+                              (windows.take, windows.first)):
+            with m.If(begins):
+                m.d.sync += [ahead.eq(facts.top), alone.eq(facts.alone)]
+                if self._skips:
+                    m.d.sync += self._below.eq(facts.below)
         m.d.comb += self.doubles.eq(Cat(charge.double for charge in reversed(self._charges)))
+
+
+    def _next(self, m):
+        """The plane after the one ahead, one-hot."""
+        if not self._skips:
+            return self._ahead >> 1
+        below = self._below
+        first = Cat(plane & ~below[number + 1:].any() for number, plane in enumerate(below))
+        m.d.sync += below.eq(below & ~first)
+        return first
 
 
 def _beyond(m, source, slot, move, picked):

@@ -265,9 +265,9 @@ def explore(networks: Sequence[Network], *, boards: Sequence[str],
     ``points``, each with ``network``, ``board``, ``device``, ``code``, ``lanes``, ``replicas``,
     ``slice_steps``, ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``,
     ``luts``, ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are
-    predicted), ``accuracy`` (or None), ``front`` (whether it is on the Pareto front) and, with ``synthesise``,
-    ``synthesis`` (Yosys' figures) on the front; ``too_large``, why mappings do not fit;
-    ``computed`` and ``kept``, the numbers of results that were computed and that were already
+    predicted), ``accuracy`` (or None), ``front`` (whether it is on the Pareto front) and, with
+    ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``too_large``, why mappings do not
+    fit; ``computed`` and ``kept``, the numbers of results that were computed and that were already
     there; ``files``, the table and the plots.
 
     Raises

@@ -16,6 +16,10 @@ from hw.maps import SourceConfig
 __all__ = ["first_clocks", "gathering_clocks", "row_clocks", "row_events", "row_words"]
 
 
+# Slices that are on their way from the window to the lanes.
+_WINDOWS = 4
+
+
 def _planes(fmap, counts):
     """``(N, C, H, W)`` counts -> ``(planes, N, chunks, H, W)`` spikes in each word."""
     n = len(counts)
@@ -77,14 +81,14 @@ def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = T
 
 def _sliced_clocks(core, events):
     """Clocks of a group of lanes, ``(N, OY, OX)``. While the lanes work on a slice, the window of
-    the next one is gathered, which can take longer; two windows that wait make up for that."""
+    the next one is gathered, which can take longer; windows that wait make up for that."""
     work = np.stack([
         events[[number for number in numbers if number is not None]].sum(axis=0) + operations
         for numbers, operations in zip(core.scan.numbers, _slice_operations(core), strict=True)],
         axis=-1).astype(float)
     work[..., 0] += _idle_clocks(core, events) + _leading_clocks(core)
-    in_turn = np.pad(work.reshape(*work.shape[:2], -1), ((0, 0), (0, 0), (1, 1)), mode="edge")
-    smooth = (in_turn[..., :-2] + in_turn[..., 1:-1] + in_turn[..., 2:]) / 3
+    in_turn = np.pad(work.reshape(*work.shape[:2], -1), ((0, 0), (0, 0), (2, 1)), mode="wrap")
+    smooth = np.lib.stride_tricks.sliding_window_view(in_turn, _WINDOWS, axis=-1).mean(axis=-1)
     gathering = max(map(first_clocks, core.sources))
     return np.maximum(smooth, gathering).reshape(work.shape).sum(axis=-1)
 
