@@ -170,6 +170,15 @@ class CoreConfig:
         return self.groups if self.sends_logits else self.out.position_beats
 
     @property
+    def waiting(self):
+        """Results that can wait behind the lanes. With one position and one slice, all of a
+        sample's events lie between two results, and none need to. Slices may end every other
+        clock."""
+        if self.beats == self.groups:
+            return 0
+        return 4 if self.sends_slices else 2
+
+    @property
     def sends_slices(self):
         """Whether the core sends trains of several slices."""
         return not self.sends_logits and self.out.slices > 1

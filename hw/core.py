@@ -47,11 +47,9 @@ class Core(wiring.Component):
     status = ("busy",)
 
     def __init__(self, core, weights, parameters, *, results=None):
-        if results is None:
-            # With one position and one slice, all of a sample's events lie between two results.
-            results = 0 if core.beats == core.groups else 2
         self._core = core
-        self._lanes = Lanes(core, weights, parameters, results=results)
+        self._lanes = Lanes(core, weights, parameters,
+                            results=core.waiting if results is None else results)
         super().__init__({
             **{f"i{s}": In(stream.Signature(source.map.beat_bits))
                for s, source in enumerate(core.sources)},

@@ -40,7 +40,7 @@ class Replicas(wiring.Component):
         self._core = core
         # A row of results waits in the lanes' queue until it is its turn.
         self._row = width * core.position_beats
-        self._replicas = [Core(share, weights, parameters, results=max(2, self._row))
+        self._replicas = [Core(share, weights, parameters, results=max(2, share.waiting, self._row))
                           for share in core.shares]
         super().__init__({
             **{f"i{s}": In(stream.Signature(source.map.beat_bits))

@@ -47,9 +47,6 @@ _FILL, _READ, _MERGE = 21, 12, 4
 # the spike memory are released when the last word of an output row has been read.
 _WORDS_AHEAD = 7
 
-# Beats that a core makes before it stops for want of room.
-_BEATS_AHEAD = 3
-
 # Windows that wait until the words of another one have been read.
 _WINDOWS_AHEAD = 2
 
@@ -140,6 +137,8 @@ class Flow(flow.Flow):
         width = core.sources[0].positions[1]
         self._windows = width * (1 if core.slices == 1 else core.groups * core.slices)
         self._beats = width * core.position_beats
+        # Beats that the lanes make before they stop for want of room.
+        self._ahead = max(2, core.waiting) + 1
         self._fill = _FILL + _MERGE * (core.replicas > 1)
 
     def begin(self, clocks: Mapping[str, np.ndarray], words: Mapping[str, np.ndarray]) -> None:
@@ -158,12 +157,12 @@ class Flow(flow.Flow):
         held = replica.sent + (gone * work if alone else 0)
         replica.lanes = functools.reduce(np.maximum, (
             np.maximum(replica.lanes, begin + self._first) + work, replica.window, held))
-        stuck = max(0, 1 - _BEATS_AHEAD / self._beats) if alone else gone
+        stuck = max(0, 1 - self._ahead / self._beats) if alone else gone
         self.send_row(self._beats, replica.lanes + self._fill, stuck * work)
         replica.sent = self.sent - self._fill
         if alone:
             replica.lanes = np.maximum(
-                replica.lanes, replica.sent - _BEATS_AHEAD / self._beats * work)
+                replica.lanes, replica.sent - self._ahead / self._beats * work)
         ahead = np.minimum(1, _WORDS_AHEAD / words) * work
         read = np.maximum(begin + self._first + words, replica.lanes - ahead) + _READ
         replica.window = np.maximum(
@@ -281,10 +280,9 @@ def _lanes(core, copies):
                 "row": counter_bits(core.groups * len(core.schedule.rows)),
                 "results": lanes * core.value_bits * (core.beats != core.groups),
                 **_stepping(core)}
-    # In a replica a row of results can wait; otherwise two results, or none if there is only one
-    # position.
-    row = core.sources[0].positions[1] * core.position_beats if copies > 1 else 2
-    waiting = 0 if core.beats == core.groups else max(2, row)
+    waiting = core.waiting
+    if waiting and copies > 1:  # in a replica a row of results can wait
+        waiting = max(waiting, core.sources[0].positions[1] * core.position_beats)
     stored = (*(Memory(lanes * core.weight_bits, max(2, rows), True)
                 for rows in core.weight_banks),
               Memory(lanes * bits, max(2, core.parameter_rows), True),

@@ -2,7 +2,7 @@
 
 from hw.config import CoreConfig
 from hw.dynamics import Dynamics
-from hw.maps import MapConfig, SourceConfig
+from hw.maps import SLICE_STEPS, MapConfig, SourceConfig
 from hw.schedule import step
 from tests.networks import STEPPING
 
@@ -11,8 +11,13 @@ SLICED = {
     "three slices": Dynamics(25, 10),
     "long bursts": Dynamics(9, 8, burst=3),
     "long probe": Dynamics(9, 2, probe=30),
+    "pairs": STEPPING["st-bif"],
+    "single steps": STEPPING["cif"],
+    "single bursts": STEPPING["burst"],
 }
 """With trains of several slices. The probe ends within one."""
+
+_MOST_STEPS = {"pairs": 2, "single steps": 1, "single bursts": 1}
 
 DYNAMICS = STEPPING | SLICED | {
     "long": Dynamics(9, 3),
@@ -23,11 +28,18 @@ DYNAMICS = STEPPING | SLICED | {
 }
 
 
-def stepping(dynamics, kinds, levels=3, *, side=1, kernel=1):
+def named(name, kinds, levels=3, **options):
+    """The core of one of the dynamics, with slices of the length that goes with the name."""
+    return stepping(DYNAMICS[name], kinds, levels, **options,
+                    most_steps=_MOST_STEPS.get(name, SLICE_STEPS))
+
+
+def stepping(dynamics, kinds, levels=3, *, side=1, kernel=1, most_steps=SLICE_STEPS):
     """A core whose sources are the image, trains, or both."""
     train = {"code": "train", "timesteps": dynamics.timesteps, "low": -int(dynamics.signed)}
     train = {} if dynamics.phases else train
-    shape = {"channels": 4, "height": side, "width": side, "word": 4}
+    shape = {"channels": 4, "height": side, "width": side, "word": 4,
+             "most_steps": most_steps}
     maps = [MapConfig(**shape, levels=7) if kind == "image" else
             MapConfig(**shape, levels=dynamics.greatest, **train) for kind in kinds]
     sources = tuple(SourceConfig(fmap, -1, (kernel, kernel), (1, 1), (0, 0)) for fmap in maps)

@@ -9,7 +9,7 @@ from hw.encoder import word_layout
 from hw.fetch import Fetch
 
 from .cases import mapped
-from .stepping import DYNAMICS, stepping
+from .stepping import DYNAMICS, named
 from .streams import STALLS
 
 
@@ -106,6 +106,6 @@ def test_fetch_equals_model(name, code, stalls):
 @pytest.mark.parametrize("kinds", [("train",), ("image", "train")])
 @pytest.mark.parametrize("name", ["if", "cif", "st-bif", "two slices"])
 def test_fetch_of_trains_equals_model(name, kinds, stalls):
-    words = check(stepping(DYNAMICS[name], kinds, side=3, kernel=2), name, stalls)
+    words = check(named(name, kinds, side=3, kernel=2), name, stalls)
     signs = {word["subtract"] for word in words if word["spikes"]}
     assert signs == {0, int(DYNAMICS[name].signed)}

@@ -9,7 +9,7 @@ from hw.lanes import Lanes
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
-from .stepping import DYNAMICS, stepping
+from .stepping import DYNAMICS, named
 from .streams import STALLS, run
 
 
@@ -85,9 +85,10 @@ def test_lanes_equal_model(levels, code, stalls, results, masked):
 @pytest.mark.parametrize("levels", [3, None])
 @pytest.mark.parametrize("name", DYNAMICS)
 def test_lanes_that_step_equal_model(name, levels, kinds, stalls):
-    config = stepping(DYNAMICS[name], kinds, levels)
+    config = named(name, kinds, levels)
     rng = random.Random(str((name, kinds, levels)))
-    dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config))
+    dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config),
+                results=max(2, config.waiting))
     events, free = [], 0
     arrivals = config.schedule.arrivals
     for _ in range(20):
@@ -114,10 +115,11 @@ def test_lanes_that_step_equal_model(name, levels, kinds, stalls):
 @pytest.mark.parametrize("levels", [3, None])
 @pytest.mark.parametrize("name, steps", [
     *[(name, None) for name in ("if", "cif", "cycles", "long")],
-    ("two slices", (1, 9, 10, 11, 20)), ("three slices", (5, 24, 34))])
+    ("two slices", (1, 9, 10, 11, 20)), ("three slices", (5, 24, 34)),
+    ("pairs", None), ("single steps", None)])
 def test_lanes_end_early(name, steps, levels, kinds, stalls):
     """Runs of any number of time-steps, one after the other."""
-    config = stepping(DYNAMICS[name], kinds, levels)
+    config = named(name, kinds, levels)
     rng = random.Random(str((name, kinds, levels)))
     weights, initial = rows(rng, config.weight_rows, 3, 4, -8, 8), parameters(rng, config)
     for results in (0, 2):

@@ -165,7 +165,8 @@ def check(rng, network, seed):
     replicas = {layer.name: int(rng.integers(1, min(3, network.shapes[layer.name][1]) + 1))
                 for layer in network.neurons}
     config, image = map_network(network, lanes=lanes, replicas=replicas,
-                                code=str(rng.choice(["phase", "rate"])))
+                                code=str(rng.choice(["phase", "rate"])),
+                                slice_steps=int(rng.choice([1, 2, 3, 5, 16])))
     if not any("_" in layer.name for layer in network.layers) and rng.random() < 0.5:
         config = few_rows(rng, config)
     shape = (3, *network.input_shape)
