@@ -80,11 +80,12 @@ def designs():
         "mobile": (*cases.mapped("mobile")[3:], PLENTY),
         "cif": (*map_network(networks.stepping(networks.STEPPING["cif"])), PLENTY),
         "if": (*map_network(networks.stepping(networks.STEPPING["if"]),
-                            lanes={"second": 2, "fourth": 3}), PLENTY),
+                            lanes={"second": 2, "fourth": 3}, slice_steps=1), PLENTY),
         "st-bif": (*map_network(
             replace(digits, layers=tuple(layer.timed(networks.STEPPING["st-bif"], 3, True)
                                          for layer in digits.layers)),
-            lanes={"conv1": 8, "conv2": 8, "fc1": 32}, replicas={"conv1": 2}), PLENTY),
+            lanes={"conv1": 8, "conv2": 8, "fc1": 32}, replicas={"conv1": 2}, slice_steps=2),
+            PLENTY),
     }
 
 

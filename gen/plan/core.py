@@ -218,6 +218,7 @@ def _select(core, copies):
     planes = len(core.scan.charges)
     features = {"one": 1, "taps": core.taps, "held": core.taps * planes,
                 "masked": core.taps * (len(set(core.masks)) > 1) * planes,
+                "skipped": planes * (core.slices > 1),
                 "index": counter_bits(core.groups * core.taps), "groups": counter_bits(core.groups),
                 "sources": len(core.sources),
                 **{name: sum(walk[name] for walk in walks) for name in walks[0]}}
