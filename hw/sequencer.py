@@ -91,72 +91,38 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        operations, op = self._core.schedule.operations, self.op
+        schedule, op = self._core.schedule, self.op
+        operations = schedule.operations
         rows = [operation.row for operation in operations]
         # Otherwise each position begins anew, and so does what is known while idle.
-        sliced = self._core.sends_slices
-        closes = Signal()
-        resumes = (sliced or self._core.schedule.timed or len(self._core.schedule.arrivals) > 1
+        resumes = (self._core.sends_slices or schedule.timed or len(schedule.arrivals) > 1
                    or None in rows or rows != sorted(rows))
         current = Signal(range(max(2, len(operations))))
-        # A signal for each field, because a part of a signal must not be constant.
-        own = {"emit", "stays"} if sliced else set()
-        tail = {name: Signal(len(op[name]), name=f"tail_{name}")
-                for name in sorted({name for each in operations for name in _fields(each)} | own)}
+        results = (_Slices if self._core.sends_slices else _Whole)(
+            m, self._core, self.timesteps if schedule.timed else None)
         waits, room = Signal(), Signal()
-        with m.Switch(current):
-            for number, operation in enumerate(operations):
-                with m.Case(number):
-                    m.d.comb += [tail[name].eq(value)
-                                 for name, value in _fields(operation).items()
-                                 if name not in own]
-                    if operation.waits:
-                        m.d.comb += waits.eq(1)
-                    if sliced:
-                        m.d.comb += closes.eq(operation.closes)
-                    elif operation.until:
-                        m.d.comb += tail["emit"].eq(self.timesteps <= operation.until)
+        tail = self._program(m, current, waits, results)
+        results.begin(m, op, self.idle & (current == 0), tail)
 
-        slices = leads = None
-        if sliced:
-            slices = _Slices(m, self._core, self.timesteps if self._core.schedule.timed else None)
-            leads = self.idle & (current == 0) & slices.leads
-            m.d.comb += [tail["emit"].eq(closes & slices.full),
-                         tail["stays"].eq(~slices.final)]
-            # The queue takes a result every two clocks.
-            emitted = Signal()
-            m.d.sync += emitted.eq(op.valid & op.emit)
-
-        # Operations that an event may take along.
-        begins = [operations[0]] + [operations[k + 1] for k, operation in enumerate(operations)
-                                    if operation.waits]
-        fields = {name for begin in begins for name in _fields(begin)}
-        fields |= {"emit" for begin in begins if begin.until} | own
-        begin = {name: tail[name] if resumes else Const(value, len(tail[name]))
-                 for name, value in ((name, _fields(begins[0]).get(name, 0)) for name in fields)}
+        begin = self._begin(tail, results.fields, resumes)
         along, accepts = Signal(), Signal(init=1)
-        whole = begin.get("emit", Const(0, 1))
-        if sliced:
-            whole = leads | whole & ~begin["stays"]
-        m.d.comb += along.eq(self.i.p.last & ~self.i.p.add & ~whole)
+        nothing = {"emit": Const(0, 1), "fire": Const(0, 1)}
+        m.d.comb += along.eq(self.i.p.last & ~self.i.p.add & ~results.alone(nothing | begin))
         # A fire needs room for what it makes.
-        m.d.comb += accepts.eq(room | ~begin.get("fire", Const(0, 1)))
+        m.d.comb += accepts.eq(room | ~(nothing | begin)["fire"])
         fixed = self.i.p.add & self.i.p.fixed.any()
-        listens = self.idle & ~leads if sliced else self.idle
+        listens, final = results.listens(self.idle), results.final(op)
         m.d.comb += self.i.ready.eq(listens & accepts)
         with m.If(listens):
             m.d.comb += [op.valid.eq(self.i.valid & accepts), op.add.eq(self.i.p.add & ~fixed),
                          op.parameter.eq(fixed)]
             with m.If(along):
-                m.d.comb += [op[name].eq(begin[name]) for name in sorted(fields)]
+                m.d.comb += [op[name].eq(value) for name, value in begin.items()]
             with m.If(op.valid & self.i.p.last):
                 m.d.sync += current.eq(current + along if resumes else along)
                 m.d.sync += self.idle.eq(along & waits if resumes else 0)
-        if sliced:
-            with m.Elif(leads):
-                m.d.comb += [op.valid.eq(self.i.valid & room & ~emitted), op.emit.eq(1),
-                             op.stays.eq(1)]
-        final = op.emit & ~op.stays if sliced else op.emit
+        # Goes on with the If.
+        results.lead(m, op, self.i.valid & room)
         with m.Else():
             m.d.comb += [op[name].eq(signal) for name, signal in tail.items()]
             m.d.comb += op.valid.eq(room | ~(op.fire | op.emit))
@@ -171,12 +137,60 @@ class Sequencer(wiring.Component):
         m.d.sync += ahead.eq(ahead + (op.valid & op.emit) - self.taken)
 
         done = op.valid & (~self.idle | along)
-        if sliced:
-            slices.count(m, current == 0, leads & op.valid, done & closes)
+        results.count(m, op.valid, current == 0, done)
         row = (self._looked_up(m, current, done & final, rows) if resumes else
                self._in_order(m, current, done, rows))
         m.d.comb += self.row.eq(Mux(self.idle & fixed, self.i.p.row, row))
         return m
+
+    def _program(self, m, current, waits, results):
+        """Look up an operation.
+
+        Parameters
+        ----------
+        current : its number
+        waits : set if the charge of another step has to arrive after it
+
+        Returns
+        -------
+        Its fields: a signal for each that is not always 0.
+        """
+        operations = self._core.schedule.operations
+        # A signal for each field, because a part of a signal must not be constant.
+        names = {name for operation in operations for name in _fields(operation)} | results.fields
+        tail = {name: Signal(len(self.op[name]), name=f"tail_{name}") for name in sorted(names)}
+        with m.Switch(current):
+            for number, operation in enumerate(operations):
+                with m.Case(number):
+                    m.d.comb += [tail[name].eq(value)
+                                 for name, value in _fields(operation).items()
+                                 if name not in results.fields]
+                    if operation.waits:
+                        m.d.comb += waits.eq(1)
+                    results.look_up(m, operation, tail)
+        return tail
+
+    def _begin(self, tail, unknown, resumes):
+        """The operation that an event may take along.
+
+        Parameters
+        ----------
+        tail : fields of the present operation
+        unknown : names of those that are not looked up in the program
+        resumes : whether it may be another one than the first
+
+        Returns
+        -------
+        Its fields, in the order of their names.
+        """
+        operations = self._core.schedule.operations
+        begins = [operations[0]] + [operations[k + 1] for k, operation in enumerate(operations)
+                                    if operation.waits]
+        names = {name for begin in begins for name in _fields(begin)} | unknown
+        names |= {"emit" for begin in begins if begin.until}
+        first = _fields(operations[0])
+        return {name: tail[name] if resumes else Const(first.get(name, 0), len(tail[name]))
+                for name in sorted(names)}
 
     def _in_order(self, m, current, done, rows):
         """The row of the present operation, if they come one after the other, after one event.
@@ -217,8 +231,10 @@ class Sequencer(wiring.Component):
         return first + offset
 
 
-class _Slices:
-    """The slice and the time-step that the lanes work on.
+class _Whole:
+    """The result of a position leaves with the last operation of the program.
+
+    :class:`_Slices` has the same members.
 
     Parameters
     ----------
@@ -227,31 +243,103 @@ class _Slices:
 
     Attributes
     ----------
-    full, final : whether a slice ends with this time-step, and whether it is the last slice
-    leads : whether the slice ends before the first time-step of the run
+    fields : of the operations, those that are not looked up in the program
     """
+
+    fields = frozenset()
+
+    def __init__(self, m, core, timesteps):
+        self._timesteps = timesteps
+
+    def look_up(self, m, operation, tail):
+        """An operation of the program, whose fields are ``tail``, is the present one."""
+        if operation.until:
+            m.d.comb += tail["emit"].eq(self._timesteps <= operation.until)
+
+    def begin(self, m, op, begins, tail):
+        """Say what leaves with the present operation.
+
+        Parameters
+        ----------
+        begins : the lanes have not begun with the position
+        tail : fields of the operation
+        """
+
+    def final(self, operation):
+        """Whether this is the last operation of the position."""
+        return operation["emit"]
+
+    def alone(self, operation):
+        """Whether no event may take this operation along."""
+        return self.final(operation)
+
+    def listens(self, idle):
+        """Whether the lanes do what the event asks for."""
+        return idle
+
+    def lead(self, m, op, ready):
+        """Otherwise, issue what comes before the program of the position.
+
+        Parameters
+        ----------
+        ready : there is an event, and room for a result
+        """
+
+    def count(self, m, valid, begins, done):
+        """Go on.
+
+        Parameters
+        ----------
+        valid : there is an operation
+        begins : the lanes have not begun with the position
+        done : an operation of the program is carried out
+        """
+
+
+class _Slices:
+    """The slices of a position's trains leave one by one, those without a time-step of the run
+    first."""
+
+    fields = frozenset({"emit", "stays"})
 
     def __init__(self, m, core, timesteps):
         fmap = core.out
         self._slice, self._step = Signal(range(fmap.slices)), Signal(range(fmap.slice_steps))
         first, self._first = ((Const(0), Const(fmap.missing)) if timesteps is None else
                               beginning(m, timesteps, fmap))
-        self.leads = self._slice < first
-        self.full = self._step == fmap.slice_steps - 1
-        self.final = self._slice == fmap.slices - 1
+        self._is_empty = self._slice < first
+        self._is_full = self._step == fmap.slice_steps - 1
+        self._is_last = self._slice == fmap.slices - 1
+        self._closes, self._leads, self._emitted = Signal(), Signal(), Signal()
 
-    def count(self, m, begins, leads, closes):
-        """Go on.
+    def look_up(self, m, operation, tail):
+        m.d.comb += self._closes.eq(operation.closes)
 
-        Parameters
-        ----------
-        begins : the lanes have not begun with a position
-        leads : a slice leaves that ends before the first time-step
-        closes : a time-step ends
-        """
+    def begin(self, m, op, begins, tail):
+        m.d.comb += self._leads.eq(begins & self._is_empty)
+        m.d.comb += tail["emit"].eq(self._closes & self._is_full)
+        m.d.comb += tail["stays"].eq(~self._is_last)
+        # The queue takes a result every two clocks.
+        m.d.sync += self._emitted.eq(op.valid & op.emit)
+
+    def final(self, operation):
+        return operation["emit"] & ~operation["stays"]
+
+    def alone(self, operation):
+        return self._leads | self.final(operation)
+
+    def listens(self, idle):
+        return idle & ~self._leads
+
+    def lead(self, m, op, ready):
+        with m.Elif(self._leads):
+            m.d.comb += [op.valid.eq(ready & ~self._emitted), op.emit.eq(1), op.stays.eq(1)]
+
+    def count(self, m, valid, begins, done):
+        leaves, closes = self._leads & valid, done & self._closes
         with m.If(begins):
             m.d.sync += self._step.eq(self._first)
         with m.If(closes):
-            m.d.sync += self._step.eq(Mux(self.full, 0, self._step + 1))
-        with m.If(leads | closes & self.full):
-            m.d.sync += self._slice.eq(Mux(self.final, 0, self._slice + 1))
+            m.d.sync += self._step.eq(Mux(self._is_full, 0, self._step + 1))
+        with m.If(leaves | closes & self._is_full):
+            m.d.sync += self._slice.eq(Mux(self._is_last, 0, self._slice + 1))

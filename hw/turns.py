@@ -127,7 +127,7 @@ class Slices:
         self.index = Signal(range(max(2, core.groups * core.taps)), name="first_index")
 
     def loops(self, source):
-        # The words of a slice lie side by side.
+        # The slices of a chunk lie side by side.
         return Loop(self._core.groups), Loop(self._core.slices, step=int(source.map.slices > 1))
 
     def replayed(self, planes):
