@@ -170,7 +170,7 @@ def _lines(report):
         yield " ".join(map(str, report["predictions"]))
     for step in report.get("steps", ()):
         shown = f"{step['accuracy']:.6g}" if "accuracy" in step else "-"
-        yield f"{step['timesteps']:>4} time-steps   accuracy {shown}"
+        yield f"time-step {step['timesteps']:>4}   accuracy {shown}"
     for name, value in report.items():
         if isinstance(value, dict):
             value = ", ".join(f"{layer} {count}" for layer, count in value.items()) or "none"
