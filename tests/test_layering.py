@@ -23,8 +23,10 @@ MAY_IMPORT = {
 WITH_TORCH = {"gen/convert", "gen/train", "gen/ir/reference.py"}
 """Where in `gen` torch may be imported."""
 
-WITH_HOST = {"gen/verify/pins.py", "gen/verify/gate_level.py"}
-"""Files of `gen` that may import the host's driver: they drive a simulated board with it."""
+WITH_HOST = {"gen/verify/pins.py": "host", "gen/verify/gate_level.py": "host",
+             "gen/cli/main.py": "host.terminal", "gen/cli/commands/arguments.py": "host.terminal"}
+"""Files of `gen` that may import from `host`, and what: those that drive a simulated board the
+driver, those of the command line what all command lines have in common."""
 
 ROOMS = {
     "system":  set(),
@@ -73,7 +75,7 @@ def imported(file):
 def allowed(file):
     path = file.relative_to(ROOT).as_posix()
     torch = {"torch"} if any(path.startswith(place) for place in WITH_TORCH) else set()
-    host = {"host"} if path in WITH_HOST else set()
+    host = {WITH_HOST[path]} if path in WITH_HOST else set()
     return MAY_IMPORT[path.partition("/")[0]] | torch | host
 
 
