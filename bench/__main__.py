@@ -6,8 +6,9 @@ import logging
 import os
 import sys
 
-from gen.errors import EXPLAINED, explain, one_line
+from gen.errors import EXPLAINED, explain
 from gen.system.processes import Terminated, terminable
+from host.terminal import one_line
 
 from . import (
     bitstreams,

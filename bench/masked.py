@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from gen.ir import shipped
-from gen.ir.layers import INPUT, Neurons, Pool, Readout
+from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 from gen.plan.mapping import map_config
@@ -19,6 +19,7 @@ from gen.plan.workload import Workload
 
 from . import keys
 from .benchmark import Benchmark
+from .random_networks import random_neurons, random_readout, random_synapses
 
 IMAGES = "fashion-mnist"
 LANES = 32
@@ -26,17 +27,12 @@ IDENTITY_BITS = 12
 
 
 def _neurons(rng, name, *bundles):
-    """Neurons that fire about as often as those of a trained network."""
-    fan = sum(bundle.weights[0].size for bundle in bundles)
-    channels = bundles[0].out_channels
-    threshold = np.full(channels, 1 + int(2 * fan ** 0.5))
-    return Neurons(name, bundles, rng.integers(0, threshold + 1), threshold, 3)
+    return random_neurons(rng, name, *bundles, levels=3)
 
 
-def _conv(rng, source, out, inner, kernel, *, groups=1, stride=1, bits=4):
-    weights = rng.integers(-(1 << bits - 1), 1 << bits - 1, (out, inner // groups, kernel, kernel))
-    return Synapses(source, weights, stride=(stride, stride), padding=(kernel // 2,) * 2,
-                    groups=groups, bits=bits)
+def _conv(rng, source, out, inner, kernel, *, groups=1, stride=1):
+    return random_synapses(rng, source, (out, inner // groups, kernel, kernel), bits=4,
+                           stride=(stride, stride), padding=(kernel // 2,) * 2, groups=groups)
 
 
 def mobile(rng, name, shape, levels, pixel_max):
@@ -48,7 +44,7 @@ def mobile(rng, name, shape, levels, pixel_max):
         layers.append(_neurons(rng, f"point{k}", _conv(rng, f"depth{k}", out, now, 1)))
         source, now = f"point{k}", out
     layers.append(Pool("mean", source, "sum", (7, 7), (7, 7)))
-    layers.append(Readout("readout", (_conv(rng, "mean", 10, now, 1, bits=8),), np.zeros(10, int)))
+    layers.append(random_readout(rng, "mean", now))
     return Network(name, shape, levels, pixel_max, tuple(layers))
 
 
@@ -61,7 +57,7 @@ def residual(rng, name, shape, levels, pixel_max):
         _neurons(rng, "first", _conv(rng, "stem", 32, 32, 3)),
         _neurons(rng, "second", _conv(rng, "first", 32, 32, 3), identity),
         Pool("mean", "second", "sum", (14, 14), (14, 14)),
-        Readout("readout", (_conv(rng, "mean", 10, 32, 1, bits=8),), np.zeros(10, int))))
+        random_readout(rng, "mean", 32)))
 
 
 def _unmasked(core):
@@ -97,4 +93,5 @@ def measure(case):
             "wide": wide.lanes * wide.weight_bits * wide.weight_rows}
 
 
-BENCHMARK = Benchmark("masked", [{"network": IMAGES}], measure, keys.PLAN)
+BENCHMARK = Benchmark("masked", [{"network": IMAGES}], measure,
+                      (*keys.PLAN, "bench/random_networks.py"))

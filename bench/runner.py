@@ -7,8 +7,9 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 
 from gen.build.toolchain import find
-from gen.errors import EXPLAINED, DataError, explain, one_line
+from gen.errors import EXPLAINED, DataError, explain
 from gen.system import processes
+from host.terminal import one_line
 
 from .benchmark import FIGURES, label, load, store
 from .keys import key

@@ -16,9 +16,8 @@ import numpy as np
 from gen.build.toolchain import yosys
 from gen.build.verilog import component_verilog
 from gen.errors import BuildError
-from gen.ir.layers import INPUT, Neurons, Pool, Readout
+from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
-from gen.ir.synapses import Synapses
 from gen.plan.mapping import map_network
 from gen.system import files, processes
 from gen.verify.virtual import compile_board
@@ -27,23 +26,14 @@ from hw.uart import divisor
 
 from . import keys
 from .benchmark import Benchmark
+from .random_networks import random_neurons, random_readout, random_synapses
 
 CLOCK, BAUD = 100_000_000, 1_000_000
 
 
-def _synapses(rng, source, shape, **options):
-    weights = np.clip(np.rint(rng.normal(0, 25, shape)), -128, 127).astype(np.int64)
-    return Synapses(source, weights, bits=8, **options)
-
-
-def _neurons(rng, name, bundle):
-    channels = bundle.out_channels
-    return Neurons(name, (bundle,), rng.integers(0, 100, channels),
-                   rng.integers(500, 2000, channels), 7)
-
-
-def _readout(rng, source, channels):
-    return Readout("out", (_synapses(rng, source, (10, channels, 1, 1)),), np.zeros(10, np.int64))
+def _neurons(rng, name, source, shape, **options):
+    return random_neurons(rng, name, random_synapses(rng, source, shape, bits=8, **options),
+                          levels=7)
 
 
 def mlp(weights):
@@ -51,9 +41,9 @@ def mlp(weights):
     rng = np.random.default_rng(0)
     width = round(np.sqrt(397 ** 2 + weights) - 397)
     return Network("mlp", (1, 28, 28), 15, 255, (
-        _neurons(rng, "fc1", _synapses(rng, INPUT, (width, 1, 28, 28))),
-        _neurons(rng, "fc2", _synapses(rng, "fc1", (width, width, 1, 1))),
-        _readout(rng, "fc2", width)))
+        _neurons(rng, "fc1", INPUT, (width, 1, 28, 28)),
+        _neurons(rng, "fc2", "fc1", (width, width, 1, 1)),
+        random_readout(rng, "fc2", width)))
 
 
 def cnn(weights):
@@ -64,13 +54,12 @@ def cnn(weights):
     for block in range(3):
         for half in "ab":
             shape = (width << block, channels, 3, 3)
-            layers.append(_neurons(rng, f"conv{block}{half}",
-                                   _synapses(rng, source, shape, padding=(1, 1))))
+            layers.append(_neurons(rng, f"conv{block}{half}", source, shape, padding=(1, 1)))
             source, channels = layers[-1].name, shape[0]
         kind, size = ("sum", 8) if block == 2 else ("max", 2)
         layers.append(Pool(f"pool{block}", source, kind, (size, size), (size, size)))
         source = layers[-1].name
-    return Network("cnn", (3, 32, 32), 15, 255, (*layers, _readout(rng, source, channels)))
+    return Network("cnn", (3, 32, 32), 15, 255, (*layers, random_readout(rng, source, channels)))
 
 
 NETWORKS = {"cnn": cnn, "mlp": mlp}
@@ -142,4 +131,5 @@ CASES = [{"kind": kind, "about": weights, "stage": stage}
                                (("read", "virtual"), (100_000, 300_000, 1_000_000)))
          for kind in NETWORKS for weights in sizes for stage in stages]
 
-BENCHMARK = Benchmark("scale", CASES, measure, keys.SIMULATE, lambda case: ("yosys",))
+BENCHMARK = Benchmark("scale", CASES, measure, (*keys.SIMULATE, "bench/random_networks.py"),
+                      lambda case: ("yosys",))

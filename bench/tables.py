@@ -1,5 +1,7 @@
 """The tables of the pages, of what has been measured."""
 
+from itertools import pairwise
+
 import boards
 from gen.ir import shipped
 
@@ -196,11 +198,16 @@ _STAGES = {
 }
 
 
-def _costs(measured, *stages):
-    """Of docs/scale.md: seconds and megabytes of some stages, a row for each network."""
+def _stages(measured, *stages):
+    """Of each network for which there are these stages and the Verilog: stage -> its row."""
     rows = {}
     for row in scale.BENCHMARK.rows(measured):
         rows.setdefault((row["kind"], row["about"]), {})[row["stage"]] = row
+    return [row for row in rows.values() if row.keys() >= {"verilog", *stages}]
+
+
+def _costs(measured, *stages):
+    """Of docs/scale.md: seconds and megabytes of some stages, a row for each network."""
     columns = [("network", lambda row: row["verilog"]["kind"]),
                ("weights", lambda row: number(row["verilog"]["weights"]))]
     for stage in stages:
@@ -208,11 +215,31 @@ def _costs(measured, *stages):
             (f"{_STAGES[stage]}: s", lambda row, stage=stage: number(row[stage]["seconds"], 1)),
             (f"{_STAGES[stage]}: MB", lambda row, stage=stage: number(row[stage]["megabytes"]))]
     columns += [("MB of Verilog", lambda row: number(row["verilog"]["bytes"] / 1e6, 1))]
-    return table(columns, [row for row in rows.values() if row.keys() >= {"verilog", *stages}])
+    return table(columns, _stages(measured, *stages))
+
+
+def _growth(rows):
+    """The most seconds of another hundred thousand weights, from one network to the next larger
+    one.
+
+    Parameters
+    ----------
+    rows : pairs of weights and seconds, the fewest weights first
+    """
+    return max((more - few) / (large - small) * 1e5
+               for (small, few), (large, more) in pairwise(rows))
 
 
 def written(measured):
-    return _costs(measured, "mapping", "verilog")
+    """Of docs/scale.md: up to the Verilog."""
+    found = {kind: [] for kind in scale.NETWORKS}
+    for row in _stages(measured, "mapping"):
+        found[row["verilog"]["kind"]].append((
+            row["verilog"]["weights"], row["mapping"]["seconds"] + row["verilog"]["seconds"]))
+    growth = " and ".join(f"at most {_growth(rows):.2f} s in `{kind}`"
+                          for kind, rows in found.items())
+    return (_costs(measured, "mapping", "verilog")
+            + f"\n\nAnother hundred thousand weights take {growth}.")
 
 
 def read(measured):

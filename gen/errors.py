@@ -23,11 +23,8 @@ __all__ = [
     "SimulationError",
     "SpikeloomError",
     "explain",
-    "one_line",
     "unknown",
 ]
-
-_LONGEST = 500
 
 
 class SpikeloomError(Exception):
@@ -90,18 +87,6 @@ def explain(error: Exception) -> str:
         case MemoryError():
             return f"there is not enough memory: {error}"
     return str(error)
-
-
-def one_line(message: object) -> str:
-    """A message on one line of at most 500 characters that a terminal can show.
-
-    A message that is too long loses its middle: its beginning says what and where, its end what to
-    do.
-    """
-    text = " ".join(str(message).split())
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    half = (_LONGEST - len(" ... ")) // 2
-    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

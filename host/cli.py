@@ -3,8 +3,6 @@
 Packages that are heavy or may be missing are imported when a command needs them.
 """
 
-import argparse
-import io
 import json
 import math
 import os
@@ -14,6 +12,7 @@ import time
 import warnings
 
 from .errors import HostError
+from .terminal import Parser, fail, number, open_streams, put
 
 __all__ = ["main"]
 
@@ -24,9 +23,6 @@ _SERIAL_PATIENCE = 0.5
 
 # Seconds from one line of progress to the next if standard error is not a terminal.
 _PAUSE = 30.0
-
-# Greatest length of an error, in characters.
-_LONGEST = 500
 
 
 def _array(path, what):
@@ -170,7 +166,7 @@ def _lines(report):
         yield " ".join(map(str, report["predictions"]))
     for step in report.get("steps", ()):
         shown = f"{step['accuracy']:.6g}" if "accuracy" in step else "-"
-        yield f"{step['timesteps']:>4} time-steps   accuracy {shown}"
+        yield f"time-step {step['timesteps']:>4}   accuracy {shown}"
     for name, value in report.items():
         if isinstance(value, dict):
             value = ", ".join(f"{layer} {count}" for layer, count in value.items()) or "none"
@@ -179,59 +175,27 @@ def _lines(report):
             yield f"{name.replace('_', ' '):<18}{text}"
 
 
-def _number(convert, what, least, most):
-    """The type of an argument that is a number within bounds."""
-    def parse(text):
-        try:
-            number = convert(text)
-        except ValueError:
-            number = None
-        if number is None or not least <= number <= most:
-            raise argparse.ArgumentTypeError(
-                f"must be {what} from {least:,} to {most:,}, not {text!r}")
-        return number
-    return parse
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and that reports if its help can't be written."""
-
-    def error(self, message):
-        self.print_usage(sys.stderr)
-        self.exit(2, _one_line(f"{self.prog}: error: {message}") + "\n")
-
-    def print_help(self, file=None):
-        _put(self.format_help().rstrip("\n"))
-
-    def _get_values(self, action, arg_strings):
-        # In Python 3.11, "--option=--" gives an empty list.
-        value = super()._get_values(action, arg_strings)
-        if value == [] and action.nargs is None:
-            raise argparse.ArgumentError(action, "expected one argument")
-        return value
-
-
 def _parser():
-    common = _Parser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--board", metavar="DIR", required=True,
                         help="directory that `python -m gen build` has filled")
     common.add_argument("--port", required=True,
                         help="serial port, or 'virtual' to start the virtual board of DIR")
-    common.add_argument("--baud", type=_number(int, "an integer", 1, 100_000_000), metavar="N",
+    common.add_argument("--baud", type=number(int, "an integer", 1, 100_000_000), metavar="N",
                         help="rate of the line, if it is not that of the build")
-    common.add_argument("--timeout", type=_number(float, "a number", 0.001, 86_400), metavar="S",
+    common.add_argument("--timeout", type=number(float, "a number", 0.001, 86_400), metavar="S",
                         help="seconds to wait for an answer (0.5; 60 on a virtual board)")
     common.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
-    parser = _Parser(prog="python -m host",
+    parser = Parser(prog="python -m host",
                      description="Run images on a device, or show its status.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     infer = commands.add_parser("infer", parents=[common], help="send images, get logits")
     infer.add_argument("images", metavar="IMAGES.npy",
                        help="raw images, integers, (N, C, H, W), (N, H, W) or (N, features)")
-    infer.add_argument("--limit", type=_number(int, "an integer", 1, 10**9), metavar="N",
+    infer.add_argument("--limit", type=number(int, "an integer", 1, 10**9), metavar="N",
                        help="only the first N images")
-    infer.add_argument("--timesteps", type=_number(int, "an integer", 1, 64), metavar="T",
+    infer.add_argument("--timesteps", type=number(int, "an integer", 1, 64), metavar="T",
                        help="end each image after T time-steps, of those that the device has")
     infer.add_argument("--every-step", action="store_true",
                        help="also the logits after each time-step before; each image is run as "
@@ -250,65 +214,24 @@ def _parser():
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     try:
-        _open_streams()
+        open_streams()
         if sys.stdout is None:
-            return _fail("standard output is closed; redirect it to a file or to /dev/null")
+            return fail("standard output is closed; redirect it to a file or to /dev/null")
         args = _parser().parse_args(arguments)
         report = args.run(args)
-        _put(json.dumps(report) if args.json else "\n".join(_lines(report)))
+        put(json.dumps(report) if args.json else "\n".join(_lines(report)))
     except HostError as error:
-        return _fail(error)
+        return fail(error)
     except ModuleNotFoundError as error:
         if error.name not in ("numpy", "serial"):
             raise
-        return _fail(f"the Python package {error.name} is missing: pip install spikeloom[host]")
+        return fail(f"the Python package {error.name} is missing: pip install spikeloom[host]")
     except BrokenPipeError:
         return 1
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else error)
+        return fail(f"{error.filename}: {error.strerror}" if error.filename else error)
     except MemoryError as error:
-        return _fail(f"there is not enough memory: {error}")
+        return fail(f"there is not enough memory: {error}")
     except KeyboardInterrupt:
         return 130
     return 1 if report.get("mismatches") else 0
-
-
-def _open_streams():
-    """Open the closed ones of descriptors 0 to 2 on the null device. Otherwise the next file that
-    is opened would get such a descriptor, and the output of other programs. Characters that a
-    stream's encoding lacks are written as escapes."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
-            os.set_inheritable(number, True)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _put(text):
-    """Write a result to standard output at once."""
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        # The program would try again at its end, and fail again, to write what is in the buffer.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise type(error)(error.errno, error.strerror, "standard output") from error
-
-
-def _fail(error):
-    print(_one_line(f"error: {error}"), file=sys.stderr)
-    return 1
-
-
-def _one_line(message):
-    """A message on one line that a terminal can show. If it is too long, it loses its middle: its
-    beginning says where, its end what to do."""
-    text = " ".join(message.split())
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    half = (_LONGEST - len(" ... ")) // 2
-    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"

@@ -129,13 +129,16 @@ class Manifest:
         Raises
         ------
         HostError
-            If the device has not so many time-steps.
+            If the device has not so many time-steps, or has none to choose.
         """
         most = self.registers["most_timesteps"]
         last = most if timesteps is None else timesteps
-        if not 1 <= last <= most:
-            raise HostError(f"{self.path}: the device runs 1 to {most} time-steps, not {last}")
-        return range(1 if every else last, last + 1)
+        if 1 <= last <= most:
+            return range(1 if every else last, last + 1)
+        if most == 1:
+            raise HostError(f"{self.path}: the network has no time-steps to choose: leave "
+                            f"--timesteps out")
+        raise HostError(f"{self.path}: the device runs 1 to {most} time-steps, not {last}")
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Counts ``(N, C, H, W)`` of raw images.

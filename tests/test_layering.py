@@ -23,8 +23,10 @@ MAY_IMPORT = {
 WITH_TORCH = {"gen/convert", "gen/train", "gen/ir/reference.py"}
 """Where in `gen` torch may be imported."""
 
-WITH_HOST = {"gen/verify/pins.py", "gen/verify/gate_level.py"}
-"""Files of `gen` that may import the host's driver: they drive a simulated board with it."""
+WITH_HOST = {"gen/verify/pins.py": "host", "gen/verify/gate_level.py": "host",
+             "gen/cli/main.py": "host.terminal", "gen/cli/commands/arguments.py": "host.terminal"}
+"""Files of `gen` that may import from `host`, and what: those that drive a simulated board the
+driver, those of the command line what all command lines have in common."""
 
 ROOMS = {
     "system":  set(),
@@ -53,6 +55,9 @@ TABLES = {"gen/plan/kinds.py", "gen/convert/quantised.py", "gen/convert/fidelity
 """Where a kind leads to what the room knows about it: a table of all kinds, or a function that is
 registered for each."""
 
+CORES = {"gen/plan/core.py", "hw/lanes.py", "hw/sequencer.py"}
+"""Files about cores alone, which tell the read-out from those that fire."""
+
 
 def imported(file):
     """Absolute names of the modules that a file imports, anywhere in it."""
@@ -70,7 +75,7 @@ def imported(file):
 def allowed(file):
     path = file.relative_to(ROOT).as_posix()
     torch = {"torch"} if any(path.startswith(place) for place in WITH_TORCH) else set()
-    host = {"host"} if path in WITH_HOST else set()
+    host = {WITH_HOST[path]} if path in WITH_HOST else set()
     return MAY_IMPORT[path.partition("/")[0]] | torch | host
 
 
@@ -110,31 +115,43 @@ def test_every_package_is_covered():
     assert packages == set(MAY_IMPORT)
 
 
-def asked(tree, *, table):
+def asked(tree, *, table, cores=False):
     """Lines that ask a layer for its kind: with ``isinstance``, by a pattern, by comparing types,
-    by feeling for an attribute; and unless they are in a ``table``, by its type at all."""
+    by feeling for an attribute or an entry; unless they are in a ``table``, by its type at all; and
+    unless they are about ``cores`` alone, by whether it is the read-out."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name("isinstance" | "issubclass"), args=[_, kinds]):
                 wrong = names(kinds) & KINDS
             case ast.MatchClass(cls=kind):
                 wrong = names(kind) & KINDS
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], left=left, comparators=[among]):
+                wrong = compared(node) or (is_layer(among) and isinstance(left, ast.Constant))
+            case ast.Compare(left=ast.Attribute(attr="out"), comparators=[ast.Constant(None)]):
+                wrong = not cores
             case ast.Compare():
-                wrong = (names(node) & KINDS) or any(
-                    isinstance(part, ast.Attribute) and part.attr in {"type", "NAME"}
-                    for part in ast.walk(node))
+                wrong = compared(node)
             case ast.Call(func=ast.Name("hasattr"), args=[thing, _]):
                 wrong = is_layer(thing)
             case ast.Call(func=ast.Name("getattr"), args=[thing, _, _]):
                 wrong = is_layer(thing)
             case ast.Call(func=ast.Name("type"), args=[thing]):
                 wrong = is_layer(thing) and not table
+            case ast.Attribute(attr="sends_logits"):
+                wrong = not cores
             case ast.Attribute(attr="register" | "__class__"):
                 wrong = not table
             case _:
                 wrong = False
         if wrong:
             yield node.lineno
+
+
+def compared(comparison):
+    """Whether kinds, or names of kinds, are compared."""
+    return names(comparison) & KINDS or any(
+        isinstance(part, ast.Attribute) and part.attr in {"type", "NAME"}
+        for part in ast.walk(comparison))
 
 
 def names(tree):
@@ -154,7 +171,7 @@ LAYERED = [file for file in FILES if file.relative_to(ROOT).parts[0] in {"gen", 
 def test_nobody_asks_a_layer_for_its_kind(file):
     path = file.relative_to(ROOT).as_posix()
     tree = ast.parse(file.read_text(encoding="utf-8"), path)
-    assert path in DEFINING or not list(asked(tree, table=path in TABLES))
+    assert path in DEFINING or not list(asked(tree, table=path in TABLES, cores=path in CORES))
 
 
 def test_kinds_are_defined_where_it_says():
@@ -163,7 +180,7 @@ def test_kinds_are_defined_where_it_says():
                if isinstance(node, ast.ClassDef)}
     assert {defined[kind] for kind in KINDS} == DEFINING
     assert {kind.__name__ for kind in TYPES.values()} <= KINDS
-    assert all((ROOT / path).is_file() for path in TABLES)
+    assert all((ROOT / path).is_file() for path in TABLES | CORES)
 
 
 @pytest.mark.parametrize("question", [
@@ -172,6 +189,8 @@ def test_kinds_are_defined_where_it_says():
     "type(x) == Pool", "Readout is type(x)", "type(x) in {Neurons, Readout}",
     "hasattr(layer, 'synapses')", "getattr(layer, 'replicas', 1)", "TABLE[type(layer)]",
     "layer.__class__ is other", "layer.type == 'pool'", "kind(layer).NAME != 'core'",
+    "layer.sends_logits", "config.layers[k].sends_logits", "layer.out is None",
+    "'lanes' in layer", "'lanes' not in core", "layer.type in kinds",
     "match layer:\n  case Pool(): pass", "match x:\n  case layers.Pool(kind='sum') | None: pass",
     "@run.register\ndef _(layer: Pool): pass"])
 def test_a_question_for_the_kind_is_found(question):
@@ -180,9 +199,15 @@ def test_a_question_for_the_kind_is_found(question):
 
 @pytest.mark.parametrize("answer", [
     "layer.sources", "isinstance(x, Charge)", "kind(layer).parts(layer)", "TABLE[type(module)]",
-    "getattr(self, name)", "Pool(name, source)", "x is None"])
+    "getattr(self, name)", "Pool(name, source)", "x is None",
+    "layer is config.readout", "layer in found", "'lanes' in options", "name in config.names"])
 def test_what_asks_for_no_kind_is_let_through(answer):
     assert not list(asked(ast.parse(answer), table=False))
+
+
+def test_files_about_cores_may_tell_the_readout():
+    assert not list(asked(ast.parse("core.sends_logits"), table=False, cores=True))
+    assert list(asked(ast.parse("isinstance(core, Readout)"), table=False, cores=True))
 
 
 def test_a_table_may_look_up_types_but_compare_none():

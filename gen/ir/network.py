@@ -292,15 +292,18 @@ class Network:
         Raises
         ------
         NetworkError
-            If the network does not run so many.
+            If the network does not run so many, or has no other number to choose.
         """
         if timesteps is None:
             return self.timesteps
         least = self.dynamics.shortest if self.dynamics else 1
-        if type(timesteps) is not int or not least <= timesteps <= self.timesteps:
-            raise NetworkError(f"{self.name} runs {least} to {self.timesteps} time-steps, not "
-                               f"{timesteps!r}")
-        return timesteps
+        if type(timesteps) is int and least <= timesteps <= self.timesteps:
+            return timesteps
+        if least == self.timesteps:
+            raise NetworkError(f"{self.name} has no time-steps to choose, as every run takes "
+                               f"{least}: leave --timesteps out")
+        raise NetworkError(f"{self.name} runs {least} to {self.timesteps} time-steps, not "
+                           f"{timesteps!r}")
 
     def quantised(self, counts: np.ndarray) -> Trace:
         """What the same network computes if its neurons fire after all the charge of a sample: the

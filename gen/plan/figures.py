@@ -41,9 +41,9 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     (a layer's name or ``"input"``), ``utilisation`` (share of the clocks in which a lane adds,
     over all lanes); ``luts``, ``ffs``, ``cells``, ``brams``, ``budget``, ``cell`` (what a logic
     cell of the device is called), ``cell_limit`` (how many of them a design may fill); and
-    ``layers``, each with ``name``, ``kind``, ``spikes`` (received), ``clocks``, ``luts``, ``ffs``,
-    ``cells``, ``brams``, ``memories``, and if it has neurons ``lanes``, ``replicas`` and
-    ``utilisation``.
+    ``layers``, the input and each layer, with ``name``, ``kind``, ``spikes`` (received),
+    ``clocks``, ``luts``, ``ffs``, ``cells``, ``brams``, ``memories``, ``lanes``, ``replicas`` and
+    ``utilisation``. Figures that there are none of, such as lanes of a pooling, are None.
 
     If the device is too small for the network's memories with any mapping, none is chosen. Then the
     figures are None and there are no layers.
@@ -93,16 +93,18 @@ def _totals(plan: Plan, workload: Workload, clock_hz: int) -> dict[str, Any]:
 def _layers(plan, workload):
     """Figures of the input and of each layer."""
     clocks, utilisation = workload.all_clocks(plan.config), _utilisation(plan, workload)
+    lanes = {core.name: {"lanes": core.lanes, "replicas": core.replicas,
+                         "utilisation": utilisation[core.name]} for core in plan.config.cores}
+    none = dict.fromkeys((*_RESOURCES, "lanes", "replicas", "utilisation"))
     yield {"name": "input", "kind": "input", "clocks": clocks["input"],
-           "spikes": _mean_spikes(plan.config.input, workload.counts)}
+           "spikes": _mean_spikes(plan.config.input, workload.counts), "memories": [], **none}
     for layer in plan.config.layers:
         spikes = sum(_mean_spikes(source.map, received) for source, received in zip(
             layer.sources, workload.sources(plan.config, layer), strict=True))
-        neurons = {"lanes": layer.lanes, "replicas": layer.replicas,
-                   "utilisation": utilisation[layer.name]} if layer.name in utilisation else {}
         yield {"name": layer.name, "kind": kind(layer).NAME, "clocks": clocks[layer.name],
-               "spikes": spikes, **plan.needs.layers[layer.name],
-               "memories": resources.layer_memories(layer, plan.needs.placement), **neurons}
+               "spikes": spikes, **none, **plan.needs.layers[layer.name],
+               "memories": resources.layer_memories(layer, plan.needs.placement),
+               **lanes.get(layer.name, {})}
 
 
 def _utilisation(plan: Plan, workload: Workload) -> dict[str, float]:

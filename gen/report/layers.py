@@ -21,6 +21,7 @@ def rows(config: ArrayConfig, measured: dict) -> Iterator[dict]:
     for index, layer in enumerate(config.layers):
         yield {
             "name": layer.name, "shape": _shape(layer), **_ROWS[type(layer)](layer),
+            "is_readout": layer is config.readout,
             "sources": [names[source.layer + 1] for source in layer.sources],
             "skips": any(source.layer != index - 1 for source in layer.sources),
             "needed": measured["predicted"][layer.name],
@@ -56,12 +57,10 @@ def _core(core):
 def _synapses(core):
     source = core.sources[0]
     if len(core.sources) > 1:
-        what = f"sum of {len(core.sources)} sources"
-    elif source.kernel == (source.map.height, source.map.width) and source.padding == (0, 0):
-        what = "linear"
-    else:
-        what = f"convolution {_kernel(source)}"
-    return f"{what}, read-out" if core.sends_logits else what
+        return f"sum of {len(core.sources)} sources"
+    if source.kernel == (source.map.height, source.map.width) and source.padding == (0, 0):
+        return "linear"
+    return f"convolution {_kernel(source)}"
 
 
 def _squares(core):

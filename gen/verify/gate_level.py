@@ -31,12 +31,12 @@ from host.errors import HostError
 from hw.config import CoreConfig, PoolConfig
 from hw.uart import divisor
 
-from . import beats
 from .cells import models
 from .icestorm import bitstream_verilog, require_icestorm
 from .netlist import cell_count, load, netlist_verilog
 from .pins import HARNESS, infer
 from .records import keep, place
+from .streams import layer_streams, quiet_streams
 from .verilator import patience, verilate
 
 __all__ = [
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 # The Verilog is generated, from models that are not ours.
 _OPTIONS = ("-Wno-lint", "-Wno-fatal")
 
-_HOST, _QUIET = "host", "host: quiet layers"
+_HOST = "host"
 
 
 def roles(board: boards.Board, ports: Iterable[str]) -> dict[str, str]:
@@ -137,8 +137,8 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
     simulator = netlist_simulator(module, design.board, config.layers)
     result, words, figures = _drive(simulator, config, directory, images)
     trace = network.run(network.encode(images))
-    layers = [_compare(layer, *pair) for layer, pair in zip(
-        config.layers, _probed(config, trace, words), strict=True)]
+    layers = [_compare(stream, stream.expected(trace), moved) for stream, moved in zip(
+        layer_streams(config), _probed(config, words), strict=True)]
     layers += _answers(config, trace, result)
     return _summary(layers, images, figures) | {"cells": cell_count(module)}
 
@@ -146,9 +146,9 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
 def _answers(config, trace, result):
     """Figures of what the host got: logits, and which layers were quiet."""
     yield _figures(_HOST, trace.logits, result.logits)
-    if config.settling:
-        quiet = np.stack([trace.quiet(core.name) for core in config.settling], axis=1)
-        yield _figures(_QUIET, quiet, result.quiet)
+    for stream in quiet_streams(config):
+        expected = stream.expected(trace)
+        yield _figures(f"{_HOST}: {stream.name}", expected, result.quiet.reshape(expected.shape))
 
 
 def _drive(simulator, config, directory, images):
@@ -169,31 +169,26 @@ def _facts(directory):
         raise SimulationError(str(error)) from error
 
 
-def _probed(config, trace, words):
-    """``(expected, got)`` of each layer: values, and the words of the beats that moved."""
+def _probed(config, words):
+    """The words of the beats that moved, of each layer."""
     widths = [layer.beat_bits for layer in config.layers]
     flags = -(-len(widths) // 32)
     words = words.reshape(-1, flags + -(-sum(widths) // 32))
     bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
     first = 32 * flags
-    for index, (layer, width) in enumerate(zip(config.layers, widths, strict=True)):
+    for index, width in enumerate(widths):
         moved = bits[bits[:, index] == 1, first:first + width]
         first += width
-        yield (trace.logits if layer.sends_logits else trace.maps[layer.name],
-               np.packbits(np.pad(moved, ((0, 0), (0, -width % 32))), axis=1,
-                           bitorder="little").view("<u4"))
+        yield np.packbits(np.pad(moved, ((0, 0), (0, -width % 32))), axis=1,
+                          bitorder="little").view("<u4")
 
 
-def _compare(layer, expected, got):
+def _compare(stream, expected, got):
     """Figures of a layer; ``got`` are the beats that moved. One that did not come is wrong."""
-    if layer.sends_logits:
-        words, unpack = beats.pack_logits(expected, layer), partial(beats.unpack_logits,
-                                                                    readout=layer)
-    else:
-        words, unpack = beats.pack(expected, layer.out), partial(beats.unpack, layout=layer.out)
+    words = stream.pack(expected)
     due = words.reshape(-1, words.shape[-1])
     all_due = np.concatenate([got[:len(due)], ~due[len(got):]]).reshape(words.shape)
-    figures = _figures(layer.name, expected, unpack(all_due))
+    figures = _figures(stream.name, expected, stream.unpack(all_due))
     surplus = max(0, len(got) - len(due))
     return figures | {"mismatches": figures["mismatches"] + surplus}
 

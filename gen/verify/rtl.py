@@ -20,18 +20,16 @@ from gen.plan.workload import sample_clocks
 from gen.system import files, processes
 from gen.system.progress import bar
 from hw.config import ArrayConfig, MemoryImage
-from hw.maps import MapConfig
 
 from . import beats
 from .monitor import monitor_verilog
+from .streams import layer_streams, quiet_streams
 from .testbench import TESTS
 from .verilator import patience, verilate
 
 __all__ = ["choose_images", "compare", "verify"]
 
 log = logging.getLogger(__name__)
-
-_QUIET = "quiet layers"
 
 # Only the monitor's signals can be seen by the testbench: the array is optimised as it always is.
 _VISIBLE = """`verilator_config
@@ -66,9 +64,10 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
         have.
     """
     simulator = _simulator(config, image)
-    streams = list(_streams(config, trace))
+    streams = [*layer_streams(config), *quiet_streams(config)]
+    expected = [stream.expected(trace) for stream in streams]
     with processes.scratch() as directory:
-        _write_plan(directory, beats.pack_input(counts, config), streams,
+        _write_plan(directory, beats.pack_input(counts, config), streams, expected,
                     work=_work(config, trace, counts), watchdog=patience(config),
                     interval=_interval(config, trace, counts),
                     timesteps=min(len(trace.steps), config.timesteps),
@@ -82,10 +81,9 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
     clocks = sum(result["clocks"] for result in results)
     return {
         "images": len(counts),
-        "spikes": (sum(_values(layer) for layer in config.layers) + len(config.settling))
-        * len(counts),
+        "spikes": sum(values.size for values in expected),
         "mismatches": mismatches,
-        "first_mismatch": first and _describe(config, **first),
+        "first_mismatch": first and _difference(streams, **first),
         "clocks": clocks,
         "clocks_per_second": round(clocks / sum(result["seconds"] for result in results)),
     }
@@ -97,31 +95,6 @@ def _simulator(config, image):
     return verilate(source, "monitor", harness, headers={"ports.vlt": _VISIBLE},
                     options=("--vpi", "ports.vlt"), progress=log.info,
                     library=(cocotb_tools.config.libs_dir, "cocotbvpi_verilator"))
-
-
-def _values(layer):
-    """Values that a layer sends for each sample."""
-    height, width = layer.sources[0].positions
-    return layer.channels * height * width
-
-
-def _streams(config, trace):
-    """``(facts, words)`` of every stream that the monitor watches, in its order."""
-    for layer in config.layers[:-1]:
-        out = layer.out
-        masks = [(1 << out.beat_bits) - 1] * out.beats
-        yield ({"name": layer.name, "lanes": out.word, "bits": out.slice.bits, "masks": masks},
-               beats.pack(trace.maps[layer.name], out))
-    readout = config.readout
-    masks = [(1 << readout.membrane_bits * min(readout.lanes, readout.channels - first)) - 1
-             for first in range(0, readout.channels, readout.lanes)]
-    yield ({"name": readout.name, "lanes": readout.lanes, "bits": readout.membrane_bits,
-            "masks": masks}, beats.pack_logits(trace.logits, readout))
-    if config.settling:
-        layers = len(config.settling)
-        quiet = np.stack([trace.quiet(core.name) for core in config.settling], axis=1)
-        yield ({"name": _QUIET, "lanes": layers, "bits": 1, "masks": [(1 << layers) - 1]},
-               beats.pack(quiet[:, :, None, None], MapConfig(layers, 1, 1, 1, layers)))
 
 
 def _work(config, trace, inputs):
@@ -139,12 +112,20 @@ def _interval(config, trace, inputs):
     return round(max(clocks.mean() for clocks in sample_clocks(short, trace, inputs).values()))
 
 
-def _write_plan(directory, inputs, streams, *, work, **facts):
-    plan = {"streams": [each for each, _ in streams], "work": list(work), **facts}
+def _difference(streams, stream, **words):
+    """Where a beat first differs, and how."""
+    return next(each for each in streams if each.name == stream).difference(**words)
+
+
+def _write_plan(directory, inputs, streams, values, *, work, **facts):
+    plan = {"streams": [{"name": stream.name, "lanes": stream.lanes, "bits": stream.bits,
+                         "masks": stream.masks} for stream in streams],
+            "work": list(work), **facts}
     files.write_text(directory / "plan.json", json.dumps(plan))
+    packed = {f"stream_{k}": stream.pack(due)
+              for k, (stream, due) in enumerate(zip(streams, values, strict=True))}
     with files.replacing(directory / "beats.npz") as draft:
-        np.savez(draft, input=inputs,
-                 **{f"stream_{k}": words for k, (_, words) in enumerate(streams)})
+        np.savez(draft, input=inputs, **packed)
 
 
 def _run(simulator, directory, seed, images):
@@ -173,29 +154,6 @@ def _kept(transcript, simulator):
     log = simulator.with_name(transcript.name)
     files.write_bytes(log, transcript.read_bytes())
     return log
-
-
-def _describe(config, stream, sample, beat, expected, got):
-    """Where a beat first differs, and how."""
-    if stream == _QUIET:
-        pairs = zip(*(beats.fields(value, len(config.settling), 1) for value in (expected, got)),
-                    strict=True)
-        layer, pair = next((core, pair) for core, pair in zip(config.settling, pairs, strict=True)
-                           if pair[0] != pair[1])
-        return {"layer": f"{layer.name} is quiet", "sample": sample, "channel": 0, "y": 0, "x": 0,
-                "expected": pair[0], "got": pair[1]}
-    layer = next(layer for layer in config.layers if layer.name == stream)
-    if layer.sends_logits:
-        bits, lanes, sign = layer.membrane_bits, layer.lanes, 1 << layer.membrane_bits - 1
-    else:
-        bits, lanes, sign = layer.out.slice.bits, layer.out.word, 0
-    pairs = zip(*(beats.fields(value, lanes, bits) for value in (expected, got)), strict=True)
-    lane, pair = next((lane, pair) for lane, pair in enumerate(pairs) if pair[0] != pair[1])
-    expected, got = ((value ^ sign) - sign for value in pair)
-    channel, y, x = ((beat * lanes + lane, 0, 0) if layer.sends_logits
-                     else beats.locate(layer.out, beat, lane))
-    return {"layer": stream, "sample": sample, "channel": channel, "y": y, "x": x,
-            "expected": expected, "got": got}
 
 
 def choose_images(network: Network, count: int, seed: int, dataset: str | None,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bench import pages
+from bench import pages, tables
 from bench.__main__ import BENCHMARKS, main
 from bench.benchmark import ROOT, label, load
 from gen.plan.resources import COEFFICIENTS
@@ -118,3 +118,7 @@ def test_jobs(capsys, jobs):
     with pytest.raises(SystemExit):
         main(["--jobs", jobs])
     assert f"must be a number from 1, not '{jobs}'" in capsys.readouterr().err
+
+
+def test_the_growth_is_that_of_the_steepest_step():
+    assert tables._growth([(100_000, 1.0), (300_000, 2.0), (400_000, 2.25)]) == pytest.approx(0.5)

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from bench import scale
@@ -36,3 +37,14 @@ def test_a_case_makes_what_its_stage_needs():
     assert row["seconds"] > 0
     assert row["megabytes"] > 10
     assert "bytes" not in row
+
+
+@pytest.mark.parametrize("kind", scale.NETWORKS)
+def test_neurons_of_random_networks_fire(kind):
+    """Neither all of them nor none: the network is like a trained one."""
+    network = scale.NETWORKS[kind](20_000)
+    rng = np.random.default_rng(1)
+    counts = rng.integers(0, network.input_levels, (4, *network.input_shape), endpoint=True)
+    trace = network.run(counts)
+    for layer in network.neurons:
+        assert 0.1 < (trace.counts[layer.name] > 0).mean() < 0.9, layer.name

@@ -190,3 +190,9 @@ class TestProgress:
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
         assert list(cli._progress([1, 2])) == [1, 2]
         assert capsys.readouterr().err.endswith("\r2 of 2 images\n")
+
+
+def test_every_step_has_a_line():
+    steps = [{"timesteps": 1, "accuracy": 0.5}, {"timesteps": 12}]
+    assert list(cli._lines({"images": 2, "steps": steps})) == [
+        "time-step    1   accuracy 0.5", "time-step   12   accuracy -", "images            2"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from gen.errors import BuildError, DataError, unknown
+from host.terminal import number
 
 from .tables import as_lines
 
@@ -55,27 +56,14 @@ Commands = argparse._SubParsersAction
 """What :meth:`argparse.ArgumentParser.add_subparsers` returns. It has no public name."""
 
 
-def _number(convert, what, least, most):
-    def parse(text):
-        try:
-            number = convert(text)
-        except ValueError:
-            number = None
-        if number is None or not least <= number <= most:
-            raise argparse.ArgumentTypeError(
-                f"must be {what} from {least:,} to {most:,}, not {text!r}")
-        return number
-    return parse
-
-
 def integer(least: int, most: int) -> Callable[[str], int]:
     """The type of an argument that is an integer within bounds."""
-    return _number(int, "an integer", least, most)
+    return number(int, "an integer", least, most)
 
 
 def real(least: float, most: float) -> Callable[[str], float]:
     """The type of an argument that is a number within finite bounds."""
-    return _number(float, "a number", least, most)
+    return number(float, "a number", least, most)
 
 
 def listed(item: Callable[[str], _Item]) -> Callable[[str], list[_Item]]:
@@ -287,7 +275,7 @@ def board_name(name: str) -> str:
 
 def _lanes(text):
     """``"conv1=8"`` -> ``("conv1", 8)``."""
-    name, _, number = text.rpartition("=")
+    name, _, count = text.rpartition("=")
     if not name:
         raise argparse.ArgumentTypeError(f"must be LAYER=NUMBER, not {text!r}")
-    return name, integer(1, 1 << 20)(number)
+    return name, integer(1, 1 << 20)(count)

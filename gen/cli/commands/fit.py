@@ -29,18 +29,21 @@ def _stored(layer):
     return f"{weights[0]['width']} x {weights[0]['depth']} in {weights[0]['style']}, {where}"
 
 
+def _cell(figure, form=","):
+    """A cell of the table, empty if there is no such figure."""
+    return "" if figure is None else format(figure, form)
+
+
 def _table(result):
     if not result["layers"]:
         return as_columns([("board", f"{result['board']} ({result['device']})"), ("fits", "no")])
     rows = [("layer", "spikes", "lanes", "replicas", "clocks", "utilised", "LUTs",
              "weights; block RAMs in all")]
     for layer in result["layers"]:
-        neurons = "lanes" in layer
         rows.append((
-            layer["name"], f"{layer['spikes']:,.0f}",
-            str(layer["lanes"]) if neurons else "", str(layer["replicas"]) if neurons else "",
-            f"{layer['clocks']:,.0f}", f"{layer['utilisation']:.0%}" if neurons else "",
-            f"{layer['luts']:,}" if "luts" in layer else "", _stored(layer) if neurons else ""))
+            layer["name"], _cell(layer["spikes"], ",.0f"), _cell(layer["lanes"]),
+            _cell(layer["replicas"]), _cell(layer["clocks"], ",.0f"),
+            _cell(layer["utilisation"], ".0%"), _cell(layer["luts"]), _stored(layer)))
     clock, budget = result["clock_hz"], result["budget"]
     totals = [
         ("board", f"{result['board']} ({result['device']}, {clock / 1e6:g} MHz)"),

@@ -12,6 +12,7 @@ def _run(args):
     if args.images_out is not None:
         require_output(args.images_out)
     network, design = find_design(args)
+    network.checked(args.timesteps)
     images, labels = test_set(network, dataset=args.dataset, data_dir=args.data, limit=args.limit)
     return simulate(design(), images, labels, jobs=args.jobs, timesteps=args.timesteps,
                     images_out=args.images_out)

@@ -17,6 +17,7 @@ def _run(args):
     gates = args.netlist or args.bitstream
     if gates and args.timesteps is not None:
         raise SimulationError("from pin to pin all time-steps are run: leave --timesteps out")
+    network.checked(args.timesteps)
     images, source = choose_images(network, args.images or (_FEW if gates else _IMAGES), args.seed,
                                    args.dataset, args.data, args.images_file)
     result = _gates(args, images) if gates else verify(

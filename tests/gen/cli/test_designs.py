@@ -246,6 +246,18 @@ def test_places_of_results_come_first(network, tmp_path, monkeypatch, capsys):
             f"{tmp_path}: can't be written: Is a directory; ")
 
 
+@pytest.mark.parametrize("command", ["verify", "simulate"])
+def test_time_steps_come_before_the_images(command, tmp_path, capsys):
+    """Of a network without images `verify` would say that it draws random ones."""
+    path = tmp_path / "net.npz"
+    artifact.save(networks.linear(), path)
+    assert cli.main([command, str(path), "--timesteps", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == ("error: linear has no time-steps to choose, as every run takes 1: leave "
+                   "--timesteps out\n")
+
+
 def test_images_come_before_the_plan(network, monkeypatch, capsys):
     monkeypatch.setattr("gen.build.design.plan", lambda *_, **__: pytest.fail("planned"))
     assert error(capsys, "verify", network, "--images-file", "absent.npy").startswith("absent.npy:")

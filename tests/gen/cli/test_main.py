@@ -14,7 +14,7 @@ import pytest
 
 from gen.cli import main as cli
 from gen.cli.commands import boards
-from gen.errors import FitError, SpikeloomError, one_line, unknown
+from gen.errors import FitError, SpikeloomError, unknown
 from gen.ir import artifact
 from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
@@ -209,21 +209,10 @@ def test_wrong_values(arguments, message, capsys):
     assert last.startswith(f"python -m gen {arguments[0]}: error: {message}")
 
 
-class TestMessage:
-    def test_what_is_too_long_loses_its_middle(self):
-        line = one_line("begin " + "x" * 5000 + " end")
-        assert len(line) in (499, 500)
-        assert line.startswith("begin xxx")
-        assert line.endswith("xxx end")
-        assert "x ... x" in line
-
-    def test_control_characters_are_escaped(self):
-        assert one_line("a\n\x1b[31m\udcffü") == r"a \x1b[31m\udcffü"
-
-    def test_the_nearest_name_is_guessed(self):
-        assert unknown("layer", "con1", ["conv1", "fc1"]) == (
-            "there is no layer 'con1'; did you mean 'conv1'? known are conv1, fc1")
-        assert unknown("layer", "x", ["conv1"]) == "there is no layer 'x'; known are conv1"
+def test_the_nearest_name_is_guessed():
+    assert unknown("layer", "con1", ["conv1", "fc1"]) == (
+        "there is no layer 'con1'; did you mean 'conv1'? known are conv1, fc1")
+    assert unknown("layer", "x", ["conv1"]) == "there is no layer 'x'; known are conv1"
 
 
 class TestOutcome:

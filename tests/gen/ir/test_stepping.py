@@ -154,8 +154,13 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one():
                                   else ~train[-1].any(axis=(1, 2, 3)),
                                   ~train[-1].any(axis=(1, 2, 3)))
     probed = stepped(STEPPING["srp"], 5)
-    with pytest.raises(NetworkError, match=r"runs 7 to 7 time-steps, not 6$"):
+    with pytest.raises(NetworkError, match=r"has no time-steps to choose, as every run takes 7: "):
         probed.run(inputs(probed, 3, 5), timesteps=6)
+    assert probed.checked(7) == 7
+    for wrong in (0, 2, 1.0):
+        with pytest.raises(NetworkError, match=r"^linear has no time-steps to choose, as every run "
+                                               r"takes 1: leave --timesteps out$"):
+            networks.linear().checked(wrong)
     for wrong in (0, 8, 2.0):
         with pytest.raises(NetworkError, match=rf"runs 1 to 7 time-steps, not {wrong}$"):
             network.run(counts, timesteps=wrong)

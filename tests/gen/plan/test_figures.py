@@ -31,9 +31,12 @@ def test_the_plan_as_a_table():
     assert result["images_per_second"] == pytest.approx(1e8 / result["interval_cycles"], rel=0.01)
     assert result["calibration"] == "2 random samples"
     assert result["images"] == 2
-    cores = [layer for layer in result["layers"] if "lanes" in layer]
-    assert all(0 < layer["utilisation"] <= 1 for layer in cores)
-    assert sum(layer.get("luts", 0) for layer in result["layers"]) < result["luts"]
+    assert len({frozenset(layer) for layer in result["layers"]}) == 1
+    cores = [layer for layer in result["layers"] if layer["kind"] == "core"]
+    assert all(0 < layer["utilisation"] <= 1 and layer["replicas"] > 0 for layer in cores)
+    assert [layer["lanes"] is None for layer in result["layers"]] == [
+        layer["kind"] != "core" for layer in result["layers"]]
+    assert sum(layer["luts"] or 0 for layer in result["layers"]) < result["luts"]
     assert result["cells"] <= result["cell_limit"] < result["budget"]["luts"]
     assert {memory["name"] for layer in cores for memory in layer["memories"]} >= {
         "weights", "parameters", "counts", "occupancy", "table"}

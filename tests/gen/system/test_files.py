@@ -244,7 +244,6 @@ _FUNCTIONS = {
 OTHERWISE = {
     ("apart.py", "_main"): "into a pipe",
     ("bitstream.py", "_run"): "the log of a program grows while it runs",
-    ("main.py", "_open_streams"): "standard error is no file",
     ("drawings.py", "_drawn"): "into a string",
     ("testbench.py", "_close"): "in a simulator's process, each test adds a line",
     ("testbench.py", "compares"): "so does each sample, to be counted",

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from gen.cli import demo as demonstration
 from gen.cli import main as cli
 from gen.convert.usercode import loaded
-from gen.errors import one_line
 from gen.ir import artifact, shipped
+from host.terminal import one_line
 
 MODEL = """
 from torch import nn
