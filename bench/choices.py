@@ -11,7 +11,7 @@ from gen.data.datasets import load
 from gen.ir import shipped
 from gen.plan.mapping import map_config
 from gen.plan.workload import Workload
-from hw.config import CoreConfig, PoolConfig
+from hw.layers import CoreConfig, PoolConfig
 
 from . import keys
 from .benchmark import Benchmark

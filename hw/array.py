@@ -4,8 +4,8 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .config import CoreConfig, PoolConfig
 from .core import Core
+from .layers import CoreConfig, PoolConfig
 from .pool import Pool
 from .quiet import Quiet
 from .replicas import Replicas

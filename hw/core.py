@@ -32,7 +32,7 @@ class Core(wiring.Component):
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
     weights, parameters, results : see :class:`hw.lanes.Lanes`; by default results wait where there
         is more than one position, or more than one slice
 

@@ -17,7 +17,7 @@ def _fields(core):
 
 
 def word_layout(core):
-    """A word of spikes on its way to the encoder of a :class:`hw.config.CoreConfig`.
+    """A word of spikes on its way to the encoder of a :class:`hw.layers.CoreConfig`.
 
     ``row`` is the weight row of the word's first channel, ``fixed`` whether it is in the parameter
     memory. A ``masked`` word has one row, and ``spikes`` has a bit for each lane. ``double`` says
@@ -42,7 +42,7 @@ class EventEncoder(wiring.Component):
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
 
     Members
     -------

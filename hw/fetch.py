@@ -16,7 +16,7 @@ class Fetch(wiring.Component):
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
 
     Members
     -------

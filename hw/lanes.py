@@ -41,7 +41,7 @@ class Lanes(wiring.Component):
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
     weights, parameters : rows of ``lanes`` weights, and of ``lanes`` potentials
         (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
     results : entries of the queue, at least 2; or 0 for no queue: a result then stalls the lanes

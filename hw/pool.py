@@ -28,7 +28,7 @@ class Pool(wiring.Component):
 
     Parameters
     ----------
-    pool : :class:`hw.config.PoolConfig`
+    pool : :class:`hw.layers.PoolConfig`
 
     Members
     -------

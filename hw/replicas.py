@@ -19,7 +19,7 @@ class Replicas(wiring.Component):
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
     weights, parameters : see :class:`hw.lanes.Lanes`; every replica has them
 
     Members

@@ -13,7 +13,7 @@ __all__ = ["Select", "command_layout"]
 
 
 def command_layout(core):
-    """A word to fetch, for a :class:`hw.config.CoreConfig`.
+    """A word to fetch, for a :class:`hw.layers.CoreConfig`.
 
     ``index`` is the tap plus ``taps`` times the group, ``step`` counts the remaining spike planes
     of the slice, ``corners`` are the addresses of the window's corner in each source's spike
@@ -47,7 +47,7 @@ class Select(wiring.Component):
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
 
     Members
     -------
@@ -198,7 +198,7 @@ class _Windows:
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
 
     Attributes
     ----------
@@ -271,7 +271,7 @@ class _Scan:
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
 
     Attributes
     ----------

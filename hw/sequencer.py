@@ -11,7 +11,7 @@ __all__ = ["Sequencer", "operation_layout"]
 
 
 def operation_layout(core):
-    """What the lanes of a :class:`hw.config.CoreConfig` do in a clock.
+    """What the lanes of a :class:`hw.layers.CoreConfig` do in a clock.
 
     ``add`` says that a row of weights is added, ``parameter`` one of the parameter memory, ``held``
     the charge that is held; ``hold`` that the sum is held. What ``fire`` marks is added only if the
@@ -65,7 +65,7 @@ class Sequencer(wiring.Component):
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
     results : entries of the queue behind the lanes
 
     Members
@@ -238,7 +238,7 @@ class _Whole:
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
     timesteps : of the run, or ``None`` if all runs have as many
 
     Attributes

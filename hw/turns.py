@@ -23,7 +23,7 @@ __all__ = ["Groups", "Slices", "turns"]
 
 
 def turns(m, core, timesteps):
-    """The turns of a :class:`hw.config.CoreConfig`.
+    """The turns of a :class:`hw.layers.CoreConfig`.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class _Turn:
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
 
     Attributes
     ----------

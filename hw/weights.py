@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import BANK_ROWS
+from .layers import BANK_ROWS
 
 __all__ = ["Weights"]
 
@@ -17,7 +17,7 @@ class Weights(wiring.Component):
 
     Parameters
     ----------
-    core : :class:`hw.config.CoreConfig`
+    core : :class:`hw.layers.CoreConfig`
     rows : of ``lanes`` weights each, the first lane in the lowest bits
 
     Members

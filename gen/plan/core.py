@@ -9,8 +9,8 @@ from amaranth import Shape
 
 from gen.errors import FitError
 from gen.ir.layers import Neurons, Readout
-from hw.config import CoreConfig
 from hw.encoder import word_layout
+from hw.layers import CoreConfig
 from hw.maps import SourceConfig
 from hw.select import command_layout
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from hw.config import CoreConfig
+from hw.layers import CoreConfig
 from hw.maps import SourceConfig
 
 __all__ = ["first_clocks", "gathering_clocks", "row_clocks", "row_events", "row_words"]

@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from gen.ir.layers import Layer, Neurons, Pool, Readout
-from hw.config import CoreConfig, LayerConfig, MemoryImage, PoolConfig
+from hw.config import MemoryImage
+from hw.layers import CoreConfig, LayerConfig, PoolConfig
 from hw.maps import SourceConfig
 
 from . import core, pool

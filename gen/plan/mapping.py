@@ -10,7 +10,8 @@ import numpy as np
 from gen.errors import FitError, unknown
 from gen.ir.layers import INPUT, Layer
 from gen.ir.network import Network
-from hw.config import ArrayConfig, CoreConfig, MemoryImage, PoolConfig
+from hw.config import ArrayConfig, MemoryImage
+from hw.layers import CoreConfig, PoolConfig
 from hw.maps import SLICE_STEPS, MapConfig, SourceConfig
 
 from .kinds import kind

@@ -4,7 +4,7 @@ share."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hw.config import LayerConfig
+from hw.layers import LayerConfig
 from hw.maps import SourceConfig
 
 from .memories import Memory

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from gen.ir.layers import Pool
-from hw.config import CoreConfig, MemoryImage, PoolConfig
+from hw.config import MemoryImage
+from hw.layers import CoreConfig, PoolConfig
 from hw.maps import SourceConfig
 
 from . import flow

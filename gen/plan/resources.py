@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gen.errors import FitError
-from hw.config import BANK_ROWS, ArrayConfig, CoreConfig, LayerConfig, MemoryImage
+from hw.config import ArrayConfig, MemoryImage
 from hw.device import packing, register_map
+from hw.layers import BANK_ROWS, CoreConfig, LayerConfig
 from hw.registers import MAX_WORDS, SLOTS
 
 from . import memories

@@ -12,7 +12,8 @@ import functools
 from bisect import bisect_right
 from dataclasses import replace
 
-from hw.config import ArrayConfig, CoreConfig
+from hw.config import ArrayConfig
+from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 
 __all__ = ["ring_rows", "with_rings", "with_rows"]

@@ -13,7 +13,8 @@ import numpy as np
 
 from boards import Board
 from gen.ir.network import Network
-from hw.config import ArrayConfig, CoreConfig, MemoryImage
+from hw.config import ArrayConfig, MemoryImage
+from hw.layers import CoreConfig
 
 from . import resources, room
 from .core import turns

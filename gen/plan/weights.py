@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from gen.ir.layers import Neurons, Readout
-from hw.config import CoreConfig, MemoryImage
+from hw.config import MemoryImage
+from hw.layers import CoreConfig
 from hw.maps import SourceConfig
 
 __all__ = ["charging", "connections", "membrane_bits", "memories", "pack_rows"]
@@ -74,7 +75,7 @@ def _seen(synapses, source, lanes):
 
 def connections(layer: Neurons | Readout, sources: Sequence[SourceConfig], lanes: int
                 ) -> tuple[int, ...]:
-    """The masks of a :class:`hw.config.CoreConfig`: for each group of lanes, which taps of all
+    """The masks of a :class:`hw.layers.CoreConfig`: for each group of lanes, which taps of all
     sources are connected to it."""
     used = np.concatenate([_connected(s, source, lanes)
                            for s, source in zip(layer.synapses, sources, strict=True)])

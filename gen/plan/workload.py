@@ -14,7 +14,8 @@ import numpy as np
 from gen.data.datasets import load
 from gen.errors import DataError
 from gen.ir.network import Network, Trace
-from hw.config import ArrayConfig, CoreConfig, LayerConfig
+from hw.config import ArrayConfig
+from hw.layers import CoreConfig, LayerConfig
 
 from .cycles import row_clocks, row_words
 from .kinds import kind

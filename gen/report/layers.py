@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from hw.config import ArrayConfig, CoreConfig, PoolConfig
+from hw.config import ArrayConfig
+from hw.layers import CoreConfig, PoolConfig
 
 __all__ = ["rows"]
 

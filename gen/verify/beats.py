@@ -10,7 +10,8 @@ one integer.
 
 import numpy as np
 
-from hw.config import ArrayConfig, CoreConfig
+from hw.config import ArrayConfig
+from hw.layers import CoreConfig
 from hw.maps import MapConfig
 
 __all__ = [

@@ -28,7 +28,7 @@ from gen.system.files import require_output
 from gen.system.progress import bar
 from host import manifest as host_manifest
 from host.errors import HostError
-from hw.config import CoreConfig, PoolConfig
+from hw.layers import CoreConfig, PoolConfig
 from hw.uart import divisor
 
 from .cells import models

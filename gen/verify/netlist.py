@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gen.errors import SimulationError
 from gen.system.files import read_text
-from hw.config import CoreConfig, PoolConfig
+from hw.layers import CoreConfig, PoolConfig
 
 from .cells import models
 

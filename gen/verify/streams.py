@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from gen.ir.network import Trace
-from hw.config import ArrayConfig, CoreConfig
+from hw.config import ArrayConfig
+from hw.layers import CoreConfig
 from hw.maps import MapConfig
 
 from . import beats

@@ -6,9 +6,9 @@ from dataclasses import replace
 from amaranth import *
 from amaranth.hdl import Assert, Cover
 
-from hw.config import CoreConfig
 from hw.dynamics import Dynamics
 from hw.encoder import EventEncoder
+from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle, step
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from amaranth import *
 from amaranth.hdl import Assume, Cover
 
-from hw.config import CoreConfig
 from hw.dynamics import Dynamics
 from hw.lanes import Lanes
+from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.neuron import Restart
 from hw.schedule import settle, step

@@ -4,7 +4,8 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import ArrayConfig, CoreConfig
+from hw.config import ArrayConfig
+from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 

@@ -1,7 +1,7 @@
 """Small cores that fire in every time-step."""
 
-from hw.config import CoreConfig
 from hw.dynamics import Dynamics
+from hw.layers import CoreConfig
 from hw.maps import SLICE_STEPS, MapConfig, SourceConfig
 from hw.schedule import step
 from tests.networks import STEPPING

@@ -1,6 +1,7 @@
 import pytest
 
-from hw.config import ArrayConfig, CoreConfig, MemoryImage, PoolConfig
+from hw.config import ArrayConfig, MemoryImage
+from hw.layers import CoreConfig, PoolConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 

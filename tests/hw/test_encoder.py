@@ -2,9 +2,9 @@ import random
 
 import pytest
 
-from hw.config import CoreConfig
 from hw.dynamics import Dynamics
 from hw.encoder import EventEncoder, event_layout, word_layout
+from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle, step
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hw.config import BANK_ROWS, CoreConfig
 from hw.lanes import Lanes
+from hw.layers import BANK_ROWS, CoreConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 

@@ -3,7 +3,7 @@ import pytest
 
 from gen.ir.stepping import encoded, largest
 from gen.verify.beats import pack, to_ints
-from hw.config import PoolConfig
+from hw.layers import PoolConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.pool import Pool
 

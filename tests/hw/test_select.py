@@ -8,7 +8,7 @@ from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 from gen.plan.mapping import map_config
-from hw.config import CoreConfig
+from hw.layers import CoreConfig
 from hw.select import Select, command_layout
 
 from .cases import mapped

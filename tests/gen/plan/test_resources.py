@@ -14,7 +14,7 @@ from gen.plan.mapping import map_network
 from gen.plan.parts import PARTS
 from gen.plan.planner import plan
 from gen.plan.resources import core_size, layer_memories, parts, predict
-from hw.config import CoreConfig
+from hw.layers import CoreConfig
 from hw.top import Top
 from tests import networks
 from tests.hw.cases import mapped

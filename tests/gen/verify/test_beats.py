@@ -3,7 +3,7 @@ import pytest
 
 from gen.ir.stepping import encoded
 from gen.verify import beats
-from hw.config import CoreConfig
+from hw.layers import CoreConfig
 from hw.maps import MapConfig
 from hw.schedule import settle
 

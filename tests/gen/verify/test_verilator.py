@@ -11,7 +11,8 @@ import pytest
 from gen.errors import SimulationError
 from gen.verify import verilator
 from gen.verify.verilator import environment, patience, verilate
-from hw.config import ArrayConfig, CoreConfig
+from hw.config import ArrayConfig
+from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
