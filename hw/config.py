@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 
-from .layers import CoreConfig, PoolConfig
+from .layers import CoreConfig, PoolConfig, cores
 from .maps import MapConfig
 
 __all__ = ["ArrayConfig", "MemoryImage"]
@@ -50,7 +50,7 @@ class ArrayConfig:
     @property
     def cores(self):
         """The layers with synapses."""
-        return tuple(layer for layer in self.layers if isinstance(layer, CoreConfig))
+        return cores(self.layers)
 
     def consumers(self, index):
         """The layers that read the map of layer ``index`` (-1: the input): pairs of the reader's

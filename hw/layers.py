@@ -8,7 +8,7 @@ from .maps import MapConfig, SourceConfig
 from .schedule import Schedule
 from .slices import scan
 
-__all__ = ["BANK_ROWS", "CoreConfig", "LayerConfig", "PoolConfig"]
+__all__ = ["BANK_ROWS", "CoreConfig", "LayerConfig", "PoolConfig", "cores"]
 
 BANK_ROWS = 2048
 """Greatest depth of a memory of weights: a power of two that block RAMs reach in useful widths."""
@@ -327,3 +327,8 @@ class PoolConfig:
     @property
     def beat_bits(self):
         return self.out.beat_bits
+
+
+def cores(layers):
+    """Those of the layers that have synapses."""
+    return tuple(layer for layer in layers if isinstance(layer, CoreConfig))
