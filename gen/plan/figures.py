@@ -72,7 +72,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
 def _refused(reason: str) -> dict[str, Any]:
     """The result if no mapping can fit."""
     figures = ("calibration", "images", "interval_cycles", "images_per_second", "latency_cycles",
-               "latency_us", "bottleneck", "utilisation", *_RESOURCES)
+               "latency_us", "bottleneck", "timesteps", "slice_steps", "utilisation", *_RESOURCES)
     return {"fits": False, "reason": reason, **dict.fromkeys(figures)}
 
 
@@ -85,6 +85,8 @@ def _totals(plan: Plan, workload: Workload, clock_hz: int) -> dict[str, Any]:
         "images_per_second": clock_hz / plan.interval,
         "latency_cycles": round(latency), "latency_us": latency / clock_hz * 1e6,
         "bottleneck": workload.bottleneck(plan.config),
+        "timesteps": plan.config.timesteps,
+        "slice_steps": min(plan.config.timesteps, plan.config.input.most_steps),
         "utilisation": sum(utilisation[name] * number for name, number in lanes.items())
         / sum(lanes.values()),
         **{what: getattr(plan.needs, what) for what in _RESOURCES}}

@@ -49,6 +49,8 @@ def _table(result):
         ("board", f"{result['board']} ({result['device']}, {clock / 1e6:g} MHz)"),
         ("predicted from", result["calibration"]),
         ("bottleneck", result["bottleneck"]),
+        *([("time-steps", f"{result['timesteps']}, in slices of {result['slice_steps']}")]
+          if result["timesteps"] > 1 else []),
         ("clocks an image", f"{result['interval_cycles']:,}"),
         ("images a second", f"{result['images_per_second']:,.0f}"),
         ("latency", f"{result['latency_cycles']:,} clocks, {result['latency_us']:,.1f} us"),

@@ -14,6 +14,7 @@ from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from hw.dynamics import Dynamics
+from hw.maps import SLICE_STEPS
 from tests.networks import synapses
 
 
@@ -32,9 +33,10 @@ def small(timesteps):
         Readout("out", (out,), np.zeros(5, np.int64), bias=np.zeros(5, np.int64), **rest)))
 
 
-def resources(timesteps, directory):
+def resources(timesteps, directory, slice_steps=SLICE_STEPS):
     """Of the array on an Artix-7."""
-    (directory / "top.v").write_text(array_verilog(*map_network(small(timesteps))))
+    (directory / "top.v").write_text(array_verilog(*map_network(
+        small(timesteps), slice_steps=slice_steps)))
     return synthesise(directory, ["top.v"], top="array", command=boards.find("arty-a7").synth)
 
 
@@ -45,7 +47,15 @@ def test_registers_do_not_grow_with_time_steps(tmp_path):
     assert long.luts <= 1.05 * short.luts
 
 
+@pytest.mark.slow
+def test_short_slices_take_less(tmp_path):
+    long, short = (resources(16, tmp_path, slice_steps) for slice_steps in (16, 2))
+    assert short.ffs <= 0.6 * long.ffs
+    assert short.luts <= 0.8 * long.luts
+
+
 if __name__ == "__main__":
     for steps in (16, 32, 64):
-        with tempfile.TemporaryDirectory() as folder:
-            print(steps, resources(steps, Path(folder)))
+        for length in (16, 4, 1):
+            with tempfile.TemporaryDirectory() as folder:
+                print(steps, length, resources(steps, Path(folder), length))
