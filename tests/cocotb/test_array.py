@@ -19,21 +19,25 @@ from tests import networks
 from tests.hw import cases
 
 CASES = {
-    "linear":        (networks.linear(hidden=20, seed=7), {"fc1": 7, "out": 2}, "phase"),
-    "one-lane":      (networks.linear(), {"fc1": 1, "out": 1}, "rate"),
-    "convolutional": (networks.convolutional(), {"conv1": 2, "conv2": 4, "out": 4}, "phase"),
-    "rate":          (networks.convolutional(size=7, levels=5), {"conv1": 5, "conv2": 3}, "rate"),
-    "residual":      (networks.residual(seed=19), {"stem": 4, "deep": 3, "add1": 6, "out": 3},
-                      "phase"),
-    "masked":        (cases.network("mobile", seed=3), cases.LANES["mobile"], "phase"),
-    "residual-rate": (networks.residual(size=4, seed=24), {"stem": 2, "down": 8}, "rate"),
+    "linear": (networks.linear(hidden=20, seed=7), {"lanes": {"fc1": 7, "out": 2}}),
+    "one-lane": (networks.linear(), {"lanes": {"fc1": 1, "out": 1}, "code": "rate"}),
+    "convolutional": (networks.convolutional(), {"lanes": {"conv1": 2, "conv2": 4, "out": 4}}),
+    "rate": (networks.convolutional(size=7, levels=5),
+             {"lanes": {"conv1": 5, "conv2": 3}, "code": "rate"}),
+    "residual": (networks.residual(seed=19),
+                 {"lanes": {"stem": 4, "deep": 3, "add1": 6, "out": 3}}),
+    "masked": (cases.network("mobile", seed=3), {"lanes": cases.LANES["mobile"]}),
+    "residual-rate": (networks.residual(size=4, seed=24),
+                      {"lanes": {"stem": 2, "down": 8}, "code": "rate"}),
 }
 
-STEPPING = {
-    "stepping": (networks.stepping(networks.STEPPING["cif"], seed=8),
-                 {"first": 3, "second": 4, "third": 2, "fourth": 3, "out": 2}, "phase"),
-}
-"""Networks that fire in every time-step, and take spikes back."""
+_CIF = networks.stepping(networks.STEPPING["cif"], seed=8)
+_LANES = {"first": 3, "second": 4, "third": 2, "fourth": 3, "out": 2}
+
+STEPPING = {"stepping": (_CIF, {"lanes": _LANES}),
+            "slices": (_CIF, {"lanes": _LANES, "slice_steps": 2})}
+"""Networks that fire in every time-step, and take spikes back: of seven time-steps, whole and in
+slices of two."""
 
 SUBJECTS = CASES | STEPPING
 
@@ -61,16 +65,16 @@ VARIANTS = ("lively", "quiet")
 def mapped(case, variant):
     """``(network, config, image)`` of a case. The variants differ in the image alone, so a layer
     whose lower potentials would need another bit stays as it is."""
-    network, lanes, code = SUBJECTS[case]
-    config = map_config(network, lanes=lanes, code=code)
+    network, options = SUBJECTS[case]
+    config = map_config(network, **options)
     for layer in network.layers if variant == "quiet" else ():
         if isinstance(layer, Neurons):
             lower = replace(network, layers=tuple(
                 replace(layer, initial=-(layer.threshold >> 1)) if each is layer else each
                 for each in network.layers))
-            if map_config(lower, lanes=lanes, code=code) == config:
+            if map_config(lower, **options) == config:
                 network = lower
-    return network, *map_network(network, lanes=lanes, code=code)
+    return network, *map_network(network, **options)
 
 
 @pytest.mark.parametrize("case", SUBJECTS)
@@ -83,13 +87,13 @@ def test_every_word_is_empty_somewhere(case):
                    for first in range(0, layer.out.channels, layer.out.word))]
     # The potentials of add1 would need another bit; biases charge the neurons of the other case.
     assert full == {"residual": ["add1", "down", "mean"],
-                    "stepping": ["third", "fourth"]}.get(case, [])
+                    "stepping": ["third", "fourth"], "slices": ["third", "fourth"]}.get(case, [])
 
 
 @pytest.mark.parametrize("case", SUBJECTS)
 def test_every_neuron_is_put_to_the_test(case):
     """A channel that never fires, or always as much, would hide what is wrong with it."""
-    network, _, _ = SUBJECTS[case]
+    network, _ = SUBJECTS[case]
     trace = network.run(stimuli(network))
     for layer in map_network(network)[0].cores[:-1]:
         counts = trace.counts[layer.name]
@@ -98,7 +102,7 @@ def test_every_neuron_is_put_to_the_test(case):
 
 @pytest.mark.parametrize("case", STEPPING)
 def test_every_layer_is_quiet_sometimes(case):
-    network, _, _ = STEPPING[case]
+    network, _ = STEPPING[case]
     runs = [network.quiet(network.run(stimuli(network), timesteps=timesteps)) for timesteps in RUNS]
     for layer in network.neurons:
         assert 0.1 < np.mean([quiet[layer.name] for quiet in runs]) < 0.9
