@@ -15,7 +15,7 @@ from hw.maps import SourceConfig
 from hw.select import command_layout
 
 from . import flow
-from .cycles import first_clocks, gathering_clocks
+from .cycles import gathering_clocks, window_clocks
 from .memories import Memory
 from .parts import (
     Part,
@@ -29,8 +29,8 @@ from .parts import (
 )
 from .weights import charging, connections, membrane_bits, memories
 
-__all__ = ["NAME", "Flow", "clocks", "configure", "memories", "memory_bits", "parts", "turns",
-           "word_limits"]
+__all__ = ["NAME", "Flow", "busiest", "clocks", "configure", "memories", "memory_bits", "parts",
+           "turns", "word_limits"]
 
 NAME = "core"
 """Name of the kind."""
@@ -101,10 +101,19 @@ def clocks(core: CoreConfig, samples: int, rows: Callable[[CoreConfig], np.ndarr
            ) -> np.ndarray:
     """Clocks of the busiest replica for each sample, ``(N,)``; see
     :meth:`gen.plan.kinds.Kind.clocks`."""
-    work = rows(core)
+    return busiest(core, rows(core), _gathering(core))
+
+
+def busiest(core: CoreConfig, work: np.ndarray, gathering: float) -> np.ndarray:
+    """Clocks of the busiest replica for each sample, ``(N,)``.
+
+    Parameters
+    ----------
+    work : clocks of the lanes on each output row, ``(N, OY)``
+    gathering : clocks that gathering the windows of a row takes
+    """
     shares = [work[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
-    return np.maximum(np.max(shares, axis=0),
-                      turns(core) * _gathering(core))
+    return np.maximum(np.max(shares, axis=0), turns(core) * gathering)
 
 
 def _gathering(core):
@@ -133,7 +142,7 @@ class Flow(flow.Flow):
         self._core = core
         self._replicas = [_Replica(streams) for _ in core.shares]
         self._gathering = _gathering(core)
-        self._first = max(map(first_clocks, core.sources))
+        self._first = window_clocks(core)
         width = core.sources[0].positions[1]
         self._windows = width * (1 if core.slices == 1 else core.groups * core.slices)
         self._beats = width * core.position_beats

@@ -13,10 +13,11 @@ import numpy as np
 from hw.layers import CoreConfig
 from hw.maps import SourceConfig
 
-__all__ = ["first_clocks", "gathering_clocks", "row_clocks", "row_events", "row_words"]
+__all__ = ["first_clocks", "gathering_clocks", "row_clocks", "row_events", "row_words",
+           "window_clocks"]
 
 
-# Slices that are on their way from the window to the lanes.
+# Slices that are on their way from the window to the lanes: the length of a moving average.
 _WINDOWS = 4
 
 
@@ -64,7 +65,8 @@ def _by_row(groups: Iterable[np.ndarray]) -> np.ndarray:
     return functools.reduce(np.add, groups).sum(axis=2)
 
 
-def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = True) -> np.ndarray:
+def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = True,
+               window: float | None = None) -> np.ndarray:
     """Clocks that the lanes of a core work on each output row of each sample, ``(N, OY)``.
 
     Parameters
@@ -72,25 +74,29 @@ def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = T
     counts : counts of each source, ``(N, C, H, W)``
     idle : whether clocks count in which the lanes only double the potential; in all other clocks
         they add a row
+    window : clocks that gathering a window takes, if trains have several slices: the lanes wait for
+        each of them. By default from the sources as they are
     """
     if core.slices > 1 and idle:
-        return _by_row(_sliced_clocks(core, events) for events in _events(core, counts))
+        window = window_clocks(core) if window is None else window
+        return _by_row(_sliced_clocks(core, events, window) for events in _events(core, counts))
     return _by_row(events.sum(axis=0) + idle * (_idle_clocks(core, events) + _leading_clocks(core))
                    + len(core.schedule.operations) for events in _events(core, counts))
 
 
-def _sliced_clocks(core, events):
+def _sliced_clocks(core, events, window):
     """Clocks of a group of lanes, ``(N, OY, OX)``. While the lanes work on a slice, the window of
-    the next one is gathered, which can take longer; windows that wait make up for that."""
+    the next one is gathered. Windows wait in queues, so what counts is the mean work on a few
+    slices."""
     work = np.stack([
         events[[number for number in numbers if number is not None]].sum(axis=0) + operations
         for numbers, operations in zip(core.scan.numbers, _slice_operations(core), strict=True)],
         axis=-1).astype(float)
     work[..., 0] += _idle_clocks(core, events) + _leading_clocks(core)
-    in_turn = np.pad(work.reshape(*work.shape[:2], -1), ((0, 0), (0, 0), (2, 1)), mode="wrap")
+    in_turn = np.pad(work.reshape(*work.shape[:2], -1), ((0, 0), (0, 0), (_WINDOWS - 1, 0)),
+                     mode="wrap")
     smooth = np.lib.stride_tricks.sliding_window_view(in_turn, _WINDOWS, axis=-1).mean(axis=-1)
-    gathering = max(map(first_clocks, core.sources))
-    return np.maximum(smooth, gathering).reshape(work.shape).sum(axis=-1)
+    return np.maximum(smooth, window).reshape(work.shape).sum(axis=-1)
 
 
 def _slice_operations(core):
@@ -161,6 +167,11 @@ def gathering_clocks(source: SourceConfig, groups: int) -> int:
         return source.positions[1] * groups * source.map.slices * first_clocks(source)
     columns = source.kernel[1] + (source.positions[1] - 1) * source.stride[1]
     return columns * source.kernel[0] * source.map.chunks
+
+
+def window_clocks(core: CoreConfig) -> int:
+    """Clocks that gathering a whole window takes, of the slowest source."""
+    return max(map(first_clocks, core.sources))
 
 
 def first_clocks(source: SourceConfig) -> int:

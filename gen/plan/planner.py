@@ -46,7 +46,7 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     objective : ``"throughput"``, the shortest interval that fits; ``"latency"``, the fewest clocks
         from the first beat to the last logits that fit; ``"smallest"``, the fewest logic cells.
         The last two keep an interval if it is given. Without an objective the interval is kept at
-        the least cost, as far as the board has room. Without both, the interval is that of the
+        the least cost, as far as the board has room. Without either, the interval is that of the
         slowest layer with a lane a channel
     lanes : layer name -> lanes, for the layers whose lanes are given
     workload : the samples whose spikes decide; by default those that travel with the network
@@ -87,7 +87,7 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
         trials = Trials(network, board, workload, code=code, slice_steps=slice_steps,
                         lanes=lanes or {})
         found.append((trials, _search(trials, workload, objective, interval)))
-    trials, best = _best(found, objective, interval)
+    trials, best = _best(found, workload, objective, interval)
     chosen = trials.plan(best)
     if objective is None:
         interval = None  # as far as the board has room
@@ -115,16 +115,22 @@ def _search(trials: Trials, workload: Workload, objective: str | None,
                      "smallest": search.smallest}[objective], workload, interval)
 
 
-def _best(found: list[tuple[Trials, Trial]], objective: str | None, interval: int | None
-          ) -> tuple[Trials, Trial]:
-    """The cheapest trial of those that keep the interval, or that are about as fast as the fastest
-    one."""
+def _best(found: list[tuple[Trials, Trial]], workload: Workload, objective: str | None,
+          interval: int | None) -> tuple[Trials, Trial]:
+    """The trial that is best for the objective; without one, the cheapest of those that keep the
+    interval, or that are about as fast as the fastest one."""
     fitting = [(trials, trial) for trials, trial in found if trials.fits(trial)] or found
-    limit = max(interval or 0, _ALIKE * min(trial.interval for _, trial in fitting))
-    if objective == "smallest" and interval is None:
-        limit = math.inf
+    fastest = min(trial.interval for _, trial in fitting)
+    limit = {None: max(interval or 0, _ALIKE * fastest), "throughput": fastest}.get(
+        objective, max(interval or math.inf, fastest))
+
+    def merit(each):
+        trials, trial = each
+        return {"latency": workload.latency(trial.config) if objective == "latency" else 0,
+                "smallest": trial.needs.cells}.get(objective or "", 0), trials.cost(trial)
+
     return min(((trials, trial) for trials, trial in fitting if trial.interval <= limit),
-               key=lambda each: each[0].cost(each[1]))
+               key=merit)
 
 
 def _require_addresses(network: Network, code: str) -> None:

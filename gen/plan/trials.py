@@ -9,16 +9,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from boards import Board
 from gen.ir.network import Network
 from hw.config import ArrayConfig, MemoryImage
 from hw.layers import CoreConfig
 
 from . import resources, room
-from .core import turns
-from .cycles import gathering_clocks
+from .core import busiest
+from .cycles import first_clocks, gathering_clocks
 from .kinds import kind
 from .mapping import Options, map_config, map_network, options
 from .rings import with_rows
@@ -180,12 +178,13 @@ class Trials:
     def _own_clocks(self, config, core):
         """Clocks of a core if its sources send their maps in as few words a position as they
         can."""
-        rows = self._workload.rows(config, core)
-        shares = [rows[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
-        gathering = turns(core) * max(
-            gathering_clocks(source, core.groups) / (source.map.chunks if source.layer >= 0 else 1)
-            for source in core.sources)
-        return float(np.maximum(np.max(shares, axis=0), gathering).mean())
+        chunks = [source.map.chunks if source.layer >= 0 else 1 for source in core.sources]
+        window = max(first_clocks(source) / few
+                     for source, few in zip(core.sources, chunks, strict=True))
+        gathering = max(gathering_clocks(source, core.groups) / few
+                        for source, few in zip(core.sources, chunks, strict=True))
+        rows = self._workload.rows(config, core, window=window)
+        return float(busiest(core, rows, gathering).mean())
 
     def _replicas(self, config, core, interval):
         """The fewest replicas that keep the interval, or as many as there are rows."""

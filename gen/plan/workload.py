@@ -17,7 +17,7 @@ from gen.ir.network import Network, Trace
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig, LayerConfig
 
-from .cycles import row_clocks, row_words
+from .cycles import row_clocks, row_words, window_clocks
 from .kinds import kind
 from .pipeline import Pipeline
 
@@ -115,7 +115,7 @@ class Workload:
         dense = core.masks.count(whole) == len(core.masks)
         words = tuple(source.map.word for source in core.sources)
         # If every group of lanes sees every word, all groups take as long as one, and clocks don't
-        # depend on which spikes share a word.
+        # depend on which spikes share a word, but for those that gathering a window takes.
         key = (core.name, core.schedule, count, *options.values(),
                *((source.map.code, source.map.slices, source.lanes is None)
                  for source in core.sources),
@@ -127,10 +127,14 @@ class Workload:
                 *map(_batches, self.sources(config, core)), strict=True)])
         return self._rows[key] * (core.groups if dense else 1)
 
-    def rows(self, config: ArrayConfig, core: CoreConfig, *, idle: bool = True) -> np.ndarray:
+    def rows(self, config: ArrayConfig, core: CoreConfig, *, idle: bool = True,
+             window: float | None = None) -> np.ndarray:
         """Clocks that the lanes of a core work on each output row, ``(N, OY)``; see
         :func:`gen.plan.cycles.row_clocks`."""
-        return self._by_row(config, core, row_clocks, idle=idle)
+        if core.slices > 1 and window is None:
+            window = window_clocks(core)
+        return self._by_row(config, core, row_clocks, idle=idle,
+                            window=window if core.slices > 1 else None)
 
     def clocks(self, config: ArrayConfig, layer: LayerConfig) -> float:
         """Mean clocks that a layer works on a sample; see :func:`layer_clocks`."""

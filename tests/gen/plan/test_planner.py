@@ -1,4 +1,5 @@
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from gen.errors import DataError, FitError
 from gen.ir import shipped
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
+from gen.plan import planner
 from gen.plan.cycles import row_clocks
 from gen.plan.mapping import map_config
 from gen.plan.planner import OBJECTIVES, plan
@@ -189,3 +191,42 @@ def test_trains_of_more_bits_than_a_number_has():
         for other in ((object,) if kind is object else (object, np.uint64)):
             assert np.array_equal(row_clocks(core, [train.astype(other)]), clocks[-1])
     assert np.all(clocks[0] > clocks[1])
+
+
+def test_clocks_of_slices_depend_on_the_words_of_the_sources():
+    """Whatever was asked of the workload before."""
+    network = networks.stepping(Dynamics(32), seed=1)
+    workload = Workload(network)
+    clocks = []
+    for lanes in (1, 4, 1):
+        config = map_config(network, lanes={"first": lanes}, slice_steps=2)
+        clocks.append(workload.all_clocks(config))
+        assert clocks[-1] == Workload(network).all_clocks(config)
+    assert clocks[0] == clocks[2] != clocks[1]
+
+
+def test_slices_are_as_long_as_the_objective_wants():
+    network = networks.stepping(Dynamics(6))
+    workload = Workload(network)
+
+    def merits(slicings):
+        with mock.patch.object(planner, "_slicings", return_value=slicings):
+            return [value(plan(network, BOARD, objective=objective, workload=workload))
+                    for objective, value in (
+                        ("latency", lambda found: workload.latency(found.config)),
+                        ("smallest", lambda found: found.needs.cells),
+                        ("throughput", lambda found: found.interval))]
+
+    each = np.array([merits([steps]) for steps in (6, 3, 1)])
+    assert merits([6, 3, 1]) == each.min(axis=0).tolist()
+
+
+def test_default_slices_are_short():
+    """They take less, and clocks that are about the same."""
+    network = networks.stepping(Dynamics(16))
+    found = plan(network, BOARD)
+    assert found.options["slice_steps"] < 16
+    with mock.patch.object(planner, "_slicings", return_value=[16]):
+        whole = plan(network, BOARD)
+    assert found.needs.cells < 0.9 * whole.needs.cells
+    assert found.interval <= 1.02 * whole.interval
