@@ -62,7 +62,7 @@ class Fetch(wiring.Component):
                     "masked": int(source.lanes is not None)}
             if not command["empty"]:
                 s = place["source"]
-                fmap, plane = self._core.sources[s].map.slice, steps[command["step"]].planes[s]
+                fmap, plane = self._core.sources[s].map.one_slice, steps[command["step"]].planes[s]
                 beat = counts[s][(command["corners"][str(s)] + place["offset"]) % self._turn(s)]
                 for k, c in enumerate(source.lanes or range(fmap.word)):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1

@@ -299,7 +299,7 @@ class Lanes(wiring.Component):
             with m.If(emits):
                 m.d.sync += logit.eq(total)
             return logit
-        bits = core.out.slice.bits
+        bits = core.out.one_slice.bits
         count = Signal(bits, name=f"count_{k}", reset_less=True)
         with m.If(fires):
             if core.out.code == "rate":

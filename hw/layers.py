@@ -173,7 +173,7 @@ class CoreConfig:
     @property
     def value_bits(self):
         """Bits of a count, of a slice of a train, or of a logit."""
-        return self.membrane_bits if self.sends_logits else self.out.slice.bits
+        return self.membrane_bits if self.sends_logits else self.out.one_slice.bits
 
     @property
     def slices(self):

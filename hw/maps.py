@@ -83,7 +83,7 @@ class MapConfig:
         return self.slices * self.slice_steps - self.timesteps
 
     @property
-    def slice(self):
+    def one_slice(self):
         """The map of one slice: its counts are what a beat holds."""
         return self if self.slices == 1 else replace(self, timesteps=self.slice_steps)
 
@@ -154,7 +154,7 @@ class MapConfig:
     @property
     def beat_bits(self):
         """Bits of a beat."""
-        return self.word * self.slice.bits
+        return self.word * self.one_slice.bits
 
     def cut(self, train):
         """The slices of a train, or the count alone, in the order in which they travel.
@@ -163,7 +163,7 @@ class MapConfig:
         ----------
         train : integer, or array of them
         """
-        bits = self.slice.bits
+        bits = self.one_slice.bits
         return [train >> bits * k & (1 << bits) - 1 for k in reversed(range(self.slices))]
 
 

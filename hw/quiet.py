@@ -40,7 +40,7 @@ class Quiet(wiring.Component):
         fmap = self._fmap
 
         # The last time-step of a train is in the lowest bits of its last slice.
-        spikes = Cat(self.beat.word_select(k, fmap.slice.bits)[:sum(fmap.step_bits)]
+        spikes = Cat(self.beat.word_select(k, fmap.one_slice.bits)[:sum(fmap.step_bits)]
                      for k in range(fmap.word)).any()
         if fmap.slices > 1:
             number = Signal(range(fmap.slices))

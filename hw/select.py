@@ -60,7 +60,7 @@ class Select(wiring.Component):
         self._core = core
         super().__init__({
             **{f"i{s}": In(stream.Signature(
-                data.ArrayLayout(source.map.slice.planes, source.taps)))
+                data.ArrayLayout(source.map.one_slice.planes, source.taps)))
                for s, source in enumerate(core.sources)},
             "o": Out(stream.Signature(command_layout(core))),
             **timesteps_member(core.timesteps),

@@ -16,7 +16,7 @@ def train_layout(fmap):
 
 def counts_layout(fmap):
     """Layout of a beat: ``map.word`` counts, or slices of trains."""
-    return data.ArrayLayout(fmap.slice.bits, fmap.word)
+    return data.ArrayLayout(fmap.one_slice.bits, fmap.word)
 
 
 def spike_plane(fmap, beat, plane):
@@ -26,7 +26,7 @@ def spike_plane(fmap, beat, plane):
     whether the number of spikes of its time-step exceeds the plane's unit; the planes are those of
     a slice.
     """
-    fmap = fmap.slice
+    fmap = fmap.one_slice
     counts = [beat.word_select(c, fmap.bits) for c in range(fmap.word)]
     if fmap.code == "phase":
         return Cat(count[plane] for count in counts)
@@ -70,7 +70,7 @@ class SpikeMemory(wiring.Component):
             "finish": In(1),
             "occupancy_en": In(1),
             "occupancy_address": In(address),
-            "occupancy": Out(fmap.slice.planes),
+            "occupancy": Out(fmap.one_slice.planes),
             "counts_en": In(1),
             "counts_address": In(address),
             "counts": Out(fmap.beat_bits),
@@ -78,7 +78,7 @@ class SpikeMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        source, fmap, depth = self._source, self._source.map.slice, self._source.beats
+        source, fmap, depth = self._source, self._source.map.one_slice, self._source.beats
 
         # Rows that may still come before one is overwritten that a window looks at. Rows in the
         # padding count, so every output row frees the same number, except for the last one of a

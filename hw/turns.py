@@ -117,7 +117,7 @@ class Slices:
     def __init__(self, m, core, timesteps):
         self._core = core
         self._arriving, self._present = _Turn(core, "arriving"), _Turn(core, "present")
-        self._offered_ends = _slice_ends(m, core, timesteps, self._arriving.slice)
+        self._offered_ends = _slice_ends(m, core, timesteps, self._arriving.slice_index)
         self._waiting_ends, self.ends = (
             Signal(len(core.scan.charges), name=name) for name in ("waiting_ends", "ends"))
         # At the last plane of a slice the scan ends, whether a step does or not.
@@ -134,7 +134,7 @@ class Slices:
         scan, replayed = self._core.scan, []
         for number, plane in zip(reversed(range(len(scan.charges))), planes, strict=True):
             hidden = scan.hidden(number)
-            is_hidden = Cat(self._arriving.slice == k
+            is_hidden = Cat(self._arriving.slice_index == k
                             for k, is_one in enumerate(hidden) if is_one).any()
             replayed.append(Mux(is_hidden, 0, plane) if any(hidden) else plane)
         return replayed
@@ -181,7 +181,7 @@ class _Turn:
 
     Attributes
     ----------
-    slice : counter
+    slice_index : counter
     final_slice, final : whether this is the last slice, and the last one of the last group
     """
 
@@ -189,13 +189,13 @@ class _Turn:
         self._masks, self._name = core.masks, name
         self._taps = core.taps
         self._group = Signal(range(max(2, core.groups)), name=f"{name}_group")
-        self.slice = Signal(range(core.slices), name=f"{name}_slice")
-        self.final_slice = self.slice == core.slices - 1
+        self.slice_index = Signal(range(core.slices), name=f"{name}_slice")
+        self.final_slice = self.slice_index == core.slices - 1
         self.final = self.final_slice & (self._group == core.groups - 1)
 
     def go_on(self, m):
         """Go on to the next turn."""
-        m.d.sync += self.slice.eq(Mux(self.final_slice, 0, self.slice + 1))
+        m.d.sync += self.slice_index.eq(Mux(self.final_slice, 0, self.slice_index + 1))
         with m.If(self.final_slice):
             m.d.sync += self._group.eq(Mux(self.final, 0, self._group + 1))
 

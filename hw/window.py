@@ -40,8 +40,8 @@ class Window(wiring.Component):
             "filled": In(1),
             "occupancy_en": Out(1),
             "occupancy_address": Out(range(max(2, source.beats))),
-            "occupancy": In(fmap.slice.planes),
-            "o": Out(stream.Signature(data.ArrayLayout(fmap.slice.planes, source.taps))),
+            "occupancy": In(fmap.one_slice.planes),
+            "o": Out(stream.Signature(data.ArrayLayout(fmap.one_slice.planes, source.taps))),
         })
 
     def model(self, occupancy):
@@ -113,7 +113,7 @@ class Window(wiring.Component):
         # block RAM. They enter the shift register another clock later.
         read, arrives = (Signal(data.StructLayout({"valid": 1, "complete": 1}), name=name)
                          for name in ("read", "arrives"))
-        inside, arrived = Signal(), Signal(fmap.slice.planes, reset_less=True)
+        inside, arrived = Signal(), Signal(fmap.one_slice.planes, reset_less=True)
         with m.If(advance):
             m.d.sync += [
                 read.valid.eq(issue),
@@ -125,5 +125,5 @@ class Window(wiring.Component):
             ]
             with m.If(arrives.valid):
                 m.d.sync += Value.cast(self.o.payload).eq(
-                    Cat(Value.cast(self.o.payload)[fmap.slice.planes:], arrived))
+                    Cat(Value.cast(self.o.payload)[fmap.one_slice.planes:], arrived))
         return m

@@ -215,7 +215,7 @@ def _window(layer, source, copies):
                (width, layer.groups, fmap.slices, kx))
     walk = walk_features((height, *columns, ky, fmap.chunks),
                          address_bits(source), (fmap.height, fmap.width))
-    planes = fmap.slice.planes
+    planes = fmap.one_slice.planes
     features = {"one": 1, "occupancy": source.taps * planes, "planes": planes, **walk}
     return Part("window", layer.name, features, (), copies)
 
@@ -243,7 +243,8 @@ def _fetch(core, copies):
         sources, max(offsets) + 1, max(core.weight_rows, core.parameter_rows * core.fixed))),
         max(2, core.groups * core.taps), True, entry)
     features = {"one": 1, "corners": sum(map(address_bits, core.sources)), "entry": entry,
-                "chosen": sum(source.map.word * source.map.slice.planes for source in core.sources),
+                "chosen": sum(source.map.word * source.map.one_slice.planes
+                              for source in core.sources),
                 "word": max(source.map.word for source in core.sources),
                 "index": counter_bits(core.groups * core.taps)}
     return Part("fetch", core.name, features, (table,), copies)

@@ -68,9 +68,9 @@ def spike_memory(layer: LayerConfig, source: SourceConfig, copies: int, *,
     fmap, depth = source.map, max(2, source.beats)
     stored = [Memory(fmap.beat_bits, depth, False)]
     if occupancy:
-        stored.append(Memory(fmap.slice.planes, depth, False))
+        stored.append(Memory(fmap.one_slice.planes, depth, False))
     features = {"one": 1, "address": address_bits(source),
-                "occupancy": occupancy * fmap.slice.planes * fmap.word,
+                "occupancy": occupancy * fmap.one_slice.planes * fmap.word,
                 "compared": occupancy * (fmap.code == "rate") * fmap.levels * fmap.beat_bits}
     return Part("spikes", layer.name, features, tuple(stored), copies)
 

@@ -98,7 +98,7 @@ def parts(pool: PoolConfig) -> Iterator[Part]:
     features = {"one": 1, "counts": fmap.beat_bits, "results": out.beat_bits,
                 "compared": fmap.beat_bits * (pool.kind == "max") * (fmap.code != "train"),
                 "steps": out.beat_bits * (fmap.code == "train") * (pool.kind == "sum"),
-                "changes": fmap.word * fmap.slice.planes * (fmap.code == "train") * (
+                "changes": fmap.word * fmap.one_slice.planes * (fmap.code == "train") * (
                     pool.kind == "max"),
                 **walk_features((height, width, fmap.position_beats, ky, kx), address_bits(source),
                                 (fmap.height, fmap.width))}

@@ -52,7 +52,7 @@ def pack(counts: np.ndarray, layout: MapConfig) -> np.ndarray:
     """``(N, C, H, W)`` counts -> ``(N, beats, words)`` uint32."""
     n = len(counts)
     counts = np.asarray(counts, dtype=_dtype(layout.bits))
-    bits = layout.slice.bits
+    bits = layout.one_slice.bits
     rows = np.stack([part.astype(_dtype(bits)) for part in layout.cut(counts)], axis=-1)
     absent = layout.chunks * layout.word - layout.channels
     rows = np.pad(rows.transpose(0, 2, 3, 1, 4), ((0, 0), (0, 0), (0, 0), (0, absent), (0, 0)))
@@ -68,7 +68,7 @@ def pack_input(counts: np.ndarray, config: ArrayConfig) -> np.ndarray:
 
 def unpack(words: np.ndarray, layout: MapConfig) -> np.ndarray:
     """Inverse of :func:`pack`."""
-    bits = layout.slice.bits
+    bits = layout.one_slice.bits
     cut = _unpack_fields(words, layout.word, bits).astype(_dtype(layout.bits))
     cut = cut.reshape(-1, layout.slices, layout.word)
     rows = sum(cut[:, k] << bits * (layout.slices - 1 - k) for k in range(layout.slices))

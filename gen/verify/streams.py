@@ -63,7 +63,7 @@ class _Map(Stream):
     """Spike counts of a layer, or the slices of its trains."""
 
     def __init__(self, name: str, layout: MapConfig) -> None:
-        super().__init__(name, layout.word, layout.slice.bits,
+        super().__init__(name, layout.word, layout.one_slice.bits,
                          [(1 << layout.beat_bits) - 1] * layout.beats)
         self._layout = layout
 

@@ -31,7 +31,7 @@ def commands_of(core, rng, count=80):
 
 def beats_of(source, rng):
     """Random counts, or trains, for all of a spike memory."""
-    fmap = source.map.slice
+    fmap = source.map.one_slice
     most = (1 << fmap.bits) - 1 if fmap.code == "train" else fmap.levels
     return [sum(rng.randrange(most + 1) << c * fmap.bits for c in range(fmap.word))
             for _ in range(source.beats)]

@@ -26,7 +26,7 @@ def test_slices(timesteps, slices, steps, missing):
     assert sum(part << 3 * steps * k for k, part in enumerate(reversed(cut))) == train
     for plane in range(fmap.planes):
         turn, number = divmod(plane // 3 + missing, steps)
-        assert fmap.has_spike(train, plane) == fmap.slice.has_spike(
+        assert fmap.has_spike(train, plane) == fmap.one_slice.has_spike(
             cut[turn], number * 3 + plane % 3)
 
 

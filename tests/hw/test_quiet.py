@@ -18,7 +18,7 @@ def test_quiet_is_a_last_step_without_spikes(fmap):
     dut, bits = Quiet(fmap, 4), sum(fmap.step_bits)
     verilog.convert(dut, name="dut")
     chances = [rng.choice([0, 0.02, 0.5]) for _ in range(60)]
-    width = fmap.slice.bits
+    width = fmap.one_slice.bits
     samples = [[[sum((rng.random() < (chance if bit < bits else 0.5)) << bit
                      for bit in range(width)) for _ in range(fmap.word)]
                 for _ in range(fmap.beats)] for chance in chances]

@@ -43,7 +43,7 @@ def check(core, seed, stalls, timesteps=None):
     rng = random.Random(seed)
     count = 2 * core.sources[0].positions[0] * core.sources[0].positions[1] + 1
     density = [rng.choice([0, 0.1, 0.5, 1]) for _ in range(count)]
-    windows = [[[[sum((rng.random() < chance) << k for k in range(source.map.slice.planes)
+    windows = [[[[sum((rng.random() < chance) << k for k in range(source.map.one_slice.planes)
                       if begun(source.map, turn, k, timesteps)) for _ in range(source.taps)]
                  for turn in range(source.map.slices)] for source in core.sources]
                for chance in density]

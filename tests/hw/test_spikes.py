@@ -12,7 +12,7 @@ MAP = {"channels": 5, "height": 4, "width": 3, "levels": 5, "word": 2}
 
 
 def occupancy(fmap, beat):
-    fmap = fmap.slice
+    fmap = fmap.one_slice
     counts = [beat >> c * fmap.bits & (1 << fmap.bits) - 1 for c in range(fmap.word)]
 
     def spikes(count, plane):

@@ -74,7 +74,7 @@ def windows(source):
 def _sample(dut, rng):
     """Beats of a sample, and its windows as the stream has them."""
     fmap = dut.source.map
-    bits, planes = fmap.slice.bits, fmap.slice.planes
+    bits, planes = fmap.one_slice.bits, fmap.one_slice.planes
     most = fmap.levels if fmap.code != "train" else (1 << bits) - 1
     beats = [rng.choice([0, sum(rng.randrange(most + 1) << c * bits
                                 for c in range(fmap.word))]) for _ in range(fmap.beats)]

@@ -45,7 +45,7 @@ def test_every_field_is_where_locate_says(layout):
     counts = random_counts(layout, 1)
     for index, beat in enumerate(beats.to_ints(beats.pack(counts, layout)[0])):
         assert beat < 1 << layout.beat_bits
-        for lane, value in enumerate(beats.fields(beat, layout.word, layout.slice.bits)):
+        for lane, value in enumerate(beats.fields(beat, layout.word, layout.one_slice.bits)):
             channel, y, x = beats.locate(layout, index, lane)
             count = counts[0, channel, y, x] if channel < layout.channels else 0
             assert value == layout.cut(count)[index % layout.slices]
