@@ -28,14 +28,14 @@ class Built:
     needs : what the design is predicted to take of the device; ``None`` if nothing has been
         measured for this family of devices
     timing : what ``timing.json`` holds, or ``None``
-    proofs : what :func:`gen.verify.records.kept` returns
+    gate_level : what :func:`gen.verify.records.kept` returns
     """
 
     design: Design
     manifest: Manifest
     needs: Prediction | None
     timing: dict | None
-    proofs: list[dict]
+    gate_level: list[dict]
 
     @property
     def directory(self) -> Path:
@@ -81,7 +81,7 @@ def read(directory: str | Path) -> Built:
     """
     built, design = manifest.read(directory), load(directory)
     return Built(design=design, manifest=built, needs=_needs(design),
-                 timing=_timing(built.directory / "timing.json"), proofs=kept(built.directory))
+                 timing=_timing(built.directory / "timing.json"), gate_level=kept(built.directory))
 
 
 def _needs(design):

@@ -68,7 +68,7 @@ def _number(value):
 def wrong(built: Built, measured: dict) -> int:
     """The number of values that differ from the network in integers, in all comparisons."""
     return (measured["mismatches"] + measured["verified"]["mismatches"]
-            + sum(proof["mismatches"] for proof in built.proofs))
+            + sum(record["mismatches"] for record in built.gate_level))
 
 
 def _more_would_help(built, measured):
@@ -125,7 +125,7 @@ def _steps(steps):
 def _firsts(built, measured):
     """The first mismatch of every comparison that has one."""
     for of, found in (("", measured["verified"]), *(
-            (proof["kind"], proof) for proof in built.proofs)):
+            (record["kind"], record) for record in built.gate_level)):
         if found["first_mismatch"]:
             yield {"of": of, "where": found["first_mismatch"]}
 

@@ -171,8 +171,8 @@ def test_mismatches_are_seen(built, measured):
     assert 'class="good"><dt>mismatches</dt>' in page.render(whole, measured)
 
 
-def test_proofs(built, measured):
-    whole = replace(directory.read(built), proofs=[
+def test_gate_level(built, measured):
+    whole = replace(directory.read(built), gate_level=[
         {"kind": "netlist", "file": "netlist.json", "images": 3, "spikes": 3036, "mismatches": 0,
          "first_mismatch": None, "cells": 7654},
         {"kind": "bitstream", "file": "board.bin", "images": 5, "spikes": 50, "mismatches": 8,

@@ -163,13 +163,13 @@ def test_board_that_does_not_answer(script, message, directory, tmp_path):
         infer(simulator, manifest.load(directory), IMAGES, divisor=16, patience=20_000)
 
 
-def test_a_proof_stays_with_the_build(directory, netlist):
+def test_a_record_stays_with_the_build(directory, netlist):
     result = verify_netlist(directory, IMAGES[:2])
-    (proof,) = kept(directory)
-    assert proof["kind"] == "netlist"
-    assert proof["file"] == NETLIST
+    (record,) = kept(directory)
+    assert record["kind"] == "netlist"
+    assert record["file"] == NETLIST
     figures = ("images", "spikes", "mismatches", "first_mismatch", "cells")
-    assert {name: proof[name] for name in figures} == {name: result[name] for name in figures}
+    assert {name: record[name] for name in figures} == {name: result[name] for name in figures}
     assert result["images"] == 2
     assert result["cells"] > 500
     (directory / NETLIST).write_text(json.dumps(netlist, indent=3))
@@ -181,7 +181,7 @@ def test_a_proof_stays_with_the_build(directory, netlist):
     '{"file": "../x", "sha256": "", "images": 1, "spikes": 1, "mismatches": 0}',
     '{"file": "x", "sha256": "", "images": 1, "spikes": "1", "mismatches": 0}',
     '{"file": "x", "sha256": "", "images": 1, "spikes": 1, "mismatches": 0, "cells": "3"}'])
-def test_a_damaged_proof(text, tmp_path):
+def test_a_damaged_record(text, tmp_path):
     (tmp_path / "verified-bitstream.json").write_text(text)
     with pytest.raises(BuildError, match=rf"^{tmp_path}/verified-bitstream.json: is damaged; "
                                          r"verify the bitstream again \(python -m gen verify "
