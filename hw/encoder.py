@@ -66,13 +66,13 @@ class EventEncoder(wiring.Component):
             bits = [k for k in range(spikes.bit_length()) if spikes >> k & 1]
             if word["masked"]:
                 bits = bits[:1] and [0]
-            for turn, bit in enumerate(bits or [0]):
+            for k, bit in enumerate(bits or [0]):
                 events.append({
                     "row": word["row"] + bit, "add": int(bool(bits)),
                     "masked": word["masked"], "fixed": word["fixed"],
                     "mask": spikes if word["masked"] else 0, "subtract": word["subtract"],
-                    "double": word["double"] if turn == 0 else 0,
-                    "last": word["last"] if turn == len(bits or [0]) - 1 else 0,
+                    "double": word["double"] if k == 0 else 0,
+                    "last": word["last"] if k == len(bits or [0]) - 1 else 0,
                 })
         return events
 

@@ -63,7 +63,7 @@ class Fetch(wiring.Component):
             if not command["empty"]:
                 s = place["source"]
                 fmap, plane = self._core.sources[s].map.one_slice, steps[command["step"]].planes[s]
-                beat = counts[s][(command["corners"][str(s)] + place["offset"]) % self._turn(s)]
+                beat = counts[s][(command["corners"][str(s)] + place["offset"]) % self._modulus(s)]
                 for k, c in enumerate(source.lanes or range(fmap.word)):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
                     spike = fmap.has_spike(count, plane)
@@ -73,7 +73,7 @@ class Fetch(wiring.Component):
                                  "last": command["last"]})
         return words
 
-    def _turn(self, s):
+    def _modulus(self, s):
         """The modulus of a source's addresses."""
         return 1 << len(getattr(self, f"address{s}"))
 

@@ -305,10 +305,10 @@ class Lanes(wiring.Component):
             if core.out.code == "rate":
                 m.d.sync += count.eq(Mux(running.first, 0, count) + spike)
             elif core.schedule.tallied:
-                step = core.out.levels.bit_length()
-                tally = Mux(running.opens, 0, count[:step]) + Mux(spike, running.tally, 0)
-                older = Mux(running.opens, count[:-step], count[step:])
-                m.d.sync += count.eq(Cat(tally[:step], older))
+                width = core.out.levels.bit_length()
+                tally = Mux(running.opens, 0, count[:width]) + Mux(spike, running.tally, 0)
+                older = Mux(running.opens, count[:-width], count[width:])
+                m.d.sync += count.eq(Cat(tally[:width], older))
             else:
                 m.d.sync += count.eq(Cat(spike, count)[:bits])
         if core.schedule.timed or core.sends_slices:

@@ -73,10 +73,10 @@ class Pool(wiring.Component):
         m.submodules.spikes = spikes = SpikeMemory(source, occupancy=False)
         m.submodules.walk = walk = Sequence([
             Loop(height, dy=sy),
-            Loop(width, dx=sx, step=sx * chunks),
-            Loop(chunks, step=1),
+            Loop(width, dx=sx, words=sx * chunks),
+            Loop(chunks, words=1),
             Loop(ky, dy=1),
-            Loop(kx, dx=1, step=chunks),
+            Loop(kx, dx=1, words=chunks),
         ], start=source.corner, size=(fmap.height, fmap.width), offset=source.corner[1] * chunks,
             row=source.row, rows=source.rows)
         connect(m, flipped(self.i0), spikes.i)
@@ -119,11 +119,11 @@ class Pool(wiring.Component):
         m.d.comb += changes.eq(free & arrives.valid)
         train = fmap.code == "train"
         if train and self._pool.kind == "max":
-            turn = Signal(range(fmap.slice_steps))
-            m.d.comb += folded.eq(turn == fmap.slice_steps - 1)
+            timestep = Signal(range(fmap.slice_steps), name="turn")
+            m.d.comb += folded.eq(timestep == fmap.slice_steps - 1)
             m.d.comb += advance.eq(free & (folded | ~arrives.valid))
             with m.If(changes):
-                m.d.sync += turn.eq(Mux(folded, 0, turn + 1))
+                m.d.sync += timestep.eq(Mux(folded, 0, timestep + 1))
         else:
             m.d.comb += [folded.eq(1), advance.eq(free)]
         with m.If(free):

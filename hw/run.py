@@ -25,11 +25,11 @@ def beginning(m, timesteps, fmap):
     The slice and the time-step in it, combinational.
     """
     steps, slices = fmap.slice_steps, fmap.slices
-    turn = Signal(range(slices), name="begins_slice")
+    slice_index = Signal(range(slices), name="begins_slice")
     number = Signal(range(steps), name="begins_step")
     for last in range(slices):
         # With so many time-steps or fewer, no earlier slice has any.
         most = (slices - last) * steps
         with m.If(timesteps <= most):
-            m.d.comb += [turn.eq(last), number.eq(most - timesteps)]
-    return turn, number
+            m.d.comb += [slice_index.eq(last), number.eq(most - timesteps)]
+    return slice_index, number

@@ -391,10 +391,10 @@ def _charges(sources) -> tuple[Charge, ...]:
         charges.append(Charge(tuple(k if k < bits else None for bits in phases), True))
     rest = max((1 if bits else source.planes
                 for bits, source in zip(phases, sources, strict=True)), default=0)
-    for turn in range(rest):
+    for unit in range(rest):
         planes = tuple(
-            (0 if turn == 0 else None) if bits
-            else (source.planes - 1 - turn if turn < source.planes else None)
+            (0 if unit == 0 else None) if bits
+            else (source.planes - 1 - unit if unit < source.planes else None)
             for bits, source in zip(phases, sources, strict=True))
-        charges.append(Charge(planes, turn == 0))
+        charges.append(Charge(planes, unit == 0))
     return tuple(charges)

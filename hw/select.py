@@ -15,11 +15,11 @@ __all__ = ["Select", "command_layout"]
 def command_layout(core):
     """A word to fetch, for a :class:`hw.layers.CoreConfig`.
 
-    ``index`` is the tap plus ``taps`` times the group, ``step`` counts the remaining spike planes
-    of the slice, ``corners`` are the addresses of the window's corner in each source's spike
-    memory, minus the memory's size if the word lies past its end, modulo their width. An ``empty``
-    command fetches nothing. ``descend`` marks the last command of an output row, ``finish`` that of
-    a sample.
+    ``index`` is the tap plus ``taps`` times the group. ``step`` is the number of the spike plane in
+    the slice, counted from the last one. ``corners`` are the addresses of the window's corner in
+    each source's spike memory, minus the memory's size if the word lies past its end, modulo their
+    width. An ``empty`` command fetches nothing. ``descend`` marks the last command of an output
+    row, ``finish`` that of a sample.
     """
     return data.StructLayout({
         "index": range(max(2, core.groups * core.taps)),
@@ -72,34 +72,34 @@ class Select(wiring.Component):
 
     def model(self, windows, timesteps=None):
         """``windows[source]``: bits of each tap, a list of them for each slice. -> Commands
-        ``(group, slice, tap, step, double, last)`` of a position, with ``step`` the place in the
-        scan of the slice, and ``tap`` ``None`` for an empty one; ``last`` of a step. ``timesteps``
-        are those of the run, by default all."""
-        core, steps, commands = self._core, self._core.scan.charges, []
+        ``(group, slice_index, tap, plane, double, last)`` of a position, with ``plane`` the
+        place in the scan of the slice, and ``tap`` ``None`` for an empty one; ``last`` of a step.
+        ``timesteps`` are those of the run, by default all."""
+        core, charges, commands = self._core, self._core.scan.charges, []
         ends = core.schedule.shortened(timesteps or core.schedule.timesteps).ends
         for group, mask in enumerate(core.masks):
-            for turn, numbers in enumerate(core.scan.numbers):
-                planes = [[tap for tap, bit in enumerate(self._bits(windows, turn, step))
-                           if bit and mask >> tap & 1] for step in range(len(steps))]
+            for slice_index, numbers in enumerate(core.scan.numbers):
+                spiking = [[tap for tap, bit in enumerate(self._bits(windows, slice_index, plane))
+                            if bit and mask >> tap & 1] for plane in range(len(charges))]
                 last = [number is not None and number in ends for number in numbers]
-                top = next((k for k, plane in enumerate(planes) if plane or last[k]), len(steps))
-                for step in range(top, len(steps)):
-                    taps = planes[step] or [None]
-                    double = step != top and steps[step].double
-                    if core.slices > 1 and not (planes[step] or double or last[step]):
+                top = next((k for k, taps in enumerate(spiking) if taps or last[k]), len(charges))
+                for plane in range(top, len(charges)):
+                    taps = spiking[plane] or [None]
+                    double = plane != top and charges[plane].double
+                    if core.slices > 1 and not (spiking[plane] or double or last[plane]):
                         continue
                     for tap in taps:
-                        commands.append((group, turn, tap, step, double and tap == taps[0],
-                                         last[step] and tap == taps[-1]))
+                        commands.append((group, slice_index, tap, plane, double and tap == taps[0],
+                                         last[plane] and tap == taps[-1]))
         return commands
 
-    def _bits(self, windows, turn, step):
-        """Occupancy bits of all taps, source after source, in one step of a slice."""
+    def _bits(self, windows, slice_index, place):
+        """Occupancy bits of all taps, source after source, at a place in the scan of a slice."""
         scan, bits = self._core.scan, []
-        for own, plane in zip(windows, scan.charges[step].planes, strict=True):
-            window = own[turn if len(own) > 1 else 0]
-            bits += [0 if plane is None or scan.numbers[turn][step] is None else tap >> plane & 1
-                     for tap in window]
+        replayed = scan.numbers[slice_index][place] is not None
+        for own, plane in zip(windows, scan.charges[place].planes, strict=True):
+            window = own[slice_index if len(own) > 1 else 0]
+            bits += [tap >> plane & 1 if replayed and plane is not None else 0 for tap in window]
         return bits
 
     def elaborate(self, platform):
@@ -148,7 +148,7 @@ class Select(wiring.Component):
         for s, source in enumerate(self._core.sources):
             m.submodules[f"corner_{s}"] = corner = Sequence(
                 [Loop(height, dy=source.descent),
-                 Loop(width, step=source.stride[1] * source.map.position_beats),
+                 Loop(width, words=source.stride[1] * source.map.position_beats),
                  *loops(source)],
                 start=source.corner, size=(source.map.height, source.map.width),
                 offset=source.corner[1] * source.map.position_beats, row=source.row,
@@ -167,9 +167,9 @@ class Select(wiring.Component):
                 self.o.valid.eq(turn.sends(scan)),
                 base.eq(turn.index),
                 picked.eq(scan.todo & ~scan.rest),
-                self.o.p.step.eq(scan.step),
+                self.o.p.step.eq(scan.plane),
                 self.o.p.empty.eq(scan.todo == 0),
-                self.o.p.double.eq(scan.entered & scan.doubles.bit_select(scan.step, 1)),
+                self.o.p.double.eq(scan.entered & scan.doubles.bit_select(scan.plane, 1)),
                 self.o.p.last.eq(turn.ends_step(scan)),
                 self.o.p.descend.eq(turn.ends_row(scan, corner.last)),
                 self.o.p.finish.eq(corner.last[:2].all()),
@@ -209,15 +209,15 @@ class _Windows:
     """
 
     def __init__(self, core):
-        self._core, steps = core, len(core.scan.charges)
+        self._core, planes = core, len(core.scan.charges)
         self._doubles = [charge.double for charge in reversed(core.scan.charges)]
         # Each position takes at least two clocks, so the register may be empty for one.
         self.take, self.waits = Signal(), Signal()
-        self._occupancy = data.ArrayLayout(core.taps, steps)
+        self._occupancy = data.ArrayLayout(core.taps, planes)
         self._waiting, self.held = (Signal(self._occupancy, name=name, reset_less=True)
                                     for name in ("waiting", "held"))
         facts = ("top", "alone", *(("below",) if core.slices > 1 else ()))
-        self.first = Signal(data.StructLayout(dict.fromkeys(facts, steps)))
+        self.first = Signal(data.StructLayout(dict.fromkeys(facts, planes)))
 
     def accept(self, m, streams, turn):
         """Accept windows for a turn as soon as those before them are taken."""
@@ -277,7 +277,7 @@ class _Scan:
     ----------
     begin, active, move : a turn begins; there is a present word; it is done with
     todo, rest : taps of the plane, from the present word and from the next one
-    step : number of the plane
+    plane : its number
     enter : whether the present word is the last one of its plane, or there is none
     entered : whether the word before was the last one of its plane
     last : whether the present word is the last one of its turn
@@ -286,17 +286,17 @@ class _Scan:
 
     def __init__(self, core):
         self._charges, self._skips = core.scan.charges, core.slices > 1
-        steps, taps = len(self._charges), core.taps
+        planes, taps = len(self._charges), core.taps
         self.begin, self.active = Signal(), Signal()
         self.move = Signal()
         # Ahead is the plane that the scan enters next, one-hot.
-        self._ahead, self._alone = (Signal(steps, name=name) for name in ("ahead", "alone"))
-        self._below = Signal(steps, name="below")
-        self.step = Signal(range(max(2, steps)))
+        self._ahead, self._alone = (Signal(planes, name=name) for name in ("ahead", "alone"))
+        self._below = Signal(planes, name="below")
+        self.plane = Signal(range(max(2, planes)), name="step")
         self.todo, self.enter, self.last = Signal(taps), Signal(init=1), Signal()
         self.rest = Signal(taps)
         self.entered = Signal()
-        self.doubles = Signal(steps)
+        self.doubles = Signal(planes)
 
     def advance(self, m, windows, mask, coming):
         """Move on from word to word.
@@ -319,7 +319,7 @@ class _Scan:
                                  (ahead == 0) & ~more_than(2, todo))),
             ]
             with m.If(self.enter):
-                m.d.sync += self.step.eq(place(ahead))
+                m.d.sync += self.plane.eq(place(ahead))
                 m.d.sync += ahead.eq(self._next(m))
         for begins, facts in ((self.active & self.move & self.last, coming),
                               (windows.take, windows.first)):

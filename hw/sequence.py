@@ -1,4 +1,4 @@
-"""Address sequences: nested loops whose variables step through a spike memory."""
+"""Address sequences: nested loops whose variables walk through a spike memory."""
 
 import functools
 import operator
@@ -14,13 +14,13 @@ __all__ = ["Loop", "Sequence"]
 
 @dataclass(frozen=True)
 class Loop:
-    """One loop of a nest: each of ``count`` turns moves the point by ``(dy, dx)``, and the address
-    by ``dy`` rows of the ring and ``step`` words within the row."""
+    """One loop of a nest: each of ``count`` iterations moves the point by ``(dy, dx)``, and the
+    address by ``dy`` rows of the ring and ``words`` words within the row."""
 
     count: int
     dy: int = 0
     dx: int = 0
-    step: int = 0
+    words: int = 0
 
     def __post_init__(self):
         if self.count < 1:
@@ -49,7 +49,7 @@ class Sequence(wiring.Component):
     inside : ``Out(1)``: the element lies on the map
     slot : ``Out``: the row of the ring that the element lies in
     address : ``Out``: of the element, if it is ``inside``; modulo the width otherwise
-    last : ``Out(n)``: bit k is set while loop k (0 is the outermost) is in its last turn
+    last : ``Out(n)``: bit k is set while loop k (0 is the outermost) is in its last iteration
     """
 
     def __init__(self, loops, *, start=(0, 0), size=(1, 1), offset=0, row=1, rows=1):
@@ -69,42 +69,42 @@ class Sequence(wiring.Component):
 
     def model(self, run=0):
         """Elements of the run with that number: tuples ``(inside, slot, address, last)``."""
-        for turns in product(*(range(loop.count) for loop in self._loops)):
-            moves = list(zip(self._loops, turns, strict=True))
-            y = self._start[0] + sum(loop.dy * turn for loop, turn in moves)
-            x = self._start[1] + sum(loop.dx * turn for loop, turn in moves)
+        for indices in product(*(range(loop.count) for loop in self._loops)):
+            moves = list(zip(self._loops, indices, strict=True))
+            y = self._start[0] + sum(loop.dy * index for loop, index in moves)
+            x = self._start[1] + sum(loop.dx * index for loop, index in moves)
             slot = (run * self._size[0] + y) % self._rows
-            step = self._offset + sum(loop.step * turn for loop, turn in moves)
-            last = sum((turn == loop.count - 1) << k for k, (loop, turn) in enumerate(moves))
+            words = self._offset + sum(loop.words * index for loop, index in moves)
+            last = sum((index == loop.count - 1) << k for k, (loop, index) in enumerate(moves))
             yield (0 <= y < self._size[0] and 0 <= x < self._size[1], slot,
-                   slot * self._row + step, last)
+                   slot * self._row + words, last)
 
     def elaborate(self, platform):
         m = Module()
 
-        # done[k]: loop k and all loops inside it are in their last turn.
+        # done[k]: loop k and all loops inside it are in their last iteration.
         done = [self.last[k:].all() for k in range(len(self._loops))] + [Const(1)]
         for k, loop in enumerate(self._loops):
-            # That a turn is the last one is found out as the one before it ends.
-            turn = Signal(range(max(2, loop.count)), name=f"turn_{k}")
+            # That an iteration is the last one is found out as the one before it ends.
+            index = Signal(range(max(2, loop.count)), name=f"turn_{k}")
             last = Signal(name=f"last_{k}", init=loop.count == 1)
             m.d.comb += self.last[k].eq(last)
             if loop.count > 1:
                 with m.If(self.next & done[k + 1]):
-                    m.d.sync += turn.eq(Mux(last, 0, turn + 1))
-                    m.d.sync += last.eq(turn == loop.count - 2)
+                    m.d.sync += index.eq(Mux(last, 0, index + 1))
+                    m.d.sync += last.eq(index == loop.count - 2)
 
-        steps = self._steps()
+        moves = self._moves()
         slots = self._places(
             m, done, "slot", Const(self._start[0] % self._rows, len(self.slot)),
-            [step.slot if step.rows else None for step in steps], drifts=self._drifts)
+            [move.slot if move.rows else None for move in moves], drifts=self._drifts)
         # Address arithmetic is modulo the width: off the map it may wrap, and nobody looks.
         width = len(self.address)
         addresses = self._places(
             m, done, "address", Const(
                 (self._start[0] % self._rows * self._row + self._offset) % (1 << width), width),
-            [functools.partial(step.address, slot=slot) if step.rows or step.step else None
-             for step, slot in zip(steps, [slots[0], *slots], strict=True)], drifts=self._drifts)
+            [functools.partial(move.address, slot=slot) if move.rows or move.words else None
+             for move, slot in zip(moves, [slots[0], *slots], strict=True)], drifts=self._drifts)
 
         inside = []
         for axis, (delta, start, end) in enumerate(zip(("dy", "dx"), self._start, self._size,
@@ -113,9 +113,9 @@ class Sequence(wiring.Component):
             low = min(0, start + sum(min(0, r) for r in reach))
             high = max(end, start + sum(max(0, r) for r in reach))
             first = Const(start, Shape.cast(range(low, high + 1)))
-            moves = [functools.partial(operator.add, getattr(loop, delta))
-                     if loop.count > 1 and getattr(loop, delta) else None for loop in self._loops]
-            place = self._places(m, done, "yx"[axis], first, [lambda _, first=first: first, *moves])
+            adds = [functools.partial(operator.add, getattr(loop, delta))
+                    if loop.count > 1 and getattr(loop, delta) else None for loop in self._loops]
+            place = self._places(m, done, "yx"[axis], first, [lambda _, first=first: first, *adds])
             inside += [place[-1] >= 0, place[-1] < end]
 
         m.d.comb += self.slot.eq(slots[-1])
@@ -128,40 +128,41 @@ class Sequence(wiring.Component):
         """Whether successive maps begin in different rows of the ring."""
         return self._size[0] % self._rows != 0
 
-    def _steps(self):
-        """How the element moves in the ring as the nest starts over, and as each loop takes its
-        next turn."""
+    def _moves(self):
+        """How the element moves in the ring as the nest starts over, and as each loop begins
+        its next iteration."""
         height, outer = self._size[0], self._loops[0]
         slots = {(self._start[0] + run * height) % self._rows for run in range(self._rows)}
-        steps = []
+        moves = []
         for loop in self._loops:
-            before, slots = slots, {(slot + turn * loop.dy) % self._rows
-                                    for slot in slots for turn in range(loop.count)}
-            turning = loop.count > 1
-            leaves = {(slot + turn * loop.dy) % self._rows
-                      for slot in before for turn in range(loop.count - 1)}
-            steps.append(self._step(turning * loop.dy, turning * loop.step, leaves))
+            before, slots = slots, {(slot + index * loop.dy) % self._rows
+                                    for slot in slots for index in range(loop.count)}
+            repeats = loop.count > 1
+            leaves = {(slot + index * loop.dy) % self._rows
+                      for slot in before for index in range(loop.count - 1)}
+            moves.append(self._move(repeats * loop.dy, repeats * loop.words, leaves))
             if loop is outer:
                 leaves = {(slot + (loop.count - 1) * loop.dy) % self._rows for slot in before}
-                again = self._step(height - (loop.count - 1) * loop.dy,
-                                   (1 - loop.count) * loop.step, leaves)
-        return [again, *steps]
+                again = self._move(height - (loop.count - 1) * loop.dy,
+                                   (1 - loop.count) * loop.words, leaves)
+        return [again, *moves]
 
-    def _step(self, dy, step, leaves):
+    def _move(self, dy, words, leaves):
         rows = dy % self._rows
-        return _Step(rows, step, self._row, self._rows,
+        return _Move(rows, words, self._row, self._rows,
                      any(slot + rows >= self._rows for slot in leaves))
 
     def _places(self, m, done, name, first, moves, *, drifts=False):
-        """A quantity that every loop moves: its values when each loop began its present turn.
+        """A quantity that every loop moves: its values when each loop began its present
+        iteration.
 
-        A loop that takes its next turn sets the loops inside it to begin there.
+        A loop that begins its next iteration sets the loops inside it to begin there.
 
         Parameters
         ----------
         first : constant that it begins with
         moves : from a value to the next one, or None where it stays: as the nest starts over (from
-            the last turn of the outermost loop), and as each loop takes its next turn
+            the last iteration of the outermost loop), and as each loop begins its next iteration
         drifts : whether it begins with something else each time
         """
         again, *moves = moves
@@ -187,15 +188,15 @@ class Sequence(wiring.Component):
 
 
 @dataclass(frozen=True)
-class _Step:
-    """A step in a ring: ``rows`` ahead, fewer than the ring has, and ``step`` words within the row.
+class _Move:
+    """A move in a ring: ``rows`` ahead, fewer than the ring has, and ``words`` within the row.
 
-    ``row`` are the words of a row, ``ring`` the rows of the ring; ``wraps`` says whether the step
+    ``row`` are the words of a row, ``ring`` the rows of the ring; ``wraps`` says whether the move
     ever leads past the end of the ring.
     """
 
     rows: int
-    step: int
+    words: int
     row: int
     ring: int
     wraps: bool
@@ -207,8 +208,8 @@ class _Step:
         return slot + Mux(self._beyond(slot), self.rows - self.ring, self.rows)
 
     def address(self, address, slot):
-        ahead = self.rows * self.row + self.step
-        words = self.ring * self.row
-        if words == 1 << len(address):
+        ahead = self.rows * self.row + self.words
+        size = self.ring * self.row
+        if size == 1 << len(address):
             return address + ahead
-        return address + Mux(self._beyond(slot), ahead - words, ahead)
+        return address + Mux(self._beyond(slot), ahead - size, ahead)

@@ -34,9 +34,9 @@ class Scan:
         """For each slice, whether sources may have spikes in the planes of one of the
         :attr:`charges` that the core does not replay."""
         number = self.charges[place].number
-        return tuple(numbers[place] is None and (number is None or turn > 0
+        return tuple(numbers[place] is None and (number is None or slice_index > 0
                                                  or number >= self.missing)
-                     for turn, numbers in enumerate(self.numbers))
+                     for slice_index, numbers in enumerate(self.numbers))
 
 
 def scan(schedule: Schedule, maps: Sequence[MapConfig]) -> Scan:
@@ -57,16 +57,16 @@ def scan(schedule: Schedule, maps: Sequence[MapConfig]) -> Scan:
     trains = {charge: charge.number for _, charge in places if charge.number is not None}
     charges = (*images, *sorted(trains, key=lambda charge: trains[charge]))
     found = {place: number for number, place in enumerate(places)}
-    return Scan(charges, tuple(tuple(found.get((turn, charge)) for charge in charges)
-                               for turn in range(slices)), missing)
+    return Scan(charges, tuple(tuple(found.get((slice_index, charge)) for charge in charges)
+                               for slice_index in range(slices)), missing)
 
 
 def _place(charge, maps, steps, missing):
     """The slice of a charge, and what it is there."""
     if charge.number is None:
         return 0, charge
-    turn, number = divmod(charge.number + missing, steps)
+    slice_index, number = divmod(charge.number + missing, steps)
     moved = number - charge.number
-    return turn, replace(charge, number=number, planes=tuple(
+    return slice_index, replace(charge, number=number, planes=tuple(
         None if plane is None else plane + moved * (fmap.levels - fmap.low)
         for fmap, plane in zip(maps, charge.planes, strict=True)))

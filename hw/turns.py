@@ -128,7 +128,7 @@ class Slices:
 
     def loops(self, source):
         # The slices of a chunk lie side by side.
-        return Loop(self._core.groups), Loop(self._core.slices, step=int(source.map.slices > 1))
+        return Loop(self._core.groups), Loop(self._core.slices, words=int(source.map.slices > 1))
 
     def replayed(self, planes):
         scan, replayed = self._core.scan, []
@@ -162,7 +162,7 @@ class Slices:
             m.d.sync += self.index.eq(Mux(self._present.final, 0, self.index + self._core.taps))
 
     def sends(self, scan):
-        effects = (scan.doubles | self.ends).bit_select(scan.step, 1)
+        effects = (scan.doubles | self.ends).bit_select(scan.plane, 1)
         return scan.active & ((scan.todo != 0) | effects)
 
     def ends_step(self, scan):
@@ -211,7 +211,7 @@ class _Turn:
 
 def _ends_plane(scan, planes):
     """Whether the word of the scan is the last one of its plane, and the plane is among these."""
-    return scan.enter & planes.bit_select(scan.step, 1)
+    return scan.enter & planes.bit_select(scan.plane, 1)
 
 
 def _step_ends(m, schedule, timesteps):
@@ -228,11 +228,11 @@ def _step_ends(m, schedule, timesteps):
     return begun
 
 
-def _slice_ends(m, core, timesteps, turn):
-    """The same for a slice, whose number is ``turn``."""
+def _slice_ends(m, core, timesteps, slice_index):
+    """The same for a slice."""
     scan, fmap = core.scan, next(source.map for source in core.sources if source.map.slices > 1)
     ends = Signal(len(scan.charges))
-    with m.Switch(turn):
+    with m.Switch(slice_index):
         for k, numbers in enumerate(scan.numbers):
             with m.Case(k):
                 m.d.comb += ends.eq(Cat(Const(number in core.schedule.ends, 1)
@@ -240,6 +240,6 @@ def _slice_ends(m, core, timesteps, turn):
     if timesteps is None:
         return ends
     first, step = beginning(m, timesteps, fmap)
-    later, now = turn > first, turn == first
+    later, now = slice_index > first, slice_index == first
     return ends & Cat(Const(1) if charge.number is None else later | now & (step <= charge.number)
                       for charge in reversed(scan.charges))

@@ -49,16 +49,17 @@ class Window(wiring.Component):
         source, fmap = self._source, self._source.map
         (ky, kx), sx, (top, left) = source.kernel, source.stride[1], source.corner
         height, width = source.positions
-        turns = range(1 if fmap.slices == 1 else self._groups)
+        groups = 1 if fmap.slices == 1 else self._groups
+
         def inside(y, x):
             return 0 <= y < fmap.height and 0 <= x < fmap.width
 
-        return [[occupancy[y][x][q * fmap.slices + turn] if inside(y, x) else 0
+        return [[occupancy[y][x][q * fmap.slices + slice_index] if inside(y, x) else 0
                  for x in range(left + ox * sx, left + ox * sx + kx)
                  for y in range(top + oy * source.descent, top + oy * source.descent + ky)
                  for q in range(fmap.chunks)]
                 for oy in range(height) for ox in range(width)
-                for _ in turns for turn in range(fmap.slices)]
+                for _ in range(groups) for slice_index in range(fmap.slices)]
 
     def elaborate(self, platform):
         m = Module()
@@ -66,16 +67,16 @@ class Window(wiring.Component):
         (ky, kx), sx, chunks = source.kernel, source.stride[1], fmap.chunks
         (height, width), beats = source.positions, fmap.position_beats
 
-        inner = [Loop(ky, dy=1), Loop(chunks, step=fmap.slices)]
+        inner = [Loop(ky, dy=1), Loop(chunks, words=fmap.slices)]
         m.submodules.walk = walk = Sequence([
             Loop(height, dy=source.descent),
-            Loop(kx + (width - 1) * sx, dx=1, step=beats), *inner,
+            Loop(kx + (width - 1) * sx, dx=1, words=beats), *inner,
         ] if fmap.slices == 1 else [
             Loop(height, dy=source.descent),
-            Loop(width, dx=sx, step=sx * beats),
+            Loop(width, dx=sx, words=sx * beats),
             Loop(self._groups),
-            Loop(fmap.slices, step=1),
-            Loop(kx, dx=1, step=beats), *inner,
+            Loop(fmap.slices, words=1),
+            Loop(kx, dx=1, words=beats), *inner,
         ], start=source.corner, size=(fmap.height, fmap.width), offset=source.corner[1] * beats,
             row=source.row, rows=source.rows)
 

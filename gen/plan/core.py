@@ -30,7 +30,7 @@ from .parts import (
 from .weights import charging, connections, membrane_bits, memories
 
 __all__ = ["NAME", "Flow", "busiest", "clocks", "configure", "memories", "memory_bits", "parts",
-           "turns", "word_limits"]
+           "word_limits"]
 
 NAME = "core"
 """Name of the kind."""
@@ -92,7 +92,7 @@ def memory_bits(layer: Neurons | Readout, levels: Sequence[int], code: str) -> i
             + membrane_bits(layer, levels, code) * layer.channels * rows)
 
 
-def turns(core: CoreConfig) -> int:
+def rows_each(core: CoreConfig) -> int:
     """Output rows of the busiest replica."""
     return -(-core.out_rows // core.replicas)
 
@@ -113,7 +113,7 @@ def busiest(core: CoreConfig, work: np.ndarray, gathering: float) -> np.ndarray:
     gathering : clocks that gathering the windows of a row takes
     """
     shares = [work[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
-    return np.maximum(np.max(shares, axis=0), turns(core) * gathering)
+    return np.maximum(np.max(shares, axis=0), rows_each(core) * gathering)
 
 
 def _gathering(core):
@@ -123,7 +123,7 @@ def _gathering(core):
 
 def word_limits(core: CoreConfig, interval: float, words: float) -> list[float]:
     """The most words a position in which the windows of each source can be gathered in time."""
-    return [interval / (turns(core) * gathering_clocks(source, core.groups) / source.map.chunks)
+    return [interval / (rows_each(core) * gathering_clocks(source, core.groups) / source.map.chunks)
             for source in core.sources]
 
 

@@ -28,7 +28,7 @@ class SpikeMemory:
     def __init__(self, source: SourceConfig, streams: int) -> None:
         self._source, self._tops = source, source.tops
         self._sample = 0
-        self._turn = 0  # output rows of the sample that have been read
+        self._left = 0  # output rows of the sample whose windows have been left
         # The top of the window after each release, and the time of the release.
         self._released = deque([(self._tops[0], np.zeros(streams))])
         self.came: list[np.ndarray] = []
@@ -36,15 +36,15 @@ class SpikeMemory:
     @property
     def needed(self) -> int:
         """Rows of the sample that must have arrived for the present window."""
-        edge = self._tops[self._turn] + self._source.kernel[0]
+        edge = self._tops[self._left] + self._source.kernel[0]
         return max(1, min(edge, self._source.map.height))
 
     def release(self, time: np.ndarray) -> None:
         """Leave the present window at a time, ``(streams,)``."""
-        self._turn += 1
-        if self._turn == len(self._tops):
-            self._sample, self._turn = self._sample + 1, 0
-        top = self._sample * self._source.map.height + self._tops[self._turn]
+        self._left += 1
+        if self._left == len(self._tops):
+            self._sample, self._left = self._sample + 1, 0
+        top = self._sample * self._source.map.height + self._tops[self._left]
         self._released.append((top, time))
 
     def has_room(self, row: int) -> bool:

@@ -48,7 +48,7 @@ def walk_features(loops: Sequence[int], address: int, size: tuple[int, int] = (1
 
     Parameters
     ----------
-    loops : turns of each loop
+    loops : iterations of each loop
     address : bits of the address
     size : ``(y, x)`` of the map, if the walk finds out what is in the padding
     """

@@ -82,7 +82,7 @@ def _even(replicas, sources, sent, samples, spare):
     """When the first and the last beat of each output row leave a layer that works evenly, and when
     each replica leaves its rows."""
     height = sources[0].positions[0]
-    turn = 1 / -(-height // replicas)
+    each = 1 / -(-height // replicas)
     left: list[list[float]] = [[] for _ in range(replicas)]
     rows, end = [], 0
     for sample in range(samples):
@@ -91,7 +91,7 @@ def _even(replicas, sources, sent, samples, spare):
             begin = max(mine[-1] if mine else 0, *(
                 _came(source, sent[source.layer], sample, row) + spare / source.map.height
                 for source in sources))
-            mine.append(begin + turn)
+            mine.append(begin + each)
             rows.append((max(begin, end), max(mine[-1], end)))
             end = rows[-1][1]
     return rows, left
@@ -115,6 +115,6 @@ def _rows(share, sent, left, samples):
     height, tops = share.map.height, share.tops
     reach = 0
     for row in range((samples - 1) * height, samples * height):
-        sample, turn = divmod(bisect_right(left, sent[row][0] + _SAME), len(tops))
-        reach = max(reach, row + 1 - sample * height - tops[turn])
+        sample, out_row = divmod(bisect_right(left, sent[row][0] + _SAME), len(tops))
+        reach = max(reach, row + 1 - sample * height - tops[out_row])
     return max(reach + min(0, tops[-1]), share.least_rows)

@@ -25,9 +25,9 @@ def test_slices(timesteps, slices, steps, missing):
     cut = fmap.cut(train)
     assert sum(part << 3 * steps * k for k, part in enumerate(reversed(cut))) == train
     for plane in range(fmap.planes):
-        turn, number = divmod(plane // 3 + missing, steps)
+        slice_index, number = divmod(plane // 3 + missing, steps)
         assert fmap.has_spike(train, plane) == fmap.one_slice.has_spike(
-            cut[turn], number * 3 + plane % 3)
+            cut[slice_index], number * 3 + plane % 3)
 
 
 def test_offsets_follow_the_columns():

@@ -70,8 +70,8 @@ def test_pool_of_trains(name, kind, stalls):
         [(dut.o, len(expected))], stalls=stalls)
     assert received == expected
     if stalls == "none":
-        turns = fmap.slice_steps if kind == "max" else 1
-        reads = config.out.beats * kernel[0] * kernel[1] * turns
+        repeats = fmap.slice_steps if kind == "max" else 1
+        reads = config.out.beats * kernel[0] * kernel[1] * repeats
         assert clocks <= fmap.beats + 3 * max(reads, fmap.beats) + 16
 
 

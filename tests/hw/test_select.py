@@ -20,21 +20,21 @@ def expected_commands(core, dut, windows, timesteps):
     """Commands of the model in the shape of the layout. The array's tests check the corners."""
     height, width = core.sources[0].positions
     positions = height * width
-    for turn, window in enumerate(windows):
+    for number, window in enumerate(windows):
         commands = dut.model(window, timesteps)
-        for k, (group, _, tap, step, double, last) in enumerate(commands):
+        for k, (group, _, tap, plane, double, last) in enumerate(commands):
             yield {"index": group * core.taps + (tap or 0),
-                       "step": len(core.scan.charges) - 1 - step,
+                       "step": len(core.scan.charges) - 1 - plane,
                        "empty": int(tap is None), "double": int(double), "last": int(last),
-                       "descend": int(k == len(commands) - 1 and turn % width == width - 1),
-                       "finish": int(turn % positions == positions - 1)}
+                       "descend": int(k == len(commands) - 1 and number % width == width - 1),
+                       "finish": int(number % positions == positions - 1)}
 
 
-def begun(fmap, turn, plane, timesteps):
+def begun(fmap, slice_index, plane, timesteps):
     """Whether a plane of a slice may have spikes in a run of so many time-steps."""
     if fmap.code != "train":
         return True
-    number = turn * fmap.slice_steps + plane // (fmap.levels - fmap.low) - fmap.missing
+    number = slice_index * fmap.slice_steps + plane // (fmap.levels - fmap.low) - fmap.missing
     return number >= fmap.timesteps - (timesteps or fmap.timesteps)
 
 
@@ -44,14 +44,14 @@ def check(core, seed, stalls, timesteps=None):
     count = 2 * core.sources[0].positions[0] * core.sources[0].positions[1] + 1
     density = [rng.choice([0, 0.1, 0.5, 1]) for _ in range(count)]
     windows = [[[[sum((rng.random() < chance) << k for k in range(source.map.one_slice.planes)
-                      if begun(source.map, turn, k, timesteps)) for _ in range(source.taps)]
-                 for turn in range(source.map.slices)] for source in core.sources]
+                      if begun(source.map, slice_index, k, timesteps)) for _ in range(source.taps)]
+                 for slice_index in range(source.map.slices)] for source in core.sources]
                for chance in density]
     dut = Select(core)
     expected = list(expected_commands(core, dut, windows, timesteps))
-    turns = [core.groups if source.map.slices > 1 else 1 for source in core.sources]
+    repeats = [core.groups if source.map.slices > 1 else 1 for source in core.sources]
     received, clocks = run(
-        dut, [(i, [turn for window in windows for turn in window[s] * turns[s]])
+        dut, [(i, [taps for window in windows for taps in window[s] * repeats[s]])
               for s, i in enumerate(dut.i)],
         [(dut.o, len(expected))], stalls=stalls,
         constants=[(dut.timesteps, timesteps)] if timesteps else [])
