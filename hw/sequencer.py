@@ -40,8 +40,7 @@ def _rare(core):
 
 
 def _fields(operation):
-    """The fields of an operation that are not 0, but ``emit`` of one that only short runs end
-    with."""
+    """The nonzero fields of an operation. ``emit`` is left out where only shorter runs end."""
     fire = operation.fire
     fields = {"parameter": operation.row is not None, "held": operation.row is None,
               "hold": operation.hold, "first": operation.first, "fire": fire is not None,
@@ -53,11 +52,11 @@ def _fields(operation):
 
 class Sequencer(wiring.Component):
     """Issues the operations of the lanes: those of the events, and after the event marked ``last``
-    those of the layer's schedule, as far as the next step that charge arrives for. The program of a
-    run with fewer time-steps ends early.
+    those of the layer's schedule, up to the next step that waits for charge. The program of a run
+    with fewer time-steps ends early.
 
-    An event without a spike that ends a step takes the operation after it along, unless that is the
-    last one of all.
+    An empty event at the end of a step shares its clock with the next operation, unless that
+    operation is the position's last.
 
     Trains with several slices leave slice by slice. In a run with fewer time-steps there are slices
     before its first time-step: they leave as soon as the position has an event, each in two clocks
@@ -121,8 +120,10 @@ class Sequencer(wiring.Component):
             with m.If(op.valid & self.i.p.last):
                 m.d.sync += current.eq(current + along if resumes else along)
                 m.d.sync += self.idle.eq(along & waits if resumes else 0)
-        # Goes on with the If.
-        results.lead(m, op, self.i.valid & room)
+        if results.leads is not None:
+            with m.Elif(results.leads):
+                m.d.comb += [op.valid.eq(self.i.valid & room & results.may_lead), op.emit.eq(1),
+                             op.stays.eq(1)]
         with m.Else():
             m.d.comb += [op[name].eq(signal) for name, signal in tail.items()]
             m.d.comb += op.valid.eq(room | ~(op.fire | op.emit))
@@ -244,9 +245,12 @@ class _Whole:
     Attributes
     ----------
     fields : of the operations, those that are not looked up in the program
+    leads : whether the next result comes before the program of the position; ``None`` if none does
+    may_lead : whether such a result may be made in this clock
     """
 
     fields = frozenset()
+    leads = may_lead = None
 
     def __init__(self, m, core, timesteps):
         self._timesteps = timesteps
@@ -277,14 +281,6 @@ class _Whole:
         """Whether the lanes do what the event asks for."""
         return idle
 
-    def lead(self, m, op, ready):
-        """Otherwise, issue what comes before the program of the position.
-
-        Parameters
-        ----------
-        ready : there is an event, and room for a result
-        """
-
     def count(self, m, valid, begins, done):
         """Go on.
 
@@ -310,33 +306,30 @@ class _Slices:
         self._is_empty = self._slice < first
         self._is_full = self._step == fmap.slice_steps - 1
         self._is_last = self._slice == fmap.slices - 1
-        self._closes, self._leads, self._emitted = Signal(), Signal(), Signal()
+        self._closes, self.leads, self._emitted = Signal(), Signal(), Signal()
+        # The queue takes a result every two clocks.
+        self.may_lead = ~self._emitted
 
     def look_up(self, m, operation, tail):
         m.d.comb += self._closes.eq(operation.closes)
 
     def begin(self, m, op, begins, tail):
-        m.d.comb += self._leads.eq(begins & self._is_empty)
+        m.d.comb += self.leads.eq(begins & self._is_empty)
         m.d.comb += tail["emit"].eq(self._closes & self._is_full)
         m.d.comb += tail["stays"].eq(~self._is_last)
-        # The queue takes a result every two clocks.
         m.d.sync += self._emitted.eq(op.valid & op.emit)
 
     def final(self, operation):
         return operation["emit"] & ~operation["stays"]
 
     def alone(self, operation):
-        return self._leads | self.final(operation)
+        return self.leads | self.final(operation)
 
     def listens(self, idle):
-        return idle & ~self._leads
-
-    def lead(self, m, op, ready):
-        with m.Elif(self._leads):
-            m.d.comb += [op.valid.eq(ready & ~self._emitted), op.emit.eq(1), op.stays.eq(1)]
+        return idle & ~self.leads
 
     def count(self, m, valid, begins, done):
-        leaves, closes = self._leads & valid, done & self._closes
+        leaves, closes = self.leads & valid, done & self._closes
         with m.If(begins):
             m.d.sync += self._step.eq(self._first)
         with m.If(closes):

@@ -1,11 +1,12 @@
 """Turns at the windows of a position: those of the groups of lanes, and of the slices of trains.
 
-Two classes with the same members say what a window that has arrived is for. That of :class:`Groups`
-stays until all groups have had a turn. That of :class:`Slices` is taken for one turn.
+:class:`Groups` and :class:`Slices` have the same members; each decides whose turn an arrived window
+serves. With :class:`Groups` a window stays until every group of lanes has used it. With
+:class:`Slices` it serves one turn.
 
 Members
 -------
-stops : of the window that arrives, the planes that the scan does not skip if they have no spikes
+stops : planes of the arriving window that the scan visits even without spikes
 offered_mask : the taps that are connected to the first group that the window is for
 ends : of the present window, the planes with which a step ends
 last : whether the present turn is the last one at its window
@@ -65,11 +66,7 @@ class Groups:
     def mask(self, m):
         """The taps that are connected to the present group."""
         masks = self._core.masks
-        with m.Switch(self._group):
-            for number, value in enumerate(masks):
-                with m.Case(number):
-                    m.d.comb += self._mask.eq(value)
-                    m.d.comb += self._next_mask.eq(masks[(number + 1) % len(masks)])
+        _look_up(m, self._group, (self._mask, masks), (self._next_mask, (*masks[1:], masks[0])))
         return self._mask
 
     def coming(self, m, windows):
@@ -202,11 +199,22 @@ class _Turn:
     def mask(self, m):
         """The taps that are connected to the group."""
         mask = Signal(self._taps, name=f"{self._name}_mask")
-        with m.Switch(self._group):
-            for number, value in enumerate(self._masks):
-                with m.Case(number):
-                    m.d.comb += mask.eq(value)
+        _look_up(m, self._group, (mask, self._masks))
         return mask
+
+
+def _look_up(m, number, *columns):
+    """Set signals to the row with a number of a table.
+
+    Parameters
+    ----------
+    columns : pairs of a signal and its values, one for each row
+    """
+    signals, values = zip(*columns, strict=True)
+    with m.Switch(number):
+        for k, row in enumerate(zip(*values, strict=True)):
+            with m.Case(k):
+                m.d.comb += [signal.eq(value) for signal, value in zip(signals, row, strict=True)]
 
 
 def _ends_plane(scan, planes):
@@ -232,11 +240,9 @@ def _slice_ends(m, core, timesteps, slice_index):
     """The same for a slice."""
     scan, fmap = core.scan, next(source.map for source in core.sources if source.map.slices > 1)
     ends = Signal(len(scan.charges))
-    with m.Switch(slice_index):
-        for k, numbers in enumerate(scan.numbers):
-            with m.Case(k):
-                m.d.comb += ends.eq(Cat(Const(number in core.schedule.ends, 1)
-                                        for number in reversed(numbers)))
+    _look_up(m, slice_index, (ends, [Cat(Const(number in core.schedule.ends, 1)
+                                         for number in reversed(numbers))
+                                     for numbers in scan.numbers]))
     if timesteps is None:
         return ends
     first, step = beginning(m, timesteps, fmap)
