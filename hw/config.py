@@ -13,6 +13,7 @@ from .maps import MapConfig
 
 __all__ = ["ArrayConfig", "MemoryImage"]
 
+
 @dataclass(frozen=True)
 class ArrayConfig:
     """A whole network.

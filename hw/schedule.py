@@ -335,7 +335,7 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
 
 
 def _one_spike(sources, levels):
-    """As :func:`settle`, but only the first fire that can does."""
+    """Like :func:`settle`, but a neuron fires at most once: at the first threshold it reaches."""
     whole = settle(sources, levels)
     (only,) = whole.steps
     fires = tuple(replace(fire, bound=1) for fire in only.fires)

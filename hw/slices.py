@@ -31,8 +31,13 @@ class Scan:
         return len(self.numbers)
 
     def hidden(self, place: int) -> tuple[bool, ...]:
-        """For each slice, whether sources may have spikes in the planes of one of the
-        :attr:`charges` that the core does not replay."""
+        """For each slice: whether a source may have spikes in the planes of one of the
+        :attr:`charges` although the core skips the charge there.
+
+        Parameters
+        ----------
+        place : of the charge
+        """
         number = self.charges[place].number
         return tuple(numbers[place] is None and (number is None or slice_index > 0
                                                  or number >= self.missing)

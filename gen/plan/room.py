@@ -136,8 +136,8 @@ def _shortage(name: str, board: Board, why: str, needed: Mapping[str, float], *,
 
 def _lacking(board: Board, needed: Mapping[str, float], *, cells: int | None = None,
              allowance: float = 1) -> list[str]:
-    """Phrases about the resources that are needed more than ``allowance`` times as often as the
-    board has them.
+    """A phrase for each resource of which more than ``allowance`` times the board's amount is
+    needed.
 
     Parameters
     ----------
