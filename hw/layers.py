@@ -30,6 +30,7 @@ class LayerConfig(Protocol):
     beats : beats that it sends for a sample
     beat_bits : bits of such a beat
     shares : configurations that compute the layer together, each of them some of the output rows
+    timesteps : of the longest run, if the layer does something else in a shorter one; or else 1
     """
 
     def __hash__(self) -> int: ...
@@ -67,8 +68,14 @@ class LayerConfig(Protocol):
     @property
     def shares(self) -> tuple["LayerConfig", ...]: ...
 
+    @property
+    def timesteps(self) -> int: ...
+
     def with_rows(self, rows: tuple[int, ...]) -> "LayerConfig":
         """The same layer with other numbers of rows in the spike memories, one for each source."""
+
+    def shortened(self, timesteps: int) -> "LayerConfig":
+        """What the layer does in a run with fewer time-steps."""
 
 
 @dataclass(frozen=True)
