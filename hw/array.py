@@ -69,7 +69,7 @@ class Array(wiring.Component):
             ports["quiet"] = Out(len(config.settling))
         super().__init__({
             "i": In(stream.Signature(config.input.beat_bits)),
-            "o": Out(stream.Signature(config.readout.logit_bits)),
+            "o": Out(stream.Signature(config.readout.beat_bits)),
             **ports,
         })
 

@@ -260,11 +260,6 @@ class CoreConfig:
         full, rest = divmod(self.weight_rows, BANK_ROWS)
         return (BANK_ROWS,) * full + ((rest,) if rest else ())
 
-    @property
-    def logit_bits(self):
-        """Bits of a beat of logits."""
-        return self.lanes * self.membrane_bits
-
 
 @dataclass(frozen=True)
 class PoolConfig:

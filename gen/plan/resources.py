@@ -62,7 +62,7 @@ def _frame(config):
                 *queue_memory(32, config.in_flight), *queue_memory(config.input.beat_bits + 1, 3)))
     yield Part("feeder", None, {"one": 1, "window": 32 * words.per_beat,
                                 "beats": counter_bits(words.beats)})
-    yield Part("collector", None, {"one": 1, "beat": readout.logit_bits})
+    yield Part("collector", None, {"one": 1, "beat": readout.beat_bits})
 
 
 def parts(config: ArrayConfig, image: Mapping[str, MemoryImage] | None = None) -> list[Part]:

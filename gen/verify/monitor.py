@@ -59,7 +59,7 @@ class Monitor(wiring.Component):
                  for k, layer in enumerate(self._probed)
                  for member, signals in (("valid", moved), ("payload", beats))}
         readout = self._config.readout
-        ports |= {f"o_probe_{readout.port}__payload": Signal(readout.logit_bits),
+        ports |= {f"o_probe_{readout.port}__payload": Signal(readout.beat_bits),
                   f"o_probe_{readout.port}__valid": Signal()}
         for k, core in enumerate(self._config.cores):
             busy, taken = (Signal(core.replicas, name=f"{what}_{k}") for what in ("busy", "taken"))

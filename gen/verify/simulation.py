@@ -108,7 +108,7 @@ def _words(bits):
 def _header(config):
     values = {
         "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(config.input.beat_bits),
-        "LOGIT_BEATS": config.readout.groups, "LOGIT_WORDS": _words(config.readout.logit_bits),
+        "LOGIT_BEATS": config.readout.groups, "LOGIT_WORDS": _words(config.readout.beat_bits),
         "CORES": sum(core.replicas for core in config.cores), "LAYERS": len(config.layers),
         "LAYER_BEATS": f"{{{', '.join(str(layer.beats) for layer in config.layers)}}}",
     }
@@ -157,7 +157,7 @@ def _read(path, config, count, alone):
     """Results of one harness process; see gen/verify/harness/simulate.cpp for the format."""
     readout, layers = config.readout, len(config.layers)
     replicas = sum(core.replicas for core in config.cores)
-    words = readout.groups * _words(readout.logit_bits)
+    words = readout.groups * _words(readout.beat_bits)
     record = np.dtype([("first", "<u8"), ("outputs", "<u8", (layers, 2)),
                        ("logits", "<u4", words)])
     beats_of = [layer.beats for layer in config.layers]

@@ -37,7 +37,7 @@ class StandIn(wiring.Component):
         self._config = config
         super().__init__({
             "i": In(stream.Signature(config.input.beat_bits)),
-            "o": Out(stream.Signature(config.readout.logit_bits)),
+            "o": Out(stream.Signature(config.readout.beat_bits)),
         })
 
     def elaborate(self, platform):

@@ -31,7 +31,7 @@ class Wires(wiring.Component):
     """An array that is played by the test."""
 
     def __init__(self, config):
-        beats, logits = config.input.beat_bits, config.readout.logit_bits
+        beats, logits = config.input.beat_bits, config.readout.beat_bits
         super().__init__({
             "i": In(stream.Signature(beats)), "o": Out(stream.Signature(logits)),
             "beats": Out(stream.Signature(beats)), "logits": In(stream.Signature(logits))})

@@ -32,7 +32,7 @@ def streamed(network, lanes, images=40, **options):
 ])
 def test_logits_and_clocks(network, lanes, least, most):
     config, run = streamed(network, lanes, alone=10, jobs=2)
-    assert least <= config.readout.logit_bits <= most
+    assert least <= config.readout.beat_bits <= most
     assert run.latency.shape == (10,)
     assert run.latency.min() >= config.input.beats + config.readout.groups - 1
     assert config.input.beats <= run.interval <= run.latency.max()
