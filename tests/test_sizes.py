@@ -1,4 +1,7 @@
-"""Modules and functions are small. ``python -m tests.test_sizes`` prints how long functions are."""
+"""The project's modules and functions are small; tests are not measured.
+
+``python -m tests.test_sizes`` prints how long functions are.
+"""
 
 import ast
 import statistics
