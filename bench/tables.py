@@ -5,7 +5,18 @@ from itertools import pairwise
 import boards
 from gen.ir import shipped
 
-from . import bitstreams, choices, clocks, every_board, figures, gates, masked, methods, scale
+from . import (
+    bitstreams,
+    choices,
+    clocks,
+    ecp5_clock,
+    every_board,
+    figures,
+    gates,
+    masked,
+    methods,
+    scale,
+)
 from . import line as serial_line
 from .every_board import alike, same_device
 from .markdown import asked, line, named, number, table
@@ -157,6 +168,17 @@ def predicted_clocks(measured):
     ], clocks.BENCHMARK.rows(measured), left=2)
 
 
+def fastest(measured):
+    """Of docs/architecture.md: the clock that an ECP5 reaches with hundreds of lanes."""
+    return table([
+        ("network, board", _where),
+        ("seed", lambda row: number(row["seed"])),
+        ("lanes", lambda row: number(row["lanes"])),
+        ("LUTs", lambda row: number(row["luts"])),
+        ("fastest", lambda row: f"{row['fmax_hz'] / 1e6:.4g} MHz"),
+    ], ecp5_clock.BENCHMARK.rows(measured))
+
+
 def _chosen(measured, what):
     return [{"network": row["network"]} | found for row in choices.BENCHMARK.rows(measured)
             for found in row[what]]
@@ -306,6 +328,6 @@ TABLES = {
     "cells": cells, "predicted-clocks": predicted_clocks, "replicas": replicas,
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
     "unpacked": unpacked, "line": carried, "depthwise": depthwise,
-    "methods": methods_run,
+    "methods": methods_run, "ecp5-clock": fastest,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""
