@@ -177,7 +177,8 @@ def choose_images(network: Network, count: int, seed: int, dataset: str | None,
     Raises
     ------
     DataError
-        If there are none, or the data set is missing.
+        If there are none, or the data set is missing, or a folder is given and no data set is
+        named.
     NetworkError
         If they are not of the network's shape, type or range.
     """
@@ -202,6 +203,8 @@ def _source(network, count, seed, dataset, data_dir, images_file):
             if dataset is not None:
                 raise
             log.warning("%s; other images are used instead", error)
+    elif data_dir is not None:
+        raise DataError(f"{network.name} names no data set: say which (--dataset)")
     if network.samples is not None:
         return network.samples[:count], "network"
     log.warning("%s carries no images: random ones are used", network.name)

@@ -47,6 +47,7 @@ __all__ = [
     "mapping_options",
     "real",
     "require_calibration",
+    "require_one_source",
 ]
 
 
@@ -240,16 +241,36 @@ def _calibration(args):
     return Calibration(args.calibration, args.dataset, args.data)
 
 
-def require_calibration(args: Namespace) -> None:
-    """Refuse a data set without --calibration, in commands that use it only to calibrate.
+def require_calibration(
+        args: Namespace,
+        otherwise: str = "--dataset and --data choose calibration images: add --calibration"
+) -> None:
+    """Refuse a data set without --calibration, where its images can only calibrate.
+
+    Parameters
+    ----------
+    otherwise : the error
 
     Raises
     ------
     DataError
         If --dataset or --data is given alone.
     """
-    if args.calibration is None and dataset_flags(args):
-        raise DataError("--dataset and --data choose calibration images: add --calibration")
+    if getattr(args, "calibration", None) is None and dataset_flags(args):
+        raise DataError(otherwise)
+
+
+def require_one_source(args: Namespace, images_file: str | None) -> None:
+    """Refuse a data set beside a file of images, unless it calibrates.
+
+    Raises
+    ------
+    DataError
+        If a file is given, and --dataset or --data without --calibration.
+    """
+    if images_file is not None:
+        require_calibration(
+            args, f"{images_file} gives the images: leave --dataset and --data out")
 
 
 def find_network(name: str) -> "Network":

@@ -157,6 +157,16 @@ class TestRun:
      "error: tiny names no data set to calibrate with: say which (--dataset)\n"),
     (["fit", "TINY", "--dataset", "digits"],
      "error: --dataset and --data choose calibration images: add --calibration\n"),
+    *((["run", "digits", "i.npy", *flag],
+       "error: i.npy gives the images: leave --dataset and --data out\n")
+      for flag in (["--dataset", "mnist"], ["--data", "nowhere"])),
+    *((["verify", "digits", "--images-file", "i.npy", *flag],
+       "error: i.npy gives the images: leave --dataset and --data out\n")
+      for flag in (["--dataset", "mnist"], ["--data", "nowhere"])),
+    (["verify", "TINY", "--data", "nowhere"],
+     "error: tiny names no data set: say which (--dataset)\n"),
+    (["report", "digits", "--data", "nowhere"],
+     "error: --data is the folder of a data set: say which (--dataset)\n"),
 ])
 def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
