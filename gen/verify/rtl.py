@@ -185,8 +185,9 @@ def choose_images(network: Network, count: int, seed: int, dataset: str | None,
     if count < 1:
         raise DataError(f"images must be at least 1, not {count!r}")
     images, source = _source(network, count, seed, dataset, data_dir, images_file)
-    if not len(network.encode(images)):
+    if not len(images):
         raise DataError(f"{source} has no images")
+    network.encode(images)
     return images, source
 
 

@@ -132,6 +132,16 @@ class TestRun:
         assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
 
 
+@pytest.mark.parametrize("shape", [(0, 2, 2), (0,)])
+@pytest.mark.parametrize("command", [["run", "TINY"], ["verify", "TINY", "--images-file"]])
+def test_no_images(command, shape, tiny, tmp_path, capsys):
+    """As `python -m host infer` says it."""
+    path = tmp_path / "none.npy"
+    np.save(path, np.zeros(shape, np.uint8))
+    assert cli.main([str(tiny) if word == "TINY" else word for word in [*command, str(path)]]) == 1
+    assert capsys.readouterr() == ("", f"error: {path} has no images\n")
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["run", "nothing"],
      "error: there is no file or shipped network 'nothing'; known are "),
@@ -167,6 +177,10 @@ class TestRun:
      "error: tiny names no data set: say which (--dataset)\n"),
     (["report", "digits", "--data", "nowhere"],
      "error: --data is the folder of a data set: say which (--dataset)\n"),
+    *(([command, ""], "error: the name of a network is empty\n")
+      for command in ("run", "fit", "explore", "build", "verify", "report", "program")),
+    (["demo", "--network", ""], "error: the name of a network is empty\n"),
+    (["fit", "TINY", "--board", ""], "error: there is no board ''; known are "),
 ])
 def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -187,6 +201,9 @@ def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
      "argument --baud: must be an integer from 1 to 100,000,000, not '1000000000000'"),
     (["build", "digits", "--lanes", "conv1"],
      "argument --lanes: must be LAYER=NUMBER, not 'conv1'"),
+    (["build", "digits", "--lanes", " =1"], "argument --lanes: must be LAYER=NUMBER, not ' =1'"),
+    (["fit", "digits", "--lanes", "conv1=4", "--lanes", "fc1=2", "--lanes", "conv1 = 4"],
+     "argument --lanes: conv1 is given twice"),
     (["build", "digits", "--lanes", "conv1=" + "9" * 5000],
      "argument --lanes: must be an integer from 1 to 1,048,576, not '9999"),
     (["verify", "digits", "--seed", str(2**64)],
@@ -278,8 +295,8 @@ def test_boards(capsys):
 
 def test_build(tiny, tmp_path, capsys):
     out = tmp_path / "out"
-    assert cli.main(["build", str(tiny), "-o", str(out), "--no-synthesis", "--lanes", "hidden=1",
-                     "--json"]) == 0
+    assert cli.main(["build", str(tiny), "-o", str(out), "--no-synthesis", "--lanes",
+                     " hidden = 1", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["board"], result["luts"], result["bitstream"]) == ("arty-a7", None, None)
     assert json.loads((out / "manifest.json").read_text())["lanes"]["hidden"] == 1
