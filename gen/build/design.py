@@ -5,6 +5,7 @@ Only :func:`design_for` plans. Later steps read the decisions from the directory
 
 import hashlib
 import json
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ NAME, IMAGE = "design.json", "memory.img"
 
 FILES = (NAME, IMAGE, manifest.NETWORK)
 """The files that :func:`save` writes."""
+
+log = logging.getLogger(__name__)
 
 _FORMAT = 2
 
@@ -148,7 +151,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     ----------
     lanes : layer name -> lanes; :mod:`gen.plan.planner` chooses those of other layers
     interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
-        budget
+        budget; there is a warning if that is not enough
     objective : what lanes and replicas are chosen for, see :data:`gen.plan.planner.OBJECTIVES`
     code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
     calibration : samples whose spikes decide; by default those that travel with the network
@@ -169,6 +172,10 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     workload = calibrate(network, calibration)
     chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                   workload=workload)
+    clocks = round(chosen.interval)
+    if interval is not None and clocks > interval:
+        log.warning("warning: the interval of %s is not kept on %s: by prediction an image takes "
+                    "%s clocks", f"{interval:,}", board.name, f"{clocks:,}")
     return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
                   interval=chosen.interval, calibration=workload.source, network=network,
                   board=board, image=chosen.image)

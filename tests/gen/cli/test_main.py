@@ -76,6 +76,13 @@ class TestHelp:
         assert "default: None" not in text
         assert "SUPPRESS" not in text
 
+    def test_time_steps_of_one_spike(self, capsys):
+        for command, told in (("convert", True), ("train", False)):
+            with pytest.raises(SystemExit):
+                cli.main([command, "--help"])
+            text = " ".join(capsys.readouterr().out.split())
+            assert ("of one-spike the phases of its only time-step" in text) == told
+
     def test_the_script_is_this_program(self):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         assert pkgutil.resolve_name(project["scripts"]["spikeloom"]) is cli.main
