@@ -119,6 +119,11 @@ class Design(Decisions):
         }
 
     @property
+    def stated(self) -> dict:
+        """The entries of the manifest that follow from the design's array and its prediction."""
+        return {**self.identity, **options(self.config), "interval_cycles": round(self.interval)}
+
+    @property
     def digest(self) -> str:
         """The digest of :attr:`identity`, by which a host knows the device.
 
@@ -281,6 +286,9 @@ def _require_consistent(design, built):
                        f"{design.board.name}")
     if not 0 < design.interval < math.inf:
         raise Mismatch(f"interval must be a positive number of clocks, not {design.interval!r}")
+    for name, value in design.stated.items():
+        if differs := _difference(value, built.facts.get(name), name):
+            raise Mismatch(f"{differs} is not that of {manifest.NAME}")
     if not design.calibration.isprintable():
         raise Mismatch("calibration must be one line of text")
     for name, value, said in (("clock", design.clock.hz, built.clock_hz),
@@ -305,21 +313,22 @@ def _require_mapped(design):
     except (FitError, ValueError) as error:
         raise Mismatch(f"config can't be: {error}") from error
     foreign = "is not what this version of Spikeloom makes of the network"
-    if config != mapped:
-        raise Mismatch(f"{_difference(to_plain(config), to_plain(mapped), 'config')} {foreign}")
+    if differs := _difference(to_plain(config), to_plain(mapped), "config"):
+        raise Mismatch(f"{differs} {foreign}")
     for name in sorted(image.keys() | design.image.keys()):
         if image.get(name) != design.image.get(name):
             raise Mismatch(f"{name!r} in {IMAGE} {foreign}")
 
 
 def _difference(value, other, where):
-    """The first place where two plain values differ."""
+    """The first place where two plain values differ, in their types too; ``None`` if they don't."""
     items, others = _items(value), _items(other)
-    if items.keys() == others.keys():
-        for key, item in items.items():
-            if item != others[key]:
-                return _difference(item, others[key], where + key)
-    return where
+    if type(value) is not type(other) or items.keys() != others.keys():
+        return where
+    if not items:
+        return None if value == other else where
+    differences = (_difference(item, others[key], where + key) for key, item in items.items())
+    return next(filter(None, differences), None)
 
 
 def _items(value):
