@@ -91,6 +91,8 @@ def _inputs(args, manifest):
     """Images, and the labels and logits to compare the answers with, or ``None``."""
     images = _array(args.images, "images")
     if images.ndim:
+        if not len(images):
+            raise HostError(f"{args.images} has no images")
         images = images[:args.limit]
     manifest.encode(images)
     labels = _integers(args.labels, "labels", 1)[:args.limit] if args.labels else None
@@ -124,7 +126,7 @@ def _infer(args):
         "predictions": result.predictions.tolist(),
         "logits": result.logits.tolist(),
         "cycles": result.cycles.tolist(),
-        "cycles_mean": float(result.cycles.mean()) if len(images) else 0.0,
+        "cycles_mean": float(result.cycles.mean()),
         "retries": sum(each.retries for each in results),
         "images_per_second": len(images) / seconds,
     }
@@ -133,7 +135,7 @@ def _infer(args):
         report["images_exact"] = int(result.exact.sum())
         report["not_quiet"] = {name: int(count) for name, count in zip(
             manifest.settling, (~result.quiet).sum(axis=0), strict=True) if count}
-    if labels is not None and len(images):
+    if labels is not None:
         report["accuracy"] = float(np.mean(result.predictions == labels))
     if args.every_step:
         report["steps"] = [_step(number, each, labels)
@@ -146,7 +148,7 @@ def _infer(args):
 def _step(timesteps, result, labels):
     """What a device answers after a number of time-steps."""
     facts = {"timesteps": timesteps, "logits": result.logits.tolist()}
-    if labels is not None and len(labels):
+    if labels is not None:
         facts["accuracy"] = float((result.predictions == labels).mean())
     return facts
 

@@ -12,7 +12,6 @@ from typing import Any
 import boards
 from gen.errors import FitError
 from gen.ir.network import Network
-from gen.plan.mapping import options
 from gen.plan.room import (
     advice,
     memory_bits,
@@ -73,12 +72,10 @@ def _manifest(design, resources, made):
         "clock_source": clocking.describe(board, design.clock),
         "network": design.network.name,
         "digest": design.digest,
-        **design.identity,
+        **design.stated,
         "link": {"kind": board.link, "baud": design.baud, "wiring": board.wiring},
-        **options(design.config),
         "resources": resources and asdict(resources),
         "budget": asdict(board.budget),
-        "interval_cycles": round(design.interval),
         "calibration": design.calibration,
         "toolchain": made and made.toolchain,
         "tools": made and made.tools,

@@ -5,6 +5,7 @@ Only :func:`design_for` plans. Later steps read the decisions from the directory
 
 import hashlib
 import json
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ NAME, IMAGE = "design.json", "memory.img"
 
 FILES = (NAME, IMAGE, manifest.NETWORK)
 """The files that :func:`save` writes."""
+
+log = logging.getLogger(__name__)
 
 _FORMAT = 2
 
@@ -116,6 +119,11 @@ class Design(Decisions):
         }
 
     @property
+    def stated(self) -> dict:
+        """The entries of the manifest that follow from the design's array and its prediction."""
+        return {**self.identity, **options(self.config), "interval_cycles": round(self.interval)}
+
+    @property
     def digest(self) -> str:
         """The digest of :attr:`identity`, by which a host knows the device.
 
@@ -148,7 +156,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     ----------
     lanes : layer name -> lanes; :mod:`gen.plan.planner` chooses those of other layers
     interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
-        budget
+        budget; there is a warning if that is not enough
     objective : what lanes and replicas are chosen for, see :data:`gen.plan.planner.OBJECTIVES`
     code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
     calibration : samples whose spikes decide; by default those that travel with the network
@@ -169,6 +177,10 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     workload = calibrate(network, calibration)
     chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                   workload=workload)
+    clocks = round(chosen.interval)
+    if interval is not None and clocks > interval:
+        log.warning("warning: the interval of %s is not kept on %s: by prediction an image takes "
+                    "%s clocks", f"{interval:,}", board.name, f"{clocks:,}")
     return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
                   interval=chosen.interval, calibration=workload.source, network=network,
                   board=board, image=chosen.image)
@@ -274,6 +286,9 @@ def _require_consistent(design, built):
                        f"{design.board.name}")
     if not 0 < design.interval < math.inf:
         raise Mismatch(f"interval must be a positive number of clocks, not {design.interval!r}")
+    for name, value in design.stated.items():
+        if differs := _difference(value, built.facts.get(name), name):
+            raise Mismatch(f"{differs} is not that of {manifest.NAME}")
     if not design.calibration.isprintable():
         raise Mismatch("calibration must be one line of text")
     for name, value, said in (("clock", design.clock.hz, built.clock_hz),
@@ -298,21 +313,22 @@ def _require_mapped(design):
     except (FitError, ValueError) as error:
         raise Mismatch(f"config can't be: {error}") from error
     foreign = "is not what this version of Spikeloom makes of the network"
-    if config != mapped:
-        raise Mismatch(f"{_difference(to_plain(config), to_plain(mapped), 'config')} {foreign}")
+    if differs := _difference(to_plain(config), to_plain(mapped), "config"):
+        raise Mismatch(f"{differs} {foreign}")
     for name in sorted(image.keys() | design.image.keys()):
         if image.get(name) != design.image.get(name):
             raise Mismatch(f"{name!r} in {IMAGE} {foreign}")
 
 
 def _difference(value, other, where):
-    """The first place where two plain values differ."""
+    """The first place where two plain values differ, in their types too; ``None`` if they don't."""
     items, others = _items(value), _items(other)
-    if items.keys() == others.keys():
-        for key, item in items.items():
-            if item != others[key]:
-                return _difference(item, others[key], where + key)
-    return where
+    if type(value) is not type(other) or items.keys() != others.keys():
+        return where
+    if not items:
+        return None if value == other else where
+    differences = (_difference(item, others[key], where + key) for key, item in items.items())
+    return next(filter(None, differences), None)
 
 
 def _items(value):

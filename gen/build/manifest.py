@@ -56,6 +56,7 @@ class Manifest:
     budget : the same, of the device
     bitstream : name of the file, or ``None``
     files : name -> SHA-256, 64 hexadecimal digits
+    facts : all entries of the file, of which those above are checked
     """
 
     directory: Path
@@ -71,6 +72,7 @@ class Manifest:
     budget: dict
     bitstream: str | None
     files: dict[str, str]
+    facts: dict
 
     def file(self, name: str) -> Path:
         """Path of a file of the build.
@@ -192,7 +194,8 @@ def _parse(directory, facts):
         network_digest=_digest(facts, "network_digest"),
         array_digest=_digest(facts, "array_digest"), digest=_digest(facts, "digest"),
         resources=None if resources is None else _parts(facts, "resources"),
-        budget=_parts(facts, "budget"), bitstream=bitstream, files=digests)
+        budget=_parts(facts, "budget"), bitstream=bitstream, files=digests,
+        facts=facts)
 
 
 def _shown(value):

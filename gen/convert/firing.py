@@ -11,7 +11,7 @@ from gen.ir.network import Network
 from gen.system.progress import working
 from hw.dynamics import MOST_STEPS
 
-from .methods import METHODS, depth_of, enough_steps, quiet_steps, stepped
+from .methods import METHODS, OPTIONS, depth_of, enough_steps, quiet_steps, stepped
 
 __all__ = ["CALIBRATED", "RELU_LEVELS", "SCHEDULES", "Firing"]
 
@@ -30,6 +30,9 @@ CALIBRATED = 1000
 _LEVELLED = ("threshold-balance", "casc")
 
 _NEED_QUIET = ("casc", "st-bif")
+
+# What is asked of a method, and the methods that it can be asked of, if not all.
+_ASKED = {"timesteps": (), "sleep": ("casc",), "until_quiet": _NEED_QUIET, **OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,21 @@ class Firing:
     def _check_no_method(self):
         if self.schedule == "step":
             raise ConversionError("the schedule 'step' needs a method (--method)")
-        given = (self.timesteps, self.sleep, self.burst, self.probe)
-        if self.until_quiet or given != (None, None, None, None):
-            raise ConversionError("time-steps, sleep, burst and probe need a method (--method)")
+        if self.schedule == "settle":
+            self._check_settle()
+        for name in self._asked:
+            suited = " or ".join(_ASKED[name])
+            needed = f"--method {suited}" if suited else "a method (--method)"
+            raise ConversionError(f"{_flag(name)} needs {needed}")
 
     def _check_settle(self):
         """The levels of ``threshold-balance`` are its time-steps, in either schedule."""
-        if self.timesteps is not None and self.method != "threshold-balance":
-            raise ConversionError("in the schedule 'settle' neurons fire once, so there are no "
-                                  "time-steps; leave them out, or take the schedule 'step'")
-        if self.until_quiet or (self.sleep, self.burst, self.probe) != (None, None, None):
-            raise ConversionError("in the schedule 'settle' neurons fire once, so there is no "
-                                  "sleep, burst or probe; leave it out, or take the schedule "
-                                  "'step'")
+        step = ("a method and the schedule 'step' (--method, --schedule)" if self.method is None
+                else "the schedule 'step' (--schedule)")
+        for name in self._asked:
+            if (name, self.method) != ("timesteps", "threshold-balance"):
+                raise ConversionError(f"in the schedule 'settle' neurons fire once, so "
+                                      f"{_flag(name)} means nothing; leave it out, or take {step}")
 
     def _check_until_quiet(self):
         if not self.until_quiet:
@@ -99,9 +104,16 @@ class Firing:
         if self.method not in _NEED_QUIET:
             raise ConversionError(f"{self.method} does not wait until neurons are quiet; "
                                   f"{' and '.join(_NEED_QUIET)} do")
-        if self.sleep is not None or (self.method == "st-bif" and self.timesteps is not None):
-            raise ConversionError("either the number of steps is given, or they last until all is "
-                                  "quiet (--until-quiet)")
+        sought, steps = (("sleep", "sleep steps") if self.method == "casc" else
+                         ("timesteps", "time-steps"))
+        if sought in self._asked:
+            raise ConversionError(f"{_flag(sought)} fixes the number of {steps}, --until-quiet "
+                                  f"looks for it; give one of them")
+
+    @property
+    def _asked(self):
+        """Those of :data:`_ASKED` that are given."""
+        return [name for name in _ASKED if getattr(self, name) != getattr(Firing, name)]
 
     @property
     def steps(self) -> bool:
@@ -151,10 +163,11 @@ class Firing:
         Returns
         -------
         The network, and with a method ``method`` and ``schedule``. If it steps, also ``timesteps``
-        (all of them). With ``casc`` and ``st-bif`` also ``quiet_steps``, the last step in which a
-        neuron spikes; ``quiet_bound``, the steps of one cycle after which none does, whatever the
-        image; and ``quiet``, the share of the images for which all neurons are quiet in the end.
-        There is a warning if it is less than 1.
+        (all of them), and with ``one-spike`` ``phases``, those of the only one. With ``casc`` and
+        ``st-bif`` also ``quiet_steps``, the last step in which a neuron spikes; ``quiet_bound``,
+        the steps of one cycle after which none does, whatever the image; and ``quiet``, the share
+        of the images for which all neurons are quiet in the end. There is a warning if it is
+        less than 1.
 
         Raises
         ------
@@ -173,6 +186,8 @@ class Firing:
             made = stepped(network, self.method, timesteps=self.timesteps, sleep=self.sleep,
                            burst=self.burst, probe=self.probe, floor=floor)
         facts["timesteps"] = len(made.dynamics.awake) if made.dynamics else 0
+        if made.dynamics and made.dynamics.phases:
+            facts["phases"] = made.dynamics.phases
         made = replace(made, metadata={**made.metadata, **facts})
         return made, {**facts, **self._told_quiet(made, pixels)}
 
@@ -213,6 +228,10 @@ class Firing:
                                   f"still spike in {100 * (1 - quiet):.2f} % of the calibration "
                                   f"images; take fewer levels")
         return made(max(last + 1, wake))
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
 
 
 def _levels(network):

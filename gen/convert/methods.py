@@ -17,7 +17,7 @@ from hw.dynamics import Dynamics
 
 from .codings import CODINGS, begun, share
 
-__all__ = ["METHODS", "depth_of", "enough_steps", "quiet_steps", "stepped"]
+__all__ = ["METHODS", "OPTIONS", "depth_of", "enough_steps", "quiet_steps", "stepped"]
 
 
 def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
@@ -64,9 +64,9 @@ METHODS: dict[str, Callable[..., Dynamics]] = {
     **CODINGS}
 """Method -> its dynamics, from the levels of the neurons, the numbers of time-steps and of steps of
 sleep that are asked for, the number of layers of neurons on the longest path, and what is asked for
-besides (:data:`_OPTIONS`)."""
+besides (:data:`OPTIONS`)."""
 
-_OPTIONS = {"burst": ("group", "burst"), "probe": ("srp",)}
+OPTIONS = {"burst": ("group", "burst"), "probe": ("srp",)}
 """Option -> methods that have it."""
 
 _SHARED = frozenset({"threshold-balance"})
@@ -148,9 +148,9 @@ def _asked(method, **options):
     """Those of the options that are given."""
     asked = {name: value for name, value in options.items() if value is not None}
     for name in asked:
-        if method not in _OPTIONS[name]:
+        if method not in OPTIONS[name]:
             raise ConversionError(f"{method} has no --{name}; it is for "
-                                  f"{' and '.join(_OPTIONS[name])}")
+                                  f"{' and '.join(OPTIONS[name])}")
     return asked
 
 

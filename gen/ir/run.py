@@ -37,41 +37,44 @@ def run(network: Network, *, images_file: str | Path | None = None, dataset: str
     Raises
     ------
     DataError
-        If the images can't be read, or no data set is known.
+        If the images can't be read, there are none, or no data set is known.
     NetworkError
         If the network does not take the images.
     """
-    images, labels = _inputs(network, images_file, dataset, data_dir)
+    images, labels, source = _inputs(network, images_file, dataset, data_dir)
     images = images[:limit]
+    if not len(images):
+        raise DataError(f"{source} has no images")
     spikes, logits = _totals(network, images, progress)
     predictions = logits.argmax(axis=1)
     correct = None if labels is None else predictions == labels[:limit]
     return {
         "network": network.name,
         "images": len(images),
-        "accuracy": None if correct is None or not len(correct) else float(correct.mean()),
-        "spikes": {name: total / max(len(images), 1) for name, total in spikes.items()},
-        "rates": {name: total / max(len(images), 1) / int(np.prod(network.shapes[name]))
+        "accuracy": None if correct is None else float(correct.mean()),
+        "spikes": {name: total / len(images) for name, total in spikes.items()},
+        "rates": {name: total / len(images) / int(np.prod(network.shapes[name]))
                   for name, total in spikes.items()},
         "predictions": predictions.tolist(),
     }
 
 
 def _inputs(network, images_file, dataset, data_dir):
+    """Images, labels or ``None``, and where they come from."""
     if images_file is not None:
-        return read_array(images_file), None
+        return read_array(images_file), None, images_file
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
         raise DataError(f"{network.name} does not say what it was trained on; give images or "
                         f"--dataset")
     data = load(dataset, data_dir)
-    return data.test_images, data.test_labels
+    return data.test_images, data.test_labels, dataset
 
 
 def _totals(network, images, progress):
     """Spikes of each layer over all images, and logits."""
     spikes = dict.fromkeys((name for name in network.levels), 0)
-    logits = [np.empty((0, network.classes), dtype=np.int64)]
+    logits = []
     for start in bar(range(0, len(images), _BATCH), desc="run", unit="batch",
                      disable=not progress):
         counts = network.encode(images[start:start + _BATCH])

@@ -25,6 +25,8 @@ def find(name_or_path: str | Path) -> Network:
     ArtifactError
         If there is neither, or the file can't be read.
     """
+    if not str(name_or_path):
+        raise ArtifactError("the name of a network is empty")
     shipped = _FOLDER / f"{name_or_path}.npz"
     if str(name_or_path) in names():
         return load(shipped)

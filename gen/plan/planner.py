@@ -93,8 +93,9 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
         interval = None  # as far as the board has room
     why = predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
     if why is None and interval is not None and chosen.interval > interval:
-        why = (f"{network.name} on {board.name} can't keep {interval:,} clocks an image: by "
-               f"prediction it takes {chosen.interval:,.0f}")
+        clocks = "1 clock" if interval == 1 else f"{interval:,} clocks"
+        why = (f"{network.name} on {board.name} can't keep {clocks} an image: by prediction it "
+               f"takes {chosen.interval:,.0f}")
     return chosen, why
 
 

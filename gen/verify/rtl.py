@@ -177,15 +177,17 @@ def choose_images(network: Network, count: int, seed: int, dataset: str | None,
     Raises
     ------
     DataError
-        If there are none, or the data set is missing.
+        If there are none, or the data set is missing, or a folder is given and no data set is
+        named.
     NetworkError
         If they are not of the network's shape, type or range.
     """
     if count < 1:
         raise DataError(f"images must be at least 1, not {count!r}")
     images, source = _source(network, count, seed, dataset, data_dir, images_file)
-    if not len(network.encode(images)):
+    if not len(images):
         raise DataError(f"{source} has no images")
+    network.encode(images)
     return images, source
 
 
@@ -202,6 +204,8 @@ def _source(network, count, seed, dataset, data_dir, images_file):
             if dataset is not None:
                 raise
             log.warning("%s; other images are used instead", error)
+    elif data_dir is not None:
+        raise DataError(f"{network.name} names no data set: say which (--dataset)")
     if network.samples is not None:
         return network.samples[:count], "network"
     log.warning("%s carries no images: random ones are used", network.name)

@@ -132,6 +132,14 @@ def test_bad_images(write, message, capsys, files):
     assert message in infer(capsys, files, images="bad.npy")
 
 
+@pytest.mark.parametrize("shape", [(0, 2, 3, 3), (0,)])
+def test_no_images(shape, capsys, files):
+    """As `python -m gen run` and `verify` say it."""
+    path = files[1] / "none.npy"
+    np.save(path, np.zeros(shape, np.uint8))
+    assert infer(capsys, files, images="none.npy") == f"{path} has no images"
+
+
 def test_an_archive(capsys, files):
     np.savez(files[1] / "bad.npz", a=np.zeros(3))
     line = infer(capsys, files, images="bad.npz")

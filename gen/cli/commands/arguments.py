@@ -47,6 +47,7 @@ __all__ = [
     "mapping_options",
     "real",
     "require_calibration",
+    "require_one_source",
 ]
 
 
@@ -200,7 +201,7 @@ def add_mapping(parser: ArgumentParser) -> None:
     """Add the options that decide how a network is mapped to a board."""
     parser.add_argument("--board",
                         help=f"what to build for; `boards` lists them (default: {_BOARD})")
-    parser.add_argument("--lanes", metavar="LAYER=N", type=_lanes, action="append",
+    parser.add_argument("--lanes", metavar="LAYER=N", type=_lanes, action=_Lanes,
                         help="lanes of a layer; may be repeated (default: chosen for the board)")
     parser.add_argument("--interval", metavar="CLOCKS", type=CLOCKS,
                         help="clocks an image to aim for, with lanes and replicas as far as the "
@@ -228,7 +229,7 @@ def dataset_flags(args: Namespace) -> list[str]:
 def mapping_options(args: Namespace) -> dict:
     """The arguments of :func:`add_mapping` and :func:`add_dataset`, as keyword arguments of
     ``build`` and others."""
-    return {"board": board_name(args.board or _BOARD), "lanes": dict(args.lanes or ()) or None,
+    return {"board": board_name(_BOARD if args.board is None else args.board), "lanes": args.lanes,
             "interval": args.interval, "objective": args.objective, "code": args.code or CODES[0],
             "calibration": _calibration(args)}
 
@@ -240,16 +241,36 @@ def _calibration(args):
     return Calibration(args.calibration, args.dataset, args.data)
 
 
-def require_calibration(args: Namespace) -> None:
-    """Refuse a data set without --calibration, in commands that use it only to calibrate.
+def require_calibration(
+        args: Namespace,
+        otherwise: str = "--dataset and --data choose calibration images: add --calibration"
+) -> None:
+    """Refuse a data set without --calibration, where its images can only calibrate.
+
+    Parameters
+    ----------
+    otherwise : the error
 
     Raises
     ------
     DataError
         If --dataset or --data is given alone.
     """
-    if args.calibration is None and dataset_flags(args):
-        raise DataError("--dataset and --data choose calibration images: add --calibration")
+    if getattr(args, "calibration", None) is None and dataset_flags(args):
+        raise DataError(otherwise)
+
+
+def require_one_source(args: Namespace, images_file: str | None) -> None:
+    """Refuse a data set beside a file of images, unless it calibrates.
+
+    Raises
+    ------
+    DataError
+        If a file is given, and --dataset or --data without --calibration.
+    """
+    if images_file is not None:
+        require_calibration(
+            args, f"{images_file} gives the images: leave --dataset and --data out")
 
 
 def find_network(name: str) -> "Network":
@@ -276,6 +297,16 @@ def board_name(name: str) -> str:
 def _lanes(text):
     """``"conv1=8"`` -> ``("conv1", 8)``."""
     name, _, count = text.rpartition("=")
-    if not name:
+    if not name.strip():
         raise argparse.ArgumentTypeError(f"must be LAYER=NUMBER, not {text!r}")
-    return name, integer(1, 1 << 20)(count)
+    return name.strip(), integer(1, 1 << 20)(count)
+
+
+class _Lanes(argparse.Action):
+    """Collects what :func:`_lanes` gives in a dictionary."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        (name, lanes), given = values, getattr(namespace, self.dest) or {}
+        if name in given:
+            raise argparse.ArgumentError(self, f"{name} is given twice")
+        setattr(namespace, self.dest, {**given, name: lanes})

@@ -43,7 +43,8 @@ def _directory(args, fixed=()):
     from gen.build.manifest import NAME
     from gen.ir.shipped import names
     path = Path(args.design)
-    if not (path / NAME).exists() and (args.design in names() or not path.is_dir()):
+    if not args.design or (
+            not (path / NAME).exists() and (args.design in names() or not path.is_dir())):
         return None
     for flag in [*mapping_flags(args), *fixed]:
         raise BuildError(f"{flag} is fixed by the build in {path}; leave it out")

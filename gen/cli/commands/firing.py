@@ -24,7 +24,9 @@ def add_firing(parser: ArgumentParser, methods: tuple[str, ...], text: str) -> N
                              "the charge of a sample, as the quantised network of the method "
                              "(default: step with --method, else settle)")
     parser.add_argument("--timesteps", type=integer(1, _STEPS), metavar="T",
-                        help="time-steps of the method; of casc those of wake")
+                        help="time-steps of the method; of casc those of wake" + (
+                            "; of one-spike the phases of its only time-step"
+                            if "one-spike" in methods else ""))
     parser.add_argument("--sleep", type=integer(0, _STEPS), metavar="N",
                         help="further time-steps of casc, in which spikes alone charge (default: "
                              "as many as are enough)")

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from .arguments import COUNT, JOBS, Commands, add_data, command
+from .arguments import COUNT, JOBS, Commands, add_data, command, require_calibration
 from .designs import add_design, find_build
 
 __all__ = ["add"]
@@ -14,6 +14,8 @@ def _run(args):
     from gen.system.files import require_output
     if args.output is not None:
         require_output(args.output)
+    if args.dataset is None:
+        require_calibration(args, "--data is the folder of a data set: say which (--dataset)")
     directory = find_build(args, partial(build_for, "report"))
     return report(directory, out=args.output, dataset=args.dataset, data_dir=args.data,
                   limit=args.limit, jobs=args.jobs)

@@ -1,6 +1,14 @@
 """Run a network in integers, without any hardware."""
 
-from .arguments import COUNT, Commands, add_dataset, add_network, command, find_network
+from .arguments import (
+    COUNT,
+    Commands,
+    add_dataset,
+    add_network,
+    command,
+    find_network,
+    require_one_source,
+)
 from .tables import as_lines
 
 __all__ = ["add"]
@@ -8,6 +16,7 @@ __all__ = ["add"]
 
 def _run(args):
     from gen.ir.run import run
+    require_one_source(args, args.images)
     return run(find_network(args.network), images_file=args.images, dataset=args.dataset,
                data_dir=args.data, limit=args.limit)
 

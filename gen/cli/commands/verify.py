@@ -1,6 +1,14 @@
 """Compare the emitted Verilog, the netlist or the bitstream with the network in integers."""
 
-from .arguments import IMAGES, SEED, Commands, add_dataset, add_timesteps, command
+from .arguments import (
+    IMAGES,
+    SEED,
+    Commands,
+    add_dataset,
+    add_timesteps,
+    command,
+    require_one_source,
+)
 from .designs import add_design, find_build, find_design
 from .tables import as_columns, as_lines
 
@@ -13,6 +21,7 @@ _IMAGES, _FEW = 20, 3
 def _run(args):
     from gen.errors import SimulationError
     from gen.verify.rtl import choose_images, verify
+    require_one_source(args, args.images_file)
     network, design = find_design(args)
     gates = args.netlist or args.bitstream
     if gates and args.timesteps is not None:

@@ -60,6 +60,18 @@ def contents(out):
     return {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".log"}
 
 
+def test_an_interval_that_is_not_kept(tmp_path, caplog):
+    """An interval is kept as far as the board has room."""
+    clocks = build(tiny(), board="arty-a7", out=tmp_path, synthesise=False,
+                   interval=1)["interval_cycles"]
+    (message,) = caplog.messages
+    assert message == ("warning: the interval of 1 is not kept on arty-a7: by prediction an image "
+                       f"takes {clocks} clocks")
+    caplog.clear()
+    build(tiny(), board="arty-a7", out=tmp_path, synthesise=False, interval=clocks)
+    assert not any("warning" in message for message in caplog.messages)
+
+
 class TestFiles:
     def test_summary(self, built):
         out, summary = built

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -48,6 +49,19 @@ def other(tmp_path_factory):
 @pytest.fixture
 def built(original, tmp_path):
     return shutil.copytree(original, tmp_path / "built")
+
+
+@pytest.fixture(scope="module")
+def stepping(tmp_path_factory):
+    """A build of a network whose neurons come to rest."""
+    out = tmp_path_factory.mktemp("stepping")
+    build(networks.settling(), board="ulx3s-85f", out=out, synthesise=False)
+    return out
+
+
+@pytest.fixture
+def settling(stepping, tmp_path):
+    return shutil.copytree(stepping, tmp_path / "settling")
 
 
 def relist(built, **changes):
@@ -165,6 +179,26 @@ class TestOfOnePiece:
     def test_another_clock(self, changes, message, built):
         relist(built, **changes)
         refused(built, message)
+
+    @pytest.mark.parametrize("place, value", [
+        ("registers.output_size", 1), ("registers.stride", 1), ("output.settling[0]", "conv9"),
+        ("output.charged", 3), ("registers.version", True), ("network_digest", "0" * 64),
+        ("array_digest", "0" * 64), ("slice_steps", 1), ("lanes.fc1", 9), ("replicas", None),
+        ("code", "rate"), ("interval_cycles", 1), ("interval_cycles", None)])
+    def test_entries_that_were_edited(self, place, value, settling):
+        """Of the manifest; the digest of the device is left as it was."""
+        facts = json.loads((settling / "manifest.json").read_text())
+        *way, last = [int(key) if key.isdigit() else key for key in re.findall(r"\w+", place)]
+        inner = facts
+        for key in way:
+            inner = inner[key]
+        assert last in range(len(inner)) if isinstance(inner, list) else last in inner
+        inner[last] = value
+        manifest.write(settling, facts, facts["files"])
+        if place == "network_digest":
+            refused(settling, "is another network than that of ", file="network.npz")
+        else:
+            refused(settling, f"{place} is not that of manifest.json")
 
     def test_a_baud_that_the_clock_does_not_allow(self, built):
         facts = facts_of(built)

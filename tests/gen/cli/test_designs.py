@@ -16,6 +16,7 @@ from gen.build.verilog import array_verilog
 from gen.cli import main as cli
 from gen.ir import artifact
 from gen.ir.network import Network
+from gen.plan.workload import Calibration, Workload
 from gen.verify import rtl, simulation
 from tests import networks
 
@@ -133,6 +134,15 @@ def test_images_that_can_only_calibrate(command, flag, built, capsys):
         f"{flag[0]} is fixed by the build in {built}; leave it out")
 
 
+def test_images_that_are_not_read(built, capsys):
+    """A build has been calibrated, so no message asks for --calibration."""
+    for flag in (["--dataset", "digits"], ["--data", "folder"]):
+        assert error(capsys, "verify", built, "--images-file", "i.npy", *flag) == (
+            "i.npy gives the images: leave --dataset and --data out")
+    assert error(capsys, "report", built, "--data", "folder") == (
+        "--data is the folder of a data set: say which (--dataset)")
+
+
 def test_verilog_that_was_changed(built, tmp_path, capsys):
     copy = shutil.copytree(built, tmp_path / "copy")
     (copy / "top.v").write_text("module top(); endmodule\n")
@@ -232,6 +242,21 @@ class TestOfANetwork:
         design = load(place)
         assert (design.board.name, design.code) == ("ulx3s-85f", "rate")
         assert design.config.cores[0].lanes == 3
+
+    def test_a_data_set_that_only_calibrates(self, network, places, asked, tmp_path, monkeypatch):
+        """Its images are read beside those of a file, and beside those that travel."""
+        calibrations = []
+        monkeypatch.setattr("gen.build.design.calibrate", lambda network, calibration: (
+            calibrations.append(calibration) or Workload(network)))
+        np.save(tmp_path / "i.npy", np.zeros((2, 1, 8, 8), np.uint8))
+        data = ["--dataset", "digits", "--data", tmp_path, "--calibration", 5]
+        result = asked("verify", network, "--images-file", tmp_path / "i.npy", *data)
+        assert (result["images"], result["source"]) == (2, str(tmp_path / "i.npy"))
+        monkeypatch.setattr("gen.build.builder.build_for", (
+            lambda _, network, *, board, **options: calibrations.append(options["calibration"])))
+        asked("report", network, *data[2:])
+        assert calibrations == [Calibration(5, "digits", str(tmp_path)),
+                                Calibration(5, None, str(tmp_path))]
 
     def test_whose_images_calibrate(self, network, capsys):
         for command in ("program", "virtual"):

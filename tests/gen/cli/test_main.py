@@ -76,6 +76,13 @@ class TestHelp:
         assert "default: None" not in text
         assert "SUPPRESS" not in text
 
+    def test_time_steps_of_one_spike(self, capsys):
+        for command, told in (("convert", True), ("train", False)):
+            with pytest.raises(SystemExit):
+                cli.main([command, "--help"])
+            text = " ".join(capsys.readouterr().out.split())
+            assert ("of one-spike the phases of its only time-step" in text) == told
+
     def test_the_script_is_this_program(self):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         assert pkgutil.resolve_name(project["scripts"]["spikeloom"]) is cli.main
@@ -132,6 +139,16 @@ class TestRun:
         assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
 
 
+@pytest.mark.parametrize("shape", [(0, 2, 2), (0,)])
+@pytest.mark.parametrize("command", [["run", "TINY"], ["verify", "TINY", "--images-file"]])
+def test_no_images(command, shape, tiny, tmp_path, capsys):
+    """As `python -m host infer` says it."""
+    path = tmp_path / "none.npy"
+    np.save(path, np.zeros(shape, np.uint8))
+    assert cli.main([str(tiny) if word == "TINY" else word for word in [*command, str(path)]]) == 1
+    assert capsys.readouterr() == ("", f"error: {path} has no images\n")
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["run", "nothing"],
      "error: there is no file or shipped network 'nothing'; known are "),
@@ -157,6 +174,20 @@ class TestRun:
      "error: tiny names no data set to calibrate with: say which (--dataset)\n"),
     (["fit", "TINY", "--dataset", "digits"],
      "error: --dataset and --data choose calibration images: add --calibration\n"),
+    *((["run", "digits", "i.npy", *flag],
+       "error: i.npy gives the images: leave --dataset and --data out\n")
+      for flag in (["--dataset", "mnist"], ["--data", "nowhere"])),
+    *((["verify", "digits", "--images-file", "i.npy", *flag],
+       "error: i.npy gives the images: leave --dataset and --data out\n")
+      for flag in (["--dataset", "mnist"], ["--data", "nowhere"])),
+    (["verify", "TINY", "--data", "nowhere"],
+     "error: tiny names no data set: say which (--dataset)\n"),
+    (["report", "digits", "--data", "nowhere"],
+     "error: --data is the folder of a data set: say which (--dataset)\n"),
+    *(([command, ""], "error: the name of a network is empty\n")
+      for command in ("run", "fit", "explore", "build", "verify", "report", "program")),
+    (["demo", "--network", ""], "error: the name of a network is empty\n"),
+    (["fit", "TINY", "--board", ""], "error: there is no board ''; known are "),
 ])
 def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -177,6 +208,9 @@ def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
      "argument --baud: must be an integer from 1 to 100,000,000, not '1000000000000'"),
     (["build", "digits", "--lanes", "conv1"],
      "argument --lanes: must be LAYER=NUMBER, not 'conv1'"),
+    (["build", "digits", "--lanes", " =1"], "argument --lanes: must be LAYER=NUMBER, not ' =1'"),
+    (["fit", "digits", "--lanes", "conv1=4", "--lanes", "fc1=2", "--lanes", "conv1 = 4"],
+     "argument --lanes: conv1 is given twice"),
     (["build", "digits", "--lanes", "conv1=" + "9" * 5000],
      "argument --lanes: must be an integer from 1 to 1,048,576, not '9999"),
     (["verify", "digits", "--seed", str(2**64)],
@@ -268,8 +302,8 @@ def test_boards(capsys):
 
 def test_build(tiny, tmp_path, capsys):
     out = tmp_path / "out"
-    assert cli.main(["build", str(tiny), "-o", str(out), "--no-synthesis", "--lanes", "hidden=1",
-                     "--json"]) == 0
+    assert cli.main(["build", str(tiny), "-o", str(out), "--no-synthesis", "--lanes",
+                     " hidden = 1", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["board"], result["luts"], result["bitstream"]) == ("arty-a7", None, None)
     assert json.loads((out / "manifest.json").read_text())["lanes"]["hidden"] == 1

@@ -110,10 +110,8 @@ def test_methods_with_time_steps(method, files, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"timesteps": 3}, "time-steps, sleep, burst and probe need a method (--method)"),
-    ({"probe": 3}, "time-steps, sleep, burst and probe need a method (--method)"),
-    ({"burst": 3}, "time-steps, sleep, burst and probe need a method (--method)"),
-    ({"sleep": 3}, "time-steps, sleep, burst and probe need a method (--method)"),
+    ({"timesteps": 3}, "--timesteps needs a method (--method)"),
+    ({"burst": 3}, "--burst needs --method group or burst"),
     ({"schedule": "step"}, "the schedule 'step' needs a method (--method)"),
     ({"method": "qcfs", "timesteps": 65}, "qcfs: there are 65 time-steps; 64 are the most"),
 ])

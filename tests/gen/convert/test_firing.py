@@ -20,6 +20,8 @@ torch.set_num_threads(1)
 
 PIXELS = np.random.default_rng(0).integers(0, 16, (60, 6))
 
+ONCE = "in the schedule 'settle' neurons fire once, so {} means nothing; leave it out, or take "
+
 
 def mlp(activation=nn.ReLU, seed=0):
     torch.manual_seed(seed)
@@ -49,29 +51,39 @@ def values(lowered, quantise):
 @pytest.mark.parametrize("options, message", [
     ({"schedule": "settel"}, "there is no schedule 'settel'; did you mean 'settle'?"),
     ({"schedule": "step"}, "the schedule 'step' needs a method (--method)"),
-    ({"timesteps": 3}, "time-steps, sleep, burst and probe need a method (--method)"),
-    ({"until_quiet": True}, "time-steps, sleep, burst and probe need a method (--method)"),
+    ({"timesteps": 3}, "--timesteps needs a method (--method)$"),
+    ({"sleep": 0}, "--sleep needs --method casc$"),
+    ({"until_quiet": True}, "--until-quiet needs --method casc or st-bif$"),
+    ({"burst": 3}, "--burst needs --method group or burst$"),
+    ({"probe": 3}, "--probe needs --method srp$"),
+    ({"schedule": "settle", "timesteps": 4},
+     ONCE.format("--timesteps") + "a method and the schedule 'step' (--method, --schedule)$"),
+    ({"schedule": "settle", "until_quiet": True},
+     ONCE.format("--until-quiet")),
     ({"method": "qfcs"}, "there is no method 'qfcs'; did you mean 'qcfs'?"),
     ({"method": "qcfs", "timesteps": 0}, "there must be at least 1 time-step, not 0"),
     ({"method": "qcfs", "sleep": 0}, "qcfs has no steps of sleep; casc has"),
     ({"method": "st-bif", "sleep": 2}, "st-bif has no steps of sleep; casc has"),
     ({"method": "qcfs", "schedule": "settle", "timesteps": 4},
-     "in the schedule 'settle' neurons fire once, so there are no time-steps; "),
+     ONCE.format("--timesteps") + "the schedule 'step' (--schedule)$"),
     ({"method": "casc", "schedule": "settle", "sleep": 4},
-     "in the schedule 'settle' neurons fire once, so there is no sleep, "),
+     ONCE.format("--sleep")),
     ({"method": "casc", "schedule": "settle", "until_quiet": True},
-     "in the schedule 'settle' neurons fire once, so there is no sleep, "),
-    ({"burst": 2}, "time-steps, sleep, burst and probe need a method (--method)"),
+     ONCE.format("--until-quiet")),
     ({"method": "group", "schedule": "settle", "burst": 3},
-     "in the schedule 'settle' neurons fire once, so there is no sleep, burst or probe; "),
+     ONCE.format("--burst")),
+    ({"method": "threshold-balance", "schedule": "settle", "timesteps": 4, "probe": 3},
+     ONCE.format("--probe")),
     ({"method": "qcfs", "until_quiet": True},
      "qcfs does not wait until neurons are quiet; casc and st-bif do"),
-    ({"method": "casc", "until_quiet": True, "sleep": 3}, "either the number of steps is given, "),
+    ({"method": "casc", "until_quiet": True, "sleep": 3},
+     "--sleep fixes the number of sleep steps, --until-quiet looks for it; give one of them$"),
     ({"method": "st-bif", "until_quiet": True, "timesteps": 3},
-     "either the number of steps is given, "),
+     "--timesteps fixes the number of time-steps, --until-quiet looks for it; give one of them$"),
 ])
 def test_contradictions(options, message):
-    with pytest.raises(ConversionError, match=f"^{re.escape(message)}"):
+    whole = message.removesuffix("$")
+    with pytest.raises(ConversionError, match=f"^{re.escape(whole)}{message[len(whole):]}"):
         Firing(**options)
 
 
@@ -107,6 +119,14 @@ def test_a_plain_relu_takes_any_method(method, schedule):
                for layer in network.neurons)
     if method in {"casc", "st-bif"}:
         assert np.array_equal(network.predict(PIXELS), settled.predict(PIXELS))
+
+
+def test_time_steps_of_one_spike_are_phases():
+    network, told, _ = converted(Firing("one-spike", timesteps=5), levels=4)
+    assert (told["timesteps"], told["phases"]) == (1, 5)
+    assert (network.metadata["timesteps"], network.metadata["phases"]) == (1, 5)
+    _, told, _ = converted(Firing("group"), levels=4)
+    assert "phases" not in told
 
 
 @pytest.mark.parametrize("timesteps", [1, 2, 5, 8, 16])

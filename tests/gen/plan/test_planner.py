@@ -150,8 +150,8 @@ def test_what_does_not_fit_is_said_with_figures():
                                        r"smallest mapping needs [\d,]+ LUTs of 900 that can be "
                                        r"used; weights of fewer bits, or a larger board \("):
         plan(net, smaller(luts=1000), objective="smallest")
-    with pytest.raises(FitError, match=r"can't keep 3 clocks an image: by prediction it takes \d+"):
-        plan(net, BOARD, objective="smallest", interval=3)
+    with pytest.raises(FitError, match=r"can't keep 1 clock an image: by prediction it takes \d+"):
+        plan(net, BOARD, objective="smallest", interval=1)
     with pytest.raises(FitError, match=r"^the objective throughput takes the shortest interval"):
         plan(net, BOARD, objective="throughput", interval=100)
 

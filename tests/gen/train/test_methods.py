@@ -124,7 +124,7 @@ def test_all_parameters_are_trained_once():
 @pytest.mark.parametrize("options, error, message", [
     ({"method": "st-bif"}, DataError, "^there is no method to train with 'st-bif'; known are qcfs"),
     ({"method": "sgd"}, ConversionError, "^there is no method 'sgd'; "),
-    ({"timesteps": 3}, ConversionError, "^time-steps, sleep, burst and probe need a method"),
+    ({"timesteps": 3}, ConversionError, "^--timesteps needs a method \\(--method\\)$"),
     ({"method": "threshold-balance", "timesteps": 3, "levels": 4}, ConversionError,
      "^threshold-balance has as many levels as time-steps, not 4 and 3"),
 ])
