@@ -102,8 +102,8 @@ def live_rows(layer: Neurons | Readout, sources: Sequence[SourceConfig], lanes: 
         if source.lanes is None:
             adds = _grouped(_words(synapses, source) != 0, lanes).any(axis=3)
             live = connected & adds.transpose(2, 0, 1)
-            rows += source.map.word * np.count_nonzero(connected)
-            adding += np.count_nonzero(live)
+            rows += source.map.word * int(np.count_nonzero(connected))
+            adding += int(np.count_nonzero(live))
         else:
             live = connected.repeat(lanes, axis=2)
         packed.append(np.packbits(live, axis=2, bitorder="little"))
