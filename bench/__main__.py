@@ -26,13 +26,14 @@ from . import (
     peers,
     runner,
     scale,
+    sparsity,
 )
 from .benchmark import load
 
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
-    calibrate, every_board, bitstreams, clocks, choices, masked, gates, line, scale, ecp5_clock,
-    peers, methods, figures)]
+    calibrate, every_board, bitstreams, clocks, choices, masked, sparsity, gates, line, scale,
+    ecp5_clock, peers, methods, figures)]
 
 
 def _jobs(text):

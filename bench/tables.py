@@ -16,6 +16,7 @@ from . import (
     masked,
     methods,
     scale,
+    sparsity,
 )
 from . import line as serial_line
 from .every_board import alike, same_device
@@ -323,11 +324,24 @@ def depthwise(measured):
                          f"as wide as the identity it would have {row['wide']:,}.")
 
 
+def skipped(measured):
+    """Of docs/fit.md: rows of zero weights that are skipped."""
+    return table([
+        ("weights that are zero", lambda row: f"{row['pruned']:.0%}"),
+        ("lanes", lambda row: number(row["lanes"])),
+        ("rows that are zero", lambda row: f"{row['zero']:.0%}"),
+        ("clocks: all rows", lambda row: number(row["all"])),
+        ("rows skipped", lambda row: number(row["clocks"])),
+        ("ratio", lambda row: f"{row['all'] / row['clocks']:.2f}"),
+    ], [{"pruned": case["pruned"]} | row
+        for case in sparsity.BENCHMARK.rows(measured) for row in case["rows"]], left=0)
+
+
 TABLES = {
     "test-sets": readme, "bitstreams": bitstreams_made, "fits": fits, "predictions": predictions,
     "cells": cells, "predicted-clocks": predicted_clocks, "replicas": replicas,
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
     "unpacked": unpacked, "line": carried, "depthwise": depthwise,
-    "methods": methods_run, "ecp5-clock": fastest,
+    "methods": methods_run, "ecp5-clock": fastest, "skipped": skipped,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""

@@ -14,6 +14,9 @@ __all__ = ["Fetch"]
 class Fetch(wiring.Component):
     """A pipeline of two reads: where a tap lies and its first weight row, then its counts.
 
+    Where rows of zero weights are skipped, the first read also says which spikes count. A word that
+    has none of them left is dropped, unless it doubles the potential or ends a step.
+
     Parameters
     ----------
     core : :class:`hw.layers.CoreConfig`
@@ -43,13 +46,18 @@ class Fetch(wiring.Component):
         })
 
     def table(self):
-        """For each group and tap: the source, the offset from the window's corner, the row."""
+        """For each group and tap: the source, the offset from the window's corner, the row; and
+        which spikes count, if not all do."""
         core = self._core
         places = [(s, source.offset(tap)) for s, source in enumerate(core.sources)
                   for tap in range(source.taps)]
-        return [{"source": s, "offset": offset, "row": row or 0}
-                for bases in core.row_bases
-                for (s, offset), row in zip(places, bases, strict=True)]
+        table = [{"source": s, "offset": offset, "row": row or 0}
+                 for bases in core.row_bases
+                 for (s, offset), row in zip(places, bases, strict=True)]
+        if core.live is None:
+            return table
+        live = (spikes for group in core.live for spikes in group)
+        return [place | {"live": spikes} for place, spikes in zip(table, live, strict=True)]
 
     def model(self, commands, counts):
         """Dicts in the shape of ``command_layout`` and ``counts[source][address]``, the contents of
@@ -68,6 +76,10 @@ class Fetch(wiring.Component):
                     count = beat >> c * fmap.bits & (1 << fmap.bits) - 1
                     spike = fmap.has_spike(count, plane)
                     word["spikes"] |= spike << k
+            if self._core.live is not None:
+                word["spikes"] &= place["live"]
+                if not (word["spikes"] or command["double"] or command["last"]):
+                    continue
             words.append(word | {"row": place["row"], "double": command["double"],
                                  "subtract": int(steps[command["step"]].subtract),
                                  "last": command["last"]})
@@ -85,21 +97,24 @@ class Fetch(wiring.Component):
             "source": range(max(2, len(core.sources))),
             "offset": range(max(2, max(e["offset"] for e in table) + 1)),
             "row": self.o.p.row.shape(),
+            **({} if core.live is None else {"live": self.o.p.spikes.shape()}),
         })
         m.submodules.table = taps = memory.Memory(shape=entry, depth=max(2, len(table)), init=table)
         port = taps.read_port()
 
         # Block RAM answers late in the clock, so its answer is registered before it is used.
+        asked, found, reading, answered = (
+            Signal(data.StructLayout({"valid": 1, "command": command_layout(core)}), name=name)
+            for name in ("asked", "found", "reading", "answered"))
         advance = Signal()
-        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+        # Whether a word is dropped is known late in the clock, so it does not move the pipeline.
+        waits = self.o.valid if core.live is None else answered.valid
+        m.d.comb += advance.eq(~waits | self.o.ready)
         m.d.comb += self.i.ready.eq(advance)
 
         # First: the table is read.
         m.d.comb += port.en.eq(advance)
         m.d.comb += port.addr.eq(self.i.p.index)
-        asked, found, reading, answered = (
-            Signal(data.StructLayout({"valid": 1, "command": command_layout(core)}), name=name)
-            for name in ("asked", "found", "reading", "answered"))
         with m.If(advance):
             m.d.sync += asked.valid.eq(self.i.valid)
             m.d.sync += asked.command.eq(self.i.payload)
@@ -147,8 +162,11 @@ class Fetch(wiring.Component):
                             if inner.lanes is not None:
                                 word = Cat(word[channel] for channel in inner.lanes)
                             m.d.comb += spikes[s].eq(word)
+        word = Array(spikes)[whose]
+        if core.live is not None:
+            word &= self._live(m, place.live, advance)
         with m.If(~read.empty):
-            m.d.comb += self.o.p.spikes.eq(Array(spikes)[whose])
+            m.d.comb += self.o.p.spikes.eq(word)
         kinds = {"masked": [source.lanes is not None for source in core.sources],
                  "fixed": [source.fixed for source in core.sources]}
         m.d.comb += [self.o.p[name].eq(Array(Const(is_one, 1) for is_one in each)[whose])
@@ -159,6 +177,16 @@ class Fetch(wiring.Component):
             self.o.p.subtract.eq(subtracts.bit_select(read.step, 1)),
             self.o.p.double.eq(read.double),
             self.o.p.last.eq(read.last),
-            self.o.valid.eq(answered.valid),
+            self.o.valid.eq(answered.valid if core.live is None else answered.valid & (
+                self.o.p.spikes.any() | read.double | read.last)),
         ]
         return m
+
+    def _live(self, m, live, advance):
+        """The spikes of a word that count, with the answer of the spike memory."""
+        for name in ("live_reading", "live_answered"):
+            register = Signal.like(live, name=name, reset_less=True)
+            with m.If(advance):
+                m.d.sync += register.eq(live)
+            live = register
+        return live

@@ -94,6 +94,9 @@ class CoreConfig:
         any channel of the group. The taps of the first source come first, in the lowest bits
     schedule : what the neurons do with their charge
     replicas : copies of the core that take turns at the output rows
+    live : for each group of lanes, and each tap in the order of ``masks``, a bit for each spike of
+        a word, which says whether the spike counts; ``None`` if all do. Rows of zero weights need
+        not be added. Masked rows always are
     """
 
     name: str
@@ -106,6 +109,7 @@ class CoreConfig:
     masks: tuple[int, ...]
     schedule: Schedule
     replicas: int = 1
+    live: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def shares(self):

@@ -1,5 +1,6 @@
 """Small networks with random weights that between them have every kind of layer."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = [
     "counts_for",
     "linear",
     "neurons",
+    "pruned",
     "readout",
     "residual",
     "settling",
@@ -102,6 +104,21 @@ def wide():
     return Network("wide", (2, 3, 3), top - 1, top, (
         Readout("out", (synapses(rng, INPUT, (5, 2, 3, 3), bits=8),),
                 np.array([0, 1 << 40, -(1 << 40), 5 << 31, 7])),))
+
+
+def pruned(network, share, *, seed=0):
+    """The network with a share of its weights set to zero at random, and all weights of the first
+    output channels of each layer, a third of them."""
+    rng = np.random.default_rng(seed)
+
+    def without(bundle):
+        kept = rng.random(bundle.weights.shape) >= share
+        kept[:len(kept) // 3] = False
+        return replace(bundle, weights=bundle.weights * kept)
+
+    return replace(network, layers=tuple(
+        replace(layer, synapses=tuple(map(without, layer.synapses))) if layer.synapses else layer
+        for layer in network.layers))
 
 
 def counts_for(network, images, seed=0):

@@ -27,7 +27,7 @@ from .parts import (
     varying_bits,
     walk_features,
 )
-from .weights import charging, connections, membrane_bits, memories
+from .weights import charging, connections, live_rows, membrane_bits, memories
 
 __all__ = ["NAME", "Flow", "busiest", "clocks", "configure", "memories", "memory_bits", "parts",
            "word_limits"]
@@ -72,7 +72,8 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
                         in zip(layer.synapses, sources, strict=True) if not source.fixed),
         membrane_bits=membrane_bits(layer, levels, code),
         masks=connections(layer, sources, count),
-        schedule=layer.schedule([source.map for source in sources], code))
+        schedule=layer.schedule([source.map for source in sources], code),
+        live=live_rows(layer, sources, count))
     return replace(core, replicas=_replicas(core, replicas.pop(layer.name, 1)))
 
 
@@ -238,9 +239,11 @@ def _fetch(core, copies):
     offsets = [source.offset(tap) for source in core.sources for tap in range(source.taps)]
     starts = [row or 0 for bases in core.row_bases for row in bases]
     sources = len(core.sources)
-    entry = varying_bits(range(sources)) + varying_bits(offsets) + varying_bits(starts)
+    live = [spikes for group in core.live or () for spikes in group]
+    entry = sum(map(varying_bits, (range(sources), offsets, starts, live)))
     table = Memory(sum(max(1, counter_bits(count)) for count in (
-        sources, max(offsets) + 1, max(core.weight_rows, core.parameter_rows * core.fixed))),
+        sources, max(offsets) + 1, max(core.weight_rows, core.parameter_rows * core.fixed)))
+        + (_spike_bits(core) if live else 0),
         max(2, core.groups * core.taps), True, entry)
     features = {"one": 1, "corners": sum(map(address_bits, core.sources)), "entry": entry,
                 "chosen": sum(source.map.word * source.map.one_slice.planes
@@ -258,8 +261,13 @@ def _word_bits(core):
     return Shape.cast(word_layout(core)).width
 
 
+def _spike_bits(core):
+    """Bits of a word, of spikes alone."""
+    return word_layout(core)["spikes"].width
+
+
 def _encoder(core, copies):
-    word = word_layout(core)["spikes"].width
+    word = _spike_bits(core)
     row = counter_bits(max(2, core.weight_rows, core.parameter_rows * core.fixed))
     return Part("encoder", core.name, {
         "one": 1, "word": word, "word_bits": word * counter_bits(word), "row": row,

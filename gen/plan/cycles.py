@@ -13,50 +13,14 @@ import numpy as np
 from hw.layers import CoreConfig
 from hw.maps import SourceConfig
 
+from .events import events, words
+
 __all__ = ["first_clocks", "gathering_clocks", "row_clocks", "row_events", "row_words",
            "window_clocks"]
 
 
 # Slices that are on their way from the window to the lanes: the length of a moving average.
 _WINDOWS = 4
-
-
-def _planes(fmap, counts):
-    """``(N, C, H, W)`` counts -> ``(planes, N, chunks, H, W)`` spikes in each word."""
-    n = len(counts)
-    padded = np.zeros((n, fmap.chunks * fmap.word, fmap.height, fmap.width),
-                      dtype=object if counts.dtype == object else np.int64)
-    padded[:, :fmap.channels] = counts.reshape(n, fmap.channels, fmap.height, fmap.width)
-    words = padded.reshape(n, fmap.chunks, fmap.word, fmap.height, fmap.width)
-    return np.stack([fmap.has_spike(words, k).sum(axis=2).astype(np.int64)
-                     for k in range(fmap.planes)])
-
-
-def _tap_spikes(source, words):
-    """``(N, chunks, H, W)`` spikes -> ``(N, OY, OX, taps)`` events, in the order of the taps."""
-    if source.lanes is not None:
-        words = (words > 0).astype(np.int64)
-    (py, px), (sy, sx) = source.padding, source.stride
-    words = np.pad(words, ((0, 0), (0, 0), (py, py), (px, px)))
-    view = np.lib.stride_tricks.sliding_window_view(words, source.kernel, axis=(2, 3))
-    view = view[:, :, ::sy, ::sx].transpose(0, 2, 3, 5, 4, 1)
-    return view.reshape(*view.shape[:3], source.taps)
-
-
-def _events(core, counts, *, words=False):
-    """For each group of lanes the events of each charge, ``(charges, N, OY, OX)``: the spikes that
-    are connected to the group, or the words in which there are any."""
-    planes = [_planes(source.map, c) for source, c in zip(core.sources, counts, strict=True)]
-    height, width = core.sources[0].positions
-    n = len(counts[0])
-    spikes = np.stack([np.concatenate([
-        np.zeros((n, height, width, source.taps), dtype=np.int64) if plane is None
-        else _tap_spikes(source, replayed[plane])
-        for source, replayed, plane in zip(core.sources, planes, charge.planes, strict=True)],
-        axis=3) for charge in core.schedule.charges])
-    for mask in core.masks:
-        connected = np.array([mask >> tap & 1 for tap in range(core.taps)])
-        yield (spikes > 0 if words else spikes) @ connected
 
 
 def _by_row(groups: Iterable[np.ndarray]) -> np.ndarray:
@@ -77,22 +41,50 @@ def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = T
     window : clocks that gathering a window takes, if trains have several slices: the lanes wait for
         each of them. By default from the sources as they are
     """
-    if core.slices > 1 and idle:
+    groups = events(core, counts)
+    if not idle:
+        return _by_row(group.adding.sum(axis=0) + len(core.schedule.operations) for group in groups)
+    if core.slices > 1:
         window = window_clocks(core) if window is None else window
-        return _by_row(_sliced_clocks(core, events, window) for events in _events(core, counts))
-    return _by_row(events.sum(axis=0) + idle * (_idle_clocks(core, events) + _leading_clocks(core))
-                   + len(core.schedule.operations) for events in _events(core, counts))
+        work = (_sliced_clocks(core, group, window) for group in groups)
+    else:
+        work = (_clocks(core, group) for group in groups)
+    if core.live is None:
+        return _by_row(work)
+    return _read_in_time(work, (_all(read) + 1 for read in words(core, counts)))
 
 
-def _sliced_clocks(core, events, window):
+def _read_in_time(work, reads):
+    """Clocks of the lanes on each output row, ``(N, OY)``, if the words for them are read one a
+    clock, whether or not any of their spikes count. Reading can be a turn ahead.
+
+    Parameters
+    ----------
+    work, reads : clocks of each group of lanes, ``(N, OY, OX)``
+    """
+    turns = []
+    for clocks in (work, reads):
+        in_turn = np.stack(list(clocks), axis=-1)
+        in_turn = in_turn.reshape(*in_turn.shape[:2], -1)
+        turns.append((in_turn + np.roll(in_turn, 1, axis=-1)) / 2)
+    return np.maximum(*turns).sum(axis=-1)
+
+
+def _clocks(core, group):
+    """Clocks of a group of lanes, ``(N, OY, OX)``."""
+    return (group.adding.sum(axis=0) + group.doubling + _leading_clocks(core)
+            + len(core.schedule.operations))
+
+
+def _sliced_clocks(core, group, window):
     """Clocks of a group of lanes, ``(N, OY, OX)``. While the lanes work on a slice, the window of
     the next one is gathered. Windows wait in queues, so what counts is the mean work on a few
     slices."""
     work = np.stack([
-        events[[number for number in numbers if number is not None]].sum(axis=0) + operations
+        group.adding[[number for number in numbers if number is not None]].sum(axis=0) + operations
         for numbers, operations in zip(core.scan.numbers, _slice_operations(core), strict=True)],
         axis=-1).astype(float)
-    work[..., 0] += _idle_clocks(core, events) + _leading_clocks(core)
+    work[..., 0] += group.doubling + _leading_clocks(core)
     in_turn = np.pad(work.reshape(*work.shape[:2], -1), ((0, 0), (0, 0), (_WINDOWS - 1, 0)),
                      mode="wrap")
     smooth = np.lib.stride_tricks.sliding_window_view(in_turn, _WINDOWS, axis=-1).mean(axis=-1)
@@ -119,7 +111,7 @@ def row_events(core: CoreConfig, counts: Sequence[np.ndarray]) -> np.ndarray:
     ----------
     counts : see :func:`row_clocks`
     """
-    return _by_row(_with_empty(core, events) for events in _events(core, counts))
+    return _by_row(map(_all, events(core, counts)))
 
 
 def row_words(core: CoreConfig, counts: Sequence[np.ndarray]) -> np.ndarray:
@@ -130,22 +122,12 @@ def row_words(core: CoreConfig, counts: Sequence[np.ndarray]) -> np.ndarray:
     ----------
     counts : see :func:`row_clocks`
     """
-    return _by_row(_with_empty(core, events) for events in _events(core, counts, words=True))
+    return _by_row(map(_all, words(core, counts)))
 
 
-def _with_empty(core, events):
-    """Events of all charges, and those that are empty: one for each clock that only doubles the
-    potential, and one at the end of a step if its last charge has no event."""
-    ends = sorted(core.schedule.ends)
-    return (events.sum(axis=0) + _idle_clocks(core, events)
-            + (events[ends] == 0).sum(axis=0))
-
-
-def _idle_clocks(core, events):
-    """Clocks without a spike that the charges take. Where trains have several slices, only those
-    of the input do, which come first."""
-    images = sum(charge.number is None for charge in core.schedule.charges)
-    return core.schedule.idle_clocks(events[:images] if core.slices > 1 else events)
+def _all(group):
+    """``(N, OY, OX)`` events of all kinds."""
+    return group.adding.sum(axis=0) + group.doubling + group.ending
 
 
 def _leading_clocks(core):

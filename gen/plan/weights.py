@@ -10,7 +10,11 @@ from hw.config import MemoryImage
 from hw.layers import CoreConfig
 from hw.maps import SourceConfig
 
-__all__ = ["charging", "connections", "membrane_bits", "memories", "pack_rows"]
+__all__ = ["DENSE", "charging", "connections", "live_rows", "membrane_bits", "memories",
+           "pack_rows"]
+
+DENSE = 1 / 2
+"""The share of rows with weights other than zero from which on all rows are added."""
 
 
 def pack_rows(values: np.ndarray, bits: int) -> MemoryImage:
@@ -81,6 +85,32 @@ def connections(layer: Neurons | Readout, sources: Sequence[SourceConfig], lanes
                            for s, source in zip(layer.synapses, sources, strict=True)])
     masks = np.packbits(used.T, axis=1, bitorder="little")
     return tuple(int.from_bytes(mask.tobytes(), "little") for mask in masks)
+
+
+def live_rows(layer: Neurons | Readout, sources: Sequence[SourceConfig], lanes: int,
+              dense: float = DENSE) -> tuple[tuple[int, ...], ...] | None:
+    """``live`` of a :class:`hw.layers.CoreConfig`, or ``None`` if too few rows would be skipped.
+    Masked rows are not.
+
+    Parameters
+    ----------
+    dense : the share of rows with weights other than zero from which on none are skipped
+    """
+    rows, adding, packed = 0, 0, []
+    for synapses, source in zip(layer.synapses, sources, strict=True):
+        connected = _connected(synapses, source, lanes).T[:, :, None]
+        if source.lanes is None:
+            adds = _grouped(_words(synapses, source) != 0, lanes).any(axis=3)
+            live = connected & adds.transpose(2, 0, 1)
+            rows += source.map.word * int(np.count_nonzero(connected))
+            adding += int(np.count_nonzero(live))
+        else:
+            live = connected.repeat(lanes, axis=2)
+        packed.append(np.packbits(live, axis=2, bitorder="little"))
+    if adding >= dense * rows:
+        return None
+    return tuple(tuple(int.from_bytes(tap.tobytes(), "little") for taps in group for tap in taps)
+                 for group in zip(*packed, strict=True))
 
 
 def memories(layer: Neurons | Readout, core: CoreConfig) -> dict[str, MemoryImage]:

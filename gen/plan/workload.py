@@ -112,15 +112,15 @@ class Workload:
         """The result of ``count``, a function of :mod:`gen.plan.cycles`, for each output row of a
         core, ``(N, OY)``."""
         whole = (1 << core.taps) - 1
-        dense = core.masks.count(whole) == len(core.masks)
+        dense = core.live is None and core.masks.count(whole) == len(core.masks)
         words = tuple(source.map.word for source in core.sources)
-        # If every group of lanes sees every word, all groups take as long as one, and clocks don't
+        # If every group of lanes adds every row, all groups take as long as one, and clocks don't
         # depend on which spikes share a word, but for those that gathering a window takes.
         key = (core.name, core.schedule, count, *options.values(),
                *((source.map.code, source.map.slices, source.lanes is None)
                  for source in core.sources),
                *(() if dense and count is row_clocks and not core.masked else words),
-               *(() if dense else core.masks))
+               *(() if dense else (core.masks, core.live)))
         if key not in self._rows:
             group = replace(core, masks=(whole,)) if dense else core
             self._rows[key] = np.concatenate([count(group, part, **options) for part in zip(

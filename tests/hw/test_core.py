@@ -7,9 +7,9 @@ from gen.plan.workload import layer_clocks
 from gen.verify.beats import pack, to_ints
 from hw.core import Core
 from hw.dynamics import Dynamics
-from tests.networks import stepping
+from tests.networks import counts_for, pruned, stepping
 
-from .cases import LAYERS, mapped
+from .cases import LAYERS, mapped, network
 from .streams import STALLS, run
 
 
@@ -46,6 +46,27 @@ def test_core_takes_the_clocks_of_the_formula(name, code):
     formula = layer_clocks(layer, [inputs]).sum()
     start = config.input.beats + layer.sources[0].taps + 12
     assert formula <= clocks <= 1.03 * formula + start
+
+
+@pytest.mark.parametrize("share", [0.7, 0.9])
+@pytest.mark.parametrize("code", ["phase", "rate"])
+@pytest.mark.parametrize("name", ["conv", "pointwise", "grouped"])
+def test_skipped_rows_take_the_clocks_of_the_formula(name, code, share):
+    case = pruned(network(name), share)
+    counts = counts_for(case, 10)
+    config, image = map_network(case, lanes={"layer": 3}, code=code)
+    layer = config.layers[0]
+    assert layer.live is not None
+    dut = Core(layer, image[f"{layer.port}.weights"].rows, image[f"{layer.port}.parameters"].rows)
+    expected = ints(case.run(counts).counts["layer"], layer.out)
+    inputs = counts.reshape(len(counts), *(getattr(config.input, axis)
+                                           for axis in ("channels", "height", "width")))
+    received, clocks = run(dut, [(dut.i0, ints(inputs, config.input))], [(dut.o, len(expected))],
+                           convert=False)
+    assert received == expected
+    formula = layer_clocks(layer, [inputs]).sum()
+    start = config.input.beats + layer.sources[0].taps + 12
+    assert 0.97 * formula <= clocks <= 1.03 * formula + start
 
 
 @pytest.mark.parametrize("dynamics, lanes", [

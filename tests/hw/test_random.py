@@ -12,7 +12,7 @@ from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from hw.dynamics import Dynamics
-from tests.networks import neurons, readout, synapses
+from tests.networks import neurons, pruned, readout, synapses
 
 from .cases import logits
 from .streams import STALLS, run
@@ -155,6 +155,14 @@ def test_array_computes_any_network_that_is_probed(seed):
 def test_array_computes_any_network_of_one_spike(seed):
     rng = np.random.default_rng(seed)
     check(rng, stepping(rng, random_phases(rng)), seed)
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_skips_rows_of_zeros(seed):
+    """In every second network the neurons fire in every time-step."""
+    rng = np.random.default_rng(seed)
+    network = stepping(rng, random_dynamics(rng)) if seed % 2 else random_network(rng)
+    check(rng, pruned(network, float(rng.uniform(0.6, 1)), seed=seed), seed)
 
 
 def check(rng, network, seed):

@@ -126,6 +126,20 @@ class TestThereAndBack:
         for name in module.FILES:
             assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
 
+    def test_rows_that_are_skipped(self, tmp_path):
+        build(networks.pruned(NETWORK, 0.9), board="arty-a7", out=tmp_path, synthesise=False)
+        design = load(tmp_path)
+        assert any(core.live is not None for core in design.config.cores)
+        facts = facts_of(tmp_path)
+        layer = next(k for k, core in enumerate(design.config.layers)
+                     if getattr(core, "live", None) is not None)
+        facts["config"]["layers"][layer]["live"][0][0] ^= 1
+        write(tmp_path, facts)
+        refused(tmp_path, f"config.layers[{layer}].live[0][0] {FOREIGN}")
+        facts["config"]["layers"][layer]["live"] = None
+        write(tmp_path, facts)
+        refused(tmp_path, f"config.layers[{layer}].live {FOREIGN}")
+
     def test_no_file_is_a_pickle(self, original):
         assert json.loads((original / "design.json").read_text())["format"] == 2
         artifact.load(original / "network.npz")  # which reads none

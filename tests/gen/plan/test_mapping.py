@@ -101,6 +101,31 @@ def test_masked_rows_spare_a_depthwise_layer_most_clocks():
     assert 4 * layer_clocks(core, [counts]).mean() < layer_clocks(rows, [counts]).mean()
 
 
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("name", ["linear", "conv", "pointwise", "depthwise", "grouped"])
+def test_rows_that_are_skipped_are_those_of_zeros(name, lanes):
+    sparse = networks.pruned(network(name), 0.8)
+    config, image = map_network(sparse, lanes={"layer": lanes})
+    core = config.layers[0]
+    rows, (source,) = image[f"{core.port}.weights"].rows, core.sources
+    assert source.lanes is None
+    live = [row != 0 for row in rows]
+    assert live == [bool(spikes >> k & 1)
+                    for bases, group in zip(core.row_bases, core.live, strict=True)
+                    for base, spikes in zip(bases, group, strict=True) if base is not None
+                    for k in range(source.map.word)]
+    assert 0 < sum(live) < len(live) / 2
+
+
+@pytest.mark.parametrize("share, skips", [(0.4, False), (0.6, True)])
+def test_rows_are_skipped_if_most_are_zeros(share, skips):
+    weights = np.ones((4, 10, 1, 1), dtype=np.int64)
+    weights[:, :round(10 * share)] = 0
+    layer = Readout("out", (Synapses(INPUT, weights),), np.zeros(4, dtype=np.int64))
+    (core,) = map_config(Network("sparse", (10, 1, 1), 3, 3, (layer,)), lanes={"out": 2}).cores
+    assert (core.live is not None) == skips
+
+
 def test_a_picture_that_only_linear_layers_see_becomes_a_vector():
     net = network("picture")
     flat = flat_input(net)

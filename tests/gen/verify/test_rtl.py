@@ -107,6 +107,16 @@ def test_replicas_together():
     assert result["mismatches"] == 0, result["first_mismatch"]
 
 
+def test_skipped_rows():
+    """Also words of which no spike counts, but that double the potential or end a sample."""
+    network = networks.pruned(networks.convolutional(), 0.8)
+    counts = networks.counts_for(network, 3)
+    config, image = map_network(network, lanes={"conv1": 3, "conv2": 3, "out": 3})
+    assert all(core.live is not None for core in config.cores)
+    result = compare(config, image, counts, network.run(counts))
+    assert result["mismatches"] == 0, result["first_mismatch"]
+
+
 def test_hang_is_an_error(monkeypatch):
     monkeypatch.setattr(module, "patience", lambda config: 2)
     with pytest.raises(SimulationError, match=r"^the array hangs: nothing moved for 2 clocks, and "
