@@ -1,7 +1,8 @@
 """The published methods in time-steps, through the Verilated array: accuracy, clocks and size.
 
-A shipped network fires as :func:`gen.convert.methods.stepped` makes it. Every logit of its whole
-test set is compared with the integers, and every spike of every time-step of a few images.
+A shipped network fires as :func:`gen.convert.methods.stepped` makes it. Every logit of its test
+set, or of its first images, is compared with the integers, and every spike of every time-step of a
+few images.
 """
 
 from dataclasses import asdict
@@ -20,10 +21,12 @@ from .common import require_exact, synthesised
 _VERIFIED = 20
 """Images of which every spike is compared."""
 
-CASES = [{"network": "digits", "board": "arty-a7", **method} for method in (
+_METHODS = (
     {"method": "qcfs", "timesteps": 4}, {"method": "qcfs", "timesteps": 8},
     {"method": "threshold-balance"}, {"method": "casc"}, {"method": "st-bif"}, {"method": "group"},
-    {"method": "burst", "burst": 3}, {"method": "one-spike"}, {"method": "srp"})]
+    {"method": "burst", "burst": 3}, {"method": "one-spike"}, {"method": "srp"})
+
+CASES = [{"network": "digits", "board": "arty-a7", **method} for method in _METHODS]
 
 
 def measure(case):
@@ -34,7 +37,7 @@ def measure(case):
     settled, board = shipped.find(case["network"]), boards.find(case["board"])
     network = stepped(settled, case["method"], timesteps=case.get("timesteps"),
                       burst=case.get("burst"))
-    images, labels = test_set(settled)
+    images, labels = test_set(settled, limit=case.get("images"))
     design = design_for(network, board)
     run, spikes = simulate(design, images, labels, jobs=1), verify(design, images[:_VERIFIED])
     for result in (run, spikes):

@@ -60,6 +60,7 @@ def _timed(row):
 def methods_run(measured):
     """Of docs/methods.md: methods in time-steps."""
     return table([
+        ("network", lambda row: f"`{row['network']}`"),
         ("method", _timed),
         ("steps", lambda row: number(row["time_steps"])),
         ("accuracy", lambda row: f"{row['accuracy']:.2%}"),
@@ -73,7 +74,7 @@ def methods_run(measured):
         ("LUTs", lambda row: number(row["luts"])),
         ("block RAMs", lambda row: f"{row['brams']:g}"),
         ("LUTs relative to `settle`", lambda row: f"{row['luts'] / row['settled_luts']:.2f}"),
-    ], methods.BENCHMARK.rows(measured))
+    ], methods.BENCHMARK.rows(measured), left=2)
 
 
 def bitstreams_made(measured):

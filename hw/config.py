@@ -64,14 +64,8 @@ class ArrayConfig:
         return replace(self, layers=tuple(layer.shortened(timesteps) for layer in self.layers))
 
     def digest(self):
-        """SHA-256 of the configuration, as 64 hexadecimal digits. Cores that add all rows have no
-        ``live`` in it."""
-        facts = asdict(self, dict_factory=_facts)
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _facts(items):
-    return {name: value for name, value in items if name != "live" or value is not None}
+        """SHA-256 of the configuration, as 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
