@@ -248,6 +248,8 @@ class TestOfANetwork:
         calibrations = []
         monkeypatch.setattr("gen.build.design.calibrate", lambda network, calibration: (
             calibrations.append(calibration) or Workload(network)))
+        monkeypatch.setattr("gen.verify.rtl.verify", lambda _, images, **__: {
+            "images": len(images)})
         np.save(tmp_path / "i.npy", np.zeros((2, 1, 8, 8), np.uint8))
         data = ["--dataset", "digits", "--data", tmp_path, "--calibration", 5]
         result = asked("verify", network, "--images-file", tmp_path / "i.npy", *data)
