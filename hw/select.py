@@ -254,6 +254,10 @@ class _Windows:
         masked = Signal(self._occupancy, name=name)
         m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
         spiking = Cat(plane.any() for plane in masked) | stops
+        if self._core.slices > 1:
+            entered = Signal(len(planes), name=f"{name}_entered")
+            m.d.comb += entered.eq(spiking)
+            spiking = entered
         m.d.sync += facts.top.eq(Cat(spikes & ~spiking[number + 1:].any()
                                      for number, spikes in enumerate(spiking)))
         m.d.sync += facts.alone.eq(Cat(~more_than(1, plane) for plane in masked))
