@@ -25,13 +25,13 @@ def test_array_computes_the_logits(name, code, stalls):
 @pytest.mark.parametrize("stalls", ["none", "output"])
 @pytest.mark.parametrize("name", ["cif", "st-bif"])
 def test_array_knows_which_layers_are_quiet(name, stalls):
-    """In short and long runs, with as many samples as the array may have."""
+    """In short and long runs, once with as many samples as the array may have."""
     network = networks.stepping(networks.STEPPING[name], seed=1)
     rng, quiet = np.random.default_rng(5), []
     for timesteps in (1, 5, network.timesteps):
         config, image = map_network(network, lanes={"first": 3, "second": 2},
                                     replicas={"second": 2})
-        many = config.in_flight
+        many = config.in_flight if timesteps == 1 else 4
         counts = rng.integers(0, network.input_levels + 1, (many, *network.input_shape))
         counts[rng.random(many) < 0.4] = 0
         assert [core.name for core in config.settling] == [

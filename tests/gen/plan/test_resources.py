@@ -20,9 +20,9 @@ from tests import networks
 from tests.hw.cases import mapped
 
 
-def check(network, board, tmp_path, *, lanes=None, replicas=None, code="phase"):
+def check(network, board, tmp_path, **options):
     board = boards.find(board)
-    config, image = map_network(network, lanes=lanes, replicas=replicas, code=code)
+    config, image = map_network(network, **options)
     needs = predict(config, board.family.name, board.budget.brams, image)
     top = Top(config, image, digest="0" * 64, clock_hz=board.clock_hz, baud=1_000_000)
     (tmp_path / "top.v").write_text(component_verilog(top, "top", needs.placement))
