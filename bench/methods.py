@@ -1,8 +1,7 @@
 """The published methods in time-steps, through the Verilated array: accuracy, clocks and size.
 
-A shipped network fires as :func:`gen.convert.methods.stepped` makes it. Every logit of its test
-set, or of its first images, is compared with the integers, and every spike of every time-step of a
-few images.
+A shipped network fires as :func:`gen.convert.methods.stepped` makes it. Every logit of its whole
+test set is compared with the integers, and every spike of every time-step of a few images.
 """
 
 from dataclasses import asdict
@@ -37,7 +36,7 @@ def measure(case):
     settled, board = shipped.find(case["network"]), boards.find(case["board"])
     network = stepped(settled, case["method"], timesteps=case.get("timesteps"),
                       burst=case.get("burst"))
-    images, labels = test_set(settled, limit=case.get("images"))
+    images, labels = test_set(settled)
     design = design_for(network, board)
     run, spikes = simulate(design, images, labels, jobs=1), verify(design, images[:_VERIFIED])
     for result in (run, spikes):

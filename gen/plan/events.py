@@ -33,16 +33,17 @@ def events(core: CoreConfig, counts: Sequence[np.ndarray]) -> Iterator[Events]:
     ----------
     counts : counts of each source, ``(N, C, H, W)``
     """
-    spikes = _spikes(core, counts)
+    planes = _planes(core, counts)
+    spikes = _spikes(core, planes)
     if core.live is None:
         return (_all(core, adding) for adding in _connected(core, spikes))
-    return (_some(core, *group) for group in _live(core, counts, spikes))
+    return (_some(core, *group) for group in _live(core, planes, spikes))
 
 
 def words(core: CoreConfig, counts: Sequence[np.ndarray]) -> Iterator[Events]:
     """The words that a core reads for each group of lanes, and the empty ones, as :func:`events`
     has what comes of them if all spikes count."""
-    return (_all(core, read) for read in _connected(core, _spikes(core, counts) > 0))
+    return (_all(core, read) for read in _connected(core, _spikes(core, _planes(core, counts)) > 0))
 
 
 def _all(core, adding):
@@ -85,10 +86,9 @@ def _connected(core, spikes):
         yield spikes @ _bits(mask, core.taps)
 
 
-def _live(core, counts, spikes):
+def _live(core, planes, spikes):
     """For each group of lanes the arguments of :func:`_some`."""
-    channels = [_windows(source, _channels(source.map, own))
-                for source, own in zip(core.sources, counts, strict=True)]
+    channels = [_windows(source, own) for source, own in zip(core.sources, planes, strict=True)]
     for mask, bits in zip(core.masks, core.live, strict=True):
         reads = (spikes > 0) & _bits(mask, core.taps).astype(bool)
         live = np.where(reads, spikes, 0)
@@ -126,10 +126,14 @@ def _bits(mask, count):
     return np.array([mask >> k & 1 for k in range(count)])
 
 
-def _spikes(core, counts):
+def _planes(core, counts):
+    """The spikes of each source, see :func:`_channels`."""
+    return [_channels(source.map, own) for source, own in zip(core.sources, counts, strict=True)]
+
+
+def _spikes(core, planes):
     """``(charges, N, OY, OX, taps)`` events of each word, if all spikes count."""
-    empty = (len(counts[0]), *core.sources[0].positions)
-    planes = [_channels(source.map, own) for source, own in zip(core.sources, counts, strict=True)]
+    empty = (planes[0].shape[1], *core.sources[0].positions)
     return np.stack([np.concatenate([
         np.zeros((*empty, source.taps), dtype=np.int64) if plane is None
         else _tap_spikes(source, replayed[plane].sum(axis=2))
