@@ -1,7 +1,7 @@
 """From a network to a configuration of the gateware and the contents of its memories."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
@@ -49,7 +49,8 @@ def _port(index, name):
 
 def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                replicas: Mapping[str, int] | None = None, code: str = "phase",
-               slice_steps: int = SLICE_STEPS) -> ArrayConfig:
+               slice_steps: int = SLICE_STEPS,
+               rows: Mapping[str, Sequence[int]] | None = None) -> ArrayConfig:
     """The configuration of the array that computes ``network``, without the contents of its
     memories.
 
@@ -61,11 +62,12 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
         replayed as bit planes
     slice_steps : time-steps of a slice of the trains between layers, at most (see
         :class:`hw.maps.MapConfig`)
+    rows : layer name -> rows of its spike memories, see :func:`gen.plan.rings.with_rings`
 
     Raises
     ------
     FitError
-        If a layer can't have the lanes or replicas that are given for it.
+        If a layer can't have the lanes, replicas or rows that are given for it.
     """
     lanes, replicas = dict(lanes or {}), dict(replicas or {})
     network = flat_input(network)
@@ -90,7 +92,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
         if left:
             cores = [core.name for core in config.cores]
             raise FitError(f"{what}: {unknown('layer with synapses', sorted(left)[0], cores)}")
-    return with_rings(config)
+    return with_rings(config, rows)
 
 
 class Options(TypedDict):
@@ -100,23 +102,28 @@ class Options(TypedDict):
     replicas: dict[str, int]
     code: str
     slice_steps: int
+    rows: dict[str, list[int]]
 
 
 def options(config: ArrayConfig) -> Options:
     """The options that give a configuration."""
     return {"lanes": {core.name: core.lanes for core in config.cores},
             "replicas": {core.name: core.replicas for core in config.cores},
-            "code": config.readout.schedule.code, "slice_steps": config.input.most_steps}
+            "code": config.readout.schedule.code, "slice_steps": config.input.most_steps,
+            "rows": {layer.name: [source.rows for source in layer.sources]
+                     for layer in config.layers}}
 
 
 def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
                 replicas: Mapping[str, int] | None = None, code: str = "phase",
-                slice_steps: int = SLICE_STEPS) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
+                slice_steps: int = SLICE_STEPS,
+                rows: Mapping[str, Sequence[int]] | None = None
+                ) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
     """The configuration of the array that computes ``network``, and the contents of its memories by
     name. The parameters are those of :func:`map_config`."""
     network = flat_input(network)
     config = map_config(network, lanes=lanes, replicas=replicas, code=code,
-                        slice_steps=slice_steps)
+                        slice_steps=slice_steps, rows=rows)
     image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):
         image |= kind(layer).memories(layer, shape)

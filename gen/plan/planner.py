@@ -29,6 +29,9 @@ OBJECTIVES = ("throughput", "latency", "smallest")
 # fewer clocks.
 _ALIKE = 1.02
 
+# A wait that is shorter than so many times the interval is not worth another look.
+_CLEARLY = 1.01
+
 # How often a shorter interval is tried where layers wait for each other.
 _ATTEMPTS = 3
 
@@ -88,7 +91,7 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
                         lanes=lanes or {})
         found.append((trials, _search(trials, workload, objective, interval)))
     trials, best = _best(found, workload, objective, interval)
-    chosen = trials.plan(best)
+    chosen = trials.plan(_roomy(trials, best, workload))
     if objective is None:
         interval = None  # as far as the board has room
     why = predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
@@ -132,6 +135,16 @@ def _best(found: list[tuple[Trials, Trial]], workload: Workload, objective: str 
 
     return min(((trials, trial) for trials, trial in fitting if trial.interval <= limit),
                key=merit)
+
+
+def _roomy(trials: Trials, trial: Trial, workload: Workload) -> Trial:
+    """The trial with deeper spike memories, where these cost no block RAM and layers clearly wait
+    less for each other."""
+    if trial.interval < _CLEARLY * workload.slowest(trial.config):
+        return trial
+    roomier = _timed(trials.roomier(trial), workload)
+    better = trial.interval > _CLEARLY * roomier.interval and trials.fits(roomier)
+    return roomier if better else trial
 
 
 def _require_addresses(network: Network, code: str) -> None:

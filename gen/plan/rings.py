@@ -10,8 +10,10 @@ rows by which the layers of the long path lag behind.
 
 import functools
 from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gen.errors import FitError, unknown
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
@@ -25,10 +27,33 @@ _SPARE = 3
 _SAME = 1e-9
 
 
-def with_rings(config: ArrayConfig) -> ArrayConfig:
-    """The configuration with as many rows in each spike memory as :func:`ring_rows` says."""
-    rows = zip(config.layers, ring_rows(config), strict=True)
-    return replace(config, layers=tuple(layer.with_rows(few) for layer, few in rows))
+def with_rings(config: ArrayConfig, rows: Mapping[str, Sequence[int]] | None = None
+               ) -> ArrayConfig:
+    """The configuration with rows in each spike memory.
+
+    Parameters
+    ----------
+    rows : layer name -> rows of the spike memory of each source, from as many as
+        :func:`ring_rows` says to two whole maps; layers not named have the former
+
+    Raises
+    ------
+    FitError
+        If a memory can't have the rows that are given for it.
+    """
+    layers, rows = [], dict(rows or {})
+    for layer, least in zip(config.layers, ring_rows(config), strict=True):
+        given = tuple(rows.pop(layer.name, least))
+        most = [max(few, 2 * source.map.height)
+                for source, few in zip(layer.sources, least, strict=True)]
+        if len(given) != len(least) or not all(
+                low <= few <= high for low, few, high in zip(least, given, most, strict=True)):
+            raise FitError(f"rows of {layer.name} must be from {list(least)} to {most}, not "
+                           f"{list(given)}")
+        layers.append(layer.with_rows(given))
+    if rows:
+        raise FitError(f"rows: {unknown('layer', min(rows), [x.name for x in config.layers])}")
+    return replace(config, layers=tuple(layers))
 
 
 def with_rows(config: ArrayConfig, index: int, core: CoreConfig) -> CoreConfig:

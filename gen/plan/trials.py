@@ -24,6 +24,10 @@ from .workload import Workload
 
 __all__ = ["Plan", "Trial", "Trials"]
 
+# A longer address takes fewer logic cells than this share of a design; a memory that is made of
+# them takes more.
+_ADDRESS = 1.002
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -104,6 +108,31 @@ class Trials:
         needs = resources.predict(
             trial.config, self._board.family.name, self._board.budget.brams, image)
         return Plan(trial.config, needs, trial.interval, image)
+
+    def roomier(self, trial: Trial) -> Trial:
+        """The trial with spike memories as deep as their block RAMs are anyway, up to two whole
+        maps."""
+        for index, layer in enumerate(trial.config.layers):
+            for k, source in enumerate(layer.sources):
+                deeper = (self._with_rows(trial, index, k, rows)
+                          for rows in range(2 * source.map.height, source.rows, -1))
+                trial = next((other for other in deeper if self._costs_no_block(other, trial)),
+                             trial)
+        return trial
+
+    def _with_rows(self, trial, index, k, rows):
+        config = trial.config
+        layer = config.layers[index]
+        each = [source.rows for source in layer.sources]
+        each[k] = rows
+        return self.trial(replace(config, layers=(
+            *config.layers[:index], layer.with_rows(each), *config.layers[index + 1:])))
+
+    def _costs_no_block(self, other, trial):
+        """Whether another trial takes no more block RAMs, and nothing outside them but for what an
+        address costs."""
+        return (other.needs.brams <= trial.needs.brams
+                and other.needs.cells <= _ADDRESS * trial.needs.cells)
 
     def fits(self, trial: Trial, allowance: float = 1) -> bool:
         """Whether a trial takes at most ``allowance`` times what the board has."""

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from unittest import mock
 
@@ -12,7 +13,7 @@ from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 from gen.plan import planner
 from gen.plan.cycles import row_clocks
-from gen.plan.mapping import map_config
+from gen.plan.mapping import map_config, map_network
 from gen.plan.planner import OBJECTIVES, plan
 from gen.plan.workload import Calibration, Workload, calibrate, sample_clocks, sample_counts
 from hw.dynamics import Dynamics
@@ -230,3 +231,16 @@ def test_default_slices_are_short():
         whole = plan(network, BOARD)
     assert found.needs.cells < 0.9 * whole.needs.cells
     assert found.interval <= 1.02 * whole.interval
+
+
+def test_spike_memories_are_as_deep_as_their_block_rams():
+    """Where layers then wait clearly less for each other."""
+    network, board = shipped.find("cifar-10"), boards.find("arty-a7-100")
+    deep = plan(network, board, interval=20_000)
+    with mock.patch.object(planner, "_CLEARLY", math.inf):
+        shallow = plan(network, board, interval=20_000)
+    assert deep.interval < 0.99 * shallow.interval
+    assert deep.needs.brams == shallow.needs.brams
+    assert deep.needs.cells < 1.01 * shallow.needs.cells
+    assert deep.options | {"rows": {}} == shallow.options | {"rows": {}}
+    assert map_network(network, **deep.options)[0] == deep.config

@@ -3,11 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gen.errors import FitError
 from gen.ir import shipped
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 from gen.plan import rings
-from gen.plan.mapping import map_config
+from gen.plan.mapping import map_config, options
 from gen.plan.workload import Workload
 from tests import networks
 from tests.networks import neurons, readout, synapses
@@ -109,3 +110,23 @@ def test_more_room_makes_no_array_faster():
         config = map_config(network, lanes={"conv2": 32, "fc1": 16}, replicas=replicas)
         roomy = replaced(config, lambda source: 2 * source.map.height)
         assert work.interval(config) <= 1.01 * work.interval(roomy)
+
+
+def test_rows_that_are_given():
+    """A memory may have any number of rows from those that it needs to two whole maps."""
+    network = chain(20, (3, 1, 1), (3, 1, 1))
+    config = map_config(network, rows={"l1": [31]})
+    assert [layer.sources[0].rows for layer in config.layers] == [4 + SPARE, 31, 40]
+    assert options(config)["rows"] == {"l0": [7], "l1": [31], "out": [40]}
+    assert map_config(network, **options(config)) == config
+
+
+@pytest.mark.parametrize("rows,message", [
+    ({"l1": [6]}, r"rows of l1 must be from \[7\] to \[40\], not \[6\]"),
+    ({"l1": [41]}, r"rows of l1 must be from \[7\] to \[40\], not \[41\]"),
+    ({"l1": [8, 8]}, r"rows of l1 must be from \[7\] to \[40\], not \[8, 8\]"),
+    ({"l2": [8]}, "rows: there is no layer 'l2'"),
+])
+def test_rows_that_are_refused(rows, message):
+    with pytest.raises(FitError, match=message):
+        map_config(chain(20, (3, 1, 1), (3, 1, 1)), rows=rows)
