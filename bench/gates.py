@@ -23,6 +23,8 @@ LEVELS = {
 CASES = [
     *({"network": "digits", "board": board, "level": "netlist"}
       for board in ("arty-a7", "ulx3s-85f", "ice40-hx8k", "tang-nano-9k")),
+    *({"made": "settling", "board": board, "level": "netlist"}
+      for board in ("arty-a7", "ulx3s-85f", "ice40-hx8k")),
     {"network": "digits", "board": "ice40-hx8k", "level": "bitstream"},
 ]
 """A network that is made is :func:`tests.networks.settling`: its neurons fire in each time-step,

@@ -1,7 +1,8 @@
 """The published methods in time-steps, through the Verilated array: accuracy, clocks and size.
 
-A shipped network fires as :func:`gen.convert.methods.stepped` makes it. Every logit of its whole
-test set is compared with the integers, and every spike of every time-step of a few images.
+A network was trained as the authors of its method do, or fires by the method as
+:func:`gen.convert.methods.stepped` makes it. Every logit of its test images is compared with the
+integers, and every spike of every time-step of a few images.
 """
 
 from dataclasses import asdict
@@ -25,26 +26,41 @@ _METHODS = (
     {"method": "threshold-balance"}, {"method": "casc"}, {"method": "st-bif"}, {"method": "group"},
     {"method": "burst", "burst": 3}, {"method": "one-spike"}, {"method": "srp"})
 
-CASES = [{"network": "digits", "board": "arty-a7", **method} for method in _METHODS]
+CASES = [
+    *({"network": "digits", "board": "arty-a7", **method} for method in _METHODS),
+    *({"network": f"mnist-{method}", "board": "arty-a7"}
+      for method in ("qcfs", "threshold-balance")),
+    *({"network": "mnist", "board": "arty-a7", **method} for method in _METHODS[3:-1]),
+]
+
+
+def _networks(case):
+    """The network with time-steps, and without them if there is one."""
+    found = shipped.find(case["network"])
+    if found.dynamics is not None:
+        return found, None
+    return stepped(found, case["method"], timesteps=case.get("timesteps"),
+                   burst=case.get("burst")), found
 
 
 def measure(case):
     """``accuracy`` after all time-steps, ``quantised`` that of the network without time-steps, and
     ``images_as_quantised``, those whose logits are the same in both; clocks of an image back to
     back; ``lanes_adding`` the share of the clocks in which those of the slowest layer add; what
-    Yosys makes of the design, and ``settled_luts``: those of the same lanes without time-steps."""
-    settled, board = shipped.find(case["network"]), boards.find(case["board"])
-    network = stepped(settled, case["method"], timesteps=case.get("timesteps"),
-                      burst=case.get("burst"))
-    images, labels = test_set(settled)
+    Yosys makes of the design, and ``settled_luts``: those of the same lanes without time-steps, if
+    there is such a network."""
+    (network, settled), board = _networks(case), boards.find(case["board"])
+    images, labels = test_set(network)
     design = design_for(network, board)
     run, spikes = simulate(design, images, labels, jobs=1), verify(design, images[:_VERIFIED])
     for result in (run, spikes):
         require_exact(case, result)
-    counts = settled.encode(images)
-    wanted, found = settled.run(counts), network.run(counts)
+    counts = network.encode(images)
+    found = network.run(counts)
+    wanted = settled.run(counts) if settled else network.quantised(counts)
     lanes = {core.name: core.lanes for core in design.config.cores}
     return {
+        "fires": case.get("method") or network.metadata["method"],
         "time_steps": network.timesteps, "images": len(images), "accuracy": run["accuracy"],
         "quantised": float((wanted.predictions == labels).mean()),
         "images_as_quantised": int((found.logits == wanted.logits).all(axis=1).sum()),
@@ -53,7 +69,7 @@ def measure(case):
         "predicted_interval_cycles": run["interval_cycles_predicted"],
         "lanes_adding": run["lane_utilisation"].get(run["bottleneck"]),
         **asdict(synthesised(network, board.name, lanes=lanes)),
-        "settled_luts": synthesised(settled, board.name, lanes=lanes).luts,
+        "settled_luts": settled and synthesised(settled, board.name, lanes=lanes).luts,
     }
 
 

@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import boards
-from gen.ir import shipped
 
 from . import (
     bitstreams,
@@ -54,7 +53,7 @@ def readme(measured):
 
 def _timed(row):
     steps = f" T = {row['timesteps']}" if "timesteps" in row else ""
-    return f"`{row['method']}`{steps}" + (f" m = {row['burst']}" if "burst" in row else "")
+    return f"`{row['fires']}`{steps}" + (f" m = {row['burst']}" if "burst" in row else "")
 
 
 def methods_run(measured):
@@ -63,6 +62,7 @@ def methods_run(measured):
         ("network", lambda row: f"`{row['network']}`"),
         ("method", _timed),
         ("steps", lambda row: number(row["time_steps"])),
+        ("images", lambda row: number(row["images"])),
         ("accuracy", lambda row: f"{row['accuracy']:.2%}"),
         ("quantised network", lambda row: f"{row['quantised']:.2%}"),
         ("logits as quantised", lambda row: number(row["images_as_quantised"])),
@@ -73,7 +73,8 @@ def methods_run(measured):
          f"{row['lanes_adding']:.0%}"),
         ("LUTs", lambda row: number(row["luts"])),
         ("block RAMs", lambda row: f"{row['brams']:g}"),
-        ("LUTs relative to `settle`", lambda row: f"{row['luts'] / row['settled_luts']:.2f}"),
+        ("LUTs relative to `settle`", lambda row: "" if row["settled_luts"] is None else
+         f"{row['luts'] / row['settled_luts']:.2f}"),
     ], methods.BENCHMARK.rows(measured), left=2)
 
 
@@ -110,7 +111,7 @@ def _fits(row):
 def fits(measured):
     """Of docs/boards.md: which network fits which board; a row for each device."""
     rows = {(row["board"], row["network"]): row for row in every_board.BENCHMARK.rows(measured)}
-    names = shipped.names()
+    names = list(dict.fromkeys(case["network"] for case in every_board.CASES))
     lines = [line(["board", *(f"`{name}`" for name in names)]),
              line(["---", *["--:"] * len(names)])]
     for first, same in alike().items():

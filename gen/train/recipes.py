@@ -28,6 +28,7 @@ class Recipe:
     shift : greatest number of pixels by which images are moved in each direction
     flip : whether half of the images are mirrored
     cutout : side of the square, centred anywhere in an image, that is made black; 0 for none
+    bare : the share of the authors' rate with which a network without batch norms is trained
     penalty : weight of the mean spike count in the loss of the second phase
     fast : whether steps are compiled and convolve in bfloat16, which halves the time on processors
         that have it; for networks whose training takes an hour. Evaluation stays exact
@@ -48,6 +49,7 @@ class Recipe:
     shift: int = 0
     flip: bool = False
     cutout: int = 0
+    bare: float = 1.0
     penalty: float = 0.0
     fast: bool = False
     threads: int = 2
@@ -72,7 +74,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("fashion-mnist", "mlp"): Recipe(16, 10, "4,readout=8", 3, 15, flip=True,
                                      model={"hidden": (192,), "dropout": 0.1}),
     ("cifar-10", "cnn"): Recipe(20, 1, "4,conv1=8,readout=8", 3, 15, tuning_rate=5e-4, shift=3,
-                                flip=True, penalty=0.05, fast=True, threads=1,
+                                flip=True, bare=0.3, penalty=0.05, fast=True, threads=1,
                                 model={"channels": ((32,), (64, 64), (128, 128)), "hidden": (),
                                        "pool": "max"}),
     ("cifar-10", "resnet"): Recipe(155, 18, "4,conv=8,readout=8", 3, 15, tuning_rate=5e-4,
@@ -116,7 +118,8 @@ class Method:
         if self.average and "pool" in model:
             model["pool"] = "average"
         return replace(recipe, epochs=recipe.epochs + recipe.tuning, tuning=0, bits="8",
-                       levels=self.levels, rate=self.rate, decay=self.decay,
+                       levels=self.levels, decay=self.decay,
+                       rate=self.rate * (1.0 if self.norm else recipe.bare),
                        smoothing=self.smoothing, penalty=0.0, fast=False, threads=1, model=model)
 
 

@@ -327,7 +327,9 @@ def test_shipped(name):
     assert net.name == name
     assert net.metadata["accuracy"] > {"mnist": 0.993, "mnist-mlp": 0.98, "mnist-mlp-128": 0.98,
                                        "digits": 0.95, "digits-mlp": 0.96, "fashion-mnist": 0.905,
-                                       "cifar-10": 0.85, "cifar-10-resnet": 0.91}[name]
+                                       "cifar-10": 0.85, "cifar-10-resnet": 0.91,
+                                       "mnist-qcfs": 0.975, "mnist-threshold-balance": 0.994,
+                                       "mnist-casc": 0.995}[name]
     assert f"--name {name} --seed {net.metadata['seed']}" in net.metadata["command"]
 
 
