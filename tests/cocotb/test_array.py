@@ -59,7 +59,7 @@ def stimuli(network):
 
 
 def runs(case):
-    """Time-steps of the runs of a case: all of them, and fewer, if it has any and does not probe."""
+    """Time-steps of the runs of a case: all of them, and fewer, unless it has none or probes."""
     dynamics = SUBJECTS[case][0].dynamics
     return (None, 5, 3) if dynamics is not None and not dynamics.probe else (None,)
 
