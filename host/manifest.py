@@ -210,8 +210,8 @@ def load(directory: str | Path) -> Manifest:
                         f"`python -m gen build` has written") from error
     except (ValueError, RecursionError) as error:
         raise HostError(f"{path}: not JSON ({error}); build it again") from error
-    if not isinstance(raw, dict) or raw.get("format") != 3:
-        raise HostError(f"{path}: not a manifest of format 3; build it again with this version")
+    if not isinstance(raw, dict) or raw.get("format") != 4:
+        raise HostError(f"{path}: not a manifest of format 4; build it again with this version")
     try:
         layout = raw["input"]
         manifest = Manifest(

@@ -5,9 +5,8 @@ Only :func:`design_for` plans. Later steps read the decisions from the directory
 
 import hashlib
 import json
-import logging
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from boards import Board
@@ -19,7 +18,7 @@ from gen.plan import resources
 from gen.plan.kinds import kind
 from gen.plan.mapping import map_network, options
 from gen.plan.memories import Placement
-from gen.plan.planner import plan
+from gen.plan.planner import plan, warn_unless_kept
 from gen.plan.workload import Calibration, calibrate
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
@@ -39,8 +38,6 @@ NAME, IMAGE = "design.json", "memory.img"
 
 FILES = (NAME, IMAGE, manifest.NETWORK)
 """The files that :func:`save` writes."""
-
-log = logging.getLogger(__name__)
 
 _FORMAT = 2
 
@@ -120,8 +117,10 @@ class Design(Decisions):
 
     @property
     def stated(self) -> dict:
-        """The entries of the manifest that follow from the design's array and its prediction."""
-        return {**self.identity, **options(self.config), "interval_cycles": round(self.interval)}
+        """The entries of the manifest that follow from the design."""
+        return {**self.identity, **options(self.config), "interval_cycles": round(self.interval),
+                "network": self.network.name, "device": self.board.device,
+                "budget": asdict(self.board.budget), "calibration": self.calibration}
 
     @property
     def digest(self) -> str:
@@ -177,10 +176,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     workload = calibrate(network, calibration)
     chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                   workload=workload)
-    clocks = round(chosen.interval)
-    if interval is not None and clocks > interval:
-        log.warning("warning: the interval of %s is not kept on %s: by prediction an image takes "
-                    "%s clocks", f"{interval:,}", board.name, f"{clocks:,}")
+    warn_unless_kept(board, interval, chosen)
     return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
                   interval=chosen.interval, calibration=workload.source, network=network,
                   board=board, image=chosen.image)
@@ -286,11 +282,11 @@ def _require_consistent(design, built):
                        f"{design.board.name}")
     if not 0 < design.interval < math.inf:
         raise Mismatch(f"interval must be a positive number of clocks, not {design.interval!r}")
+    if not design.calibration.isprintable():
+        raise Mismatch("calibration must be one line of text")
     for name, value in design.stated.items():
         if differs := _difference(value, built.facts.get(name), name):
             raise Mismatch(f"{differs} is not that of {manifest.NAME}")
-    if not design.calibration.isprintable():
-        raise Mismatch("calibration must be one line of text")
     for name, value, said in (("clock", design.clock.hz, built.clock_hz),
                               ("baud", design.baud, built.link["baud"])):
         if value != said:

@@ -20,7 +20,7 @@ __all__ = [
     "write",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """Version of the format, which :func:`read` requires."""
 
 NAME = "manifest.json"
@@ -209,6 +209,8 @@ def _get(facts, name, kind, where=""):
     value = facts.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise _Malformed(f"{where}{name} is missing or malformed: {_shown(value)}")
+    if isinstance(value, str) and not value.isprintable():
+        raise _Malformed(f"{where}{name} must be one line of text, not {_shown(value)}")
     return value
 
 

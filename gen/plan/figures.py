@@ -12,7 +12,7 @@ from gen.system.progress import working
 
 from . import resources, room
 from .kinds import kind
-from .planner import plan_or_reason
+from .planner import plan_or_reason, warn_unless_kept
 from .trials import Plan
 from .workload import Calibration, Workload, calibrate
 
@@ -64,6 +64,8 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     with working(f"{network.name} for {board}: lanes and replicas"):
         chosen, why = plan_or_reason(network, target, workload, code=code, interval=interval,
                                      objective=objective, lanes=lanes)
+    if why is None:
+        warn_unless_kept(target, interval, chosen)
     return {**request, "calibration": workload.source, "images": len(workload.counts),
             "fits": why is None, "reason": why, **_totals(chosen, workload, target.clock_hz),
             **_limits(target), "layers": list(_layers(chosen, workload))}

@@ -4,6 +4,7 @@ The objective decides the interval, and :mod:`gen.plan.search` finds the plan fo
 :mod:`gen.plan.pipeline` adds the time for which layers wait for each other.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,9 @@ from .search import Search
 from .trials import Plan, Trial, Trials
 from .workload import Workload
 
-__all__ = ["OBJECTIVES", "plan", "plan_or_reason"]
+__all__ = ["OBJECTIVES", "plan", "plan_or_reason", "warn_unless_kept"]
+
+log = logging.getLogger(__name__)
 
 OBJECTIVES = ("throughput", "latency", "smallest")
 """Objectives for which a mapping can be chosen."""
@@ -32,8 +35,9 @@ _ALIKE = 1.02
 # A wait that is shorter than so many times the interval is not worth another look.
 _CLEARLY = 1.01
 
-# How often a shorter interval is tried where layers wait for each other.
+# How often a shorter interval is tried where layers wait for each other, and then longer ones.
 _ATTEMPTS = 3
+_LONGER = (1.03, 1.06, 1.1)
 
 
 def plan(network: Network, board: Board, *, code: str = "phase", interval: int | None = None,
@@ -67,6 +71,13 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     return chosen
 
 
+def warn_unless_kept(board: Board, interval: int | None, found: Plan) -> None:
+    """Log a warning if a plan takes more clocks than the interval that was asked for."""
+    if interval is not None and round(found.interval) > interval:
+        log.warning("warning: the interval of %s is not kept on %s: by prediction an image takes "
+                    "%s clocks", f"{interval:,}", board.name, f"{round(found.interval):,}")
+
+
 def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: str,
                    interval: int | None, objective: str | None,
                    lanes: dict[str, int] | None) -> tuple[Plan, str | None]:
@@ -91,7 +102,7 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
                         lanes=lanes or {})
         found.append((trials, _search(trials, workload, objective, interval)))
     trials, best = _best(found, workload, objective, interval)
-    chosen = trials.plan(_roomy(trials, best, workload))
+    chosen = trials.plan(best if objective == "smallest" else _roomy(trials, best, workload))
     if objective is None:
         interval = None  # as far as the board has room
     why = predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
@@ -114,9 +125,9 @@ def _search(trials: Trials, workload: Workload, objective: str | None,
     search = Search(trials, workload)
     if objective is None:
         default = workload.slowest(trials.widest())
-        return _waiting(lambda aim: search.keep(aim or default), workload, interval)
+        return _waiting(lambda aim: search.keep(aim or default), trials, workload, interval)
     return _waiting({"throughput": lambda _: search.throughput(), "latency": search.latency,
-                     "smallest": search.smallest}[objective], workload, interval)
+                     "smallest": search.smallest}[objective], trials, workload, interval)
 
 
 def _best(found: list[tuple[Trials, Trial]], workload: Workload, objective: str | None,
@@ -140,11 +151,11 @@ def _best(found: list[tuple[Trials, Trial]], workload: Workload, objective: str 
 def _roomy(trials: Trials, trial: Trial, workload: Workload) -> Trial:
     """The trial with deeper spike memories, where these cost no block RAM and layers clearly wait
     less for each other."""
-    if trial.interval < _CLEARLY * workload.slowest(trial.config):
-        return trial
-    roomier = _timed(trials.roomier(trial), workload)
-    better = trial.interval > _CLEARLY * roomier.interval and trials.fits(roomier)
-    return roomier if better else trial
+    for better in (trials.roomiest, trials.roomier):
+        roomy = _timed(better(trial), workload)
+        if trial.interval < _CLEARLY * roomy.interval:
+            return trial
+    return roomy if trials.fits(roomy) else trial
 
 
 def _require_addresses(network: Network, code: str) -> None:
@@ -156,20 +167,24 @@ def _require_addresses(network: Network, code: str) -> None:
                        f"of it (--input-levels), would help") from error
 
 
-def _waiting(choose: Callable[[float | None], Trial], workload: Workload,
+def _waiting(choose: Callable[[float | None], Trial], trials: Trials, workload: Workload,
              interval: int | None) -> Trial:
     """The trial that ``choose`` finds for an interval, with the interval that is predicted for
-    layers that wait for each other. If that is longer, the search aims at a shorter one."""
+    layers that wait for each other. If that is longer, the search aims at a shorter one. Layers
+    with replicas may also be faster than the search takes them to be, so that it finds no room for
+    what there is room for. Therefore it aims at longer intervals, too, before it gives up."""
     if interval is None:
         return _timed(choose(None), workload)
     aim: float = interval
     tried: list[Trial] = []
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS + len(_LONGER)):
+        if attempt >= _ATTEMPTS:
+            aim = _LONGER[attempt - _ATTEMPTS] * interval
         tried.append(_timed(choose(aim), workload))
-        if tried[-1].interval <= interval:
+        if tried[-1].interval <= interval and trials.fits(tried[-1]):
             return tried[-1]
         aim *= interval / tried[-1].interval
-    return min(tried, key=lambda trial: trial.interval)
+    return min(tried, key=lambda trial: (not trials.fits(trial), trial.interval))
 
 
 def _timed(trial: Trial, workload: Workload) -> Trial:

@@ -24,9 +24,8 @@ from .workload import Workload
 
 __all__ = ["Plan", "Trial", "Trials"]
 
-# A longer address takes fewer logic cells than this share of a design; a memory that is made of
-# them takes more.
-_ADDRESS = 1.002
+# Longer addresses take a smaller share of the logic cells of a design.
+_ADDRESSES = 1.005
 
 
 @dataclass(frozen=True)
@@ -109,15 +108,23 @@ class Trials:
             trial.config, self._board.family.name, self._board.budget.brams, image)
         return Plan(trial.config, needs, trial.interval, image)
 
+    def roomiest(self, trial: Trial) -> Trial:
+        """The trial with two whole maps in each spike memory, or more where there are more."""
+        return self.trial(replace(trial.config, layers=tuple(
+            layer.with_rows(tuple(max(source.rows, 2 * source.map.height)
+                                  for source in layer.sources))
+            for layer in trial.config.layers)))
+
     def roomier(self, trial: Trial) -> Trial:
         """The trial with spike memories as deep as their block RAMs are anyway, up to two whole
-        maps."""
+        maps. It takes nothing else but for what longer addresses cost."""
+        limit, brams = _ADDRESSES * trial.needs.cells, trial.needs.brams
         for index, layer in enumerate(trial.config.layers):
             for k, source in enumerate(layer.sources):
                 deeper = (self._with_rows(trial, index, k, rows)
                           for rows in range(2 * source.map.height, source.rows, -1))
-                trial = next((other for other in deeper if self._costs_no_block(other, trial)),
-                             trial)
+                trial = next((other for other in deeper
+                              if other.needs.brams <= brams and other.needs.cells <= limit), trial)
         return trial
 
     def _with_rows(self, trial, index, k, rows):
@@ -126,13 +133,7 @@ class Trials:
         each = [source.rows for source in layer.sources]
         each[k] = rows
         return self.trial(replace(config, layers=(
-            *config.layers[:index], layer.with_rows(each), *config.layers[index + 1:])))
-
-    def _costs_no_block(self, other, trial):
-        """Whether another trial takes no more block RAMs, and nothing outside them but for what an
-        address costs."""
-        return (other.needs.brams <= trial.needs.brams
-                and other.needs.cells <= _ADDRESS * trial.needs.cells)
+            *config.layers[:index], layer.with_rows(tuple(each)), *config.layers[index + 1:])))
 
     def fits(self, trial: Trial, allowance: float = 1) -> bool:
         """Whether a trial takes at most ``allowance`` times what the board has."""

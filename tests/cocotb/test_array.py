@@ -15,6 +15,7 @@ from gen.ir import shipped
 from gen.ir.layers import Neurons
 from gen.plan.mapping import map_config, map_network
 from gen.verify.rtl import choose_images, compare, verify
+from hw.dynamics import Dynamics
 from tests import networks
 from tests.hw import cases
 
@@ -32,12 +33,14 @@ CASES = {
 }
 
 _CIF = networks.stepping(networks.STEPPING["cif"], seed=8)
+_BURSTS = networks.stepping(Dynamics(3, burst=5, probe=2), seed=8)
 _LANES = {"first": 3, "second": 4, "third": 2, "fourth": 3, "out": 2}
 
 STEPPING = {"stepping": (_CIF, {"lanes": _LANES}),
-            "slices": (_CIF, {"lanes": _LANES, "slice_steps": 2})}
-"""Networks that fire in every time-step, and take spikes back: of seven time-steps, whole and in
-slices of two."""
+            "slices": (_CIF, {"lanes": _LANES, "slice_steps": 2}),
+            "bursts": (_BURSTS, {"lanes": _LANES})}
+"""Networks that fire in every time-step: of seven steps, whole and in slices of two, where spikes
+are taken back; and of three steps with up to five spikes each, after two that only probe."""
 
 SUBJECTS = CASES | STEPPING
 
@@ -55,8 +58,11 @@ def stimuli(network):
     return counts
 
 
-RUNS = (None, 5, 3)
-"""Time-steps of the runs of :data:`STEPPING`: all of them, and fewer."""
+def runs(case):
+    """Time-steps of the runs of a case: all of them, and fewer, unless it has none or probes."""
+    dynamics = SUBJECTS[case][0].dynamics
+    return (None, 5, 3) if dynamics is not None and not dynamics.probe else (None,)
+
 
 VARIANTS = ("lively", "quiet")
 """Initial potentials: those of the case, or so low that many words have no spikes."""
@@ -100,15 +106,16 @@ def test_every_neuron_is_put_to_the_test(case):
         assert (counts.max(axis=(0, 2, 3)) > counts.min(axis=(0, 2, 3))).all(), layer.name
 
 
-@pytest.mark.parametrize("case", STEPPING)
+@pytest.mark.parametrize("case", [case for case in STEPPING if STEPPING[case][0].dynamics.signed])
 def test_every_layer_is_quiet_sometimes(case):
     network, _ = STEPPING[case]
-    runs = [network.quiet(network.run(stimuli(network), timesteps=timesteps)) for timesteps in RUNS]
+    each = [network.quiet(network.run(stimuli(network), timesteps=timesteps))
+            for timesteps in runs(case)]
     for layer in network.neurons:
-        assert 0.1 < np.mean([quiet[layer.name] for quiet in runs]) < 0.9
+        assert 0.1 < np.mean([quiet[layer.name] for quiet in each]) < 0.9
 
 
-def agrees(case, variant, timesteps=None):
+def agrees(case, variant, timesteps):
     network, config, image = mapped(case, variant)
     counts = stimuli(network)
     trace = network.run(counts, timesteps=timesteps)
@@ -120,15 +127,10 @@ def agrees(case, variant, timesteps=None):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("case", CASES)
-def test_random_network(case, variant):
-    agrees(case, variant)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("timesteps", RUNS)
-@pytest.mark.parametrize("case", STEPPING)
-def test_random_network_in_time_steps(case, timesteps, variant):
+@pytest.mark.parametrize("case, timesteps", [
+    pytest.param(case, timesteps, marks=[pytest.mark.slow] if case == "bursts" else [])
+    for case in SUBJECTS for timesteps in runs(case)])
+def test_random_network(case, timesteps, variant):
     agrees(case, variant, timesteps)
 
 

@@ -63,7 +63,7 @@ def edited(tmp_path, builds, edit):
 
 
 @pytest.mark.parametrize("edit, message", [
-    (lambda m: m.update(format=1), "not a manifest of format 3"),
+    (lambda m: m.update(format=1), "not a manifest of format 4"),
     (lambda m: m.pop("digest"), "incomplete or damaged (KeyError: 'digest')"),
     (lambda m: m.update(digest="xyz"), "digest is not 64 hexadecimal digits"),
     (lambda m: m.update(link=5), "incomplete or damaged (TypeError"),

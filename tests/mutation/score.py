@@ -20,7 +20,7 @@ from gen.system import processes
 from gen.verify.monitor import monitor_verilog
 from gen.verify.rtl import compare
 from gen.verify.simulation import stream
-from tests.cocotb.test_array import CASES, RUNS, STEPPING, VARIANTS, mapped, stimuli
+from tests.cocotb.test_array import CASES, STEPPING, VARIANTS, mapped, runs, stimuli
 
 from . import mutants as emitted
 from .equivalence import equivalent
@@ -157,9 +157,8 @@ def _compared(case, variant, verilog, timesteps, number):
 
 def _regression(case, verilogs, number):
     """``None``, or what the regression says of a mutant first."""
-    runs = RUNS if case in STEPPING else (None,)
     return next(filter(None, (_compared(case, variant, verilog, timesteps, number)
-                              for timesteps in runs
+                              for timesteps in runs(case)
                               for variant, verilog in verilogs.items())), None)
 
 

@@ -86,7 +86,7 @@ class TestFiles:
     def test_manifest(self, built):
         out, summary = built
         manifest = json.loads((out / "manifest.json").read_text())
-        assert manifest["format"] == 3
+        assert manifest["format"] == 4
         assert manifest["network"] == "tiny"
         assert re.fullmatch("[0-9a-f]{64}", manifest["digest"])
         assert manifest["clock_source"] == "board oscillator, 100 MHz, pin E3"

@@ -198,7 +198,9 @@ class TestOfOnePiece:
         ("registers.output_size", 1), ("registers.stride", 1), ("output.settling[0]", "conv9"),
         ("output.charged", 3), ("registers.version", True), ("network_digest", "0" * 64),
         ("array_digest", "0" * 64), ("slice_steps", 1), ("lanes.fc1", 9), ("replicas", None),
-        ("code", "rate"), ("interval_cycles", 1), ("interval_cycles", None)])
+        ("code", "rate"), ("interval_cycles", 1), ("interval_cycles", None),
+        ("rows.fc1[0]", 99), ("device", "other"), ("budget.luts", 0), ("network", "other"),
+        ("calibration", "none")])
     def test_entries_that_were_edited(self, place, value, settling):
         """Of the manifest; the digest of the device is left as it was."""
         facts = json.loads((settling / "manifest.json").read_text())

@@ -156,10 +156,11 @@ class TestDamaged:
     DEEP = json.loads("[" * 500 + "]" * 500)
 
     @pytest.mark.parametrize("changes, message", [
-        ({"format": 1}, "is of the format '1', but this version reads 3"),
+        ({"format": 1}, "is of the format '1', but this version reads 4"),
         ({"board": None}, "board is missing or malformed: 'None'"),
         ({"board": "artie"}, "there is no board 'artie'; did you mean 'arty-a7'? known are "),
         ({"device": DEEP}, "device is missing or malformed: a list"),
+        ({"clock_source": "a\nb"}, "clock_source must be one line of text, not "),
         ({"clock_hz": "fast"}, "clock_hz is missing or malformed: 'fast'"),
         ({"clock_hz": 0}, "clock_hz must be a number of at least 1, not '0'"),
         ({"clock_hz": True}, "clock_hz is missing or malformed: 'True'"),

@@ -98,9 +98,10 @@ def simulated(network, image):
 
 
 @pytest.mark.parametrize("name", STEPPING)
-def test_equals_a_simulation_neuron_by_neuron(name):
+@pytest.mark.parametrize("seeds", [range(3), pytest.param(range(3, 200), marks=pytest.mark.slow)])
+def test_equals_a_simulation_neuron_by_neuron(name, seeds):
     seen = set()
-    for seed in range(3):
+    for seed in seeds:
         network = stepped(STEPPING[name], seed)
         counts = inputs(network, 2, seed)
         trace = network.run(counts)
@@ -268,7 +269,7 @@ def test_potentials_stay_in_their_range(name, monkeypatch):
         return result
 
     monkeypatch.setattr(State, "fire", watched)
-    for seed in range(200 if name in ("if", "cif", "st-bif") else 20):
+    for seed in range(200):
         network = stepped(STEPPING[name], seed)
         trace = network.run(inputs(network, 4, seed))
         values = trace.counts | trace.trains | {INPUT: inputs(network, 4, seed)}

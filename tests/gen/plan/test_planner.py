@@ -15,6 +15,7 @@ from gen.plan import planner
 from gen.plan.cycles import row_clocks
 from gen.plan.mapping import map_config, map_network
 from gen.plan.planner import OBJECTIVES, plan
+from gen.plan.room import excess
 from gen.plan.workload import Calibration, Workload, calibrate, sample_clocks, sample_counts
 from hw.dynamics import Dynamics
 from tests import networks
@@ -244,3 +245,11 @@ def test_spike_memories_are_as_deep_as_their_block_rams():
     assert deep.needs.cells < 1.01 * shallow.needs.cells
     assert deep.options | {"rows": {}} == shallow.options | {"rows": {}}
     assert map_network(network, **deep.options)[0] == deep.config
+
+
+@pytest.mark.parametrize("objective", [None, "smallest"])
+def test_an_interval_that_replicas_keep(objective):
+    """The busiest replica of each image is slower than the replicas are from image to image."""
+    found = plan(shipped.find("mnist"), BOARD, interval=1800, objective=objective)
+    assert found.interval <= 1800
+    assert not excess(BOARD, found.needs)
