@@ -15,7 +15,7 @@ from hw.layers import CoreConfig, PoolConfig
 from hw.maps import SLICE_STEPS, MapConfig, SourceConfig
 
 from .kinds import kind
-from .rings import with_rings
+from .rings import rows_of, with_rings
 
 __all__ = ["Options", "flat_input", "map_config", "map_network", "options"]
 
@@ -110,7 +110,7 @@ def options(config: ArrayConfig) -> Options:
     return {"lanes": {core.name: core.lanes for core in config.cores},
             "replicas": {core.name: core.replicas for core in config.cores},
             "code": config.readout.schedule.code, "slice_steps": config.input.most_steps,
-            "rows": {layer.name: [source.rows for source in layer.sources]
+            "rows": {layer.name: [rows_of(source) for source in layer.sources]
                      for layer in config.layers}}
 
 

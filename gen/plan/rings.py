@@ -18,13 +18,19 @@ from hw.config import ArrayConfig
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 
-__all__ = ["ring_rows", "with_rings", "with_rows"]
+__all__ = ["ring_rows", "rows_of", "with_rings", "with_rows"]
 
 # Rows that a layer may be late.
 _SPARE = 3
 
 # Times that differ by less are the same.
 _SAME = 1e-9
+
+
+def rows_of(source: SourceConfig) -> int:
+    """Rows of a source's spike memory. A source that was given none has two whole maps."""
+    assert source.rows is not None
+    return source.rows
 
 
 def with_rings(config: ArrayConfig, rows: Mapping[str, Sequence[int]] | None = None

