@@ -167,7 +167,12 @@ def test_no_images(command, shape, tiny, tmp_path, capsys):
     (["build", "TINY", "--lanes", "hidden=3"],
      "error: hidden: lanes must be 1 to 2"),
     (["curve", "digits"],
-     "error: digits fires once, after all the charge, so there is no curve; write it with --met"),
+     "error: digits fires once, after all the charge, so there is no curve; train or conv"),
+    *((["curve", "digits", *flag],
+       f"error: {flag[0]} has no effect without --rtl: leave it out\n")
+      for flag in (["--board", "arty-a7"], ["--lanes", "conv1=4"], ["--interval", "500"],
+                   ["--objective", "latency"], ["--code", "rate"], ["--calibration"],
+                   ["--calibration", "50"], ["--jobs", "1"])),
     (["curve", "digits", "-o", "curve.txt"],
      "error: curve.txt: must end with .svg, .png or .pdf\n"),
     (["fit", "TINY", "--calibration"],
