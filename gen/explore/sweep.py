@@ -275,8 +275,7 @@ def explore(networks: Sequence[Network], *, boards: Sequence[str],
     BuildError
         If there is no scheduler at the address.
     FitError
-        If a network with time-steps is to have a code other than ``"phase"``, or if there is no
-        mapping at any point.
+        If counts in time-steps are to have a code, or if there is no mapping at any point.
     NetworkError
         If two networks have the same name.
     OutputError
@@ -288,11 +287,7 @@ def explore(networks: Sequence[Network], *, boards: Sequence[str],
         sweep = _Sweep(executor, _Store(out))
         subjects = [(_content(network), *_data(network, dataset, data_dir, limit, calibration))
                     for network in networks]
-        found = _found(sweep, subjects, boards, codes, intervals, points)
-        results = _distinct({**point, **fact} for fact, point in found if "luts" in point)
-        refused = sorted({point["refused"] for _, point in found if "refused" in point})
-        if not results:
-            raise FitError(f"no point was found: {'; '.join(refused)}")
+        results, refused = _results(_found(sweep, subjects, boards, codes, intervals, points))
         best = front(results)
         for point in results:
             point["front"] = point in best
@@ -346,6 +341,21 @@ def _found(sweep, subjects, boards, codes, intervals, points):
              for (fact, case), own in zip(cases, tried, strict=True) for interval in own]
     results = sweep.run(task for _, task in tasks)
     return found + [(fact, point) for (fact, _), point in zip(tasks, results, strict=True)]
+
+
+def _results(found):
+    """The points, and why others are refused.
+
+    Raises
+    ------
+    FitError
+        If there is no point.
+    """
+    points = _distinct({**point, **fact} for fact, point in found if "refused" not in point)
+    refused = sorted({point["refused"] for _, point in found if "refused" in point})
+    if not points:
+        raise FitError(f"no point was found: {'; '.join(refused)}")
+    return points, refused
 
 
 def _facts(sweep, subjects):

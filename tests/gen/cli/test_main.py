@@ -3,6 +3,7 @@
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from gen.cli import main as cli
 from gen.cli.commands import boards
+from gen.convert.methods import METHODS
 from gen.errors import FitError, SpikeloomError, unknown
 from gen.ir import artifact
 from gen.ir.layers import INPUT, Neurons, Readout
@@ -65,6 +67,17 @@ class TestHelp:
         assert time.monotonic() - before < 2
         assert done.returncode == 0
         assert all(f"\n    {command} " in done.stdout for command in COMMANDS)
+
+    def test_names_the_methods_of_the_command(self, capsys):
+        named = {}
+        for command in ("train", "convert"):
+            with pytest.raises(SystemExit):
+                cli.main([command, "--help"])
+            text = " ".join(capsys.readouterr().out.split())
+            named[command] = {name for name in METHODS
+                              if re.search(rf"(?<!-)\b{name}\b", text)}
+        assert named["train"] == {"qcfs", "threshold-balance", "casc"}
+        assert named["convert"] == set(METHODS)
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_of_a_command(self, command, capsys):
@@ -176,6 +189,8 @@ def test_no_images(command, shape, tiny, tmp_path, capsys):
     (["curve", "digits", "-o", "curve.txt"],
      "error: curve.txt: must end with .svg, .png or .pdf\n"),
     (["explore", "digits", "digits"], "error: digits is given twice\n"),
+    (["train", "--dataset", "digits", "--model", "mlp", "--until-quiet"],
+     "error: --until-quiet needs --method casc\n"),
     (["fit", "TINY", "--calibration"],
      "error: tiny names no data set to calibrate with: say which (--dataset)\n"),
     (["fit", "TINY", "--dataset", "digits"],
