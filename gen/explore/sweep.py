@@ -27,7 +27,7 @@ from gen.build.synthesis import synthesise as run_yosys
 from gen.build.toolchain import identity
 from gen.build.verilog import component_verilog
 from gen.data.datasets import load
-from gen.errors import BuildError, DataError, FitError
+from gen.errors import BuildError, DataError, FitError, NetworkError
 from gen.ir import artifact
 from gen.ir.network import Network
 from gen.plan.mapping import Options, map_network
@@ -82,7 +82,7 @@ def _point(content, counts, board, code, interval, objective):
         found = plan(network, board, code=code, interval=interval, objective=objective,
                      workload=workload)
     except FitError as error:
-        return {"too_large": str(error)}
+        return {"refused": str(error)}
     return {
         "network": network.name, "board": board.name, "device": board.device,
         **found.options, "clock_hz": board.clock_hz, "interval_cycles": round(found.interval),
@@ -230,11 +230,11 @@ def _data(network, dataset, data_dir, limit, calibration):
 
 def _intervals(fastest, slowest, points):
     """Intervals between two results, in equal ratios."""
-    if "too_large" in fastest or "too_large" in slowest:
+    if "refused" in fastest or "refused" in slowest:
         return []
     bounds = fastest["interval_cycles"], max(slowest["interval_cycles"],
                                              fastest["interval_cycles"])
-    return sorted({math.ceil(interval) for interval in np.geomspace(*bounds, max(2, points))})
+    return sorted({math.ceil(interval) for interval in np.geomspace(*bounds, points)})
 
 
 def explore(networks: Sequence[Network], *, boards: Sequence[str],
@@ -248,8 +248,8 @@ def explore(networks: Sequence[Network], *, boards: Sequence[str],
     Parameters
     ----------
     boards : names of boards
-    intervals : clocks an image to try; by default ``points`` of them between the shortest that
-        fits and that of the mapping with the fewest LUTs
+    intervals : clocks an image to try; by default ``points`` of them, at least 2, from the
+        shortest that fits to that of the mapping with the fewest LUTs
     codes : ``"phase"``, ``"rate"``
     out : directory of the results; results that it already holds are not computed again
     dataset, data_dir : data set of the images; by default the one that each network's metadata
@@ -266,42 +266,56 @@ def explore(networks: Sequence[Network], *, boards: Sequence[str],
     ``slice_steps``, ``clock_hz``, ``interval_cycles``, ``images_per_second``, ``latency_cycles``,
     ``luts``, ``ffs``, ``brams``, ``dataset``, ``calibration`` (from which samples the clocks are
     predicted), ``accuracy`` (or None), ``front`` (whether it is on the Pareto front) and, with
-    ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``too_large``, why mappings do not
-    fit; ``computed`` and ``kept``, the numbers of results that were computed and that were already
-    there; ``files``, the table and the plots.
+    ``synthesise``, ``synthesis`` (Yosys' figures) on the front; ``refused``, why there is no
+    mapping at some of the points; ``computed`` and ``kept``, the numbers of results that were
+    computed and that were already there; ``files``, the table and the plots.
 
     Raises
     ------
     BuildError
         If there is no scheduler at the address.
+    FitError
+        If counts in time-steps are to have a code, or if there is no mapping at any point.
+    NetworkError
+        If two networks have the same name.
     OutputError
         If the results can't be written. This is checked before any is computed.
     """
     out = Path(out)
-    _require(out, boards)
+    _require(out, networks, boards, codes)
     with _executor(scheduler, jobs) as executor:
         sweep = _Sweep(executor, _Store(out))
         subjects = [(_content(network), *_data(network, dataset, data_dir, limit, calibration))
                     for network in networks]
-        found = _found(sweep, subjects, boards, codes, intervals, points)
-        results = _distinct({**point, **fact} for fact, point in found if "luts" in point)
+        results, refused = _results(_found(sweep, subjects, boards, codes, intervals, points))
         best = front(results)
         for point in results:
             point["front"] = point in best
         if synthesise:
             names = (network.name for network in networks)
             _synthesise(sweep, best, dict(zip(names, subjects, strict=True)))
-    too_large = sorted({point["too_large"] for _, point in found if "luts" not in point})
     return {"points": results, "computed": sweep.computed, "kept": sweep.kept,
-            "too_large": too_large, "files": _write(out, results)}
+            "refused": refused, "files": _write(out, results)}
 
 
-def _require(out, boards):
-    """Check what a sweep needs before it begins: places for its results, and known boards."""
+def _require(out, networks, boards, codes):
+    """Check what a sweep needs before it begins: places for its results, known boards, and
+    networks that differ by name and have the codes."""
     files.require_directory(out, _FILES.values())
     files.require_directory(out / _POINTS)
     for board in boards:
         all_boards.find(board)
+    digests: dict[str, str] = {}
+    for network in networks:
+        name, digest = network.name, network.digest
+        if name in digests:
+            raise NetworkError(f"{name} is given twice" if digests[name] == digest else
+                               f"two networks are called {name}; give each another name (--name of "
+                               f"train and convert)")
+        digests[name] = digest
+        if network.dynamics is not None and set(codes) != {"phase"}:
+            raise FitError(f"{name} fires in time-steps, so its counts have no code; leave --codes "
+                           f"out")
 
 
 def _found(sweep, subjects, boards, codes, intervals, points):
@@ -327,6 +341,21 @@ def _found(sweep, subjects, boards, codes, intervals, points):
              for (fact, case), own in zip(cases, tried, strict=True) for interval in own]
     results = sweep.run(task for _, task in tasks)
     return found + [(fact, point) for (fact, _), point in zip(tasks, results, strict=True)]
+
+
+def _results(found):
+    """The points, and why others are refused.
+
+    Raises
+    ------
+    FitError
+        If there is no point.
+    """
+    points = _distinct({**point, **fact} for fact, point in found if "refused" not in point)
+    refused = sorted({point["refused"] for _, point in found if "refused" in point})
+    if not points:
+        raise FitError(f"no point was found: {'; '.join(refused)}")
+    return points, refused
 
 
 def _facts(sweep, subjects):

@@ -73,7 +73,7 @@ def curve(network: Network, images: np.ndarray, labels: np.ndarray, *, dataset: 
     """
     if network.dynamics is None:
         raise NetworkError(f"{network.name} fires once, after all the charge, so there is no "
-                           f"curve; write it with --method")
+                           f"curve; train or convert it with --method")
     progress = partial(bar, desc="curve", unit="batch")
     right, quantised, logits = _counted(network, network.dynamics, images, labels, progress)
     result = {

@@ -30,7 +30,7 @@ from gen.convert.lower import lower
 from gen.convert.qcfs import Qcfs
 from gen.convert.quantised import QuantisedModel
 from gen.data import datasets
-from gen.errors import DataError, unknown
+from gen.errors import ConversionError, DataError, unknown
 from gen.ir import artifact
 from gen.ir.exact import encode, require_name
 from gen.ir.network import Network
@@ -64,7 +64,8 @@ def train(dataset: str, model: str, *, out: str | Path | None = None,
     ----------
     dataset, model : a key of :data:`RECIPES`
     out : where the network goes; by default ``NAME.npz``
-    name : of the network; by default ``DATASET-MODEL``, or ``DATASET`` for the model ``cnn``
+    name : of the network; by default ``DATASET-MODEL``, without ``-MODEL`` for the model ``cnn``,
+        and with ``-METHOD`` at the end if neurons fire in every time-step
     data_dir : see :func:`gen.data.datasets.load`
     epochs : of the first phase; those of the second phase are scaled alike
     bits, levels, input_levels : replace those of the recipe
@@ -92,9 +93,9 @@ def train(dataset: str, model: str, *, out: str | Path | None = None,
     if (dataset, model) not in RECIPES:
         raise DataError(unknown("recipe for data set and model", f"{dataset} {model}",
                                 map(" ".join, RECIPES)))
-    plan = _plan(RECIPES[dataset, model], Firing(method, schedule, timesteps, sleep, until_quiet),
+    plan = _plan(RECIPES[dataset, model], _firing(method, schedule, timesteps, sleep, until_quiet),
                  epochs, bits, levels, input_levels)
-    name = require_name(name or (dataset if model == "cnn" else f"{dataset}-{model}"))
+    name = require_name(name or _name(dataset, model, plan.firing))
     out = Path(out or f"{name}.npz")
     require_output(out)
     samples = datasets.load(dataset, data_dir)
@@ -110,6 +111,20 @@ def train(dataset: str, model: str, *, out: str | Path | None = None,
     artifact.save(network, out)
     return {**result, "network": str(out), "weights": network.weight_count,
             "digest": network.digest}
+
+
+def _firing(method: str | None, schedule: str | None, timesteps: int | None, sleep: int | None,
+            until_quiet: bool) -> Firing:
+    """How the network fires. An error names only methods that can be trained."""
+    if until_quiet and schedule != "settle" and method != "casc":
+        raise ConversionError("--until-quiet needs --method casc")
+    return Firing(method, schedule, timesteps, sleep, until_quiet)
+
+
+def _name(dataset: str, model: str, firing: Firing) -> str:
+    """That of a network to which none is given."""
+    return "-".join([dataset, *([] if model == "cnn" else [model]),
+                     *([str(firing.method)] if firing.steps else [])])
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,15 @@ def real(least: float, most: float) -> Callable[[str], float]:
 
 
 def listed(item: Callable[[str], _Item]) -> Callable[[str], list[_Item]]:
-    """The type of an argument of several values with commas between them."""
+    """The type of an argument of several different values with commas between them."""
     def parse(text):
-        return [item(part) for part in text.split(",")]
+        values: list[_Item] = []
+        for part in text.split(","):
+            value = item(part)
+            if value in values:
+                raise argparse.ArgumentTypeError(f"{value} is given twice")
+            values.append(value)
+        return values
     return parse
 
 

@@ -1,6 +1,8 @@
 """Accuracy of a network against its time-steps."""
 
-from .arguments import COUNT, IMAGES, JOBS, Commands, add_dataset, command
+from gen.errors import DataError
+
+from .arguments import COUNT, IMAGES, JOBS, Commands, add_dataset, command, mapping_flags
 from .designs import add_design, find_design
 from .tables import as_columns
 
@@ -10,6 +12,7 @@ __all__ = ["add"]
 def _run(args):
     from gen.report.curve import curve, draw, require_plot
     from gen.verify.simulation import test_set
+    _require_rtl(args)
     path = None if args.output is None else require_plot(args.output)
     network, design = find_design(args)
     images, labels = test_set(network, dataset=args.dataset, data_dir=args.data, limit=args.limit)
@@ -18,6 +21,13 @@ def _run(args):
     if path is not None:
         draw(result, path)
     return result | {"plot": None if path is None else str(path)}
+
+
+def _require_rtl(args):
+    """Refuse options of the Verilog where none is simulated."""
+    flags = [*mapping_flags(args), *([] if args.jobs is None else ["--jobs"])]
+    if flags and args.rtl is None:
+        raise DataError(f"{flags[0]} has no effect without --rtl: leave it out")
 
 
 def _table(result):

@@ -46,7 +46,7 @@ def _table(result):
     facts = [("clocks from", "; ".join(sorted({
                  point["calibration"] for point in result["points"]})) or "nothing"),
              ("computed", f"{result['computed']} points, {result['kept']} were there"),
-             ("too large", "; ".join(result["too_large"]) or "none"),
+             ("refused", "; ".join(result["refused"]) or "none"),
              *((name, path) for name, path in result["files"].items())]
     return f"{as_columns(rows)}\n\n{as_columns(facts)}"
 
@@ -63,10 +63,10 @@ def add(commands: Commands) -> None:
     parser.add_argument("--boards", type=listed(str), default="arty-a7", metavar="A,B",
                         help="boards to try")
     parser.add_argument("--intervals", type=listed(CLOCKS), metavar="N,N",
-                        help="clocks an image to try (default: --points of them between the "
-                             "fastest that fits and the slowest that saves LUTs)")
-    parser.add_argument("--points", type=integer(1, 1000), default=6, metavar="N",
-                        help="intervals for each network and board")
+                        help="clocks an image to try (default: --points of them from the "
+                             "fastest that fits to the slowest that saves LUTs)")
+    parser.add_argument("--points", type=integer(2, 1000), default=6, metavar="N",
+                        help="intervals for each network, board and code, 2 to 1000")
     parser.add_argument("--codes", type=listed(code), default="phase", metavar="C,C",
                         help="phase, rate or both")
     add_dataset(parser)

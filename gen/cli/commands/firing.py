@@ -9,6 +9,9 @@ __all__ = ["add_firing", "firing_options"]
 
 _STEPS = 64
 
+# What --until-quiet looks for, by the method.
+_SOUGHT = {"casc": "steps of sleep", "st-bif": "time-steps"}
+
 
 def add_firing(parser: ArgumentParser, methods: tuple[str, ...], text: str) -> None:
     """Add the options.
@@ -30,9 +33,11 @@ def add_firing(parser: ArgumentParser, methods: tuple[str, ...], text: str) -> N
     parser.add_argument("--sleep", type=integer(0, _STEPS), metavar="N",
                         help="further time-steps of casc, in which spikes alone charge (default: "
                              "as many as are enough)")
+    sought = " or ".join(f"{what} ({method})" for method, what in _SOUGHT.items()
+                         if method in methods)
     parser.add_argument("--until-quiet", action="store_true",
-                        help="take the fewest steps of sleep (casc) or time-steps (st-bif) after "
-                             "which no calibration image leaves a neuron that would spike")
+                        help=f"take the fewest {sought} after which no calibration image leaves a "
+                             "neuron that would spike")
 
 
 def firing_options(args: Namespace) -> dict[str, Any]:

@@ -21,7 +21,8 @@ def add(commands: Commands) -> None:
     add_data(parser)
     parser.add_argument("--model", required=True, help="cnn, cnn-8, mlp, mlp-128 or resnet")
     parser.add_argument("-o", "--output", metavar="NET.npz", help="(default: NAME.npz)")
-    parser.add_argument("--name", help="name of the network (default: the data set and the model)")
+    parser.add_argument("--name", help="name of the network (default: the data set, the model "
+                        "unless it is cnn, and the method if neurons fire in every time-step)")
     parser.add_argument("--epochs", type=integer(1, 10_000), metavar="N",
                         help="(default: the recipe's)")
     parser.add_argument("--bits", type=bits, metavar="B",

@@ -3,6 +3,7 @@
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from gen.cli import main as cli
 from gen.cli.commands import boards
+from gen.convert.methods import METHODS
 from gen.errors import FitError, SpikeloomError, unknown
 from gen.ir import artifact
 from gen.ir.layers import INPUT, Neurons, Readout
@@ -65,6 +67,17 @@ class TestHelp:
         assert time.monotonic() - before < 2
         assert done.returncode == 0
         assert all(f"\n    {command} " in done.stdout for command in COMMANDS)
+
+    def test_names_the_methods_of_the_command(self, capsys):
+        named = {}
+        for command in ("train", "convert"):
+            with pytest.raises(SystemExit):
+                cli.main([command, "--help"])
+            text = " ".join(capsys.readouterr().out.split())
+            named[command] = {name for name in METHODS
+                              if re.search(rf"(?<!-)\b{name}\b", text)}
+        assert named["train"] == {"qcfs", "threshold-balance", "casc"}
+        assert named["convert"] == set(METHODS)
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_of_a_command(self, command, capsys):
@@ -167,9 +180,17 @@ def test_no_images(command, shape, tiny, tmp_path, capsys):
     (["build", "TINY", "--lanes", "hidden=3"],
      "error: hidden: lanes must be 1 to 2"),
     (["curve", "digits"],
-     "error: digits fires once, after all the charge, so there is no curve; write it with --met"),
+     "error: digits fires once, after all the charge, so there is no curve; train or conv"),
+    *((["curve", "digits", *flag],
+       f"error: {flag[0]} has no effect without --rtl: leave it out\n")
+      for flag in (["--board", "arty-a7"], ["--lanes", "conv1=4"], ["--interval", "500"],
+                   ["--objective", "latency"], ["--code", "rate"], ["--calibration"],
+                   ["--calibration", "50"], ["--jobs", "1"])),
     (["curve", "digits", "-o", "curve.txt"],
      "error: curve.txt: must end with .svg, .png or .pdf\n"),
+    (["explore", "digits", "digits"], "error: digits is given twice\n"),
+    (["train", "--dataset", "digits", "--model", "mlp", "--until-quiet"],
+     "error: --until-quiet needs --method casc\n"),
     (["fit", "TINY", "--calibration"],
      "error: tiny names no data set to calibrate with: say which (--dataset)\n"),
     (["fit", "TINY", "--dataset", "digits"],
@@ -229,6 +250,13 @@ def test_one_line_and_status_1(arguments, message, tiny, capsys, monkeypatch):
     (["explore", "digits", "--codes", "phase,bogus"],
      "argument --codes: there is no code 'bogus'; known are phase, rate"),
     (["explore", "digits", "--intervals", "5,,6"], "argument --intervals: must be an integer"),
+    (["explore", "digits", "--points", "1"],
+     "argument --points: must be an integer from 2 to 1,000, not '1'"),
+    (["explore", "digits", "--codes", "rate,phase,rate"], "argument --codes: rate is given twice"),
+    (["explore", "digits", "--boards", "arty-a7,arty-a7"],
+     "argument --boards: arty-a7 is given twice"),
+    (["explore", "digits", "--intervals", "500,+500"],
+     "argument --intervals: 500 is given twice"),
     (["simulate", "digits", "--jobs", "1000000"], "argument --jobs: must be an integer from 1 to "),
     (["fit", "digits", "--interval=--"], "argument --interval: expected one argument"),
 ])

@@ -1,13 +1,16 @@
 """Explorations: what is kept, what is best, and that a cluster does the same."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gen.errors import BuildError
+from gen.cli import main as cli
+from gen.errors import BuildError, FitError, NetworkError
 from gen.explore.sweep import explore, front
 from gen.ir import artifact
+from hw.dynamics import Dynamics
 from tests import networks
 
 
@@ -27,7 +30,6 @@ def test_the_front_is_what_nothing_beats():
 @pytest.fixture
 def sampled():
     """A small network with images of its own."""
-    from dataclasses import replace
     net = networks.linear()
     rng = np.random.default_rng(0)
     return replace(net, samples=rng.integers(0, 256, (5, *net.input_shape)))
@@ -40,7 +42,7 @@ def test_finished_points_are_not_computed_again(sampled, tmp_path):
     first = explore([sampled], out=tmp_path, jobs=1, **OPTIONS)
     assert first["kept"] == 0
     assert first["computed"] == 3
-    assert not first["too_large"]
+    assert not first["refused"]
     rates = [p["images_per_second"] for p in first["points"]]
     assert rates == sorted(rates, reverse=True)
     assert first["points"][0]["front"]
@@ -91,9 +93,53 @@ def test_no_scheduler(sampled, tmp_path, monkeypatch):
 
 
 def test_what_does_not_fit_is_told(sampled, tmp_path):
-    result = explore([sampled], out=tmp_path, boards=["arty-a7"], intervals=[2], jobs=1)
-    assert result["points"] == []
-    assert "can't keep 2 clocks an image" in result["too_large"][0]
+    result = explore([sampled], out=tmp_path, boards=["arty-a7"], intervals=[2, 5000], jobs=1)
+    assert len(result["points"]) == 1
+    (why,) = result["refused"]
+    assert "can't keep 2 clocks an image" in why
+
+
+def test_command(sampled, tmp_path, capsys):
+    artifact.save(sampled, tmp_path / "net.npz")
+    words = ["explore", str(tmp_path / "net.npz"), "-o", str(tmp_path / "out"), "--jobs", "1"]
+    assert cli.main([*words, "--intervals", "2,5000"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:4] == ["network", "board", "code", "clocks"]
+    assert lines[1].split()[:3] == [sampled.name, "arty-a7", "phase"]
+    assert [line.split()[0] for line in lines if "can't keep 2 clocks an image" in line] == [
+        "refused"]
+    assert cli.main([*words, "--intervals", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].startswith("error: no point was found: ")
+
+
+def test_nothing_fits(sampled, tmp_path):
+    with pytest.raises(FitError, match=r"^no point was found: .* can't keep 2 clocks an image"):
+        explore([sampled], out=tmp_path, boards=["arty-a7"], intervals=[2], jobs=1)
+    assert not (tmp_path / "explore.json").exists()
+
+
+@pytest.mark.parametrize("codes", [["rate"], ["phase", "rate"]])
+def test_counts_of_time_steps_have_no_code(codes, sampled, tmp_path):
+    stepping = replace(networks.stepping(Dynamics(3)), name="stepping")
+    with pytest.raises(FitError, match=r"^stepping fires in time-steps, so its counts have no "
+                                       r"code; leave --codes out$"):
+        explore([sampled, stepping], out=tmp_path, codes=codes, jobs=1, **OPTIONS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_networks_of_one_name(sampled, tmp_path):
+    with pytest.raises(NetworkError, match=f"^{sampled.name} is given twice$"):
+        explore([sampled, sampled], out=tmp_path, jobs=1, **OPTIONS)
+    other = replace(networks.linear(hidden=6), name=sampled.name)
+    with pytest.raises(NetworkError, match=f"^two networks are called {sampled.name}; give each "):
+        explore([sampled, other], out=tmp_path, jobs=1, **OPTIONS)
+
+
+def test_two_points_are_the_ends(sampled, tmp_path):
+    result = explore([sampled], out=tmp_path, boards=["arty-a7"], points=2, jobs=1)
+    assert result["computed"] == 2
 
 
 def test_the_network_travels_whole(sampled, tmp_path):

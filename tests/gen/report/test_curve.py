@@ -91,7 +91,8 @@ def test_files_that_are_no_plot(name, tmp_path):
 
 
 def test_networks_that_fire_once():
-    with pytest.raises(NetworkError, match=r"^digits fires once, after all the charge, so there "):
+    with pytest.raises(NetworkError, match=r"^digits fires once, after all the charge, so there "
+                       r"is no curve; train or convert it with --method$"):
         curve(shipped.find("digits"), np.zeros((1, 1, 8, 8), int), np.zeros(1, int))
 
 

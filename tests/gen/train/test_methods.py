@@ -34,6 +34,8 @@ def test_each_method(method, options, timesteps, least, tmp_path):
     assert network.dynamics.timesteps == result["timesteps"]
     assert timesteps in (None, result["timesteps"])
     assert (network.metadata["method"], network.metadata["schedule"]) == (method, "step")
+    assert network.name == f"digits-mlp-{method}"
+    assert network.metadata["command"].endswith(f" -o digits-mlp-{method}.npz")
     assert result["epochs"] == [8, 0]
     digits = datasets.load("digits")
     right = network.predict(digits.test_images).argmax(axis=1) == digits.test_labels
@@ -55,8 +57,16 @@ def test_a_seed_is_reproducible_and_settles(tmp_path):
     network = load(results[0]["network"])
     assert network.dynamics is None
     assert network.metadata["schedule"] == results[0]["schedule"] == "settle"
+    assert network.name == "digits"
     assert results[2]["accuracy_quantised"] == results[2]["accuracy_integer"]
     assert "timesteps" not in network.metadata
+
+
+def test_default_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = train("digits", "cnn", method="qcfs", epochs=1, progress=False)
+    assert result["network"] == "digits-qcfs.npz"
+    assert load("digits-qcfs.npz").name == "digits-qcfs"
 
 
 def test_levels_of_threshold_balance_are_its_time_steps(tmp_path):
@@ -125,6 +135,11 @@ def test_all_parameters_are_trained_once():
     ({"method": "st-bif"}, DataError, "^there is no method to train with 'st-bif'; known are qcfs"),
     ({"method": "sgd"}, ConversionError, "^there is no method 'sgd'; "),
     ({"timesteps": 3}, ConversionError, "^--timesteps needs a method \\(--method\\)$"),
+    ({"until_quiet": True}, ConversionError, "^--until-quiet needs --method casc$"),
+    ({"method": "qcfs", "until_quiet": True}, ConversionError,
+     "^--until-quiet needs --method casc$"),
+    ({"schedule": "settle", "until_quiet": True}, ConversionError,
+     "^in the schedule 'settle' neurons fire once"),
     ({"method": "threshold-balance", "timesteps": 3, "levels": 4}, ConversionError,
      "^threshold-balance has as many levels as time-steps, not 4 and 3"),
 ])
