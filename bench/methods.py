@@ -28,9 +28,7 @@ _METHODS = (
 
 CASES = [
     *({"network": "digits", "board": "arty-a7", **method} for method in _METHODS),
-    *({"network": f"mnist-{method}", "board": "arty-a7"}
-      for method in ("qcfs", "threshold-balance")),
-    *({"network": "mnist", "board": "arty-a7", **method} for method in _METHODS[3:-1]),
+    {"network": "mnist-qcfs", "board": "arty-a7"},
 ]
 
 
