@@ -29,6 +29,8 @@ _METHODS = (
 CASES = [
     *({"network": "digits", "board": "arty-a7", **method} for method in _METHODS),
     {"network": "mnist-qcfs", "board": "arty-a7"},
+    *({"network": "mnist", "board": "arty-a7", **method}
+      for method in _METHODS if method["method"] in ("group", "burst")),
 ]
 
 
