@@ -22,7 +22,9 @@ def test_array_computes_the_logits(name, code, stalls):
     assert (logits(config.readout, received) == trace.logits).all()
 
 
-@pytest.mark.parametrize("name, stalls", [("cif", "none"), ("st-bif", "output")])
+@pytest.mark.parametrize("name, stalls", [
+    ("cif", "none"), ("st-bif", "output"), pytest.param("cif", "output", marks=pytest.mark.slow),
+    pytest.param("st-bif", "none", marks=pytest.mark.slow)])
 def test_array_knows_which_layers_are_quiet(name, stalls):
     """In short and long runs, once with as many samples as the array may have."""
     network = networks.stepping(networks.STEPPING[name], seed=1)

@@ -216,7 +216,8 @@ def test_slices_are_as_long_as_the_objective_wants():
             return [value(plan(network, BOARD, objective=objective, workload=workload))
                     for objective, value in (
                         ("latency", lambda found: workload.latency(found.config)),
-                        ("smallest", lambda found: found.needs.cells))]
+                        ("smallest", lambda found: found.needs.cells),
+                        ("throughput", lambda found: found.interval))]
 
     each = np.array([merits([steps]) for steps in (6, 1)])
     assert merits([6, 1]) == each.min(axis=0).tolist()
