@@ -11,8 +11,9 @@ import boards
 from gen.build.design import design_for
 from gen.convert.methods import stepped
 from gen.ir import shipped
+from gen.plan.workload import Workload
 from gen.verify.rtl import verify
-from gen.verify.simulation import simulate, test_set
+from gen.verify.simulation import expected, stream, test_set
 
 from . import keys
 from .benchmark import Benchmark
@@ -22,16 +23,26 @@ _VERIFIED = 20
 """Images of which every spike is compared."""
 
 _METHODS = (
-    {"method": "qcfs", "timesteps": 4}, {"method": "qcfs", "timesteps": 8},
     {"method": "threshold-balance"}, {"method": "casc"}, {"method": "st-bif"}, {"method": "group"},
     {"method": "burst", "burst": 3}, {"method": "one-spike"}, {"method": "srp"})
+_QCFS = tuple({"method": "qcfs", "timesteps": timesteps} for timesteps in (4, 8))
+
+
+def _fired(network, board, methods, **limit):
+    return [{"network": network, "board": board, **method, **limit} for method in methods]
+
 
 CASES = [
-    *({"network": "digits", "board": "arty-a7", **method} for method in _METHODS),
+    *_fired("digits", "arty-a7", (*_QCFS, *_METHODS)),
     {"network": "mnist-qcfs", "board": "arty-a7"},
-    *({"network": "mnist", "board": "arty-a7", **method}
-      for method in _METHODS if method["method"] in ("group", "burst")),
+    {"network": "mnist-threshold-balance", "board": "arty-a7"},
+    {"network": "mnist-casc", "board": "arty-a7", "limit": 1000},
+    *_fired("mnist", "arty-a7", (_QCFS[0], *_METHODS[1:])),
+    *_fired("mnist", "arty-a7", _QCFS[1:], limit=1000),
+    *_fired("fashion-mnist", "arty-a7", (_QCFS[0], *_METHODS), limit=1000),
+    *_fired("cifar-10", "arty-a7-100", (_QCFS[0], *_METHODS), limit=1000),
 ]
+"""A case with a limit takes so many images, and leaves out what Yosys makes of the design."""
 
 
 def _networks(case):
@@ -50,27 +61,32 @@ def measure(case):
     Yosys makes of the design, and ``settled_luts``: those of the same lanes without time-steps, if
     there is such a network."""
     (network, settled), board = _networks(case), boards.find(case["board"])
-    images, labels = test_set(network)
+    images, labels = test_set(network, limit=case.get("limit"))
     design = design_for(network, board)
-    run, spikes = simulate(design, images, labels, jobs=1), verify(design, images[:_VERIFIED])
-    for result in (run, spikes):
+    config, counts = design.config, network.encode(images)
+    run = stream(config, design.image, counts, jobs=1)
+    logits, _ = expected(network, config, counts)
+    mismatches = int((run.logits != logits).sum())
+    spikes = verify(design, images[:_VERIFIED])
+    for result in ({"mismatches": mismatches}, spikes):
         require_exact(case, result)
-    counts = network.encode(images)
-    found = network.run(counts)
-    wanted = settled.run(counts) if settled else network.quantised(counts)
-    lanes = {core.name: core.lanes for core in design.config.cores}
-    return {
+    quantised = settled.run(counts) if settled else network.quantised(counts)
+    workload = Workload(network, counts[run.paced])
+    found = {
         "fires": case.get("method") or network.metadata["method"],
-        "time_steps": network.timesteps, "images": len(images), "accuracy": run["accuracy"],
-        "quantised": float((wanted.predictions == labels).mean()),
-        "images_as_quantised": int((found.logits == wanted.logits).all(axis=1).sum()),
-        "mismatches": run["mismatches"], "spikes_compared": spikes["spikes"],
-        "interval_cycles": run["interval_cycles"],
-        "predicted_interval_cycles": run["interval_cycles_predicted"],
-        "lanes_adding": run["lane_utilisation"].get(run["bottleneck"]),
-        **asdict(synthesised(network, board.name, lanes=lanes)),
-        "settled_luts": settled and synthesised(settled, board.name, lanes=lanes).luts,
+        "time_steps": network.timesteps, "images": len(images),
+        "accuracy": float((logits.argmax(axis=1) == labels).mean()),
+        "quantised": float((quantised.predictions == labels).mean()),
+        "images_as_quantised": int((logits == quantised.logits).all(axis=1).sum()),
+        "mismatches": mismatches, "spikes_compared": spikes["spikes"],
+        "interval_cycles": run.interval, "predicted_interval_cycles": workload.interval(config),
+        "lanes_adding": run.busy.get(workload.bottleneck(config)),
     }
+    if "limit" in case:
+        return found
+    lanes = {core.name: core.lanes for core in config.cores}
+    return found | asdict(synthesised(network, board.name, lanes=lanes)) | {
+        "settled_luts": settled and synthesised(settled, board.name, lanes=lanes).luts}
 
 
 BENCHMARK = Benchmark("methods", CASES, measure, (*keys.SIMULATE, "gen/convert/*.py"),

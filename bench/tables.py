@@ -71,10 +71,10 @@ def methods_run(measured):
         ("predicted", lambda row: number(row["predicted_interval_cycles"])),
         ("lanes adding", lambda row: "" if row["lanes_adding"] is None else
          f"{row['lanes_adding']:.0%}"),
-        ("LUTs", lambda row: number(row["luts"])),
-        ("block RAMs", lambda row: f"{row['brams']:g}"),
-        ("LUTs relative to `settle`", lambda row: "" if row["settled_luts"] is None else
-         f"{row['luts'] / row['settled_luts']:.2f}"),
+        ("LUTs", lambda row: number(row["luts"]) if "luts" in row else ""),
+        ("block RAMs", lambda row: f"{row['brams']:g}" if "luts" in row else ""),
+        ("LUTs relative to `settle`", lambda row:
+         f"{row['luts'] / row['settled_luts']:.2f}" if row.get("settled_luts") else ""),
     ], methods.BENCHMARK.rows(measured), left=2)
 
 
