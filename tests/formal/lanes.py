@@ -231,5 +231,7 @@ PROOFS = {
     "lanes-step-restart": stepping(Dynamics(1, probe=1), "train", bound=16),
     "lanes-one-spike": one_spike(2, channels=2, bound=16),
     "lanes-step-burst": stepping(Dynamics(2, burst=2), "train", width=4, bound=16),
-    "lanes-step-read-out": stepping(Dynamics(2), "image", "train", levels=None),
+    "lanes-step-read-out": stepping(Dynamics(2), "train", levels=None),
+    "lanes-step-read-out-image": stepping(Dynamics(2), "image", levels=None),
+    "lanes-step-read-out-both": stepping(Dynamics(2), "image", "train", levels=None, bound=16),
 }
