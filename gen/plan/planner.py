@@ -32,7 +32,7 @@ OBJECTIVES = ("throughput", "latency", "smallest")
 # fewer clocks.
 _ALIKE = 1.02
 
-# A wait that is shorter than so many times the interval is not worth another look.
+# Deeper spike memories are worth it where the interval is more than so many times as long without.
 _CLEARLY = 1.01
 
 # How often a shorter interval is tried where layers wait for each other, and then longer ones.
