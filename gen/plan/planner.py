@@ -135,10 +135,8 @@ def _slicings(network: Network) -> list[int]:
         raise FitError(f"{most} sends up to {spikes[most]} spikes in a time-step, and "
                        f"{_MOST_SPIKES} are the most that the array takes: let neurons send "
                        f"fewer, or sum fewer of them")
-    longest = min(SLICE_STEPS, network.timesteps)
-    lengths = {-(-longest >> k) for k in range(longest.bit_length())}
-    return sorted((length for length in lengths if length * spikes[most] <= _MOST_SPIKES
-                   or length == 1), reverse=True)
+    longest = min(SLICE_STEPS, network.timesteps, _MOST_SPIKES // spikes[most])
+    return sorted({-(-longest >> k) for k in range(longest.bit_length())}, reverse=True)
 
 
 def _search(trials: Trials, workload: Workload, objective: str | None,
