@@ -116,7 +116,7 @@ def test_every_word_is_empty_somewhere(case):
     full = [layer.name for layer in config.layers[:-1]
             if any(sent[layer.name][:, first:first + layer.out.word].any(axis=1).all()
                    for first in range(0, layer.out.channels, layer.out.word))]
-    # The potentials of add1 would need another bit; biases charge the neurons of the other case.
+    # The potentials of add1 would need another bit.
     assert full == {"residual": ["add1", "down", "mean"]}.get(case, [])
 
 
