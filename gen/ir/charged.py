@@ -283,8 +283,9 @@ class Neurons(Charged):
         if self.threshold.shape != (self.channels,) or self.threshold.min() < 1:
             raise NetworkError(f"{self.name}: threshold must be {self.channels} positive integers")
         check_levels(self.levels, f"{self.name}: levels")
-        if int(self.threshold.max()) * self.levels >= EXACT:
-            raise NetworkError(f"{self.name}: threshold times levels needs more than 53 bits")
+        most = max(self.levels, 1 if self.dynamics is None else self.dynamics.greatest)
+        if int(self.threshold.max()) * most >= EXACT:
+            raise NetworkError(f"{self.name}: {most} times the threshold needs more than 53 bits")
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Counts; with time-steps trains."""
