@@ -29,7 +29,8 @@ def add(commands: Commands) -> None:
                         help="bits of the weights, 2 to 8: one width, or widths by layer such as "
                              "4,readout=8 (default: the recipe's)")
     parser.add_argument("--levels", type=LEVELS, metavar="L",
-                        help="greatest spike count of a neuron (default: the recipe's)")
+                        help="greatest spike count of a neuron (default: the method's, or the "
+                             "recipe's without a method)")
     parser.add_argument("--input-levels", type=LEVELS, metavar="L",
                         help="greatest spike count of a pixel (default: the recipe's)")
     parser.add_argument("--seed", type=SEED, default=0,
