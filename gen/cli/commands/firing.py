@@ -27,13 +27,13 @@ def add_firing(parser: ArgumentParser, methods: tuple[str, ...], text: str) -> N
                              "the charge of a sample, as the quantised network of the method "
                              "(default: step with --method, else settle)")
     parser.add_argument("--timesteps", type=integer(1, _STEPS), metavar="T",
-                        help="time-steps of the method, of casc those of wake; threshold-balance and "
-                             "casc give neurons as many levels" + (
+                        help="time-steps of the method, of casc those of wake; with "
+                             "threshold-balance and casc neurons get as many levels" + (
                             "; of one-spike the phases of its only time-step"
                             if "one-spike" in methods else ""))
     parser.add_argument("--sleep", type=integer(0, _STEPS), metavar="N",
-                        help="further time-steps of each cycle of casc, in which spikes alone charge "
-                             "(default: as many as are enough)")
+                        help="further time-steps of each cycle of casc, in which spikes alone "
+                             "charge (default: as many as are enough)")
     sought = " or ".join(f"{what} ({method})" for method, what in _SOUGHT.items()
                          if method in methods)
     parser.add_argument("--until-quiet", action="store_true",
