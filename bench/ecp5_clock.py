@@ -2,8 +2,8 @@
 
 MNIST's CNN with at least 256 lanes becomes a project for the ULX3S, as ``gen build`` would make
 it. It is placed with timing weighing more than by default, and wires that are late are ripped up
-and routed again. It takes some eight minutes with a seed that leads there; with another one the clock
-is missed, or the ripping up does not end, and is given up.
+and routed again. It takes some eight minutes with a seed that leads there; with another one the
+clock is missed, or the ripping up does not end, and is given up.
 """
 
 import json

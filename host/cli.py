@@ -148,6 +148,8 @@ def _infer(args):
 def _step(timesteps, result, labels):
     """What a device answers after a number of time-steps."""
     facts = {"timesteps": timesteps, "logits": result.logits.tolist()}
+    if result.exact is not None:
+        facts["exact"] = result.exact.tolist()
     if labels is not None:
         facts["accuracy"] = float((result.predictions == labels).mean())
     return facts
@@ -166,12 +168,16 @@ def _lines(report):
     """A report for a person: a line for each figure. Only ``--json`` shows long lists."""
     if "predictions" in report:
         yield " ".join(map(str, report["predictions"]))
+    if "exact" in report:
+        yield "exact " + " ".join("yes" if exact else "no" for exact in report["exact"])
     for step in report.get("steps", ()):
         shown = f"{step['accuracy']:.6g}" if "accuracy" in step else "-"
-        yield f"time-step {step['timesteps']:>4}   accuracy {shown}"
+        exact = f"   exact {sum(step['exact'])}" if "exact" in step else ""
+        yield f"time-step {step['timesteps']:>4}   accuracy {shown}{exact}"
     for name, value in report.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{layer} {count}" for layer, count in value.items()) or "none"
+            value = ", ".join(f"layer {layer} in {count} images"
+                              for layer, count in value.items()) or "none"
         if not isinstance(value, list):
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
             yield f"{name.replace('_', ' '):<18}{text}"

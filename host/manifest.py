@@ -133,11 +133,12 @@ class Manifest:
         """
         most = self.registers["most_timesteps"]
         last = most if timesteps is None else timesteps
+        if most == 1 and (every or last != 1):
+            flag = "--every-step" if every else "--timesteps"
+            raise HostError(f"{self.path}: the network has no time-steps to choose: leave {flag} "
+                            f"out")
         if 1 <= last <= most:
             return range(1 if every else last, last + 1)
-        if most == 1:
-            raise HostError(f"{self.path}: the network has no time-steps to choose: leave "
-                            f"--timesteps out")
         raise HostError(f"{self.path}: the device runs 1 to {most} time-steps, not {last}")
 
     def encode(self, images: np.ndarray) -> np.ndarray:

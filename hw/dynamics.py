@@ -67,6 +67,8 @@ class Dynamics:
         if self.burst > MOST_BURST:
             raise ValueError(f"there are {self.burst} spikes in a time-step; {MOST_BURST} are the "
                              f"most")
+        if type(self.signed) is not bool:
+            raise ValueError(f"signed must be true or false, not {self.signed!r}")
         if self.bound not in (None, "levels", "elapsed"):
             raise ValueError(f"bound must be None, 'levels' or 'elapsed', not {self.bound!r}")
         if self.signed and self.bound is None:

@@ -177,18 +177,26 @@ class Pool(wiring.Component):
         before, after = Signal(layout, name="carried"), Signal(layout, name="left")
         place, number = Signal(range(places)), Signal(range(fmap.slices))
         last_place, last_slice = place == places - 1, number == fmap.slices - 1
-        with m.If(folds):
-            m.d.sync += place.eq(Mux(last_place, 0, place + 1))
-            with m.If(last_place):
-                m.d.sync += number.eq(Mux(last_slice, 0, number + 1))
+
+        def following(place):
+            return Mux(place == places - 1, 0, place + 1)
+
+        present = Signal.like(place, name="present")
+        m.d.comb += present.eq(Mux(folds, following(place), place))
+        m.d.sync += place.eq(present)
+        with m.If(folds & last_place):
+            m.d.sync += number.eq(Mux(last_slice, 0, number + 1))
         kept = after
         if places > 1:
             m.submodules.carry = carry = memory.Memory(
                 shape=len(after.as_value()), depth=places, init=[])
-            write, read = carry.write_port(), carry.read_port()
+            write = carry.write_port()
+            # A fold may follow in the next clock, so what it needs is read with this one. Of two
+            # places that is the one that is written now.
+            read = carry.read_port(transparent_for=[write] if places == 2 else [])
             m.d.comb += [
                 write.en.eq(folds), write.addr.eq(place), write.data.eq(after),
-                read.en.eq(1), read.addr.eq(Mux(last_place, 0, place + 1)),
+                read.en.eq(1), read.addr.eq(following(present)),
             ]
             kept = data.View(layout, read.data)
         begins = Mux(last_place, last_slice, number == 0)

@@ -6,7 +6,7 @@ leaves ``share`` wake steps to bring what all the charge of a sample is.
 
 from gen.errors import ConversionError
 from gen.ir.layer import Layer
-from hw.dynamics import Dynamics
+from hw.dynamics import MOST_PHASES, Dynamics
 
 __all__ = ["CODINGS", "begun", "share"]
 
@@ -46,13 +46,19 @@ def _srp(levels: int, timesteps: int | None, sleep: int | None, depth: int,
          probe: int | None = None) -> Dynamics:
     """Neurons that are left without charge after some steps are silent (Hao et al. [9])."""
     _no_sleep("srp", sleep)
+    if probe == 0:
+        raise ConversionError("srp needs at least 1 step that probes (--probe); without it is qcfs")
     return Dynamics(timesteps or levels, probe=_PROBE if probe is None else probe)
 
 
 def _one_spike(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
     """One spike, whose phase is its weight (after Hwang, Kung [8])."""
     _no_sleep("one-spike", sleep)
-    return Dynamics(1, phases=timesteps or (4 * levels // 3).bit_length())
+    phases = timesteps or (4 * levels // 3).bit_length()
+    if phases > MOST_PHASES:
+        raise ConversionError(f"neurons of {levels} levels take {phases} phases; {MOST_PHASES} are "
+                              f"the most: take fewer levels, or --timesteps {MOST_PHASES}")
+    return Dynamics(1, phases=phases)
 
 
 CODINGS = {"group": _group, "burst": _burst, "one-spike": _one_spike, "srp": _srp}

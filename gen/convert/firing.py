@@ -11,7 +11,7 @@ from gen.ir.network import Network
 from gen.system.progress import working
 from hw.dynamics import MOST_STEPS
 
-from .methods import METHODS, OPTIONS, depth_of, enough_steps, quiet_steps, stepped
+from .methods import METHODS, OPTIONS, depth_of, enough_steps, levels_of, quiet_steps, stepped
 
 __all__ = ["CALIBRATED", "RELU_LEVELS", "SCHEDULES", "Firing"]
 
@@ -30,6 +30,9 @@ CALIBRATED = 1000
 _LEVELLED = ("threshold-balance", "casc")
 
 _NEED_QUIET = ("casc", "st-bif")
+
+# What `stepped` says in the metadata.
+_TOLD = ("method", "schedule", "timesteps", "phases")
 
 # What is asked of a method, and the methods that it can be asked of, if not all.
 _ASKED = {"timesteps": (), "sleep": ("casc",), "until_quiet": _NEED_QUIET, **OPTIONS}
@@ -176,20 +179,50 @@ class Firing:
         """
         if self.method is None:
             return network, {}
-        facts: dict[str, Any] = {"method": self.method,
-                                 "schedule": "step" if self.steps else "settle"}
         if not self.steps:
+            facts = {"method": self.method, "schedule": "settle"}
             return replace(network, metadata={**network.metadata, **facts}), facts
-        if self.until_quiet:
-            made = self._quiet(network, pixels, floor)
-        else:
-            made = stepped(network, self.method, timesteps=self.timesteps, sleep=self.sleep,
-                           burst=self.burst, probe=self.probe, floor=floor)
-        facts["timesteps"] = len(made.dynamics.awake) if made.dynamics else 0
-        if made.dynamics and made.dynamics.phases:
-            facts["phases"] = made.dynamics.phases
-        made = replace(made, metadata={**made.metadata, **facts})
+        made = (self._quiet(network, pixels, floor) if self.until_quiet else
+                self._stepped(network, floor))
+        facts = {name: made.metadata[name] for name in _TOLD if name in made.metadata}
         return made, {**facts, **self._told_quiet(made, pixels)}
+
+    def check(self, network: Network) -> None:
+        """Refuse a network that can't fire so, before there is anything to calibrate it with.
+
+        Raises
+        ------
+        ConversionError
+            As :func:`gen.convert.methods.stepped`.
+        """
+        if self.until_quiet:
+            self._require_short(network)
+        elif self.steps:
+            self._stepped(network)
+
+    def _stepped(self, network: Network, floor: frozenset[str] = frozenset()) -> Network:
+        return stepped(network, str(self.method), timesteps=self.timesteps, sleep=self.sleep,
+                       burst=self.burst, probe=self.probe, floor=floor)
+
+    def _require_short(self, network: Network) -> int:
+        """The wake steps of a network that is to sleep until all is quiet.
+
+        Raises
+        ------
+        ConversionError
+            If there can't be so many.
+        """
+        levels = levels_of(network, str(self.method))
+        if self.method != "casc":
+            return 1
+        if self.timesteps not in (None, levels):
+            raise ConversionError(f"casc is awake for as many time-steps as the neurons have "
+                                  f"levels, {levels}, if it sleeps until all is quiet, "
+                                  f"not {self.timesteps}")
+        if levels > MOST_STEPS:
+            raise ConversionError(f"casc is awake for as many time-steps as the neurons have "
+                                  f"levels, {levels}; {MOST_STEPS} are the most: take fewer levels")
+        return levels
 
     def _told_quiet(self, network: Network, pixels: np.ndarray) -> dict[str, Any]:
         """How quiet the network with time-steps becomes; nothing if the method does not wait."""
@@ -201,7 +234,7 @@ class Firing:
             log.warning("warning: after the last time-step neurons still spike in %.2f %% of the "
                         "calibration images, so their counts are not exact; give more %s",
                         100 * (1 - quiet), "sleep" if self.method == "casc" else "time-steps")
-        return {"quiet": quiet, "quiet_steps": last, "quiet_bound": _bound(network)}
+        return {"quiet": quiet, "quiet_steps": last, "quiet_bound": _bound(network, self.method)}
 
     def _quiet(self, network: Network, pixels: np.ndarray, floor: frozenset[str]) -> Network:
         """With the fewest steps after which all images leave all neurons quiet.
@@ -209,12 +242,8 @@ class Firing:
         Without charge of the input the steps do not depend on how many there are, so one run with
         as many as there can be tells which is the last with a spike. One without a spike follows.
         """
-        method, bound = str(self.method), min(_bound(network) + 1, MOST_STEPS)
-        wake = (self.timesteps or _levels(network)) if method == "casc" else 1
-        if method == "casc" and wake != _levels(network):
-            raise ConversionError(f"casc is awake for as many time-steps as the neurons have "
-                                  f"levels, {_levels(network)}, if it sleeps until all is quiet, "
-                                  f"not {wake}")
+        method, wake = str(self.method), self._require_short(network)
+        bound = min(_bound(network, method) + 1, MOST_STEPS)
 
         def made(steps: int) -> Network:
             if method == "casc":
@@ -234,9 +263,5 @@ def _flag(name):
     return "--" + name.replace("_", "-")
 
 
-def _levels(network):
-    return max(layer.levels for layer in network.neurons)
-
-
-def _bound(network):
-    return enough_steps(_levels(network), depth_of(network))
+def _bound(network, method):
+    return enough_steps(levels_of(network, method), depth_of(network))

@@ -17,7 +17,7 @@ from hw.dynamics import Dynamics
 
 from .codings import CODINGS, begun, share
 
-__all__ = ["METHODS", "OPTIONS", "depth_of", "enough_steps", "quiet_steps", "stepped"]
+__all__ = ["METHODS", "OPTIONS", "depth_of", "enough_steps", "levels_of", "quiet_steps", "stepped"]
 
 
 def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
@@ -87,7 +87,8 @@ def enough_steps(levels: int, depth: int) -> int:
 def stepped(network: Network, method: str, *, timesteps: int | None = None,
             sleep: int | None = None, burst: int | None = None, probe: int | None = None,
             floor: Collection[str] = ()) -> Network:
-    """A quantised network as it fires in every time-step.
+    """A quantised network as it fires in every time-step. Its metadata say ``method``,
+    ``schedule`` and ``timesteps`` (all of them), and with ``one-spike`` ``phases``.
 
     When all neurons are quiet (:meth:`Network.quiet`), the counts of ``casc``, in one cycle, and of
     ``st-bif`` are those of the quantised network. So are those of ``group`` in one time-step.
@@ -118,12 +119,14 @@ def stepped(network: Network, method: str, *, timesteps: int | None = None,
         raise ConversionError(f"there must be at least 1 time-step, not {timesteps}")
     if network.dynamics is not None:
         raise ConversionError(f"{network.name} has time-steps already")
-    levels = _levels(network, method)
+    levels = levels_of(network, method)
     asked = _asked(method, burst=burst, probe=probe)
     try:
         dynamics = METHODS[method](levels, timesteps, sleep, depth_of(network), **asked)
         times = share(levels, dynamics)
-        return replace(network, layers=tuple(
+        said = {"method": method, "schedule": "step", "timesteps": dynamics.timesteps,
+                **({"phases": dynamics.phases} if dynamics.phases else {})}
+        return replace(network, metadata={**network.metadata, **said}, layers=tuple(
             begun(layer.timed(dynamics, times, method not in _SHARED and layer.name not in floor),
                   method, half=layer.name not in floor)
             for layer in network.layers))
@@ -154,9 +157,15 @@ def _asked(method, **options):
     return asked
 
 
-def _levels(network, method):
-    """Those that all neurons have; with ``st-bif`` and ``one-spike`` the most."""
-    levels = {layer.name: layer.levels for layer in network.neurons}
+def levels_of(network: Network, method: str) -> int:
+    """Those that all neurons have; with ``st-bif`` and ``one-spike`` the most.
+
+    Raises
+    ------
+    ConversionError
+        If there are no neurons, or they differ.
+    """
+    levels = network.neuron_levels
     if not levels:
         raise ConversionError(f"{network.name} has no neurons, so it takes no time-steps")
     if method not in ("st-bif", "one-spike") and len(set(levels.values())) > 1:

@@ -30,6 +30,7 @@ import numpy as np
 from gen.errors import ArtifactError, NetworkError
 from gen.system import files
 
+from .declared import check_method
 from .layers import TYPES, Layer
 from .network import Network
 
@@ -61,7 +62,10 @@ def save(network: Network, path: str | Path) -> None:
     ------
     ArtifactError
         If it is larger than :func:`load` accepts.
+    NetworkError
+        If its metadata contradict its layers, see :func:`gen.ir.declared.check_method`.
     """
+    check_method(network)
     check_weights(network.weight_count)
     arrays: dict[str, np.ndarray] = {}
     layers = []
@@ -219,6 +223,7 @@ def _build(arrays: dict[str, np.ndarray]) -> Network:
         network = Network(header["name"], tuple(header["input_shape"]), header["input_levels"],
                           header["pixel_max"], layers, header["metadata"],
                           arrays.pop("samples", None))
+        check_method(network)
         digest = header["digest"]
     except (_Malformed, NetworkError):
         raise

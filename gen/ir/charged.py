@@ -175,7 +175,7 @@ class Charged:
         images = {source == INPUT for source in self.sources}
         if len(images) > 1 and levels > 1:
             raise NetworkError(f"{self.name}: charged by both the input and spikes, which several "
-                               f"wake steps don't allow; use st-bif")
+                               f"wake steps don't allow; use st-bif, or group in one time-step")
         raised = self._raised(levels) if True in images else self
         start = half * raised._half()
         bias = self.initial - half * self._half()

@@ -173,6 +173,11 @@ class Network:
         return tuple(layer for layer in self.layers if layer.synapses and layer.name in self.levels)
 
     @property
+    def neuron_levels(self) -> dict[str, int]:
+        """Layer of neurons -> the greatest count that its neurons have in the quantised network."""
+        return _levels(self.neurons)
+
+    @property
     def classes(self) -> int:
         """Number of logits."""
         return self.shapes[self.readout.name][0]
@@ -250,7 +255,9 @@ class Network:
         dynamics = self.dynamics
         if dynamics is None or not dynamics.signed or dynamics.cycles > 1:
             return None
-        return dynamics.wake
+        exact = (dynamics.once if dynamics.bound == "levels" else
+                 set(self.neuron_levels.values()) <= {dynamics.wake})
+        return dynamics.wake if exact else None
 
     def run(self, counts: ArrayLike, *, timesteps: int | None = None) -> Trace:
         """Spike counts of every layer and the logits, exactly.
@@ -323,7 +330,8 @@ class Network:
         if self.dynamics.phases:
             raise NetworkError(f"{self.name} has thresholds for one spike, from which the "
                                f"quantised network does not follow")
-        times = 1 if self.dynamics.once else _most_levels(self.neurons) // self.dynamics.burst
+        times = (1 if self.dynamics.once else
+                 max(self.neuron_levels.values()) // self.dynamics.burst)
         return replace(self, layers=tuple(layer.settled(times) for layer in self.layers),
                        input_levels=times * self.input_levels,
                        pixel_max=times * self.pixel_max, samples=None).run(times * counts)
@@ -335,6 +343,15 @@ class Network:
         Without time-steps all are quiet.
         """
         return {layer.name: trace.quiet(layer.name) for layer in self.neurons}
+
+    def exact(self, trace: Trace) -> np.ndarray | None:
+        """Whether the logits of a run are known to be those of the quantised network, ``(N,)``,
+        because all charge has arrived and all neurons are quiet. ``None`` if the neurons need never
+        become so, or if they fire once."""
+        if self.charged is None:
+            return None
+        quiet = np.all(list(self.quiet(trace).values()), axis=0)
+        return quiet & (len(trace.steps) >= self.charged)
 
     def predict(self, images: np.ndarray, *, batch: int = 500,
                 progress: Callable[[range], Iterable[int]] = iter) -> np.ndarray:
@@ -350,5 +367,5 @@ class Network:
         return np.concatenate(logits)
 
 
-def _most_levels(neurons):
-    return max(layer.levels for layer in neurons)
+def _levels(neurons):
+    return {layer.name: layer.levels for layer in neurons}

@@ -32,7 +32,9 @@ def run(network: Network, *, images_file: str | Path | None = None, dataset: str
     Returns
     -------
     ``network``, ``images``; ``accuracy`` (None without labels); ``spikes``, the mean number for an
-    image of all neurons of each layer; ``rates``, the same for a neuron; ``predictions``.
+    image of all neurons of each layer; ``rates``, the same for a neuron; ``images_exact``, those
+    whose logits are those of the quantised network because all neurons are quiet (``None`` if they
+    need never become so); ``predictions``.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def run(network: Network, *, images_file: str | Path | None = None, dataset: str
     images = images[:limit]
     if not len(images):
         raise DataError(f"{source} has no images")
-    spikes, logits = _totals(network, images, progress)
+    spikes, logits, exact = _totals(network, images, progress)
     predictions = logits.argmax(axis=1)
     correct = None if labels is None else predictions == labels[:limit]
     return {
@@ -55,6 +57,7 @@ def run(network: Network, *, images_file: str | Path | None = None, dataset: str
         "spikes": {name: total / len(images) for name, total in spikes.items()},
         "rates": {name: total / len(images) / int(np.prod(network.shapes[name]))
                   for name, total in spikes.items()},
+        "images_exact": exact,
         "predictions": predictions.tolist(),
     }
 
@@ -72,9 +75,9 @@ def _inputs(network, images_file, dataset, data_dir):
 
 
 def _totals(network, images, progress):
-    """Spikes of each layer over all images, and logits."""
+    """Spikes of each layer over all images, logits, and how many images are exact or ``None``."""
     spikes = dict.fromkeys((name for name in network.levels), 0)
-    logits = []
+    logits, exact = [], None
     for start in bar(range(0, len(images), _BATCH), desc="run", unit="batch",
                      disable=not progress):
         counts = network.encode(images[start:start + _BATCH])
@@ -82,4 +85,7 @@ def _totals(network, images, progress):
         for name, values in neuron_spikes(network, trace, counts).items():
             spikes[name] += int(values.sum())
         logits.append(trace.logits)
-    return spikes, np.concatenate(logits)
+        known = network.exact(trace)
+        if known is not None:
+            exact = (exact or 0) + int(known.sum())
+    return spikes, np.concatenate(logits), exact

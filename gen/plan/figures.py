@@ -87,8 +87,8 @@ def _totals(plan: Plan, workload: Workload, clock_hz: int) -> dict[str, Any]:
         "images_per_second": clock_hz / plan.interval,
         "latency_cycles": round(latency), "latency_us": latency / clock_hz * 1e6,
         "bottleneck": workload.bottleneck(plan.config),
-        "timesteps": plan.config.timesteps,
-        "slice_steps": min(plan.config.timesteps, plan.config.input.most_steps),
+        "timesteps": workload.network.timesteps,
+        "slice_steps": min(workload.network.timesteps, plan.config.input.most_steps),
         "utilisation": sum(utilisation[name] * number for name, number in lanes.items())
         / sum(lanes.values()),
         **{what: getattr(plan.needs, what) for what in _RESOURCES}}

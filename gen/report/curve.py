@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def curve(network: Network, images: np.ndarray, labels: np.ndarray, *, dataset: 
     images, labels : raw test images
     dataset : that they are of; by default what the network was trained on
     design : makes the design whose Verilog is simulated
-    rtl : how many of the images are simulated, all their time-steps
+    rtl : how many of the images are simulated, once for each number of time-steps
     jobs : see :func:`gen.verify.simulation.stream`
 
     Returns
@@ -63,8 +64,11 @@ def curve(network: Network, images: np.ndarray, labels: np.ndarray, *, dataset: 
     if its neurons fire after all the charge (``None`` with ``one-spike``, see
     :meth:`gen.ir.network.Network.quantised`); ``accuracy_float``, of the network in real numbers on
     all test images, if it was trained on this data set and its file says it, or ``None``;
-    ``rtl_images``, and for these ``rtl_accuracy`` and ``mismatches``, logits of the last time-step
-    that differ from the integers' (``None`` without).
+    ``images_exact``, those whose logits after the last time-step are known to be those of the
+    quantised network (``None`` if they need not be, see :meth:`gen.ir.network.Network.exact`);
+    ``rtl_images``, and for these ``rtl_accuracy``, after each step that a run can end with
+    (``None`` for others), and ``mismatches``, logits of all these runs that differ from the
+    integers' (both ``None`` without).
 
     Raises
     ------
@@ -75,40 +79,68 @@ def curve(network: Network, images: np.ndarray, labels: np.ndarray, *, dataset: 
         raise NetworkError(f"{network.name} fires once, after all the charge, so there is no "
                            f"curve; train or convert it with --method")
     progress = partial(bar, desc="curve", unit="batch")
-    right, quantised, logits = _counted(network, network.dynamics, images, labels, progress)
+    counted = _counted(network, network.dynamics, images, labels, rtl, progress)
     result = {
         "network": network.name, "method": network.metadata.get("method"), "images": len(images),
-        "accuracy": (right / len(images)).tolist(),
+        "accuracy": (counted.right / len(images)).tolist(),
         "awake": list(network.dynamics.awake[network.dynamics.probe:]),
-        "accuracy_quantised": None if quantised is None else quantised / len(images),
-        "accuracy_float": _known(network, dataset),
+        "accuracy_quantised": None if counted.quantised is None
+        else counted.quantised / len(images),
+        "accuracy_float": _known(network, dataset), "images_exact": counted.exact,
         "rtl_images": 0, "rtl_accuracy": None, "mismatches": None}
     if not rtl or design is None:
         return result
-    made = design()
-    run = stream(made.config, made.image, network.encode(images[:rtl]), jobs=jobs,
-                 progress=log.info)
-    return result | {
-        "rtl_images": len(run.logits),
-        "rtl_accuracy": float(np.mean(run.logits.argmax(axis=1) == labels[:rtl])),
-        "mismatches": int(np.sum(run.logits != logits[:rtl]))}
+    return result | _simulated(network, network.dynamics, design(), images[:rtl], labels[:rtl],
+                               counted.steps, jobs)
+
+
+def _simulated(network: Network, dynamics: Dynamics, design: Design, images: np.ndarray,
+               labels: np.ndarray, steps: np.ndarray, jobs: int | None) -> dict[str, Any]:
+    """What :func:`curve` says of the Verilog; ``steps`` are the logits of the integers after each
+    time-step."""
+    counts, mismatches = network.encode(images), 0
+    accuracy: list[float | None] = []
+    for number in range(dynamics.probe + 1, dynamics.timesteps + 1):
+        if number < dynamics.shortest:
+            accuracy.append(None)
+            continue
+        log.info("simulating %d time-step%s", number, "s" * (number > 1))
+        run = stream(design.config, design.image, counts, jobs=jobs, timesteps=number,
+                     progress=log.info)
+        accuracy.append(float(np.mean(run.logits.argmax(axis=1) == labels)))
+        mismatches += int(np.sum(run.logits != steps[number - 1]))
+    return {"rtl_images": len(images), "rtl_accuracy": accuracy, "mismatches": mismatches}
+
+
+@dataclass
+class _Counted:
+    """Of all images: right answers after each time-step, and of the quantised network; those that
+    are exact after the last one; and of the first images the logits after each time-step."""
+
+    right: np.ndarray
+    quantised: int | None
+    exact: int | None
+    steps: np.ndarray
 
 
 def _counted(network: Network, dynamics: Dynamics, images: np.ndarray, labels: np.ndarray,
-             progress: Callable[[Iterable[int]], Iterable[int]]
-             ) -> tuple[np.ndarray, int | None, np.ndarray]:
-    """Right answers after each time-step, and of the quantised network; logits at the end."""
-    right = np.zeros(dynamics.timesteps - dynamics.probe, dtype=np.int64)
-    quantised = None if dynamics.phases else 0
-    logits = [np.empty((0, network.classes), dtype=np.int64)]
+             kept: int, progress: Callable[[Iterable[int]], Iterable[int]]) -> _Counted:
+    """``kept``: images whose logits are kept."""
+    counted = _Counted(np.zeros(dynamics.timesteps - dynamics.probe, dtype=np.int64),
+                       None if dynamics.phases else 0, None,
+                       np.empty((dynamics.timesteps, 0, network.classes), dtype=np.int64))
     for first in progress(range(0, len(images), _BATCH)):
         counts, wanted = network.encode(images[first:first + _BATCH]), labels[first:first + _BATCH]
         trace = network.run(counts)
-        right += (trace.steps[dynamics.probe:].argmax(axis=2) == wanted).sum(axis=1)
-        if quantised is not None:
-            quantised += int((network.quantised(counts).predictions == wanted).sum())
-        logits.append(trace.logits)
-    return right, quantised, np.concatenate(logits)
+        counted.right += (trace.steps[dynamics.probe:].argmax(axis=2) == wanted).sum(axis=1)
+        if counted.quantised is not None:
+            counted.quantised += int((network.quantised(counts).predictions == wanted).sum())
+        known = network.exact(trace)
+        if known is not None:
+            counted.exact = (counted.exact or 0) + int(known.sum())
+        counted.steps = np.concatenate(
+            [counted.steps, trace.steps[:, :max(0, kept - first)]], axis=1)
+    return counted
 
 
 def _known(network: Network, dataset: str | None) -> float | None:
@@ -133,8 +165,10 @@ def draw(result: dict[str, Any], path: Path) -> None:
         if result[key] is not None:
             axes.axhline(result[key], linestyle=style, color="0.4", linewidth=1, label=label)
     if result["rtl_accuracy"] is not None:
-        axes.plot(len(result["accuracy"]), result["rtl_accuracy"], marker="x", linestyle="",
-                  markersize=9, color="C3", label=f"Verilog, {result['rtl_images']:,} images")
+        run = [(step, accuracy) for step, accuracy in zip(
+            steps, result["rtl_accuracy"], strict=True) if accuracy is not None]
+        axes.plot(*zip(*run, strict=True), marker="x", linestyle="", markersize=9, color="C3",
+                  label=f"Verilog, {result['rtl_images']:,} images")
     asleep = [step for step, awake in zip(steps, result["awake"], strict=True) if not awake]
     for step in asleep:
         axes.axvspan(step - 0.5, step + 0.5, color="0.93", zorder=0)

@@ -122,7 +122,7 @@ def _measure(built, images, labels, source, jobs):
     jobs = jobs or min(os.cpu_count() or 1, max(1, len(counts) // 100))
     run = stream(config, memories, counts, jobs=jobs, alone=min(_ALONE, distinct),
                  progress=log.info)
-    logits, spikes = expected(network, config, counts)
+    logits, spikes, _ = expected(network, config, counts)
     # The prediction of the interval is for the images that were sent back to back.
     paced = counts[run.paced] if run.paced.any() else counts
     few = counts[:_VERIFIED]

@@ -188,7 +188,8 @@ def _train(samples: datasets.Dataset, model: str, plan: _Plan, name: str,
     test_labels = torch.from_numpy(samples.test_labels)
 
     real = plan.model(model, shape, classes)
-    _quantised(real, shape, plan)  # what can't be quantised is refused before the long work
+    # What can't be quantised, or can't fire so, is refused before the long work.
+    plan.firing.check(_quantised(real, shape, plan).to_network(name, pixel_max=samples.pixel_max))
     first, second = plan.phases()
     _fit(real, images, labels, recipe, first, generator, progress)
     result: dict[str, Any] = {"accuracy_float": _accuracy(real, test_images, test_labels)}

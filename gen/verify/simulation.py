@@ -261,7 +261,7 @@ def array_utilisation(config: ArrayConfig, busy: dict[str, float]) -> float:
 
 def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
              timesteps: int | None = None, progress: Callable[[Iterable[int]], Iterable[int]] = iter
-             ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+             ) -> tuple[np.ndarray, dict[str, np.ndarray], int | None]:
     """Logits of :meth:`Network.run` and spikes of each layer, in batches.
 
     Parameters
@@ -270,16 +270,20 @@ def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
 
     Returns
     -------
-    ``(N, classes)`` logits, and what :func:`gen.ir.spikes.sample_spikes` returns
+    ``(N, classes)`` logits; what :func:`gen.ir.spikes.sample_spikes` returns; and how many samples
+    :meth:`Network.exact` says are exact, or ``None``
     """
-    parts = []
+    parts, exact = [], None
     for start in progress(range(0, len(counts), _BATCH)):
         inputs = counts[start:start + _BATCH]
         trace = network.run(inputs, timesteps=timesteps)
         parts.append((trace.logits, sample_spikes(config, trace, inputs)))
+        known = network.exact(trace)
+        if known is not None:
+            exact = (exact or 0) + int(known.sum())
     logits, spikes = zip(*parts, strict=True)
     return np.concatenate(logits), {
-        name: np.concatenate([part[name] for part in spikes]) for name in spikes[0]}
+        name: np.concatenate([part[name] for part in spikes]) for name in spikes[0]}, exact
 
 
 def write_images(path: str | os.PathLike, config: ArrayConfig, run: Run,
@@ -347,9 +351,11 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
     Returns
     -------
     ``images``; ``accuracy`` of the simulated logits and ``accuracy_reference`` of
-    :meth:`Network.run`; ``mismatches``, logits that differ; ``cycles_mean`` and ``cycles_max``, the
-    latency of a sample that is alone in the array (its first input beat to its last logits, in
-    clocks), over the first samples of each process, ``latency_images`` in all;
+    :meth:`Network.run`; ``mismatches``, logits that differ; ``images_exact``, those whose logits
+    are those of the quantised network (``None`` if they need not be, see :meth:`Network.exact`);
+    ``cycles_mean`` and ``cycles_max``, the latency of a sample that is alone in the array (its
+    first input beat to its last logits, in clocks), over the first samples of each process,
+    ``latency_images`` in all;
     ``interval_cycles``, clocks an image when they follow each other without a pause,
     ``bottleneck``, the layer that sets this interval; ``cycles_mean_predicted`` and
     ``interval_cycles_predicted``, what :class:`gen.plan.workload.Workload` says of the same images;
@@ -362,8 +368,8 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
     timesteps = network.checked(timesteps)
     counts = network.encode(images)
     run = stream(config, design.image, counts, jobs=jobs, timesteps=timesteps, progress=log.info)
-    reference, spikes = expected(network, config, counts, timesteps=timesteps,
-                                 progress=partial(bar, desc="reference", unit="batch"))
+    reference, spikes, exact = expected(network, config, counts, timesteps=timesteps,
+                                        progress=partial(bar, desc="reference", unit="batch"))
     if images_out is not None:
         write_images(images_out, config, run, spikes, labels, reference)
     first, last = run.outputs[run.alone].mean(axis=0).T.tolist()
@@ -375,6 +381,7 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
         "accuracy": float(np.mean(run.logits.argmax(axis=1) == labels)),
         "accuracy_reference": float(np.mean(reference.argmax(axis=1) == labels)),
         "mismatches": int(np.sum(run.logits != reference)),
+        "images_exact": exact,
         "cycles_mean": float(run.latency.mean()),
         "cycles_max": int(run.latency.max()),
         "cycles_mean_predicted": Workload(

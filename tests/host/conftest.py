@@ -17,7 +17,7 @@ from hw.mailbox import MailboxModel
 from tests.networks import STEPPING, convolutional, linear, residual, stepping, wide
 
 NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual, "wide": wide,
-            "stepping": partial(stepping, STEPPING["cif"])}
+            "stepping": partial(stepping, STEPPING["cif"], levels=4)}
 
 
 _DESIGNS = {}

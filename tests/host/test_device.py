@@ -105,6 +105,8 @@ def test_without_time_steps_nothing_is_chosen(board, images):
     with pytest.raises(HostError, match=r"manifest\.json: the network has no time-steps to choose: "
                                         r"leave --timesteps out$"):
         device.infer(images(transport.network, 2), timesteps=2)
+    with pytest.raises(HostError, match=r"no time-steps to choose: leave --every-step out$"):
+        device.manifest.run_steps(None, every=True)
 
 
 def test_status(board, images):

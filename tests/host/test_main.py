@@ -201,6 +201,13 @@ class TestProgress:
 
 
 def test_every_step_has_a_line():
-    steps = [{"timesteps": 1, "accuracy": 0.5}, {"timesteps": 12}]
+    steps = [{"timesteps": 1, "accuracy": 0.5}, {"timesteps": 12, "exact": [True, False]}]
     assert list(cli._lines({"images": 2, "steps": steps})) == [
-        "time-step    1   accuracy 0.5", "time-step   12   accuracy -", "images            2"]
+        "time-step    1   accuracy 0.5", "time-step   12   accuracy -   exact 1",
+        "images            2"]
+
+
+def test_exactness_is_said_of_each_image_and_layer():
+    assert list(cli._lines({"predictions": [3, 0], "exact": [True, False], "images_exact": 1,
+                            "not_quiet": {"2": 1}})) == [
+        "3 0", "exact yes no", "images exact      1", "not quiet         layer 2 in 1 images"]

@@ -39,6 +39,9 @@ def test_pool_equals_model(name, kind, stalls):
 TRAINS = {
     "one slice": (MapConfig(3, 4, 4, 1, 2, "train", 4, -1), (2, 2), (2, 2), (0, 0)),
     "two slices": (MapConfig(3, 4, 4, 1, 2, "train", 20, -1), (2, 2), (2, 2), (0, 0)),
+    **{f"slices of {steps}, a window of {kernel}": (
+        MapConfig(3, 4, 4, 1, 2, "train", 5, -1, most_steps=steps), kernel, (1, 2), (0, 0))
+       for steps in (1, 2) for kernel in ((1, 1), (1, 2), (1, 3), (2, 2))},
     "bursts": (MapConfig(2, 3, 3, 3, 2, "train", 35), (3, 2), (1, 1), (1, 1)),
     "no window": (MapConfig(3, 2, 1, 1, 3, "train", 17, -1), (1, 1), (1, 1), (0, 0)),
 }

@@ -31,23 +31,30 @@ def _require_rtl(args):
 
 
 def _table(result):
-    rows = [("time-steps", "input", "accuracy"), *(
-        (str(step), "charges" if awake else "-", f"{accuracy:.2%}")
+    rtl, images = result["rtl_accuracy"], result["images"]
+    rows = [("time-steps", "input", "accuracy", *([] if rtl is None else ["Verilog"])), *(
+        (str(step), "charges" if awake else "-", f"{accuracy:.2%}",
+         *([] if rtl is None else [_share(rtl[step - 1])]))
         for step, (awake, accuracy) in enumerate(
             zip(result["awake"], result["accuracy"], strict=True), start=1))]
     quantised, float_ = result["accuracy_quantised"], result["accuracy_float"]
-    rtl = result["rtl_accuracy"]
     facts = [
         ("network", " ".join(filter(None, (result["network"], result["method"])))),
-        ("images", f"{result['images']:,}"),
+        ("images", f"{images:,}"),
+        *([] if result["images_exact"] is None else
+          [("exact", f"{result['images_exact']:,} images: all neurons are quiet in the end")]),
         ("quantised network", "does not follow from this one" if quantised is None
          else f"{quantised:.2%}"),
         ("real numbers", "the network's file does not say" if float_ is None
          else f"{float_:.2%} of all test images"),
         ("Verilog", "not simulated (--rtl)" if rtl is None else
-         f"{rtl:.2%} of {result['rtl_images']:,} images, {result['mismatches']:,} mismatches"),
+         f"{result['rtl_images']:,} images, {result['mismatches']:,} mismatches"),
         *([("plot", result["plot"])] if result["plot"] else [])]
     return f"{as_columns(rows)}\n\n{as_columns(facts)}"
+
+
+def _share(accuracy):
+    return "-" if accuracy is None else f"{accuracy:.2%}"
 
 
 def add(commands: Commands) -> None:
@@ -59,7 +66,8 @@ def add(commands: Commands) -> None:
     add_dataset(parser)
     parser.add_argument("--limit", type=COUNT, metavar="N", help="only the first N images")
     parser.add_argument("--rtl", type=IMAGES, metavar="N",
-                        help="simulate the Verilog with the first N images, too")
+                        help="simulate the Verilog with the first N images, too, for each number "
+                             "of time-steps")
     parser.add_argument("--jobs", type=JOBS, metavar="N",
                         help="processes of the simulation (default: all cores)")
     parser.add_argument("-o", "--output", metavar="FILE",

@@ -24,6 +24,7 @@ def _run(args):
 def _lines(result):
     """Predictions are shown for images without labels only."""
     hidden = ["accuracy"] if result["accuracy"] is None else ["predictions"]
+    hidden += ["images_exact"] if result["images_exact"] is None else []
     return as_lines({key: value for key, value in result.items() if key not in hidden})
 
 

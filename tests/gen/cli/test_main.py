@@ -129,6 +129,7 @@ class TestRun:
         out, _err = capsys.readouterr()
         assert json.loads(out) == {
             "network": "tiny", "images": 2, "accuracy": None, "predictions": [0, 1],
+            "images_exact": None,
             "spikes": {"input": 3.0, "hidden": 3.0}, "rates": {"input": 0.75, "hidden": 1.5}}
         assert out.count("\n") == 1
 

@@ -238,6 +238,13 @@ def test_until_quiet(method, seed):
         assert quiet_steps(less, images)[1] < 1
 
 
+@pytest.mark.parametrize("method", ["casc", "st-bif"])
+@pytest.mark.parametrize("until_quiet", [True, False])
+def test_without_neurons(method, until_quiet):
+    with pytest.raises(ConversionError, match=r"^net has no neurons, so it takes no time-steps$"):
+        converted(Firing(method, until_quiet=until_quiet), module=nn.Sequential(nn.Linear(6, 4)))
+
+
 def test_until_quiet_takes_one_cycle():
     with pytest.raises(ConversionError, match=r"^casc is awake for as many time-steps as the neur"):
         converted(Firing("casc", timesteps=8, until_quiet=True), levels=4)

@@ -10,7 +10,7 @@ import pytest
 from gen.convert.methods import METHODS, depth_of, enough_steps, quiet_steps, stepped
 from gen.data.datasets import load
 from gen.errors import ConversionError
-from gen.ir import shipped
+from gen.ir import artifact, declared, shipped
 from hw.dynamics import Dynamics
 from tests import networks
 
@@ -146,7 +146,9 @@ def test_the_quantised_network_of_a_stepped_one(method):
     ("srp", {"probe": 62}, "srp: there are 65 time-steps; 64 are the most"),
     ("group", {"sleep": 3}, "group has no steps of sleep; casc has"),
     ("one-spike", {"sleep": 3}, "one-spike has no steps of sleep; casc has"),
-    ("one-spike", {"timesteps": 16}, "one-spike: there are 16 phases; 15 are the most"),
+    ("one-spike", {"timesteps": 16}, ("neurons of 3 levels take 16 phases; 15 are the most: take "
+     "fewer levels, or --timesteps 15")),
+    ("srp", {"probe": 0}, "srp needs at least 1 step that probes (--probe); without it is qcfs"),
     ("burst", {"sleep": 3}, "burst has no steps of sleep; casc has"),
     ("group", {"burst": 2},
      "group: the spikes of a time-step, 2, must divide the levels of the neurons, 3; choose other"),
@@ -252,8 +254,47 @@ def test_srp_silences_what_is_left_without_charge(digits):
     assert (probed.logits.argmax(axis=1) == labels).mean() > 0.95
 
 
-def test_srp_without_a_probe_is_qcfs(digits):
-    assert stepped(digits[0], "srp", probe=0).digest == stepped(digits[0], "qcfs").digest
+def test_methods_that_a_file_may_name_are_those_that_there_are():
+    assert set(declared.METHODS) == set(METHODS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_network_says_of_its_method_is_kept(method, digits, tmp_path):
+    made = stepped(digits[0], method, burst=3 if method == "burst" else None)
+    artifact.save(made, tmp_path / "net.npz")
+    assert artifact.load(tmp_path / "net.npz").metadata == made.metadata
+    assert made.metadata["method"] == method
+
+
+@pytest.mark.parametrize("dynamics", [
+    Dynamics(1, 20, signed=True, bound="elapsed"), Dynamics(5, 20, signed=True, bound="elapsed"),
+    Dynamics(2, 20, signed=True, bound="levels"),
+    Dynamics(3, 20, 2, signed=True, bound="elapsed"), Dynamics(3), Dynamics(3, bound="elapsed")])
+def test_time_steps_that_are_not_exact(dynamics, digits):
+    """Neurons of 3 levels that become quiet, with other counts than those of the quantised
+    network."""
+    network, images, _ = digits
+    made = replace(network, layers=tuple(
+        layer.timed(dynamics, 3, half=True) for layer in network.layers))
+    trace = made.run(network.encode(images))
+    assert made.charged is made.exact(trace) is None
+    assert (trace.logits != made.quantised(network.encode(images)).logits).any()
+
+
+def test_what_is_exact(digits):
+    network, images, _ = digits
+    counts = network.encode(images)
+    wanted = network.run(counts).logits
+    for method, sleep, least in (("casc", 0, 3), ("st-bif", None, 1)):
+        made = stepped(network, method, sleep=sleep)
+        assert made.charged == least
+        exact = made.exact(made.run(counts))
+        assert np.array_equal(made.run(counts).logits[exact], wanted[exact])
+        assert not made.exact(made.run(counts, timesteps=least))[
+            (made.run(counts, timesteps=least).logits != wanted).any(axis=1)].any()
+    made = stepped(network, "casc")
+    assert made.exact(made.run(counts)).all()
+    assert not made.exact(made.run(counts, timesteps=2)).any()
 
 
 def test_more_steps_of_a_group_are_finer(digits):

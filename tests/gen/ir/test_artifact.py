@@ -8,16 +8,19 @@ import resource
 import struct
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gen.errors import ArtifactError, OutputError
-from gen.ir import shipped
+from gen.errors import ArtifactError, NetworkError, OutputError
+from gen.ir import artifact, declared, shipped
 from gen.ir.artifact import load, save
 from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
+from hw.dynamics import Dynamics
+from tests import networks
 
 
 def network(**changes):
@@ -319,6 +322,41 @@ def test_no_regular_file(tmp_path):
     for path in (tmp_path / "net.npz", "/dev/zero"):
         with pytest.raises(ArtifactError, match=f"^{path}: can't be read: Not a regular file; "):
             load(path)
+
+
+CONTRADICTIONS = [
+    (None, {"schedule": "step"},
+     "the metadata say schedule 'step', but the neurons fire once, after all the charge"),
+    (None, {"method": "qcfs", "timesteps": 4},
+     "the metadata say 4 time-steps, but the network has none"),
+    (Dynamics(4), {"schedule": "settle"},
+     "the metadata say schedule 'settle', but the neurons fire in every time-step"),
+    (Dynamics(4), {"schedule": ["step"]},
+     "the metadata say schedule ['step'], but the neurons fire in every time-step"),
+    (Dynamics(4), {"timesteps": 5}, "the metadata say 5 time-steps, but the network has 4"),
+    (Dynamics(4), {"method": "zorro"}, "there is no method in the metadata 'zorro'; known are "
+     + ", ".join(declared.METHODS)),
+    *((dynamics, {"method": method},
+       f"the metadata say method {method}, but the time-steps of the layers are not of that method")
+      for method, dynamics in (
+        ("qcfs", Dynamics(4, burst=2)), ("qcfs", Dynamics(4, probe=1)),
+        ("threshold-balance", Dynamics(4)), ("casc", Dynamics(3)), ("srp", Dynamics(3)),
+        ("casc", Dynamics(2, 3, signed=True, bound="elapsed")), ("one-spike", Dynamics(1)),
+        ("st-bif", Dynamics(2, signed=True, bound="levels")), ("group", Dynamics(1, phases=2)))),
+]
+
+
+@pytest.mark.parametrize("dynamics, said, message", CONTRADICTIONS)
+def test_methods_that_are_not_those_of_the_layers(dynamics, said, message, tmp_path, monkeypatch):
+    made = networks.linear() if dynamics is None else networks.stepping(dynamics)
+    made = replace(made, metadata=said)
+    with pytest.raises(NetworkError, match=f"^{re.escape(message)}$"):
+        save(made, tmp_path / "net.npz")
+    monkeypatch.setattr(artifact, "check_method", lambda network: None)
+    save(made, tmp_path / "net.npz")
+    monkeypatch.undo()
+    with pytest.raises(ArtifactError, match=re.escape(f": contradicts itself: {message}; write")):
+        load(tmp_path / "net.npz")
 
 
 @pytest.mark.parametrize("name", shipped.names())

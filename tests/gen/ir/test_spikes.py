@@ -52,3 +52,4 @@ def test_run_counts_spikes(tmp_path):
     assert result["spikes"] == {"input": images.sum() / 6} | {
         name: np.count_nonzero(train) / 6 for name, train in trains.items()}
     assert result["rates"]["fc2"] == np.count_nonzero(trains["fc2"]) / 6 / 6
+    assert result["images_exact"] == network.exact(network.run(images)).sum()

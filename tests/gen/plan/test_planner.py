@@ -223,6 +223,25 @@ def test_slices_are_as_long_as_the_objective_wants():
     assert merits([6, 1]) == each.min(axis=0).tolist()
 
 
+@pytest.mark.parametrize("burst, side, slicings", [
+    (3, 2, [6, 3, 2]), (7, 2, [4, 2, 1]), (8, 4, [1]), (9, 4, None)])
+def test_slices_have_no_more_spikes_than_the_encoder_looks_at(burst, side, slicings):
+    """Sums of 12, 28, 128 and 144 spikes in each of six time-steps."""
+    dynamics, rng = Dynamics(6, burst=burst), np.random.default_rng(0)
+    layer = networks.neurons(rng, "a", networks.synapses(rng, INPUT, (2, 1, 1, 1)))
+    out = readout(rng, "sums", (3, 2, 4 // side, 4 // side))
+    network = Network("bursts", (1, 4, 4), 3, 3, (
+        replace(layer, dynamics=dynamics), Pool("sums", "a", "sum", (side,) * 2, (side,) * 2),
+        replace(out, dynamics=dynamics)))
+    if slicings is None:
+        with pytest.raises(FitError, match=r"^sums sends up to 144 spikes in a time-step, and 128 "
+                           r"are the most that the array takes: let neurons send fewer, or sum "
+                           r"fewer of them$"):
+            plan(network, BOARD)
+    else:
+        assert planner._slicings(network) == slicings
+
+
 def test_default_slices_are_short():
     """They take less, and clocks that are about the same."""
     network = networks.stepping(Dynamics(16))

@@ -40,6 +40,7 @@ def test_after_each_time_step(digits):
     assert (result["network"], result["method"], result["images"]) == ("digits", "casc", 150)
     assert result["accuracy_float"] == once.metadata["accuracy_float"]
     assert (result["rtl_images"], result["rtl_accuracy"], result["mismatches"]) == (0, None, None)
+    assert result["images_exact"] == 150
 
 
 def test_the_quantised_network_is_not_the_last_step_of_qcfs():
@@ -63,18 +64,29 @@ def test_what_is_not_known_is_not_said(digits):
 def test_the_verilog_is_on_the_curve():
     network = networks.stepping(Dynamics(3, 2, signed=True, bound="elapsed"), seed=3)
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 4, (30, *network.input_shape)), rng.integers(0, 5, 30)
+    images = rng.integers(0, 4, (30, *network.input_shape))
+    labels = network.predict(images).argmax(axis=1)
     result = curve(network, images, labels, rtl=7, jobs=1,
                    design=lambda: design_for(network, boards.find("arty-a7")))
     assert (result["rtl_images"], result["mismatches"]) == (7, 0)
-    assert result["rtl_accuracy"] == (
-        network.predict(images[:7]).argmax(axis=1) == labels[:7]).mean()
+    steps = network.run(network.encode(images[:7])).steps
+    assert result["rtl_accuracy"] == [(now.argmax(axis=1) == labels[:7]).mean() for now in steps]
+    assert result["rtl_accuracy"][-1] == 1
+
+
+def test_the_verilog_of_a_probed_network_runs_to_the_end():
+    network = networks.stepping(Dynamics(2, probe=1), seed=3)
+    images = np.random.default_rng(0).integers(0, 4, (3, *network.input_shape))
+    result = curve(network, images, network.predict(images).argmax(axis=1), rtl=3, jobs=1,
+                   design=lambda: design_for(network, boards.find("arty-a7")))
+    assert (result["rtl_accuracy"], result["mismatches"]) == ([None, 1.0], 0)
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
 def test_plot(suffix, digits, tmp_path):
     network, images, labels = digits
-    result = curve(network, images[:20], labels[:20]) | {"rtl_accuracy": 0.9, "rtl_images": 10}
+    result = curve(network, images[:20], labels[:20]) | {
+        "rtl_accuracy": [None] * 5 + [0.8, 0.9], "rtl_images": 10}
     drawn = []
     for name in ("a", "b"):
         draw(result, require_plot(tmp_path / (name + suffix)))
@@ -105,6 +117,7 @@ def test_command(digits, tmp_path, capsys):
     assert [line.split()[:2] for line in lines[1:8]] == [
         *([str(k), "charges"] for k in (1, 2, 3)), *([str(k), "-"] for k in (4, 5, 6, 7))]
     assert "Verilog            not simulated (--rtl)" in lines
+    assert "exact              50 images: all neurons are quiet in the end" in lines
     assert lines[-1] == f"plot               {plot}"
     assert plot.read_text().startswith("<?xml")
     assert cli.main(["curve", str(path), "--limit", "20", "--json"]) == 0

@@ -12,6 +12,7 @@ from gen.convert.qcfs import ClipQuan, Qcfs
 from gen.data import datasets
 from gen.errors import ConversionError, DataError
 from gen.ir.artifact import load
+from gen.train import training
 from gen.train.optimisers import Phase
 from gen.train.recipes import METHODS, RECIPES
 from gen.train.training import train
@@ -142,8 +143,16 @@ def test_all_parameters_are_trained_once():
      "^in the schedule 'settle' neurons fire once"),
     ({"method": "threshold-balance", "timesteps": 3, "levels": 4}, ConversionError,
      "^threshold-balance has as many levels as time-steps, not 4 and 3"),
+    *((options, ConversionError, message) for options, message in (
+        ({"method": "casc", "levels": 8, "timesteps": 7}, "^casc is awake for as many time-steps"),
+        ({"method": "casc", "sleep": 64}, "^casc: there are [0-9]+ time-steps; 64 are the most"),
+        ({"method": "casc", "levels": 65, "until_quiet": True},
+         "^casc is awake for as many time-steps as the neurons have levels, 65; 64 are the most"),
+        ({"method": "qcfs", "levels": 65}, "^qcfs: there are 65 time-steps; 64 are the most"))),
 ])
-def test_what_cannot_be_trained(options, error, message, tmp_path):
+def test_what_cannot_be_trained(options, error, message, tmp_path, monkeypatch):
+    """It is refused before the first step of training."""
+    monkeypatch.setattr(training, "_fit", None)
     with pytest.raises(error, match=message):
         train("digits", "mlp", out=tmp_path / "a.npz", progress=False, **options)
     assert not list(tmp_path.iterdir())
