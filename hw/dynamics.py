@@ -20,7 +20,7 @@ _LATER = ("burst", "phases", "probe")
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Time-steps of a network whose neurons fire in each of them (docs/methods.md).
+    """Time-steps of a network whose neurons fire in each of them (docs/methods.md, 8).
 
     A *cycle* is ``wake`` steps, in which the input and the biases charge the membranes, and then
     ``sleep`` steps, in which spikes alone do. Before the first cycle there may be ``probe`` wake
@@ -121,12 +121,13 @@ class Dynamics:
 
     @property
     def charged(self) -> int:
-        """The most wake steps without a new beginning."""
+        """The most wake steps whose charge adds up in a potential, for bounds: those of the probe,
+        or all those behind it, as potentials begin anew between them."""
         return max(self.probe, self.wakes)
 
     @property
     def longest(self) -> int:
-        """The most steps without a new beginning."""
+        """The most steps, awake or asleep, whose spikes add up in a tracer, as :attr:`charged`."""
         return max(self.probe, self.timesteps - self.probe)
 
     @property

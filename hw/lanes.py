@@ -27,9 +27,14 @@ class Lanes(wiring.Component):
     is not negative, which is its spike. Where spikes are taken back, a lane whose potential is
     negative adds the threshold; where they are bounded, a tracer counts them. In phase code spikes
     are the bits of the count, in a train those of the time-steps; in rate code they are counted.
-    The read-out does not fire; its potentials are the result. With the result the potentials are
-    cleared. Of trains with several slices each slice is a result of its own, and potentials stay
-    until the last one.
+    A burst whose spikes are not the bits of a number is a *tally*, the sum of the spikes of a
+    time-step. The read-out does not fire; its potentials are the result. With the result the
+    potentials are cleared. Of trains with several slices each slice is a result of its own, and
+    potentials stay until the last one.
+
+    Two registers of a lane exist only where the schedule uses them. The *held* charge is a sum that
+    later operations add again. The *silent* bit keeps the lane from firing. It is set by a
+    *restart*, which replaces the potential by a row, if the potential was not above zero.
 
     An output position therefore takes as many clocks as it has events and operations; a last event
     without a spike takes none, unless only one operation is left. Results wait in a queue. While it
@@ -218,8 +223,7 @@ class Lanes(wiring.Component):
             if core.schedule.holds:
                 with m.If(running.valid & running.hold):
                     m.d.sync += held[k].eq(total)
-            results.append(self._result(m, k, total, spike, fires, clear, running,
-                                        vacated))
+            results.append(self._result(m, k, total, spike, fires, clear, running, vacated))
 
         with m.If(running.valid & running.emit):
             m.d.sync += made.eq(1)
@@ -291,12 +295,12 @@ class Lanes(wiring.Component):
         """The copy of lane ``k``."""
         return copies[k * len(copies) // self._core.lanes]
 
-    def _result(self, m, k, total, spike, fires, emits, running, vacated):
+    def _result(self, m, k, total, spike, fires, clear, running, vacated):
         """What a lane offers: a count that grows spike by spike, or its potential."""
         core = self._core
         if core.sends_logits:
             logit = Signal(core.membrane_bits, name=f"logit_{k}", reset_less=True)
-            with m.If(emits):
+            with m.If(clear):
                 m.d.sync += logit.eq(total)
             return logit
         bits = core.out.one_slice.bits

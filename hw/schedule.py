@@ -251,7 +251,7 @@ class Schedule:
         Parameters
         ----------
         low, high : range of the charge that has arrived when neurons fire, the initial potential
-            among it (docs/methods.md, the range of a membrane): integers, or an array over channels
+            among it (docs/methods.md, 5): integers, or an array over channels
         threshold : like these
         """
         fires = [fire for step in self.steps for fire in step.fires]
@@ -267,7 +267,7 @@ class Schedule:
 
 def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedule:
     """All the charge of a sample, then the fires: the count is ``clip(floor(v / threshold), 0,
-    levels)``, the activation of the quantised network (docs/methods.md).
+    levels)``, the activation of the quantised network (docs/methods.md, 2).
 
     In phase code the thresholds are ``threshold * 2**k``, most significant first, and the spikes
     are the bits of the count; in rate code the same threshold comes ``levels`` times.
@@ -290,7 +290,7 @@ def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedu
 
 
 def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
-    """In each time-step the charge of the spikes of that step, then a fire (docs/methods.md).
+    """In each time-step the charge of the spikes of that step, then a fire (docs/methods.md, 8).
 
     Maps that are no trains are the input. Its charge is the same in all wake steps: it arrives
     before the first step, is held, and is added again. Of a read-out, which never fires, all

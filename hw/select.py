@@ -333,7 +333,6 @@ class _Scan:
                     m.d.sync += self._below.eq(facts.below)
         m.d.comb += self.doubles.eq(Cat(charge.double for charge in reversed(self._charges)))
 
-
     def _next(self, m):
         """The plane after the one ahead, one-hot."""
         if not self._skips:

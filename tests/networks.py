@@ -23,6 +23,7 @@ __all__ = [
     "skipping",
     "stepping",
     "synapses",
+    "telling",
     "wide",
 ]
 
@@ -128,6 +129,25 @@ def counts_for(network, images, seed=0):
     return rng.integers(0, network.input_levels + 1, shape) * (rng.random(shape) < 0.6)
 
 
+def telling(network, counts, images):
+    """Of input counts, so many images that make the neurons of each time-step do the most.
+
+    They are chosen one after the other, so that each neuron sends each number of spikes in each
+    time-step twice if it can. What few images show counts more.
+    """
+    trains = network.run(counts).trains.values()
+    shows = np.concatenate([
+        (train == number).swapaxes(0, 1).reshape(len(counts), -1)
+        for train in trains for number in np.unique(train) if number], axis=1).astype(np.float32)
+    rare = 1 / np.maximum(1, shows.sum(axis=0))
+    missing, chosen = np.full(len(rare), 2, np.float32), []
+    for _ in range(images):
+        chosen.append((shows @ (rare * missing)).argmax())
+        missing = np.maximum(0, missing - shows[chosen[-1]])
+        shows[chosen[-1]] = 0
+    return counts[chosen]
+
+
 TRAIN = MapConfig(1, 1, 1, 1, 1, "train")
 
 STEPPING = {
@@ -141,19 +161,26 @@ STEPPING = {
 }
 
 
-def _fires(rng, name, *bundles, levels, dynamics):
+def _fires(rng, name, *bundles, levels, dynamics, ahead=0):
     """Neurons that fire in every time-step."""
     channels = bundles[0].out_channels
     threshold = rng.integers(3, 25, channels)
-    return Neurons(name, bundles, (threshold >> 1) + rng.integers(-2, 3, channels), threshold,
-                   levels, dynamics=dynamics, bias=rng.integers(-4, 5, channels))
+    initial = ahead * threshold + (threshold >> 1) + rng.integers(-2, 3, channels)
+    return Neurons(name, bundles, initial, threshold, levels, dynamics=dynamics,
+                   bias=rng.integers(-4, 5, channels))
 
 
-def stepping(dynamics, *, seed=0, levels=3):
+def stepping(dynamics, *, seed=0, levels=3, ahead=0):
     """Two convolutions and a residual addition, pooling of both kinds, and a linear layer, that
-    fire in every time-step."""
+    fire in every time-step.
+
+    Parameters
+    ----------
+    ahead : spikes that a neuron's initial potential is worth: a neuron that is charged by the same
+        in each step takes no spike back otherwise
+    """
     rng = np.random.default_rng(seed)
-    fires = partial(_fires, rng, levels=levels, dynamics=dynamics)
+    fires = partial(_fires, rng, levels=levels, dynamics=dynamics, ahead=ahead)
     first = fires("first", synapses(rng, INPUT, (4, 2, 3, 3), padding=(1, 1)))
     second = fires("second", synapses(rng, "first", (4, 4, 3, 3), padding=(1, 1)),
                    synapses(rng, "first", (4, 1, 1, 1), groups=4, bits=6),

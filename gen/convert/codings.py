@@ -86,4 +86,4 @@ def begun(layer: Layer, method: str, *, half: bool) -> Layer:
     ----------
     half : whether the initial potential holds half a threshold
     """
-    return layer.emptied(method == "one-spike", half) if method in _FLOOR else layer
+    return layer.without_half(method == "one-spike", half) if method in _FLOOR else layer

@@ -19,6 +19,8 @@ from .codings import CODINGS, begun, share
 
 __all__ = ["METHODS", "OPTIONS", "depth_of", "enough_steps", "levels_of", "quiet_steps", "stepped"]
 
+_BATCH = 100
+
 
 def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
     """Integrate and fire (Bu et al. [1])."""
@@ -57,8 +59,6 @@ def _st_bif(levels: int, timesteps: int | None, sleep: int | None, depth: int) -
     return Dynamics(1, steps - 1, signed=True, bound="levels")
 
 
-_BATCH = 100
-
 METHODS: dict[str, Callable[..., Dynamics]] = {
     "qcfs": _qcfs, "threshold-balance": _threshold_balance, "casc": _casc, "st-bif": _st_bif,
     **CODINGS}
@@ -74,7 +74,7 @@ _SHARED = frozenset({"threshold-balance"})
 
 
 def enough_steps(levels: int, depth: int) -> int:
-    """Time-steps after which all neurons are quiet (docs/methods.md, eq. 13).
+    """Time-steps after which all neurons are quiet (docs/methods.md, eq. 15).
 
     Parameters
     ----------

@@ -101,7 +101,8 @@ class Charged:
         return results.pop()
 
     def out_span(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """What a neuron counts in a time-step, or that it takes a spike back."""
+        """Least and greatest number of spikes of a neuron in a time-step; without time-steps
+        ``(0, 1)``, whatever the levels."""
         if self.dynamics is None:
             return 0, 1
         return -int(self.dynamics.signed), self.dynamics.greatest
@@ -151,17 +152,17 @@ class Charged:
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
 
-    def timed(self, dynamics: Dynamics, levels: int, half: bool) -> Self:
-        """The layer with time-steps, in which ``levels`` wake steps bring what all the charge of a
-        sample is without them (docs/methods.md, 8).
+    def timed(self, dynamics: Dynamics, times: int, half: bool) -> Self:
+        """The layer with time-steps (docs/methods.md, 8).
 
-        In each wake step arrives all the charge of the input, but only a share of that of the
-        spikes. So what the input charges has a threshold that is ``levels`` times as high, and what
-        spikes charge has a share of the bias in each step. The rest of the bias is part of the
-        initial potential.
+        A wake step brings all the charge of the input, but only a share of that of the spikes. So a
+        layer that the input charges has a threshold that is ``times`` as high. A layer that spikes
+        charge has a share of the bias in each step, and the rest in its initial potential.
 
         Parameters
         ----------
+        times : number of wake steps that bring as much charge as a sample does without time-steps;
+            the network may have more of them, or fewer
         half : whether neurons begin with half a threshold; otherwise all that their initial
             potential holds arrives as a bias does
 
@@ -173,23 +174,23 @@ class Charged:
         if dynamics.once:
             return replace(self, dynamics=dynamics)
         images = {source == INPUT for source in self.sources}
-        if len(images) > 1 and levels > 1:
+        if len(images) > 1 and times > 1:
             raise NetworkError(f"{self.name}: charged by both the input and spikes, which several "
                                f"wake steps don't allow; use st-bif, or group in one time-step")
-        raised = self._raised(levels) if True in images else self
+        raised = self._raised(times) if True in images else self
         start = half * raised._half()
         bias = self.initial - half * self._half()
         if True in images:
             return replace(raised, initial=start, bias=bias, dynamics=dynamics)
-        return replace(self, initial=start + bias % levels, bias=bias // levels, dynamics=dynamics)
+        return replace(self, initial=start + bias % times, bias=bias // times, dynamics=dynamics)
 
     def settled(self, times: int) -> Self:
         """The layer without time-steps, with the bias of ``times`` wake steps."""
         return replace(self, initial=self.initial + times * self.bias, bias=0 * self.bias,
                        dynamics=None)
 
-    def emptied(self, halfway: bool, half: bool) -> Self:
-        """The same, if there is no threshold."""
+    def without_half(self, halfway: bool, half: bool) -> Self:
+        """The same: there is no threshold."""
         return self
 
     def _half(self):
@@ -282,8 +283,9 @@ class Neurons(Charged):
         if self.threshold.shape != (self.channels,) or self.threshold.min() < 1:
             raise NetworkError(f"{self.name}: threshold must be {self.channels} positive integers")
         check_levels(self.levels, f"{self.name}: levels")
-        if int(self.threshold.max()) * self.levels >= EXACT:
-            raise NetworkError(f"{self.name}: threshold times levels needs more than 53 bits")
+        most = max(self.levels, 1 if self.dynamics is None else self.dynamics.greatest)
+        if int(self.threshold.max()) * most >= EXACT:
+            raise NetworkError(f"{self.name}: {most} times the threshold needs more than 53 bits")
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Counts; with time-steps trains."""
@@ -291,8 +293,8 @@ class Neurons(Charged):
             return stepping.trains(self, self.dynamics, inputs)
         return super().run(inputs)
 
-    def emptied(self, halfway: bool, half: bool) -> Self:
-        """See :meth:`gen.ir.layer.Layer.emptied`."""
+    def without_half(self, halfway: bool, half: bool) -> Self:
+        """See :meth:`gen.ir.layer.Layer.without_half`."""
         threshold = -(-3 * self.threshold // 4) if halfway else self.threshold
         return replace(self, initial=self.initial - half * self._half(),
                        threshold=threshold)

@@ -14,20 +14,26 @@ __all__ = ["EXACT", "check_levels", "check_pixels", "check_values", "encode", "f
 #
 #   (a)  pixel_max (2 input_levels + 1) < 2^53
 #   (b)  the counts of every map are at most 2^24, and a map has at most 2^28 of them
-#   (c)  in every layer with synapses  max |initial| + sum over its bundles of
-#        levels max_o sum_i |W_oi|  < 2^53
-#   (d)  in every layer of neurons  threshold levels < 2^53
+#   (c)  in every layer with synapses  max |initial| + w max |bias| + sum over its bundles of
+#        w' levels max_o sum_i |W_oi|  < 2^53
+#   (d)  in every layer of neurons  threshold max(levels, greatest) < 2^53
+#
+# In (c), w is the number of wake steps whose charge adds up (Dynamics.charged), w' is w for the
+# input, which charges in each of them, and 1 for spikes, and levels bounds the sum of a neuron's
+# spikes at any time. Without time-steps w is 1, and there is no bias apart from the initial
+# potential. In (d), greatest is the number of spikes in a time-step (Dynamics.greatest).
 #
 # Then, with all of it computed in int64, or in float64 by BLAS and by torch:
 #
 # * encoding computes 2 pixel input_levels + pixel_max, which is at most the left side of (a);
 # * a sum of the counts of a map, whether in a pooling's window or over the whole map, is at most
 #   2^52 by (b), and stays below 2^63 over 2^11 samples;
-# * a charge is a sum of terms W n with 0 <= n <= levels. Every partial sum of them, in any order,
-#   of one bundle or of all, with the initial potential or without, is at most the left side of (c)
-#   in magnitude: so are charges, potentials and logits;
-# * a threshold that phase code shifts by at most floor(log2 levels) is at most threshold levels; a
-#   potential less that is above -2^54, so that a membrane has at most 55 bits;
+# * a charge is a sum of terms W n with 0 <= n <= levels, w' times. Every partial sum of them, in
+#   any order, of one bundle or of all, with the initial potential and the biases or without, is at
+#   most the left side of (c) in magnitude: so are charges, potentials and logits;
+# * a threshold that phase code shifts by at most floor(log2 levels), or a burst or a phase by
+#   greatest, is at most the left side of (d); a potential less that is above -2^54, so that a
+#   membrane has at most 55 bits;
 # * the sides themselves are computed in Python's integers, from sums of |W| <= 2^15, which only
 #   2^48 weights could bring above 63 bits.
 EXACT = 1 << 53

@@ -61,7 +61,8 @@ class Layer(Protocol):
         """Greatest count for sources with ``levels``, or None if potentials come out."""
 
     def out_span(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Least and greatest count of a time-step for sources with ``spans``."""
+        """Least and greatest count in a time-step for sources with ``spans``. Without time-steps it
+        means nothing."""
 
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse a layer whose sums may leave the exact range."""
@@ -78,17 +79,17 @@ class Layer(Protocol):
         Counts or potentials in the same shape.
         """
 
-    def timed(self, dynamics: Dynamics, levels: int, half: bool) -> "Layer":
+    def timed(self, dynamics: Dynamics, times: int, half: bool) -> "Layer":
         """The layer with time-steps, see :meth:`gen.ir.charged.Charged.timed`."""
 
-    def emptied(self, halfway: bool, half: bool) -> "Layer":
-        """The layer with neurons that round down, and not half up.
+    def without_half(self, halfway: bool, half: bool) -> "Layer":
+        """The layer whose neurons begin without half a threshold, so that they round down.
 
         Parameters
         ----------
-        halfway : whether thresholds are in the middle between those of ``2**k`` and of ``2**(k-1)``
+        halfway : whether thresholds become those in the middle between ``2**(k-1)`` and ``2**k``
             spikes, rounded up (docs/methods.md, 10)
-        half : whether the initial potential holds half a threshold
+        half : whether the initial potential holds half a threshold now
         """
 
     def settled(self, times: int) -> "Layer":

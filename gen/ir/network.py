@@ -1,11 +1,16 @@
 """The integer network: the semantics that gateware, netlist and host are compared with.
 
-A :class:`Network` holds integers only. A neuron receives all the charge of a sample before it fires
-(schedule ``settle``), so by charge conservation (docs/methods.md, 2) its spike count is::
+A :class:`Network` holds integers only. It has one of two schedules.
+
+With ``settle`` a neuron receives all the charge of a sample before it fires. By charge conservation
+(docs/methods.md, 2) its spike count is::
 
     n = clip(floor((v0 + sum_i W_i n_i) / theta), 0, levels)
 
-with ``v0 = bias + (theta >> 1)``, which makes the division round half up.
+The division rounds half up if ``v0 = bias + (theta >> 1)``, and down if ``v0 = bias``.
+
+With ``step`` a neuron fires in each time-step, as the network's :class:`hw.dynamics.Dynamics` say
+(docs/methods.md, 8 to 11). A layer then sends trains, the spikes of each time-step.
 """
 
 import hashlib
@@ -82,7 +87,8 @@ class Network:
     -------
     shapes : layer name, or :data:`gen.ir.layers.INPUT` -> ``(C, H, W)`` of its map
     levels : the same -> greatest count of its map; the read-out has none
-    spans : the same -> least and greatest count of a time-step of its map
+    spans : the same -> least and greatest count in a time-step of its train. Without time-steps
+        there are no trains: neurons then have (0, 1), whatever their levels
 
     Raises
     ------
@@ -249,9 +255,12 @@ class Network:
 
     @property
     def charged(self) -> int | None:
-        """Time-steps after which all charge has arrived, if from then on the counts are those of
-        the quantised network as soon as all neurons are quiet; ``None`` if they need never be
-        (docs/methods.md, 8)."""
+        """Number of time-steps from which on a run is exact once all its neurons are quiet: the
+        wake steps, which bring all the charge of the input and the biases. ``None`` if quiet
+        neurons need not have the counts of the quantised network (docs/methods.md, 8).
+
+        It is a length of a run. :attr:`hw.dynamics.Dynamics.charged` bounds potentials instead.
+        """
         dynamics = self.dynamics
         if dynamics is None or not dynamics.signed or dynamics.cycles > 1:
             return None

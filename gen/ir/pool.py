@@ -98,7 +98,7 @@ class Pool:
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse nothing: the network bounds the counts of a map, and so the sums."""
 
-    def timed(self, dynamics: Dynamics, levels: int, half: bool) -> Self:
+    def timed(self, dynamics: Dynamics, times: int, half: bool) -> Self:
         """The same: a pooling follows its source."""
         return self
 
@@ -106,7 +106,7 @@ class Pool:
         """The same: a pooling follows its source."""
         return self
 
-    def emptied(self, halfway: bool, half: bool) -> Self:
+    def without_half(self, halfway: bool, half: bool) -> Self:
         """The same: a pooling does not round."""
         return self
 

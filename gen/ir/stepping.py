@@ -47,7 +47,10 @@ def _wide(values: np.ndarray) -> np.ndarray:
 
 
 def trains(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Spikes of the neurons, ``(T, N, C, H, W)`` of -1, 0 and 1.
+    """Spikes of the neurons in each time-step, ``(T, N, C, H, W)``.
+
+    They are 0 or 1. Neurons that take spikes back have -1, too. A burst has up to 64 spikes. A
+    spike in one of several phases counts its weight, up to 2**14.
 
     Parameters
     ----------

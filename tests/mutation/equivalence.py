@@ -23,15 +23,16 @@ _MEANS = (("payload", "valid"), ("address", "en"))
 
 
 def _scopes(module):
-    """Name -> how Yosys cuts it out, from ``array.l0_fc1.select.corner_0`` and the like. What
-    is in no core stands alone."""
+    """Name -> how Yosys cuts it out, from ``array.l0_fc1.select.corner_0`` and the like, the
+    smallest scope first. What is in no core stands alone."""
     parts = module.split(".")
+    alone = {".".join(parts[:size]): [f"hierarchy -top {'.'.join(parts[:size])}", "flatten"]
+             for size in range(len(parts), min(2, len(parts) - 1), -1)}
     if len(parts) == 2:
-        return {module: [f"hierarchy -top {module}", "flatten"]}
-    component, core = ".".join(parts[:3]), ".".join(parts[:2])
+        return alone
+    core = ".".join(parts[:2])
     outside = [kind for kind in ("lanes", "spikes_*") if not fnmatch(parts[2], kind)]
-    return {
-        component: [f"hierarchy -top {component}", "flatten"],
+    return alone | {
         core: [f"hierarchy -top {core}",
                "setattr -mod -set keep_hierarchy 1 " + " ".join(f"{core}.{x}" for x in outside),
                "flatten", f"expose -evert {core}/t:{core}.*"],

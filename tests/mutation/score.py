@@ -11,6 +11,7 @@ emitted.
 import os
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import product
 from unittest import mock
 
 import numpy as np
@@ -45,7 +46,7 @@ class Subjects:
 _OWNERS = {
     "core": lambda config: [f"{core.port}." for core in config.cores],
     "pool": lambda config: [layer.port for layer in config.layers if layer not in config.cores],
-    "array": lambda config: [""],
+    "quiet": lambda config: [f"quiet_{core.port}" for core in config.settling],
 }
 """Beginning of a pattern -> what stands for it, for each component that there is."""
 
@@ -63,11 +64,15 @@ SUBJECTS = {
         "select": (20, ["core select"]),
         "fetch": (10, ["core fetch", "core encoder"]),
         "pool": (20, ["pool"]),
-        "quiet": (20, ["array quiet_*"]),
+        "quiet": (20, ["quiet"]),
     }),
 }
 """Networks that fire after all the charge of a sample, and those that do in every time-step: of
 these the components that differ."""
+
+_SEEDS = {"bursts": (0, 1, 2)}
+"""Of the random stalls of a case that has one run, while others with time-steps have three; of the
+rest 0 alone."""
 
 _TOLERANCE = 0.03
 """Clocks may differ from the formulas by so much (``tests/hw/test_core.py``)."""
@@ -102,28 +107,27 @@ class Mutant:
         return self.command.split("-module ")[1].split()[0]
 
 
-_mapped = cache(mapped)
-
-
-def _quota(count, case, cases):
-    """Of ``count`` mutants, how many are of this case."""
-    share, rest = divmod(count, len(cases))
-    return share + (cases.index(case) < rest)
-
-
 def _patterns(config, names):
     """Patterns of modules, as Yosys takes them."""
     return [f"array.{owner}{name}" for pattern in names
             for kind, _, name in [pattern.partition(" ")] for owner in _OWNERS[kind](config)]
 
 
+def _quotas(subjects, part):
+    """Of the mutants of a part, how many each case gets that has it."""
+    count, names = subjects.parts[part]
+    cases = [case for case in subjects.cases if _patterns(mapped(case, "lively")[1], names)]
+    share, rest = divmod(count, len(cases))
+    return {case: share + (number < rest) for number, case in enumerate(cases)}
+
+
 def prepare(case, subjects, seed):
     """Mutants of a case, and for each variant of its network the Verilog with all of them."""
-    sources = {variant: emitted.netlist(*_mapped(case, variant)[1:]) for variant in VARIANTS}
-    _, config, _ = _mapped(case, "lively")
+    sources = {variant: emitted.netlist(*mapped(case, variant)[1:]) for variant in VARIANTS}
+    _, config, _ = mapped(case, "lively")
     commands = []
-    for part, (count, names) in subjects.parts.items():
-        quota = _quota(count, case, subjects.cases)
+    for part, (_, names) in subjects.parts.items():
+        quota = _quotas(subjects, part).get(case)
         if quota:
             commands += [(part, command)
                          for command in emitted.sample(sources["lively"], _patterns(config, names),
@@ -137,19 +141,19 @@ def prepare(case, subjects, seed):
 @cache
 def _monitor(case):
     """Of all mutants of a case."""
-    return monitor_verilog(_mapped(case, "lively")[1])
+    return monitor_verilog(mapped(case, "lively")[1])
 
 
-def _compared(case, variant, verilog, timesteps, number):
+def _compared(case, variant, verilog, timesteps, seed, number):
     """``None``, or what the regression says of a mutant in one variant of its network."""
-    network, config, image = _mapped(case, variant)
-    counts = stimuli(network)
+    network, config, image = mapped(case, variant)
+    counts = stimuli(case, variant)
     trace = network.run(counts, timesteps=timesteps)
     os.environ[emitted.VARIABLE] = str(number)
     with (mock.patch("gen.verify.rtl.array_verilog", return_value=verilog),
           mock.patch("gen.verify.rtl.monitor_verilog", return_value=_monitor(case))):
         try:
-            result = compare(config, image, counts, trace)
+            result = compare(config, image, counts, trace, seed=seed)
         except SimulationError as error:
             return str(error)
     return f"{result['mismatches']} mismatches" if result["mismatches"] else None
@@ -157,17 +161,17 @@ def _compared(case, variant, verilog, timesteps, number):
 
 def _regression(case, verilogs, number):
     """``None``, or what the regression says of a mutant first."""
-    return next(filter(None, (_compared(case, variant, verilog, timesteps, number)
-                              for timesteps in runs(case)
+    return next(filter(None, (_compared(case, variant, verilog, timesteps, seed, number)
+                              for timesteps, seed in product(runs(case), _SEEDS.get(case, (0,)))
                               for variant, verilog in verilogs.items())), None)
 
 
 def _clocks(case, verilog, number):
     """Mean latency and mean interval."""
-    network, config, image = _mapped(case, "lively")
+    _, config, image = mapped(case, "lively")
     os.environ[emitted.VARIABLE] = str(number)
     with mock.patch("gen.verify.simulation.array_verilog", return_value=verilog):
-        run = stream(config, image, stimuli(network), alone=_ALONE, jobs=1)
+        run = stream(config, image, stimuli(case, "lively"), alone=_ALONE, jobs=1)
     return run.latency.mean(), run.interval
 
 
@@ -189,7 +193,7 @@ def _judge(mutant, verilogs):
     arguments = mutant.case, verilogs[mutant.case], mutant.number
     verdict = _regression(*arguments) or _pace(*arguments)
     if verdict is None:
-        _, config, image = _mapped(mutant.case, "lively")
+        _, config, image = mapped(mutant.case, "lively")
         scope = equivalent(emitted.netlist(config, image), mutant.command, mutant.module)
         return replace(mutant, harmless=scope)
     return replace(mutant, verdict=verdict)

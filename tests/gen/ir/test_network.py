@@ -14,6 +14,7 @@ from gen.ir.network import Network
 from gen.ir.reference import torch_run
 from gen.ir.synapses import Synapses
 from gen.plan.weights import membrane_bits
+from hw.dynamics import Dynamics
 
 
 def weights(*shape, low=-8, high=8, seed=0):
@@ -213,7 +214,10 @@ REFUSED = {
     "huge neurons": (lambda: neurons(levels=(1 << 24) + 1),
                      f"conv: levels must be at most {1 << 24}, not {(1 << 24) + 1}"),
     "huge threshold": (lambda: neurons(threshold=np.full(4, (1 << 53) // 3 + 1)),
-                       "conv: threshold times levels needs more than 53 bits"),
+                       "conv: 3 times the threshold needs more than 53 bits"),
+    "huge threshold of a phase": (
+        lambda: neurons(threshold=np.full(4, 1 << 39), dynamics=Dynamics(1, phases=15)),
+        "conv: 16384 times the threshold needs more than 53 bits"),
     "huge numbers": (lambda: neurons(initial=np.full(4, 1 << 63, np.uint64)),
                      f"conv: initial must be integers of 64 bits, signed, not {1 << 63}"),
     "huge pixels": (lambda: network().encode(np.full((1, 1, 6, 6), (1 << 64) - 1, np.uint64)),
