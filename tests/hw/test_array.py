@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from gen.ir.layers import INPUT
+from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.verify.beats import pack, to_ints
 from hw.array import Array
@@ -20,6 +24,27 @@ def test_array_computes_the_logits(name, code, stalls):
     received, _ = run(dut, [(dut.i, beats)], [(dut.o, len(inputs) * config.readout.groups)],
                       stalls=stalls)
     assert (logits(config.readout, received) == trace.logits).all()
+
+
+@pytest.mark.parametrize("height, kernel, padding", [(1, 3, 1), (1, 5, 2), (2, 7, 3), (3, 7, 3)])
+@pytest.mark.parametrize("width", [1, 2])
+def test_windows_that_are_taller_than_the_map(height, kernel, padding, width):
+    """With the smallest ring."""
+    rng = np.random.default_rng(0)
+    rows = height + 2 * padding - kernel + 1
+    network = Network("tall", (2, height, width), 5, 5, (
+        networks.neurons(rng, "a", networks.synapses(rng, INPUT, (4, 2, 1, 1))),
+        networks.neurons(rng, "b", networks.synapses(
+            rng, "a", (3, 4, kernel, 1), padding=(padding, 0))),
+        networks.readout(rng, "b", (4, 3, rows, width))))
+    config, image = map_network(network)
+    first, tall, out = config.layers
+    config = replace(config, layers=(first, tall.with_rows([tall.sources[0].least_rows]), out))
+    counts = rng.integers(0, 6, (8, 2, height, width))
+    beats = to_ints(pack(counts, config.input).reshape(8 * config.input.beats, -1))
+    dut = Array(config, image)
+    received, _ = run(dut, [(dut.i, beats)], [(dut.o, 8 * out.groups)], stalls="none")
+    assert (logits(config.readout, received) == network.run(counts).logits).all()
 
 
 @pytest.mark.parametrize("name, stalls", [
