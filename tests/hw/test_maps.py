@@ -48,7 +48,7 @@ def test_bad_maps(bad, message):
 
 @pytest.mark.parametrize("height,kernel,stride,padding,least", [
     (8, 3, 1, 1, 3), (8, 3, 1, 0, 3), (8, 3, 2, 1, 3), (8, 1, 1, 0, 1), (8, 8, 1, 0, 8),
-    (1, 3, 1, 1, 1), (2, 5, 1, 2, 3), (1, 5, 1, 2, 2), (4, 3, 1, 2, 3)])
+    (1, 3, 1, 1, 2), (2, 5, 1, 2, 3), (1, 5, 1, 2, 2), (4, 3, 1, 2, 3), (2, 7, 1, 3, 4)])
 def test_rows_of_a_window(height, kernel, stride, padding, least):
     def source(rows=None):
         return SourceConfig(MapConfig(1, height, 1, 1, 1), -1, (kernel, 1), (stride, 1),
