@@ -13,13 +13,16 @@ from hw.maps import MapConfig, SourceConfig
 from hw.neuron import Restart
 from hw.schedule import settle, step
 
-from .properties import Proof, anything, in_order, moves, waits
+from .properties import Proof, anything, in_order, moves, paced, waits
 from .prover import BDD
 
 __all__ = ["PROOFS"]
 
 _BITS = 2
 """Of a weight. A lane's rows hold all weights there are."""
+
+_LATENCY = 5
+"""Clocks from the last operation of a position to its result, with a queue of results."""
 
 
 def _pack(values, bits):
@@ -110,7 +113,10 @@ def _proof(config, depth, bound, inside, results):
             rows = [_choose(m, group, row, f"row_{k}_{lane}") for k, row in enumerate(
                 zip(*(own[lane] for own in values), strict=True))]
             results.append(_lane(m, config, dut.i, arrival, charge, rows, lane))
-        in_order(m, complete, Cat(results), moves(dut.o), dut.o.payload, inside)
+        count = in_order(m, complete, Cat(results), moves(dut.o), dut.o.payload, inside)
+        # Nothing waits for longer than all operations take, unless results are not taken.
+        idle = ~moves(dut.i) & ~moves(dut.o) & ~(dut.o.valid & ~dut.o.ready)
+        paced(m, (dut.i.valid | (count != 0)) & idle, len(schedule.operations) + _LATENCY)
 
     return Proof(component, properties, depth=depth, bound=bound, engine=BDD)
 

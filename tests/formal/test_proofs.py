@@ -10,7 +10,7 @@ NAMES = [name if name == "encoder-3" else pytest.param(name, marks=pytest.mark.s
          for name in PROOFS]
 """One proof, of three seconds, is part of ``make test``."""
 
-_MUTANTS = 4
+_MUTANTS = 8
 
 
 @pytest.mark.parametrize("name", NAMES)
