@@ -176,7 +176,7 @@ def _lines(report):
         yield f"time-step {step['timesteps']:>4}   accuracy {shown}{exact}"
     for name, value in report.items():
         if isinstance(value, dict):
-            value = ", ".join(f"layer {layer} in {count} images"
+            value = ", ".join(f"layer {layer} in {count} {'image' if count == 1 else 'images'}"
                               for layer, count in value.items()) or "none"
         if not isinstance(value, list):
             text = f"{value:.6g}" if isinstance(value, float) else str(value)

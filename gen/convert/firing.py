@@ -196,7 +196,7 @@ class Firing:
             As :func:`gen.convert.methods.stepped`.
         """
         if self.until_quiet:
-            self._require_short(network)
+            self._wake_steps(network)
         elif self.steps:
             self._stepped(network)
 
@@ -204,7 +204,7 @@ class Firing:
         return stepped(network, str(self.method), timesteps=self.timesteps, sleep=self.sleep,
                        burst=self.burst, probe=self.probe, floor=floor)
 
-    def _require_short(self, network: Network) -> int:
+    def _wake_steps(self, network: Network) -> int:
         """The wake steps of a network that is to sleep until all is quiet.
 
         Raises
@@ -242,7 +242,7 @@ class Firing:
         Without charge of the input the steps do not depend on how many there are, so one run with
         as many as there can be tells which is the last with a spike. One without a spike follows.
         """
-        method, wake = str(self.method), self._require_short(network)
+        method, wake = str(self.method), self._wake_steps(network)
         bound = min(_bound(network, method) + 1, MOST_STEPS)
 
         def made(steps: int) -> Network:

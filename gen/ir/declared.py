@@ -15,9 +15,14 @@ def _unbounded(dynamics: Dynamics) -> bool:
     return (dynamics.sleep, dynamics.bound, dynamics.phases, dynamics.probe) == (0, None, 0, 0)
 
 
+def _single(dynamics: Dynamics) -> bool:
+    """Also with one spike in a time-step at most."""
+    return _unbounded(dynamics) and dynamics.burst == 1
+
+
 METHODS: dict[str, Callable[[Dynamics], bool]] = {
-    "qcfs": lambda dynamics: _unbounded(dynamics) and dynamics.burst == 1,
-    "threshold-balance": lambda dynamics: _unbounded(dynamics) and dynamics.burst == 1,
+    "qcfs": _single,
+    "threshold-balance": _single,
     "casc": lambda dynamics: dynamics.signed and dynamics.bound == "elapsed",
     "st-bif": lambda dynamics: dynamics.signed and dynamics.once,
     "group": _unbounded,

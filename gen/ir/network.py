@@ -362,6 +362,11 @@ class Network:
         quiet = np.all(list(self.quiet(trace).values()), axis=0)
         return quiet & (len(trace.steps) >= self.charged)
 
+    def count_exact(self, trace: Trace, before: int | None = None) -> int | None:
+        """How many samples of a run are :meth:`exact`, and of those ``before`` it."""
+        exact = self.exact(trace)
+        return None if exact is None else (before or 0) + int(exact.sum())
+
     def predict(self, images: np.ndarray, *, batch: int = 500,
                 progress: Callable[[range], Iterable[int]] = iter) -> np.ndarray:
         """Logits ``(N, classes)`` of raw images, in batches, so that memory stays small.

@@ -85,7 +85,5 @@ def _totals(network, images, progress):
         for name, values in neuron_spikes(network, trace, counts).items():
             spikes[name] += int(values.sum())
         logits.append(trace.logits)
-        known = network.exact(trace)
-        if known is not None:
-            exact = (exact or 0) + int(known.sum())
+        exact = network.count_exact(trace, exact)
     return spikes, np.concatenate(logits), exact

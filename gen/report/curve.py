@@ -135,9 +135,7 @@ def _counted(network: Network, dynamics: Dynamics, images: np.ndarray, labels: n
         counted.right += (trace.steps[dynamics.probe:].argmax(axis=2) == wanted).sum(axis=1)
         if counted.quantised is not None:
             counted.quantised += int((network.quantised(counts).predictions == wanted).sum())
-        known = network.exact(trace)
-        if known is not None:
-            counted.exact = (counted.exact or 0) + int(known.sum())
+        counted.exact = network.count_exact(trace, counted.exact)
         counted.steps = np.concatenate(
             [counted.steps, trace.steps[:, :max(0, kept - first)]], axis=1)
     return counted

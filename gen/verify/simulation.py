@@ -278,9 +278,7 @@ def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
         inputs = counts[start:start + _BATCH]
         trace = network.run(inputs, timesteps=timesteps)
         parts.append((trace.logits, sample_spikes(config, trace, inputs)))
-        known = network.exact(trace)
-        if known is not None:
-            exact = (exact or 0) + int(known.sum())
+        exact = network.count_exact(trace, exact)
     logits, spikes = zip(*parts, strict=True)
     return np.concatenate(logits), {
         name: np.concatenate([part[name] for part in spikes]) for name in spikes[0]}, exact

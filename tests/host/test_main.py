@@ -210,4 +210,4 @@ def test_every_step_has_a_line():
 def test_exactness_is_said_of_each_image_and_layer():
     assert list(cli._lines({"predictions": [3, 0], "exact": [True, False], "images_exact": 1,
                             "not_quiet": {"2": 1}})) == [
-        "3 0", "exact yes no", "images exact      1", "not quiet         layer 2 in 1 images"]
+        "3 0", "exact yes no", "images exact      1", "not quiet         layer 2 in 1 image"]
