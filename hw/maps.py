@@ -177,7 +177,10 @@ class SourceConfig:
     Parameters
     ----------
     layer : index of the layer whose map this is, or -1 for the input
-    kernel, stride, padding : ``(y, x)``
+    kernel, stride, padding : ``(y, x)``. Rows of zeros above the map; if negative, rows at its
+        beginning that no window looks at. Columns of zeros on each side
+    below : rows of zeros below the map, or, if negative, rows at its end that no window looks at;
+        by default as many as above
     lanes : how a word charges the lanes. If None, each channel of the word has a weight row, and a
         spike adds the row in all lanes. Otherwise the word has a single weight row, and each lane
         sees the spikes of one channel, which is given here by its place in the word. Lanes that
@@ -203,13 +206,15 @@ class SourceConfig:
     rows: int | None = None
     first: int = 0
     every: int = 1
+    below: int | None = None
 
     def __post_init__(self):
-        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("first", 0),
-                            ("every", 1)):
+        for name, least in (("kernel", 1), ("stride", 1), ("first", 0), ("every", 1)):
             value = getattr(self, name)
             if min(value) < least if isinstance(value, tuple) else value < least:
                 raise ValueError(f"{name} must be at least {least}, not {value!r}")
+        if self.padding[1] < 0:
+            raise ValueError(f"padding must have columns of zeros, not {self.padding[1]!r}")
         if min(self.positions) < 1:
             raise ValueError(f"kernel must fit the map and its padding, not {self.kernel!r}")
         if self.rows is None:
@@ -229,10 +234,16 @@ class SourceConfig:
         return self.map.word if self.lanes is None else 1
 
     @property
+    def edges(self):
+        """``((above, below), (left, right))``: rows and columns of zeros around the map."""
+        above, beside = self.padding
+        return (above, above if self.below is None else self.below), (beside, beside)
+
+    @property
     def positions(self):
         """Numbers of output positions ``(y, x)``."""
-        height, width = ((size + 2 * pad - k) // step + 1 for size, pad, k, step in zip(
-            (self.map.height, self.map.width), self.padding, self.kernel, self.stride,
+        height, width = ((size + sum(edge) - k) // step + 1 for size, edge, k, step in zip(
+            (self.map.height, self.map.width), self.edges, self.kernel, self.stride,
             strict=True))
         return -(-(height - self.first) // self.every), width
 

@@ -26,7 +26,9 @@ class Charged:
     Parameters
     ----------
     name : unique
-    synapses : one bundle, or several that charge the same membranes (residual addition)
+    synapses : one bundle, or several that charge the same membranes (residual addition). Neurons
+        whose own layer is a source are recurrent: rows of the map are the elements of a sequence,
+        in which what they receive of themselves comes from earlier rows (docs/methods.md, 15)
     initial : ``(C,)`` membrane potential before the first charge
     dynamics : time-steps, in each of which the neurons fire; ``None`` if they fire after all the
         charge of a sample
@@ -52,7 +54,24 @@ class Charged:
             if synapses.out_channels != self.channels or self.initial.shape != (self.channels,):
                 raise NetworkError(f"{self.name}: synapses and initial potentials must agree on "
                                    f"the number of channels")
+        self._check_recurrence()
         self._check_bias()
+
+    def _check_recurrence(self):
+        for synapses in self.recurrent:
+            if synapses.stride != (1, 1) or synapses.padding[0] < synapses.kernel[0]:
+                raise NetworkError(f"{self.name}: its own spikes must reach it one element later at "
+                                   f"the earliest: by a stride of 1, and by at least as many rows "
+                                   f"of padding above as the kernel has")
+        if not self.forward:
+            raise NetworkError(f"{self.name}: nothing but its own spikes charges it")
+        if self.dynamics is not None:
+            self._refuse_steps()
+
+    def _refuse_steps(self):
+        if self.recurrent:
+            raise NetworkError(f"{self.name}: a recurrent layer can't have time-steps; use the "
+                               f"schedule settle")
 
     def _check_bias(self):
         bias = frozen(self.bias, f"{self.name}: bias")
@@ -85,6 +104,17 @@ class Charged:
         """One for each bundle of synapses."""
         return tuple(synapses.source for synapses in self.synapses)
 
+    @property
+    def forward(self) -> tuple[Synapses, ...]:
+        """Synapses from other layers."""
+        return tuple(synapses for synapses in self.synapses if synapses.source != self.name)
+
+    @property
+    def recurrent(self) -> tuple[Synapses, ...]:
+        """Synapses from the layer itself: what its rows, the elements of a sequence, add to later
+        ones."""
+        return tuple(synapses for synapses in self.synapses if synapses.source == self.name)
+
     def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
         """The shape in which all synapses agree.
 
@@ -94,7 +124,9 @@ class Charged:
             If they do not agree.
         """
         results = {synapses.out_shape(shape) for synapses, shape in zip(
-            self.synapses, shapes, strict=True)}
+            self.forward, shapes, strict=True)}
+        results |= {synapses.out_shape(shape) for shape in tuple(results)
+                    for synapses in self.recurrent}
         if len(results) != 1:
             raise NetworkError(f"{self.name}: the synapses give different shapes: "
                                f"{sorted(results)}")
@@ -108,9 +140,9 @@ class Charged:
         return -int(self.dynamics.signed), self.dynamics.greatest
 
     def charge(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """All the charge of the inputs, ``(N, O, OY, OX)``, in 64 bits."""
+        """All the charge of other layers, ``(N, O, OY, OX)``, in 64 bits."""
         first, *others = (synapses.charge(counts)
-                          for synapses, counts in zip(self.synapses, inputs, strict=True))
+                          for synapses, counts in zip(self.forward, inputs, strict=True))
         return sum(others, first)
 
     def schedule(self, sources: Sequence[MapConfig] = (), code: str = "phase") -> Schedule:
@@ -126,9 +158,19 @@ class Charged:
         return settle(sources, self.levels, code)
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """What the schedule makes of the charge."""
+        """What the schedule makes of the charge; if the layer is recurrent, row by row."""
+        charge = self.charge(inputs)
+        if not self.recurrent:
+            return self._settled(charge)
+        counts = np.zeros(charge.shape, dtype=np.int64)
+        for row in range(charge.shape[2]):
+            own = (synapses.row_charge(counts, row) for synapses in self.recurrent)
+            counts[:, :, [row]] = self._settled(sum(own, charge[:, :, [row]]))
+        return counts
+
+    def _settled(self, charge):
         schedule = self.schedule()
-        (fired,), state = schedule.run([self.charge(inputs)], self.initial[:, None, None],
+        (fired,), state = schedule.run([charge], self.initial[:, None, None],
                                        self.threshold[:, None, None])
         return state.potential if schedule.levels is None else schedule.clip(fired)
 
@@ -171,6 +213,7 @@ class Charged:
         NetworkError
             If it is charged by both the input and spikes, and there are several wake steps.
         """
+        self._refuse_steps()
         if dynamics.once:
             return replace(self, dynamics=dynamics)
         images = {source == INPUT for source in self.sources}
@@ -217,7 +260,7 @@ class Charged:
         """The kind, the synapses and the initial potential."""
         yield [type(self).__name__, self.name, self.sources]
         for s in self.synapses:
-            yield [s.stride, s.padding, s.groups, s.bits]
+            yield [s.stride, s.padding, s.groups, s.bits, *([] if s.below is None else [s.below])]
             yield s.weights
         yield self.initial
         if self.dynamics is not None:
@@ -228,7 +271,8 @@ class Charged:
         """Arrays ``initial`` and, for bundle number S of synapses, ``S.weights``."""
         facts: dict[str, Any] = {"type": self.type, "name": self.name, "synapses": [
             {"source": s.source, "stride": s.stride, "bits": s.bits, "padding": s.padding,
-             "groups": s.groups} for s in self.synapses]}
+             "groups": s.groups, **({} if s.below is None else {"below": s.below})}
+            for s in self.synapses]}
         arrays = {"initial": self.initial, **{
             f"{k}.weights": s.weights for k, s in enumerate(self.synapses)}}
         if self.dynamics is not None:
@@ -241,7 +285,8 @@ class Charged:
         """The layer, with the arguments of its kind from :meth:`_own`."""
         synapses = tuple(
             Synapses(s["source"], array(f"{k}.weights"), tuple(s["stride"]), tuple(s["padding"]),
-                     s["groups"], s["bits"]) for k, s in enumerate(facts["synapses"]))
+                     s["groups"], s["bits"], s.get("below"))
+            for k, s in enumerate(facts["synapses"]))
         stepped: dict[str, Any] = {}
         if "dynamics" in facts:
             try:
@@ -350,6 +395,8 @@ class Readout(Charged):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.recurrent:
+            raise NetworkError(f"{self.name}: a read-out sends no spikes, and can't be recurrent")
         object.__setattr__(self, "threshold", np.ones(self.channels, dtype=np.int64))
 
     def _half(self):

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from gen.errors import NetworkError
 
 __all__ = ["EXACT", "check_levels", "check_pixels", "check_values", "encode", "frozen",
-           "require_length", "require_name", "require_pair", "require_positive"]
+           "require_length", "require_name", "require_padding", "require_pair",
+           "require_positive"]
 
 # Why every number fits 64 bits, and the 53 that float64 holds exactly. A Network is refused unless
 #
@@ -80,6 +81,17 @@ def require_pair(value: object, name: str, least: int) -> None:
     if (not isinstance(value, tuple) or len(value) != 2
             or not all(type(v) is int and v >= least for v in value)):
         raise NetworkError(f"{name} must be a pair of integers of at least {least}, not {value!r}")
+
+
+def require_padding(padding: object, below: object, name: str) -> None:
+    """Refuse padding that is no pair of integers, the second at least 0, or an odd one below."""
+    if (not isinstance(padding, tuple) or len(padding) != 2
+            or not all(type(v) is int for v in padding) or padding[1] < 0
+            or below is None and padding[0] < 0):
+        raise NetworkError(f"{name}: padding must be a pair of integers of at least 0, not "
+                           f"{padding!r}")
+    if below is not None and type(below) is not int:
+        raise NetworkError(f"{name}: below must be an integer or None, not {below!r}")
 
 
 def require_positive(value: object, name: str) -> None:

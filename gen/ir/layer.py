@@ -44,7 +44,8 @@ class Layer(Protocol):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the maps that the layer looks at."""
+        """Names of the maps that the layer looks at. Its own is one of them if the layer is
+        recurrent."""
 
     @property
     def synapses(self) -> tuple[Synapses, ...]:
@@ -55,10 +56,12 @@ class Layer(Protocol):
         """The time-steps in each of which the neurons fire, or ``None``."""
 
     def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
-        """Shape ``(C, H, W)`` of the result for sources of ``shapes``."""
+        """Shape ``(C, H, W)`` of the result for sources of ``shapes``; a recurrent layer's own map
+        is not among them."""
 
     def out_levels(self, levels: Sequence[int]) -> int | None:
-        """Greatest count for sources with ``levels``, or None if potentials come out."""
+        """Greatest count for sources with ``levels``, without that of a recurrent layer's own map,
+        or None if potentials come out."""
 
     def out_span(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """Least and greatest count in a time-step for sources with ``spans``. Without time-steps it
@@ -72,7 +75,8 @@ class Layer(Protocol):
 
         Parameters
         ----------
-        inputs : ``(N, C, H, W)`` counts, or ``(T, N, C, H, W)`` trains
+        inputs : ``(N, C, H, W)`` counts, or ``(T, N, C, H, W)`` trains; a recurrent layer's own
+            are not among them
 
         Returns
         -------

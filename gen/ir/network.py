@@ -121,18 +121,18 @@ class Network:
         for layer in self.layers:
             if layer.name in shapes:
                 raise NetworkError(f"two layers are named {layer.name!r}")
-            for source in layer.sources:
+            others = [source for source in layer.sources if source != layer.name]
+            for source in others:
                 if source not in levels:
                     raise NetworkError(f"{layer.name}: source {source!r} is not an earlier layer")
-            shapes[layer.name] = layer.out_shape([shapes[s] for s in layer.sources])
+            shapes[layer.name] = layer.out_shape([shapes[s] for s in others])
             check_values(layer.name, shapes[layer.name])
-            tops = [levels[s] for s in layer.sources]
-            layer.check_sums(tops)
-            top = layer.out_levels(tops)
+            top = layer.out_levels([levels[s] for s in others])
             if top is not None:
                 check_levels(top, f"{layer.name}: levels")
                 levels[layer.name] = top
-                spans[layer.name] = layer.out_span([spans[s] for s in layer.sources])
+                spans[layer.name] = layer.out_span([spans[s] for s in others])
+            layer.check_sums([levels[s] for s in layer.sources])
         object.__setattr__(self, "shapes", MappingProxyType(shapes))
         object.__setattr__(self, "levels", MappingProxyType(levels))
         object.__setattr__(self, "spans", MappingProxyType(spans))
@@ -146,7 +146,8 @@ class Network:
         if self.samples is not None:
             object.__setattr__(self, "samples", self.shaped(frozen(self.samples, "samples")))
             self.encode(self.samples)
-        used = {source for layer in self.layers for source in layer.sources}
+        used = {source for layer in self.layers for source in layer.sources
+                if source != layer.name}
         for name in levels:
             if name not in used:
                 raise NetworkError(f"nothing uses the spikes of {name!r}")
@@ -290,7 +291,7 @@ class Network:
             raise NetworkError(f"input counts must lie in 0..{self.input_levels}")
         values = {INPUT: counts}
         for layer in self.layers:
-            values[layer.name] = layer.run([values[s] for s in layer.sources])
+            values[layer.name] = layer.run([values[s] for s in layer.sources if s != layer.name])
         steps = values.pop(self.readout.name).reshape(-1, len(counts), self.classes)
         # A shorter run is the beginning of a longer one.
         steps = steps[:timesteps]

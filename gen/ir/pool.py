@@ -12,7 +12,7 @@ from hw.dynamics import Dynamics
 from .exact import require_pair
 from .layer import check_name
 from .stepping import largest
-from .synapses import Synapses, out_size, sliding_windows
+from .synapses import Synapses, edges, out_size, sliding_windows
 
 __all__ = ["Pool"]
 
@@ -34,6 +34,7 @@ class Pool:
     type: ClassVar[str] = "pool"
     synapses: ClassVar[tuple[Synapses, ...]] = ()
     dynamics: ClassVar[None] = None
+    below: ClassVar[None] = None
 
     name: str
     source: str
@@ -71,7 +72,7 @@ class Pool:
     def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
         """As many channels as the source's, and a position for each window."""
         (shape,) = shapes
-        return (shape[0], *out_size(shape[1:], self.kernel, self.stride, self.padding, self.name))
+        return (shape[0], *out_size(shape[1:], self.kernel, self.stride, edges(self), self.name))
 
     def out_levels(self, levels: Sequence[int]) -> int:
         """Those of the source; a sum may count so many for each value in the window."""
@@ -89,7 +90,7 @@ class Pool:
         time-step, or the changes of the maxima."""
         (values,) = inputs
         windows = sliding_windows(values.reshape(-1, *values.shape[-3:]), self.kernel, self.stride,
-                                  self.padding)
+                                  edges(self))
         windows = windows.reshape(*values.shape[:-3], *windows.shape[1:])
         if self.kind == "sum":
             return windows.sum(axis=(-2, -1))

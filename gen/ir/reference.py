@@ -27,8 +27,11 @@ def torch_run(network: Network, counts: np.ndarray) -> dict[str, np.ndarray]:
     values = {INPUT: torch.from_numpy(np.asarray(counts, dtype=np.float64))}
     with torch.inference_mode():
         for layer in network.layers:
-            inputs = [values[source] for source in layer.sources]
-            values[layer.name] = _OPERATORS[layer.type](layer, *inputs)
+            if layer.name in layer.sources:
+                values[layer.name] = _elements(layer, values)
+            else:
+                values[layer.name] = _OPERATORS[layer.type](
+                    layer, *(values[source] for source in layer.sources))
     return {name: value.numpy().astype(np.int64) for name, value in values.items()}
 
 
@@ -38,12 +41,30 @@ def _pool(layer, counts):
     return F.avg_pool2d(counts, layer.kernel, layer.stride, layer.padding, divisor_override=1)
 
 
+def _elements(layer, values):
+    """A recurrent layer, over and over: after so many passes, so many of its rows are right. This
+    is slow, but has nothing in common with how the network does it."""
+    others = [values[source] for source in layer.sources if source != layer.name]
+    blank = layer.out_shape([tuple(counts.shape[1:]) for counts in others])
+    own = torch.zeros(len(others[0]), *blank, dtype=torch.float64)
+    while True:
+        filled = iter(others)
+        now = _neurons(layer, *(own if source == layer.name else next(filled)
+                                for source in layer.sources))
+        if torch.equal(now, own):
+            return now
+        own = now
+
+
 def _potential(layer, *inputs):
     potential = torch.tensor(layer.initial, dtype=torch.float64)[:, None, None]
     for bundle, counts in zip(layer.synapses, inputs, strict=True):
         weights = torch.tensor(bundle.weights, dtype=torch.float64)
+        (above, below), (left, right) = bundle.edges
+        counts = F.pad(counts, (left, right, max(0, above), max(0, below)))
+        counts = counts[:, :, max(0, -above):counts.shape[2] - max(0, -below)]
         potential = potential + F.conv2d(counts, weights, stride=bundle.stride,
-                                         padding=bundle.padding, groups=bundle.groups)
+                                         groups=bundle.groups)
     return potential
 
 

@@ -1,16 +1,20 @@
 """Synapses, and the windows through which layers look at their sources."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from gen.errors import NetworkError
 
-from .exact import frozen, require_pair, require_positive
+from .exact import frozen, require_padding, require_pair, require_positive
 
-__all__ = ["Synapses", "Window", "out_size", "sliding_windows"]
+__all__ = ["Edges", "Synapses", "Window", "edges", "out_size", "padded", "sliding_windows"]
+
+Edges: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+"""Rows of zeros above and below a map, and columns of them at its left and its right. Of a negative
+number of rows, so many at the edge of the map are not looked at."""
 
 
 class Window(Protocol):
@@ -30,7 +34,11 @@ class Window(Protocol):
 
     @property
     def padding(self) -> tuple[int, int]:
-        """``(y, x)`` zeros on each side of the map."""
+        """``(y, x)`` zeros above the map, and on each of its sides."""
+
+    @property
+    def below(self) -> int | None:
+        """Rows of zeros below the map; ``None``: as many as above."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +52,12 @@ class Synapses:
     ----------
     source : name of an earlier layer, or :data:`gen.ir.layers.INPUT`
     weights : ``(out_channels, in_channels / groups, KY, KX)`` integers of ``bits`` bits, signed
-    stride, padding : ``(y, x)``
+    stride, padding : ``(y, x)``. Rows of zeros above the map; if negative, rows at its beginning
+        that no window looks at. Columns of zeros on each side
     groups : as in ``torch.nn.Conv2d``
     bits : width of a weight, 2 to 16
+    below : rows of zeros below the map, or, if negative, rows at its end that no window looks at;
+        by default as many as above
     """
 
     source: str
@@ -55,6 +66,7 @@ class Synapses:
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
     bits: int = 8
+    below: int | None = None
 
     def __post_init__(self) -> None:
         where = f"synapses from {self.source!r}"
@@ -62,14 +74,15 @@ class Synapses:
         if self.weights.ndim != 4 or not self.weights.size:
             raise NetworkError(f"{where}: weights must have four axes, not {self.weights.shape}")
         require_pair(self.stride, f"{where}: stride", 1)
-        require_pair(self.padding, f"{where}: padding", 0)
+        require_padding(self.padding, self.below, where)
         require_positive(self.groups, f"{where}: groups")
         if type(self.bits) is not int or not 2 <= self.bits <= 16:
             raise NetworkError(f"{where}: bits must be 2 to 16, not {self.bits!r}")
         if self.weights.shape[0] % self.groups:
             raise NetworkError(f"{where}: {self.weights.shape[0]} output channels can't be split "
                                f"into {self.groups} groups")
-        if not all(p < k for p, k in zip(self.padding, self.kernel, strict=True)):
+        if self.padding[1] >= self.kernel[1] or self.below is None and (
+                self.padding[0] >= self.kernel[0]):
             raise NetworkError(f"{where}: padding {self.padding} must be smaller than the kernel "
                                f"{self.kernel}")
         low, high = -(1 << self.bits - 1), (1 << self.bits - 1) - 1
@@ -82,6 +95,11 @@ class Synapses:
         """``(KY, KX)`` of the weights."""
         ky, kx = self.weights.shape[2:]
         return ky, kx
+
+    @property
+    def edges(self) -> Edges:
+        """``((above, below), (left, right))``, rows and columns of zeros around the map."""
+        return edges(self)
 
     @property
     def out_channels(self) -> int:
@@ -100,12 +118,12 @@ class Synapses:
         if shape[0] != channels:
             raise NetworkError(f"synapses from {self.source!r}: the source has {shape[0]} "
                                f"channels, the weights expect {channels}")
-        return (self.out_channels, *out_size(shape[1:], self.kernel, self.stride, self.padding,
-                                              f"synapses from {self.source!r}"))
+        return (self.out_channels, *out_size(shape[1:], self.kernel, self.stride, self.edges,
+                                             f"synapses from {self.source!r}"))
 
     def charge(self, counts: np.ndarray) -> np.ndarray:
         """``(N, C, H, W)`` counts -> ``(N, O, OY, OX)`` charge, exact."""
-        windows = sliding_windows(counts, self.kernel, self.stride, self.padding)
+        windows = sliding_windows(counts, self.kernel, self.stride, self.edges)
         n, c, oy, ox, ky, kx = windows.shape
         windows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(
             n * oy * ox, self.groups, (c // self.groups) * ky * kx).astype(np.float64)
@@ -114,6 +132,16 @@ class Synapses:
         charge = np.matmul(windows.transpose(1, 0, 2), weights.transpose(0, 2, 1))
         charge = charge.transpose(1, 0, 2).reshape(n, oy, ox, self.out_channels)
         return charge.transpose(0, 3, 1, 2).astype(np.int64)
+
+    def row_charge(self, counts: np.ndarray, row: int) -> np.ndarray:
+        """The charge of one output row, ``(N, O, 1, OX)``; see :meth:`charge`."""
+        (above, _), beside = self.edges
+        top = row * self.stride[0] - above
+        bottom, height = top + self.kernel[0], counts.shape[2]
+        seen = counts[:, :, max(0, top):max(0, bottom)]
+        around = (max(0, -top) - max(0, -bottom), max(0, bottom - height))
+        own = replace(self, padding=(around[0], self.padding[1]), below=around[1])
+        return own.charge(seen)
 
     def charge_range(self, levels: int) -> tuple[np.ndarray, np.ndarray]:
         """Least and greatest charge of each output channel, ``(O,)``, for counts in
@@ -130,7 +158,7 @@ class Synapses:
     def flattened(self, shape: tuple[int, int, int]) -> "Synapses | None":
         """The same synapses for a source that is given as a vector instead of in ``shape``, or None
         if they look at a part of the map."""
-        if self.weights.shape[1:] != shape or any(self.padding):
+        if self.weights.shape[1:] != shape or any(map(any, self.edges)):
             return None
         weights = self.weights.reshape(self.out_channels, -1, 1, 1)
         return Synapses(self.source, weights, bits=self.bits)
@@ -140,12 +168,20 @@ class Synapses:
         return levels * int(np.abs(self.weights).sum(axis=(1, 2, 3)).max())
 
 
+def edges(window: Window) -> Edges:
+    """``((above, below), (left, right))``, rows and columns of zeros around the map that a window
+    looks at."""
+    above, beside = window.padding
+    return (above, above if window.below is None else window.below), (beside, beside)
+
+
 def out_size(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int],
-             padding: tuple[int, int], name: str) -> tuple[int, int]:
+             edges: Edges, name: str) -> tuple[int, int]:
     """Number of windows over a map of ``size``; all pairs are ``(y, x)``.
 
     Parameters
     ----------
+    edges : see :func:`edges`
     name : of the layer, for the message
 
     Raises
@@ -153,17 +189,25 @@ def out_size(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, 
     NetworkError
         If the kernel is larger than the map and its padding.
     """
-    y, x = ((s + 2 * p - k) // st + 1 for s, k, st, p in zip(
-        size, kernel, stride, padding, strict=True))
+    y, x = ((s + sum(edge) - k) // st + 1 for s, k, st, edge in zip(
+        size, kernel, stride, edges, strict=True))
     if y < 1 or x < 1:
         raise NetworkError(f"{name}: a kernel of {kernel} does not fit a map of {size}")
     return y, x
 
 
 def sliding_windows(counts: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int],
-                    padding: tuple[int, int]) -> np.ndarray:
-    """``(N, C, H, W)`` -> ``(N, C, OY, OX, KY, KX)``, zero padded."""
-    py, px = padding
-    counts = np.pad(counts, ((0, 0), (0, 0), (py, py), (px, px)))
-    view = np.lib.stride_tricks.sliding_window_view(counts, kernel, axis=(2, 3))
-    return view[:, :, ::stride[0], ::stride[1]]
+                    edges: Edges) -> np.ndarray:
+    """``(..., H, W)`` -> ``(..., OY, OX, KY, KX)``, zero padded; see :func:`edges`."""
+    counts = padded(counts, edges)
+    view = np.lib.stride_tricks.sliding_window_view(counts, kernel, axis=(-2, -1))
+    return view[..., ::stride[0], ::stride[1], :, :]
+
+
+def padded(counts: np.ndarray, edges: Edges) -> np.ndarray:
+    """``(..., H, W)`` counts with the rows and columns of zeros around them, or without those that
+    are left out."""
+    whole = [(0, 0)] * (counts.ndim - 2)
+    counts = np.pad(counts, [*whole, *((max(0, a), max(0, b)) for a, b in edges)])
+    return counts[(..., *(slice(max(0, -a), size - max(0, -b)) for (a, b), size in zip(
+        edges, counts.shape[-2:], strict=True)))]

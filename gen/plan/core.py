@@ -65,6 +65,10 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
     if not isinstance(count, int) or not 1 <= count <= layer.channels:
         raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), not "
                        f"{count!r}")
+    sources = tuple(
+        replace(source, map=replace(source.map, word=count, code=code))
+        if name == layer.name else source
+        for name, source in zip(layer.sources, sources, strict=True))
     sources = charging(layer, sources, count)
     core = CoreConfig(
         name=layer.name, port=port, sources=sources, lanes=count, channels=layer.channels,
@@ -73,15 +77,16 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
         membrane_bits=membrane_bits(layer, levels, code),
         masks=connections(layer, sources, count),
         schedule=layer.schedule([source.map for source in sources], code),
-        live=live_rows(layer, sources, count))
+        live=live_rows(layer, sources, count),
+        recurrent=bool(layer.recurrent))
     return replace(core, replicas=_replicas(core, replicas.pop(layer.name, 1)))
 
 
 def _replicas(core, count):
-    rows = core.out_rows
+    rows = core.most_replicas
     if not isinstance(count, int) or not 1 <= count <= rows:
-        raise FitError(f"{core.name}: replicas must be 1 to {rows} (its output rows), not "
-                       f"{count!r}")
+        why = "it is recurrent" if core.recurrent else "its output rows"
+        raise FitError(f"{core.name}: replicas must be 1 to {rows} ({why}), not {count!r}")
     return count
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gen.ir.synapses import sliding_windows
 from hw.layers import CoreConfig
 
 __all__ = ["Events", "events", "words"]
@@ -161,7 +162,4 @@ def _tap_spikes(source, words):
 
 def _windows(source, maps):
     """``(..., H, W)`` maps -> ``(..., OY, OX, KY, KX)`` windows."""
-    (py, px), (sy, sx) = source.padding, source.stride
-    padded = np.pad(maps, [(0, 0)] * (maps.ndim - 2) + [(py, py), (px, px)])
-    view = np.lib.stride_tricks.sliding_window_view(padded, source.kernel, axis=(-2, -1))
-    return view[..., ::sy, ::sx, :, :]
+    return sliding_windows(maps, source.kernel, source.stride, source.edges)

@@ -37,7 +37,7 @@ class SpikeMemory:
     def needed(self) -> int:
         """Rows of the sample that must have arrived for the present window."""
         edge = self._tops[self._left] + self._source.kernel[0]
-        return max(1, min(edge, self._source.map.height))
+        return max(0, min(edge, self._source.map.height))
 
     def release(self, time: np.ndarray) -> None:
         """Leave the present window at a time, ``(streams,)``."""
@@ -115,7 +115,8 @@ class Flow:
     def needed(self) -> np.ndarray:
         """When the last rows that the next row looks at have arrived, ``(streams,)``."""
         return functools.reduce(np.maximum, (
-            memory.came[memory.needed - 1] for memory in self.looking))
+            memory.came[memory.needed - 1] for memory in self.looking if memory.needed),
+            np.zeros_like(self.sent))
 
     def send_row(self, beats: int, done: np.ndarray, spread: np.ndarray | float) -> None:
         """Send a row.

@@ -79,8 +79,12 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                              min(channels, _FLAT_WORD) if flat else min(channels, 32),
                              most_steps=slice_steps)}
     for layer in network.layers:
+        if layer.name in layer.sources:  # its words and code are decided with its lanes
+            index[layer.name] = len(layers)
+            maps[layer.name] = MapConfig(*network.shapes[layer.name], network.levels[layer.name], 1)
         sources = tuple(SourceConfig(maps[window.source], index[window.source], window.kernel,
-                                     window.stride, window.padding) for window in layer.windows)
+                                     window.stride, window.padding, below=window.below)
+                        for window in layer.windows)
         levels = [network.levels[name] for name in layer.sources]
         config = kind(layer).configure(layer, _port(len(layers), layer.name), sources, levels,
                                        lanes, replicas, code)

@@ -83,7 +83,7 @@ def _column(source):
     """The source with a map that is one column wide, which needs as many rows."""
     fmap = MapConfig(1, source.map.height, 1, 1, 1)
     return SourceConfig(fmap, source.layer, (source.kernel[0], 1), (source.stride[0], 1),
-                        (source.padding[0], 0))
+                        (source.padding[0], 0), below=source.below)
 
 
 # Trial mappings differ in lanes, and few in replicas.
@@ -103,17 +103,26 @@ def _needed(height, layers, spare):
     sent = {-1: [(row / height, (row + 1) / height) for row in range(samples * height)]}
     left = {}
     for index, (replicas, sources) in enumerate(layers):
-        sent[index], left[index] = _even(replicas, sources, sent, samples, spare)
-    return [[max(_rows(replace(source, first=k, every=replicas), sent[source.layer], times, samples)
-                 for k, times in enumerate(left[index])) for source in sources]
-            for index, (replicas, sources) in enumerate(layers)]
+        others = tuple(source for source in sources if source.layer != index)
+        sent[index], left[index] = _even(replicas, others, sent, samples, spare)
+
+    def rows(index, source):
+        if source.layer == index:  # a recurrent layer looks at a row as it sends the next one
+            return source.least_rows
+        shares = (replace(source, first=k, every=layers[index][0])
+                  for k in range(layers[index][0]))
+        return max(_rows(share, sent[source.layer], times, samples)
+                   for share, times in zip(shares, left[index], strict=True))
+
+    return [[rows(index, source) for source in sources]
+            for index, (_, sources) in enumerate(layers)]
 
 
 def _even(replicas, sources, sent, samples, spare):
     """When the first and the last beat of each output row leave a layer that works evenly, and when
     each replica leaves its rows."""
     height = sources[0].positions[0]
-    each = 1 / -(-height // replicas)
+    each = min(map(_looked_at, sources)) / -(-height // replicas)
     left: list[list[float]] = [[] for _ in range(replicas)]
     rows, end = [], 0
     for sample in range(samples):
@@ -128,11 +137,17 @@ def _even(replicas, sources, sent, samples, spare):
     return rows, left
 
 
+def _looked_at(source):
+    """The share of a map that is not left out at its edges. While the rest comes, the layer has
+    nothing to do."""
+    return 1 + sum(min(0, edge) for edge in source.edges[0]) / source.map.height
+
+
 def _came(source, sent, sample, row):
     """When the rows that an output row looks at are there."""
     height = source.map.height
-    edge = row * source.stride[0] - source.padding[0] + source.kernel[0]
-    return sent[sample * height + max(1, min(edge, height)) - 1][1]
+    edge = min(row * source.stride[0] - source.padding[0] + source.kernel[0], height)
+    return sent[sample * height + edge - 1][1] if edge > 0 else 0
 
 
 def _rows(share, sent, left, samples):

@@ -116,7 +116,7 @@ class Search:
         lanes = {core.name: core.lanes for core in config.cores}
         replicas = {core.name: core.replicas for core in config.cores}
         for core in config.cores:
-            rows = core.out_rows
+            rows = core.most_replicas
             counts = self._trials.lane_counts(core)
             place = counts.index(core.lanes)
             for count in counts[max(0, place - 1):place + 2]:

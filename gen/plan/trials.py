@@ -218,7 +218,7 @@ class Trials:
 
     def _replicas(self, config, core, interval):
         """The fewest replicas that keep the interval, or as many as there are rows."""
-        rows = core.out_rows
+        rows = core.most_replicas
         total = self._own_clocks(config, core)
         for replicas in range(max(1, min(rows, math.ceil(total / interval))), rows):
             if self._own_clocks(config, replace(core, replicas=replicas)) <= interval:

@@ -13,6 +13,7 @@ from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from hw.dynamics import Dynamics
 from tests.networks import neurons, pruned, readout, synapses
+from tests.sequences import random_sequence
 
 from .cases import logits
 from .streams import STALLS, run
@@ -165,13 +166,19 @@ def test_array_skips_rows_of_zeros(seed):
     check(rng, pruned(network, float(rng.uniform(0.6, 1)), seed=seed), seed)
 
 
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_sequence(seed):
+    rng = np.random.default_rng(seed)
+    check(rng, random_sequence(rng), seed)
+
+
 def check(rng, network, seed):
     """Logits of an array of random lanes and replicas, with random stalls, after any of the
     time-steps that it has."""
     lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
              if layer.synapses}
     replicas = {layer.name: int(rng.integers(1, min(3, network.shapes[layer.name][1]) + 1))
-                for layer in network.neurons}
+                for layer in network.neurons if layer.name not in layer.sources}
     config, image = map_network(network, lanes=lanes, replicas=replicas,
                                 code=str(rng.choice(["phase", "rate"])),
                                 slice_steps=int(rng.choice([1, 2, 3, 5, 16])))

@@ -1,0 +1,91 @@
+"""Small networks for sequences, with random weights. Rows of their maps are the elements."""
+
+import numpy as np
+
+from gen.errors import NetworkError
+from gen.ir.layers import INPUT, Pool
+from gen.ir.network import Network
+
+from .networks import neurons, readout, synapses
+
+__all__ = ["causal", "delayed", "last", "random_sequence", "recurrent"]
+
+
+def delayed(rng, name, channels, *, kernel=1, groups=1, lag=1, bits=4):
+    """Synapses of a layer to itself, so many elements later."""
+    above = lag + kernel - 1
+    return synapses(rng, name, (channels, channels // groups, kernel, 1), groups=groups, bits=bits,
+                    padding=(above, 0), below=-lag)
+
+
+def causal(rng, source, shape, *, stride=1, **options):
+    """A convolution over time that sees no later element than its own."""
+    return synapses(rng, source, shape, stride=(stride, 1), padding=(shape[2] - 1, 0), below=0,
+                    **options)
+
+
+def recurrent(rng, name, *bundles, levels=7, **options):
+    return neurons(rng, name, *bundles,
+                   delayed(rng, name, bundles[0].out_channels, **options), levels=levels)
+
+
+def last(rng, source, classes, shape):
+    """A read-out of the last element."""
+    channels, elements, width = shape
+    out = readout(rng, source, (classes, channels, 1, width))
+    (bundle,) = out.synapses
+    return type(out)("out", (type(bundle)(source, bundle.weights, padding=(1 - elements, 0),
+                                          bits=bundle.bits, below=0),), out.initial)
+
+
+def random_sequence(rng):
+    """Up to three layers, each a causal convolution, a recurrent layer or a pooling over time, and
+    a read-out of the last element, of all of them, or of their sum. Redrawn if something does not
+    fit."""
+    while True:
+        elements, width = int(rng.integers(1, 12)), int(rng.choice([1, 1, 1, 2, 3]))
+        shape = now = (int(rng.integers(1, 6)), elements, width)
+        levels, layers, source = int(rng.integers(1, 16)), [], INPUT
+        try:
+            for k in range(int(rng.integers(1, 4))):
+                layers.append(_random_layer(rng, f"layer{k}", source, now))
+                source, now = f"layer{k}", layers[-1].out_shape([now] * sum(
+                    name == source for name in layers[-1].sources))
+            network = Network("sequence", shape, levels, levels,
+                              (*layers, *_random_end(rng, source, now)))
+        except NetworkError:
+            continue
+        if max(network.levels.values()) <= 200 and any(
+                layer.name in layer.sources for layer in layers):
+            return network
+
+
+def _random_layer(rng, name, source, shape):
+    channels, kernel = shape[0], int(rng.integers(1, 4))
+    kind = rng.random()
+    if kind < 0.15:
+        stride = int(rng.integers(1, kernel + 1))
+        return Pool(name, source, str(rng.choice(["sum", "max"])), (kernel, 1), (stride, 1))
+    options = {"groups": int(rng.choice([1, channels])), "bits": int(rng.integers(2, 9))}
+    out = options["groups"] * int(rng.integers(1, 4))
+    across = int(rng.choice([1, shape[2]]))
+    bundles = [causal(rng, source, (out, channels // options["groups"], kernel, across),
+                      stride=int(rng.choice([1, 1, 2])), **options)]
+    if rng.random() < 0.2:
+        bundles *= 2
+    if kind < 0.35:
+        return neurons(rng, name, *bundles, levels=int(rng.integers(1, 9)))
+    return recurrent(rng, name, *bundles, levels=int(rng.integers(1, 64)),
+                     kernel=int(rng.choice([1, 1, 2])), lag=int(rng.choice([1, 1, 1, 2, 3])),
+                     groups=int(rng.choice([1, out])), bits=int(rng.integers(2, 9)))
+
+
+def _random_end(rng, source, shape):
+    classes = int(rng.integers(1, 6))
+    kind = rng.random()
+    if kind < 0.5:
+        return (last(rng, source, classes, shape),)
+    if kind < 0.75:
+        return (readout(rng, source, (classes, *shape)),)
+    return (Pool("all", source, "sum", (shape[1], 1), (1, 1)),
+            readout(rng, "all", (classes, shape[0], 1, shape[2])))
