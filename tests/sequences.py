@@ -1,7 +1,5 @@
 """Small networks for sequences, with random weights. Rows of their maps are the elements."""
 
-import numpy as np
-
 from gen.errors import NetworkError
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network

@@ -87,6 +87,24 @@ class Collector:
         name = self._name(x, path)
         return self._activated(Fire(name, x.terms, x.bias, path, step, levels, floor), x)
 
+    def _fed_back(self, path: str, value: object, own: torch.Tensor) -> Charge:
+        """The sums of a layer with those that its own results add to the next element.
+
+        Parameters
+        ----------
+        path : of the module that has the weights
+        own : recurrent weights, as in :class:`gen.convert.recurrent.Recurrent`
+        """
+        x = self._sums(value)
+        channels, per_group = own.shape[:2]
+        if channels != x.shape[0]:
+            self.refuse(f"expects {channels} channels, but its input has {x.shape[0]}")
+        name = self._name(x, path)
+        self._names.remove(name)  # the layer takes it
+        term = Term(path, name, name, 1.0, own, padding=(1, 0), groups=channels // per_group,
+                    below=-1)
+        return replace(x, terms=(*x.terms, term))
+
     def _sums(self, x: object) -> Charge:
         if not isinstance(x, Charge):
             self.refuse("an activation must follow a Conv2d, a Linear or a residual addition "
@@ -100,6 +118,8 @@ class Collector:
     def _pool(self, kind: str, path: str, value: object, kernel: tuple[int, int],
               stride: tuple[int, int], padding: tuple[int, int], factor: float) -> Map:
         x = self._counts(value, flat=False)
+        if x.above:
+            self.refuse("pool before elements are selected or padded, not after it")
         size = self._size(x, kernel, stride, padding)
         pool = Pool(self._unique(path), x.source, kind, kernel, stride, padding)
         x = replace(x, source=pool.name, factor=x.factor * factor, shape=(x.shape[0], *size))
@@ -135,6 +155,5 @@ class Collector:
         if isinstance(x, Charge):
             return x
         channels = x.shape[0]
-        term = Term(self.node, x.source, x.step, x.factor, torch.ones(channels, 1, 1, 1),
-                    groups=channels, identity=True)
+        term = x.term(self.node, torch.ones(channels, 1, 1, 1), groups=channels, identity=True)
         return Charge((term,), torch.zeros(channels), x.shape, x.flat)

@@ -18,6 +18,7 @@ from .foreign import Activation, refuse_spiking
 from .lowered import Lowered, Map
 from .operators import SUPPORTED, Operators
 from .qcfs import ClipQuan, Qcfs
+from .recurrent import Recurrent
 from .usercode import first_line
 
 __all__ = ["lower", "require_plain"]
@@ -99,7 +100,8 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, path: str) -> bool:
         foreign = self._activation is not None and self._activation.matches(m)
-        return foreign or isinstance(m, Qcfs | ClipQuan) or super().is_leaf_module(m, path)
+        own = isinstance(m, Qcfs | ClipQuan | Recurrent)
+        return foreign or own or super().is_leaf_module(m, path)
 
 
 class _Lowering(fx.Interpreter):

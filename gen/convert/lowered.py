@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import fx
+from torch.nn import functional as F
 
 from gen.ir.layers import Pool
 
@@ -28,7 +29,7 @@ class Term:
     step : the layer whose step the counts have
     factor : of the map, see :class:`Map`
     weight : ``(O, I / groups, KY, KX)`` real numbers
-    stride, padding : ``(y, x)``
+    stride, padding, below : see :class:`gen.ir.synapses.Synapses`
     groups : as in ``torch.nn.Conv2d``
     identity : whether this is the diagonal of a residual connection, which is not trained and has
         as many bits as it needs
@@ -43,12 +44,23 @@ class Term:
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
     identity: bool = False
+    below: int | None = None
+
+    def convolved(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """The convolution of ``(N, C, H, W)`` values with weights like :attr:`weight`."""
+        if self.below is None:
+            return F.conv2d(x, weight, None, self.stride, self.padding, 1, self.groups)
+        above, beside = self.padding
+        x = F.pad(x, (beside, beside, max(0, above), max(0, self.below)))
+        x = x[:, :, max(0, -above):x.shape[2] - max(0, -self.below)]
+        return F.conv2d(x, weight, None, self.stride, 0, 1, self.groups)
 
 
 @dataclass(frozen=True)
 class Fire:
     """Neurons: ``n = clip(floor(charge / step + 1/2), 0, levels)``, or with ``floor``, which rounds
-    down, ``clip(floor(charge / step), 0, levels)``.
+    down, ``clip(floor(charge / step), 0, levels)``. They are recurrent if they are the source of
+    one of their terms.
 
     ``activation`` is the path of the module that has the step and the levels, or None for a
     calibrated ReLU. Layers that share the module share its step. ``bias`` is ``(O,)``.
@@ -152,6 +164,8 @@ class Map:
     factor : division of the average poolings on the way
     shape : ``(C, H, W)`` of the counts
     flat : whether PyTorch has them as a vector
+    above : rows of zeros above the layer's map, or, if negative, rows at its beginning that are
+        left out
     """
 
     source: str
@@ -159,6 +173,14 @@ class Map:
     factor: float
     shape: tuple[int, int, int]
     flat: bool
+    above: int = 0
+
+    def term(self, path: str, weight: torch.Tensor, *, stride: tuple[int, int] = (1, 1),
+             padding: tuple[int, int] = (0, 0), groups: int = 1, identity: bool = False) -> Term:
+        """A convolution of the map, see :class:`Term`."""
+        below = padding[0] if self.above else None
+        return Term(path, self.source, self.step, self.factor, weight, stride,
+                    (padding[0] + self.above, padding[1]), groups, identity, below)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from torch.nn import functional as F
 
 from .collector import Collector
 from .foreign import Activation
-from .lowered import Charge, Map, Term
+from .lowered import Charge, Map
 from .qcfs import ClipQuan, Qcfs
+from .recurrent import Recurrent
 
 __all__ = ["SUPPORTED", "Operators"]
 
@@ -96,6 +97,8 @@ class Operators(Collector):
                 return self._fire(x, path, step, module.levels)
             case ClipQuan():
                 return self._fire(x, path, 1 / module.levels, module.levels, floor=True)
+            case Recurrent():
+                return self._recurrent(module, path, x)
             case nn.ReLU():
                 return self._relu(x)
             case nn.Hardtanh():
@@ -137,9 +140,16 @@ class Operators(Collector):
         shape = (module.out_channels, *self._size(x, kernel, stride, padding))
         if any(p >= k for p, k in zip(padding, kernel, strict=True)):
             self.refuse(f"padding {padding} must be smaller than the kernel {kernel}")
-        term = Term(path, x.source, x.step, x.factor, module.weight.detach().clone(), stride,
-                    padding, module.groups)
+        term = x.term(path, module.weight.detach().clone(), stride=stride, padding=padding,
+                      groups=module.groups)
         return Charge((term,), _bias(module), shape, False)
+
+    def _recurrent(self, module: Recurrent, path: str, value: object) -> Map:
+        x = self._fed_back(path, value, module.own.detach().clone())
+        inner = self.module(module.activation, f"{path}.activation", x)
+        if not isinstance(inner, Map):
+            self.refuse("its activation must be Qcfs, ClipQuan or a ReLU")
+        return inner
 
     def _padding(self, module: nn.Conv2d) -> tuple[int, ...]:
         if not isinstance(module.padding, str):
@@ -164,7 +174,7 @@ class Operators(Collector):
         if module.in_features != features:
             self.refuse(f"expects {module.in_features} features, but its input has {features}")
         weight = module.weight.detach().clone().reshape(module.out_features, *x.shape)
-        term = Term(path, x.source, x.step, x.factor, weight)
+        term = x.term(path, weight)
         return Charge((term,), _bias(module), (module.out_features, 1, 1), True)
 
     def _batch_norm(self, module: nn.BatchNorm1d | nn.BatchNorm2d, x: object) -> Charge:
@@ -231,9 +241,34 @@ class Operators(Collector):
         return _SIZES
 
     def _getitem(self, x: object, index: object) -> object:
+        if isinstance(x, Map) and not x.flat:
+            return self._elements(x, index)
         if x is not _SIZES or index != 0:
-            self.refuse("slicing is not supported; only x.shape[0], for a view or a reshape")
+            self.refuse("slicing is not supported; only x.shape[0], for a view or a reshape, and "
+                        "x[:, :, k:] of a sequence")
         return _BATCH
+
+    def _elements(self, x: Map, index: object) -> Map:
+        """The last rows of a map: the last elements of a sequence."""
+        match index:
+            case (slice(start=None, stop=None), slice(start=None, stop=None),
+                  slice(start=int() as start, stop=None, step=None), *rest) if (
+                      all(part == slice(None) for part in rest)):
+                rows = len(range(x.shape[1])[start:])
+                if rows:
+                    return replace(x, shape=(x.shape[0], rows, x.shape[2]),
+                                   above=x.above - (x.shape[1] - rows))
+        self.refuse("only the last elements of a sequence can be selected: x[:, :, k:]")
+
+    def _pad(self, x: object, pad: Sequence[int], mode: str = "constant",
+             value: float | None = None) -> Map:
+        x = self._counts(x, flat=False)
+        match tuple(pad):
+            case (0, 0, int() as above, 0) if above >= 0 and mode == "constant" and not value:
+                return replace(x, shape=(x.shape[0], x.shape[1] + above, x.shape[2]),
+                               above=x.above + above)
+        self.refuse("only zeros above a map can be added, (0, 0, rows, 0), for a causal "
+                    "convolution; other padding belongs to the convolution")
 
     def _flatten(self, value: object, start_dim: int = 0, end_dim: int = -1) -> Map | Charge:
         x = self._tensor(value)
@@ -307,7 +342,7 @@ _FUNCTIONS: dict[Target, str] = {
     torch.flatten: "_flatten", torch.reshape: "_view", torch.mean: "_mean",
     operator.add: "_add", operator.iadd: "_add", torch.add: "_add",
     getattr: "_getattr", operator.getitem: "_getitem",
-    F.dropout: "_dropout", F.dropout1d: "_dropout", F.dropout2d: "_dropout",
+    F.pad: "_pad", F.dropout: "_dropout", F.dropout1d: "_dropout", F.dropout2d: "_dropout",
     F.max_pool2d: "_f_max_pool", torch.max_pool2d: "_f_max_pool",
     F.avg_pool2d: "_f_avg_pool", F.adaptive_avg_pool2d: "_f_global_pool",
 }

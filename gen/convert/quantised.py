@@ -123,7 +123,7 @@ class QuantisedModel(nn.Module):
         dtype = torch.float32 if self.training else torch.float64
         values = {INPUT: counts.to(dtype)}
         for layer in self.layers:
-            inputs = [values[source] for source in layer.sources]
+            inputs = [values[source] for source in layer.sources if source != layer.name]
             values[layer.name] = layer(self.step, *inputs)
         return values
 
@@ -167,7 +167,7 @@ def _require_steps(layers: Iterable[Fire]) -> None:
 def _synapses(term: Term, weights: np.ndarray, bits: int) -> Synapses:
     if term.identity:
         bits = max(bits, int(max(weights.max(), -weights.min() - 1)).bit_length() + 1)
-    return Synapses(term.source, weights, term.stride, term.padding, term.groups, bits)
+    return Synapses(term.source, weights, term.stride, term.padding, term.groups, bits, term.below)
 
 
 def _limits(bits: int) -> tuple[int, int]:
@@ -257,15 +257,18 @@ class _Charged(_Module):
             weights.append(round_ste(weight.double() * (theta * (ratio / unit))).clamp(low, high))
         return weights, round_ste(self.bias.double() * self.theta / unit)
 
-    def _charge(self, step: _Step, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    def _charge(self, weights: list[torch.Tensor], bias: torch.Tensor,
+                inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """The charge of other layers, for :meth:`_integers`."""
         dtype = inputs[0].dtype
-        weights, bias = self._integers(step)
-        charge = bias.to(dtype)[:, None, None]
-        for term, weight, x in zip(self.terms, weights, inputs, strict=True):
-            weight = weight.to(dtype)
+        charge, left = bias.to(dtype)[:, None, None], iter(inputs)
+        for term, weight in zip(self.terms, weights, strict=True):
+            if term.source == self.name:
+                continue
+            x, weight = next(left), weight.to(dtype)
             # A diagonal as a grouped convolution is slow.
-            charge = charge + (x * weight[:, 0] if term.identity else F.conv2d(
-                x, weight, None, term.stride, term.padding, 1, term.groups))
+            plain = term.identity and term.below is None
+            charge = charge + (x * weight[:, 0] if plain else term.convolved(x, weight))
         return charge
 
     def _in_integers(self, step: _Step) -> tuple[tuple[Synapses, ...], np.ndarray, np.ndarray]:
@@ -292,8 +295,21 @@ class _Fire(_Charged):
         return step(self.name)
 
     def forward(self, step: _Step, *inputs: torch.Tensor) -> torch.Tensor:
-        """Counts from charge: floor division by the threshold, straight through."""
-        charge = self._charge(step, inputs)
+        """Counts from charge; if the layer is recurrent, element by element."""
+        weights, bias = self._integers(step)
+        charge = self._charge(weights, bias, inputs)
+        own = [weight.to(charge.dtype) for term, weight in zip(self.terms, weights, strict=True)
+               if term.source == self.name]
+        if not own:
+            return self._fired(charge)
+        (weight,) = own
+        counts = [self._fired(charge[:, :, :1])]
+        for row in charge[:, :, 1:].split(1, dim=2):
+            counts.append(self._fired(row + _fed_back(weight, counts[-1])))
+        return torch.cat(counts, dim=2)
+
+    def _fired(self, charge: torch.Tensor) -> torch.Tensor:
+        """Floor division by the threshold, straight through."""
         theta = self.theta.to(charge.dtype)[:, None, None]
         potential = charge if self.floor else charge + torch.div(theta, 2, rounding_mode="floor")
         if not self.training:
@@ -323,11 +339,18 @@ class _Sum(_Charged):
         return self.scale
 
     def forward(self, step: _Step, *inputs: torch.Tensor) -> torch.Tensor:
-        return self._charge(step, inputs)
+        return self._charge(*self._integers(step), inputs)
 
     def in_integers(self, step: _Step) -> Layer:
         synapses, bias, _ = self._in_integers(step)
         return Readout(self.name, synapses, bias)
+
+
+def _fed_back(weight: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """The charge of a layer's own counts ``(N, C, 1, W)``, see :class:`.recurrent.Recurrent`."""
+    if weight.shape[1] == 1:
+        return counts * weight[:, 0]
+    return torch.einsum("oi,nihw->nohw", weight[:, :, 0, 0], counts)
 
 
 @singledispatch

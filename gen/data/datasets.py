@@ -1,4 +1,5 @@
-"""Data sets: scikit-learn's digits, MNIST, Fashion-MNIST and CIFAR-10, as raw images and labels."""
+"""Data sets: scikit-learn's digits, MNIST, Fashion-MNIST and CIFAR-10, as raw images and labels,
+or as sequences of rows or pixels."""
 
 import gzip
 import hashlib
@@ -7,7 +8,7 @@ import os
 import struct
 import urllib.request
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ import numpy as np
 from gen.errors import DataError, unknown
 from gen.system import files
 
-from . import cifar
+from . import cifar, sequences
 
-__all__ = ["DATASETS", "Dataset", "load", "read_array"]
+__all__ = ["DATASETS", "SEQUENCES", "Dataset", "load", "read_array"]
 
 _FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
           "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
@@ -39,7 +40,12 @@ _CIFAR = "cifar-10"
 _CIFAR_SOURCE = ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
                  "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
 
-DATASETS = ("digits", *_SOURCES, _CIFAR)
+SEQUENCES = {f"{dataset}-rows": (dataset, sequences.rows) for dataset in ("digits", *_SOURCES)}
+SEQUENCES |= {"mnist-pixels": ("mnist", sequences.pixels),
+              "mnist-permuted": ("mnist", sequences.permuted)}
+"""Images as sequences: name of a data set -> that of the images, and how they are read."""
+
+DATASETS = ("digits", *_SOURCES, _CIFAR, *SEQUENCES)
 """Names of the data sets."""
 
 # No IDX file unpacks to more than this: the largest has 47,040,016 bytes.
@@ -75,6 +81,11 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     DataError
         If the data is missing and can't be fetched, or is damaged.
     """
+    if dataset in SEQUENCES:
+        source, read = SEQUENCES[dataset]
+        pictures = load(source, data_dir)
+        return replace(pictures, name=dataset, train_images=read(pictures.train_images),
+                       test_images=read(pictures.test_images))
     if dataset == "digits":
         return _digits()
     if dataset not in DATASETS:

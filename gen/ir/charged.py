@@ -60,9 +60,9 @@ class Charged:
     def _check_recurrence(self):
         for synapses in self.recurrent:
             if synapses.stride != (1, 1) or synapses.padding[0] < synapses.kernel[0]:
-                raise NetworkError(f"{self.name}: its own spikes must reach it one element later at "
-                                   f"the earliest: by a stride of 1, and by at least as many rows "
-                                   f"of padding above as the kernel has")
+                raise NetworkError(f"{self.name}: its own spikes must reach it one element later "
+                                   f"at the earliest: by a stride of 1, and by at least as many "
+                                   f"rows of padding above as the kernel has")
         if not self.forward:
             raise NetworkError(f"{self.name}: nothing but its own spikes charges it")
         if self.dynamics is not None:

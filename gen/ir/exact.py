@@ -87,7 +87,7 @@ def require_padding(padding: object, below: object, name: str) -> None:
     """Refuse padding that is no pair of integers, the second at least 0, or an odd one below."""
     if (not isinstance(padding, tuple) or len(padding) != 2
             or not all(type(v) is int for v in padding) or padding[1] < 0
-            or below is None and padding[0] < 0):
+            or (below is None and padding[0] < 0)):
         raise NetworkError(f"{name}: padding must be a pair of integers of at least 0, not "
                            f"{padding!r}")
     if below is not None and type(below) is not int:

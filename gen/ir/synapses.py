@@ -81,8 +81,8 @@ class Synapses:
         if self.weights.shape[0] % self.groups:
             raise NetworkError(f"{where}: {self.weights.shape[0]} output channels can't be split "
                                f"into {self.groups} groups")
-        if self.padding[1] >= self.kernel[1] or self.below is None and (
-                self.padding[0] >= self.kernel[0]):
+        padding = self.padding if self.below is None else self.padding[1:]
+        if not all(p < k for p, k in zip(padding[::-1], self.kernel[::-1], strict=False)):
             raise NetworkError(f"{where}: padding {self.padding} must be smaller than the kernel "
                                f"{self.kernel}")
         low, high = -(1 << self.bits - 1), (1 << self.bits - 1) - 1
@@ -135,8 +135,7 @@ class Synapses:
 
     def row_charge(self, counts: np.ndarray, row: int) -> np.ndarray:
         """The charge of one output row, ``(N, O, 1, OX)``; see :meth:`charge`."""
-        (above, _), beside = self.edges
-        top = row * self.stride[0] - above
+        top = row * self.stride[0] - self.padding[0]
         bottom, height = top + self.kernel[0], counts.shape[2]
         seen = counts[:, :, max(0, top):max(0, bottom)]
         around = (max(0, -top) - max(0, -bottom), max(0, bottom - height))
@@ -209,5 +208,6 @@ def padded(counts: np.ndarray, edges: Edges) -> np.ndarray:
     are left out."""
     whole = [(0, 0)] * (counts.ndim - 2)
     counts = np.pad(counts, [*whole, *((max(0, a), max(0, b)) for a, b in edges)])
-    return counts[(..., *(slice(max(0, -a), size - max(0, -b)) for (a, b), size in zip(
-        edges, counts.shape[-2:], strict=True)))]
+    rows, columns = (slice(max(0, -a), size - max(0, -b)) for (a, b), size in zip(
+        edges, counts.shape[-2:], strict=True))
+    return counts[..., rows, columns]

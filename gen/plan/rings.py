@@ -107,8 +107,8 @@ def _needed(height, layers, spare):
         sent[index], left[index] = _even(replicas, others, sent, samples, spare)
 
     def rows(index, source):
-        if source.layer == index:  # a recurrent layer looks at a row as it sends the next one
-            return source.least_rows
+        if source.layer == index:  # a recurrent layer looks at its rows as it sends the next one
+            return source.padding[0] + 1
         shares = (replace(source, first=k, every=layers[index][0])
                   for k in range(layers[index][0]))
         return max(_rows(share, sent[source.layer], times, samples)

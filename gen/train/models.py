@@ -1,12 +1,16 @@
 """Architectures of ``python -m gen train``: a batch norm and an activation after each layer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-__all__ = ["MODELS", "Activation", "cnn", "mlp", "resnet"]
+from gen.convert.recurrent import Recurrent
+
+__all__ = ["MODELS", "Activation", "cnn", "mlp", "resnet", "rnn"]
 
 Activation: TypeAlias = Callable[[], nn.Module]
 """Makes an activation."""
@@ -104,6 +108,59 @@ class _Block(nn.Module):
         return self.spike2(self.norm2(self.conv2(inner)) + self.around(x))
 
 
+def rnn(shape: tuple[int, int, int], classes: int, *, hidden: tuple[int, ...],
+        activation: Activation, front: tuple[tuple[int, int, int], ...] = (),
+        diagonal: bool = False, dropout: float = 0.0, norm: bool = True) -> nn.Sequential:
+    """Recurrent layers over the rows of a map, and a read-out of the last row.
+
+    Parameters
+    ----------
+    shape, classes, activation, norm : as of :func:`cnn`
+    hidden : widths of the recurrent layers
+    front : channels, kernel and stride of causal convolutions over time before them
+    diagonal : whether each neuron sees only its own spikes (IndRNN)
+    dropout : share of the last row's spikes that training drops
+    """
+    model = nn.Sequential()
+    fan, _, width = shape
+    layers = [(f"conv{k}", *each) for k, each in enumerate(front, start=1)]
+    layers += [(f"rnn{k}", wide, 1, 1) for k, wide in enumerate(hidden, start=1)]
+    for name, wide, kernel, stride in layers:
+        if kernel > 1:
+            model.add_module(f"before_{name}", _Before(kernel - 1))
+        model.add_module(name, nn.Conv2d(fan, wide, (kernel, width), (stride, 1), bias=not norm))
+        if norm:
+            model.add_module(f"norm_{name}", nn.BatchNorm2d(wide))
+        spikes = activation()
+        if name.startswith("rnn"):
+            spikes = Recurrent(wide, spikes, diagonal=diagonal)
+        model.add_module(f"spike_{name}", spikes)
+        fan, width = wide, 1
+    model.add_module("last", _Last())
+    model.add_module("dropout", nn.Dropout(dropout))
+    return _head(model, fan, classes, (), activation, 0.0, norm)
+
+
+class _Before(nn.Module):
+    """Rows of zeros before the first one, so that a convolution sees no later row."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(N, C, H, W)`` -> ``(N, C, rows + H, W)``."""
+        return F.pad(x, (0, 0, self.rows, 0))
+
+
+class _Last(nn.Module):
+    """The last row of a map."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(N, C, H, W)`` -> ``(N, C, 1, W)``."""
+        return x[:, :, -1:]
+
+
 def _head(model: nn.Sequential, fan: int, classes: int, hidden: tuple[int, ...],
           activation: Activation, dropout: float, norm: bool) -> nn.Sequential:
     model.add_module("flatten", nn.Flatten())
@@ -118,5 +175,7 @@ def _head(model: nn.Sequential, fan: int, classes: int, hidden: tuple[int, ...],
     return model
 
 
-MODELS: dict[str, Callable[..., nn.Sequential]] = {"cnn": cnn, "mlp": mlp, "resnet": resnet}
+MODELS: dict[str, Callable[..., nn.Sequential]] = {
+    "cnn": cnn, "mlp": mlp, "resnet": resnet, "rnn": rnn,
+    "indrnn": partial(rnn, diagonal=True), "crnn": rnn}
 """The architectures by name."""

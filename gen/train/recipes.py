@@ -81,6 +81,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                    decay=0.05, smoothing=0.1, batch=256, shift=4, flip=True,
                                    cutout=8, penalty=0.05, fast=True,
                                    model={"channels": ((32, 32), (64, 64), (128, 128))}),
+    ("digits-rows", "rnn"): Recipe(60, 40, "6", 15, 15, batch=64, penalty=0.02, threads=1,
+                                   model={"hidden": (24,)}),
+    ("mnist-rows", "rnn"): Recipe(20, 8, "6", 15, 15, penalty=0.02, threads=1,
+                                  model={"hidden": (128,)}),
 }
 """The recipes by data set and model. A model's name is an architecture, with an optional variant
 after a dash."""

@@ -85,9 +85,10 @@ def few_rows(rng, config):
         return int(rng.integers(least, least + shares[0].map.height + 1))
 
     return replace(config, layers=tuple(
-        layer.with_rows([rows(shares) for shares in zip(
-            *(share.sources for share in layer.shares), strict=True)])
-        for layer in config.layers))
+        layer.with_rows([
+            shares[0].rows if shares[0].layer == index else rows(shares) for shares in zip(
+                *(share.sources for share in layer.shares), strict=True)])
+        for index, layer in enumerate(config.layers)))
 
 
 def random_dynamics(rng):

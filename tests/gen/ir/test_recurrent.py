@@ -110,7 +110,7 @@ def test_other_lags_have_other_digests():
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(("own", "message"), [
+@pytest.mark.parametrize("own, message", [
     (Synapses("rnn", np.ones((2, 2, 1, 1), np.int64)), "one element later"),
     (Synapses("rnn", np.ones((2, 2, 3, 1), np.int64), padding=(2, 0), below=0),
      "one element later"),

@@ -1,0 +1,59 @@
+"""Recurrent layers of neurons: an activation that sees its own results of the element before.
+
+::
+
+    h_k = activation(z_k + U h_{k-1})        h_0 = 0
+
+``z_k`` are sums, such as those of a convolution or of a linear layer for each element of a sequence
+(docs/methods.md, 15). Elements are the rows of a map.
+"""
+
+import torch
+from torch import nn
+
+__all__ = ["Recurrent"]
+
+
+class Recurrent(nn.Module):
+    """An activation of ``(N, channels, elements, width)`` sums whose results reach the sums of the
+    next element.
+
+    Parameters
+    ----------
+    channels : of the sums
+    activation : of the sums of an element; works value by value
+    diagonal : whether each channel sees only its own result (IndRNN [14]); otherwise all of them
+
+    Members
+    -------
+    own : recurrent weights, ``(channels, channels, 1, 1)``, or ``(channels, 1, 1, 1)`` if
+        ``diagonal``. They begin as the identity, which keeps what was seen (IRNN [15])
+    """
+
+    def __init__(self, channels: int, activation: nn.Module, *, diagonal: bool = False) -> None:
+        super().__init__()
+        if type(channels) is not int or channels < 1:
+            raise ValueError(f"channels must be a positive integer, not {channels!r}")
+        self.channels, self.diagonal = channels, diagonal
+        self.activation = activation
+        self.own = nn.Parameter(torch.ones(channels, 1, 1, 1) if diagonal else
+                                torch.eye(channels)[:, :, None, None].clone())
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Results ``(N, channels, elements, width)``, element by element."""
+        h = torch.zeros_like(z[:, :, 0])
+        results = []
+        for sums in z.unbind(2):
+            h = self.activation(sums + self.fed_back(h))
+            results.append(h)
+        return torch.stack(results, dim=2)
+
+    def fed_back(self, h: torch.Tensor) -> torch.Tensor:
+        """What the results ``(N, channels, width)`` of an element add to the next one."""
+        if self.diagonal:
+            return h * self.own[:, :, 0, 0]
+        return torch.einsum("oi,niw->now", self.own[:, :, 0, 0], h)
+
+    def extra_repr(self) -> str:
+        """The channels and the kind of weights, for ``repr``."""
+        return f"{self.channels}, diagonal={self.diagonal}"
