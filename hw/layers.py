@@ -97,8 +97,8 @@ class CoreConfig:
     live : for each group of lanes, and each tap in the order of ``masks``, a bit for each spike of
         a word, which says whether the spike counts; ``None`` if all do. Rows of zero weights need
         not be added. Masked rows always are
-    recurrent : whether the layer's own map is one of its sources. Rows then are the elements of a
-        sequence, and it looks at rows that it has sent
+    own : numbers of the sources that are the layer's own map. It then is recurrent: rows are the
+        elements of a sequence, and it looks at rows that it has sent
     """
 
     name: str
@@ -112,7 +112,7 @@ class CoreConfig:
     schedule: Schedule
     replicas: int = 1
     live: tuple[tuple[int, ...], ...] | None = None
-    recurrent: bool = False
+    own: tuple[int, ...] = ()
 
     @property
     def shares(self):
@@ -162,7 +162,7 @@ class CoreConfig:
     @property
     def most_replicas(self):
         """Copies that can share the output rows. Those of a recurrent layer come one by one."""
-        return 1 if self.recurrent else self.out_rows
+        return 1 if self.own else self.out_rows
 
     @property
     def beats(self):

@@ -43,6 +43,10 @@ _LANES = 16
 # memory is read. The third is for replicas, which have a queue each and one behind the merge.
 _FILL, _READ, _MERGE = 21, 12, 4
 
+# Clocks from the last beat of a row to a window of the same layer, beside those that gathering it
+# takes.
+_AROUND = 4
+
 # Words that fetch, queue and encoder hold when the lanes are late. They have been read, and rows of
 # the spike memory are released when the last word of an output row has been read.
 _WORDS_AHEAD = 7
@@ -78,14 +82,14 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
         masks=connections(layer, sources, count),
         schedule=layer.schedule([source.map for source in sources], code),
         live=live_rows(layer, sources, count),
-        recurrent=bool(layer.recurrent))
+        own=tuple(k for k, name in enumerate(layer.sources) if name == layer.name))
     return replace(core, replicas=_replicas(core, replicas.pop(layer.name, 1)))
 
 
 def _replicas(core, count):
     rows = core.most_replicas
     if not isinstance(count, int) or not 1 <= count <= rows:
-        why = "it is recurrent" if core.recurrent else "its output rows"
+        why = "it is recurrent" if core.own else "its output rows"
         raise FitError(f"{core.name}: replicas must be 1 to {rows} ({why}), not {count!r}")
     return count
 
@@ -145,6 +149,9 @@ class Flow(flow.Flow):
         super().__init__(core.sources[0].positions[0], streams, [
             [flow.SpikeMemory(share.sources[s], streams) for share in core.shares]
             for s in range(len(core.sources))])
+        for own in core.own:
+            for memory in self.memories[own]:
+                memory.late = _AROUND
         self._core = core
         self._replicas = [_Replica(streams) for _ in core.shares]
         self._gathering = _gathering(core)

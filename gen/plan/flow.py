@@ -23,6 +23,7 @@ class SpikeMemory:
     ----------
     came : when each row of the present sample arrived, ``(streams,)`` each; the list of the layer
         that sends the map
+    late : clocks after which a window sees a row
     """
 
     def __init__(self, source: SourceConfig, streams: int) -> None:
@@ -32,6 +33,7 @@ class SpikeMemory:
         # The top of the window after each release, and the time of the release.
         self._released = deque([(self._tops[0], np.zeros(streams))])
         self.came: list[np.ndarray] = []
+        self.late = 0
 
     @property
     def needed(self) -> int:
@@ -115,8 +117,8 @@ class Flow:
     def needed(self) -> np.ndarray:
         """When the last rows that the next row looks at have arrived, ``(streams,)``."""
         return functools.reduce(np.maximum, (
-            memory.came[memory.needed - 1] for memory in self.looking if memory.needed),
-            np.zeros_like(self.sent))
+            memory.came[memory.needed - 1] + memory.late
+            for memory in self.looking if memory.needed), np.zeros_like(self.sent))
 
     def send_row(self, beats: int, done: np.ndarray, spread: np.ndarray | float) -> None:
         """Send a row.
