@@ -1,12 +1,14 @@
 """Small networks for sequences, with random weights. Rows of their maps are the elements."""
 
+import numpy as np
+
 from gen.errors import NetworkError
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 
 from .networks import neurons, readout, synapses
 
-__all__ = ["causal", "delayed", "last", "random_sequence", "recurrent"]
+__all__ = ["causal", "delayed", "last", "random_sequence", "recurrence", "recurrent"]
 
 
 def delayed(rng, name, channels, *, kernel=1, groups=1, lag=1, bits=4):
@@ -34,6 +36,15 @@ def last(rng, source, classes, shape):
     (bundle,) = out.synapses
     return type(out)("out", (type(bundle)(source, bundle.weights, padding=(1 - elements, 0),
                                           bits=bundle.bits, below=0),), out.initial)
+
+
+def recurrence(elements, *, fan=3, hidden=6, levels=15, seed=0, **options):
+    """A recurrent layer, and a read-out of the last element."""
+    rng = np.random.default_rng(seed)
+    layer = recurrent(rng, "rnn", synapses(rng, INPUT, (hidden, fan, 1, 1)), levels=levels,
+                      **options)
+    return Network("sequence", (fan, elements, 1), 7, 7,
+                   (layer, last(rng, "rnn", 4, (hidden, elements, 1))))
 
 
 def random_sequence(rng):

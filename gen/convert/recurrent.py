@@ -22,12 +22,12 @@ class Recurrent(nn.Module):
     ----------
     channels : of the sums
     activation : of the sums of an element; works value by value
-    diagonal : whether each channel sees only its own result (IndRNN [14]); otherwise all of them
+    diagonal : whether each channel sees only its own result (IndRNN [17]); otherwise all of them
 
     Members
     -------
     own : recurrent weights, ``(channels, channels, 1, 1)``, or ``(channels, 1, 1, 1)`` if
-        ``diagonal``. They begin as the identity, which keeps what was seen (IRNN [15])
+        ``diagonal``. They begin as the identity, which keeps what was seen (IRNN [18])
     """
 
     def __init__(self, channels: int, activation: nn.Module, *, diagonal: bool = False) -> None:

@@ -186,8 +186,11 @@ def out_size(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, 
     Raises
     ------
     NetworkError
-        If the kernel is larger than the map and its padding.
+        If the kernel is larger than the map and its padding, or the padding than both.
     """
+    if max(edges[0]) > size[0] + kernel[0]:
+        raise NetworkError(f"{name}: {max(edges[0])} rows of padding are more than a map of {size} "
+                           f"and a kernel of {kernel} have")
     y, x = ((s + sum(edge) - k) // st + 1 for s, k, st, edge in zip(
         size, kernel, stride, edges, strict=True))
     if y < 1 or x < 1:

@@ -115,13 +115,16 @@ def clocks(core: CoreConfig, samples: int, rows: Callable[[CoreConfig], np.ndarr
 
 
 def busiest(core: CoreConfig, work: np.ndarray, gathering: float) -> np.ndarray:
-    """Clocks of the busiest replica for each sample, ``(N,)``.
+    """Clocks of the busiest replica for each sample, ``(N,)``. A recurrent layer waits in each row
+    for the row before.
 
     Parameters
     ----------
     work : clocks of the lanes on each output row, ``(N, OY)``
     gathering : clocks that gathering the windows of a row takes
     """
+    if core.own:
+        work = work + _FILL + _AROUND + window_clocks(core)
     shares = [work[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
     return np.maximum(np.max(shares, axis=0), rows_each(core) * gathering)
 

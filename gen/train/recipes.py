@@ -30,6 +30,7 @@ class Recipe:
     cutout : side of the square, centred anywhere in an image, that is made black; 0 for none
     bare : the share of the authors' rate with which a network without batch norms is trained
     penalty : weight of the mean spike count in the loss of the second phase
+    clip : greatest norm of a step's gradient; 0 for any
     fast : whether steps are compiled and convolve in bfloat16, which halves the time on processors
         that have it; for networks whose training takes an hour. Evaluation stays exact
     threads : processor threads of the training; the bits of the result depend on their number
@@ -51,6 +52,7 @@ class Recipe:
     cutout: int = 0
     bare: float = 1.0
     penalty: float = 0.0
+    clip: float = 0.0
     fast: bool = False
     threads: int = 2
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -83,8 +85,8 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                    model={"channels": ((32, 32), (64, 64), (128, 128))}),
     ("digits-rows", "rnn"): Recipe(60, 40, "6", 15, 15, batch=64, penalty=0.02, threads=1,
                                    model={"hidden": (24,)}),
-    ("mnist-rows", "rnn"): Recipe(20, 8, "6", 15, 15, penalty=0.02, threads=1,
-                                  model={"hidden": (128,)}),
+    ("mnist-rows", "rnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4, penalty=0.02,
+                                  clip=1.0, threads=1, model={"hidden": (128,)}),
 }
 """The recipes by data set and model. A model's name is an architecture, with an optional variant
 after a dash."""

@@ -262,6 +262,8 @@ def _fit(model: _Real | QuantisedModel, images: torch.Tensor, labels: torch.Tens
                 loss = objective(model, x, y, recipe.penalty, recipe.smoothing)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            if recipe.clip:
+                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimiser.step()
             schedule.step()
             if k % 50 == 0:

@@ -12,16 +12,8 @@ from gen.ir.network import Network
 from gen.ir.reference import torch_run
 from gen.ir.synapses import Synapses
 from hw.dynamics import Dynamics
-from tests.sequences import delayed, last, random_sequence, recurrent, synapses
-
-
-def sequence(elements, *, fan=3, hidden=6, levels=15, seed=0, **options):
-    """A recurrent layer, and a read-out of the last element."""
-    rng = np.random.default_rng(seed)
-    layer = recurrent(rng, "rnn", synapses(rng, INPUT, (hidden, fan, 1, 1)), levels=levels,
-                      **options)
-    return Network("sequence", (fan, elements, 1), 7, 7,
-                   (layer, last(rng, "rnn", 4, (hidden, elements, 1))))
+from tests.networks import synapses
+from tests.sequences import delayed, last, random_sequence, recurrence, recurrent
 
 
 def element_by_element(network, inputs):
@@ -51,7 +43,7 @@ def element_by_element(network, inputs):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_state_of_a_long_sequence(seed):
-    network = sequence(800, seed=seed)
+    network = recurrence(800, seed=seed)
     inputs = np.random.default_rng(seed).integers(0, 8, (3, 3, 800, 1))
     trace = network.run(inputs)
     states, logits = element_by_element(network, inputs)
@@ -72,7 +64,7 @@ def test_pytorch_agrees_on_every_state(seed):
 
 
 def test_elements_do_not_depend_on_later_ones():
-    network = sequence(9)
+    network = recurrence(9)
     inputs = np.random.default_rng(0).integers(0, 8, (2, 3, 9, 1))
     other = inputs.copy()
     other[:, :, 5:] = 7 - other[:, :, 5:]
@@ -83,7 +75,7 @@ def test_elements_do_not_depend_on_later_ones():
 
 def test_spikes_within_the_same_element_would_be_something_else():
     """The fixed point ``h = Q(W x + U h)`` is no recurrence (docs/methods.md, 15)."""
-    network = sequence(20)
+    network = recurrence(20)
     rnn, _ = network.layers
     feedforward, own = rnn.synapses
     inputs = np.random.default_rng(1).integers(0, 8, (8, 3, 20, 1))
@@ -96,7 +88,7 @@ def test_spikes_within_the_same_element_would_be_something_else():
 
 
 def test_file_keeps_a_recurrent_network(tmp_path):
-    network = sequence(5, lag=2)
+    network = recurrence(5, lag=2)
     artifact.save(network, tmp_path / "a.npz")
     again = artifact.load(tmp_path / "a.npz")
     assert again.digest == network.digest
@@ -104,7 +96,7 @@ def test_file_keeps_a_recurrent_network(tmp_path):
 
 
 def test_other_lags_have_other_digests():
-    assert sequence(5, lag=2).digest != sequence(5).digest
+    assert recurrence(5, lag=2).digest != recurrence(5).digest
 
 
 RNG = np.random.default_rng(0)
@@ -144,6 +136,22 @@ def test_recurrent_readout_is_refused():
     with pytest.raises(NetworkError, match="can't be recurrent"):
         Readout("out", (synapses(RNG, INPUT, (2, 2, 1, 1)), delayed(RNG, "out", 2)),
                 np.zeros(2, np.int64))
+
+
+def test_padding_beyond_the_map_is_refused():
+    rnn = recurrent(RNG, "rnn", synapses(RNG, INPUT, (2, 2, 1, 1)), lag=1 << 30)
+    with pytest.raises(NetworkError, match="rows of padding are more"):
+        Network("a", (2, 4, 1), 3, 3, (rnn, last(RNG, "rnn", 2, (2, 4, 1))))
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"padding": (-1, 0)}, "padding must be a pair"), ({"padding": (0, -1)}, "padding must be"),
+    ({"padding": (-1, -1), "below": 0}, "padding must be"),
+    ({"padding": (0, 0), "below": 0.5}, "below must be an integer"),
+    ({"padding": (0, 0), "below": True}, "below must be an integer")])
+def test_odd_padding_is_refused(options, message):
+    with pytest.raises(NetworkError, match=message):
+        synapses(RNG, INPUT, (2, 2, 1, 1), **options)
 
 
 def test_time_steps_are_refused():

@@ -6,7 +6,7 @@ import pytest
 from gen.plan.mapping import map_config, map_network
 from gen.plan.workload import Workload
 from gen.verify.simulation import stream
-from tests import networks
+from tests import networks, sequences
 
 
 def varied(network, share):
@@ -31,8 +31,12 @@ SKIPPING = (networks.skipping(3, 4),
             {layer.name: 1 for layer in networks.skipping(3, 4).layers}, {}, 1.2)
 
 
+# A layer that waits for itself in every row.
+RECURRENT = (sequences.recurrence(40), {"rnn": 4, "out": 4}, {}, 0.6)
+
+
 @pytest.mark.parametrize("network, lanes, replicas, share", [
-    ARRIVAL, *(pytest.param(*case, marks=pytest.mark.slow)
+    ARRIVAL, RECURRENT, *(pytest.param(*case, marks=pytest.mark.slow)
                for case in (REPLICAS, RESIDUAL, SKIPPING))])
 def test_the_clocks_of_a_simulation(network, lanes, replicas, share, tmp_path_factory):
     config, image = map_network(network, lanes=lanes, replicas=replicas)
