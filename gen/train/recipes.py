@@ -87,6 +87,12 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                    model={"hidden": (24,)}),
     ("mnist-rows", "rnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4, penalty=0.02,
                                   clip=1.0, threads=1, model={"hidden": (128,)}),
+    ("mnist-pixels", "crnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4, penalty=0.02,
+                                     clip=1.0, threads=1,
+                                     model={"front": ((32, 8, 4), (64, 8, 4)), "hidden": (128,)}),
+    ("mnist-permuted", "crnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4,
+                                       penalty=0.02, clip=1.0, threads=1,
+                                       model={"front": ((64, 16, 8),), "hidden": (128,)}),
 }
 """The recipes by data set and model. A model's name is an architecture, with an optional variant
 after a dash."""
