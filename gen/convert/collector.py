@@ -9,7 +9,7 @@ import torch
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT, Pool
 
-from .lowered import Charge, Fire, Map, Out, Place, Relu, Term
+from .lowered import Charge, Fire, Form, Map, Out, Place, Relu
 
 __all__ = ["Collector"]
 
@@ -56,17 +56,24 @@ class Collector:
             self.refuse("must be one tensor")
         if out.shape[1:] != (1, 1):
             self.refuse(f"must be one score for each class, not a map of {out.shape[1:]}")
-        self._append(Out(self._name(out, "readout"), out.terms, out.bias), out.shape)
+        self._append(Out(self._name(out, "readout"), out.terms, out.bias), out)
 
-    def _append(self, layer: Fire | Relu | Pool | Out, shape: tuple[int, int, int],
-                factor: float = 1.0) -> None:
+    def _append(self, layer: Fire | Relu | Pool | Out, x: Map | Charge, factor: float = 1.0, *,
+                whole: bool = False) -> None:
         self.layers.append(layer)
-        self.places[layer.name] = Place(self.node, shape, factor)
+        self.places[layer.name] = Place(self.node, x.shape, x.form, factor, whole)
 
     def _name(self, x: Charge, otherwise: str) -> str:
         """A layer's name: that of the first weights that charge it, if there are any."""
         weights = [term.path for term in x.terms if not term.identity]
         return self._unique(weights[0] if weights else otherwise)
+
+    def _free_name(self, x: Charge, otherwise: str) -> str:
+        """The name that :meth:`_name` would give."""
+        before = set(self._names)
+        name = self._name(x, otherwise)
+        self._names = before
+        return name
 
     def _unique(self, path: str) -> str:
         name, n = path, 1
@@ -76,10 +83,11 @@ class Collector:
         self._names.add(name)
         return name
 
-    def _relu(self, value: object, inplace: bool = False, cap: float = math.inf) -> Map:
+    def _relu(self, value: object, inplace: bool = False, cap: float = math.inf, *,
+              whole: bool = False) -> Map:
         x = self._sums(value)
         name = self._name(x, self.node)
-        return self._activated(Relu(name, x.terms, x.bias, cap), x)
+        return self._activated(Relu(name, x.terms, x.bias, cap), x, whole)
 
     def _fire(self, value: object, path: str, step: float, levels: int,
               floor: bool = False) -> Map:
@@ -87,55 +95,39 @@ class Collector:
         name = self._name(x, path)
         return self._activated(Fire(name, x.terms, x.bias, path, step, levels, floor), x)
 
-    def _fed_back(self, path: str, value: object, own: torch.Tensor) -> Charge:
-        """The sums of a layer with those that its own results add to the next element.
-
-        Parameters
-        ----------
-        path : of the module that has the weights
-        own : recurrent weights, as in :class:`gen.convert.recurrent.Recurrent`
-        """
-        x = self._sums(value)
-        channels, per_group = own.shape[:2]
-        if channels != x.shape[0]:
-            self.refuse(f"expects {channels} channels, but its input has {x.shape[0]}")
-        name = self._name(x, path)
-        self._names.remove(name)  # the layer takes it
-        term = Term(path, name, name, 1.0, own, padding=(1, 0), groups=channels // per_group,
-                    below=-1)
-        return replace(x, terms=(*x.terms, term))
-
     def _sums(self, x: object) -> Charge:
         if not isinstance(x, Charge):
             self.refuse("an activation must follow a Conv2d, a Linear or a residual addition "
                         "(pool and flatten after it)")
         return x
 
-    def _activated(self, layer: Fire | Relu, x: Charge) -> Map:
-        self._append(layer, x.shape)
-        return Map(layer.name, layer.name, 1.0, x.shape, x.flat)
+    def _activated(self, layer: Fire | Relu, x: Charge, whole: bool = False) -> Map:
+        self._append(layer, x, whole=whole)
+        return Map(layer.name, layer.name, 1.0, x.shape, x.form)
 
     def _pool(self, kind: str, path: str, value: object, kernel: tuple[int, int],
               stride: tuple[int, int], padding: tuple[int, int], factor: float) -> Map:
-        x = self._counts(value, flat=False)
+        x = self._counts(value, Form.MAP, Form.CHANNELS)
         if x.above:
             self.refuse("pool before elements are selected or padded, not after it")
         size = self._size(x, kernel, stride, padding)
         pool = Pool(self._unique(path), x.source, kind, kernel, stride, padding)
         x = replace(x, source=pool.name, factor=x.factor * factor, shape=(x.shape[0], *size))
-        self._append(pool, x.shape, x.factor)
+        self._append(pool, x, x.factor)
         return x
 
-    def _counts(self, x: object, flat: bool) -> Map:
-        """``x``, which must be spikes, of vectors or of maps."""
+    def _counts(self, x: object, *forms: Form) -> Map:
+        """``x``, which must be spikes, of one of the forms."""
         if isinstance(x, Charge):
             self.refuse("an activation (Qcfs or ReLU) must come between the layer before and this "
                         "one: neurons send spikes, not sums")
         if not isinstance(x, Map):
             self.refuse(f"must be given a tensor, not {x!r}")
-        if x.flat is not flat:
-            self.refuse("needs a Flatten before it" if flat else
-                        "needs a map of (C, H, W), but its input is flattened")
+        if x.form not in forms:
+            if Form.VECTOR in forms and x.form in (Form.MAP, Form.CHANNELS):
+                self.refuse("needs a Flatten before it")
+            needs = " or ".join(form.label for form in forms)
+            self.refuse(f"needs {needs}, but its input is {x.form.label}")
         return x
 
     def _tensor(self, x: object) -> Map | Charge:
@@ -156,4 +148,4 @@ class Collector:
             return x
         channels = x.shape[0]
         term = x.term(self.node, torch.ones(channels, 1, 1, 1), groups=channels, identity=True)
-        return Charge((term,), torch.zeros(channels), x.shape, x.flat)
+        return Charge((term,), torch.zeros(channels), x.shape, x.form)

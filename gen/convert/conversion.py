@@ -28,7 +28,7 @@ from gen.system.progress import working
 from .fidelity import beside, refresh_weights
 from .firing import Firing
 from .foreign import Activation
-from .lower import lower, require_plain
+from .lower import lower, require_plain, takes_sequences
 from .lowered import Lowered
 from .quantised import QuantisedModel
 from .usercode import blamed, loaded
@@ -107,12 +107,13 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     with loaded(str(target)) as module, blamed(target):
         require_plain(module)
         load_weights(module, weights)
-        pixels = load_calibration(calibration, pixel_max)
+        pixels = load_calibration(calibration, pixel_max, sequences=takes_sequences(module))
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign, firing=firing)
     facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
+    pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, pixel_max, facts)
     network, timed = firing.applied(network, pixels, quantised.floor)
     network = _compared(network, pixels, scores, require_agreement)
@@ -259,9 +260,10 @@ def _memory(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]] | N
     return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
-def load_calibration(path: str | Path, pixel_max: int) -> np.ndarray:
+def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = False) -> np.ndarray:
     """The images of a ``.npy`` file, as integers in ``0..pixel_max``, ``(N, C, H, W)`` or
-    ``(N, features)``.
+    ``(N, features)``; with ``sequences`` also ``(N, channels, elements)`` or ``(N, elements,
+    features)``, as the module takes them.
 
     Raises
     ------
@@ -279,7 +281,7 @@ def load_calibration(path: str | Path, pixel_max: int) -> np.ndarray:
     if images.dtype.kind == "f":
         images = np.floor(images.astype(np.float64) * pixel_max + 0.5)
     images = images.astype(np.int64)
-    return images[:, None] if images.ndim == 3 else images
+    return images[:, None] if images.ndim == 3 and not sequences else images
 
 
 # Calibration.

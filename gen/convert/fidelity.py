@@ -11,6 +11,7 @@ images are compared as well as the user's, because black images would hide diffe
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import singledispatchmethod
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT, Pool
 
-from .lowered import Fire, Lowered, Out, Place, Relu
+from .lowered import Fire, Form, Lowered, Out, Place, Relu
 from .usercode import blamed
 
 __all__ = ["beside", "refresh_weights"]
@@ -138,10 +139,11 @@ class _Comparison(fx.Interpreter):
     def __init__(self, lowered: Lowered, x: torch.Tensor, ranges: _Ranges, ramps: bool) -> None:
         super().__init__(lowered.module)
         self.extra_traceback = False
-        self.values = {INPUT: x.reshape(-1, *lowered.input_shape).clone()}
+        self.values = {INPUT: lowered.input_form.as_map(x, lowered.input_shape).clone()}
         self._ranges, self._ramps = ranges, ramps
         self._layers = {lowered.places[layer.name].node: layer for layer in lowered.layers}
-        self._places = {INPUT: Place("", lowered.input_shape)} | dict(lowered.places)
+        self._places = {INPUT: Place("", lowered.input_shape, lowered.input_form)} | dict(
+            lowered.places)
 
     def run_node(self, n: fx.Node) -> object:
         layer = self._layers.get(n.name)
@@ -167,17 +169,27 @@ class _Comparison(fx.Interpreter):
 
     @_run_layer.register
     def _(self, layer: Relu, n: fx.Node) -> object:
-        given, result = self._activated(layer, n)
+        if self._places[layer.name].whole:
+            return self._whole(layer, n)
+        result, given, value = self._activated(layer, n)
         fed_back = self._fed_back(layer)
         ours = (given + fed_back).clamp(0, layer.cap)
         slack = _CANCELLED * (given.abs().max() + fed_back.abs().max()) * fed_back.any()
-        self._refuse_any(_differing(result, ours, slack), n, layer, result, ours, "values")
+        self._refuse_any(_differing(value, ours, slack), n, layer, value, ours, "values")
         return result
 
     @_run_layer.register
     def _(self, layer: Fire, n: fx.Node) -> object:
-        given, result = self._activated(layer, n)
-        self._compare_grid(n, layer, given + self._fed_back(layer), result)
+        result, given, value = self._activated(layer, n)
+        self._compare_grid(n, layer, given + self._fed_back(layer), value)
+        return result
+
+    def _whole(self, layer: Relu, n: fx.Node) -> object:
+        """Run and compare a node that computes the sums of a recurrent layer, too."""
+        result, value = self._made(layer, n)
+        charge, reach = self._charge(layer)
+        ours = (charge + self._fed_back(layer)).clamp(0, layer.cap)
+        self._compare(n, layer, value, ours, reach, "values")
         return result
 
     def _fed_back(self, layer: Fire | Relu) -> torch.Tensor:
@@ -186,24 +198,31 @@ class _Comparison(fx.Interpreter):
                if term.source == layer.name]
         return sum(own, torch.zeros(1))
 
-    def _activated(self, layer: Fire | Relu, n: fx.Node) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compare the sums before an activation, and return them and the module's result, as they
-        are."""
+    def _activated(self, layer: Fire | Relu, n: fx.Node
+                   ) -> tuple[object, torch.Tensor, torch.Tensor]:
+        """Compare the sums before an activation, and return the module's result as it is, and both
+        as ``(n, C, H, W)``."""
         (before,) = n.all_input_nodes
-        given = self.env[before].clone()
+        given = self._as_map(self.env[before].clone(), layer, n)
         result, value = self._made(layer, n)
-        sums = _shaped(given, value.shape, layer.name, self.module, self._modules(n))
-        self._compare(n, layer, sums, *self._charge(layer), "sums")
-        return given, result
+        self._compare(n, layer, given, *self._charge(layer), "sums")
+        return result, given, value
 
     def _made(self, layer: Fire | Relu | Pool | Out, n: fx.Node
-              ) -> tuple[torch.Tensor, torch.Tensor]:
+              ) -> tuple[Any, torch.Tensor]:
         """The module's result for a layer, as it is and as ``(n, C, H, W)``."""
         result = super().run_node(n)
-        shape = (len(self.values[INPUT]), *self._places[layer.name].shape)
-        value = _shaped(result, shape, layer.name, self.module, self._modules(n)).clone()
+        states = result[0] if self._places[layer.name].whole else result
+        value = self._as_map(states, layer, n).clone()
         self.values[layer.name] = value
         return result, value
+
+    def _as_map(self, result: object, layer: Fire | Relu | Pool | Out, n: fx.Node
+                ) -> torch.Tensor:
+        place = self._places[layer.name]
+        shape = (len(self.values[INPUT]), *place.shape)
+        tensor = _shaped(result, shape, layer.name, self.module, self._modules(n), place.form)
+        return place.form.as_map(tensor, place.shape)
 
     def _charge(self, layer: Fire | Relu | Out) -> tuple[torch.Tensor, torch.Tensor]:
         """Sums of the layer for the module's results before it, without those of a recurrent layer
@@ -286,10 +305,10 @@ def _differing(own: torch.Tensor, ours: torch.Tensor,
 
 
 def _shaped(own: object, shape: tuple[int, ...], where: str, root: nn.Module,
-            modules: dict[str, nn.Module]) -> torch.Tensor:
-    """A result of the module in the shape that it should have."""
+            modules: dict[str, nn.Module], form: Form = Form.MAP) -> torch.Tensor:
+    """A result of the module, in ``shape`` if it is a map."""
     if isinstance(own, torch.Tensor) and own.numel() == math.prod(shape):
-        return own.reshape(shape)
+        return own.reshape(shape) if form is Form.MAP else own
     kind = f"the shape {tuple(own.shape)}" if isinstance(own, torch.Tensor) else type(own).__name__
     raise ConversionError(f"{where}: gives {kind}, where the parameters say {tuple(shape)}; "
                           f"{_seen(root, modules)}")

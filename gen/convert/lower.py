@@ -15,13 +15,15 @@ from gen.errors import ConversionError
 from gen.ir.layers import INPUT
 
 from .foreign import Activation, refuse_spiking
-from .lowered import Lowered, Map
+from .lowered import Form, Lowered, Map
 from .operators import SUPPORTED, Operators
 from .qcfs import ClipQuan, Qcfs
 from .recurrent import Recurrent
 from .usercode import first_line
 
-__all__ = ["lower", "require_plain"]
+__all__ = ["lower", "require_plain", "takes_sequences"]
+
+_OVER_TIME = (nn.Conv1d, nn.RNN, nn.AvgPool1d, nn.MaxPool1d)
 
 _WRAPPERS = {
     "OptimizedModule": "return the module before torch.compile",
@@ -39,7 +41,9 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     Parameters
     ----------
     module : is put into evaluation mode; dropouts vanish, batch norms are folded
-    input_shape : of one sample: ``(C, H, W)``, or ``(features,)`` for a module that takes vectors
+    input_shape : of one sample: ``(C, H, W)``; ``(features,)`` for a module that takes vectors; for
+        one that takes sequences ``(channels, elements)``, or ``(elements, features)`` if its first
+        module is an ``nn.RNN`` or an ``nn.Linear``
     activation : QCFS-like class of another library, treated as a :class:`~gen.convert.qcfs.Qcfs`
 
     Raises
@@ -61,13 +65,38 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     traced = fx.GraphModule(module, graph)
     traced.graph.eliminate_dead_code()
     operators = Operators(activation)
-    flat = len(input_shape) == 1
-    channels, height, width = (*input_shape, 1, 1) if flat else input_shape
-    shape = channels, height, width
+    form, shape = _input(traced, input_shape)
     with torch.no_grad():
-        out = _Lowering(traced, operators).run(Map(INPUT, INPUT, 1.0, shape, flat))
+        out = _Lowering(traced, operators).run(Map(INPUT, INPUT, 1.0, shape, form))
     operators.finish(out)
-    return Lowered(tuple(operators.layers), shape, traced, operators.places)
+    return Lowered(tuple(operators.layers), shape, traced, operators.places, form)
+
+
+def takes_sequences(module: nn.Module) -> bool:
+    """Whether a sample of a module has two axes and not three: one of them is time."""
+    kinds = [type(part) for part in module.modules()]
+    return any(issubclass(kind, _OVER_TIME) for kind in kinds) and not any(
+        issubclass(kind, nn.Conv2d) for kind in kinds)
+
+
+def _input(traced: fx.GraphModule, sample: tuple[int, ...]
+           ) -> tuple[Form, tuple[int, int, int]]:
+    """The form of the input, and its shape ``(C, H, W)``, for samples of a shape. Of a sequence the
+    first axis is that of the elements if the first module takes it so."""
+    match sample:
+        case (features,):
+            return Form.VECTOR, (features, 1, 1)
+        case (first, second):
+            users = [user for node in traced.graph.nodes if node.op == "placeholder"
+                     for user in node.users if user.op == "call_module"]
+            if any(isinstance(traced.get_submodule(str(user.target)), nn.RNN | nn.Linear)
+                   for user in users):
+                return Form.ELEMENTS, (second, first, 1)
+            return Form.CHANNELS, (first, second, 1)
+        case (channels, height, width):
+            return Form.MAP, (channels, height, width)
+    raise ConversionError(f"a sample must have the shape (C, H, W), (features,) or that of a "
+                          f"sequence, not {sample}")
 
 
 def require_plain(module: nn.Module) -> None:

@@ -8,6 +8,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import torch
 from torch import fx
@@ -15,7 +16,33 @@ from torch.nn import functional as F
 
 from gen.ir.layers import Pool
 
-__all__ = ["Charge", "Fire", "Lowered", "Map", "Out", "Place", "Relu", "Term"]
+__all__ = ["Charge", "Fire", "Form", "Lowered", "Map", "Out", "Place", "Relu", "Term"]
+
+
+class Form(Enum):
+    """The axes that PyTorch has for a map ``(C, H, W)``. Rows are the elements of a sequence."""
+
+    MAP = "a map of (C, H, W)", 4
+    VECTOR = "flattened", 2
+    CHANNELS = "a sequence of (channels, elements)", 3
+    ELEMENTS = "a sequence of (elements, features)", 3
+    FLATTENED = "a flattened sequence of (elements, features)", 2
+
+    @property
+    def label(self) -> str:
+        """What a tensor is, without the axis of the samples."""
+        return self.value[0]
+
+    @property
+    def axes(self) -> int:
+        """The number of axes, with that of the samples."""
+        return self.value[1]
+
+    def as_map(self, x: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+        """A tensor of this form as ``(N, C, H, W)``."""
+        if self in (Form.ELEMENTS, Form.FLATTENED):
+            x = x.reshape(len(x), shape[1], shape[0]).transpose(1, 2)
+        return x.reshape(len(x), *shape)
 
 
 @dataclass(frozen=True)
@@ -106,23 +133,34 @@ class Out:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the traced module computes a layer's result: the name of a node of its graph, the shape
-    ``(C, H, W)`` of the result, and the ``factor`` of a :class:`Map`."""
+    """Where the traced module computes a layer's result.
+
+    Members
+    -------
+    node : name of a node of its graph
+    shape : ``(C, H, W)`` of the result
+    form : axes that the result has in PyTorch
+    factor : of a :class:`Map`
+    whole : whether the node computes the sums, too, and not only what comes of them
+    """
 
     node: str
     shape: tuple[int, int, int]
+    form: Form = Form.MAP
     factor: float = 1.0
+    whole: bool = False
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """Result of :func:`lower`: the layers in order, the traced module, and the place of each layer
-    in it, by the layer's name."""
+    """Result of :func:`lower`: the layers in order, the traced module, the place of each layer in
+    it, by the layer's name, and the axes of its input."""
 
     layers: tuple[Fire | Relu | Pool | Out, ...]
     input_shape: tuple[int, int, int]
     module: fx.GraphModule
     places: Mapping[str, Place]
+    input_form: Form = Form.MAP
 
     @property
     def charged(self) -> tuple[Fire | Relu | Out, ...]:
@@ -163,7 +201,7 @@ class Map:
     step : the layer whose step the counts have
     factor : division of the average poolings on the way
     shape : ``(C, H, W)`` of the counts
-    flat : whether PyTorch has them as a vector
+    form : axes that the values have in PyTorch
     above : rows of zeros above the layer's map, or, if negative, rows at its beginning that are
         left out
     """
@@ -172,7 +210,7 @@ class Map:
     step: str
     factor: float
     shape: tuple[int, int, int]
-    flat: bool
+    form: Form
     above: int = 0
 
     def term(self, path: str, weight: torch.Tensor, *, stride: tuple[int, int] = (1, 1),
@@ -190,13 +228,13 @@ class Charge:
     Members
     -------
     shape : ``(C, H, W)`` of the charge
-    flat : whether PyTorch has it as a vector
+    form : axes that it has in PyTorch
     """
 
     terms: tuple[Term, ...]
     bias: torch.Tensor
     shape: tuple[int, int, int]
-    flat: bool
+    form: Form
 
     def scaled(self, gain: torch.Tensor, shift: torch.Tensor) -> "Charge":
         """The charge times ``gain`` plus ``shift``, both ``(C,)``: a batch norm."""

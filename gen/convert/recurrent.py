@@ -15,8 +15,8 @@ __all__ = ["Recurrent"]
 
 
 class Recurrent(nn.Module):
-    """An activation of ``(N, channels, elements, width)`` sums whose results reach the sums of the
-    next element.
+    """An activation of ``(N, channels, elements)`` or ``(N, channels, elements, width)`` sums whose
+    results reach the sums of the next element.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Recurrent(nn.Module):
                                 torch.eye(channels)[:, :, None, None].clone())
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Results ``(N, channels, elements, width)``, element by element."""
+        """Results in the shape of the sums, element by element."""
         h = torch.zeros_like(z[:, :, 0])
         results = []
         for sums in z.unbind(2):
@@ -49,10 +49,10 @@ class Recurrent(nn.Module):
         return torch.stack(results, dim=2)
 
     def fed_back(self, h: torch.Tensor) -> torch.Tensor:
-        """What the results ``(N, channels, width)`` of an element add to the next one."""
+        """What the results ``(N, channels, ...)`` of an element add to the next one."""
         if self.diagonal:
-            return h * self.own[:, :, 0, 0]
-        return torch.einsum("oi,niw->now", self.own[:, :, 0, 0], h)
+            return h * self.own.reshape(self.channels, *[1] * (h.dim() - 2))
+        return torch.einsum("oi,ni...->no...", self.own[:, :, 0, 0], h)
 
     def extra_repr(self) -> str:
         """The channels and the kind of weights, for ``repr``."""

@@ -40,9 +40,9 @@ _CIFAR = "cifar-10"
 _CIFAR_SOURCE = ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
                  "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
 
-SEQUENCES = {f"{dataset}-rows": (dataset, sequences.rows) for dataset in ("digits", *_SOURCES)}
-SEQUENCES |= {"mnist-pixels": ("mnist", sequences.pixels),
-              "mnist-permuted": ("mnist", sequences.permuted)}
+SEQUENCES = {"digits-rows": ("digits", sequences.rows), "mnist-rows": ("mnist", sequences.rows),
+             "mnist-pixels": ("mnist", sequences.pixels),
+             "mnist-permuted": ("mnist", sequences.permuted)}
 """Images as sequences: name of a data set -> that of the images, and how they are read."""
 
 DATASETS = ("digits", *_SOURCES, _CIFAR, *SEQUENCES)

@@ -217,7 +217,8 @@ class Network:
         Parameters
         ----------
         images : ``(N, C, H, W)``; or ``(N, H, W)`` for one channel; or ``(N, features)`` for an
-            input of ``features`` channels and one position
+            input of ``features`` channels and one position. For an input of one column, sequences
+            ``(N, C, H)``, or ``(N, H, C)`` if that is another shape
 
         Raises
         ------
@@ -226,6 +227,10 @@ class Network:
         """
         given = images = np.asarray(images)
         channels, *position = self.input_shape
+        if images.ndim == 3 and position[1] == 1 and channels > 1:
+            if images.shape[1:] != (channels, position[0]):
+                images = images.swapaxes(1, 2)
+            images = images[..., None]
         if images.ndim == 3 and channels == 1:
             images = images[:, None]
         elif images.ndim == 2 and position == [1, 1]:

@@ -410,7 +410,7 @@ REFUSED = {
     "parameter": (Shapes(lambda m, x: m.conv(x) + m.fc.bias),
                   r"^fc: uses its parameter 'bias'"),
     "permute": (Shapes(lambda m, x: m.conv(x.permute(0, 1, 3, 2))),
-                r"^function 'permute' \(in the top module\): supported are Conv2d"),
+                r"^function 'permute' \(in the top module\): only the elements and the features"),
     "tuple": (Shapes(lambda m, x: (m.conv(x), x)), r"^the module's result: must be one tensor$"),
     "alpha": (Shapes(lambda m, x: torch.add(m.conv(x), m.conv(x), alpha=2)),
               r"^function 'add' .* only two layers'"),

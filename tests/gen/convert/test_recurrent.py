@@ -161,7 +161,7 @@ def test_other_padding_is_refused(pad):
             return F.pad(x, pad)
 
     module = nn.Sequential(Padded(), nn.Conv2d(3, 4, 1), Qcfs(3), nn.Flatten(), nn.Linear(4, 2))
-    with pytest.raises(ConversionError, match="only zeros above a map"):
+    with pytest.raises(ConversionError, match="only zeros before the first element"):
         lower(module, (3, 7, 1))
 
 

@@ -193,7 +193,7 @@ def test_frozen():
 REFUSED = {
     "no read-out": (lambda: network(neurons()), "a network must end with its one read-out layer"),
     "order": (lambda: network(readout(), neurons()), "out: source 'conv' is not an earlier layer"),
-    "two names": (lambda: network(neurons(), neurons(source="conv", channels=4), readout()),
+    "two names": (lambda: network(neurons(), neurons(), readout()),
                   "two layers are named 'conv'"),
     "unused": (lambda: network(neurons(), neurons("b"), readout()),
                "nothing uses the spikes of 'b'"),

@@ -75,6 +75,37 @@ def test_stages_of_a_cnn(tmp_path, monkeypatch):
     assert network.layers[-1].synapses[0].weights.shape == (10, 8, 2, 2)
 
 
+@pytest.mark.parametrize("model, options", [
+    ("rnn", {}), ("indrnn", {}), ("crnn", {"front": ((6, 3, 2),)})])
+def test_recurrent_models(model, options, tmp_path, monkeypatch):
+    recipe = replace(RECIPES["digits-rows", "rnn"], epochs=6, tuning=2,
+                     model={"hidden": (8, 9), **options})
+    monkeypatch.setitem(RECIPES, ("digits-rows", model), recipe)
+    result = train("digits-rows", model, out=tmp_path / "a.npz", progress=False)
+    assert result["accuracy_quantised"] == result["accuracy_integer"] > 0.5
+    network = load(result["network"])
+    names = [layer.name for layer in network.layers]
+    assert names == [*(["conv1"] if options else []), "rnn1", "rnn2", "readout"]
+    first, second = (layer for layer in network.layers if layer.name.startswith("rnn"))
+    for layer, channels in ((first, 8), (second, 9)):
+        _, own = layer.synapses
+        assert own.source == layer.name
+        assert own.weights.shape == (channels, 1 if model == "indrnn" else channels, 1, 1)
+    assert network.shapes["rnn2"] == (9, 4 if options else 8, 1)
+
+
+def test_a_gradient_is_clipped(tmp_path, monkeypatch):
+    norms = []
+    clip = torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_",
+                        lambda parameters, most: norms.append((float(clip(parameters, most)), most)))
+    recipe = replace(RECIPES["digits", "mlp"], epochs=1, tuning=0, clip=0.25)
+    monkeypatch.setitem(RECIPES, ("digits", "mlp"), recipe)
+    train("digits", "mlp", out=tmp_path / "a.npz", progress=False)
+    assert len(norms) == 22
+    assert {most for _, most in norms} == {0.25}
+
+
 def test_residual_blocks(tmp_path, monkeypatch):
     model = {"channels": ((4, 4), (6,), (8,))}
     recipe = replace(RECIPES["digits", "cnn"], epochs=1, tuning=1, model=model)
