@@ -89,7 +89,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                   clip=1.0, threads=1, model={"hidden": (128,)}),
     ("mnist-pixels", "crnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4, penalty=0.02,
                                      clip=1.0, threads=1,
-                                     model={"front": ((32, 8, 4), (64, 8, 4)), "hidden": (128,)}),
+                                     model={"front": ((32, 8, 4), (64, 14, 7)), "hidden": (128,)}),
     ("mnist-permuted", "crnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4,
                                        penalty=0.02, clip=1.0, threads=1,
                                        model={"front": ((64, 16, 8),), "hidden": (128,)}),
