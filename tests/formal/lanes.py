@@ -45,7 +45,7 @@ def lanes(levels, code="phase", *, channels=1, lanes=1, width=4, bound=None, ins
     each group."""
     config = _config(lambda maps: settle(maps, levels, code), [_map()], channels, lanes, width,
                      masked)
-    return _proof(config, 8 + 3 * len(config.schedule.steps[0].fires), bound, inside, results)
+    return _proof(config, 12 + 3 * len(config.schedule.steps[0].fires), bound, inside, results)
 
 
 def one_spike(phases, *, channels=1, width=4, bound=None, inside=4, results=2):

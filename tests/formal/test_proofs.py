@@ -30,7 +30,7 @@ def test_says_something(name, tmp_path):
 
 
 def _depth(proof):
-    return proof.bound or proof.depth + 12
+    return proof.bound or proof.depth + 8
 
 
 # A fork to one consumer is all wires, and of some mutants nothing is left to be proven.
