@@ -20,6 +20,8 @@ class Proof:
     ----------
     component : makes the component
     properties : called with the bench's module and the component; drives the inputs
+    bounded : further properties, which are too much for a proof of all clocks; called with the
+        module, the component and what ``properties`` returned
     depth : clocks in which everything that is to be covered can be reached
     bound : clocks for which the properties are shown; ``None``: all
     engine : what shows them for all clocks, see :mod:`prover`
@@ -30,22 +32,28 @@ class Proof:
     depth: int = 12
     bound: int | None = None
     engine: str = PDR
+    bounded: Callable | None = None
 
-    def bench(self):
-        return Bench(self.component(), self.properties)
+    def bench(self, *, every=False):
+        """The bench. If ``every``, it is for a proof of every clock."""
+        further = None if every else self.bounded
+        return Bench(self.component(), self.properties, further)
 
 
 class Bench(Elaboratable):
     """The component as the submodule ``dut``, with its properties around it."""
 
-    def __init__(self, dut, properties):
+    def __init__(self, dut, properties, further=None):
         self._dut = dut
         self._properties = properties
+        self._further = further
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.dut = self._dut
-        self._properties(m, self._dut)
+        known = self._properties(m, self._dut)
+        if self._further is not None:
+            self._further(m, self._dut, known)
         return m
 
 

@@ -80,14 +80,15 @@ def random_network(rng):
 
 def few_rows(rng, config):
     """Rings of any size that is possible; what goes round a residual block needs more."""
-    def rows(shares):
-        least = max(share.least_rows for share in shares)
-        return int(rng.integers(least, least + shares[0].map.height + 1))
+    def rows(sources):
+        least = max(source.least_rows for source in sources)
+        return int(rng.integers(least, least + sources[0].map.height + 1))
 
     return replace(config, layers=tuple(
+    return replace(config, layers=tuple(
         layer.with_rows([
-            shares[0].rows if shares[0].layer == index else rows(shares) for shares in zip(
-                *(share.sources for share in layer.shares), strict=True)])
+            sources[0].rows if sources[0].layer == index else rows(sources) for sources in zip(
+                layer.sources, *(share.sources for share in layer.shares), strict=True)])
         for index, layer in enumerate(config.layers)))
 
 
@@ -195,6 +196,6 @@ def check(rng, network, seed):
     received, _ = run(dut, [(dut.i, to_ints(beats.reshape(3 * fmap.beats, -1)))],
                       [(dut.o, 3 * out.groups)], stalls=str(rng.choice(list(STALLS))), seed=seed,
                       constants=[(dut.timesteps, timesteps)] if config.timesteps > 1 else [],
-                      convert=False)
+                      limit=2_000_000, convert=False)
     expected = network.run(counts).steps[timesteps - 1]
     assert (logits(out, received) == expected).all(), network.layers

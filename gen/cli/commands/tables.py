@@ -26,8 +26,9 @@ def as_text(value: object) -> str:
 
 
 def as_share(number: float, total: float) -> str:
-    """A number and its share of a total, such as ``"10 of 40 (25%)"``."""
-    return f"{number:,} of {total:,} ({number / total:.0%})"
+    """A number and its share of a total, such as ``"10 of 40 (25%)"``; of nothing there is none."""
+    share = f" ({number / total:.0%})" if total else ""
+    return f"{number:,} of {total:,}{share}"
 
 
 def as_columns(rows: Sequence[Sequence[str]]) -> str:
