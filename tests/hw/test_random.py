@@ -85,7 +85,6 @@ def few_rows(rng, config):
         return int(rng.integers(least, least + sources[0].map.height + 1))
 
     return replace(config, layers=tuple(
-    return replace(config, layers=tuple(
         layer.with_rows([
             sources[0].rows if sources[0].layer == index else rows(sources) for sources in zip(
                 layer.sources, *(share.sources for share in layer.shares), strict=True)])
