@@ -26,6 +26,7 @@ from . import (
     peers,
     runner,
     scale,
+    sequences,
     sparsity,
 )
 from .benchmark import load
@@ -33,7 +34,7 @@ from .benchmark import load
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
     calibrate, every_board, bitstreams, clocks, choices, masked, sparsity, gates, line, scale,
-    ecp5_clock, peers, methods, figures)]
+    ecp5_clock, peers, sequences, methods, figures)]
 
 
 def _jobs(text):

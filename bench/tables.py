@@ -15,6 +15,7 @@ from . import (
     masked,
     methods,
     scale,
+    sequences,
     sparsity,
 )
 from . import line as serial_line
@@ -54,6 +55,27 @@ def readme(measured):
 def _timed(row):
     steps = f" T = {row['timesteps']}" if "timesteps" in row else ""
     return f"`{row['fires']}`{steps}" + (f" m = {row['burst']}" if "burst" in row else "")
+
+
+def sequences_run(measured):
+    """Of docs/methods.md: recurrent networks."""
+    return table([
+        ("network", lambda row: f"`{row['network']}`"),
+        ("weights", lambda row: number(row["weights"])),
+        ("elements", lambda row: number(row["elements"])),
+        ("sequences", lambda row: number(row["sequences"])),
+        ("accuracy", lambda row: f"{row['accuracy']:.2%}"),
+        ("mismatches", lambda row: number(row["mismatches"])),
+        ("clocks an element", lambda row: number(row["element_cycles"])),
+        ("elements a second", lambda row: number(row["elements_per_second"])),
+        ("clocks a sequence", lambda row: number(row["interval_cycles"])),
+        ("predicted", lambda row: number(row["predicted_interval_cycles"])),
+        ("latency", lambda row: number(row["latency_cycles"])),
+        ("lanes adding", lambda row: f"{row['lanes_adding']:.0%}"),
+        ("LUTs", lambda row: number(row["luts"])),
+        ("block RAMs", lambda row: f"{row['brams']:g}"),
+        ("DSPs", lambda row: number(row["dsps"])),
+    ], sequences.BENCHMARK.rows(measured))
 
 
 def methods_run(measured):
@@ -344,6 +366,7 @@ TABLES = {
     "cells": cells, "predicted-clocks": predicted_clocks, "replicas": replicas,
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
     "unpacked": unpacked, "line": carried, "depthwise": depthwise,
-    "methods": methods_run, "ecp5-clock": fastest, "skipped": skipped,
+    "methods": methods_run, "sequences": sequences_run, "ecp5-clock": fastest,
+    "skipped": skipped,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""

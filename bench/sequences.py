@@ -1,0 +1,53 @@
+"""Recurrent networks through the Verilated array: states, clocks of an element, and size."""
+
+from dataclasses import asdict
+
+import boards
+from gen.build.design import design_for
+from gen.ir import shipped
+from gen.plan.workload import Workload
+from gen.verify.rtl import verify
+from gen.verify.simulation import expected, stream, test_set
+
+from . import keys
+from .benchmark import Benchmark
+from .common import require_exact, synthesised
+
+_VERIFIED = 20
+"""Sequences of which every spike is compared."""
+
+CASES = [{"network": network, "board": "arty-a7"}
+         for network in ("digits-rows-rnn", "mnist-rows-rnn")]
+
+
+def measure(case):
+    """Of the whole test set ``accuracy`` and clocks of a sequence, back to back and alone;
+    ``lanes_adding`` the share of the clocks in which those of the slowest layer add; and what Yosys
+    makes of the design."""
+    network, board = shipped.find(case["network"]), boards.find(case["board"])
+    sequences, labels = test_set(network)
+    design = design_for(network, board)
+    config, counts = design.config, network.encode(sequences)
+    run = stream(config, design.image, counts, jobs=1)
+    logits, *_ = expected(network, config, counts)
+    mismatches = int((run.logits != logits).sum())
+    spikes = verify(design, sequences[:_VERIFIED])
+    for result in ({"mismatches": mismatches}, spikes):
+        require_exact(case, result)
+    workload, alone = (Workload(network, counts[which]) for which in (run.paced, run.alone))
+    lanes = {core.name: core.lanes for core in config.cores}
+    return {
+        "sequences": len(sequences), "elements": config.input.height,
+        "weights": network.weight_count,
+        "accuracy": float((logits.argmax(axis=1) == labels).mean()),
+        "mismatches": mismatches, "spikes_compared": spikes["spikes"],
+        "interval_cycles": run.interval, "predicted_interval_cycles": workload.interval(config),
+        "latency_cycles": float(run.latency.mean()),
+        "predicted_latency_cycles": alone.latency(config),
+        "element_cycles": run.interval / config.input.height,
+        "elements_per_second": board.clock_hz / run.interval * config.input.height,
+        "lanes_adding": run.busy.get(workload.bottleneck(config)),
+    } | asdict(synthesised(network, board.name, lanes=lanes))
+
+
+BENCHMARK = Benchmark("sequences", CASES, measure, keys.SIMULATE, lambda case: ("yosys",))
