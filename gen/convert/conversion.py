@@ -5,7 +5,6 @@ safetensors file and the calibration images from a ``.npy`` file. Reading these 
 """
 
 import logging
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,8 @@ from gen.ir.network import Network
 from gen.system import files
 from gen.system.progress import working
 
-from .fidelity import beside, refresh_weights
+from .calibration import calibrate
+from .fidelity import refresh_weights
 from .firing import Firing
 from .foreign import Activation
 from .lower import lower, require_plain, takes_sequences
@@ -34,7 +34,7 @@ from .quantised import QuantisedModel
 from .usercode import blamed, loaded
 from .widths import Bits
 
-__all__ = ["AGREEMENT", "calibrate", "convert", "to_quantised"]
+__all__ = ["AGREEMENT", "convert", "to_quantised"]
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +50,7 @@ _BATCH = 100
 # Calibration images that travel with the network.
 _SAMPLES = 32
 
-# Number of values from which a ReLU's step is calibrated.
-_KEPT = 100_000
-
 _ONCE = Firing()
-
-# Ranges tried for a ReLU, relative to the greatest activation.
-_RANGES = torch.linspace(0.2, 1.0, 41)
 
 
 def convert(target: str, *, weights: str | Path, calibration: str | Path,
@@ -282,91 +276,6 @@ def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = Fals
         images = np.floor(images.astype(np.float64) * pixel_max + 0.5)
     images = images.astype(np.int64)
     return images[:, None] if images.ndim == 3 and not sequences else images
-
-
-# Calibration.
-
-
-def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
-              levels: int, firing: Firing = _ONCE) -> tuple[Lowered, torch.Tensor]:
-    """Compare ``lowered`` with its ``module``, and give every ReLU the step with the least squared
-    error on ``images``, or with ``threshold-balance`` that of the greatest activation.
-
-    Parameters
-    ----------
-    images : ``(N, C, H, W)`` or ``(N, features)`` real numbers in 0..1
-    levels : greatest spike count of the ReLUs' neurons
-    firing : the method of the neurons
-
-    Returns
-    -------
-    The calibrated layers, and the module's scores ``(N, classes)``.
-
-    Raises
-    ------
-    ConversionError
-        If the module computes something else than ``lowered``, or a ReLU never fires.
-    """
-    ranges = {layer.name: _Range(len(images) * math.prod(lowered.places[layer.name].shape))
-              for layer in lowered.relus}
-    scores = []
-    for made, result in beside(module, lowered, images):
-        scores.append(result)
-        for name, seen in ranges.items():
-            seen.add(made[name])
-    for name, seen in ranges.items():
-        if seen.empty:
-            raise ConversionError(f"{name}: its ReLU is 0 for all calibration images, which leaves "
-                                  f"its range open; calibrate with images of the kind that the "
-                                  f"network is for")
-    steps = {name: seen.greatest / levels if firing.balanced else
-             seen.best_step(levels, firing.floor) for name, seen in ranges.items()}
-    return lowered.calibrated(steps, levels, firing.floor), torch.cat(scores)
-
-
-class _Range:
-    """A sample of a ReLU's values: the greatest, and an even selection of the positive ones.
-
-    Parameters
-    ----------
-    total : number of values that will be added
-
-    Members
-    -------
-    greatest : of the values
-    """
-
-    def __init__(self, total: int) -> None:
-        self.greatest = 0.0
-        self._parts: list[torch.Tensor] = []
-        self._every = max(1, total // _KEPT)
-
-    def add(self, values: torch.Tensor) -> None:
-        values = values[values > 0]
-        if len(values):
-            self.greatest = max(self.greatest, float(values.max()))
-            self._parts.append(values[::self._every].clone())
-
-    @property
-    def empty(self) -> bool:
-        """Whether no value was positive."""
-        return not self._parts
-
-    def best_step(self, levels: int, floor: bool) -> float:
-        """The step with the least squared error. There must be a value.
-
-        Parameters
-        ----------
-        floor : whether values are rounded down
-        """
-        values = torch.cat(self._parts).double() / self.greatest
-        steps = (_RANGES / levels).tolist()
-        return self.greatest * min(steps, key=lambda step: float(
-            (_quantise(values, step, levels, floor) - values).square().sum()))
-
-
-def _quantise(z: torch.Tensor, step: float, levels: int, floor: bool) -> torch.Tensor:
-    return step * (z / step + (0 if floor else 0.5)).floor().clamp(0, levels)
 
 
 def _agreement(scores: torch.Tensor, network: Network, pixels: np.ndarray) -> float:

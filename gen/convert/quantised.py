@@ -27,6 +27,7 @@ from gen.ir.layers import INPUT, Layer, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 
+from .grid import best_grid, limits, thresholds
 from .lowered import Fire, Lowered, Out, Relu, Term
 from .qcfs import floor_ste, round_ste
 from .widths import Bits, layer_bits
@@ -43,12 +44,6 @@ _STEPS = (1e-30, 1e30)
 
 # Least value of a trained step, relative to its initial value.
 _LEAST = 1e-6
-
-# Limit of the greatest threshold without clipping, for channels whose weights are almost zero.
-_MAX_THETA = 1 << 24
-
-# Thresholds tried per channel, relative to the greatest at which no weight is clipped.
-_CANDIDATES = torch.linspace(0.5, 2.0, 31, dtype=torch.float64)
 
 
 class QuantisedModel(nn.Module):
@@ -170,10 +165,6 @@ def _synapses(term: Term, weights: np.ndarray, bits: int) -> Synapses:
     return Synapses(term.source, weights, term.stride, term.padding, term.groups, bits, term.below)
 
 
-def _limits(bits: int) -> tuple[int, int]:
-    return -(1 << bits - 1), (1 << bits - 1) - 1
-
-
 class _Module(nn.Module):
     """A layer of the lowered network.
 
@@ -253,7 +244,7 @@ class _Charged(_Module):
         unit, theta = self._unit(step), self.theta[:, None, None, None]
         weights = []
         for term, weight, ratio in zip(self.terms, self.weights, self._ratios(step), strict=True):
-            low, high = _limits(_IDENTITY_BITS if term.identity else self.bits)
+            low, high = limits(_IDENTITY_BITS if term.identity else self.bits)
             weights.append(round_ste(weight.double() * (theta * (ratio / unit))).clamp(low, high))
         return weights, round_ste(self.bias.double() * self.theta / unit)
 
@@ -289,7 +280,7 @@ class _Fire(_Charged):
         self.levels, self.floor = spec.levels, spec.floor
         with torch.no_grad():
             ratios = [ratio / step(spec.name) for ratio in self._ratios(step)]
-            self.register_buffer("theta", _thresholds(self._scaled(ratios)))
+            self.register_buffer("theta", thresholds(self._scaled(ratios)))
 
     def _unit(self, step: _Step) -> torch.Tensor:
         return step(self.name)
@@ -332,7 +323,7 @@ class _Sum(_Charged):
                     for weight, width in self._scaled(self._ratios(step))]
             # The scale is coarse enough for the greatest bias to stay well within 53 bits.
             least = spec.bias.double().abs().max() * 2.0**-50
-            self.register_buffer("scale", torch.maximum(1 / _grid(rows)[0], least))
+            self.register_buffer("scale", torch.maximum(1 / best_grid(rows)[0], least))
         self.register_buffer("theta", torch.ones(len(spec.bias), dtype=torch.float64))
 
     def _unit(self, step: _Step) -> torch.Tensor:
@@ -372,42 +363,3 @@ def _(layer: Fire, widths: Mapping[str, int], step: _Step) -> _Module:
 @_module.register
 def _(layer: Out, widths: Mapping[str, int], step: _Step) -> _Module:
     return _Sum(layer, widths[layer.name], step)
-
-
-def _grid(rows: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
-    """Factor of each row that gives the least squared error when the row is rounded to its
-    width."""
-    greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
-    best, least = greatest.clone(), torch.full_like(greatest, float("inf"))
-    for candidate in _CANDIDATES:
-        gain = greatest * candidate
-        error = _error(rows, gain)
-        best = torch.where(error < least, gain, best)
-        least = torch.minimum(error, least)
-    return best
-
-
-def _thresholds(rows: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
-    """Like :func:`_grid`, but whole numbers. A channel of tiny weights is limited by its layer."""
-    greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
-    greatest = greatest.clamp(1, float((greatest.median() * 4).clamp(4, _MAX_THETA)))
-    best, least = torch.ones_like(greatest), torch.full_like(greatest, float("inf"))
-    for candidate in _CANDIDATES:
-        theta = (greatest * candidate).round().clamp_min(1)
-        error = _error(rows, theta)
-        best = torch.where(error < least, theta, best)
-        least = torch.minimum(error, least)
-    return best
-
-
-def _room(weight: torch.Tensor, width: int) -> torch.Tensor:
-    """Greatest factor of each row at which no weight is clipped."""
-    return _limits(width)[1] / weight.abs().amax(dim=1).clamp_min(1e-300)
-
-
-def _error(rows: list[tuple[torch.Tensor, int]], gain: torch.Tensor) -> torch.Tensor:
-    total = torch.zeros_like(gain)
-    for weight, width in rows:
-        grid = (weight * gain[:, None] + 0.5).floor().clamp(*_limits(width))
-        total += (grid / gain[:, None] - weight).square().sum(dim=1)
-    return total

@@ -4,8 +4,8 @@ No other module asks a layer for its kind. A module that has to treat kinds diff
 of them: :mod:`gen.plan.kinds` for gateware, :mod:`gen.ir.reference` for PyTorch's operators.
 """
 
-from .charged import Neurons, Readout
 from .layer import INPUT, Layer
+from .neurons import Neurons, Readout
 from .pool import Pool
 
 __all__ = ["INPUT", "TYPES", "Layer", "Neurons", "Pool", "Readout"]

@@ -13,7 +13,8 @@ from hw.dynamics import Dynamics
 from hw.maps import MapConfig, grown
 
 if TYPE_CHECKING:
-    from .charged import Charged, Neurons, Readout
+    from .charged import Charged
+    from .neurons import Neurons, Readout
 
 __all__ = ["charge_range", "encoded", "largest", "logits", "trains"]
 

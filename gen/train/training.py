@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gen.convert.conversion import calibrate
+from gen.convert.calibration import calibrate
 from gen.convert.firing import CALIBRATED, Firing
 from gen.convert.lower import lower
 from gen.convert.qcfs import Qcfs

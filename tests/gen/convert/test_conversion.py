@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file, save_model
 from torch import nn
 
 from gen.cli.main import main
-from gen.convert.conversion import _Range, convert
+from gen.convert.calibration import _Range
+from gen.convert.conversion import convert
 from gen.convert.qcfs import Qcfs
 from gen.convert.usercode import loaded
 from gen.errors import ArtifactError, ConversionError, DataError, NetworkError

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from gen.convert.conversion import calibrate, to_quantised
+from gen.convert.calibration import calibrate
+from gen.convert.conversion import to_quantised
 from gen.convert.firing import Firing
 from gen.convert.lower import lower
 from gen.convert.methods import quiet_steps

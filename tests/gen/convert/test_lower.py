@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gen.convert.conversion import calibrate
+from gen.convert.calibration import calibrate
 from gen.convert.foreign import Activation
 from gen.convert.lower import lower
 from gen.convert.qcfs import Qcfs
