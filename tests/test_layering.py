@@ -47,7 +47,7 @@ ROOMS = {
 KINDS = {"Neurons", "Readout", "Pool", "CoreConfig", "PoolConfig", "Fire", "Relu", "Out"}
 """Classes of layers: of a network, of a configuration, of what a module is lowered to."""
 
-DEFINING = {"gen/ir/charged.py", "gen/ir/pool.py", "gen/convert/lowered.py", "hw/layers.py"}
+DEFINING = {"gen/ir/neurons.py", "gen/ir/pool.py", "gen/convert/lowered.py", "hw/layers.py"}
 """Where they are defined. Only there may a layer be asked for its kind."""
 
 TABLES = {"gen/plan/kinds.py", "gen/convert/quantised.py", "gen/convert/fidelity.py",

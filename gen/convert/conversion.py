@@ -66,9 +66,9 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     ----------
     target : ``FILE.py:FUNCTION``, which returns the module
     weights : a ``.safetensors`` file with the module's state
-    calibration : a ``.npy`` file with images in the module's input shape, ``(N, C, H, W)``,
-        ``(N, H, W)`` or ``(N, features)``: integers in ``0..pixel_max``, which the module sees as
-        ``pixel / pixel_max``, or real numbers in ``0..1``
+    calibration : a ``.npy`` file of images or sequences as the module takes them (``(N, H, W)``
+        stands for one channel): integers in ``0..pixel_max``, which the module sees as ``pixel /
+        pixel_max``, or real numbers in ``0..1``
     out, name : where the network goes; its name, by default the stem of ``out``
     bits : weight widths (:func:`gen.convert.widths.layer_bits`)
     levels : greatest spike count of the neurons of a plain ReLU, see :meth:`.firing.Firing.levels`
@@ -106,9 +106,9 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign, firing=firing)
-    facts = {"converted": Path(target).name, "calibration_images": len(pixels)}
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
-    network = _network(quantised, name, pixel_max, facts)
+    network = _network(quantised, name, pixel_max, {
+        "converted": Path(target).name, "calibration_images": len(pixels)})
     network, timed = firing.applied(network, pixels, quantised.floor)
     network = _compared(network, pixels, scores, require_agreement)
     artifact.save(network, out)
