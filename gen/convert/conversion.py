@@ -79,10 +79,9 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
 
     Returns
     -------
-    ``network`` (the path), ``layers`` (name -> kind), ``weights`` (their number),
-    ``calibration_images``, ``agreement`` (share of them that the integers classify as the module
-    does), ``digest``, ``bits``, ``steps`` (name -> value of a count), and what
-    :meth:`.firing.Firing.applied` says
+    ``network`` (the path), ``layers`` (name -> kind), ``weights`` and ``calibration_images`` (their
+    numbers), ``agreement`` (share of images that the integers classify as the module), ``digest``,
+    ``bits``, ``steps`` (name -> value of a count), and what :meth:`.firing.Firing.applied` says
 
     Raises
     ------
