@@ -299,10 +299,10 @@ class SourceConfig:
     def least_rows(self):
         """The fewest rows of the spike memory with which every window becomes complete, and with
         which a word lies in the same lap of the ring as its window's corner or in the next lap,
-        wherever the corner is. A window that begins above the map takes two rows at least."""
+        wherever the corner is."""
         first, last = self.tops[0], self.tops[-1]
         reach = min(self.kernel[0], self.map.height - first)
-        return max(1 + (first < 0), -first, reach + min(0, last), reach - 1)
+        return max(1, -first, reach + min(0, last), reach - 1)
 
     def offset(self, tap):
         """Beats from the window's corner to the first slice of a tap."""

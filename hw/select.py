@@ -351,8 +351,9 @@ def _beyond(m, source, slot, move, picked):
     slot : row of the ring that the corner lies in, while the word is found
     picked : one-hot, of the source's taps, a clock later
     """
-    # If the size of the memory is a power of two, addresses wrap by themselves.
-    if source.beats & source.beats - 1 == 0:
+    # If the size of the memory is a power of two, addresses wrap by themselves. That of a single
+    # word has a bit of address, too.
+    if source.beats > 1 and source.beats & source.beats - 1 == 0:
         return Const(0)
     slots = {(run * source.map.height + top) % source.rows
              for run in range(source.rows) for top in source.tops}

@@ -48,7 +48,7 @@ def test_bad_maps(bad, message):
 
 @pytest.mark.parametrize("height,kernel,stride,padding,least", [
     (8, 3, 1, 1, 3), (8, 3, 1, 0, 3), (8, 3, 2, 1, 3), (8, 1, 1, 0, 1), (8, 8, 1, 0, 8),
-    (1, 3, 1, 1, 2), (2, 5, 1, 2, 3), (1, 5, 1, 2, 2), (4, 3, 1, 2, 3), (2, 7, 1, 3, 4)])
+    (1, 3, 1, 1, 1), (2, 5, 1, 2, 3), (1, 5, 1, 2, 2), (4, 3, 1, 2, 3), (2, 7, 1, 3, 4)])
 def test_rows_of_a_window(height, kernel, stride, padding, least):
     def source(rows=None):
         return SourceConfig(MapConfig(1, height, 1, 1, 1), -1, (kernel, 1), (stride, 1),
@@ -64,10 +64,24 @@ def test_rows_of_a_window(height, kernel, stride, padding, least):
 @pytest.mark.parametrize("field,value,message", [
     ("kernel", (0, 3), r"kernel must be at least 1, not \(0, 3\)"),
     ("stride", (1, 0), r"stride must be at least 1, not \(1, 0\)"),
-    ("padding", (-1, 0), r"padding must be at least 0, not \(-1, 0\)"),
+    ("padding", (0, -1), "padding must have columns of zeros, not -1"),
     ("first", -1, "first must be at least 0, not -1"),
     ("every", 0, "every must be at least 1, not 0"),
     ("kernel", (7, 3), r"kernel must fit the map and its padding, not \(7, 3\)")])
 def test_a_window_that_can_not_be(field, value, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         replace(source(), **{field: value})
+
+
+@pytest.mark.parametrize("above, below, tops, rows", [
+    (1, -1, range(-1, 5), 2),     # a recurrence looks at the row above
+    (2, 0, range(-2, 4), 3),      # a causal convolution of three rows
+    (-5, 0, range(5, 6), 1),      # the last row alone
+])
+def test_windows_that_are_not_centred(above, below, tops, rows):
+    kernel = 3 if above == 2 else 1
+    window = SourceConfig(MapConfig(4, 6, 1, 1, 4), 0, (kernel, 1), (1, 1), (above, 0), below=below)
+    assert window.edges == ((above, below), (0, 0))
+    assert window.positions == (len(tops), 1)
+    assert window.tops == tops
+    assert window.least_rows <= rows
