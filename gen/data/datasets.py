@@ -1,5 +1,5 @@
 """Data sets: scikit-learn's digits, MNIST, Fashion-MNIST and CIFAR-10, as raw images and labels,
-or as sequences of rows or pixels."""
+or as sequences of rows or pixels; and collisions of platooning vehicles."""
 
 import gzip
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 from gen.errors import DataError, unknown
 from gen.system import files
 
-from . import cifar, sequences
+from . import cifar, platooning, sequences
 
 __all__ = ["DATASETS", "SEQUENCES", "Dataset", "load", "read_array"]
 
@@ -45,7 +45,9 @@ SEQUENCES = {"digits-rows": ("digits", sequences.rows), "mnist-rows": ("mnist", 
              "mnist-permuted": ("mnist", sequences.permuted)}
 """Images as sequences: name of a data set -> that of the images, and how they are read."""
 
-DATASETS = ("digits", *_SOURCES, _CIFAR, *SEQUENCES)
+_PLATOONING = "platooning"
+
+DATASETS = ("digits", *_SOURCES, _CIFAR, *SEQUENCES, _PLATOONING)
 """Names of the data sets."""
 
 # No IDX file unpacks to more than this: the largest has 47,040,016 bytes.
@@ -91,8 +93,7 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     if dataset not in DATASETS:
         raise DataError(unknown("data set", dataset, DATASETS))
     folder = _folder(dataset, data_dir or os.environ.get("SPIKELOOM_DATA"))
-    images, labels, test_images, test_labels = (
-        cifar.read(folder) if dataset == _CIFAR else _grey(folder))
+    images, labels, test_images, test_labels = _READERS.get(dataset, _grey)(folder)
     for name, part in (("training", labels), ("test", test_labels)):
         if part.max() > 9:
             raise DataError(f"{folder}: the {name} labels must lie in 0..9, not {part.max()}")
@@ -170,7 +171,7 @@ def _digits() -> Dataset:
 
 def _folder(dataset: str, data_dir) -> Path:
     """The folder of the files."""
-    forms = cifar.FORMS if dataset == _CIFAR else (_FILES,)
+    forms = _FORMS.get(dataset, (_FILES,))
     if data_dir:
         names = (dataset, dataset.replace("-", ""), "")
         for folder in (Path(data_dir) / name for name in names):
@@ -179,6 +180,9 @@ def _folder(dataset: str, data_dir) -> Path:
         files = "; or ".join(", ".join(form) for form in forms)
         raise DataError(f"{data_dir}: has no {dataset} data; it must hold {files}, in a folder "
                         f"{dataset} or directly")
+    if dataset == _PLATOONING:
+        raise DataError(f"{dataset} is not downloaded: fetch {platooning.FILE} (UCI, vehicle "
+                        f"platooning) and give its folder with --data or SPIKELOOM_DATA")
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = root / "spikeloom" / dataset
     if dataset == _CIFAR:
@@ -229,3 +233,10 @@ def _idx(path: Path) -> np.ndarray:
         raise DataError(f"{path}: has {len(data) - start} bytes of data, but its header "
                         f"says the shape {shape}; fetch it again")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+_READERS = {_CIFAR: cifar.read, _PLATOONING: platooning.read}
+"""How a data set is read that is no IDX files."""
+
+_FORMS = {_CIFAR: cifar.FORMS, _PLATOONING: (platooning.FORM,)}
+"""The files of such a data set: a form has all of them."""

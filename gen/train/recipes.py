@@ -85,6 +85,8 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                    model={"channels": ((32, 32), (64, 64), (128, 128))}),
     ("digits-rows", "rnn"): Recipe(60, 40, "6", 31, 15, rate=2e-3, batch=64, penalty=0.02, clip=1.0,
                                    threads=1, model={"hidden": (32,)}),
+    ("platooning", "rnn"): Recipe(60, 30, "8", 31, 255, rate=3e-3, tuning_rate=1e-3, batch=64,
+                                  clip=1.0, threads=1, model={"hidden": (64, 64)}),
     ("mnist-rows", "rnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4, penalty=0.02,
                                   clip=1.0, threads=1, model={"hidden": (128,)}),
     ("mnist-pixels", "crnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4, penalty=0.02,
