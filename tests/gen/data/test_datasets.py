@@ -217,5 +217,5 @@ def test_the_cache_is_checked_before_a_download(tmp_path, monkeypatch):
 
 def test_unknown():
     with pytest.raises(DataError, match=r"^there is no data set 'cifar'; did you mean 'cifar-10'. "
-                                        "known are digits, mnist, fashion-mnist, cifar-10, digits-rows, "):
+                                        "known are digits, mnist, fashion-mnist, cifar-10, "):
         load("cifar")
