@@ -65,6 +65,7 @@ def sequences_run(measured):
         ("elements", lambda row: number(row["elements"])),
         ("sequences", lambda row: number(row["sequences"])),
         ("accuracy", lambda row: f"{row['accuracy']:.2%}"),
+        ("gradient boosting", lambda row: f"{row['boosted']:.2%}" if row["boosted"] else ""),
         ("mismatches", lambda row: number(row["mismatches"])),
         ("clocks an element", lambda row: number(row["element_cycles"])),
         ("elements a second", lambda row: number(row["elements_per_second"])),
