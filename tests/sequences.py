@@ -8,7 +8,7 @@ from gen.ir.network import Network
 
 from .networks import neurons, readout, synapses
 
-__all__ = ["causal", "delayed", "last", "random_sequence", "recurrence", "recurrent"]
+__all__ = ["causal", "delayed", "last", "layered", "random_sequence", "recurrence", "recurrent"]
 
 
 def delayed(rng, name, channels, *, kernel=1, groups=1, lag=1, bits=4):
@@ -45,6 +45,17 @@ def recurrence(elements, *, fan=3, hidden=6, levels=15, seed=0, **options):
                       **options)
     return Network("sequence", (fan, elements, 1), 7, 7,
                    (layer, last(rng, "rnn", 4, (hidden, elements, 1))))
+
+
+def layered(*, seed=0):
+    """A causal convolution, a dense recurrent layer, a diagonal one with a lag of 2, and a read-out
+    of the last element."""
+    rng = np.random.default_rng(seed)
+    return Network("layered", (3, 7, 1), 7, 255, (
+        neurons(rng, "conv", causal(rng, INPUT, (6, 3, 3, 1)), levels=3),
+        recurrent(rng, "dense", synapses(rng, "conv", (9, 6, 1, 1))),
+        recurrent(rng, "diagonal", synapses(rng, "dense", (8, 9, 1, 1)), levels=3, groups=8, lag=2),
+        last(rng, "diagonal", 5, (8, 7, 1))))
 
 
 def random_sequence(rng):

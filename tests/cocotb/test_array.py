@@ -17,7 +17,7 @@ from gen.ir.layers import Neurons
 from gen.plan.mapping import map_config, map_network
 from gen.verify.rtl import choose_images, compare, verify
 from hw.dynamics import Dynamics
-from tests import networks
+from tests import networks, sequences
 from tests.hw import cases
 
 CASES = {
@@ -43,7 +43,11 @@ STEPPING = {"stepping": (_CIF, {"lanes": _LANES}),
 """Networks that fire in every time-step: of seven steps, whole and in slices of two, where spikes
 are taken back; and of three steps with up to five spikes each, after two that only probe."""
 
-SUBJECTS = CASES | STEPPING
+SEQUENCES = {"recurrent": (sequences.layered(), {"lanes": {
+    "conv": 4, "dense": 5, "diagonal": 8, "out": 3}})}
+"""Networks whose layers receive what they have sent."""
+
+SUBJECTS = CASES | STEPPING | SEQUENCES
 
 IMAGES = 64
 """Layers with one position need so many for each bit of a weight and a threshold to matter."""
