@@ -23,7 +23,7 @@ from .usercode import first_line
 
 __all__ = ["lower", "require_plain", "takes_sequences"]
 
-_OVER_TIME = (nn.Conv1d, nn.RNN, nn.AvgPool1d, nn.MaxPool1d)
+_OVER_TIME = (nn.Conv1d, nn.RNN, nn.AvgPool1d, nn.MaxPool1d, Recurrent)
 
 _WRAPPERS = {
     "OptimizedModule": "return the module before torch.compile",
