@@ -45,7 +45,7 @@ _FILL, _READ, _MERGE = 21, 12, 4
 
 # Clocks from the last beat of a row to a window of the same layer, beside those that gathering it
 # takes.
-_AROUND = 5
+_AROUND = 4
 
 # Words that fetch, queue and encoder hold when the lanes are late. They have been read, and rows of
 # the spike memory are released when the last word of an output row has been read.
