@@ -12,12 +12,11 @@ from gen.build.design import design_for
 from gen.convert.methods import stepped
 from gen.ir import shipped
 from gen.plan.workload import Workload
-from gen.verify.rtl import verify
-from gen.verify.simulation import expected, stream, test_set
+from gen.verify.simulation import test_set
 
 from . import keys
 from .benchmark import Benchmark
-from .common import require_exact, synthesised
+from .common import streamed, synthesised
 
 _VERIFIED = 20
 """Images of which every spike is compared."""
@@ -66,13 +65,8 @@ def measure(case):
     (network, settled), board = _networks(case), boards.find(case["board"])
     images, labels = test_set(network, limit=case.get("limit"))
     design = design_for(network, board)
-    config, counts = design.config, network.encode(images)
-    run = stream(config, design.image, counts, jobs=1)
-    logits, *_ = expected(network, config, counts)
-    mismatches = int((run.logits != logits).sum())
-    spikes = verify(design, images[:_VERIFIED])
-    for result in ({"mismatches": mismatches}, spikes):
-        require_exact(case, result)
+    counts, run, logits, compared = streamed(case, design, images, verified=_VERIFIED)
+    config = design.config
     quantised = settled.run(counts) if settled else network.quantised(counts)
     workload = Workload(network, counts[run.paced])
     found = {
@@ -81,7 +75,7 @@ def measure(case):
         "accuracy": float((logits.argmax(axis=1) == labels).mean()),
         "quantised": float((quantised.predictions == labels).mean()),
         "images_as_quantised": int((logits == quantised.logits).all(axis=1).sum()),
-        "mismatches": mismatches, "spikes_compared": spikes["spikes"],
+        **compared,
         "interval_cycles": run.interval, "predicted_interval_cycles": workload.interval(config),
         "lanes_adding": run.busy.get(workload.bottleneck(config)),
     }

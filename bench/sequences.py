@@ -9,12 +9,11 @@ from gen.build.design import design_for
 from gen.data.datasets import load
 from gen.ir import shipped
 from gen.plan.workload import Workload
-from gen.verify.rtl import verify
-from gen.verify.simulation import expected, stream, test_set
+from gen.verify.simulation import test_set
 
 from . import keys
 from .benchmark import Benchmark
-from .common import require_exact, synthesised
+from .common import streamed, synthesised
 
 _VERIFIED = 20
 """Sequences of which every spike is compared."""
@@ -34,20 +33,15 @@ def measure(case):
     network, board = shipped.find(case["network"]), boards.find(case["board"])
     sequences, labels = test_set(network)
     design = design_for(network, board)
-    config, counts = design.config, network.encode(sequences)
-    run = stream(config, design.image, counts, jobs=1)
-    logits, *_ = expected(network, config, counts)
-    mismatches = int((run.logits != logits).sum())
-    spikes = verify(design, sequences[:_VERIFIED])
-    for result in ({"mismatches": mismatches}, spikes):
-        require_exact(case, result)
+    counts, run, logits, compared = streamed(case, design, sequences, verified=_VERIFIED)
+    config = design.config
     workload, alone = (Workload(network, counts[which]) for which in (run.paced, run.alone))
     lanes = {core.name: core.lanes for core in config.cores}
     return {
         "sequences": len(sequences), "elements": config.input.height,
         "weights": network.weight_count,
         "accuracy": float((logits.argmax(axis=1) == labels).mean()),
-        "mismatches": mismatches, "spikes_compared": spikes["spikes"],
+        **compared,
         "interval_cycles": run.interval, "predicted_interval_cycles": workload.interval(config),
         "latency_cycles": float(run.latency.mean()),
         "predicted_latency_cycles": alone.latency(config),

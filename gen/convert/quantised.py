@@ -30,6 +30,7 @@ from gen.ir.synapses import Synapses
 from .grid import best_grid, limits, thresholds
 from .lowered import Fire, Lowered, Out, Relu, Term
 from .qcfs import floor_ste, round_ste
+from .recurrent import fed_back
 from .widths import Bits, layer_bits
 
 __all__ = ["QuantisedModel"]
@@ -296,7 +297,7 @@ class _Fire(_Charged):
         (weight,) = own
         counts = [self._fired(charge[:, :, :1])]
         for row in charge[:, :, 1:].split(1, dim=2):
-            counts.append(self._fired(row + _fed_back(weight, counts[-1])))
+            counts.append(self._fired(row + fed_back(weight, counts[-1])))
         return torch.cat(counts, dim=2)
 
     def _fired(self, charge: torch.Tensor) -> torch.Tensor:
@@ -335,13 +336,6 @@ class _Sum(_Charged):
     def in_integers(self, step: _Step) -> Layer:
         synapses, bias, _ = self._in_integers(step)
         return Readout(self.name, synapses, bias)
-
-
-def _fed_back(weight: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """The charge of a layer's own counts ``(N, C, 1, W)``, see :class:`.recurrent.Recurrent`."""
-    if weight.shape[1] == 1:
-        return counts * weight[:, 0]
-    return torch.einsum("oi,nihw->nohw", weight[:, :, 0, 0], counts)
 
 
 @singledispatch

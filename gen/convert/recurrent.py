@@ -11,7 +11,19 @@
 import torch
 from torch import nn
 
-__all__ = ["Recurrent"]
+__all__ = ["Recurrent", "fed_back"]
+
+
+def fed_back(own: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """What the results ``(N, C, ...)`` of an element add to the next one.
+
+    Parameters
+    ----------
+    own : recurrent weights, ``(C, C, 1, 1)``, or ``(C, 1, 1, 1)`` if each channel sees only itself
+    """
+    if own.shape[1] < own.shape[0]:
+        return h * own.reshape(len(own), *[1] * (h.dim() - 2))
+    return torch.einsum("oi,ni...->no...", own[:, :, 0, 0], h)
 
 
 class Recurrent(nn.Module):
@@ -49,10 +61,8 @@ class Recurrent(nn.Module):
         return torch.stack(results, dim=2)
 
     def fed_back(self, h: torch.Tensor) -> torch.Tensor:
-        """What the results ``(N, channels, ...)`` of an element add to the next one."""
-        if self.diagonal:
-            return h * self.own.reshape(self.channels, *[1] * (h.dim() - 2))
-        return torch.einsum("oi,ni...->no...", self.own[:, :, 0, 0], h)
+        """See :func:`fed_back`."""
+        return fed_back(self.own, h)
 
     def extra_repr(self) -> str:
         """The channels and the kind of weights, for ``repr``."""
