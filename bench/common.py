@@ -7,10 +7,8 @@ from gen.build.synthesis import synthesise
 from gen.build.toolchain import TOOLCHAINS, missing
 from gen.errors import SimulationError
 from gen.system import processes
-from gen.verify.rtl import verify
-from gen.verify.simulation import expected, stream
 
-__all__ = ["board_tools", "predicted", "require_exact", "streamed", "synthesised"]
+__all__ = ["board_tools", "predicted", "require_exact", "synthesised"]
 
 _FROM_PYPI = ("trellis", "icestorm", "apicula")
 
@@ -34,34 +32,6 @@ def require_exact(case, result):
     if result["mismatches"]:
         raise SimulationError(f"{case['network']}: {result['mismatches']} mismatches: no figure of "
                               f"it counts")
-
-
-def streamed(case, design, images, *, verified):
-    """Run images through the Verilated array.
-
-    Parameters
-    ----------
-    verified : number of images of which every spike is compared, and not only the logits
-
-    Returns
-    -------
-    Their counts, the :class:`gen.verify.simulation.Run`, the logits, and the figures ``mismatches``
-    and ``spikes_compared``.
-
-    Raises
-    ------
-    SimulationError
-        If a logit or a spike differs.
-    """
-    network, config = design.network, design.config
-    counts = network.encode(images)
-    run = stream(config, design.image, counts, jobs=1)
-    logits, *_ = expected(network, config, counts)
-    spikes = verify(design, images[:verified])
-    found = {"mismatches": int((run.logits != logits).sum()), "spikes_compared": spikes["spikes"]}
-    for result in (found, spikes):
-        require_exact(case, result)
-    return counts, run, logits, found
 
 
 def synthesised(network, board, **asked):

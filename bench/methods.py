@@ -16,7 +16,8 @@ from gen.verify.simulation import test_set
 
 from . import keys
 from .benchmark import Benchmark
-from .common import streamed, synthesised
+from .common import synthesised
+from .streamed import SOURCES, streamed
 
 _VERIFIED = 20
 """Images of which every spike is compared."""
@@ -86,5 +87,5 @@ def measure(case):
         "settled_luts": settled and synthesised(settled, board.name, lanes=lanes).luts}
 
 
-BENCHMARK = Benchmark("methods", CASES, measure, (*keys.SIMULATE, "gen/convert/*.py"),
+BENCHMARK = Benchmark("methods", CASES, measure, (*keys.SIMULATE, *SOURCES, "gen/convert/*.py"),
                       lambda case: ("yosys",))

@@ -13,7 +13,8 @@ from gen.verify.simulation import test_set
 
 from . import keys
 from .benchmark import Benchmark
-from .common import streamed, synthesised
+from .common import synthesised
+from .streamed import SOURCES, streamed
 
 _VERIFIED = 20
 """Sequences of which every spike is compared."""
@@ -62,4 +63,5 @@ def _boosted(dataset):
     return float(model.score(test_x, data.test_labels))
 
 
-BENCHMARK = Benchmark("sequences", CASES, measure, keys.SIMULATE, lambda case: ("yosys",))
+BENCHMARK = Benchmark("sequences", CASES, measure, (*keys.SIMULATE, *SOURCES),
+                      lambda case: ("yosys",))
