@@ -58,7 +58,8 @@ _MAX_DOWNLOAD = 192 << 20
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images are ``(N, C, H, W)`` bytes in ``0..pixel_max``, labels ``(N,)`` integers."""
+    """Images are ``(N, C, H, W)`` bytes in ``0..pixel_max``, labels ``(N,)`` integers. Sequences
+    that were read from images keep how, as ``reading``."""
 
     name: str
     train_images: np.ndarray
@@ -66,6 +67,7 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     pixel_max: int
+    reading: sequences.Reading | None = None
 
 
 def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
@@ -84,10 +86,11 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
         If the data is missing and can't be fetched, or is damaged.
     """
     if dataset in SEQUENCES:
-        source, read = SEQUENCES[dataset]
+        source, order = SEQUENCES[dataset]
         pictures = load(source, data_dir)
-        return replace(pictures, name=dataset, train_images=read(pictures.train_images),
-                       test_images=read(pictures.test_images))
+        reading = order(*pictures.train_images.shape[2:])
+        return replace(pictures, name=dataset, train_images=reading.read(pictures.train_images),
+                       test_images=reading.read(pictures.test_images), reading=reading)
     if dataset == "digits":
         return _digits()
     if dataset not in DATASETS:

@@ -89,12 +89,13 @@ RECIPES: dict[tuple[str, str], Recipe] = {
                                   threads=1, model={"hidden": (96, 96)}),
     ("mnist-rows", "rnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4, penalty=0.02,
                                   clip=1.0, threads=1, model={"hidden": (128,)}),
-    ("mnist-pixels", "crnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4, penalty=0.02,
-                                     clip=1.0, threads=1,
-                                     model={"front": ((32, 8, 4), (64, 14, 7)), "hidden": (128,)}),
-    ("mnist-permuted", "crnn"): Recipe(16, 8, "6", 15, 15, rate=1e-3, tuning_rate=3e-4,
-                                       penalty=0.02, clip=1.0, threads=1,
-                                       model={"front": ((64, 16, 8),), "hidden": (128,)}),
+    ("mnist-pixels", "crnn"): Recipe(36, 14, "6", 15, 15, rate=1e-3, tuning_rate=2e-4, batch=256,
+                                     shift=1, penalty=0.02, clip=1.0, threads=1,
+                                     model={"front": ((32, 8, 4), (64, 28, 7)), "hidden": (128,)}),
+    ("mnist-permuted", "crnn"): Recipe(11, 4, "6", 15, 15, rate=2e-3, tuning_rate=6e-4, batch=256,
+                                       shift=1, penalty=0.02, clip=1.0, threads=1,
+                                       model={"front": ((64, 16, 8), (128, 14, 7)),
+                                              "hidden": (128,)}),
 }
 """The recipes by data set and model. A model's name is an architecture, with an optional variant
 after a dash."""

@@ -29,7 +29,7 @@ from gen.convert.firing import CALIBRATED, Firing
 from gen.convert.lower import lower
 from gen.convert.qcfs import Qcfs
 from gen.convert.quantised import QuantisedModel
-from gen.data import datasets
+from gen.data import datasets, sequences
 from gen.errors import ConversionError, DataError, unknown
 from gen.ir import artifact
 from gen.ir.exact import encode, require_name
@@ -183,7 +183,7 @@ def _train(samples: datasets.Dataset, model: str, plan: _Plan, name: str,
     if len(images) < recipe.batch:
         raise DataError(f"{samples.name} has {len(images):,} training images; a step of its recipe "
                         f"takes {recipe.batch:,}")
-    labels = torch.from_numpy(samples.train_labels)
+    examples = _Examples(images, torch.from_numpy(samples.train_labels), samples.reading)
     test_images = _encode(samples.test_images, samples.pixel_max, recipe.input_levels)
     test_labels = torch.from_numpy(samples.test_labels)
 
@@ -191,10 +191,10 @@ def _train(samples: datasets.Dataset, model: str, plan: _Plan, name: str,
     # What can't be quantised, or can't fire so, is refused before the long work.
     plan.firing.check(_quantised(real, shape, plan).to_network(name, pixel_max=samples.pixel_max))
     first, second = plan.phases()
-    _fit(real, images, labels, recipe, first, generator, progress)
+    _fit(real, examples, recipe, first, generator, progress)
     result: dict[str, Any] = {"accuracy_float": _accuracy(real, test_images, test_labels)}
     quantised = _quantised(real, shape, plan, images[:_CALIBRATION])
-    _fit(quantised, images, labels, recipe, second, generator, progress)
+    _fit(quantised, examples, recipe, second, generator, progress)
     result["accuracy_quantised"] = _accuracy(quantised, test_images, test_labels)
     network, told = plan.firing.applied(
         quantised.to_network(name, pixel_max=samples.pixel_max),
@@ -243,21 +243,40 @@ class _Real(nn.Module):
         return self.module(counts / self.input_levels)
 
 
-def _fit(model: _Real | QuantisedModel, images: torch.Tensor, labels: torch.Tensor, recipe: Recipe,
-         phase: Phase, generator: torch.Generator, progress: bool) -> None:
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """Counts of images, or of sequences and how they were read, and labels."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    reading: sequences.Reading | None
+
+    def batches(self, recipe: Recipe, epochs: int, generator: torch.Generator
+                ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Augmented, in random order, on the device of ``generator``."""
+        images, labels = self.images.to(generator.device), self.labels.to(generator.device)
+        for _ in range(epochs):
+            order = torch.randperm(len(images), generator=generator, device=generator.device)
+            for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+                chosen = order[start:start + recipe.batch]
+                x = images[chosen].float()
+                yield _augment(x, recipe, generator, self.reading), labels[chosen]
+
+
+def _fit(model: _Real | QuantisedModel, examples: _Examples, recipe: Recipe, phase: Phase,
+         generator: torch.Generator, progress: bool) -> None:
     """Train on the device of ``generator``. The model is left in evaluation mode, on the
     processor."""
     device = generator.device
     model.to(device)
-    steps = phase.epochs * (len(images) // recipe.batch)
+    steps = phase.epochs * (len(examples.images) // recipe.batch)
     optimiser, schedule = phase.optimiser(model, steps)
     objective = torch.compile(_loss) if recipe.fast else _loss
     model.train()
-    batches = _batches(images.to(device), labels.to(device), recipe, phase.epochs, generator)
+    batches = examples.batches(recipe, phase.epochs, generator)
     with bar(batches, total=steps, desc=phase.name, unit="step", disable=not progress,
              mininterval=1.0) as shown:
         for k, (x, y) in enumerate(shown):
-            x = _augment(x, recipe, generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.fast):
                 loss = objective(model, x, y, recipe.penalty, recipe.smoothing)
             optimiser.zero_grad(set_to_none=True)
@@ -285,17 +304,12 @@ def _mean_count(model: _Real | QuantisedModel, trace: Mapping[str, torch.Tensor]
     return sum(c.sum() for c in counts) / max(1, sum(c.numel() for c in counts))
 
 
-def _batches(images: torch.Tensor, labels: torch.Tensor, recipe: Recipe, epochs: int,
-             generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for _ in range(epochs):
-        order = torch.randperm(len(images), generator=generator, device=generator.device)
-        for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
-            chosen = order[start:start + recipe.batch]
-            yield images[chosen].float(), labels[chosen]
-
-
-def _augment(x: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
-    """Images, each moved by a few random pixels, mirrored at random and without a random square."""
+def _augment(x: torch.Tensor, recipe: Recipe, generator: torch.Generator,
+             reading: sequences.Reading | None = None) -> torch.Tensor:
+    """Images, each moved by a few random pixels, mirrored at random and without a random square; or
+    sequences of such images."""
+    if reading is not None and (recipe.shift or recipe.flip or recipe.cutout):
+        return reading.read(_augment(reading.images(x), recipe, generator))
     n, channels, height, width = x.shape
     device = x.device
     y_axis, x_axis = torch.arange(height, device=device), torch.arange(width, device=device)

@@ -8,6 +8,7 @@ from torch import nn
 
 from gen.convert.qcfs import Qcfs
 from gen.data import datasets
+from gen.data.sequences import permuted
 from gen.errors import ConversionError, DataError
 from gen.ir import shipped
 from gen.ir.artifact import load
@@ -195,6 +196,17 @@ def test_shifts_and_flips():
     positions = moved.flatten(1).argmax(dim=1)
     assert set((positions // 9).tolist()) == {2, 3, 4, 5, 6}
     assert set((positions % 9).tolist()) == {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_sequences_shift_as_images():
+    recipe = replace(RECIPES["mnist-permuted", "crnn"], shift=2)
+    reading = permuted(9, 9)
+    x = torch.zeros(20, 1, 9, 9)
+    x[:, :, 4, 3] = 7
+    moved = _augment(reading.read(x), recipe, torch.Generator().manual_seed(0), reading)
+    assert moved.shape == (20, 1, 81, 1)
+    assert torch.equal(reading.images(moved),
+                       _augment(x, recipe, torch.Generator().manual_seed(0)))
 
 
 def test_a_square_is_cut_out():
