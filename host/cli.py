@@ -96,10 +96,11 @@ def _inputs(args, manifest):
         images = images[:args.limit]
     manifest.encode(images)
     labels = _integers(args.labels, "labels", 1)[:args.limit] if args.labels else None
-    logits = _integers(args.reference, "logits", 2)[:args.limit] if args.reference else None
-    classes = manifest.registers["classes"]
+    answers = (len(images), *manifest.logit_shape)
+    logits = (_integers(args.reference, "logits", len(answers))[:args.limit] if args.reference
+              else None)
     for array, path, shape in ((labels, args.labels, (len(images),)),
-                               (logits, args.reference, (len(images), classes))):
+                               (logits, args.reference, answers)):
         if array is not None and array.shape != shape:
             raise HostError(f"{path}: the shape must be {shape} to match the images, not "
                             f"{array.shape}")

@@ -43,8 +43,9 @@ class Result:
 
     @property
     def predictions(self) -> np.ndarray:
-        """``(N,)`` classes; the lowest index wins a tie."""
-        return self.logits.argmax(axis=1)
+        """``(N,)`` classes, of several positions those of the last one; the lowest index wins a
+        tie."""
+        return self.logits.reshape(*self.logits.shape[:2], -1)[..., -1].argmax(axis=1)
 
 
 class Link(Protocol):
@@ -213,7 +214,7 @@ class Device:
             raise
         charged = self.manifest.charged
         exact = None if charged is None else np.all(quiet, axis=1) & (timesteps >= charged)
-        return Result(logits, cycles, self.retries - before, quiet, exact)
+        return Result(self.manifest.unpack(logits), cycles, self.retries - before, quiet, exact)
 
 
 def _bits(words):

@@ -47,6 +47,7 @@ class Manifest:
     word, bits : channels in a beat, and bits of a count
     registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words``,
         ``classes``, ``logit_words``, ``quiet_words``, ``most_timesteps``, ``slots`` and ``stride``
+    positions : ``(y, x)`` of the read-out, each of which has logits for all classes
     settling : names of the layers whose neurons come to rest, and of which the device tells whether
         they have
     charged : time-steps after which an image's logits are exact if all these layers are quiet, or
@@ -71,6 +72,7 @@ class Manifest:
     word: int
     bits: int
     registers: dict[str, int]
+    positions: tuple[int, int]
     settling: tuple[str, ...]
     charged: int | None
 
@@ -100,6 +102,9 @@ class Manifest:
                       "registers are not in their order")
         self._require(1 <= self.registers["max_words"] <= 255, "max_words is out of range")
         self._require(self.registers["classes"] >= 1, "there are no classes")
+        self._require(len(self.positions) == 2 and all(map(_natural, self.positions))
+                      and self.registers["classes"] % prod(self.positions) == 0,
+                      "classes and positions disagree")
         self._require(self.registers["logit_words"] in (1, 2), "logit_words is not 1 or 2")
         self._require(where["quiet_words"] == -(-len(self.settling) // 32)
                       and all(isinstance(name, str) for name in self.settling),
@@ -117,6 +122,13 @@ class Manifest:
         channels, height, width = self.map
         beats, beat_bits = height * width * -(-channels // self.word), self.word * self.bits
         return -(-beats // max(1, 32 // beat_bits)) * -(-beat_bits // 32)
+
+    @property
+    def logit_shape(self) -> tuple[int, ...]:
+        """Shape of an image's logits: ``(classes,)``, or ``(classes, H, W)`` if the read-out has
+        several positions."""
+        classes = self.registers["classes"] // prod(self.positions)
+        return (classes,) if self.positions == (1, 1) else (classes, *self.positions)
 
     def _require(self, condition, what):
         if not condition:
@@ -191,6 +203,13 @@ class Manifest:
         return np.packbits(beats, axis=1, bitorder="little").reshape(-1).view("<u4")
 
 
+    def unpack(self, logits: np.ndarray) -> np.ndarray:
+        """Logits as they travel, ``(N, H * W * classes)``, to ``(N, *logit_shape)``."""
+        classes = self.logit_shape[0]
+        positions = logits.reshape(len(logits), -1, classes).swapaxes(1, 2)
+        return positions.reshape(len(logits), *self.logit_shape)
+
+
 def _natural(value, least=1):
     return type(value) is int and value >= least
 
@@ -221,6 +240,7 @@ def load(directory: str | Path) -> Manifest:
             shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
             levels=layout["levels"], pixel_max=layout["pixel_max"], word=layout["word"],
             bits=layout["bits"], registers=dict(raw["registers"]),
+            positions=tuple(raw["output"].get("positions", (1, 1))),
             settling=tuple(raw["output"]["settling"]), charged=raw["output"]["charged"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise HostError(f"{path}: incomplete or damaged ({type(error).__name__}: {error}); build "

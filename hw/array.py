@@ -44,7 +44,7 @@ class Array(wiring.Component):
     Members
     -------
     i : ``In(stream)``: beats of the input map
-    o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a sample
+    o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a position
     probe_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these
         names survive synthesis, so that a netlist can be observed
     busy_{port} : which replicas of a core are adding a row
@@ -105,11 +105,12 @@ class Array(wiring.Component):
 
     def _watch(self, m):
         """Whether neurons are quiet, by the probes."""
-        left = Signal(range(self._config.readout.groups), init=self._config.readout.groups - 1)
+        beats = self._config.readout.beats
+        left = Signal(range(beats), init=beats - 1)
         done = Signal()
         with m.If(self.o.valid & self.o.ready):
             m.d.comb += done.eq(left == 0)
-            m.d.sync += left.eq(Mux(done, self._config.readout.groups - 1, left - 1))
+            m.d.sync += left.eq(Mux(done, beats - 1, left - 1))
         for k, core in enumerate(self._config.settling):
             m.submodules[f"quiet_{core.port}"] = quiet = Quiet(core.out, self._config.in_flight)
             probe = getattr(self, f"probe_{core.port}")

@@ -33,6 +33,11 @@ class ArrayConfig:
         return self.layers[-1]
 
     @property
+    def positions(self):
+        """Positions of the read-out, each of which has all logits."""
+        return self.readout.beats // self.readout.groups
+
+    @property
     def timesteps(self):
         """Those of the longest run; 1 if neurons fire after all the charge of a sample."""
         return self.readout.schedule.timesteps

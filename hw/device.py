@@ -22,7 +22,8 @@ def packing(config):
 def register_map(config):
     """The register map that a host sees of the device around an array."""
     readout = config.readout
-    return RegisterMap(packing(config).words, readout.channels, -(-readout.membrane_bits // 32),
+    return RegisterMap(packing(config).words, readout.channels * config.positions,
+                       -(-readout.membrane_bits // 32),
                        quiet_words=-(-len(config.settling) // 32),
                        most_timesteps=config.timesteps)
 
@@ -119,7 +120,7 @@ class Device(wiring.Component):
         m.submodules.feeder = feeder = Feeder(packing(self._config))
         m.submodules.collector = collector = Collector(
             readout.channels, readout.lanes, readout.membrane_bits,
-            quiet=len(self._config.settling))
+            positions=self._config.positions, quiet=len(self._config.settling))
         if self._config.settling:
             m.d.comb += collector.quiet.eq(array.quiet)
         # Whether the array takes a beat does not reach the feeder in the same clock.

@@ -140,9 +140,10 @@ class Collector(wiring.Component):
 
     Parameters
     ----------
-    classes : logits of a sample
+    classes : logits of a position
     lanes : logits in a beat; those beyond ``classes`` are ignored
     bits : of a logit, at most 64
+    positions : of a sample, one after the other
     quiet : further bits that come with a sample's last logits
 
     Members
@@ -154,14 +155,15 @@ class Collector(wiring.Component):
     o : ``Out(stream.Signature(Word))``
     """
 
-    def __init__(self, classes, lanes, bits, *, quiet=0):
-        for name, value in (("classes", classes), ("lanes", lanes), ("bits", bits)):
+    def __init__(self, classes, lanes, bits, *, positions=1, quiet=0):
+        for name, value in (("classes", classes), ("lanes", lanes), ("bits", bits),
+                            ("positions", positions)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
         if bits > 64:
             raise ValueError(f"bits must be at most 64, not {bits!r}")
         self._classes, self._lanes, self._bits = classes, lanes, bits
-        self._words, self._quiet = -(-bits // 32), quiet
+        self._words, self._positions, self._quiet = -(-bits // 32), positions, quiet
         super().__init__({
             "i": In(stream.Signature(data.ArrayLayout(signed(bits), lanes))),
             **({"quiet": In(quiet)} if quiet else {}),
@@ -173,9 +175,12 @@ class Collector(wiring.Component):
     def model(self, beats):
         """Beats of a sample, as integers, to the words of its logits, the lowest first."""
         mask, sign = (1 << self._bits) - 1, 1 << self._bits - 1
-        logits = (beat >> self._bits * k & mask for beat in beats for k in range(self._lanes))
-        signed = [(logit ^ sign) - sign for logit in logits][:self._classes]
-        return [logit >> 32 * k & 0xffffffff for logit in signed for k in range(self._words)]
+        groups, logits = -(-self._classes // self._lanes), []
+        for first in range(0, len(beats), groups):
+            position = [beat >> self._bits * k & mask for beat in beats[first:first + groups]
+                        for k in range(self._lanes)]
+            logits += [(logit ^ sign) - sign for logit in position[:self._classes]]
+        return [logit >> 32 * k & 0xffffffff for logit in logits for k in range(self._words)]
 
     def elaborate(self, platform):
         m = Module()
@@ -208,6 +213,8 @@ class Collector(wiring.Component):
             with m.If(high & ~ending):
                 m.d.comb += self.o.p.data.eq(logit >> 32)
 
+        completes = self._completes(m, whole, final)
+
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += beat.eq(self.i.payload)
             m.d.sync += left.eq(self._lanes)
@@ -216,13 +223,29 @@ class Collector(wiring.Component):
             m.d.sync += beat.eq(beat >> self._bits)
             m.d.sync += left.eq(Mux(final, 0, left - 1))
             m.d.sync += index.eq(Mux(final, 0, index + 1))
-            m.d.sync += ending.eq(final)
+            m.d.sync += ending.eq(completes)
         with m.If(sent & self.o.p.last):
             m.d.sync += ending.eq(0)
         if self._quiet:
             self._tell(m, ending, sent)
 
         return m
+
+    def _completes(self, m, whole, final):
+        """Whether a logit is the last one of the sample.
+
+        Parameters
+        ----------
+        whole : the present logit leaves
+        final : it is the last one of its position
+        """
+        if self._positions == 1:
+            return final
+        last = self._positions - 1
+        left = Signal(range(self._positions), init=last)
+        with m.If(whole & final):
+            m.d.sync += left.eq(Mux(left == 0, last, left - 1))
+        return final & (left == 0)
 
     def _tell(self, m, ending, sent):
         """The words between the logits and the clocks."""

@@ -65,7 +65,7 @@ class RegisterMap:
     Parameters
     ----------
     input_words : words of the input buffer
-    classes : logits of a result
+    classes : logits of a result, of all positions of the read-out
     logit_words : words of a logit, the lowest first, 1 or 2
     quiet_words : words that say which layers were quiet
     most_timesteps : time-steps of the longest run

@@ -8,7 +8,7 @@ from gen.ir.network import Network
 
 from .networks import neurons, readout, synapses
 
-__all__ = ["causal", "delayed", "last", "layered", "random_sequence", "recurrence", "recurrent"]
+__all__ = ["causal", "delayed", "every", "last", "layered", "random_sequence", "recurrence", "recurrent"]
 
 
 def delayed(rng, name, channels, *, kernel=1, groups=1, lag=1, bits=4):
@@ -38,6 +38,12 @@ def last(rng, source, classes, shape):
                                           bits=bundle.bits, below=0),), out.initial)
 
 
+def every(rng, source, classes, shape):
+    """A read-out after every element."""
+    channels, _, width = shape
+    return readout(rng, source, (classes, channels, 1, width))
+
+
 def recurrence(elements, *, fan=3, hidden=6, levels=15, seed=0, **options):
     """A recurrent layer, and a read-out of the last element."""
     rng = np.random.default_rng(seed)
@@ -60,8 +66,8 @@ def layered(*, seed=0):
 
 def random_sequence(rng):
     """Up to three layers, each a causal convolution, a recurrent layer or a pooling over time, and
-    a read-out of the last element, of all of them, or of their sum. Redrawn if something does not
-    fit."""
+    a read-out of the last element, of each, of all of them, or of their sum. Redrawn if something
+    does not fit."""
     while True:
         elements, width = int(rng.integers(1, 12)), int(rng.choice([1, 1, 1, 2, 3]))
         shape = now = (int(rng.integers(1, 6)), elements, width)
@@ -103,8 +109,10 @@ def _random_layer(rng, name, source, shape):
 def _random_end(rng, source, shape):
     classes = int(rng.integers(1, 6))
     kind = rng.random()
-    if kind < 0.5:
+    if kind < 0.3:
         return (last(rng, source, classes, shape),)
+    if kind < 0.5:
+        return (every(rng, source, classes, shape),)
     if kind < 0.75:
         return (readout(rng, source, (classes, *shape)),)
     return (Pool("all", source, "sum", (shape[1], 1), (1, 1)),

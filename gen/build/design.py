@@ -111,6 +111,7 @@ class Design(Decisions):
             "output": {
                 "classes": config.readout.channels, "bits": config.readout.membrane_bits,
                 "settling": [core.name for core in config.settling], "charged": network.charged,
+                **({"positions": list(network.positions)} if config.positions > 1 else {}),
             },
             "registers": register_map(config).as_dict(),
         }

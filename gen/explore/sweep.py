@@ -29,7 +29,7 @@ from gen.build.verilog import component_verilog
 from gen.data.datasets import load
 from gen.errors import BuildError, DataError, FitError, NetworkError
 from gen.ir import artifact
-from gen.ir.network import Network
+from gen.ir.network import Network, predicted
 from gen.plan.mapping import Options, map_network
 from gen.plan.planner import plan
 from gen.plan.resources import COEFFICIENTS, placement
@@ -94,7 +94,7 @@ def _point(content, counts, board, code, interval, objective):
 
 def _accuracy(content, images, labels):
     network = _network(content)
-    return {"accuracy": float((network.predict(images).argmax(axis=1) == labels).mean())}
+    return {"accuracy": float((predicted(network.predict(images)) == labels).mean())}
 
 
 def _synthesis(content, board, options):

@@ -31,7 +31,7 @@ from .exact import check_levels, check_pixels, check_values, encode, frozen, req
 from .layers import INPUT, Layer
 from .stepping import encoded
 
-__all__ = ["Network", "Trace"]
+__all__ = ["Network", "Trace", "logit_shape", "predicted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +42,11 @@ class Trace:
     -------
     counts : layer name -> ``(N, C, H, W)`` spike counts, of every layer but the read-out, in the
         time-steps that count
-    logits : ``(N, classes)`` integers
+    logits : ``(N, classes)`` integers; of a read-out with several positions ``(N, classes, H, W)``
     trains : layer name -> ``(T, N, C, H, W)`` spikes of each time-step; none without time-steps
     maps : layer name -> ``(N, C, H, W)``, what travels from a layer to the next: its counts, or its
         trains (:func:`gen.ir.stepping.encoded`)
-    steps : ``(T, N, classes)`` logits after each time-step; without time-steps T is 1
+    steps : ``(T, *logits.shape)``, logits after each time-step; without time-steps T is 1
     """
 
     counts: dict[str, np.ndarray]
@@ -57,8 +57,8 @@ class Trace:
 
     @property
     def predictions(self) -> np.ndarray:
-        """``(N,)`` classes; the lowest index wins a tie."""
-        return self.logits.argmax(axis=1)
+        """``(N,)``, see :func:`predicted`."""
+        return predicted(self.logits)
 
     def quiet(self, layer: str) -> np.ndarray:
         """Whether no neuron of a layer spikes in the last time-step, ``(N,)``. Without time-steps
@@ -140,9 +140,9 @@ class Network:
         readouts = [layer for layer in self.layers if layer.name not in levels]
         if len(readouts) != 1 or self.layers[-1] is not readouts[0]:
             raise NetworkError("a network must end with its one read-out layer")
-        if shapes[readouts[0].name][1:] != (1, 1):
-            raise NetworkError(f"{readouts[0].name}: the read-out must be a single position, not "
-                               f"{shapes[readouts[0].name][1:]}")
+        if self.dynamics is not None and self.positions != (1, 1):
+            raise NetworkError(f"{readouts[0].name}: with time-steps the read-out must be a single "
+                               f"position, not {self.positions}")
         if self.samples is not None:
             object.__setattr__(self, "samples", self.shaped(frozen(self.samples, "samples")))
             self.encode(self.samples)
@@ -186,8 +186,20 @@ class Network:
 
     @property
     def classes(self) -> int:
-        """Number of logits."""
+        """Number of logits of a position of the read-out."""
         return self.shapes[self.readout.name][0]
+
+    @property
+    def positions(self) -> tuple[int, int]:
+        """``(y, x)`` positions of the read-out."""
+        _, height, width = self.shapes[self.readout.name]
+        return height, width
+
+    @property
+    def logit_shape(self) -> tuple[int, ...]:
+        """Shape of a sample's logits: ``(classes,)``, or ``(classes, H, W)`` if the read-out has
+        several positions."""
+        return logit_shape(self.classes, self.positions)
 
     @property
     def weight_count(self) -> int:
@@ -297,7 +309,7 @@ class Network:
         values = {INPUT: counts}
         for layer in self.layers:
             values[layer.name] = layer.run([values[s] for s in layer.sources if s != layer.name])
-        steps = values.pop(self.readout.name).reshape(-1, len(counts), self.classes)
+        steps = values.pop(self.readout.name).reshape(-1, len(counts), *self.logit_shape)
         # A shorter run is the beginning of a longer one.
         steps = steps[:timesteps]
         trains = {name: train[:timesteps] for name, train in values.items() if train.ndim == 5}
@@ -375,16 +387,28 @@ class Network:
 
     def predict(self, images: np.ndarray, *, batch: int = 500,
                 progress: Callable[[range], Iterable[int]] = iter) -> np.ndarray:
-        """Logits ``(N, classes)`` of raw images, in batches, so that memory stays small.
+        """Logits ``(N, *logit_shape)`` of raw images, in batches, so that memory stays small.
 
         Parameters
         ----------
         progress : wraps the iteration over the batches' first images
         """
-        logits = [np.empty((0, self.classes), dtype=np.int64)]
+        logits = [np.empty((0, *self.logit_shape), dtype=np.int64)]
         for start in progress(range(0, len(images), batch)):
             logits.append(self.run(self.encode(images[start:start + batch])).logits)
         return np.concatenate(logits)
+
+
+def logit_shape(classes: int, positions: tuple[int, int]) -> tuple[int, ...]:
+    """Shape of a sample's logits, ``(classes,)`` if there is one position ``(y, x)``, or
+    ``(classes, H, W)``."""
+    return (classes,) if positions == (1, 1) else (classes, *positions)
+
+
+def predicted(logits: np.ndarray) -> np.ndarray:
+    """``(N,)`` classes of ``(N, *logit_shape)`` logits: those of the last position, which has seen
+    the whole sequence. The lowest index wins a tie."""
+    return logits.reshape(*logits.shape[:2], -1)[..., -1].argmax(axis=1)
 
 
 def _levels(neurons):

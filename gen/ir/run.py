@@ -8,7 +8,7 @@ from gen.data.datasets import load, read_array
 from gen.errors import DataError
 from gen.system.progress import bar
 
-from .network import Network
+from .network import Network, predicted
 from .spikes import neuron_spikes
 
 __all__ = ["run"]
@@ -48,7 +48,7 @@ def run(network: Network, *, images_file: str | Path | None = None, dataset: str
     if not len(images):
         raise DataError(f"{source} has no images")
     spikes, logits, exact = _totals(network, images, progress)
-    predictions = logits.argmax(axis=1)
+    predictions = predicted(logits)
     correct = None if labels is None else predictions == labels[:limit]
     return {
         "network": network.name,

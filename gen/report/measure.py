@@ -12,6 +12,7 @@ import numpy as np
 from gen.build.design import require_emitted
 from gen.data.datasets import load
 from gen.errors import DataError
+from gen.ir.network import predicted
 from gen.ir.spikes import replayed
 from gen.plan.workload import Workload
 from gen.system.files import read_text, write_text
@@ -132,7 +133,7 @@ def _measure(built, images, labels, source, jobs):
     return {
         "source": source, "images": len(counts), "times": times,
         "accuracy": None if labels is None else float(
-            np.mean(run.logits.argmax(axis=1) == labels)),
+            np.mean(predicted(run.logits) == labels)),
         "logits": int(logits.size), "mismatches": int(np.sum(run.logits != logits)),
         "verified": {name: verified[name]
                      for name in ("images", "spikes", "mismatches", "first_mismatch")},
@@ -149,7 +150,7 @@ def _measure(built, images, labels, source, jobs):
         "raster": _raster(network, config, counts[:1], run.beats),
         "steps": steps(network, counts[:distinct], labels),
         "picture": {
-            "pixels": images[0].tolist(), "prediction": int(run.logits[0].argmax()),
+            "pixels": images[0].tolist(), "prediction": int(predicted(run.logits[:1])[0]),
             "label": None if labels is None else int(labels[0]),
             "spikes": {name: int(number[0]) for name, number in spikes.items()},
         },

@@ -3,13 +3,14 @@
 A map ``(C, H, W)`` travels in raster order, the channels of a position in chunks of ``word``; a
 beat holds one chunk, lowest channel in the lowest bits, and absent channels are 0. Long trains
 travel in slices: a beat then holds a slice of a chunk. Trains of more than 62 bits are Python's
-integers. A read-out travels as ``groups`` beats of ``lanes`` signed logits. Here a beat is a row of
+integers. A position of the read-out travels as ``groups`` beats of ``lanes`` signed logits. Here a beat is a row of
 32-bit words, least significant first. The C++ harness maps these into memory; in Python they become
 one integer.
 """
 
 import numpy as np
 
+from gen.ir.network import logit_shape
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig
 from hw.maps import MapConfig
@@ -77,18 +78,22 @@ def unpack(words: np.ndarray, layout: MapConfig) -> np.ndarray:
 
 
 def pack_logits(logits: np.ndarray, readout: CoreConfig) -> np.ndarray:
-    """``(N, classes)`` logits -> ``(N, groups, words)`` uint32."""
+    """``(N, *logit_shape)`` logits (see :class:`gen.ir.network.Network`) -> ``(N, beats, words)``
+    uint32."""
     absent = readout.groups * readout.lanes - readout.channels
-    rows = np.pad(np.asarray(logits, dtype=np.int64), ((0, 0), (0, absent)))
-    rows = rows.reshape(len(rows), readout.groups, readout.lanes)
+    rows = np.asarray(logits, dtype=np.int64).reshape(len(logits), readout.channels, -1)
+    rows = np.pad(rows.transpose(0, 2, 1), ((0, 0), (0, 0), (0, absent)))
+    rows = rows.reshape(len(rows), readout.beats, readout.lanes)
     return _pack_fields(rows, readout.membrane_bits)
 
 
 def unpack_logits(words: np.ndarray, readout: CoreConfig) -> np.ndarray:
     """Inverse of :func:`pack_logits`; absent lanes are ignored."""
     bits = readout.membrane_bits
-    rows = _unpack_fields(words, readout.lanes, bits).reshape(len(words), -1)
-    rows = rows[:, :readout.channels]
+    rows = _unpack_fields(words, readout.lanes, bits)
+    rows = rows.reshape(len(words), -1, readout.groups * readout.lanes)[..., :readout.channels]
+    shape = logit_shape(readout.channels, readout.sources[0].positions)
+    rows = rows.transpose(0, 2, 1).reshape(len(words), *shape)
     return rows - (rows >> bits - 1 << bits)
 
 

@@ -92,7 +92,7 @@ class Monitor(wiring.Component):
 
     def _ends(self, m, answers):
         """Whether logits that move are the last ones of a sample."""
-        last = self._config.readout.groups - 1
+        last = self._config.readout.beats - 1
         left = Signal(range(last + 1), init=last)
         with m.If(answers):
             m.d.sync += left.eq(Mux(left == 0, last, left - 1))

@@ -16,7 +16,7 @@ from gen.build.design import Design
 from gen.build.verilog import array_verilog
 from gen.data.datasets import load
 from gen.errors import DataError, SimulationError
-from gen.ir.network import Network
+from gen.ir.network import Network, predicted
 from gen.ir.spikes import replayed, sample_spikes
 from gen.plan.workload import Workload
 from gen.system import processes
@@ -64,7 +64,7 @@ class Run:
 
     Parameters
     ----------
-    logits : ``(N, classes)``
+    logits : ``(N, *logit_shape)``, see :class:`gen.ir.network.Network`
     alone : ``(N,)`` whether the sample was alone in the array, or followed by others at once
     outputs : ``(N, layers, 2)`` clocks of the first and the last beat that each layer made of it
     intervals : ``(N,)`` clocks since the last logits of the sample before; 0 for a sample that was
@@ -108,7 +108,7 @@ def _words(bits):
 def _header(config):
     values = {
         "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(config.input.beat_bits),
-        "LOGIT_BEATS": config.readout.groups, "LOGIT_WORDS": _words(config.readout.beat_bits),
+        "LOGIT_BEATS": config.readout.beats, "LOGIT_WORDS": _words(config.readout.beat_bits),
         "CORES": sum(core.replicas for core in config.cores), "LAYERS": len(config.layers),
         "LAYER_BEATS": f"{{{', '.join(str(layer.beats) for layer in config.layers)}}}",
     }
@@ -157,7 +157,7 @@ def _read(path, config, count, alone):
     """Results of one harness process; see gen/verify/harness/simulate.cpp for the format."""
     readout, layers = config.readout, len(config.layers)
     replicas = sum(core.replicas for core in config.cores)
-    words = readout.groups * _words(readout.beat_bits)
+    words = readout.beats * _words(readout.beat_bits)
     record = np.dtype([("first", "<u8"), ("outputs", "<u8", (layers, 2)),
                        ("logits", "<u4", words)])
     beats_of = [layer.beats for layer in config.layers]
@@ -167,7 +167,7 @@ def _read(path, config, count, alone):
         clocks, *busy = np.fromfile(file, "<i8", 1 + replicas).tolist()
         began, width, bins = np.fromfile(file, "<i8", 3).tolist()
         shares = np.fromfile(file, "<i8", bins * replicas).reshape(bins, replicas) / width
-    logits = beats.unpack_logits(samples["logits"].reshape(count, readout.groups, -1), readout)
+    logits = beats.unpack_logits(samples["logits"].reshape(count, readout.beats, -1), readout)
     first, outputs = samples["first"].astype(np.int64), samples["outputs"].astype(np.int64)
     completed = outputs[:, -1, 1]
     intervals = np.diff(completed, prepend=0)
@@ -270,7 +270,7 @@ def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
 
     Returns
     -------
-    ``(N, classes)`` logits; what :func:`gen.ir.spikes.sample_spikes` returns; and how many samples
+    ``(N, *logit_shape)`` logits; what :func:`gen.ir.spikes.sample_spikes` returns; and how many samples
     :meth:`Network.exact` says are exact, or ``None``
     """
     parts, exact = [], None
@@ -299,14 +299,14 @@ def write_images(path: str | os.PathLike, config: ArrayConfig, run: Run,
     labels, logits : true classes, and logits of the network in integers
     """
     times = [f"{layer.name}_{which}" for layer in config.layers for which in ("first", "last")]
-    total = replayed(config, spikes)
+    total, predictions = replayed(config, spikes), predicted(run.logits)
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["image", "label", "prediction", "mismatches", "input_spikes", "spikes",
                         "latency_cycles", "interval_cycles", *times])
         for k, outputs in enumerate(run.outputs):
             table.writerow([
-                k, labels[k], run.logits[k].argmax(), np.sum(run.logits[k] != logits[k]),
+                k, labels[k], predictions[k], np.sum(run.logits[k] != logits[k]),
                 spikes["input"][k], total[k], outputs[-1, 1] if run.alone[k] else "",
                 run.intervals[k] or "", *outputs.ravel().tolist()])
 
@@ -376,8 +376,8 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
                         timesteps=timesteps)
     return {
         "images": len(images),
-        "accuracy": float(np.mean(run.logits.argmax(axis=1) == labels)),
-        "accuracy_reference": float(np.mean(reference.argmax(axis=1) == labels)),
+        "accuracy": float(np.mean(predicted(run.logits) == labels)),
+        "accuracy_reference": float(np.mean(predicted(reference) == labels)),
         "mismatches": int(np.sum(run.logits != reference)),
         "images_exact": exact,
         "cycles_mean": float(run.latency.mean()),

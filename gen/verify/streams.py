@@ -87,7 +87,7 @@ class _Logits(Stream):
         lanes, bits = readout.lanes, readout.membrane_bits
         super().__init__(readout.name, lanes, bits, [
             (1 << bits * min(lanes, readout.channels - first)) - 1
-            for first in range(0, readout.channels, lanes)])
+            for first in range(0, readout.channels, lanes)] * (readout.beats // readout.groups))
         self._readout = readout
 
     def expected(self, trace: Trace) -> np.ndarray:
@@ -100,7 +100,9 @@ class _Logits(Stream):
         return beats.unpack_logits(words, self._readout)
 
     def place(self, beat: int, lane: int) -> tuple[str, int, int, int]:
-        return self.name, beat * self.lanes + lane, 0, 0
+        position, group = divmod(beat, self._readout.groups)
+        width = self._readout.sources[0].positions[1]
+        return self.name, group * self.lanes + lane, *divmod(position, width)
 
     def value(self, field: int) -> int:
         sign = 1 << self.bits - 1

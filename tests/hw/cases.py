@@ -100,8 +100,8 @@ def mapped(name, code="phase", *, seed=0, samples=4, lanes=3, replicas=None):
 
 
 def logits(readout, payloads):
-    """Payloads of the read-out, as integers, -> ``(N, classes)``."""
+    """Payloads of the read-out, as integers, -> ``(N, *logit_shape)``."""
     words = [[value >> k & 0xFFFFFFFF for k in range(0, readout.beat_bits, 32)]
              for value in payloads]
-    return unpack_logits(np.array(words, dtype="<u4").reshape(-1, readout.groups, len(words[0])),
+    return unpack_logits(np.array(words, dtype="<u4").reshape(-1, readout.beats, len(words[0])),
                          readout)

@@ -40,13 +40,13 @@ def test_feeder(beats, bits, stalls):
 
 
 @pytest.mark.parametrize("stalls", STALLS)
-@pytest.mark.parametrize("classes, lanes, bits", [
-    (1, 1, 1), (10, 10, 12), (10, 4, 13), (3, 16, 32), (7, 1, 20), (8, 4, 9), (5, 2, 33),
-    (3, 4, 64), (1, 1, 40)])
-def test_collector(classes, lanes, bits, stalls):
+@pytest.mark.parametrize("classes, lanes, bits, positions", [
+    (1, 1, 1, 1), (10, 10, 12, 1), (10, 4, 13, 1), (3, 16, 32, 1), (7, 1, 20, 1), (8, 4, 9, 1),
+    (5, 2, 33, 1), (3, 4, 64, 1), (1, 1, 40, 1), (10, 4, 13, 3), (5, 2, 33, 2), (1, 1, 8, 5)])
+def test_collector(classes, lanes, bits, positions, stalls):
     rng = random.Random(classes)
-    dut = Collector(classes, lanes, bits)
-    groups = -(-classes // lanes)
+    dut = Collector(classes, lanes, bits, positions=positions)
+    groups = positions * -(-classes // lanes)
     samples = [[rng.getrandbits(bits * lanes) for _ in range(groups)] for _ in range(6)]
     began = [rng.getrandbits(32) for _ in samples]
     # The clock runs over.
@@ -114,6 +114,11 @@ def test_verilog(dut):
 def test_collector_extends_the_sign():
     assert Collector(3, 2, 4).model([0x8f, 0x07]) == [0xffffffff, 0xfffffff8, 7]
     assert Collector(2, 1, 34).model([1 << 33 | 5, 1 << 32]) == [5, 0xfffffffe, 0, 1]
+
+
+def test_collector_leaves_out_what_each_position_has_too_many_of():
+    dut = Collector(3, 2, 8, positions=2)
+    assert dut.model([0x0201, 0x7f03, 0x0504, 0x7f06]) == [1, 2, 3, 4, 5, 6]
 
 
 def test_bad_parameters():

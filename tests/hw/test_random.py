@@ -193,7 +193,7 @@ def check(rng, network, seed):
     chosen = int(rng.integers(1, config.timesteps + 1))
     timesteps = chosen if config.timesteps > 1 else network.timesteps
     received, _ = run(dut, [(dut.i, to_ints(beats.reshape(3 * fmap.beats, -1)))],
-                      [(dut.o, 3 * out.groups)], stalls=str(rng.choice(list(STALLS))), seed=seed,
+                      [(dut.o, 3 * out.beats)], stalls=str(rng.choice(list(STALLS))), seed=seed,
                       constants=[(dut.timesteps, timesteps)] if config.timesteps > 1 else [],
                       limit=2_000_000, convert=False)
     expected = network.run(counts).steps[timesteps - 1]

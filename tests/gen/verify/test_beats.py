@@ -4,7 +4,7 @@ import pytest
 from gen.ir.stepping import encoded
 from gen.verify import beats
 from hw.layers import CoreConfig
-from hw.maps import MapConfig
+from hw.maps import MapConfig, SourceConfig
 from hw.schedule import settle
 
 LAYOUTS = [
@@ -18,8 +18,10 @@ LAYOUTS = [
 ]
 
 
-def readout(channels, lanes, membrane_bits):
-    return CoreConfig("out", "l0_out", (), lanes, channels, 4, membrane_bits, (), settle((), None))
+def readout(channels, lanes, membrane_bits, *, positions=(1, 1)):
+    source = SourceConfig(MapConfig(1, *positions, 1, 1), -1, (1, 1), (1, 1), (0, 0))
+    return CoreConfig("out", "l0_out", (source,), lanes, channels, 4, membrane_bits, (1,),
+                      settle([source.map], None))
 
 
 def random_counts(layout, n=3):
@@ -58,6 +60,15 @@ def test_logits(channels, lanes, bits):
     logits[0, 0], logits[1, 0] = -1 << bits - 1, (1 << bits - 1) - 1
     words = beats.pack_logits(logits, core)
     assert words.shape == (4, core.groups, -(-lanes * bits // 32))
+    assert (beats.unpack_logits(words, core) == logits).all()
+
+
+def test_logits_of_several_positions():
+    core = readout(5, 2, 12, positions=(2, 3))
+    logits = np.random.default_rng(0).integers(-2048, 2048, (4, 5, 2, 3))
+    words = beats.pack_logits(logits, core)
+    assert words.shape == (4, 6 * 3, 1)
+    assert beats.fields(int(words[1, 4, 0]), 2, 12) == [v & 0xfff for v in logits[1, 2:4, 0, 1]]
     assert (beats.unpack_logits(words, core) == logits).all()
 
 
