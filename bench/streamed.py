@@ -28,9 +28,9 @@ def streamed(case, design, images, *, verified):
     SimulationError
         If a logit or a spike differs.
     """
-    network, config = design.network, design.config
+    network, config, images = design.seen(images)
     counts = network.encode(images)
-    run = stream(config, design.image, counts, jobs=1)
+    run = stream(design.config, design.image, counts, jobs=1, seen=config)
     logits, *_ = expected(network, config, counts)
     spikes = verify(design, images[:verified])
     found = {"mismatches": int((run.logits != logits).sum()), "spikes_compared": spikes["spikes"]}

@@ -94,9 +94,9 @@ def _inputs(args, manifest):
         if not len(images):
             raise HostError(f"{args.images} has no images")
         images = images[:args.limit]
-    manifest.encode(images)
+    counts = manifest.encode(images)
     labels = _integers(args.labels, "labels", 1)[:args.limit] if args.labels else None
-    answers = (len(images), *manifest.logit_shape)
+    answers = (len(images), *manifest.logit_shape(counts.shape[2] // manifest.shape[1]))
     logits = (_integers(args.reference, "logits", len(answers))[:args.limit] if args.reference
               else None)
     for array, path, shape in ((labels, args.labels, (len(images),)),

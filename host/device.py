@@ -1,7 +1,9 @@
 """A device: identity, status, and images to logits."""
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as Words
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from .errors import HostError, Lost, Refused
 from .manifest import Manifest
+from .sequence import Flight, Sequence
 
 __all__ = ["PROTOCOL", "Device", "Link", "Result"]
 
@@ -26,8 +29,10 @@ class Result:
 
     Members
     -------
-    logits : ``(N, classes)``
-    cycles : ``(N,)`` clocks from an image's first input beat to its last logits
+    logits : ``(N, classes)``; of a read-out with several positions, or with an answer after each
+        block of a sequence, ``(N, classes, H, W)``
+    cycles : ``(N,)`` clocks from the first input beat of an image, or of its last block, to its
+        last logits
     retries : requests that had to be sent again
     quiet : ``(N, layers)`` for the layers of ``manifest.settling`` whether no neuron spiked in the
         last time-step of an image
@@ -76,7 +81,11 @@ class Link(Protocol):
     def read(self, addr: int, count: int) -> list[int]:
         """``count`` registers from ``addr`` on."""
 
-    def run(self, samples: Iterable[Sequence[int]], timesteps: int) -> Iterator[list[int]]:
+    def flight(self, timesteps: int) -> AbstractContextManager[Flight]:
+        """A way for samples to the device, and for results back, which come in the order of the
+        samples. While it is used, nothing else may be. It raises what :meth:`run` does."""
+
+    def run(self, samples: Iterable[Words[int]], timesteps: int) -> Iterator[list[int]]:
         """Send samples as soon as there is room for them; their results, in their order. A result
         has the words of the logits, the lowest first, a bit for each layer that was quiet, and last
         the clocks that the sample took.
@@ -178,7 +187,7 @@ class Device:
 
         Parameters
         ----------
-        images : see :meth:`host.manifest.Manifest.encode`
+        images : see :meth:`host.manifest.Manifest.encode`; whole sequences if samples are blocks
         timesteps : after which each image ends, 1 to those that the device has (the default)
         progress : wraps the iteration over images
 
@@ -188,33 +197,65 @@ class Device:
             If the images don't fit, there are not so many time-steps, the device holds another
             build, its line is dead, it was reset meanwhile, or another host has taken it over.
         """
-        where = self._where
         (timesteps,) = self.manifest.run_steps(timesteps)
         counts = self.manifest.encode(np.asarray(images))
-        before = self.retries
+        before, blocks = self.retries, counts.shape[2] // self.manifest.shape[1]
+        samples = (self.manifest.pack(block, begins=k == 0).tolist() for image in progress(counts)
+                   for k, block in enumerate(self.manifest.blocks(image)))
+        logits = np.empty((len(counts), blocks, self._where["classes"]), dtype=np.int64)
+        cycles = np.empty((len(counts), blocks), dtype=np.int64)
+        quiet = np.empty((len(counts), len(self.manifest.settling)), dtype=bool)
+        with self._opened():
+            for place, words in enumerate(self.link.run(samples, timesteps)):
+                here = divmod(place, blocks)
+                logits[here], quiet[here[0]], cycles[here] = self._parsed(words)
+        charged = self.manifest.charged
+        exact = None if charged is None else np.all(quiet, axis=1) & (timesteps >= charged)
+        return Result(self.manifest.unpack(logits), cycles[:, -1], self.retries - before, quiet,
+                      exact)
+
+    @contextmanager
+    def sequence(self) -> Iterator[Sequence]:
+        """A sequence that is sent element by element, and begins anew with the device's first
+        block. Until the context ends, the device is used for nothing else; then answers that were
+        not read are lost.
+
+        Raises
+        ------
+        HostError
+            As :meth:`infer`; or if samples are no blocks of sequences.
+        """
+        self.manifest.encode_elements(np.empty((0, *self.manifest.shape[::2]), dtype=np.int64))
+        with self._opened(), self.link.flight(1) as flight:
+            yield Sequence(flight, self.manifest, self._answered)
+
+    @contextmanager
+    def _opened(self):
+        """The device, which is taken over if that is not done yet."""
         if self._lost is not None:
             raise HostError(self._lost)
         if not self.link.opened:
             self.identify()
             self.link.take_over()
-        samples = (self.manifest.pack(image).tolist() for image in progress(counts))
-        logits = np.empty((len(counts), where["classes"]), dtype=np.int64)
-        cycles = np.empty(len(counts), dtype=np.int64)
-        quiet = np.empty((len(counts), len(self.manifest.settling)), dtype=bool)
-        split = where["classes"] * where["logit_words"]
         try:
-            for place, (*words, clocks) in enumerate(self.link.run(samples, timesteps)):
-                logits[place] = _integers(words[:split], where["logit_words"])
-                quiet[place] = _bits(words[split:])[:quiet.shape[1]]
-                cycles[place] = clocks
+            yield
         except Refused as refusal:
             self.identify()  # another build would explain it
             if isinstance(refusal, Lost):
                 self._lost = str(refusal)
             raise
-        charged = self.manifest.charged
-        exact = None if charged is None else np.all(quiet, axis=1) & (timesteps >= charged)
-        return Result(self.manifest.unpack(logits), cycles, self.retries - before, quiet, exact)
+
+    def _parsed(self, words):
+        """Values of the logits, which layers were quiet, and the clocks of a result."""
+        *words, clocks = words
+        split = self._where["classes"] * self._where["logit_words"]
+        return (_integers(words[:split], self._where["logit_words"]),
+                _bits(words[split:])[:len(self.manifest.settling)], clocks)
+
+    def _answered(self, words):
+        """Logits of a sample, and its clocks."""
+        values, _, clocks = self._parsed(words)
+        return self.manifest.unpack(values[None, None])[0], clocks
 
 
 def _bits(words):

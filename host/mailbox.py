@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .errors import HostError, Lost, Refused
@@ -68,7 +69,18 @@ class Mailbox:
         return words
 
     def run(self, samples: Iterable[Sequence[int]], timesteps: int) -> Iterator[list[int]]:
-        """Results of samples, in their order; see :meth:`host.device.Link.run`.
+        """Results of samples, in their order; see :meth:`host.device.Link.run`."""
+        with self.flight(timesteps) as flight:
+            for words in samples:
+                flight.send(words)
+                while flight.landed:
+                    yield flight.landed.popleft()
+        yield from flight.landed
+
+    @contextmanager
+    def flight(self, timesteps: int) -> Iterator["_Flight"]:
+        """A way for samples, see :meth:`host.device.Link.flight`. It ends when all results are
+        there.
 
         Samples are numbered within the session, and a result counts only with the right number.
 
@@ -83,15 +95,10 @@ class Mailbox:
         self._number = None
         self.frames.forget()
         self._choose(timesteps)
-        flight = _Flight(self)
-        for words in samples:
-            number = (number + 1) & 0xffff
-            flight.submit(number, words)
-            while flight.landed:
-                yield flight.landed.popleft()
+        flight = _Flight(self, number)
+        yield flight
         flight.land()
-        self._number = number
-        yield from flight.landed
+        self._number = flight.number
 
     def _choose(self, timesteps):
         """Choose the time-steps of a run. Samples of an earlier session may still be under way."""
@@ -145,24 +152,37 @@ class _Flight:
     If an answer is missing, its sample is sent again from its first word on. Nothing else is sent
     until that sample is acknowledged, so the device never mixes two samples.
 
+    Parameters
+    ----------
+    number : of the sample before the first one
+
     Members
     -------
+    number : of the last sample
     landed : results that have come
     """
 
-    def __init__(self, mailbox):
+    def __init__(self, mailbox, number):
         self._mailbox, self._frames, self._where = mailbox, mailbox.frames, mailbox.where
+        self.number = number
         self._samples: deque[_Sample] = deque()  # those without a result
         self._most = self._where["slots"]
         self.landed: deque[list[int]] = deque()
 
-    def submit(self, number, words):
+    def send(self, words):
         """Send a sample as soon as there is room for it."""
         while len(self._samples) >= self._most:
             self._settle()
-        sample = _Sample(number, words)
+        self.number = (self.number + 1) & 0xffff
+        sample = _Sample(self.number, words)
         self._samples.append(sample)
         self._post(sample)
+
+    def receive(self):
+        """Wait for the result of the first sample that has none yet, and return it."""
+        while not self.landed:
+            self._settle()
+        return self.landed.popleft()
 
     def land(self):
         """Wait for all results."""

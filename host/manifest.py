@@ -43,6 +43,8 @@ class Manifest:
     baud : rate of the line
     shape : ``(C, H, W)`` of an image
     map : ``(C, H, W)`` of the array's input map, with as many counts as an image
+    continues : whether a sample is a block of a sequence that goes on; ``shape`` is that of a block,
+        whose rows are elements
     levels, pixel_max : greatest count, and its pixel
     word, bits : channels in a beat, and bits of a count
     registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words``,
@@ -67,6 +69,7 @@ class Manifest:
     baud: int
     shape: tuple[int, int, int]
     map: tuple[int, int, int]
+    continues: bool
     levels: int
     pixel_max: int
     word: int
@@ -86,6 +89,9 @@ class Manifest:
             self._require(len(value) == 3 and all(map(_natural, value)),
                           f"{name} is not three positive integers")
         self._require(prod(self.shape) == prod(self.map), "shape and map differ in size")
+        self._require(type(self.continues) is bool and (self.map == self.shape
+                                                        or not self.continues),
+                      "continues and map disagree")
         # As in the network (gen.ir.exact), so that no product in `encode` leaves 64 bits.
         self._require(self.pixel_max * (2 * self.levels + 1) < 1 << 53,
                       "levels times pixel_max is too large")
@@ -120,15 +126,16 @@ class Manifest:
     def _words(self):
         """Words of the input buffer."""
         channels, height, width = self.map
-        beats, beat_bits = height * width * -(-channels // self.word), self.word * self.bits
+        beats = height * width * -(-channels // self.word)
+        beat_bits = self.word * self.bits + self.continues
         return -(-beats // max(1, 32 // beat_bits)) * -(-beat_bits // 32)
 
-    @property
-    def logit_shape(self) -> tuple[int, ...]:
-        """Shape of an image's logits: ``(classes,)``, or ``(classes, H, W)`` if the read-out has
-        several positions."""
+    def logit_shape(self, blocks: int = 1) -> tuple[int, ...]:
+        """Shape of the logits of an image of so many samples: ``(classes,)``, or ``(classes, H,
+        W)`` if these have several positions together."""
         classes = self.registers["classes"] // prod(self.positions)
-        return (classes,) if self.positions == (1, 1) else (classes, *self.positions)
+        height, width = blocks * self.positions[0], self.positions[1]
+        return (classes,) if height == width == 1 else (classes, height, width)
 
     def _require(self, condition, what):
         if not condition:
@@ -159,7 +166,8 @@ class Manifest:
         Parameters
         ----------
         images : integers, ``(N, C, H, W)``; or ``(N, H, W)`` for one channel; or ``(N, features)``
-            for an input of ``features`` channels and one position
+            for an input of ``features`` channels and one position. If samples are blocks, H is that
+            of any number of blocks, or images of one column may be sequences, ``(N, H, C)``
 
         Raises
         ------
@@ -169,26 +177,70 @@ class Manifest:
         if images.dtype.kind not in "iu":
             raise HostError(f"images must be integers in 0..{self.pixel_max}, not {images.dtype}")
         given, (channels, *position) = images.shape, self.shape
+        if images.ndim == 3 and self.continues and position[1] == 1:
+            images = images.swapaxes(1, 2)[..., None]
         if images.ndim == 3 and channels == 1:
             images = images[:, None]
-        elif images.ndim == 2 and position == [1, 1]:
+        elif images.ndim == 2 and position == [1, 1] and not self.continues:
             images = images[:, :, None, None]
-        if images.ndim != 4 or images.shape[1:] != self.shape:
-            vectors = f"(N, {channels}) or " if position == [1, 1] else ""
+        rows = images.shape[2] if images.ndim == 4 else 0
+        if self.continues and rows % self.shape[1]:
+            raise HostError(f"{rows} elements are no whole number of blocks of {self.shape[1]}, "
+                            f"after each of which the device answers")
+        height = rows if self.continues and rows else self.shape[1]
+        if images.ndim != 4 or images.shape[1:] != (channels, height, position[1]):
+            vectors = f"(N, {channels}) or " if position == [1, 1] and not self.continues else ""
+            shape = [channels, "elements" if self.continues else position[0], position[1]]
             raise HostError(f"images must have the shape {vectors}(N, "
-                            f"{', '.join(map(str, self.shape))}), not {given}")
-        if images.size and (images.min() < 0 or images.max() > self.pixel_max):
+                            f"{', '.join(map(str, shape))}), not {given}")
+        return self._counts(images)
+
+    def _counts(self, pixels):
+        if pixels.size and (pixels.min() < 0 or pixels.max() > self.pixel_max):
             raise HostError(f"pixels must lie in 0..{self.pixel_max}, not "
-                            f"{images.min()}..{images.max()}")
-        doubled = 2 * images.astype(np.int64) * self.levels
+                            f"{pixels.min()}..{pixels.max()}")
+        doubled = 2 * pixels.astype(np.int64) * self.levels
         return (doubled + self.pixel_max) // (2 * self.pixel_max)
 
-    def pack(self, counts: np.ndarray) -> np.ndarray:
-        """Words ``(input_words,)`` of the input buffer, of 32 bits, for the counts ``(C, H, W)`` of
-        an image.
+    def encode_elements(self, elements: np.ndarray) -> np.ndarray:
+        """Counts ``(K, C, W)`` of raw elements of a sequence.
 
-        A beat has the counts of ``word`` channels at one y and x. A word holds as many whole beats
-        as fit, or a beat takes several words. The first is always in the lowest bits.
+        Parameters
+        ----------
+        elements : integers, ``(K, C, W)``; or ``(K, C)`` if an element has one column; or ``(K,)``
+            if it is one value
+
+        Raises
+        ------
+        HostError
+            If samples are no blocks of sequences, or the shape, type or range isn't that of the
+            network's elements.
+        """
+        if not self.continues:
+            raise HostError(f"{self.path}: the device takes whole images; build it with --stream "
+                            f"to send it sequences element by element")
+        if elements.dtype.kind not in "iu":
+            raise HostError(f"elements must be integers in 0..{self.pixel_max}, not "
+                            f"{elements.dtype}")
+        channels, _, width = self.shape
+        shapes = [(channels, width), *[(channels,)] * (width == 1),
+                  *[()] * (channels == width == 1)]
+        if not elements.ndim or elements.shape[1:] not in shapes:
+            shape = ", ".join(map(str, ("K", *shapes[-1])))
+            raise HostError(f"elements must have the shape ({shape}), not {elements.shape}")
+        return self._counts(elements.reshape(len(elements), channels, width))
+
+    def blocks(self, counts: np.ndarray) -> list[np.ndarray]:
+        """The samples ``(C, H, W)`` of the counts of an image, several if they are blocks."""
+        return np.split(counts, counts.shape[1] // self.shape[1], axis=1)
+
+    def pack(self, counts: np.ndarray, *, begins: bool = True) -> np.ndarray:
+        """Words ``(input_words,)`` of the input buffer, of 32 bits, for the counts ``(C, H, W)`` of
+        a sample.
+
+        A beat has the counts of ``word`` channels at one y and x; if samples are blocks, its highest
+        bit says in the first beat of a block whether it begins a sequence. A word holds as many
+        whole beats as fit, or a beat takes several words. The first is always in the lowest bits.
         """
         channels, height, width = self.map
         chunks = -(-channels // self.word)
@@ -196,6 +248,9 @@ class Manifest:
                         ((0, 0), (0, 0), (0, chunks * self.word - channels)))
         bits = (counts[..., None] >> np.arange(self.bits) & 1).astype(np.uint8)
         beats = bits.reshape(height * width * chunks, self.word * self.bits)
+        if self.continues:
+            beats = np.pad(beats, ((0, 0), (0, 1)))
+            beats[0, -1] = begins
         per_word = max(1, 32 // beats.shape[1])
         beats = np.pad(beats, ((0, -len(beats) % per_word), (0, 0)))
         beats = beats.reshape(len(beats) // per_word, -1)
@@ -204,10 +259,10 @@ class Manifest:
 
 
     def unpack(self, logits: np.ndarray) -> np.ndarray:
-        """Logits as they travel, ``(N, H * W * classes)``, to ``(N, *logit_shape)``."""
-        classes = self.logit_shape[0]
-        positions = logits.reshape(len(logits), -1, classes).swapaxes(1, 2)
-        return positions.reshape(len(logits), *self.logit_shape)
+        """Logits as they travel, ``(N, blocks, values)``, to ``(N, *logit_shape(blocks))``."""
+        count, blocks, _ = logits.shape
+        shape = self.logit_shape(blocks)
+        return logits.reshape(count, -1, shape[0]).swapaxes(1, 2).reshape(count, *shape)
 
 
 def _natural(value, least=1):
@@ -238,6 +293,7 @@ def load(directory: str | Path) -> Manifest:
             path=str(path), network=str(raw["network"]), board=str(raw["board"]),
             digest=raw["digest"], clock_hz=raw["clock_hz"], baud=raw["link"]["baud"],
             shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
+            continues=layout.get("continues", False),
             levels=layout["levels"], pixel_max=layout["pixel_max"], word=layout["word"],
             bits=layout["bits"], registers=dict(raw["registers"]),
             positions=tuple(raw["output"].get("positions", (1, 1))),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
 from .layers import CoreConfig, PoolConfig
+from .past import Begun
 from .pool import Pool
 from .quiet import Quiet
 from .replicas import Replicas
@@ -15,18 +16,20 @@ from .stream import Fork
 __all__ = ["Array"]
 
 
-def _core(core, image):
+def _core(core, image, most):
     kind = Core if core.replicas == 1 else Replicas
-    return kind(core, image[f"{core.port}.weights"].rows, image[f"{core.port}.parameters"].rows)
+    return kind(core, image[f"{core.port}.weights"].rows, image[f"{core.port}.parameters"].rows,
+                most=most)
 
 
-def _pool(pool, image):
-    return Pool(pool)
+def _pool(pool, image, most):
+    return Pool(pool, most=most)
 
 
 _COMPONENTS = {CoreConfig: _core, PoolConfig: _pool}
 """By the kind of a layer. A component has inputs ``i``, an output ``o``, ``status``: names of
-signals that the array shows, and ``timesteps`` if its layer has several."""
+signals that the array shows, ``timesteps`` if its layer has several, and ``begun`` if it
+``continues``."""
 
 
 class Array(wiring.Component):
@@ -43,7 +46,8 @@ class Array(wiring.Component):
 
     Members
     -------
-    i : ``In(stream)``: beats of the input map
+    i : ``In(stream)``: beats of the input map; if samples are blocks of sequences, the highest bit
+        of a sample's first beat says whether it begins one
     o : ``Out(stream)``: potentials of the read-out, ``groups`` payloads a position
     probe_{port} : ``payload`` and ``valid`` of each layer's output, valid when it moves; these
         names survive synthesis, so that a netlist can be observed
@@ -57,7 +61,8 @@ class Array(wiring.Component):
 
     def __init__(self, config, image):
         self._config = config
-        self._layers = [_COMPONENTS[type(layer)](layer, image) for layer in config.layers]
+        self._layers = [_COMPONENTS[type(layer)](layer, image, config.in_flight)
+                        for layer in config.layers]
         ports = {}
         for layer, component in zip(config.layers, self._layers, strict=True):
             ports[f"probe_{layer.port}"] = Out(wiring.Signature({
@@ -68,7 +73,7 @@ class Array(wiring.Component):
         if config.settling:
             ports["quiet"] = Out(len(config.settling))
         super().__init__({
-            "i": In(stream.Signature(config.input.beat_bits)),
+            "i": In(stream.Signature(config.input_bits)),
             "o": Out(stream.Signature(config.readout.beat_bits)),
             **ports,
         })
@@ -79,8 +84,9 @@ class Array(wiring.Component):
         for layer, component in layers:
             m.submodules[layer.port] = component
 
-        for index, producer in [(-1, flipped(self.i)), *((k, c.o) for k, (_, c)
-                                                         in enumerate(layers[:-1]))]:
+        entering = self._enter(m) if self._config.continues else flipped(self.i)
+        for index, producer in [(-1, entering), *((k, c.o) for k, (_, c)
+                                                  in enumerate(layers[:-1]))]:
             consumers = self._config.consumers(index)
             fork = Fork(producer.p.shape(), len(consumers))
             m.submodules[f"fork_{index + 1}"] = fork
@@ -105,12 +111,7 @@ class Array(wiring.Component):
 
     def _watch(self, m):
         """Whether neurons are quiet, by the probes."""
-        beats = self._config.readout.beats
-        left = Signal(range(beats), init=beats - 1)
-        done = Signal()
-        with m.If(self.o.valid & self.o.ready):
-            m.d.comb += done.eq(left == 0)
-            m.d.sync += left.eq(Mux(done, beats - 1, left - 1))
+        done = self._ends(m)
         for k, core in enumerate(self._config.settling):
             m.submodules[f"quiet_{core.port}"] = quiet = Quiet(core.out, self._config.in_flight)
             probe = getattr(self, f"probe_{core.port}")
@@ -120,3 +121,37 @@ class Array(wiring.Component):
                 quiet.done.eq(done),
                 self.quiet[k].eq(quiet.quiet),
             ]
+
+    def _ends(self, m):
+        """Whether a sample's last logits leave."""
+        beats, done = self._config.readout.beats, Signal()
+        left = Signal(range(beats), init=beats - 1)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.comb += done.eq(left == 0)
+            m.d.sync += left.eq(Mux(done, beats - 1, left - 1))
+        return done
+
+    def _enter(self, m):
+        """The stream of input beats without the bit that says whether a sample begins a sequence.
+        Samples wait while as many are under way as there may be."""
+        layout, most = self._config.input, self._config.in_flight
+        entering = stream.Signature(layout.beat_bits).create(path=("entering",))
+        m.submodules.begun = begun = Begun(most)
+        left = Signal(range(layout.beats), init=layout.beats - 1)
+        first, may, moves = Signal(init=1), Signal(), Signal()
+        m.d.comb += [
+            may.eq(begun.room | ~first),
+            entering.payload.eq(self.i.payload),
+            entering.valid.eq(self.i.valid & may),
+            self.i.ready.eq(entering.ready & may),
+            moves.eq(self.i.valid & self.i.ready),
+            begun.begins.eq(moves & first),
+            begun.fresh.eq(self.i.payload[-1]),
+            begun.ends.eq(self._ends(m)),
+        ]
+        with m.If(moves):
+            m.d.sync += left.eq(Mux(left == 0, layout.beats - 1, left - 1))
+            m.d.sync += first.eq(left == 0)
+        m.d.comb += [component.begun.eq(begun.o) for layer, component in zip(
+            self._config.layers, self._layers, strict=True) if layer.continues]
+        return entering

@@ -39,7 +39,8 @@ class Arrival(wiring.Component):
         edge = Signal(Shape.cast(range(first, final + 1)), init=first)
         # A stride may skip the last rows. The walk then finishes before they arrive, and they are
         # owed.
-        rows = Signal(range(-height, source.reach + source.tops[-1] + 1))
+        rows = Signal(range(min(0, source.least_arrived) - height,
+                            source.reach + source.tops[-1] + 1))
         # The number of rows never falls before the walk moves on, so the answer may be a clock old.
         def there(lowest):
             return (rows >= height) | (rows >= lowest)

@@ -46,7 +46,23 @@ class ArrayConfig:
     def in_flight(self):
         """Samples that may have begun and have no logits yet: a power of two, more than two for
         each layer, which works on one while its memory takes in the next."""
-        return 1 << (2 * len(self.layers)).bit_length()
+        if not self.continues:
+            return 1 << (2 * len(self.layers)).bit_length()
+        # Many short blocks fit a memory.
+        held = sum(2 + max(-(-source.rows // source.map.height) for source in layer.sources)
+                   for layer in self.layers)
+        return 1 << held.bit_length()
+
+    @property
+    def continues(self):
+        """Whether samples are blocks of sequences that go on."""
+        return any(layer.continues for layer in self.layers)
+
+    @property
+    def input_bits(self):
+        """Bits of a beat that the host sends: those of the map's, and above them, if samples are
+        blocks of sequences, whether the sample begins one, which counts in its first beat."""
+        return self.input.beat_bits + self.continues
 
     @property
     def settling(self):
@@ -70,7 +86,12 @@ class ArrayConfig:
 
     def digest(self):
         """SHA-256 of the configuration, as 64 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        facts = asdict(self)
+        for layer in facts["layers"]:
+            for source in layer["sources"] if "sources" in layer else [layer["source"]]:
+                if not source["continues"]:  # arrays without it are older than the field
+                    del source["continues"]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .encoder import EventEncoder, word_layout
 from .fetch import Fetch
 from .lanes import Lanes
+from .past import begun_member
 from .run import timesteps_member
 from .select import Select
 from .spikes import SpikeMemory
@@ -35,6 +36,7 @@ class Core(wiring.Component):
     core : :class:`hw.layers.CoreConfig`
     weights, parameters, results : see :class:`hw.lanes.Lanes`; by default results wait where there
         is more than one position, or more than one slice
+    most : samples that may be under way, if a source ``continues`` (see :class:`hw.past.Begun`)
 
     Members
     -------
@@ -42,12 +44,14 @@ class Core(wiring.Component):
     o : ``Out(stream)``: beats, or logits (see :class:`hw.lanes.Lanes`)
     busy : ``Out(1)``: the lanes are adding a row
     timesteps : ``In``, of the run; only if it makes a difference
+    begun : ``In``, see :class:`hw.past.Begun`; only if a source ``continues``
     """
 
     status = ("busy",)
 
-    def __init__(self, core, weights, parameters, *, results=None):
+    def __init__(self, core, weights, parameters, *, results=None, most=0):
         self._core = core
+        self._most = most if core.continues else 0
         self._lanes = Lanes(core, weights, parameters,
                             results=core.waiting if results is None else results)
         super().__init__({
@@ -56,6 +60,7 @@ class Core(wiring.Component):
             "o": Out(self._lanes.o.signature),
             "busy": Out(1),
             **timesteps_member(core.timesteps),
+            **begun_member(self._most),
         })
 
     @property
@@ -73,7 +78,10 @@ class Core(wiring.Component):
 
         for s, source in enumerate(core.sources):
             m.submodules[f"spikes_{s}"] = spikes = SpikeMemory(source)
-            m.submodules[f"window_{s}"] = window = Window(source, core.groups)
+            m.submodules[f"window_{s}"] = window = Window(source, core.groups,
+                                                                most=self._most)
+            if source.continues:
+                m.d.comb += window.begun.eq(self.begun)
             connect(m, flipped(self.i[s]), spikes.i)
             connect(m, window.o, select.i[s])
             m.d.comb += [

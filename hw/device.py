@@ -16,7 +16,7 @@ __all__ = ["Device", "DeviceModel", "identity", "packing", "register_map"]
 
 def packing(config):
     """How the input of an array lies in words of a sample."""
-    return Packing(config.input.beats, config.input.beat_bits)
+    return Packing(config.input.beats, config.input_bits)
 
 
 def register_map(config):

@@ -31,6 +31,7 @@ class LayerConfig(Protocol):
     beat_bits : bits of such a beat
     shares : configurations that compute the layer together, each of them some of the output rows
     timesteps : of the longest run, if the layer does something else in a shorter one; or else 1
+    continues : whether any source does, see :class:`hw.maps.SourceConfig`
     """
 
     def __hash__(self) -> int: ...
@@ -70,6 +71,9 @@ class LayerConfig(Protocol):
 
     @property
     def timesteps(self) -> int: ...
+
+    @property
+    def continues(self) -> bool: ...
 
     def with_rows(self, rows: tuple[int, ...]) -> "LayerConfig":
         """The same layer with other numbers of rows in the spike memories, one for each source."""
@@ -252,6 +256,11 @@ class CoreConfig:
         return replace(self, schedule=self.schedule.shortened(timesteps))
 
     @property
+    def continues(self):
+        """Whether any of the sources does."""
+        return any(source.continues for source in self.sources)
+
+    @property
     def masked(self):
         """Whether there are masked rows."""
         return any(source.lanes is not None for source in self.sources)
@@ -310,6 +319,10 @@ class PoolConfig:
     def timesteps(self):
         """A pool does the same in runs of all lengths."""
         return 1
+
+    @property
+    def continues(self):
+        return self.source.continues
 
     def with_rows(self, rows):
         (few,) = rows

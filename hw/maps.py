@@ -189,6 +189,9 @@ class SourceConfig:
     rows : rows of the map that the spike memory in front of the window holds, at least
         :attr:`least_rows`; by default two whole maps
     first, every : which output rows are computed: ``first``, and then one of every ``every`` rows
+    continues : whether the map goes on from sample to sample: above it are no zeros, but the last
+        rows of the samples before, back to the beginning of a sequence (see :mod:`hw.past`). No
+        window looks below the map, and its rows stay until no later sample looks at them
 
     Raises
     ------
@@ -207,6 +210,7 @@ class SourceConfig:
     first: int = 0
     every: int = 1
     below: int | None = None
+    continues: bool = False
 
     def __post_init__(self):
         for name, least in (("kernel", 1), ("stride", 1), ("first", 0), ("every", 1)):
@@ -217,6 +221,10 @@ class SourceConfig:
             raise ValueError(f"padding must have columns of zeros, not {self.padding[1]!r}")
         if min(self.positions) < 1:
             raise ValueError(f"kernel must fit the map and its padding, not {self.kernel!r}")
+        if self.continues and (self.tops[0] >= 0 or
+                               self.tops[-1] + self.kernel[0] > self.map.height):
+            raise ValueError(f"a map continues if windows look above it and none below it, not with "
+                             f"a kernel of {self.kernel} and a padding of {self.padding}")
         if self.rows is None:
             object.__setattr__(self, "rows", max(2 * self.map.height, self.least_rows))
         if not isinstance(self.rows, int) or self.rows < self.least_rows:
@@ -263,6 +271,12 @@ class SourceConfig:
         return self.first * self.stride[0] - self.padding[0], -self.padding[1]
 
     @property
+    def past(self):
+        """Rows above the map that belong to it, if the map continues: at most those that the first
+        window looks at."""
+        return -self.tops[0] if self.continues else 0
+
+    @property
     def descent(self):
         """Rows of the map from one computed output row to the next."""
         return self.stride[0] * self.every
@@ -283,7 +297,7 @@ class SourceConfig:
     def reach(self):
         """The most rows, from the top of the present window on, that may have arrived. Rows in the
         padding count."""
-        return self.rows - min(0, self.tops[-1])
+        return self.rows if self.continues else self.rows - min(0, self.tops[-1])
 
     @property
     def most_free(self):
@@ -292,8 +306,18 @@ class SourceConfig:
         it looked at."""
         height, tops = self.map.height, self.tops
         steps = zip(tops, (*tops[1:], height + tops[0]), strict=True)
-        return self.reach + max(tops[0], *(
-            below - max(0, min(top + self.kernel[0], height)) for top, below in steps))
+        return self.reach + max(tops[0], *(below - self._arrived(top) for top, below in steps))
+
+    def _arrived(self, top):
+        """Rows of the sample that must have arrived for a window with a top row. A negative number
+        is that of rows of the past that need not."""
+        edge = min(top + self.kernel[0], self.map.height)
+        return edge if self.continues else max(0, edge)
+
+    @property
+    def least_arrived(self):
+        """Rows of the sample that have arrived when its last window is left, at the least."""
+        return self._arrived(self.tops[-1])
 
     @property
     def least_rows(self):
@@ -301,6 +325,8 @@ class SourceConfig:
         which a word lies in the same lap of the ring as its window's corner or in the next lap,
         wherever the corner is."""
         first, last = self.tops[0], self.tops[-1]
+        if self.continues:
+            return max(self.kernel[0], 1 - first)
         reach = min(self.kernel[0], self.map.height - first)
         return max(1, -first, reach + min(0, last), reach - 1)
 

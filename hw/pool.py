@@ -12,6 +12,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .arrival import Arrival
+from .past import begun_member, look_back
 from .sequence import Loop, Sequence
 from .spikes import SpikeMemory, counts_layout, train_layout
 from .stream import Stage
@@ -29,18 +30,21 @@ class Pool(wiring.Component):
     Parameters
     ----------
     pool : :class:`hw.layers.PoolConfig`
+    most : samples that may be under way, if the source ``continues`` (see :class:`hw.past.Begun`)
 
     Members
     -------
+    begun : ``In``, see there; only if the source ``continues``
     i0 : ``In(stream.Signature(beat_bits))``
     o : ``Out(stream.Signature(out.beat_bits))``
     """
 
     status = ()
 
-    def __init__(self, pool):
+    def __init__(self, pool, *, most=0):
         self._pool = pool
         super().__init__({
+            **begun_member(most if pool.source.continues else 0),
             "i0": In(stream.Signature(pool.source.map.beat_bits)),
             "o": Out(stream.Signature(pool.out.beat_bits)),
         })
@@ -78,7 +82,7 @@ class Pool(wiring.Component):
             Loop(ky, dy=1),
             Loop(kx, dx=1, words=chunks),
         ], start=source.corner, size=(fmap.height, fmap.width), offset=source.corner[1] * chunks,
-            row=source.row, rows=source.rows)
+            row=source.row, rows=source.rows, past=source.past)
         connect(m, flipped(self.i0), spikes.i)
 
         m.submodules.arrival = arrival = Arrival(source)
@@ -89,9 +93,12 @@ class Pool(wiring.Component):
         # Whether the result can change, and the present beat is folded into it with this clock.
         free, folded = Signal(), Signal(init=1)
         advance, issue = Signal(), Signal()
+        ready = arrival.ready
+        if source.continues:
+            ready &= look_back(m, self, source, walk, arrival.finish)
         m.d.comb += [
             free.eq(~result.valid | result.ready),
-            issue.eq(advance & arrival.ready),
+            issue.eq(advance & ready),
             walk.next.eq(issue),
             spikes.counts_en.eq(issue),
             spikes.counts_address.eq(walk.address),

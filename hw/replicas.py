@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
+from .past import begun_member
 from .run import timesteps_member
 from .stream import Fork, Merge, Queue
 
@@ -21,18 +22,19 @@ class Replicas(wiring.Component):
     ----------
     core : :class:`hw.layers.CoreConfig`
     weights, parameters : see :class:`hw.lanes.Lanes`; every replica has them
+    most : see :class:`hw.core.Core`
 
     Members
     -------
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats
     busy : ``Out(replicas)``: which replicas are adding a row
-    timesteps : ``In``, of the run; only if it makes a difference
+    timesteps, begun : ``In``, see there
     """
 
     status = ("busy",)
 
-    def __init__(self, core, weights, parameters):
+    def __init__(self, core, weights, parameters, *, most=0):
         height, width = core.sources[0].positions
         if not 1 < core.replicas <= height:
             raise ValueError(f"replicas must be 2 to {height} (the output rows), not "
@@ -40,14 +42,15 @@ class Replicas(wiring.Component):
         self._core = core
         # A row of results waits in the lanes' queue until it is its turn.
         self._row = width * core.position_beats
-        self._replicas = [Core(share, weights, parameters, results=max(2, share.waiting, self._row))
-                          for share in core.shares]
+        self._replicas = [Core(share, weights, parameters, results=max(2, share.waiting, self._row),
+                               most=most) for share in core.shares]
         super().__init__({
             **{f"i{s}": In(stream.Signature(source.map.beat_bits))
                for s, source in enumerate(core.sources)},
             "o": Out(stream.Signature(core.out.beat_bits)),
             "busy": Out(core.replicas),
             **timesteps_member(core.timesteps),
+            **begun_member(most if core.continues else 0),
         })
 
     @property
@@ -74,4 +77,6 @@ class Replicas(wiring.Component):
         m.d.comb += self.busy.eq(Cat(replica.busy for replica in self._replicas))
         if core.schedule.timed:
             m.d.comb += [replica.timesteps.eq(self.timesteps) for replica in self._replicas]
+        if core.continues:
+            m.d.comb += [replica.begun.eq(self.begun) for replica in self._replicas]
         return m

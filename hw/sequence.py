@@ -42,32 +42,36 @@ class Sequence(wiring.Component):
     offset : words from the beginning of its row to the first element; negative in the padding
     row : words of a row
     rows : rows of the ring
+    past : rows above the map that may be part of it
 
     Members
     -------
     next : ``In(1)``: move on
+    floor : ``In``, 0 or negative: the first row that is part of the map; only if any above it may be
     inside : ``Out(1)``: the element lies on the map
     slot : ``Out``: the row of the ring that the element lies in
     address : ``Out``: of the element, if it is ``inside``; modulo the width otherwise
     last : ``Out(n)``: bit k is set while loop k (0 is the outermost) is in its last iteration
     """
 
-    def __init__(self, loops, *, start=(0, 0), size=(1, 1), offset=0, row=1, rows=1):
+    def __init__(self, loops, *, start=(0, 0), size=(1, 1), offset=0, row=1, rows=1, past=0):
         self._loops = tuple(loops)
         self._start = start
         self._size = size
         self._offset = offset
         self._row = row
         self._rows = rows
+        self._past = past
         super().__init__({
             "next": In(1),
+            **({"floor": In(range(-past, 1))} if past else {}),
             "inside": Out(1),
             "slot": Out(range(max(2, rows))),
             "address": Out(range(max(2, row * rows))),
             "last": Out(len(self._loops)),
         })
 
-    def model(self, run=0):
+    def model(self, run=0, *, floor=0):
         """Elements of the run with that number: tuples ``(inside, slot, address, last)``."""
         for indices in product(*(range(loop.count) for loop in self._loops)):
             moves = list(zip(self._loops, indices, strict=True))
@@ -76,7 +80,7 @@ class Sequence(wiring.Component):
             slot = (run * self._size[0] + y) % self._rows
             words = self._offset + sum(loop.words * index for loop, index in moves)
             last = sum((index == loop.count - 1) << k for k, (loop, index) in enumerate(moves))
-            yield (0 <= y < self._size[0] and 0 <= x < self._size[1], slot,
+            yield (floor <= y < self._size[0] and 0 <= x < self._size[1], slot,
                    slot * self._row + words, last)
 
     def elaborate(self, platform):
@@ -116,7 +120,8 @@ class Sequence(wiring.Component):
             adds = [functools.partial(operator.add, getattr(loop, delta))
                     if loop.count > 1 and getattr(loop, delta) else None for loop in self._loops]
             place = self._places(m, done, "yx"[axis], first, [lambda _, first=first: first, *adds])
-            inside += [place[-1] >= 0, place[-1] < end]
+            edge = self.floor if self._past and delta == "dy" else 0
+            inside += [place[-1] >= edge, place[-1] < end]
 
         m.d.comb += self.slot.eq(slots[-1])
         m.d.comb += self.address.eq(addresses[-1])

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arrival import Arrival
+from .past import begun_member, look_back
 from .sequence import Loop, Sequence
 
 __all__ = ["Window"]
@@ -25,18 +26,21 @@ class Window(wiring.Component):
     ----------
     source : :class:`hw.maps.SourceConfig`
     groups : of lanes
+    most : samples that may be under way, if the source ``continues`` (see :class:`hw.past.Begun`)
 
     Members
     -------
+    begun : ``In``, see there; only if the source ``continues``
     filled : ``In(1)``: the spike memory holds one more row
     occupancy_en, occupancy_address, occupancy : towards the spike memory
     o : ``Out(stream)`` of ``taps`` elements (numbered as in ``SourceConfig``) of a bit a plane
     """
 
-    def __init__(self, source, groups=1):
+    def __init__(self, source, groups=1, *, most=0):
         self._source, self._groups = source, groups
         fmap = source.map
         super().__init__({
+            **begun_member(most if source.continues else 0),
             "filled": In(1),
             "occupancy_en": Out(1),
             "occupancy_address": Out(range(max(2, source.beats))),
@@ -78,7 +82,7 @@ class Window(wiring.Component):
             Loop(fmap.slices, words=1),
             Loop(kx, dx=1, words=beats), *inner,
         ], start=source.corner, size=(fmap.height, fmap.width), offset=source.corner[1] * beats,
-            row=source.row, rows=source.rows)
+            row=source.row, rows=source.rows, past=source.past)
 
         if fmap.slices == 1:
             # Columns still missing from the window after the present one.
@@ -92,7 +96,10 @@ class Window(wiring.Component):
         m.submodules.arrival = arrival = Arrival(source)
         advance, issue = Signal(), Signal()
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
-        m.d.comb += issue.eq(advance & arrival.ready)
+        ready = arrival.ready
+        if source.continues:
+            ready &= look_back(m, self, source, walk, arrival.finish)
+        m.d.comb += issue.eq(advance & ready)
         m.d.comb += walk.next.eq(issue)
         m.d.comb += self.occupancy_en.eq(issue)
         m.d.comb += self.occupancy_address.eq(walk.address)

@@ -3,12 +3,13 @@
 import numpy as np
 
 from gen.errors import NetworkError
+from gen.ir.blocks import block
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 
 from .networks import neurons, readout, synapses
 
-__all__ = ["causal", "delayed", "every", "last", "layered", "random_sequence", "recurrence", "recurrent"]
+__all__ = ["causal", "delayed", "every", "last", "layered", "random_blocks", "random_sequence", "recurrence", "recurrent"]
 
 
 def delayed(rng, name, channels, *, kernel=1, groups=1, lag=1, bits=4):
@@ -84,6 +85,17 @@ def random_sequence(rng):
         if max(network.levels.values()) <= 200 and any(
                 layer.name in layer.sources for layer in layers):
             return network
+
+
+def random_blocks(rng):
+    """Such a network that takes a sequence block by block, and the rows of a block."""
+    while True:
+        network, rows = random_sequence(rng), int(rng.integers(1, 9))
+        try:
+            block(network, rows)
+        except NetworkError:
+            continue
+        return network, rows
 
 
 def _random_layer(rng, name, source, shape):

@@ -6,20 +6,24 @@ Only :func:`design_for` plans. Later steps read the decisions from the directory
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from boards import Board
 from firmware.image import ImageError, Memory, pack, unpack
-from gen.errors import BuildError, FitError
+from gen.errors import BuildError, FitError, NetworkError
 from gen.ir import artifact
+from gen.ir.blocks import answering, block, least_block
 from gen.ir.network import Network
 from gen.plan import resources
 from gen.plan.kinds import kind
-from gen.plan.mapping import map_network, options
+from gen.plan.mapping import map_config, map_network, options
 from gen.plan.memories import Placement
 from gen.plan.planner import plan, warn_unless_kept
-from gen.plan.workload import Calibration, calibrate
+from gen.plan.workload import Calibration, Workload, calibrate
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
 from hw.config import ArrayConfig, MemoryImage
@@ -86,6 +90,37 @@ class Design(Decisions):
         """How layers replay each other's spike counts, ``"phase"`` or ``"rate"``."""
         return self.config.readout.schedule.code
 
+    def seen(self, images: ArrayLike) -> tuple[Network, ArrayConfig, np.ndarray]:
+        """What the device computes for raw images.
+
+        Parameters
+        ----------
+        images : in a shape that :meth:`Network.shaped` takes
+
+        Returns
+        -------
+        The network; a configuration whose samples are those of the network; and the images, ``(N,
+        C, H, W)``. If the device takes sequences block by block, these are the whole blocks of the
+        images, and the network answers after each; the beats of an image are those of its blocks.
+
+        Raises
+        ------
+        NetworkError
+            If the images have another shape, or not the elements of a block.
+        """
+        images = self.network.shaped(images)
+        if not self.config.continues:
+            return self.network, self.config, images
+        given, rows = options(self.config), self.config.input.height
+        del given["stream"]
+        blocks = images.shape[2] // rows
+        if not blocks:
+            raise NetworkError(f"{self.network.name}: a sequence of {images.shape[2]} elements has "
+                               f"no block of {rows}")
+        network = answering(self.network, rows, blocks)
+        return (network, map_config(network, **{**given, "rows": None}),
+                images[:, :, :rows * blocks])
+
     @property
     def needs(self) -> resources.Prediction:
         """The predicted resources."""
@@ -101,17 +136,20 @@ class Design(Decisions):
             "network_digest": network.digest,
             "array_digest": config.digest(),
             "input": {
-                "shape": list(network.input_shape),
+                "shape": [network.input_shape[0], layout.height, network.input_shape[2]]
+                if config.continues else list(network.input_shape),
                 "map": [layout.channels, layout.height, layout.width],
                 "levels": layout.levels, "pixel_max": network.pixel_max,
                 "word": layout.word, "bits": layout.bits, "chunks": layout.chunks,
-                "beats": layout.beats, "beat_bits": layout.beat_bits,
+                "beats": layout.beats, "beat_bits": config.input_bits,
                 "words": packing(config).words,
+                **({"continues": True} if config.continues else {}),
             },
             "output": {
                 "classes": config.readout.channels, "bits": config.readout.membrane_bits,
                 "settling": [core.name for core in config.settling], "charged": network.charged,
-                **({"positions": list(network.positions)} if config.positions > 1 else {}),
+                **({"positions": list(config.readout.sources[0].positions)}
+                   if config.positions > 1 else {}),
             },
             "registers": register_map(config).as_dict(),
         }
@@ -149,7 +187,7 @@ def identity_digest(facts: dict) -> str:
 def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None = None,
                interval: int | None = None, objective: str | None = None, code: str = "phase",
                calibration: Calibration | None = None, baud: int = 1_000_000,
-               clock_hz: float | None = None) -> Design:
+               clock_hz: float | None = None, stream: int | None = None) -> Design:
     """Plan a network for a board.
 
     Parameters
@@ -163,11 +201,16 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     baud : speed of the serial link
     clock_hz : limit of the fabric's clock, the board's default if None; the clock is the fastest
         that the board can make and that is not above it
+    stream : rows of the input that are a block, if the device is to take sequences that go on block
+        by block (:mod:`gen.ir.blocks`); 0 for the shortest block that the network takes.
+        ``interval`` is then that of a block
 
     Raises
     ------
     FitError
         If the options contradict the network or each other.
+    NetworkError
+        If the network can't take sequences in such blocks.
     DataError
         If there are no calibration samples.
     BuildError
@@ -175,12 +218,36 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     """
     clock = clocking.require(board, clock_hz or board.clock_hz, baud)
     workload = calibrate(network, calibration)
+    if stream is not None:
+        rows = stream or least_block(network)
+        return _streaming(network, board, workload, rows, lanes=lanes, interval=interval,
+                          objective=objective, code=code, baud=baud, clock=clock)
     chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                   workload=workload)
     warn_unless_kept(board, interval, chosen)
     return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
                   interval=chosen.interval, calibration=workload.source, network=network,
                   board=board, image=chosen.image)
+
+
+def _streaming(network, board, workload, rows, *, interval, code, baud, clock, **aims):
+    """A design for sequences that go on. Lanes are chosen for sequences as long as the network's,
+    of which a device that takes block after block does the same work."""
+    blocks = max(1, network.input_shape[1] // rows)
+    whole = answering(network, rows, blocks)
+    work = Workload(whole, workload.counts[:, :, :rows * blocks], workload.source)
+    chosen = plan(whole, board, code=code, interval=interval and interval * blocks, workload=work,
+                  **aims)
+    given, heights = options(chosen.config), block(network, rows).shapes
+    replicas = {name: min(copies, heights[name][1]) for name, copies in given["replicas"].items()}
+    config, image = map_network(network, **{**given, "rows": None, "replicas": replicas},
+                                stream=rows)
+    needs = resources.predict(config, board.family.name, board.budget.brams, image)
+    design = Design(config=config, placement=needs.placement, clock=clock, baud=baud,
+                    interval=chosen.interval / blocks, calibration=workload.source,
+                    network=network, board=board, image=image)
+    warn_unless_kept(board, interval, replace(chosen, interval=design.interval))
+    return design
 
 
 def save(design: Design, directory: Path) -> None:

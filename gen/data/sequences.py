@@ -2,16 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = ["Reading", "permuted", "pixels", "rows"]
 
-_Array = TypeVar("_Array", np.ndarray, "torch.Tensor")
+# An array of numpy's, or a tensor of PyTorch's, which is not needed here.
+_Array = TypeVar("_Array", bound=Any)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from gen.errors import FitError, unknown
+from gen.ir.blocks import block
 from gen.ir.layers import INPUT, Layer
 from gen.ir.network import Network
 from hw.config import ArrayConfig, MemoryImage
@@ -50,7 +51,8 @@ def _port(index, name):
 def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                replicas: Mapping[str, int] | None = None, code: str = "phase",
                slice_steps: int = SLICE_STEPS,
-               rows: Mapping[str, Sequence[int]] | None = None) -> ArrayConfig:
+               rows: Mapping[str, Sequence[int]] | None = None,
+               stream: int | None = None) -> ArrayConfig:
     """The configuration of the array that computes ``network``, without the contents of its
     memories.
 
@@ -63,16 +65,20 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     slice_steps : time-steps of a slice of the trains between layers, at most (see
         :class:`hw.maps.MapConfig`)
     rows : layer name -> rows of its spike memories, see :func:`gen.plan.rings.with_rings`
+    stream : rows of the input of which a sample has so many, as a block of a sequence that goes on
+        (:mod:`gen.ir.blocks`); by default a sample is a whole input
 
     Raises
     ------
     FitError
         If a layer can't have the lanes, replicas or rows that are given for it.
+    NetworkError
+        If the network can't take a sequence in such blocks.
     """
     lanes, replicas = dict(lanes or {}), dict(replicas or {})
-    network = flat_input(network)
+    network = flat_input(network) if stream is None else block(network, stream)
     channels, height, width = network.input_shape
-    flat = height * width == 1
+    flat = height * width == 1 and stream is None
     layers: list[CoreConfig | PoolConfig] = []
     index = {INPUT: -1}
     maps = {INPUT: MapConfig(channels, height, width, network.input_levels,
@@ -83,7 +89,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
             index[layer.name] = len(layers)
             maps[layer.name] = MapConfig(*network.shapes[layer.name], network.levels[layer.name], 1)
         sources = tuple(SourceConfig(maps[window.source], index[window.source], window.kernel,
-                                     window.stride, window.padding, below=window.below)
+                                     window.stride, window.padding, below=window.below,
+                                     continues=stream is not None and window.padding[0] > 0)
                         for window in layer.windows)
         levels = [network.levels[name] for name in layer.sources]
         config = kind(layer).configure(layer, _port(len(layers), layer.name), sources, levels,
@@ -100,34 +107,40 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
 
 
 class Options(TypedDict):
-    """What :func:`map_config` makes a configuration of, beside the network."""
+    """What :func:`map_config` makes a configuration of, beside the network. Only samples that are
+    blocks have ``stream``."""
 
     lanes: dict[str, int]
     replicas: dict[str, int]
     code: str
     slice_steps: int
     rows: dict[str, list[int]]
+    stream: NotRequired[int]
 
 
 def options(config: ArrayConfig) -> Options:
     """The options that give a configuration."""
-    return {"lanes": {core.name: core.lanes for core in config.cores},
-            "replicas": {core.name: core.replicas for core in config.cores},
-            "code": config.readout.schedule.code, "slice_steps": config.input.most_steps,
-            "rows": {layer.name: [rows_of(source) for source in layer.sources]
-                     for layer in config.layers}}
+    given: Options = {
+        "lanes": {core.name: core.lanes for core in config.cores},
+        "replicas": {core.name: core.replicas for core in config.cores},
+        "code": config.readout.schedule.code, "slice_steps": config.input.most_steps,
+        "rows": {layer.name: [rows_of(source) for source in layer.sources]
+                 for layer in config.layers}}
+    if config.continues:
+        given["stream"] = config.input.height
+    return given
 
 
 def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
                 replicas: Mapping[str, int] | None = None, code: str = "phase",
                 slice_steps: int = SLICE_STEPS,
-                rows: Mapping[str, Sequence[int]] | None = None
+                rows: Mapping[str, Sequence[int]] | None = None, stream: int | None = None
                 ) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
     """The configuration of the array that computes ``network``, and the contents of its memories by
     name. The parameters are those of :func:`map_config`."""
-    network = flat_input(network)
     config = map_config(network, lanes=lanes, replicas=replicas, code=code,
-                        slice_steps=slice_steps, rows=rows)
+                        slice_steps=slice_steps, rows=rows, stream=stream)
+    network = flat_input(network)
     image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):
         image |= kind(layer).memories(layer, shape)

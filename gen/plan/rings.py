@@ -73,9 +73,10 @@ def ring_rows(config: ArrayConfig) -> tuple[tuple[int, ...], ...]:
     """For each layer, the rows of the spike memory of each source.
 
     They are enough if every layer works evenly. Because layers are sometimes late, there is room
-    for ``_SPARE`` rows more, unless a memory would become larger than two whole maps.
+    for ``_SPARE`` rows more, unless a memory would become larger than two whole maps. Blocks of a
+    sequence may be short, and memories hold as many as there is room for.
     """
-    return _ring_rows(config.input.height, tuple(
+    return _ring_rows(config.input.height, config.continues, tuple(
         (len(layer.shares), tuple(map(_column, layer.sources))) for layer in config.layers))
 
 
@@ -83,14 +84,14 @@ def _column(source):
     """The source with a map that is one column wide, which needs as many rows."""
     fmap = MapConfig(1, source.map.height, 1, 1, 1)
     return SourceConfig(fmap, source.layer, (source.kernel[0], 1), (source.stride[0], 1),
-                        (source.padding[0], 0), below=source.below)
+                        (source.padding[0], 0), below=source.below, continues=source.continues)
 
 
 # Trial mappings differ in lanes, and few in replicas.
 @functools.lru_cache(maxsize=1024)
-def _ring_rows(height, layers):
+def _ring_rows(height, blocks, layers):
     least, roomy = (_needed(height, layers, spare) for spare in (0, _SPARE))
-    return tuple(tuple(max(source.least_rows, many if few > 2 * source.map.height else
+    return tuple(tuple(max(source.least_rows, many if blocks or few > 2 * source.map.height else
                            min(many, 2 * source.map.height))
                        for source, few, many in zip(sources, *rows, strict=True))
                  for (_, sources), *rows in zip(layers, least, roomy, strict=True))
@@ -147,7 +148,8 @@ def _came(source, sent, sample, row):
     """When the rows that an output row looks at are there."""
     height = source.map.height
     edge = min(row * source.stride[0] - source.padding[0] + source.kernel[0], height)
-    return sent[sample * height + edge - 1][1] if edge > 0 else 0
+    last = sample * height + edge - 1
+    return sent[last][1] if last >= 0 and (edge > 0 or source.continues) else 0
 
 
 def _rows(share, sent, left, samples):
@@ -163,4 +165,4 @@ def _rows(share, sent, left, samples):
     for row in range((samples - 1) * height, samples * height):
         sample, out_row = divmod(bisect_right(left, sent[row][0] + _SAME), len(tops))
         reach = max(reach, row + 1 - sample * height - tops[out_row])
-    return max(reach + min(0, tops[-1]), share.least_rows)
+    return max(reach if share.continues else reach + min(0, tops[-1]), share.least_rows)

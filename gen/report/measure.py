@@ -112,23 +112,24 @@ def _kept(cache, key):
 
 
 def _measure(built, images, labels, source, jobs):
-    network, distinct = built.network, len(images)
+    distinct = len(images)
     if not distinct:
         raise DataError(f"{source} has no images")
+    network, config, images = built.design.seen(images)
     times = 1 if labels is not None else -(-_ENOUGH // distinct)
     counts = np.tile(network.encode(images), (times, 1, 1, 1))
-    config, memories = built.config, built.design.image
     require_emitted(built.design, built.directory)
     log.info("simulating %d images ...", len(counts))
     jobs = jobs or min(os.cpu_count() or 1, max(1, len(counts) // 100))
-    run = stream(config, memories, counts, jobs=jobs, alone=min(_ALONE, distinct),
+    array = built.config, built.design.image
+    run = stream(*array, counts, jobs=jobs, alone=min(_ALONE, distinct), seen=config,
                  progress=log.info)
     logits, spikes, _ = expected(network, config, counts)
     # The prediction of the interval is for the images that were sent back to back.
     paced = counts[run.paced] if run.paced.any() else counts
     few = counts[:_VERIFIED]
     log.info("comparing every spike of %d images ...", len(few))
-    verified = compare(config, memories, few, network.run(few))
+    verified = compare(*array, few, network.run(few), seen=config)
     first, last = run.outputs[run.alone].mean(axis=0).T
     return {
         "source": source, "images": len(counts), "times": times,

@@ -38,7 +38,7 @@ def _pack_fields(values, bits):
     planes = planes.reshape(*values.shape[:-1], -1)
     padding = [(0, 0)] * (planes.ndim - 1) + [(0, -planes.shape[-1] % 32)]
     packed = np.packbits(np.pad(planes, padding), axis=-1, bitorder="little")
-    return packed.view("<u4")
+    return np.ascontiguousarray(packed).view("<u4")
 
 
 def _unpack_fields(words, count, bits):
@@ -61,10 +61,21 @@ def pack(counts: np.ndarray, layout: MapConfig) -> np.ndarray:
     return _pack_fields(rows.reshape(n, layout.beats, layout.word), bits)
 
 
-def pack_input(counts: np.ndarray, config: ArrayConfig) -> np.ndarray:
-    """Like :func:`pack`, for the input counts of an array, which may take them as a vector."""
+def pack_input(counts: np.ndarray, config: ArrayConfig, *, begins: bool = False) -> np.ndarray:
+    """Like :func:`pack`, for the input counts of an array, which may take them as a vector.
+
+    Parameters
+    ----------
+    begins : whether a beat has one bit more, which is set in the first one: a sequence begins
+    """
     layout = config.input
-    return pack(counts.reshape(-1, layout.channels, layout.height, layout.width), layout)
+    words = pack(counts.reshape(-1, layout.channels, layout.height, layout.width), layout)
+    if begins:
+        word, bit = divmod(layout.beat_bits, 32)
+        words = np.pad(words, ((0, 0), (0, 0), (0, -(-(layout.beat_bits + 1) // 32)
+                                                - words.shape[2])))
+        words[:, 0, word] |= np.uint32(1 << bit)
+    return words
 
 
 def unpack(words: np.ndarray, layout: MapConfig) -> np.ndarray:

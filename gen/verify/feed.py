@@ -30,7 +30,7 @@ class Feed(wiring.Component):
     def __init__(self, config: ArrayConfig) -> None:
         self._config = config
         super().__init__({
-            "i_payload": In(config.input.beat_bits),
+            "i_payload": In(config.input_bits),
             "i_valid":   In(1),
             "timesteps": In(range(config.timesteps + 1)),
             "i_ready":   Out(1),

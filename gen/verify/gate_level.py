@@ -132,7 +132,7 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
     SimulationError
         If the netlist can't be simulated, does not answer, or its array hangs.
     """
-    network, config = design.network, design.config
+    network, config, images = design.seen(images)
     module = load(Path(directory) / NETLIST, TOP)
     simulator = netlist_simulator(module, design.board, config.layers)
     result, words, figures = _drive(simulator, config, directory, images)
@@ -255,11 +255,11 @@ def compare_bitstream(design: Design, directory: str | Path, images: np.ndarray)
     ``directory`` has the bitstream and its constraints, ``layers`` is only what the host got, and
     there are no ``cells``.
     """
-    network = design.network
+    network, config, images = design.seen(images)
     simulator = bitstream_simulator(directory, design.board)
-    result, _, figures = _drive(simulator, design.config, directory, images)
+    result, _, figures = _drive(simulator, config, directory, images)
     trace = network.run(network.encode(images))
-    return _summary(list(_answers(design.config, trace, result)), images, figures)
+    return _summary(list(_answers(config, trace, result)), images, figures)
 
 
 def verify_netlist(directory: str | Path, images: np.ndarray) -> dict:

@@ -37,7 +37,7 @@ class Monitor(wiring.Component):
         widths += [len(config.settling)] if config.settling else []
         self._beats = {f"beat_{k}": width for k, width in enumerate(widths)}
         super().__init__({
-            "i_payload": In(config.input.beat_bits),
+            "i_payload": In(config.input_bits),
             "i_valid":   In(1),
             "o_ready":   In(1),
             "timesteps": In(range(config.timesteps + 1)),

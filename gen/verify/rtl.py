@@ -38,7 +38,7 @@ public_flat_rw -module "monitor" -var "*"
 
 
 def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarray, trace: Trace,
-            *, seed: int = 0) -> dict:
+            *, seen: ArrayConfig | None = None, seed: int = 0) -> dict:
     """Run the testbench on the Verilog of ``config`` and ``image``.
 
     Parameters
@@ -46,6 +46,8 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
     config, image : what :func:`gen.plan.mapping.map_network` returns
     counts : ``(N, C, H, W)`` input counts
     trace : what is expected, of a run of any number of time-steps
+    seen : a configuration whose samples are those of ``counts``, if the array takes these block by
+        block (:meth:`gen.build.design.Design.seen`); by default ``config``
     seed : of the random stalls
 
     Returns
@@ -63,11 +65,12 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
         core's lanes take another number of events, or add another number of rows, than its samples
         have.
     """
-    simulator = _simulator(config, image)
+    simulator, begins = _simulator(config, image), config.continues
+    config = seen or config
     streams = [*layer_streams(config), *quiet_streams(config)]
     expected = [stream.expected(trace) for stream in streams]
     with processes.scratch() as directory:
-        _write_plan(directory, beats.pack_input(counts, config), streams, expected,
+        _write_plan(directory, beats.pack_input(counts, config, begins=begins), streams, expected,
                     work=_work(config, trace, counts), watchdog=patience(config),
                     interval=_interval(config, trace, counts),
                     timesteps=min(len(trace.steps), config.timesteps),
@@ -227,6 +230,7 @@ def verify(design: Design, images: np.ndarray, *, seed: int = 0,
     -------
     As :func:`compare`.
     """
-    counts = design.network.encode(images)
-    trace = design.network.run(counts, timesteps=timesteps)
-    return compare(design.config, design.image, counts, trace, seed=seed)
+    network, seen, images = design.seen(images)
+    counts = network.encode(images)
+    trace = network.run(counts, timesteps=timesteps)
+    return compare(design.config, design.image, counts, trace, seen=seen, seed=seed)

@@ -105,9 +105,9 @@ def _words(bits):
     return -(-bits // 32)
 
 
-def _header(config):
+def _header(config, input_bits):
     values = {
-        "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(config.input.beat_bits),
+        "INPUT_BEATS": config.input.beats, "INPUT_WORDS": _words(input_bits),
         "LOGIT_BEATS": config.readout.beats, "LOGIT_WORDS": _words(config.readout.beat_bits),
         "CORES": sum(core.replicas for core in config.cores), "LAYERS": len(config.layers),
         "LAYER_BEATS": f"{{{', '.join(str(layer.beats) for layer in config.layers)}}}",
@@ -115,10 +115,10 @@ def _header(config):
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
 
-def _write_inputs(path, config, counts):
+def _write_inputs(path, config, counts, begins):
     with replacing(path) as draft, draft.open("wb") as file:
         for start in range(0, len(counts), _BATCH):
-            beats.pack_input(counts[start:start + _BATCH], config).tofile(file)
+            beats.pack_input(counts[start:start + _BATCH], config, begins=begins).tofile(file)
 
 
 def _shares(count, jobs, alone):
@@ -193,6 +193,7 @@ def _occupancy(config, width, shares, completed):
 
 def stream(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarray, *,
            alone: int = 100, jobs: int | None = None, timesteps: int | None = None,
+           seen: ArrayConfig | None = None,
            progress: Callable[[str], None] | None = None) -> Run:
     """Send input counts through the Verilated array.
 
@@ -204,6 +205,7 @@ def stream(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarra
         others follow each other without a pause
     jobs : processes that share the samples; by default one for each core of the machine
     timesteps : of the run, by default all that the array has
+    seen : see :func:`gen.verify.rtl.compare`
     progress : called with one line before a compilation starts
 
     Raises
@@ -211,12 +213,14 @@ def stream(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarra
     SimulationError
         If the simulator can't be built or the array hangs; the message names the sample.
     """
+    bits, begins, whole = config.input_bits, config.continues, seen or config
     executable = verilate(array_verilog(config, image) + feed_verilog(config), "feed", _HARNESS,
-                          headers={"shape.h": _header(config)}, progress=progress)
+                          headers={"shape.h": _header(whole, bits)}, progress=progress)
+    config = whole
     shares = _shares(len(counts), jobs or os.cpu_count(), alone)
     with processes.scratch() as directory:
         inputs = directory / "inputs.bin"
-        _write_inputs(inputs, config, counts)
+        _write_inputs(inputs, config, counts, begins)
         outputs = [inputs.with_name(f"outputs-{first}.bin") for first, _, _ in shares]
         began = time.perf_counter()
         _execute([list(map(str, (executable, inputs, output, *share, patience(config),
@@ -362,10 +366,11 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
     steady state, and ``array_utilisation``, the same over all lanes; ``spikes``, layer -> spikes an
     image that it sends; ``images_per_second`` of wall time, without compiling.
     """
-    network, config = design.network, design.config
+    network, config, images = design.seen(images)
     timesteps = network.checked(timesteps)
     counts = network.encode(images)
-    run = stream(config, design.image, counts, jobs=jobs, timesteps=timesteps, progress=log.info)
+    run = stream(design.config, design.image, counts, jobs=jobs, timesteps=timesteps, seen=config,
+                 progress=log.info)
     reference, spikes, exact = expected(network, config, counts, timesteps=timesteps,
                                         progress=partial(bar, desc="reference", unit="batch"))
     if images_out is not None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gen.errors import NetworkError
+from gen.ir.blocks import answering, block
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
@@ -13,7 +14,7 @@ from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from hw.dynamics import Dynamics
 from tests.networks import neurons, pruned, readout, synapses
-from tests.sequences import random_sequence
+from tests.sequences import random_blocks, random_sequence
 
 from .cases import logits
 from .streams import STALLS, run
@@ -171,6 +172,41 @@ def test_array_skips_rows_of_zeros(seed):
 def test_array_computes_any_sequence(seed):
     rng = np.random.default_rng(seed)
     check(rng, random_sequence(rng), seed)
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_takes_sequences_in_blocks(seed):
+    """Sequences of any number of blocks, one after the other, each with an answer after every
+    block."""
+    rng = np.random.default_rng(seed)
+    network, rows = random_blocks(rng)
+    lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
+             if layer.synapses}
+    heights = block(network, rows).shapes
+    replicas = {layer.name: int(rng.integers(1, min(3, heights[layer.name][1]) + 1))
+                for layer in network.neurons if layer.name not in layer.sources}
+    config, image = map_network(network, lanes=lanes, replicas=replicas, stream=rows,
+                                code=str(rng.choice(["phase", "rate"])))
+    if rng.random() < 0.5:
+        config = few_rows(rng, config)
+    beats, expected = [], []
+    for blocks in rng.integers(1, 6, 4).tolist():
+        whole = answering(network, rows, blocks)
+        counts = rng.integers(0, network.input_levels + 1, (1, *whole.input_shape))
+        counts *= rng.random(counts.shape) < rng.random()
+        layout = replace(config.input, height=rows * blocks)
+        sent = to_ints(pack(counts, layout)[0])
+        # Only the bit of a block's first beat counts.
+        beats += [beat | (int(k == 0) if k % config.input.beats == 0 else int(rng.integers(2)))
+                  << config.input.beat_bits for k, beat in enumerate(sent)]
+        answers = whole.run(counts).logits.reshape(network.classes, blocks, -1)
+        expected += list(answers.transpose(1, 0, 2))
+    dut = Array(config, image)
+    received, _ = run(dut, [(dut.i, beats)], [(dut.o, len(expected) * config.readout.beats)],
+                      stalls=str(rng.choice(list(STALLS))), seed=seed, limit=2_000_000,
+                      convert=False)
+    got = logits(config.readout, received).reshape(np.shape(expected))
+    assert (got == expected).all(), network.layers
 
 
 def check(rng, network, seed):

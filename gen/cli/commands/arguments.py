@@ -107,7 +107,7 @@ CODES = ("phase", "rate")
 
 _BOARD = "arty-a7"
 
-_MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration")
+_MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration", "stream")
 
 
 def code(text: str) -> str:
@@ -222,9 +222,17 @@ def add_mapping(parser: ArgumentParser) -> None:
     add_calibration(parser)
 
 
+def add_stream(parser: ArgumentParser) -> None:
+    """Add --stream."""
+    parser.add_argument("--stream", metavar="ELEMENTS", type=COUNT, nargs="?", const=0,
+                        help="take sequences without an end, in blocks of so many elements (rows of "
+                             "the input), with an answer after each (default: a sample is a whole "
+                             "input; without a number: the shortest block that the network takes)")
+
+
 def mapping_flags(args: Namespace) -> list[str]:
     """The options of :func:`add_mapping` that are given."""
-    return [f"--{name}" for name in _MAPPING if getattr(args, name) is not None]
+    return [f"--{name}" for name in _MAPPING if getattr(args, name, None) is not None]
 
 
 def dataset_flags(args: Namespace) -> list[str]:
@@ -233,9 +241,11 @@ def dataset_flags(args: Namespace) -> list[str]:
 
 
 def mapping_options(args: Namespace) -> dict:
-    """The arguments of :func:`add_mapping` and :func:`add_dataset`, as keyword arguments of
-    ``build`` and others."""
-    return {"board": board_name(_BOARD if args.board is None else args.board), "lanes": args.lanes,
+    """The arguments of :func:`add_mapping`, :func:`add_stream` and :func:`add_dataset`, as keyword
+    arguments of ``build`` and others."""
+    stream = getattr(args, "stream", None)
+    return {**({} if stream is None else {"stream": stream}),
+            "board": board_name(_BOARD if args.board is None else args.board), "lanes": args.lanes,
             "interval": args.interval, "objective": args.objective, "code": args.code or CODES[0],
             "calibration": _calibration(args)}
 
