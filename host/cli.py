@@ -1,4 +1,4 @@
-"""Run images on a device, or show its status.
+"""Run images or sequences on a device, or show its status.
 
 Packages that are heavy or may be missing are imported when a command needs them.
 """
@@ -20,6 +20,9 @@ __all__ = ["main"]
 # nothing, and the end of its process is noticed at once.
 _PATIENCE = {"virtual": 60.0}
 _SERIAL_PATIENCE = 0.5
+
+# Blocks of a sequence that are sent before the answer to the first one is waited for.
+_UNDER_WAY = 3
 
 # Seconds from one line of progress to the next if standard error is not a terminal.
 _PAUSE = 30.0
@@ -146,6 +149,64 @@ def _infer(args):
     return report
 
 
+def _stream(args):
+    from .manifest import load
+    from .transport import open_port
+    manifest = load(args.board)
+    elements = _array(args.elements, "elements")
+    if not elements.ndim or not len(elements):
+        raise HostError(f"{args.elements} has no elements")
+    elements = elements[:args.limit]
+    manifest.encode_elements(elements)
+    wanted = _wanted(args, manifest, len(elements))
+    with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
+        device = _device(args, manifest, transport)
+        start = time.monotonic()
+        answers = list(_answers(device, elements, None if args.json else put))
+        seconds = time.monotonic() - start
+    report = {
+        "elements": len(elements),
+        "answers": [{"elements": answer.elements, "logits": answer.logits.tolist(),
+                     "cycles": answer.cycles} for answer in answers],
+        "elements_left": len(elements) - sum(answer.elements for answer in answers[-1:]),
+        "retries": device.retries,
+        "elements_per_second": len(elements) / seconds,
+    }
+    if wanted is not None:
+        report["mismatches"] = sum(int((answer.logits != logits).sum())
+                                   for answer, logits in zip(answers, wanted, strict=True))
+    return report
+
+
+def _wanted(args, manifest, elements):
+    """The logits of --reference after each block, or ``None``."""
+    if args.reference is None:
+        return None
+    shape = elements // manifest.shape[1], *manifest.logit_shape()
+    logits = _integers(args.reference, "logits", len(shape))
+    if logits.shape != shape:
+        raise HostError(f"{args.reference}: the shape must be {shape}, logits after each block of "
+                        f"{manifest.shape[1]} elements, not {logits.shape}")
+    return logits
+
+
+def _answers(device, elements, show):
+    """The answers to a sequence, as soon as they are there.
+
+    Parameters
+    ----------
+    show : prints a line for each answer, or ``None``
+    """
+    with device.sequence() as sequence:
+        for number, element in enumerate(elements, 1):
+            sequence.send(element[None])
+            while sequence.due > (_UNDER_WAY if number < len(elements) else 0):
+                answer = sequence.read()
+                if show:
+                    show(f"{answer.elements:>8}  {' '.join(map(str, answer.logits.ravel()))}")
+                yield answer
+
+
 def _step(timesteps, result, labels):
     """What a device answers after a number of time-steps."""
     facts = {"timesteps": timesteps, "logits": result.logits.tolist()}
@@ -197,7 +258,7 @@ def _parser():
     common.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
     parser = Parser(prog="python -m host",
-                     description="Run images on a device, or show its status.")
+                     description="Run images or sequences on a device, or show its status.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     infer = commands.add_parser("infer", parents=[common], help="send images, get logits")
     infer.add_argument("images", metavar="IMAGES.npy",
@@ -214,6 +275,18 @@ def _parser():
     infer.add_argument("--reference", metavar="LOGITS.npy",
                        help="report how many logits differ; the exit status is 1 if any do")
     infer.set_defaults(run=_infer)
+    stream = commands.add_parser("stream", parents=[common],
+                                 help="send a sequence element by element, get an answer after "
+                                      "each block")
+    stream.add_argument("elements", metavar="ELEMENTS.npy",
+                        help="raw elements, integers, (K, features) or (K, C, W); the build is one "
+                             "with --stream")
+    stream.add_argument("--limit", type=number(int, "an integer", 1, 10**9), metavar="N",
+                        help="only the first N elements")
+    stream.add_argument("--reference", metavar="LOGITS.npy",
+                        help="report how many logits differ, of (blocks, classes); the exit status "
+                             "is 1 if any do")
+    stream.set_defaults(run=_stream)
     status = commands.add_parser("status", parents=[common],
                                  help="show the status of a device")
     status.set_defaults(run=_status)

@@ -9,41 +9,49 @@ import pytest
 from boards import find
 from gen.build.builder import build
 from gen.build.design import design_for
+from gen.ir.blocks import answering
 from host.errors import LinkError
 from hw import slip
 from hw.device import DeviceModel
 from hw.link import Model
 from hw.mailbox import MailboxModel
 from tests.networks import STEPPING, convolutional, linear, residual, stepping, wide
+from tests.sequences import layered
 
 NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residual, "wide": wide,
             "stepping": partial(stepping, STEPPING["cif"], levels=4)}
 
 
+STREAM = 2
+"""Elements of a block of the build named ``stream``."""
+
 _DESIGNS = {}
 
 
-def _design(network):
+def _design(network, stream=None):
     """Its plan takes longer than a test."""
-    if network.digest not in _DESIGNS:
-        _DESIGNS[network.digest] = design_for(network, find("arty-a7"))
-    return _DESIGNS[network.digest]
+    key = network.digest, stream
+    if key not in _DESIGNS:
+        _DESIGNS[key] = design_for(network, find("arty-a7"), stream=stream)
+    return _DESIGNS[key]
 
 
 class ModelTransport:
-    """The line to a device in integers, through which ``spoil`` lets bytes of either direction."""
+    """The line to a device in integers, through which ``spoil`` lets bytes of either direction.
+    With ``stream`` its samples are blocks of so many elements."""
 
     name, baud = "model", 1_000_000
 
-    def __init__(self, network, *, spoil=bytes):
-        self.spoil, self.cut = spoil, False
+    def __init__(self, network, *, spoil=bytes, stream=None):
+        self.spoil, self.cut, self.stream = spoil, False, stream
         self._sent, self._received = bytearray(), bytearray()
         self.reset(network)
 
     def reset(self, network=None):
         """Begin anew, with another network if one is given."""
         self.network = network or self.network
-        design = _design(self.network)
+        self._blocks = []
+        design = _design(self.network, self.stream)
         device = DeviceModel(design.config, self._compute, digest=design.digest,
                              clock_hz=100_000_000)
         self.target = MailboxModel(device)
@@ -55,12 +63,22 @@ class ModelTransport:
         counts = np.array([[beat >> layout.bits * k & (1 << layout.bits) - 1
                             for k in range(layout.word)] for beat in beats])
         counts = counts.reshape(layout.height, layout.width, -1)[:, :, :layout.channels]
-        counts = counts.transpose(2, 0, 1).reshape(1, *self.network.input_shape)
+        counts = counts.transpose(2, 0, 1)
+        if self.stream:
+            return self._answer(counts, beats[0] >> layout.beat_bits), 0, 1234
+        counts = counts.reshape(1, *self.network.input_shape)
         trace = self.network.run(counts, timesteps=timesteps)
         quiet = self.network.quiet(trace)
         bits = sum(int(quiet[core.name][0]) << k
                    for k, core in enumerate(_design(self.network).config.settling))
         return trace.logits[0].tolist(), bits, 1234
+
+    def _answer(self, block, begins):
+        """The logits after a block of a sequence."""
+        self._blocks = [block] if begins else [*self._blocks, block]
+        network = answering(self.network, self.stream, len(self._blocks))
+        logits = network.run(np.concatenate(self._blocks, axis=1)[None]).logits
+        return logits.reshape(network.classes, -1)[:, -1].tolist()
 
     def write(self, data):
         if self.cut:
@@ -95,7 +113,9 @@ def builds(tmp_path_factory):
 
     def get(name):
         if name not in done:
-            build(NETWORKS[name](), board="arty-a7", out=folder / name, synthesise=False)
+            network, stream = ((layered(), STREAM) if name == "stream" else
+                               (NETWORKS[name](), None))
+            build(network, board="arty-a7", out=folder / name, synthesise=False, stream=stream)
             done[name] = folder / name
         return done[name]
     return get
