@@ -6,7 +6,7 @@ files are read, told apart by their suffixes. Events are counted from 0.
 * ``.bin``, of N-MNIST and N-Caltech101. An event has 40 bits, the most significant first: 8 of x, 8
   of y, 1 of polarity and 23 of time. One in row 240, which these sensors do not have, is no event:
   it tells that the clock ran over, and the times from there on are 2^13 us later.
-* ``.bs2``, the two-dimensional spikes of SLAYER and Lava-DL. They are the same 40 bits, but row 240
+* ``.bs2``, the two-dimensional spikes of SLAYER. They are the same 40 bits, but row 240
   is a row like the others.
 * ``.npy``, a row of records with the integers ``x``, ``y``, ``t``, and ``p`` or ``polarity``, which
   is 0 and 1, or -1 and 1. Other fields are ignored.
@@ -134,7 +134,8 @@ def read_events(path: str | os.PathLike) -> Events:
     if size > _MOST_BYTES:
         raise DataError(f"{path}: has {size:,} bytes, more than {_MOST_BYTES:,}; cut it into "
                         f"several files")
-    return Events(*read(path), source=str(path))
+    x, y, polarity, t = read(path)
+    return Events(x, y, polarity, t, str(path))
 
 
 def _packed(path, *, overflows):
@@ -159,7 +160,7 @@ def _packed(path, *, overflows):
 def _records(path):
     """x, y, polarity and time of an array of records."""
     records = read_array(path, records=True)
-    fields = {name: kind for name, (kind, *_) in records.dtype.fields.items()}
+    fields = {name: kind for name, (kind, *_) in (records.dtype.fields or {}).items()}
     polarity = "p" if "p" in fields else "polarity"
     names = ("x", "y", polarity, "t")
     if records.ndim != 1 or not all(
@@ -170,8 +171,9 @@ def _records(path):
     return tuple(records[name] for name in names)
 
 
-_READERS = {".bin": partial(_packed, overflows=True), ".bs2": partial(_packed, overflows=False),
-            ".npy": _records}
+_READERS: dict[str, Callable[..., tuple[np.ndarray, ...]]] = {
+    ".bin": partial(_packed, overflows=True), ".bs2": partial(_packed, overflows=False),
+    ".npy": _records}
 
 
 def bins(events: Events, *, width: int, height: int, window: int, levels: int,
@@ -286,8 +288,8 @@ def write_counts(paths: Sequence[str | os.PathLike], out: str | os.PathLike, *, 
                       elements=elements, start=start)
         parts.append(LAYOUTS[layout](binned.counts))
         if parts[-1].shape[1:] != parts[0].shape[1:]:
-            raise DataError(f"{path}: has {parts[-1].shape[2]} elements, not {parts[0].shape[2]} "
-                            f"as {paths[0]}; give the number of elements of all sequences")
+            raise DataError(f"{path}: the number of elements is {parts[-1].shape[2]}, not "
+                            f"{parts[0].shape[2]} as in {paths[0]}; give one for all sequences")
         for name, value in (("events", len(events)), ("elements", len(binned.counts)),
                             ("clipped", binned.clipped), ("outside", binned.outside)):
             total[name] += value
