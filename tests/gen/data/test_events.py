@@ -297,7 +297,7 @@ class TestWrite:
         assert written[1, 34 * 34, :, 0].tolist() == [0, 0, 3, 0]
 
     def test_sequences_of_one_length(self, paths, tmp_path):
-        with pytest.raises(DataError, match=r"b.npy: the number of elements is 3, not 71 as in .*a.bin; "):
+        with pytest.raises(DataError, match=r"b.npy: the number of elements is 3, not 71 as"):
             write_counts(paths, tmp_path / "out.npy", layout="rows", **self.SENSOR)
         assert not (tmp_path / "out.npy").exists()
 
