@@ -43,6 +43,8 @@ FIXED = {
     ("gen", "train"): {"--dataset": "digits", "--model": "none"},
     ("gen", "convert"): {"target": "model.py:build", "--weights": "w.safetensors",
                          "--calibration": "images.npy", "-o": "out.npz"},
+    ("gen", "events"): {"files": "events.npy", "-o": "out.npy", "--sensor": "3x3",
+                        "--window": "1000"},
     ("gen", "run"): {"network": "net.npz", "images": "images.npy"},
     ("gen", "fit"): {"network": "net.npz"},
     ("gen", "explore"): {"networks": "absent.npz"},
@@ -115,6 +117,8 @@ def place(tmp_path_factory):
     artifact.save(net, place / "net.npz")
     np.save(place / "images.npy", np.zeros((2, *net.input_shape), np.uint8))
     build(net, board="arty-a7", out=place / "built", synthesise=False)
+    np.save(place / "events.npy", np.array([(0, 1, 1, 5), (2, 0, 0, 2500)], [
+        ("x", "u1"), ("y", "u1"), ("p", "u1"), ("t", "i8")]))
     (place / "lying.npy").write_bytes(npy("(1099511627776,)"))
     np.savez(place / "zip.npz", a=np.zeros(3))
     (place / "zip.npz").rename(place / "zip.npy")

@@ -8,6 +8,7 @@ import os
 import struct
 import urllib.request
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,30 +105,41 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Dataset:
                    test_labels.astype(np.int64), 255)
 
 
-def read_array(path: str | os.PathLike) -> np.ndarray:
+def read_array(path: str | os.PathLike, *, records: bool = False) -> np.ndarray:
     """The array of numbers in a ``.npy`` file. The file is not trusted: its header is compared with
     its size before any memory is allocated.
+
+    Parameters
+    ----------
+    records : read an array of records instead, whose fields may have any type but objects
 
     Raises
     ------
     DataError
-        If the file can't be read, is no regular file or no ``.npy`` file, or holds no numbers.
+        If the file can't be read, is no regular file or no ``.npy`` file, or holds nothing of the
+        kind.
     """
+    what = "records" if records else "numbers"
     try:
         with files.open_regular(path) as file:
-            return _npy(file, os.fstat(file.fileno()).st_size)
+            return _npy(file, os.fstat(file.fileno()).st_size, _IS[what])
     except (OSError, ValueError) as error:  # a zero byte in the name
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: can't be read as an .npy file of numbers: {why}") from error
+        raise DataError(f"{path}: can't be read as an .npy file of {what}: {why}") from error
     except _Malformed as error:
-        raise DataError(f"{path}: is not an .npy file of numbers: {error}") from error
+        raise DataError(f"{path}: is not an .npy file of {what}: {error}") from error
+
+
+_IS = {"numbers": lambda dtype: dtype.kind in "uif",
+       "records": lambda dtype: dtype.names is not None and not dtype.hasobject}
+"""What a ``.npy`` file may hold -> whether a type is that."""
 
 
 class _Malformed(Exception):
     """The problem of a file, without its name."""
 
 
-def _npy(file, size: int) -> np.ndarray:
+def _npy(file, size: int, fits: Callable[[np.dtype], bool]) -> np.ndarray:
     try:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0,
@@ -135,8 +147,8 @@ def _npy(file, size: int) -> np.ndarray:
         shape, _, dtype = read(file)
     except Exception as error:  # numpy raises many kinds of errors for a malformed header
         raise _Malformed("its header can't be read") from error
-    if dtype.kind not in "uif" or not shape:
-        raise _Malformed(f"it holds {dtype if shape else 'one value'}")
+    if not fits(dtype) or not shape:
+        raise _Malformed(f"it holds {str(dtype)[:100] if shape else 'one value'}")
     have, want = size - file.tell(), math.prod(shape) * dtype.itemsize
     if any(type(n) is not int or n < 0 for n in shape) or have != want:
         raise _Malformed(f"it has {have} bytes, which is not the shape {shape} of {dtype}"[:200])

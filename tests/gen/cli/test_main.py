@@ -23,8 +23,8 @@ from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ("train", "convert", "run", "fit", "explore", "build", "verify", "simulate", "curve",
-            "report", "virtual", "program", "boards", "demo")
+COMMANDS = ("train", "convert", "events", "run", "fit", "explore", "build", "verify", "simulate",
+            "curve", "report", "virtual", "program", "boards", "demo")
 
 
 def python_m_gen(*arguments, **options):
