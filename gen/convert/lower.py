@@ -14,6 +14,7 @@ from torch.fx.node import Argument, Target
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT
 
+from .cells import unstacked
 from .foreign import Activation, refuse_spiking
 from .lowered import Form, Lowered, Map
 from .operators import SUPPORTED, Operators
@@ -24,6 +25,10 @@ from .usercode import first_line
 __all__ = ["lower", "require_plain", "takes_sequences"]
 
 _OVER_TIME = (nn.Conv1d, nn.RNN, nn.AvgPool1d, nn.MaxPool1d, Recurrent)
+
+_ELEMENTS_FIRST = {("transpose", 0, 1), ("transpose", 1, 0), ("permute", 1, 0, 2),
+                   ("permute", (1, 0, 2))}
+"""Functions or methods, and their arguments, that bring the elements before the samples."""
 
 _WRAPPERS = {
     "OptimizedModule": "return the module before torch.compile",
@@ -43,7 +48,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     module : is put into evaluation mode; dropouts vanish, batch norms are folded
     input_shape : of one sample: ``(C, H, W)``; ``(features,)`` for a module that takes vectors; for
         one that takes sequences ``(channels, elements)``, or ``(elements, features)`` if its first
-        module is an ``nn.RNN`` or an ``nn.Linear``
+        module is an ``nn.RNN`` or an ``nn.Linear``, or if it swaps samples and elements first
     activation : QCFS-like class of another library, treated as a :class:`~gen.convert.qcfs.Qcfs`
 
     Raises
@@ -64,6 +69,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
                               f"free of data-dependent control flow") from error
     traced = fx.GraphModule(module, graph)
     traced.graph.eliminate_dead_code()
+    unstacked(traced)
     operators = Operators(activation)
     form, shape = _input(traced, input_shape)
     with torch.no_grad():
@@ -88,15 +94,22 @@ def _input(traced: fx.GraphModule, sample: tuple[int, ...]
             return Form.VECTOR, (features, 1, 1)
         case (first, second):
             users = [user for node in traced.graph.nodes if node.op == "placeholder"
-                     for user in node.users if user.op == "call_module"]
-            if any(isinstance(traced.get_submodule(str(user.target)), nn.RNN | nn.Linear)
-                   for user in users):
+                     for user in node.users]
+            if any(_takes_elements(traced, user) for user in users):
                 return Form.ELEMENTS, (second, first, 1)
             return Form.CHANNELS, (first, second, 1)
         case (channels, height, width):
             return Form.MAP, (channels, height, width)
     raise ConversionError(f"a sample must have the shape (C, H, W), (features,) or that of a "
                           f"sequence, not {sample}")
+
+
+def _takes_elements(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node's operator needs a sequence whose features come last."""
+    if node.op == "call_module":
+        return isinstance(traced.get_submodule(str(node.target)), nn.RNN | nn.Linear)
+    called = (str(getattr(node.target, "__name__", node.target)), *node.args[1:])
+    return called in _ELEMENTS_FIRST
 
 
 def require_plain(module: nn.Module) -> None:

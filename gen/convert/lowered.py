@@ -27,6 +27,7 @@ class Form(Enum):
     CHANNELS = "a sequence of (channels, elements)", 3
     ELEMENTS = "a sequence of (elements, features)", 3
     FLATTENED = "a flattened sequence of (elements, features)", 2
+    LEADING = "a sequence of (elements, samples, features)", 3
 
     @property
     def label(self) -> str:
@@ -40,6 +41,8 @@ class Form(Enum):
 
     def as_map(self, x: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         """A tensor of this form as ``(N, C, H, W)``."""
+        if self is Form.LEADING:
+            return Form.ELEMENTS.as_map(x.transpose(0, 1), shape)
         if self in (Form.ELEMENTS, Form.FLATTENED):
             x = x.reshape(len(x), shape[1], shape[0]).transpose(1, 2)
         return x.reshape(len(x), *shape)

@@ -169,9 +169,9 @@ class Operators(ElementOperators):
         self.refuse(f"kernel {kernel} and stride {stride} must be two positive numbers each")
 
     def _linear(self, module: nn.Linear, path: str, value: object) -> Charge:
-        x = self._counts(value, Form.VECTOR, Form.FLATTENED, Form.ELEMENTS)
+        x = self._counts(value, Form.VECTOR, Form.FLATTENED, Form.ELEMENTS, Form.LEADING)
         channels, rows, width = x.shape
-        each = x.form is Form.ELEMENTS
+        each = x.form in (Form.ELEMENTS, Form.LEADING)
         features = channels if each else channels * rows * width
         if module.in_features != features:
             self.refuse(f"expects {module.in_features} features, but its input has {features}")
@@ -185,7 +185,7 @@ class Operators(ElementOperators):
         if not isinstance(x, Charge):
             self.refuse("must follow a Conv2d, a Linear or a residual addition, to be folded into "
                         "it")
-        if x.form is Form.ELEMENTS:
+        if x.form in (Form.ELEMENTS, Form.LEADING):
             self.refuse("would see the elements as channels: x.transpose(1, 2)")
         mean, variance = module.running_mean, module.running_var
         if mean is None or variance is None:
@@ -283,14 +283,14 @@ class Operators(ElementOperators):
         return self._flattened(x)
 
     def _mean(self, value: object, dim: int | Sequence[int], keepdim: bool = False) -> Map:
-        x = self._counts(value, Form.MAP, Form.CHANNELS, Form.ELEMENTS)
-        axes = {Form.MAP: [2, 3], Form.CHANNELS: [2], Form.ELEMENTS: [1]}[x.form]
+        x = self._counts(value, Form.MAP, Form.CHANNELS, Form.ELEMENTS, Form.LEADING)
+        axes = {Form.MAP: [2, 3], Form.CHANNELS: [2], Form.ELEMENTS: [1], Form.LEADING: [0]}[x.form]
         given = list(dim) if isinstance(dim, Sequence) else [dim]
         if sorted(d % x.form.axes for d in given) != axes:
             self.refuse(f"must be over the map's {'two axes' if len(axes) == 2 else 'elements'} "
                         f"({', '.join(map(str, axes))}), not {dim!r}")
         pool = nn.AdaptiveAvgPool2d(1) if x.form is Form.MAP else nn.AdaptiveAvgPool1d(1)
-        form = Form.CHANNELS if x.form is Form.ELEMENTS else x.form
+        form = x.form if x.form is Form.MAP else Form.CHANNELS
         pooled = self._global_pool(pool, self.node, replace(x, form=form))
         return replace(pooled, form=x.form if keepdim else Form.VECTOR)
 
