@@ -1,16 +1,21 @@
-"""Recurrent modules of PyTorch as one ``nn.RNN`` for each recurrent layer.
+"""Recurrent modules of PyTorch as one ``nn.RNN`` for each recurrent layer: those of several layers,
+and cells in a loop over elements.
 
 A traced module is rewritten before it is lowered, and is compared with the module itself when it is
 calibrated (:mod:`gen.convert.fidelity`).
 """
 
 import operator
+from typing import NoReturn, TypeVar
 
+import torch
 from torch import fx, nn
 
 from gen.errors import ConversionError
 
-__all__ = ["unstacked"]
+__all__ = ["folded", "unstacked"]
+
+_M = TypeVar("_M", bound=nn.Module)
 
 _FIRST_LAYER = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -33,7 +38,7 @@ def unstacked(traced: fx.GraphModule) -> None:
     traced.graph.eliminate_dead_code()
 
 
-def _calls(traced: fx.GraphModule, kind: type[nn.Module]) -> list[tuple[fx.Node, nn.Module]]:
+def _calls(traced: fx.GraphModule, kind: type[_M]) -> list[tuple[fx.Node, _M]]:
     """The nodes that call a module of a kind, in order."""
     calls = ((node, traced.get_submodule(str(node.target))) for node in traced.graph.nodes
              if node.op == "call_module")
@@ -65,7 +70,8 @@ def _one_layer(module: nn.RNN | nn.RNNCell, fan: int, batch_first: bool, suffix:
 
 def _unstack(graph: fx.Graph, node: fx.Node, names: list[str]) -> None:
     """Put a call of each layer in the place of that of an ``nn.RNN``."""
-    calls, x = [], node.args[0]
+    (x,) = node.all_input_nodes
+    calls: list[fx.Node] = []
     for name in names:
         with graph.inserting_before(node):
             calls.append(graph.call_module(f"{node.target}.{name}", (x,)))
@@ -99,3 +105,181 @@ def _index(node: fx.Node) -> int | None:
     if node.target is operator.getitem and isinstance(node.args[1], int):
         return node.args[1]
     return None
+
+
+# Cells in a loop.
+
+
+def folded(traced: fx.GraphModule) -> None:
+    """Put an ``nn.RNN`` in the place of an ``nn.RNNCell`` that is called for one element after the
+    other.
+
+    Raises
+    ------
+    ConversionError
+        If its calls don't take all elements of a sequence in order, or a call does not go on from
+        the state that the one before it left. The message says which call, and what departs.
+    """
+    calls = _calls(traced, nn.RNNCell)
+    if calls:
+        _drop(traced)
+    loops = _loops([node for node, _ in calls])
+    for path, cell in {str(node.target): cell for node, cell in calls}.items():
+        _replace(traced, path, _one_layer(cell, cell.input_size, True, ""))
+    for loop in loops:
+        _fold(traced.graph, loop)
+    traced.graph.eliminate_dead_code()
+
+
+def _drop(traced: fx.GraphModule) -> None:
+    """Leave out the modules that do nothing in evaluation, such as dropouts between cells."""
+    for kind in nn.Dropout, nn.Identity:
+        for node, _ in _calls(traced, kind):
+            (x,) = node.all_input_nodes
+            node.replace_all_uses_with(x)
+            traced.graph.erase_node(node)
+
+
+def _loops(calls: list[fx.Node]) -> list[list[fx.Node]]:
+    """The calls of cells, loop by loop, each from its first call to its last."""
+    loops: list[list[fx.Node]] = []
+    of: dict[fx.Node, list[fx.Node]] = {}
+    for node in calls:
+        if len(node.args) == 1:
+            loops.append([])
+            of[node] = loops[-1]
+        else:
+            of[node] = _gone_on(node, of)
+        of[node].append(node)
+    return loops
+
+
+def _gone_on(node: fx.Node, of: dict[fx.Node, list[fx.Node]]) -> list[fx.Node]:
+    """The loop whose last call left the state that a call begins with."""
+    state = node.args[1]
+    assert isinstance(state, fx.Node)
+    before = of.get(state)
+    if before is None or before[0].target != node.target:
+        calls = [call for call in of if call.target == node.target]
+        if calls and _depends(state, set(calls)):
+            _refuse(node, len(calls), f"begins with the result of {_called(state)!r}; the state "
+                                      f"must not be changed between the calls")
+        _refuse(node, len(calls), "begins with another state; the first state must be zeros: "
+                                  "leave it out")
+    if before[-1] is not state:
+        _refuse(node, len(before), f"begins with the state of call {before.index(state)}; it must "
+                                   f"go on from the call before")
+    return before
+
+
+def _refuse(node: fx.Node, k: int, why: str) -> NoReturn:
+    raise ConversionError(f"{node.target} (RNNCell): call {k} {why}")
+
+
+def _depends(node: fx.Node, others: set[fx.Node]) -> bool:
+    """Whether a value is computed from one of others."""
+    ahead, seen = [node], {node}
+    while ahead:
+        inputs = set(ahead.pop().all_input_nodes) - seen
+        if inputs & others:
+            return True
+        seen |= inputs
+        ahead += inputs
+    return False
+
+
+def _called(node: fx.Node) -> str:
+    """The name of a node's function, method or module."""
+    return str(getattr(node.target, "__name__", node.target))
+
+
+def _fold(graph: fx.Graph, loop: list[fx.Node]) -> None:
+    """Put one call of an ``nn.RNN`` in the place of a loop."""
+    first = loop[0]
+    source, axis = _sequence(loop)
+    with graph.inserting_before(first):
+        if axis != 1:
+            source = graph.call_method("transpose", (source, *sorted((axis, 1))))
+        call = graph.call_module(str(first.target), (source,))
+        states = graph.call_function(operator.getitem, (call, 0))
+        call.meta, states.meta = dict(first.meta), {
+            **first.meta, "sizes": (1, len(loop), *first.meta["sizes"][1:])}
+        _read_stacks(graph, loop, states)
+        for k, node in enumerate(loop):
+            state = graph.call_function(operator.getitem, (states, (slice(None), k)))
+            state.meta = dict(node.meta)
+            node.replace_all_uses_with(state)
+    for node in reversed(loop):
+        graph.erase_node(node)
+
+
+def _sequence(loop: list[fx.Node]) -> tuple[fx.Node, int]:
+    """The sequence whose elements a loop takes, and the axis of its elements."""
+    found = None
+    for k, node in enumerate(loop):
+        element = _element(node.args[0])
+        if element is None:
+            given = _called(node.all_input_nodes[0])
+            _refuse(node, k, f"takes no element of a sequence, but the result of {given!r}; each "
+                             f"call must take x[:, t] of one x")
+        source, axis, number, elements = element
+        found = found or (source, axis)
+        if found != (source, axis):
+            _refuse(node, k, "takes an element of another sequence; the calls must take those of "
+                             "one")
+        if number != k:
+            _refuse(node, k, f"takes element {number}; the calls must take all elements in order")
+        if node is loop[-1] and k != elements - 1:
+            _refuse(node, k, f"is the last, but there are {elements} elements; the calls must take "
+                             f"all of them")
+    assert found is not None
+    return found
+
+
+def _element(node: object) -> tuple[fx.Node, int, int, int] | None:
+    """The sequence, the axis of its elements, the number of one, and that of all, if a node takes
+    an element of a sequence."""
+    if not isinstance(node, fx.Node):
+        return None
+    match _called(node), node.args:
+        case "select", (fx.Node() as source, int() as axis, int() as k):
+            pass
+        case "getitem", (fx.Node() as source, int() as k):
+            axis = 0
+            if _called(source) == "unbind":
+                axis = _axis(source)
+                (source,) = source.all_input_nodes
+        case "getitem", (fx.Node() as source, tuple() as index):
+            chosen = [axis for axis, part in enumerate(index) if part != slice(None)]
+            if len(chosen) != 1 or not isinstance(index[chosen[0]], int):
+                return None
+            axis, k = chosen[0], index[chosen[0]]
+        case _:
+            return None
+    sizes = source.meta.get("sizes", ())
+    if len(sizes) != 3:
+        return None
+    return source, axis % 3, k % sizes[axis], sizes[axis]
+
+
+def _axis(node: fx.Node) -> int:
+    """The axis of a ``stack`` or ``unbind``."""
+    axis = (*node.args, node.kwargs.get("dim", 0))[1]
+    return axis if isinstance(axis, int) else 0
+
+
+def _read_stacks(graph: fx.Graph, loop: list[fx.Node], states: fx.Node) -> None:
+    """Take what is stacked of all results, or of the last ones, from the states."""
+    for user in dict.fromkeys(user for node in loop for user in node.users):
+        if user.target is not torch.stack or not isinstance(user.args[0], list | tuple):
+            continue
+        few, stacked = len(user.args[0]), states
+        if list(user.args[0]) != loop[-few:] or _axis(user) not in (0, 1, -2, -3):
+            continue
+        if few < len(loop):
+            stacked = graph.call_function(operator.getitem, (
+                states, (slice(None), slice(len(loop) - few, None))))
+        if _axis(user) in (0, -3):
+            stacked = graph.call_method("transpose", (stacked, 0, 1))
+        user.replace_all_uses_with(stacked)
+        graph.erase_node(user)

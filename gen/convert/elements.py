@@ -11,17 +11,14 @@ from .collector import Collector
 from .lowered import Charge, Form, Map
 from .recurrent import Recurrent
 
-__all__ = ["GATED", "ElementOperators", "State"]
-
-GATED = ("its gates need products, which accumulate-only lanes don't have; use "
-         "nn.RNN(nonlinearity='relu'), or gen.convert.recurrent.Recurrent, dense or diagonal")
-"""Why a gated cell is refused."""
+__all__ = ["ElementOperators", "State"]
 
 _BOTH_WAYS = ("bidirectional must be False: its second direction begins with the last element, and "
               "neurons fire element by element, as they arrive")
 
-_SWAPPED = {(Form.CHANNELS, (1, 2)): Form.ELEMENTS, (Form.ELEMENTS, (1, 2)): Form.CHANNELS,
-            (Form.ELEMENTS, (0, 1)): Form.LEADING, (Form.LEADING, (0, 1)): Form.ELEMENTS}
+_SWAPPED: dict[tuple[Form, tuple[int, ...]], Form] = {
+    (Form.CHANNELS, (1, 2)): Form.ELEMENTS, (Form.ELEMENTS, (1, 2)): Form.CHANNELS,
+    (Form.ELEMENTS, (0, 1)): Form.LEADING, (Form.LEADING, (0, 1)): Form.ELEMENTS}
 """What swapping two axes makes of a form."""
 
 _IN_TIME = {Form.MAP: 2, Form.CHANNELS: 2, Form.ELEMENTS: 1, Form.LEADING: 0}

@@ -16,7 +16,7 @@ from torch import nn
 from torch.fx.node import Target
 from torch.nn import functional as F
 
-from .elements import GATED, ElementOperators, State
+from .elements import ElementOperators, State
 from .foreign import Activation
 from .lowered import Charge, Form, Map
 from .qcfs import ClipQuan, Qcfs
@@ -26,7 +26,8 @@ __all__ = ["SUPPORTED", "Operators"]
 
 SUPPORTED = ("supported are Conv1d/2d (zero padding, dilation 1), Linear, BatchNorm1d/2d, "
              "AvgPool1d/2d, MaxPool1d/2d, AdaptiveAvgPool1d/2d(1), Flatten, Dropout, Identity, "
-             "residual additions, Qcfs, ClipQuan, ReLU, Hardtanh(0, cap), RNN and Recurrent")
+             "residual additions, Qcfs, ClipQuan, ReLU, Hardtanh(0, cap), RNN, "
+             "RNNCell (for each element) and Recurrent")
 
 _SIZES, _BATCH = object(), object()
 """The values of ``x.shape`` and ``x.shape[0]`` inside the interpreter."""
@@ -362,7 +363,6 @@ _METHODS = {
 _SCORES = "leave it out: the largest score is the same without it"
 _NORMALISE = ("a network takes pixels/pixel_max in 0..1; put the scaling into the first layer's "
               "weights")
-_HINTS = {**dict.fromkeys(("LSTM", "GRU", "LSTMCell", "GRUCell"), GATED),
-          "Softmax": _SCORES, "LogSoftmax": _SCORES, "softmax": _SCORES, "log_softmax": _SCORES,
+_HINTS = {"Softmax": _SCORES, "LogSoftmax": _SCORES, "softmax": _SCORES, "log_softmax": _SCORES,
           "Sigmoid": _SCORES + " (as the last layer), else use Qcfs", "sub": _NORMALISE,
           "truediv": _NORMALISE, "mul": _NORMALISE}
