@@ -11,7 +11,11 @@ from .collector import Collector
 from .lowered import Charge, Form, Map
 from .recurrent import Recurrent
 
-__all__ = ["ElementOperators", "State"]
+__all__ = ["SIGNED", "ElementOperators", "State"]
+
+SIGNED = ("a tanh is not made of whole steps; train with Qcfs(levels, symmetric=True), in "
+          "a recurrent layer with gen.convert.recurrent.Recurrent, whose values have a sign, too")
+"""Why a tanh is refused."""
 
 _BOTH_WAYS = ("bidirectional must be False: its second direction begins with the last element, and "
               "neurons fire element by element, as they arrive")
@@ -73,7 +77,7 @@ class ElementOperators(Collector):
     def _rnn(self, module: nn.RNN, path: str, value: object) -> tuple[Map, State]:
         """One layer; :func:`gen.convert.cells.unstacked` has taken several apart."""
         if module.nonlinearity != "relu":
-            self.refuse(f"nonlinearity must be 'relu', not {module.nonlinearity!r}")
+            self.refuse(f"nonlinearity must be 'relu', not {module.nonlinearity!r}: {SIGNED}")
         if module.bidirectional:
             self.refuse(_BOTH_WAYS)
         x = self._counts(value, Form.ELEMENTS, Form.LEADING)

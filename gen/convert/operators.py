@@ -16,7 +16,7 @@ from torch import nn
 from torch.fx.node import Target
 from torch.nn import functional as F
 
-from .elements import ElementOperators, State
+from .elements import SIGNED, ElementOperators, State
 from .foreign import Activation
 from .lowered import Charge, Form, Map
 from .qcfs import ClipQuan, Qcfs
@@ -95,7 +95,7 @@ class Operators(ElementOperators):
                 step = float(module.step.detach())
                 if not 0 < step < float("inf"):
                     self.refuse(f"the step must be positive, not {step!r}")
-                return self._fire(x, path, step, module.levels)
+                return self._fire(x, path, step, module.levels, symmetric=module.symmetric)
             case ClipQuan():
                 return self._fire(x, path, 1 / module.levels, module.levels, floor=True)
             case Recurrent():
@@ -129,7 +129,8 @@ class Operators(ElementOperators):
 
     def _hardtanh(self, x: object, low: float, high: float) -> Map:
         if low != 0 or not 0 < high < math.inf:
-            self.refuse(f"must be clipped at 0 and a positive number, not at {low} and {high}")
+            self.refuse(f"must be clipped at 0 and a positive number, not at {low} and {high}; "
+                        f"for values with a sign train with Qcfs(levels, symmetric=True)")
         return self._relu(x, cap=float(high))
 
     def _conv(self, module: nn.Conv1d | nn.Conv2d, path: str, value: object, form: Form) -> Charge:
@@ -363,6 +364,8 @@ _METHODS = {
 _SCORES = "leave it out: the largest score is the same without it"
 _NORMALISE = ("a network takes pixels/pixel_max in 0..1; put the scaling into the first layer's "
               "weights")
-_HINTS = {"Softmax": _SCORES, "LogSoftmax": _SCORES, "softmax": _SCORES, "log_softmax": _SCORES,
-          "Sigmoid": _SCORES + " (as the last layer), else use Qcfs", "sub": _NORMALISE,
-          "truediv": _NORMALISE, "mul": _NORMALISE}
+_HINTS = {
+    **dict.fromkeys(("Softmax", "LogSoftmax", "softmax", "log_softmax"), _SCORES),
+    "Sigmoid": _SCORES + " (as the last layer), else use Qcfs",
+    **dict.fromkeys(("sub", "truediv", "mul"), _NORMALISE),
+    **dict.fromkeys(("Tanh", "tanh"), SIGNED)}
