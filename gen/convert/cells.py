@@ -123,6 +123,7 @@ def folded(traced: fx.GraphModule) -> None:
     calls = _calls(traced, nn.RNNCell)
     if calls:
         _drop(traced)
+        _stack_joined(traced.graph)
     loops = _loops([node for node, _ in calls])
     for path, cell in {str(node.target): cell for node, cell in calls}.items():
         _replace(traced, path, _one_layer(cell, cell.input_size, True, ""))
@@ -138,6 +139,24 @@ def _drop(traced: fx.GraphModule) -> None:
             (x,) = node.all_input_nodes
             node.replace_all_uses_with(x)
             traced.graph.erase_node(node)
+
+
+def _stack_joined(graph: fx.Graph) -> None:
+    """Write ``cat([h.unsqueeze(1), ...], 1)`` as ``stack([h, ...], 1)``."""
+    for node in list(graph.nodes):
+        if node.target not in (torch.cat, torch.concat):
+            continue
+        parts = node.all_input_nodes
+        axes = {_axis(part) for part in parts if _called(part) == "unsqueeze"}
+        if axes == {_axis(node)} and all(_called(part) == "unsqueeze" for part in parts):
+            with graph.inserting_before(node):
+                joined = graph.call_function(torch.stack, (
+                    [part.all_input_nodes[0] for part in parts], _axis(node)))
+            joined.meta = dict(node.meta)
+            node.replace_all_uses_with(joined)
+            for other in (node, *parts):
+                if not other.users:
+                    graph.erase_node(other)
 
 
 def _loops(calls: list[fx.Node]) -> list[list[fx.Node]]:
@@ -221,7 +240,7 @@ def _sequence(loop: list[fx.Node]) -> tuple[fx.Node, int]:
         if element is None:
             given = _called(node.all_input_nodes[0])
             _refuse(node, k, f"takes no element of a sequence, but the result of {given!r}; each "
-                             f"call must take x[:, t] of one x")
+                             f"call must take x[:, t] of one x, which is made before the loop")
         source, axis, number, elements = element
         found = found or (source, axis)
         if found != (source, axis):
@@ -250,6 +269,7 @@ def _element(node: object) -> tuple[fx.Node, int, int, int] | None:
                 axis = _axis(source)
                 (source,) = source.all_input_nodes
         case "getitem", (fx.Node() as source, tuple() as index):
+            index = index[:-1] if index[-1] is ... else index
             chosen = [axis for axis, part in enumerate(index) if part != slice(None)]
             if len(chosen) != 1 or not isinstance(index[chosen[0]], int):
                 return None
@@ -257,13 +277,13 @@ def _element(node: object) -> tuple[fx.Node, int, int, int] | None:
         case _:
             return None
     sizes = source.meta.get("sizes", ())
-    if len(sizes) != 3:
+    if len(sizes) != 3 or not -sizes[axis] <= k < sizes[axis]:
         return None
     return source, axis % 3, k % sizes[axis], sizes[axis]
 
 
 def _axis(node: fx.Node) -> int:
-    """The axis of a ``stack`` or ``unbind``."""
+    """The axis of a ``stack``, a ``cat``, an ``unsqueeze`` or an ``unbind``."""
     axis = (*node.args, node.kwargs.get("dim", 0))[1]
     return axis if isinstance(axis, int) else 0
 

@@ -110,7 +110,24 @@ def few(self, x):
     return self.fc(torch.stack(outputs[-2:], dim=1)[:, -1])
 
 
-LOOPS = (no_state, zeros, unbound, elements_first, all_states, mean, two_at_once,
+def joined(self, x):
+    h, outputs = None, []
+    for t in range(x.shape[1]):
+        h = self.cell(x[:, t, ...], h)
+        outputs.append(h.unsqueeze(dim=1))
+    return self.fc(torch.cat(outputs, 1).mean(1))
+
+
+def cells(self, x):
+    states = [torch.zeros(x.size(0), 8) for _ in range(2)]
+    for t in range(x.size(1)):
+        given = x[:, t]
+        for k, cell in enumerate((self.cell, self.upper)):
+            states[k] = given = cell(given, states[k])
+    return self.fc(states[-1])
+
+
+LOOPS = (joined, cells, no_state, zeros, unbound, elements_first, all_states, mean, two_at_once,
          one_after_the_other, few)
 
 
@@ -144,7 +161,7 @@ def test_every_state_is_that_of_the_cells(loop):
     module = Loop(loop)
     lowered = lower(module, (7, 5))
     assert lowered.input_form is Form.ELEMENTS
-    names = ["cell", "upper"] if loop in (two_at_once, one_after_the_other) else ["cell"]
+    names = ["cell", "upper"] if loop in (two_at_once, one_after_the_other, cells) else ["cell"]
     assert [layer.name for layer in lowered.relus] == names
     assert all(layer.name in [term.source for term in layer.terms] for layer in lowered.relus)
     x = torch.rand(30, 7, 5, dtype=torch.float64)
@@ -292,6 +309,8 @@ REFUSED = {
     "from the second": (looped(plain, numbers=range(1, 7)), "call 0 takes element 1"),
     "too few": (looped(plain, numbers=range(5)), "call 4 is the last, but there are 7 elements"),
     "twice": (looped(plain, numbers=(0, 0, 1, 2, 3, 4, 5, 6)), "call 1 takes element 0"),
+    "too many": (looped(plain, numbers=range(9)), "call 7 takes no element of a sequence"),
+    "parts": (looped(lambda self, x, t, h: self.upper(x[:, t, :3], h)), "call 0 takes no element"),
     "forgets": (looped(lambda self, x, t, h: self.cell(x[:, t])), "call 0 takes element 6"),
     "changed": (looped(lambda self, x, t, h: self.cell(x[:, t], None if h is None else h * 0.5)),
                 r"cell \(RNNCell\): call 1 begins with the result of 'mul'; the state must not"),
@@ -317,6 +336,8 @@ REFUSED = {
         [self.fc(h) for h in outputs], 1)), "only the last elements"),
     "joined": (looped(plain, read=lambda self, h, outputs: self.fc(torch.cat(outputs, 1))),
                "only the last elements"),
+    "joined elsewhere": (looped(plain, read=lambda self, h, outputs: self.fc(
+        torch.cat([h.unsqueeze(2) for h in outputs], 1)[:, -1])), "function"),
     "stacked": (looped(plain, read=lambda self, h, outputs: self.fc(
         torch.stack(outputs[::-1], 1)[:, -1])), "only the last elements"),
 }
