@@ -89,11 +89,12 @@ class Collector:
         name = self._name(x, self.node)
         return self._activated(Relu(name, x.terms, x.bias, cap), x, whole)
 
-    def _fire(self, value: object, path: str, step: float, levels: int,
-              floor: bool = False) -> Map:
+    def _fire(self, value: object, path: str, step: float, levels: int, *, floor: bool = False,
+              symmetric: bool = False) -> Map:
         x = self._sums(value)
         name = self._name(x, path)
-        return self._activated(Fire(name, x.terms, x.bias, path, step, levels, floor), x)
+        fire = Fire(name, x.terms, x.bias, path, step, levels, floor, symmetric)
+        return replace(self._activated(fire, x), signed=symmetric)
 
     def _sums(self, x: object) -> Charge:
         if not isinstance(x, Charge):
@@ -110,6 +111,9 @@ class Collector:
         x = self._counts(value, Form.MAP, Form.CHANNELS)
         if x.above:
             self.refuse("pool before elements are selected or padded, not after it")
+        if kind == "max" and x.signed:
+            self.refuse("the greatest of counts with a sign is not that of two neurons; use an "
+                        "average pooling, or a Qcfs that is not symmetric")
         size = self._size(x, kernel, stride, padding)
         pool = Pool(self._unique(path), x.source, kind, kernel, stride, padding)
         x = replace(x, source=pool.name, factor=x.factor * factor, shape=(x.shape[0], *size))

@@ -146,6 +146,9 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
     if firing.balanced and lowered.neurons:
         raise ConversionError(f"{lowered.neurons[0].name}: threshold-balance needs plain ReLUs, "
                               f"whose range it takes; for this activation there is qcfs")
+    if firing.steps and lowered.signed:
+        raise ConversionError(f"{min(lowered.signed)}: a symmetric activation can't have "
+                              f"time-steps; use the schedule settle")
     if levels is not None and not lowered.relus:
         log.warning("levels: %d changes nothing, because the network has no plain ReLU; its "
                     "activations have their own levels", levels)

@@ -11,13 +11,21 @@ from .collector import Collector
 from .lowered import Charge, Form, Map
 from .recurrent import Recurrent
 
-__all__ = ["GATED", "ElementOperators", "State"]
+__all__ = ["SIGNED", "ElementOperators", "State"]
 
-GATED = ("its gates need products, which accumulate-only lanes don't have; use "
-         "nn.RNN(nonlinearity='relu'), or gen.convert.recurrent.Recurrent, dense or diagonal")
-"""Why a gated cell is refused."""
+SIGNED = ("a tanh is not made of whole steps; train with Qcfs(levels, symmetric=True), in "
+          "a recurrent layer with gen.convert.recurrent.Recurrent, whose values have a sign, too")
+"""Why a tanh is refused."""
 
-_IN_TIME = {Form.MAP: 2, Form.CHANNELS: 2, Form.ELEMENTS: 1}
+_BOTH_WAYS = ("bidirectional must be False: its second direction begins with the last element, and "
+              "neurons fire element by element, as they arrive")
+
+_SWAPPED: dict[tuple[Form, tuple[int, ...]], Form] = {
+    (Form.CHANNELS, (1, 2)): Form.ELEMENTS, (Form.ELEMENTS, (1, 2)): Form.CHANNELS,
+    (Form.ELEMENTS, (0, 1)): Form.LEADING, (Form.LEADING, (0, 1)): Form.ELEMENTS}
+"""What swapping two axes makes of a form."""
+
+_IN_TIME = {Form.MAP: 2, Form.CHANNELS: 2, Form.ELEMENTS: 1, Form.LEADING: 0}
 """The axis of the elements."""
 
 _FLAT = {Form.MAP: Form.VECTOR, Form.CHANNELS: Form.VECTOR, Form.VECTOR: Form.VECTOR,
@@ -67,13 +75,15 @@ class ElementOperators(Collector):
         raise NotImplementedError
 
     def _rnn(self, module: nn.RNN, path: str, value: object) -> tuple[Map, State]:
-        x = self._counts(value, Form.ELEMENTS)
+        """One layer; :func:`gen.convert.cells.unstacked` has taken several apart."""
         if module.nonlinearity != "relu":
-            self.refuse(f"nonlinearity must be 'relu', not {module.nonlinearity!r}")
-        for name, needed in (("num_layers", 1), ("batch_first", True), ("bidirectional", False)):
-            if getattr(module, name) != needed:
-                hint = "; use an nn.RNN for each layer" if name == "num_layers" else ""
-                self.refuse(f"{name} must be {needed}, not {getattr(module, name)}{hint}")
+            self.refuse(f"nonlinearity must be 'relu', not {module.nonlinearity!r}: {SIGNED}")
+        if module.bidirectional:
+            self.refuse(_BOTH_WAYS)
+        x = self._counts(value, Form.ELEMENTS, Form.LEADING)
+        if module.batch_first is not (x.form is Form.ELEMENTS):
+            self.refuse(f"its input is {x.form.label}: batch_first must be "
+                        f"{x.form is Form.ELEMENTS}, or the input x.transpose(0, 1)")
         if module.input_size != x.shape[0]:
             self.refuse(f"expects {module.input_size} features, but its input has {x.shape[0]}")
         own = {name: value.detach() for name, value in module.named_parameters()}
@@ -93,17 +103,15 @@ class ElementOperators(Collector):
 
     def _select(self, x: Map, index: object) -> Map:
         """The last elements of a sequence."""
-        axis = _IN_TIME.get(x.form, 0)
-        before, *after = index if isinstance(index, tuple) else (index,)
-        if (axis and before == slice(None) and len(after) >= axis
-                and all(part == slice(None) for part in (*after[:axis - 1], *after[axis:]))):
-            chosen, rows = after[axis - 1], x.shape[1]
-            if isinstance(chosen, int) and chosen in (-1, rows - 1) and x.shape[2] == 1:
-                return self._last(x, 1, Form.MAP if x.form is Form.MAP else Form.VECTOR)
-            if isinstance(chosen, slice) and (chosen.stop, chosen.step) == (None, None):
-                few = len(range(rows)[chosen])
-                if few:
-                    return self._last(x, few, x.form)
+        parts = list(index) if isinstance(index, tuple) else [index]
+        axis, rows = _IN_TIME.get(x.form, len(parts)), x.shape[1]
+        chosen = parts.pop(axis) if len(parts) > axis else None
+        one = isinstance(chosen, int) and chosen in (-1, rows - 1) and x.shape[2] == 1
+        few = int(one)
+        if isinstance(chosen, slice) and (chosen.stop, chosen.step) == (None, None):
+            few = len(range(rows)[chosen])
+        if few and all(part == slice(None) for part in parts):
+            return self._last(x, few, Form.VECTOR if one and x.form is not Form.MAP else x.form)
         self.refuse("only the last elements of a sequence can be selected: x[:, :, k:], or "
                     "x[:, k:] if the features come last")
 
@@ -119,20 +127,21 @@ class ElementOperators(Collector):
                     "other padding belongs to the convolution")
 
     def _transpose(self, value: object, *axes: int) -> Map | Charge:
-        """Swap the channels and the elements."""
+        """Swap the channels and the elements, or the elements and the samples."""
         x = self._tensor(value)
-        swapped = {Form.CHANNELS: Form.ELEMENTS, Form.ELEMENTS: Form.CHANNELS}
-        if sorted(axis % 3 for axis in axes) != [1, 2] or x.form not in swapped:
-            self.refuse("only the elements and the features of a sequence can be swapped: "
-                        "x.transpose(1, 2)")
-        return replace(x, form=swapped[x.form])
+        form = _SWAPPED.get((x.form, tuple(sorted(axis % 3 for axis in axes))))
+        if form is None:
+            self.refuse("only the elements and the features of a sequence can be swapped, "
+                        "x.transpose(1, 2), or, if the features come last, the samples and the "
+                        "elements, x.transpose(0, 1)")
+        return replace(x, form=form)
 
     def _permute(self, value: object, *axes: object) -> Map | Charge:
         order = axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes
-        if tuple(order) != (0, 2, 1):
-            self.refuse("only the elements and the features of a sequence can be swapped: "
-                        "x.permute(0, 2, 1)")
-        return self._transpose(value, 1, 2)
+        swapped = {(0, 2, 1): (1, 2), (1, 0, 2): (0, 1)}.get(tuple(order), (0, 2))
+        return self._transpose(value, *swapped)
 
     def _flattened(self, x: Map | Charge) -> Map | Charge:
+        if x.form is Form.LEADING:
+            self.refuse("the samples must come first: x.transpose(0, 1)")
         return replace(x, form=_FLAT[x.form])

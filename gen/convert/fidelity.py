@@ -266,7 +266,8 @@ class _Comparison(fx.Interpreter):
         """Refuse an activation whose results are not on its grid."""
         pairs = [(given, result)]
         if self._ramps:
-            low, high = -layer.step, (layer.levels + 1) * layer.step
+            high = (layer.levels + 1) * layer.step
+            low = -high if layer.symmetric else -layer.step
             ramp = torch.linspace(low, high, given.numel(), dtype=given.dtype).reshape(given.shape)
             pairs.append((ramp, self.fetch_attr(str(layer.activation))(ramp.clone())))
         for z, a in pairs:
@@ -274,12 +275,13 @@ class _Comparison(fx.Interpreter):
             if not different.any():
                 continue
             own = a[a > 0]
+            least = -layer.levels if layer.symmetric else 0
             values = f"the positive ones are {own.min():.4g} to {own.max():.4g}" if len(own) else \
                 "none is positive"
             raise ConversionError(
                 f"{layer.activation}: this activation is not step * clip(floor(z/step"
-                f"{'' if layer.floor else ' + 1/2'}), 0, levels) with step={layer.step:.4g}, "
-                f"levels={layer.levels}: {_percent(different)} of its values differ ({values}); "
+                f"{'' if layer.floor else ' + 1/2'}), {least}, {layer.levels}) with "
+                f"step={layer.step:.4g}: {_percent(different)} of its values differ ({values}); "
                 f"check how the step and the levels are read; {self._seen(n)}")
 
     def _seen(self, n: fx.Node) -> str:
@@ -315,12 +317,13 @@ def _shaped(own: object, shape: tuple[int, ...], where: str, root: nn.Module,
 
 
 def _on_grid(z: torch.Tensor, a: torch.Tensor, layer: Fire) -> torch.Tensor:
-    """Where ``a`` is a whole number of steps in ``0..levels``, and the nearest one to ``z``, or the
-    next one below if the layer rounds down."""
+    """Where ``a`` is a whole number of steps within the levels, and the nearest one to ``z``, or
+    the next one below if the layer rounds down."""
     z, n = z.double() / layer.step - layer.floor / 2, a.double() / layer.step
     whole, slack = n.round(), _OFF_GRID + _OFF_LEVEL * layer.levels
-    return (((n - whole).abs() <= slack) & (whole >= 0) & (whole <= layer.levels)
-            & ((z >= whole - 0.5 - slack) | (whole == 0))
+    least = -layer.levels if layer.symmetric else 0
+    return (((n - whole).abs() <= slack) & (whole >= least) & (whole <= layer.levels)
+            & ((z >= whole - 0.5 - slack) | (whole == least))
             & ((z <= whole + 0.5 + slack) | (whole == layer.levels)))
 
 

@@ -1,8 +1,13 @@
 """Grids of weights: the thresholds with which rounding loses least (docs/methods.md, 3)."""
 
+from typing import TypeAlias
+
 import torch
 
-__all__ = ["best_grid", "limits", "thresholds"]
+__all__ = ["Rows", "best_grid", "limits", "thresholds"]
+
+Rows: TypeAlias = list[tuple[torch.Tensor, tuple[int, int]]]
+"""Rows of weights, ``(O, fan-in)``, and the least and the greatest that a weight may be."""
 
 # Limit of the greatest threshold without clipping, for channels whose weights are almost zero.
 _MAX_THETA = 1 << 24
@@ -11,20 +16,21 @@ _MAX_THETA = 1 << 24
 _CANDIDATES = torch.linspace(0.5, 2.0, 31, dtype=torch.float64)
 
 
-def limits(bits: int) -> tuple[int, int]:
-    """Least and greatest weight of so many bits."""
-    return -(1 << bits - 1), (1 << bits - 1) - 1
+def limits(bits: int, symmetric: bool = False) -> tuple[int, int]:
+    """Least and greatest weight of so many bits, or, if ``symmetric``, of those whose negative has
+    so many bits, too."""
+    greatest = (1 << bits - 1) - 1
+    return -greatest - (not symmetric), greatest
 
 
-def best_grid(rows: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
-    """Factor of each row that gives the least squared error when the row is rounded to its
-    width.
+def best_grid(rows: Rows) -> torch.Tensor:
+    """Factor of each row that gives the least squared error when the row is rounded and clipped.
 
     Parameters
     ----------
-    rows : rows of weights, ``(O, fan-in)``, and their widths
+    rows : rows of weights, ``(O, fan-in)``, and their :func:`limits`
     """
-    greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
+    greatest = torch.stack([_room(weight, between) for weight, between in rows]).amin(dim=0)
     best, least = greatest.clone(), torch.full_like(greatest, float("inf"))
     for candidate in _CANDIDATES:
         gain = greatest * candidate
@@ -34,10 +40,10 @@ def best_grid(rows: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
     return best
 
 
-def thresholds(rows: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
+def thresholds(rows: Rows) -> torch.Tensor:
     """Like :func:`best_grid`, but whole numbers. A channel of tiny weights is limited by its
     layer."""
-    greatest = torch.stack([_room(weight, width) for weight, width in rows]).amin(dim=0)
+    greatest = torch.stack([_room(weight, between) for weight, between in rows]).amin(dim=0)
     greatest = greatest.clamp(1, float((greatest.median() * 4).clamp(4, _MAX_THETA)))
     best, least = torch.ones_like(greatest), torch.full_like(greatest, float("inf"))
     for candidate in _CANDIDATES:
@@ -48,14 +54,14 @@ def thresholds(rows: list[tuple[torch.Tensor, int]]) -> torch.Tensor:
     return best
 
 
-def _room(weight: torch.Tensor, width: int) -> torch.Tensor:
+def _room(weight: torch.Tensor, between: tuple[int, int]) -> torch.Tensor:
     """Greatest factor of each row at which no weight is clipped."""
-    return limits(width)[1] / weight.abs().amax(dim=1).clamp_min(1e-300)
+    return between[1] / weight.abs().amax(dim=1).clamp_min(1e-300)
 
 
-def _error(rows: list[tuple[torch.Tensor, int]], gain: torch.Tensor) -> torch.Tensor:
+def _error(rows: Rows, gain: torch.Tensor) -> torch.Tensor:
     total = torch.zeros_like(gain)
-    for weight, width in rows:
-        grid = (weight * gain[:, None] + 0.5).floor().clamp(*limits(width))
+    for weight, between in rows:
+        grid = (weight * gain[:, None] + 0.5).floor().clamp(*between)
         total += (grid / gain[:, None] - weight).square().sum(dim=1)
     return total

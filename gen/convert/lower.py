@@ -14,16 +14,21 @@ from torch.fx.node import Argument, Target
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT
 
+from .cells import folded, unstacked
 from .foreign import Activation, refuse_spiking
 from .lowered import Form, Lowered, Map
 from .operators import SUPPORTED, Operators
-from .qcfs import ClipQuan, Qcfs
 from .recurrent import Recurrent
+from .tracing import trace
 from .usercode import first_line
 
 __all__ = ["lower", "require_plain", "takes_sequences"]
 
-_OVER_TIME = (nn.Conv1d, nn.RNN, nn.AvgPool1d, nn.MaxPool1d, Recurrent)
+_OVER_TIME = (nn.Conv1d, nn.RNN, nn.RNNCell, nn.AvgPool1d, nn.MaxPool1d, Recurrent)
+
+_ELEMENTS_FIRST = (("transpose", 0, 1), ("transpose", 1, 0), ("permute", 1, 0, 2),
+                   ("permute", (1, 0, 2)))
+"""Functions or methods, and their arguments, that bring the elements before the samples."""
 
 _WRAPPERS = {
     "OptimizedModule": "return the module before torch.compile",
@@ -43,7 +48,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     module : is put into evaluation mode; dropouts vanish, batch norms are folded
     input_shape : of one sample: ``(C, H, W)``; ``(features,)`` for a module that takes vectors; for
         one that takes sequences ``(channels, elements)``, or ``(elements, features)`` if its first
-        module is an ``nn.RNN`` or an ``nn.Linear``
+        module is an ``nn.RNN`` or an ``nn.Linear``, or if it swaps samples and elements first
     activation : QCFS-like class of another library, treated as a :class:`~gen.convert.qcfs.Qcfs`
 
     Raises
@@ -57,13 +62,15 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
     if activation is not None:
         activation.require(module)
     try:
-        graph = _Tracer(activation).trace(module)
+        traced = trace(module, input_shape, activation)
+    except ConversionError:
+        raise
     except (Exception, SystemExit) as error:
         raise ConversionError(f"torch.fx can't trace {type(module).__name__} "
                               f"({type(error).__name__}: {first_line(error)}); forward must be "
                               f"free of data-dependent control flow") from error
-    traced = fx.GraphModule(module, graph)
-    traced.graph.eliminate_dead_code()
+    unstacked(traced)
+    folded(traced)
     operators = Operators(activation)
     form, shape = _input(traced, input_shape)
     with torch.no_grad():
@@ -88,15 +95,22 @@ def _input(traced: fx.GraphModule, sample: tuple[int, ...]
             return Form.VECTOR, (features, 1, 1)
         case (first, second):
             users = [user for node in traced.graph.nodes if node.op == "placeholder"
-                     for user in node.users if user.op == "call_module"]
-            if any(isinstance(traced.get_submodule(str(user.target)), nn.RNN | nn.Linear)
-                   for user in users):
+                     for user in node.users]
+            if any(_takes_elements(traced, user) for user in users):
                 return Form.ELEMENTS, (second, first, 1)
             return Form.CHANNELS, (first, second, 1)
         case (channels, height, width):
             return Form.MAP, (channels, height, width)
     raise ConversionError(f"a sample must have the shape (C, H, W), (features,) or that of a "
                           f"sequence, not {sample}")
+
+
+def _takes_elements(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node's operator needs a sequence whose features come last."""
+    if node.op == "call_module":
+        return isinstance(traced.get_submodule(str(node.target)), nn.RNN | nn.Linear)
+    called = (str(getattr(node.target, "__name__", node.target)), *node.args[1:])
+    return called in _ELEMENTS_FIRST
 
 
 def require_plain(module: nn.Module) -> None:
@@ -120,17 +134,6 @@ def require_plain(module: nn.Module) -> None:
         if not path.isprintable() or set(path) & set("\"'\\"):
             raise ConversionError(f"the submodule {path!r} has a name that torch.fx can't write "
                                   f"down; use letters, digits and underscores")
-
-
-class _Tracer(fx.Tracer):
-    def __init__(self, activation: Activation | None):
-        super().__init__()
-        self._activation = activation
-
-    def is_leaf_module(self, m: nn.Module, path: str) -> bool:
-        foreign = self._activation is not None and self._activation.matches(m)
-        own = isinstance(m, Qcfs | ClipQuan | Recurrent)
-        return foreign or own or super().is_leaf_module(m, path)
 
 
 class _Lowering(fx.Interpreter):

@@ -27,6 +27,7 @@ class Form(Enum):
     CHANNELS = "a sequence of (channels, elements)", 3
     ELEMENTS = "a sequence of (elements, features)", 3
     FLATTENED = "a flattened sequence of (elements, features)", 2
+    LEADING = "a sequence of (elements, samples, features)", 3
 
     @property
     def label(self) -> str:
@@ -40,6 +41,8 @@ class Form(Enum):
 
     def as_map(self, x: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         """A tensor of this form as ``(N, C, H, W)``."""
+        if self is Form.LEADING:
+            return Form.ELEMENTS.as_map(x.transpose(0, 1), shape)
         if self in (Form.ELEMENTS, Form.FLATTENED):
             x = x.reshape(len(x), shape[1], shape[0]).transpose(1, 2)
         return x.reshape(len(x), *shape)
@@ -86,8 +89,8 @@ class Term:
 @dataclass(frozen=True)
 class Fire:
     """Neurons: ``n = clip(floor(charge / step + 1/2), 0, levels)``, or with ``floor``, which rounds
-    down, ``clip(floor(charge / step), 0, levels)``. They are recurrent if they are the source of
-    one of their terms.
+    down, ``clip(floor(charge / step), 0, levels)``. If they are ``symmetric``, counts are clipped
+    at ``-levels`` and not at 0. They are recurrent if they are the source of one of their terms.
 
     ``activation`` is the path of the module that has the step and the levels, or None for a
     calibrated ReLU. Layers that share the module share its step. ``bias`` is ``(O,)``.
@@ -100,6 +103,7 @@ class Fire:
     step: float
     levels: int
     floor: bool = False
+    symmetric: bool = False
 
     @property
     def key(self) -> tuple[str | None, str | None]:
@@ -173,6 +177,16 @@ class Lowered:
         return tuple(layer for layer in self.layers if isinstance(layer, Fire))
 
     @property
+    def signed(self) -> frozenset[str]:
+        """Names of the layers whose counts have a sign: symmetric neurons, and pools of them."""
+        names: set[str] = set()
+        for layer in self.layers:
+            if layer.source in names if isinstance(layer, Pool) else (
+                    isinstance(layer, Fire) and layer.symmetric):
+                names.add(layer.name)
+        return frozenset(names)
+
+    @property
     def relus(self) -> tuple[Relu, ...]:
         """The ReLUs that are not calibrated yet."""
         return tuple(layer for layer in self.layers if isinstance(layer, Relu))
@@ -204,6 +218,7 @@ class Map:
     form : axes that the values have in PyTorch
     above : rows of zeros above the layer's map, or, if negative, rows at its beginning that are
         left out
+    signed : whether counts have a sign
     """
 
     source: str
@@ -212,6 +227,7 @@ class Map:
     shape: tuple[int, int, int]
     form: Form
     above: int = 0
+    signed: bool = False
 
     def term(self, path: str, weight: torch.Tensor, *, stride: tuple[int, int] = (1, 1),
              padding: tuple[int, int] = (0, 0), groups: int = 1, identity: bool = False) -> Term:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.fx.node import Target
 from torch.nn import functional as F
 
-from .elements import GATED, ElementOperators, State
+from .elements import SIGNED, ElementOperators, State
 from .foreign import Activation
 from .lowered import Charge, Form, Map
 from .qcfs import ClipQuan, Qcfs
@@ -26,7 +26,8 @@ __all__ = ["SUPPORTED", "Operators"]
 
 SUPPORTED = ("supported are Conv1d/2d (zero padding, dilation 1), Linear, BatchNorm1d/2d, "
              "AvgPool1d/2d, MaxPool1d/2d, AdaptiveAvgPool1d/2d(1), Flatten, Dropout, Identity, "
-             "residual additions, Qcfs, ClipQuan, ReLU, Hardtanh(0, cap), RNN and Recurrent")
+             "residual additions, Qcfs, ClipQuan, ReLU, Hardtanh(0, cap), RNN, "
+             "RNNCell (for each element) and Recurrent")
 
 _SIZES, _BATCH = object(), object()
 """The values of ``x.shape`` and ``x.shape[0]`` inside the interpreter."""
@@ -94,7 +95,7 @@ class Operators(ElementOperators):
                 step = float(module.step.detach())
                 if not 0 < step < float("inf"):
                     self.refuse(f"the step must be positive, not {step!r}")
-                return self._fire(x, path, step, module.levels)
+                return self._fire(x, path, step, module.levels, symmetric=module.symmetric)
             case ClipQuan():
                 return self._fire(x, path, 1 / module.levels, module.levels, floor=True)
             case Recurrent():
@@ -128,7 +129,8 @@ class Operators(ElementOperators):
 
     def _hardtanh(self, x: object, low: float, high: float) -> Map:
         if low != 0 or not 0 < high < math.inf:
-            self.refuse(f"must be clipped at 0 and a positive number, not at {low} and {high}")
+            self.refuse(f"must be clipped at 0 and a positive number, not at {low} and {high}; "
+                        f"for values with a sign train with Qcfs(levels, symmetric=True)")
         return self._relu(x, cap=float(high))
 
     def _conv(self, module: nn.Conv1d | nn.Conv2d, path: str, value: object, form: Form) -> Charge:
@@ -169,9 +171,9 @@ class Operators(ElementOperators):
         self.refuse(f"kernel {kernel} and stride {stride} must be two positive numbers each")
 
     def _linear(self, module: nn.Linear, path: str, value: object) -> Charge:
-        x = self._counts(value, Form.VECTOR, Form.FLATTENED, Form.ELEMENTS)
+        x = self._counts(value, Form.VECTOR, Form.FLATTENED, Form.ELEMENTS, Form.LEADING)
         channels, rows, width = x.shape
-        each = x.form is Form.ELEMENTS
+        each = x.form in (Form.ELEMENTS, Form.LEADING)
         features = channels if each else channels * rows * width
         if module.in_features != features:
             self.refuse(f"expects {module.in_features} features, but its input has {features}")
@@ -185,7 +187,7 @@ class Operators(ElementOperators):
         if not isinstance(x, Charge):
             self.refuse("must follow a Conv2d, a Linear or a residual addition, to be folded into "
                         "it")
-        if x.form is Form.ELEMENTS:
+        if x.form in (Form.ELEMENTS, Form.LEADING):
             self.refuse("would see the elements as channels: x.transpose(1, 2)")
         mean, variance = module.running_mean, module.running_var
         if mean is None or variance is None:
@@ -283,14 +285,14 @@ class Operators(ElementOperators):
         return self._flattened(x)
 
     def _mean(self, value: object, dim: int | Sequence[int], keepdim: bool = False) -> Map:
-        x = self._counts(value, Form.MAP, Form.CHANNELS, Form.ELEMENTS)
-        axes = {Form.MAP: [2, 3], Form.CHANNELS: [2], Form.ELEMENTS: [1]}[x.form]
+        x = self._counts(value, Form.MAP, Form.CHANNELS, Form.ELEMENTS, Form.LEADING)
+        axes = {Form.MAP: [2, 3], Form.CHANNELS: [2], Form.ELEMENTS: [1], Form.LEADING: [0]}[x.form]
         given = list(dim) if isinstance(dim, Sequence) else [dim]
         if sorted(d % x.form.axes for d in given) != axes:
             self.refuse(f"must be over the map's {'two axes' if len(axes) == 2 else 'elements'} "
                         f"({', '.join(map(str, axes))}), not {dim!r}")
         pool = nn.AdaptiveAvgPool2d(1) if x.form is Form.MAP else nn.AdaptiveAvgPool1d(1)
-        form = Form.CHANNELS if x.form is Form.ELEMENTS else x.form
+        form = x.form if x.form is Form.MAP else Form.CHANNELS
         pooled = self._global_pool(pool, self.node, replace(x, form=form))
         return replace(pooled, form=x.form if keepdim else Form.VECTOR)
 
@@ -362,7 +364,8 @@ _METHODS = {
 _SCORES = "leave it out: the largest score is the same without it"
 _NORMALISE = ("a network takes pixels/pixel_max in 0..1; put the scaling into the first layer's "
               "weights")
-_HINTS = {**dict.fromkeys(("LSTM", "GRU", "LSTMCell", "GRUCell"), GATED),
-          "Softmax": _SCORES, "LogSoftmax": _SCORES, "softmax": _SCORES, "log_softmax": _SCORES,
-          "Sigmoid": _SCORES + " (as the last layer), else use Qcfs", "sub": _NORMALISE,
-          "truediv": _NORMALISE, "mul": _NORMALISE}
+_HINTS = {
+    **dict.fromkeys(("Softmax", "LogSoftmax", "softmax", "log_softmax"), _SCORES),
+    "Sigmoid": _SCORES + " (as the last layer), else use Qcfs",
+    **dict.fromkeys(("sub", "truediv", "mul"), _NORMALISE),
+    **dict.fromkeys(("Tanh", "tanh"), SIGNED)}

@@ -5,7 +5,8 @@
     n = clip(floor(z / s + 1/2), 0, levels)        a = s * n
 
 A neuron that receives all its charge before it fires emits exactly ``n`` spikes (section 2).
-:class:`ClipQuan` rounds down instead.
+:class:`ClipQuan` rounds down instead. A symmetric :class:`Qcfs` is clipped at ``-levels``, and two
+neurons make its count (section 16).
 """
 
 import torch
@@ -32,31 +33,36 @@ class Qcfs(nn.Module):
 
     The derivative is that of autograd with a straight-through floor. For ``z`` it is 1 if
     ``-s/2 <= z < (levels + 1/2) s`` and 0 elsewhere. For the step it is ``n - z/s`` in this range,
-    ``levels`` above it, and 0 below it.
+    ``levels`` above it, and 0 below it. If it is symmetric, the range begins at ``-(levels + 1/2)
+    s``, and below it the derivative for the step is ``-levels``.
 
     Parameters
     ----------
     levels : greatest spike count, at least 1; ``2^B - 1`` uses B phase planes fully
     step : first value of the step; by default ``2 / levels``, which suits batch-normalised inputs
+    symmetric : whether counts are in ``-levels..levels`` and not in ``0..levels``: a quantised
+        tanh, which is straight
     """
 
-    def __init__(self, levels: int, step: float | None = None) -> None:
+    def __init__(self, levels: int, step: float | None = None, *, symmetric: bool = False) -> None:
         super().__init__()
         _check_levels(levels)
         step = 2 / levels if step is None else step
         if not 0 < step < float("inf"):
             raise ValueError(f"step must be positive, not {step!r}")
-        self.levels = levels
+        self.levels, self.symmetric = levels, symmetric
         self.step = nn.Parameter(torch.tensor(float(step)))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Values ``step * n`` for sums ``z``, of any shape."""
         step = self.step.clamp_min(_LEAST)
-        return step * floor_ste(z / step + 0.5).clamp(0, self.levels)
+        least = -self.levels if self.symmetric else 0
+        return step * floor_ste(z / step + 0.5).clamp(least, self.levels)
 
     def extra_repr(self) -> str:
         """The levels and the step, for ``repr``."""
-        return f"levels={self.levels}, step={float(self.step.detach()):.4g}"
+        return (f"levels={self.levels}, step={float(self.step.detach()):.4g}"
+                f"{', symmetric=True' if self.symmetric else ''}")
 
 
 class ClipQuan(nn.Module):

@@ -7,9 +7,10 @@ account::
     W = clip(round(w * theta * s_in / s_out))      B = round(b * theta / s_out)
     n = clip(floor((B + (theta >> 1) + sum W n_in) / theta), 0, levels)
 
-A layer that rounds down has no ``theta >> 1``. ``s_in`` is the step of the arriving counts, divided
-by the window of an average pooling. ``round`` is half up. The read-out has one scale ``u`` for all
-classes: ``W = round(w * s_in / u)``.
+A layer that rounds down has no ``theta >> 1``. Counts of a symmetric layer are clipped at
+``-levels``; in the network they are pairs of neurons (:mod:`gen.convert.pairs`). ``s_in`` is the
+step of the arriving counts, divided by the window of an average pooling. ``round`` is half up. The
+read-out has one scale ``u`` for all classes: ``W = round(w * s_in / u)``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,8 +28,9 @@ from gen.ir.layers import INPUT, Layer, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 
-from .grid import best_grid, limits, thresholds
+from .grid import Rows, best_grid, limits, thresholds
 from .lowered import Fire, Lowered, Out, Relu, Term
+from .pairs import paired_potentials, paired_weights
 from .qcfs import floor_ste, round_ste
 from .recurrent import fed_back
 from .widths import Bits, layer_bits
@@ -51,7 +53,8 @@ class QuantisedModel(nn.Module):
     """A module that takes spike counts, computes what the hardware computes, and returns scores.
 
     In evaluation mode all numbers are integers in float64. They are exact if :meth:`to_network`
-    makes a valid network: then :meth:`trace` agrees with :meth:`Network.run` in every neuron. In
+    makes a valid network: then :meth:`trace` agrees with :meth:`Network.run` in every neuron; the
+    counts of layers in ``signed`` are differences of two neurons. In
     training mode the same is computed in float32, which is exact up to 2^24, and weights, biases
     and steps get gradients through the rounding.
 
@@ -65,6 +68,7 @@ class QuantisedModel(nn.Module):
     -------
     neurons : names of the layers of neurons
     floor : names of those layers whose neurons round down
+    signed : names of the layers whose counts have a sign
     steps : the different steps, which are trained
 
     Raises
@@ -86,13 +90,15 @@ class QuantisedModel(nn.Module):
         _require_steps(lowered.neurons)
         self.neurons = tuple(layer.name for layer in lowered.neurons)
         self.floor = frozenset(layer.name for layer in lowered.neurons if layer.floor)
+        self.signed = lowered.signed
         self.steps = nn.ParameterList(nn.Parameter(torch.tensor(float(s))) for s in steps.values())
         self.register_buffer("input_step", torch.tensor(1 / input_levels, dtype=torch.float64))
         self._keys = {key: k for k, key in enumerate(steps)}
         # Keeps a step positive while it is trained.
         self._least = [step * _LEAST for step in steps.values()]
         self._step_of = {layer.name: layer.key for layer in lowered.neurons}
-        self.layers = tuple(_module(layer, widths, self.step) for layer in lowered.layers)
+        self.layers = tuple(_module(layer, widths, self.step, self.signed)
+                            for layer in lowered.layers)
         # PyTorch finds their parameters in a list of its own only.
         self._registered = nn.ModuleList(self.layers)
 
@@ -211,13 +217,14 @@ class _Charged(_Module):
     ----------
     spec : the layer
     bits : width of its weights
+    signed : names of the layers whose counts have a sign
     """
 
     theta: torch.Tensor
 
-    def __init__(self, spec: Fire | Out, bits: int) -> None:
+    def __init__(self, spec: Fire | Out, bits: int, signed: frozenset[str]) -> None:
         super().__init__(spec.name, tuple(term.source for term in spec.terms))
-        self.bits, self.terms = bits, spec.terms
+        self.bits, self.terms, self.signed = bits, spec.terms, signed
         self.weights = nn.ParameterList(
             nn.Parameter(term.weight.clone(), requires_grad=not term.identity)
             for term in spec.terms)
@@ -226,10 +233,14 @@ class _Charged(_Module):
             if not value.isfinite().all():
                 raise ConversionError(f"{spec.name}: weights and biases must be finite numbers")
 
-    def _scaled(self, ratios: Iterable[torch.Tensor]) -> list[tuple[torch.Tensor, int]]:
-        """Weights relative to the output's unit, a row per channel, and their widths."""
-        return [((weight.detach().double() * ratio).flatten(1),
-                 _IDENTITY_BITS if term.identity else self.bits)
+    def _limits(self, term: Term) -> tuple[int, int]:
+        """Least and greatest weight; pairs need the opposite of each weight, too."""
+        bits = _IDENTITY_BITS if term.identity else self.bits
+        return limits(bits, not self.signed.isdisjoint((self.name, term.source)))
+
+    def _scaled(self, ratios: Iterable[torch.Tensor]) -> Rows:
+        """Weights relative to the output's unit, a row per channel, and their limits."""
+        return [((weight.detach().double() * ratio).flatten(1), self._limits(term))
                 for term, weight, ratio in zip(self.terms, self.weights, ratios, strict=True)]
 
     def _unit(self, step: _Step) -> torch.Tensor:
@@ -245,8 +256,8 @@ class _Charged(_Module):
         unit, theta = self._unit(step), self.theta[:, None, None, None]
         weights = []
         for term, weight, ratio in zip(self.terms, self.weights, self._ratios(step), strict=True):
-            low, high = limits(_IDENTITY_BITS if term.identity else self.bits)
-            weights.append(round_ste(weight.double() * (theta * (ratio / unit))).clamp(low, high))
+            grid = round_ste(weight.double() * (theta * (ratio / unit)))
+            weights.append(grid.clamp(*self._limits(term)))
         return weights, round_ste(self.bias.double() * self.theta / unit)
 
     def _charge(self, weights: list[torch.Tensor], bias: torch.Tensor,
@@ -269,16 +280,20 @@ class _Charged(_Module):
         if not bias.abs().max() < 1 << 53:
             raise ConversionError(f"{self.name}: a bias is {bias.abs().max():.3g} units of its "
                                   f"weights' grid, more than 53 bits hold")
-        synapses = tuple(_synapses(term, weight.long().numpy(), self.bits)
-                         for term, weight in zip(self.terms, weights, strict=True))
+        own = self.name in self.signed
+        synapses = tuple(
+            _synapses(term, paired_weights(weight.long().numpy(), source=term.source in self.signed,
+                                           own=own), self.bits)
+            for term, weight in zip(self.terms, weights, strict=True))
         return synapses, bias.long().numpy(), self.theta.long().numpy()
 
 
 class _Fire(_Charged):
-    def __init__(self, spec: Fire, bits: int, step: _Step) -> None:
-        super().__init__(spec, bits)
+    def __init__(self, spec: Fire, bits: int, step: _Step, signed: frozenset[str]) -> None:
+        super().__init__(spec, bits, signed)
         check_levels(spec.levels, f"{spec.name}: levels")
         self.levels, self.floor = spec.levels, spec.floor
+        self.least = -spec.levels if spec.symmetric else 0
         with torch.no_grad():
             ratios = [ratio / step(spec.name) for ratio in self._ratios(step)]
             self.register_buffer("theta", thresholds(self._scaled(ratios)))
@@ -305,11 +320,14 @@ class _Fire(_Charged):
         theta = self.theta.to(charge.dtype)[:, None, None]
         potential = charge if self.floor else charge + torch.div(theta, 2, rounding_mode="floor")
         if not self.training:
-            return torch.div(potential, theta, rounding_mode="floor").clamp(0, self.levels)
-        return floor_ste(potential / theta).clamp(0, self.levels)
+            return torch.div(potential, theta, rounding_mode="floor").clamp(self.least, self.levels)
+        return floor_ste(potential / theta).clamp(self.least, self.levels)
 
     def in_integers(self, step: _Step) -> Layer:
         synapses, bias, theta = self._in_integers(step)
+        if self.least:
+            return Neurons(self.name, synapses, paired_potentials(bias, theta), theta.repeat(2),
+                           self.levels)
         start = 0 * theta if self.floor else theta >> 1
         return Neurons(self.name, synapses, bias + start, theta, self.levels)
 
@@ -317,11 +335,11 @@ class _Fire(_Charged):
 class _Sum(_Charged):
     scale: torch.Tensor
 
-    def __init__(self, spec: Out, bits: int, step: _Step) -> None:
-        super().__init__(spec, bits)
+    def __init__(self, spec: Out, bits: int, step: _Step, signed: frozenset[str]) -> None:
+        super().__init__(spec, bits, signed)
         with torch.no_grad():
-            rows = [(weight.reshape(1, -1), width)
-                    for weight, width in self._scaled(self._ratios(step))]
+            rows = [(weight.reshape(1, -1), between)
+                    for weight, between in self._scaled(self._ratios(step))]
             # The scale is coarse enough for the greatest bias to stay well within 53 bits.
             least = spec.bias.double().abs().max() * 2.0**-50
             self.register_buffer("scale", torch.maximum(1 / best_grid(rows)[0], least))
@@ -339,21 +357,22 @@ class _Sum(_Charged):
 
 
 @singledispatch
-def _module(layer: Fire | Relu | Pool | Out, widths: Mapping[str, int], step: _Step) -> _Module:
+def _module(layer: Fire | Relu | Pool | Out, widths: Mapping[str, int], step: _Step,
+            signed: frozenset[str]) -> _Module:
     """The module of a lowered layer. A ReLU has none until it is calibrated."""
     raise ValueError(f"{layer.name}: this ReLU has no step; calibrate the layers first")
 
 
 @_module.register
-def _(layer: Pool, widths: Mapping[str, int], step: _Step) -> _Module:
+def _(layer: Pool, widths: Mapping[str, int], step: _Step, signed: frozenset[str]) -> _Module:
     return _Pooling(layer)
 
 
 @_module.register
-def _(layer: Fire, widths: Mapping[str, int], step: _Step) -> _Module:
-    return _Fire(layer, widths[layer.name], step)
+def _(layer: Fire, widths: Mapping[str, int], step: _Step, signed: frozenset[str]) -> _Module:
+    return _Fire(layer, widths[layer.name], step, signed)
 
 
 @_module.register
-def _(layer: Out, widths: Mapping[str, int], step: _Step) -> _Module:
-    return _Sum(layer, widths[layer.name], step)
+def _(layer: Out, widths: Mapping[str, int], step: _Step, signed: frozenset[str]) -> _Module:
+    return _Sum(layer, widths[layer.name], step, signed)

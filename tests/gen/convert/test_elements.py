@@ -54,6 +54,25 @@ class TwoRnns(nn.Module):
         return self.fc(x[:, -1, :])
 
 
+class Deep(nn.Module):
+    """Three layers, whose dropout is not in force; samples or elements come first."""
+
+    def __init__(self, read, leading=False, bias=True):
+        super().__init__()
+        self.read, self.leading = read, leading
+        self.rnn = nn.RNN(5, 8, 3, nonlinearity="relu", batch_first=not leading, bias=bias,
+                          dropout=0.4)
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, x):
+        states, h = self.rnn(x.transpose(0, 1) if self.leading else x)
+        return self.fc({"last": lambda: states[-1] if self.leading else states[:, -1],
+                        "state": lambda: h[-1], "lower": lambda: h[1],
+                        "mean": lambda: states.mean(dim=1 - self.leading),
+                        "few": lambda: states[2:].permute(1, 0, 2)[:, -1],
+                        }[self.read]())
+
+
 class Each(nn.Module):
     """A linear layer of each element, and an independent recurrence."""
 
@@ -64,6 +83,19 @@ class Each(nn.Module):
 
     def forward(self, x):
         return self.fc2(self.own(self.fc1(x).permute(0, 2, 1))[:, :, -1])
+
+
+class Leading(nn.Module):
+    """Elements before samples, with a linear layer of each."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(5, 6), nn.Linear(8, 4)
+        self.rnn = nn.RNN(6, 8, nonlinearity="relu")
+
+    def forward(self, x):
+        states, _ = self.rnn(F.relu(self.fc1(x.permute(1, 0, 2))))
+        return self.fc2(states[-1])
 
 
 class Ecg(nn.Sequential):
@@ -91,6 +123,11 @@ class Causal(nn.Module):
 MODULES = {
     **{f"rnn {read}": (lambda read=read: Rnn(read), (7, 5), Form.ELEMENTS)
        for read in ("last", "state", "mean", "flatten")},
+    **{f"deep {read}": (lambda read=read: Deep(read), (7, 5), Form.ELEMENTS)
+       for read in ("last", "state", "lower")},
+    **{f"leading {read}": (lambda read=read: Deep(read, True, False), (7, 5), Form.ELEMENTS)
+       for read in ("last", "mean", "few")},
+    "leading": (Leading, (7, 5), Form.ELEMENTS),
     "two rnns": (TwoRnns, (3, 12), Form.CHANNELS), "each": (Each, (7, 5), Form.ELEMENTS),
     "ecg": (Ecg, (2, 24), Form.CHANNELS), "causal": (Causal, (3, 9), Form.CHANNELS),
 }
@@ -119,6 +156,55 @@ def test_the_quantised_network_computes_what_the_module_does(make, shape, form):
     assert np.array_equal(made[network.readout.name].flatten(1).numpy(), trace.logits)
     # Many bits and levels leave little of the rounding.
     assert (ours - scores).abs().mean() < 0.02 * (scores.max() - scores.min())
+
+
+def states_in_float64(lowered, x):
+    """What the lowered layers say in real numbers, element by element, by layer."""
+    values = {"input": lowered.input_form.as_map(x, lowered.input_shape)}
+    for layer in lowered.relus:
+        values[layer.name] = torch.zeros(len(x), len(layer.bias), x.shape[1], 1,
+                                         dtype=torch.float64)
+        for k in range(x.shape[1]):
+            charge = sum(term.convolved(values[term.source], term.weight.double())
+                         for term in layer.terms) + layer.bias.double()[:, None, None]
+            values[layer.name][:, :, k] = charge[:, :, k].relu()
+    return values
+
+
+def test_every_state_of_every_layer_is_pytorchs():
+    torch.manual_seed(4)
+    module = Deep("last")
+    lowered = lower(module, (7, 5))
+    assert [layer.name for layer in lowered.layers] == ["rnn.l0", "rnn.l1", "rnn.l2", "fc"]
+    x = torch.rand(30, 7, 5, dtype=torch.float64)
+    values = states_in_float64(lowered, x)
+    with torch.no_grad():
+        states, h = module.double().rnn(x)
+    ours = [values[layer.name][..., 0].transpose(1, 2) for layer in lowered.relus]
+    # The two biases are added in float32.
+    assert torch.allclose(ours[-1], states, rtol=0, atol=1e-6)
+    for layer, last in zip(ours, h, strict=True):
+        assert torch.allclose(layer[:, -1], last, rtol=0, atol=1e-6)
+
+
+def test_layers_that_nobody_reads_are_left_out():
+    lowered = lower(Deep("lower"), (7, 5))
+    assert [layer.name for layer in lowered.layers] == ["rnn.l0", "rnn.l1", "fc"]
+
+
+def test_a_module_with_layers_stays_as_it_is():
+    module = Deep("last")
+    names = [name for name, _ in module.named_parameters()]
+    lower(module, (7, 5))
+    assert [name for name, _ in module.named_parameters()] == names
+    assert all(value.requires_grad for value in module.parameters())
+
+
+def test_layers_that_compute_something_else_are_refused():
+    module, images = Deep("last"), np.random.default_rng(0).random((20, 7, 5), dtype=np.float32)
+    module.rnn.register_forward_hook(lambda rnn, x, out: (1.1 * out[0], out[1]))
+    with pytest.raises(ConversionError, match="the module itself gives other scores"):
+        to_quantised(module, images)
 
 
 def test_an_rnn_converts_from_its_files(tmp_path):
@@ -179,15 +265,24 @@ def relu_rnn(*sizes, **options):
 
 REFUSED = {
     "tanh": (Around(relu_rnn(nonlinearity="tanh")), "nonlinearity must be 'relu', not 'tanh'"),
-    "layers": (Around(relu_rnn(num_layers=2)), "num_layers must be 1, not 2; use an nn.RNN for"),
-    "batch": (Around(relu_rnn(batch_first=False)), "batch_first must be True"),
-    "both ways": (Around(relu_rnn(bidirectional=True)), "bidirectional must be False"),
+    "tanh of layers": (Around(relu_rnn(nonlinearity="tanh", num_layers=2)), "not 'tanh'"),
+    "states of layers": (Around(relu_rnn(num_layers=2), lambda rnn, x: rnn(x)[1].mean(dim=0)),
+                         r"layer \(RNN\): the last states of its layers can be used one by one"),
+    "layer of layers": (Around(relu_rnn(num_layers=2), lambda rnn, x: rnn(x)[1][2]), "one by one"),
+    "batch": (Around(relu_rnn(batch_first=False)),
+              r"batch_first must be True, or the input x.transpose\(0, 1\)"),
+    "leading batch": (Around(relu_rnn(), lambda rnn, x: rnn(x.transpose(0, 1))[0][-1]),
+                      "batch_first must be False"),
+    "both ways": (Around(relu_rnn(bidirectional=True)), "bidirectional must be False: its second"),
+    "layers both ways": (Around(relu_rnn(num_layers=2, bidirectional=True)), "its second"),
+    "leading, flattened": (Around(relu_rnn(batch_first=False), lambda rnn, x: rnn(
+        x.transpose(0, 1))[0].flatten(1)), "the samples must come first"),
     "features": (Around(relu_rnn(6, 8)), "expects 6 features, but its input has 5"),
     "lstm": (Around(nn.LSTM(5, 8)), "its gates need products, .* use nn.RNN"),
     "gru": (Around(nn.GRU(5, 8)), "its gates need products"),
     "first": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0][:, 0]), "only the last elements"),
     "features of": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0][:, :, -1]), "only the last"),
-    "swapped": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0].transpose(0, 1)), "can be swapped"),
+    "swapped": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0].transpose(0, 2)), "can be swapped"),
     "norm": (Around(nn.ModuleList([nn.Linear(5, 8), nn.BatchNorm1d(7)]),
                     lambda parts, x: F.relu(parts[1](parts[0](x)))[:, -1]),
              "would see the elements as channels"),

@@ -1,0 +1,210 @@
+"""Tracing of modules with ``torch.fx``.
+
+A loop over the elements of a sequence needs their number. So modules with recurrent layers are
+traced beside a sample: values know their shape, and loops are unrolled.
+"""
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.fx.node import Argument, Target, map_arg
+
+from gen.errors import ConversionError
+
+from .foreign import Activation
+from .qcfs import ClipQuan, Qcfs
+from .recurrent import Recurrent
+
+__all__ = ["trace"]
+
+_GATED = ("its gates need products, which accumulate-only lanes don't have; use "
+          "nn.RNN(nonlinearity='relu'), or gen.convert.recurrent.Recurrent, dense or diagonal")
+"""Why a gated cell is refused."""
+
+_RECURRENT = nn.RNNBase | nn.RNNCellBase
+
+
+def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None
+          ) -> fx.GraphModule:
+    """The graph of a module. Nodes of a module with recurrent layers have their shapes for one
+    sample of zeros as ``meta["sizes"]``, and don't have first states of zeros.
+
+    Parameters
+    ----------
+    input_shape : of one sample
+    activation : see :func:`gen.convert.lower.lower`
+
+    Raises
+    ------
+    ConversionError
+        If a recurrent layer has gates, or a first state that is not zeros. That of a cell may be
+        the result of its call before.
+    Exception
+        Of ``torch.fx`` or the module, if it can't be traced.
+    """
+    over_time = any(isinstance(part, _RECURRENT) for part in module.modules())
+    tracer = _WithSample(activation, input_shape) if over_time else _Tracer(activation)
+    traced = fx.GraphModule(module, tracer.trace(module))
+    traced.graph.eliminate_dead_code()
+    return traced
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self, activation: Activation | None):
+        super().__init__()
+        self._activation = activation
+
+    def is_leaf_module(self, m: nn.Module, path: str) -> bool:
+        foreign = self._activation is not None and self._activation.matches(m)
+        own = isinstance(m, Qcfs | ClipQuan | Recurrent)
+        return foreign or own or super().is_leaf_module(m, path)
+
+
+class _Samples(int):
+    """The number of samples, which a graph keeps open.
+
+    Members
+    -------
+    of : the value whose first axis it is
+    """
+
+    of: fx.Proxy
+
+
+class _Shaped(fx.Proxy):
+    """A value whose axes have numbers, other than that of the samples."""
+
+    tracer: "_WithSample"
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.tracer.values.get(self.node)
+        if not isinstance(value, torch.Tensor):
+            return super().__getattr__(name)
+        match name:
+            case "shape":
+                return self._sizes(value)
+            case "size":
+                return lambda dim=None: self.shape if dim is None else self.shape[dim]
+            case "dim":
+                return value.dim
+            case "ndim" | "device" | "dtype":
+                return getattr(value, name)
+        return super().__getattr__(name)
+
+    def _sizes(self, value: torch.Tensor) -> tuple[int, ...]:
+        first, *others = value.shape or (0,)
+        if first == 1:
+            first = _Samples(first)
+            first.of = self
+        return (first, *others)
+
+
+class _WithSample(_Tracer):
+    """Computes every value for a sample of zeros.
+
+    Members
+    -------
+    values : by their nodes; of those that can't be computed there is None
+    """
+
+    def __init__(self, activation: Activation | None, input_shape: tuple[int, ...]):
+        super().__init__(activation)
+        self.values: dict[fx.Node, object] = {}
+        self._sample = torch.zeros(1, *input_shape)
+        self._computes = False
+
+    # Methods that torch.fx calls.
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Shaped(node, self)
+
+    def create_proxy(self, *args: Any, **kwargs: Any) -> fx.Proxy:
+        proxy = super().create_proxy(*args, **kwargs)
+        if proxy.node not in self.values:
+            self._compute(proxy.node)
+        return proxy
+
+    def create_arg(self, a: Any) -> Argument:
+        if isinstance(a, _Samples):
+            shape = self.create_proxy("call_function", getattr, (a.of, "shape"), {})
+            a = self.create_proxy("call_function", operator.getitem, (shape, 0), {})
+        return super().create_arg(a)
+
+    def iter(self, obj: fx.Proxy) -> Iterator:
+        value = self.values.get(obj.node)
+        if not isinstance(value, torch.Tensor | tuple | list):
+            return super().iter(obj)
+        return iter([self.create_proxy("call_function", operator.getitem, (obj, k), {})
+                     for k in range(len(value))])
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if self._computes:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...],
+                    kwargs: dict[str, Any]) -> Any:
+        if self._computes:
+            return forward(*args, **kwargs)
+        path = self.path_of_module(m)
+        if isinstance(m, _RECURRENT) and self.is_leaf_module(m, path):
+            where = f"{path} ({type(m).__name__})"
+            if not isinstance(m, nn.RNN | nn.RNNCell):
+                raise ConversionError(f"{where}: {_GATED}")
+            args, kwargs = _without_zeros(*args, **kwargs), {}
+            if len(args) > 1 and not (isinstance(m, nn.RNNCell) and isinstance(args[1], fx.Proxy)):
+                raise ConversionError(f"{where}: its first state must be zeros: leave it out")
+        return super().call_module(m, forward, args, kwargs)
+
+    # Its own.
+
+    @torch.no_grad()
+    def _compute(self, node: fx.Node) -> None:
+        args, kwargs = map_arg((node.args, node.kwargs), self._value_of)
+        self._computes = True
+        try:
+            value = self._value(node.op, node.target, args, kwargs)
+        except Exception:
+            value = None  # The reason is found when the graph is lowered.
+        finally:
+            self._computes = False
+        self.values[node] = value
+        if isinstance(value, torch.Tensor):
+            node.meta["sizes"] = tuple(value.shape)
+
+    def _value_of(self, node: fx.Node) -> Any:
+        return self.values[node]
+
+    def _value(self, op: str, target: Target, args: Any, kwargs: Any) -> object:
+        match op:
+            case "placeholder":
+                return self._sample
+            case "get_attr":
+                return _attribute(self.root, str(target))
+            case "call_module":
+                return self.root.get_submodule(str(target))(*args, **kwargs)
+            case "call_method":
+                return getattr(args[0], str(target))(*args[1:], **kwargs)
+        return target(*args, **kwargs) if callable(target) else None
+
+
+def _attribute(root: nn.Module, path: str) -> object:
+    folder, _, name = path.rpartition(".")
+    return getattr(root.get_submodule(folder), name)
+
+
+def _without_zeros(*args: object, **kwargs: object) -> tuple[object, ...]:
+    """The arguments of a recurrent layer or cell. A first state of zeros is left out."""
+    named = (kwargs[name] for name in ("input", "hx") if name in kwargs)
+    x, state = (*args, *named, None)[:2]
+    return (x,) if state is None or _is_zeros(state) else (x, state)
+
+
+def _is_zeros(state: object) -> bool:
+    if isinstance(state, fx.Proxy):
+        target = state.node.target
+        return getattr(target, "__name__", target) in ("zeros_like", "new_zeros")
+    return isinstance(state, torch.Tensor) and not state.any()
