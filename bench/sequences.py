@@ -8,7 +8,7 @@ import boards
 from gen.build.design import design_for
 from gen.data.datasets import load
 from gen.ir import shipped
-from gen.ir.network import predicted
+from gen.ir.logits import predicted
 from gen.plan.workload import Workload
 from gen.verify.simulation import test_set
 

@@ -43,8 +43,8 @@ class Manifest:
     baud : rate of the line
     shape : ``(C, H, W)`` of an image
     map : ``(C, H, W)`` of the array's input map, with as many counts as an image
-    continues : whether a sample is a block of a sequence that goes on; ``shape`` is that of a block,
-        whose rows are elements
+    continues : whether a sample is a block of a sequence that goes on; ``shape`` is that of a
+        block, whose rows are elements
     levels, pixel_max : greatest count, and its pixel
     word, bits : channels in a beat, and bits of a count
     registers : name -> address, and the constants ``protocol``, ``max_words``, ``input_words``,
@@ -238,9 +238,10 @@ class Manifest:
         """Words ``(input_words,)`` of the input buffer, of 32 bits, for the counts ``(C, H, W)`` of
         a sample.
 
-        A beat has the counts of ``word`` channels at one y and x; if samples are blocks, its highest
-        bit says in the first beat of a block whether it begins a sequence. A word holds as many
-        whole beats as fit, or a beat takes several words. The first is always in the lowest bits.
+        A beat has the counts of ``word`` channels at one y and x. If samples are blocks, its
+        highest bit says in the first beat of a block whether it begins a sequence. A word holds as
+        many whole beats as fit, or a beat takes several words. The first is always in the lowest
+        bits.
         """
         channels, height, width = self.map
         chunks = -(-channels // self.word)

@@ -1,7 +1,8 @@
 """A sequence that goes to a device block by block, and its answers."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence as Words
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Words
 from dataclasses import dataclass
 from typing import Protocol
 

@@ -86,11 +86,7 @@ class ArrayConfig:
 
     def digest(self):
         """SHA-256 of the configuration, as 64 hexadecimal digits."""
-        facts = asdict(self)
-        for layer in facts["layers"]:
-            for source in layer["sources"] if "sources" in layer else [layer["source"]]:
-                if not source["continues"]:  # arrays without it are older than the field
-                    del source["continues"]
+        facts = _without(asdict(self), "continues")
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -105,3 +101,10 @@ class MemoryImage:
         for index, row in enumerate(self.rows):
             if not 0 <= row < 1 << self.width:
                 raise ValueError(f"row {index} must have {self.width} bits, not {row:#x}")
+
+
+def _without(facts, name):
+    """Facts without those of a name that are false: arrays without them are older than the name."""
+    if isinstance(facts, dict):
+        return {key: _without(value, name) for key, value in facts.items() if key != name or value}
+    return [_without(each, name) for each in facts] if isinstance(facts, list | tuple) else facts

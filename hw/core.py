@@ -80,7 +80,7 @@ class Core(wiring.Component):
             m.submodules[f"spikes_{s}"] = spikes = SpikeMemory(source)
             m.submodules[f"window_{s}"] = window = Window(source, core.groups,
                                                                 most=self._most)
-            if source.continues:
+            if source.past:
                 m.d.comb += window.begun.eq(self.begun)
             connect(m, flipped(self.i[s]), spikes.i)
             connect(m, window.o, select.i[s])

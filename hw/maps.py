@@ -221,10 +221,9 @@ class SourceConfig:
             raise ValueError(f"padding must have columns of zeros, not {self.padding[1]!r}")
         if min(self.positions) < 1:
             raise ValueError(f"kernel must fit the map and its padding, not {self.kernel!r}")
-        if self.continues and (self.tops[0] >= 0 or
-                               self.tops[-1] + self.kernel[0] > self.map.height):
-            raise ValueError(f"a map continues if windows look above it and none below it, not with "
-                             f"a kernel of {self.kernel} and a padding of {self.padding}")
+        if self.continues and self.tops[-1] + self.kernel[0] > self.map.height:
+            raise ValueError(f"a map continues if no window looks below it, not with a kernel of "
+                             f"{self.kernel} and a padding of {self.padding}")
         if self.rows is None:
             object.__setattr__(self, "rows", max(2 * self.map.height, self.least_rows))
         if not isinstance(self.rows, int) or self.rows < self.least_rows:
@@ -274,7 +273,7 @@ class SourceConfig:
     def past(self):
         """Rows above the map that belong to it, if the map continues: at most those that the first
         window looks at."""
-        return -self.tops[0] if self.continues else 0
+        return max(0, -self.tops[0]) if self.continues else 0
 
     @property
     def descent(self):
@@ -326,7 +325,7 @@ class SourceConfig:
         wherever the corner is."""
         first, last = self.tops[0], self.tops[-1]
         if self.continues:
-            return max(self.kernel[0], 1 - first)
+            return max(self.kernel[0], self.past + 1)
         reach = min(self.kernel[0], self.map.height - first)
         return max(1, -first, reach + min(0, last), reach - 1)
 

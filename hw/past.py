@@ -72,7 +72,7 @@ class Past(wiring.Component):
 
     Parameters
     ----------
-    source : :class:`hw.maps.SourceConfig`, which ``continues``
+    source : :class:`hw.maps.SourceConfig`, which has a ``past``
     most : see :class:`Begun`
 
     Members
@@ -87,7 +87,7 @@ class Past(wiring.Component):
 
     def __init__(self, source, most):
         self._height, self._most = source.map.height, most
-        self._rows = -source.tops[0]
+        self._rows = source.past
         super().__init__({
             "begun": In(begun_layout(most)),
             "finish": In(1),
@@ -110,7 +110,7 @@ class Past(wiring.Component):
 
 
 def look_back(m, component, source, walk, finish):
-    """Let the walk of a component over a source that continues look into the past.
+    """Let the walk of a component over a source that has a past look into it.
 
     Parameters
     ----------

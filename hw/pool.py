@@ -44,7 +44,7 @@ class Pool(wiring.Component):
     def __init__(self, pool, *, most=0):
         self._pool = pool
         super().__init__({
-            **begun_member(most if pool.source.continues else 0),
+            **begun_member(most if pool.continues else 0),
             "i0": In(stream.Signature(pool.source.map.beat_bits)),
             "o": Out(stream.Signature(pool.out.beat_bits)),
         })
@@ -94,7 +94,7 @@ class Pool(wiring.Component):
         free, folded = Signal(), Signal(init=1)
         advance, issue = Signal(), Signal()
         ready = arrival.ready
-        if source.continues:
+        if source.past:
             ready &= look_back(m, self, source, walk, arrival.finish)
         m.d.comb += [
             free.eq(~result.valid | result.ready),

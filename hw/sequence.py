@@ -47,7 +47,7 @@ class Sequence(wiring.Component):
     Members
     -------
     next : ``In(1)``: move on
-    floor : ``In``, 0 or negative: the first row that is part of the map; only if any above it may be
+    floor : ``In``, 0 or negative: the first row that is part of the map; only with a ``past``
     inside : ``Out(1)``: the element lies on the map
     slot : ``Out``: the row of the ring that the element lies in
     address : ``Out``: of the element, if it is ``inside``; modulo the width otherwise

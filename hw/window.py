@@ -26,11 +26,11 @@ class Window(wiring.Component):
     ----------
     source : :class:`hw.maps.SourceConfig`
     groups : of lanes
-    most : samples that may be under way, if the source ``continues`` (see :class:`hw.past.Begun`)
+    most : samples that may be under way, if the source has a ``past`` (see :class:`hw.past.Begun`)
 
     Members
     -------
-    begun : ``In``, see there; only if the source ``continues``
+    begun : ``In``, see there; only if the source has a ``past``
     filled : ``In(1)``: the spike memory holds one more row
     occupancy_en, occupancy_address, occupancy : towards the spike memory
     o : ``Out(stream)`` of ``taps`` elements (numbered as in ``SourceConfig``) of a bit a plane
@@ -40,7 +40,7 @@ class Window(wiring.Component):
         self._source, self._groups = source, groups
         fmap = source.map
         super().__init__({
-            **begun_member(most if source.continues else 0),
+            **begun_member(most if source.past else 0),
             "filled": In(1),
             "occupancy_en": Out(1),
             "occupancy_address": Out(range(max(2, source.beats))),
@@ -97,7 +97,7 @@ class Window(wiring.Component):
         advance, issue = Signal(), Signal()
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
         ready = arrival.ready
-        if source.continues:
+        if source.past:
             ready &= look_back(m, self, source, walk, arrival.finish)
         m.d.comb += issue.eq(advance & ready)
         m.d.comb += walk.next.eq(issue)

@@ -9,7 +9,8 @@ from gen.ir.network import Network
 
 from .networks import neurons, readout, synapses
 
-__all__ = ["causal", "delayed", "every", "last", "layered", "random_blocks", "random_sequence", "recurrence", "recurrent"]
+__all__ = ["causal", "delayed", "every", "last", "layered", "random_blocks", "random_sequence",
+           "recurrence", "recurrent"]
 
 
 def delayed(rng, name, channels, *, kernel=1, groups=1, lag=1, bits=4):

@@ -6,7 +6,8 @@ Only :func:`design_for` plans. Later steps read the decisions from the directory
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,15 @@ from boards import Board
 from firmware.image import ImageError, Memory, pack, unpack
 from gen.errors import BuildError, FitError, NetworkError
 from gen.ir import artifact
-from gen.ir.blocks import answering, block, least_block
+from gen.ir.blocks import answering
 from gen.ir.network import Network
 from gen.plan import resources
 from gen.plan.kinds import kind
 from gen.plan.mapping import map_config, map_network, options
 from gen.plan.memories import Placement
 from gen.plan.planner import plan, warn_unless_kept
-from gen.plan.workload import Calibration, Workload, calibrate
+from gen.plan.streaming import plan_blocks
+from gen.plan.workload import Calibration, calibrate
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
 from hw.config import ArrayConfig, MemoryImage
@@ -112,14 +114,14 @@ class Design(Decisions):
         if not self.config.continues:
             return self.network, self.config, images
         given, rows = options(self.config), self.config.input.height
-        del given["stream"]
         blocks = images.shape[2] // rows
         if not blocks:
             raise NetworkError(f"{self.network.name}: a sequence of {images.shape[2]} elements has "
                                f"no block of {rows}")
         network = answering(self.network, rows, blocks)
-        return (network, map_config(network, **{**given, "rows": None}),
-                images[:, :, :rows * blocks])
+        config = map_config(network, lanes=given["lanes"], replicas=given["replicas"],
+                            code=given["code"], slice_steps=given["slice_steps"])
+        return network, config, images[:, :, :rows * blocks]
 
     @property
     def needs(self) -> resources.Prediction:
@@ -218,36 +220,13 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     """
     clock = clocking.require(board, clock_hz or board.clock_hz, baud)
     workload = calibrate(network, calibration)
-    if stream is not None:
-        rows = stream or least_block(network)
-        return _streaming(network, board, workload, rows, lanes=lanes, interval=interval,
-                          objective=objective, code=code, baud=baud, clock=clock)
-    chosen = plan(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
-                  workload=workload)
+    choose = plan if stream is None else partial(plan_blocks, rows=stream)
+    chosen = choose(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
+                    workload=workload)
     warn_unless_kept(board, interval, chosen)
     return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
                   interval=chosen.interval, calibration=workload.source, network=network,
                   board=board, image=chosen.image)
-
-
-def _streaming(network, board, workload, rows, *, interval, code, baud, clock, **aims):
-    """A design for sequences that go on. Lanes are chosen for sequences as long as the network's,
-    of which a device that takes block after block does the same work."""
-    blocks = max(1, network.input_shape[1] // rows)
-    whole = answering(network, rows, blocks)
-    work = Workload(whole, workload.counts[:, :, :rows * blocks], workload.source)
-    chosen = plan(whole, board, code=code, interval=interval and interval * blocks, workload=work,
-                  **aims)
-    given, heights = options(chosen.config), block(network, rows).shapes
-    replicas = {name: min(copies, heights[name][1]) for name, copies in given["replicas"].items()}
-    config, image = map_network(network, **{**given, "rows": None, "replicas": replicas},
-                                stream=rows)
-    needs = resources.predict(config, board.family.name, board.budget.brams, image)
-    design = Design(config=config, placement=needs.placement, clock=clock, baud=baud,
-                    interval=chosen.interval / blocks, calibration=workload.source,
-                    network=network, board=board, image=image)
-    warn_unless_kept(board, interval, replace(chosen, interval=design.interval))
-    return design
 
 
 def save(design: Design, directory: Path) -> None:

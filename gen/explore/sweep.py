@@ -29,7 +29,8 @@ from gen.build.verilog import component_verilog
 from gen.data.datasets import load
 from gen.errors import BuildError, DataError, FitError, NetworkError
 from gen.ir import artifact
-from gen.ir.network import Network, predicted
+from gen.ir.logits import predicted
+from gen.ir.network import Network
 from gen.plan.mapping import Options, map_network
 from gen.plan.planner import plan
 from gen.plan.resources import COEFFICIENTS, placement

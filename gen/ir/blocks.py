@@ -48,7 +48,7 @@ def answering(network: Network, rows: int, blocks: int) -> Network:
     cut = _Cut(network, rows)
     *layers, readout = cut.layers
     if cut.ends:
-        readout = replace(readout, synapses=tuple(
+        readout = readout.with_synapses(tuple(
             replace(synapses, stride=(cut.heights[synapses.source], synapses.stride[1]))
             for synapses in readout.synapses))
     channels, _, width = network.input_shape
@@ -87,8 +87,7 @@ class _Cut:
             for window in windows:
                 self._require(window, self._bottom(window) == self._height(window),
                               layer, "does not end with the last element")
-            synapses = tuple(self._at_the_end(synapses) for synapses in layer.synapses)
-            return replace(layer, synapses=synapses)
+            return layer.with_synapses(tuple(map(self._at_the_end, layer.synapses)))
         for window in windows:
             self._follow(layer, window)
         return layer

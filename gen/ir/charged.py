@@ -227,6 +227,10 @@ class Charged:
             return replace(raised, initial=start, bias=bias, dynamics=dynamics)
         return replace(self, initial=start + bias % times, bias=bias // times, dynamics=dynamics)
 
+    def with_synapses(self, synapses: tuple[Synapses, ...]) -> Self:
+        """The layer with other synapses in the place of its own."""
+        return replace(self, synapses=synapses)
+
     def settled(self, times: int) -> Self:
         """The layer without time-steps, with the bias of ``times`` wake steps."""
         return replace(self, initial=self.initial + times * self.bias, bias=0 * self.bias,

@@ -96,6 +96,9 @@ class Layer(Protocol):
         half : whether the initial potential holds half a threshold now
         """
 
+    def with_synapses(self, synapses: tuple[Synapses, ...]) -> "Layer":
+        """The layer with other synapses in the place of its own."""
+
     def settled(self, times: int) -> "Layer":
         """The layer without time-steps, for counts of the input that are ``times`` as high."""
 

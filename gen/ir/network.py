@@ -29,9 +29,10 @@ from hw.dynamics import Dynamics
 
 from .exact import check_levels, check_pixels, check_values, encode, frozen, require_name
 from .layers import INPUT, Layer
+from .logits import logit_shape, predicted
 from .stepping import encoded
 
-__all__ = ["Network", "Trace", "logit_shape", "predicted"]
+__all__ = ["Network", "Trace"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +41,11 @@ class Trace:
 
     Members
     -------
-    counts : layer name -> ``(N, C, H, W)`` spike counts, of every layer but the read-out, in the
-        time-steps that count
-    logits : ``(N, classes)`` integers; of a read-out with several positions ``(N, classes, H, W)``
+    counts : layer with neurons or pooling -> ``(N, C, H, W)`` spikes in the steps that count
+    logits : ``(N, *logit_shape)`` integers, see :func:`gen.ir.logits.logit_shape`
     trains : layer name -> ``(T, N, C, H, W)`` spikes of each time-step; none without time-steps
-    maps : layer name -> ``(N, C, H, W)``, what travels from a layer to the next: its counts, or its
-        trains (:func:`gen.ir.stepping.encoded`)
+    maps : layer name -> what travels to the next layer: its counts, or its trains
+        (:func:`gen.ir.stepping.encoded`), ``(N, C, H, W)``
     steps : ``(T, *logits.shape)``, logits after each time-step; without time-steps T is 1
     """
 
@@ -111,8 +111,8 @@ class Network:
         require_name(self.name)
         if (not isinstance(self.input_shape, tuple) or len(self.input_shape) != 3
                 or not all(type(v) is int and v >= 1 for v in self.input_shape)):
-            raise NetworkError(f"input_shape must be three positive integers, "
-                               f"not {self.input_shape!r}")
+            raise NetworkError(f"input_shape must be three positive integers, not "
+                               f"{self.input_shape!r}")
         check_pixels(self.input_levels, self.pixel_max)
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         shapes, levels = {INPUT: self.input_shape}, {INPUT: self.input_levels}
@@ -136,18 +136,14 @@ class Network:
         object.__setattr__(self, "shapes", MappingProxyType(shapes))
         object.__setattr__(self, "levels", MappingProxyType(levels))
         object.__setattr__(self, "spans", MappingProxyType(spans))
-        self._check_dynamics()
         readouts = [layer for layer in self.layers if layer.name not in levels]
         if len(readouts) != 1 or self.layers[-1] is not readouts[0]:
             raise NetworkError("a network must end with its one read-out layer")
-        if self.dynamics is not None and self.positions != (1, 1):
-            raise NetworkError(f"{readouts[0].name}: with time-steps the read-out must be a single "
-                               f"position, not {self.positions}")
+        self._check_dynamics()
         if self.samples is not None:
             object.__setattr__(self, "samples", self.shaped(frozen(self.samples, "samples")))
             self.encode(self.samples)
-        used = {source for layer in self.layers for source in layer.sources
-                if source != layer.name}
+        used = {s for layer in self.layers for s in layer.sources if s != layer.name}
         for name in levels:
             if name not in used:
                 raise NetworkError(f"nothing uses the spikes of {name!r}")
@@ -159,6 +155,9 @@ class Network:
             if layer.dynamics != first.dynamics:
                 raise NetworkError(f"{layer.name}: its time-steps are not those of {first.name}")
         if first.dynamics is not None:
+            if self.positions != (1, 1):
+                raise NetworkError(f"{self.readout.name}: with time-steps the read-out must be one "
+                                   f"position, not {self.positions}")
             for layer in self.layers:
                 if not layer.synapses and INPUT in layer.sources:
                     raise NetworkError(f"{layer.name}: pools the input, which a network with "
@@ -192,13 +191,11 @@ class Network:
     @property
     def positions(self) -> tuple[int, int]:
         """``(y, x)`` positions of the read-out."""
-        _, height, width = self.shapes[self.readout.name]
-        return height, width
+        return self.shapes[self.readout.name][1:]
 
     @property
     def logit_shape(self) -> tuple[int, ...]:
-        """Shape of a sample's logits: ``(classes,)``, or ``(classes, H, W)`` if the read-out has
-        several positions."""
+        """Shape of a sample's logits, see :func:`gen.ir.logits.logit_shape`."""
         return logit_shape(self.classes, self.positions)
 
     @property
@@ -397,18 +394,6 @@ class Network:
         for start in progress(range(0, len(images), batch)):
             logits.append(self.run(self.encode(images[start:start + batch])).logits)
         return np.concatenate(logits)
-
-
-def logit_shape(classes: int, positions: tuple[int, int]) -> tuple[int, ...]:
-    """Shape of a sample's logits, ``(classes,)`` if there is one position ``(y, x)``, or
-    ``(classes, H, W)``."""
-    return (classes,) if positions == (1, 1) else (classes, *positions)
-
-
-def predicted(logits: np.ndarray) -> np.ndarray:
-    """``(N,)`` classes of ``(N, *logit_shape)`` logits: those of the last position, which has seen
-    the whole sequence. The lowest index wins a tie."""
-    return logits.reshape(*logits.shape[:2], -1)[..., -1].argmax(axis=1)
 
 
 def _levels(neurons):

@@ -103,6 +103,10 @@ class Pool:
         """The same: a pooling follows its source."""
         return self
 
+    def with_synapses(self, synapses: tuple[Synapses, ...]) -> Self:
+        """The same: a pooling has none."""
+        return self
+
     def settled(self, times: int) -> Self:
         """The same: a pooling follows its source."""
         return self

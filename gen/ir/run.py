@@ -8,7 +8,8 @@ from gen.data.datasets import load, read_array
 from gen.errors import DataError
 from gen.system.progress import bar
 
-from .network import Network, predicted
+from .logits import predicted
+from .network import Network
 from .spikes import neuron_spikes
 
 __all__ = ["run"]

@@ -12,7 +12,7 @@ import numpy as np
 from gen.build.design import require_emitted
 from gen.data.datasets import load
 from gen.errors import DataError
-from gen.ir.network import predicted
+from gen.ir.logits import predicted
 from gen.ir.spikes import replayed
 from gen.plan.workload import Workload
 from gen.system.files import read_text, write_text

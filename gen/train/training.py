@@ -33,7 +33,8 @@ from gen.data import datasets, sequences
 from gen.errors import ConversionError, DataError, unknown
 from gen.ir import artifact
 from gen.ir.exact import encode, require_name
-from gen.ir.network import Network, predicted
+from gen.ir.logits import predicted
+from gen.ir.network import Network
 from gen.system.files import require_output
 from gen.system.progress import bar
 

@@ -3,14 +3,14 @@
 A map ``(C, H, W)`` travels in raster order, the channels of a position in chunks of ``word``; a
 beat holds one chunk, lowest channel in the lowest bits, and absent channels are 0. Long trains
 travel in slices: a beat then holds a slice of a chunk. Trains of more than 62 bits are Python's
-integers. A position of the read-out travels as ``groups`` beats of ``lanes`` signed logits. Here a beat is a row of
-32-bit words, least significant first. The C++ harness maps these into memory; in Python they become
-one integer.
+integers. A position of the read-out travels as ``groups`` beats of ``lanes`` signed logits. Here a
+beat is a row of 32-bit words, least significant first. The C++ harness maps these into memory; in
+Python they become one integer.
 """
 
 import numpy as np
 
-from gen.ir.network import logit_shape
+from gen.ir.logits import logit_shape
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig
 from hw.maps import MapConfig

@@ -16,7 +16,8 @@ from gen.build.design import Design
 from gen.build.verilog import array_verilog
 from gen.data.datasets import load
 from gen.errors import DataError, SimulationError
-from gen.ir.network import Network, predicted
+from gen.ir.logits import predicted
+from gen.ir.network import Network
 from gen.ir.spikes import replayed, sample_spikes
 from gen.plan.workload import Workload
 from gen.system import processes
@@ -28,10 +29,8 @@ from . import beats
 from .feed import feed_verilog
 from .verilator import patience, verilate
 
-__all__ = [
-    "Occupancy", "Run", "array_utilisation", "expected", "simulate", "stream", "test_set",
-    "write_images",
-]
+__all__ = ["Occupancy", "Run", "array_utilisation", "expected", "simulate", "stream", "test_set",
+           "write_images"]
 
 log = logging.getLogger(__name__)
 
@@ -155,11 +154,9 @@ def _execute(commands, total):
 
 def _read(path, config, count, alone):
     """Results of one harness process; see gen/verify/harness/simulate.cpp for the format."""
-    readout, layers = config.readout, len(config.layers)
-    replicas = sum(core.replicas for core in config.cores)
-    words = readout.beats * _words(readout.beat_bits)
-    record = np.dtype([("first", "<u8"), ("outputs", "<u8", (layers, 2)),
-                       ("logits", "<u4", words)])
+    readout, replicas = config.readout, sum(core.replicas for core in config.cores)
+    record = np.dtype([("first", "<u8"), ("outputs", "<u8", (len(config.layers), 2)),
+                       ("logits", "<u4", readout.beats * _words(readout.beat_bits))])
     beats_of = [layer.beats for layer in config.layers]
     with open(path, "rb") as file:
         samples = np.fromfile(file, record, count)
@@ -213,10 +210,10 @@ def stream(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarra
     SimulationError
         If the simulator can't be built or the array hangs; the message names the sample.
     """
-    bits, begins, whole = config.input_bits, config.continues, seen or config
+    seen, begins = seen or config, config.continues
     executable = verilate(array_verilog(config, image) + feed_verilog(config), "feed", _HARNESS,
-                          headers={"shape.h": _header(whole, bits)}, progress=progress)
-    config = whole
+                          headers={"shape.h": _header(seen, config.input_bits)}, progress=progress)
+    config = seen
     shares = _shares(len(counts), jobs or os.cpu_count(), alone)
     with processes.scratch() as directory:
         inputs = directory / "inputs.bin"
@@ -274,8 +271,8 @@ def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
 
     Returns
     -------
-    ``(N, *logit_shape)`` logits; what :func:`gen.ir.spikes.sample_spikes` returns; and how many samples
-    :meth:`Network.exact` says are exact, or ``None``
+    ``(N, *logit_shape)`` logits; what :func:`gen.ir.spikes.sample_spikes` returns; and how many
+    samples :meth:`Network.exact` says are exact, or ``None``
     """
     parts, exact = [], None
     for start in progress(range(0, len(counts), _BATCH)):
@@ -355,9 +352,8 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
     ``images``; ``accuracy`` of the simulated logits and ``accuracy_reference`` of
     :meth:`Network.run`; ``mismatches``, logits that differ; ``images_exact``, those whose logits
     are those of the quantised network (``None`` if they need not be, see :meth:`Network.exact`);
-    ``cycles_mean`` and ``cycles_max``, the latency of a sample that is alone in the array (its
-    first input beat to its last logits, in clocks), over the first samples of each process,
-    ``latency_images`` in all;
+    ``cycles_mean`` and ``cycles_max``, the clocks from first beat to last logits of samples that
+    are alone in the array, the first ones of each process, ``latency_images`` in all;
     ``interval_cycles``, clocks an image when they follow each other without a pause,
     ``bottleneck``, the layer that sets this interval; ``cycles_mean_predicted`` and
     ``interval_cycles_predicted``, what :class:`gen.plan.workload.Workload` says of the same images;
@@ -377,8 +373,8 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
         write_images(images_out, config, run, spikes, labels, reference)
     first, last = run.outputs[run.alone].mean(axis=0).T.tolist()
     short = config.shortened(timesteps)
-    workload = Workload(network, counts[run.paced] if run.paced.any() else counts,
-                        timesteps=timesteps)
+    paced = counts[run.paced] if run.paced.any() else counts
+    workload = Workload(network, paced, timesteps=timesteps)
     return {
         "images": len(images),
         "accuracy": float(np.mean(predicted(run.logits) == labels)),

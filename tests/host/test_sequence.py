@@ -157,8 +157,8 @@ def test_bad_files_of_a_stream(builds, tmp_path, capfd):
     np.save(tmp_path / "logits.npy", np.zeros((3, 5), int))
     common = ["--board", str(builds("stream")), "--port", "nowhere"]
     for arguments, message in [
-            (["elements.npy", "--reference", "logits.npy"], "the shape must be (2, 5), logits after "
-                                                            "each block of 2 elements, not (3, 5)"),
+            (["elements.npy", "--reference", "logits.npy"],
+             "the shape must be (2, 5), logits after each block of 2 elements, not (3, 5)"),
             (["few.npy"], "has no elements")]:
         paths = [str(tmp_path / word) if word.endswith(".npy") else word for word in arguments]
         assert main(["stream", *paths, *common]) == 1

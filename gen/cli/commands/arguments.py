@@ -225,9 +225,10 @@ def add_mapping(parser: ArgumentParser) -> None:
 def add_stream(parser: ArgumentParser) -> None:
     """Add --stream."""
     parser.add_argument("--stream", metavar="ELEMENTS", type=COUNT, nargs="?", const=0,
-                        help="take sequences without an end, in blocks of so many elements (rows of "
-                             "the input), with an answer after each (default: a sample is a whole "
-                             "input; without a number: the shortest block that the network takes)")
+                        help="take sequences without an end, in blocks of so many elements (rows "
+                             "of the input), with an answer after each (default: a sample is a "
+                             "whole input; without a number: the shortest block that the network "
+                             "takes)")
 
 
 def mapping_flags(args: Namespace) -> list[str]:

@@ -227,7 +227,7 @@ REFUSED = {
     "width": (lambda: network(neurons(initial=np.full(4, -1 << 53)), readout()),
               "conv: potentials need more than 53 bits"),
     "map": (lambda: network(neurons(dynamics=Dynamics(2)), readout(size=5, dynamics=Dynamics(2))),
-            "out: with time-steps the read-out must be a single position, not (2, 2)"),
+            "out: with time-steps the read-out must be one position, not (2, 2)"),
     "channels": (lambda: network(neurons(channels=2), readout()),
                  "synapses from 'input': the source has 1 channels, the weights expect 2"),
     "real weights": (lambda: Synapses(INPUT, np.ones((1, 1, 1, 1))),
