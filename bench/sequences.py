@@ -8,7 +8,7 @@ import boards
 from gen.build.design import design_for
 from gen.data.datasets import load
 from gen.ir import shipped
-from gen.ir.logits import predicted
+from gen.ir.logits import accuracy
 from gen.plan.workload import Workload
 from gen.verify.simulation import test_set
 
@@ -42,7 +42,7 @@ def measure(case):
     return {
         "sequences": len(sequences), "elements": config.input.height,
         "weights": network.weight_count,
-        "accuracy": float((predicted(logits) == labels).mean()),
+        "accuracy": accuracy(logits, labels),
         **compared,
         "interval_cycles": run.interval, "predicted_interval_cycles": workload.interval(config),
         "latency_cycles": float(run.latency.mean()),

@@ -182,7 +182,7 @@ def _wanted(args, manifest, elements):
     """The logits of --reference after each block, or ``None``."""
     if args.reference is None:
         return None
-    shape = elements // manifest.shape[1], *manifest.logit_shape()
+    shape = elements // manifest.shape[1], *manifest.answer_shape
     logits = _integers(args.reference, "logits", len(shape))
     if logits.shape != shape:
         raise HostError(f"{args.reference}: the shape must be {shape}, logits after each block of "

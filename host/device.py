@@ -200,19 +200,21 @@ class Device:
         (timesteps,) = self.manifest.run_steps(timesteps)
         counts = self.manifest.encode(np.asarray(images))
         before, blocks = self.retries, counts.shape[2] // self.manifest.shape[1]
-        samples = (self.manifest.pack(block, begins=k == 0).tolist() for image in progress(counts)
-                   for k, block in enumerate(self.manifest.blocks(image)))
-        logits = np.empty((len(counts), blocks, self._where["classes"]), dtype=np.int64)
-        cycles = np.empty((len(counts), blocks), dtype=np.int64)
-        quiet = np.empty((len(counts), len(self.manifest.settling)), dtype=bool)
+        groups = self.manifest.groups(counts)
+        samples = (self.manifest.pack(block, begins=k == 0).tolist() for group in progress(groups)
+                   for k, block in enumerate(self.manifest.blocks(group)))
+        logits = np.empty((len(groups), blocks, self._where["classes"]), dtype=np.int64)
+        cycles = np.empty((len(groups), blocks), dtype=np.int64)
+        quiet = np.empty((len(groups), len(self.manifest.settling)), dtype=bool)
         with self._opened():
             for place, words in enumerate(self.link.run(samples, timesteps)):
                 here = divmod(place, blocks)
                 logits[here], quiet[here[0]], cycles[here] = self._parsed(words)
         charged = self.manifest.charged
         exact = None if charged is None else np.all(quiet, axis=1) & (timesteps >= charged)
-        return Result(self.manifest.unpack(logits), cycles[:, -1], self.retries - before, quiet,
-                      exact)
+        clocks = np.repeat(cycles[:, -1], self.manifest.interleaved)
+        return Result(self.manifest.unpack(logits)[:len(counts)], clocks[:len(counts)],
+                      self.retries - before, quiet, exact)
 
     @contextmanager
     def sequence(self) -> Iterator[Sequence]:
@@ -255,7 +257,8 @@ class Device:
     def _answered(self, words):
         """Logits of a sample, and its clocks."""
         values, _, clocks = self._parsed(words)
-        return self.manifest.unpack(values[None, None])[0], clocks
+        logits = self.manifest.unpack(values[None, None])
+        return logits.reshape(self.manifest.answer_shape), clocks
 
 
 def _bits(words):

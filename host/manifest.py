@@ -42,7 +42,8 @@ class Manifest:
     clock_hz : frequency of the fabric's clock
     baud : rate of the line
     shape : ``(C, H, W)`` of an image
-    map : ``(C, H, W)`` of the array's input map, with as many counts as an image
+    map : ``(C, H, W)`` of the array's input map, with as many counts as the images of a sample
+    interleaved : images that a sample holds side by side
     continues : whether a sample is a block of a sequence that goes on; ``shape`` is that of a
         block, whose rows are elements
     levels, pixel_max : greatest count, and its pixel
@@ -69,6 +70,7 @@ class Manifest:
     baud: int
     shape: tuple[int, int, int]
     map: tuple[int, int, int]
+    interleaved: int
     continues: bool
     levels: int
     pixel_max: int
@@ -80,7 +82,7 @@ class Manifest:
     charged: int | None
 
     def __post_init__(self) -> None:
-        for name in ("clock_hz", "baud", "levels", "pixel_max", "word", "bits"):
+        for name in ("clock_hz", "baud", "levels", "pixel_max", "word", "bits", "interleaved"):
             self._require(_natural(getattr(self, name)), f"{name} is not a positive integer")
         for name in ("clock_hz", "baud"):
             self._require(getattr(self, name) < 1 << 32, f"{name} is out of range")
@@ -88,10 +90,13 @@ class Manifest:
             value = getattr(self, name)
             self._require(len(value) == 3 and all(map(_natural, value)),
                           f"{name} is not three positive integers")
-        self._require(prod(self.shape) == prod(self.map), "shape and map differ in size")
-        self._require(type(self.continues) is bool and (self.map == self.shape
-                                                        or not self.continues),
-                      "continues and map disagree")
+        self._require(self.interleaved * prod(self.shape) == prod(self.map),
+                      "shape and map differ in size")
+        channels, height, width = self.shape
+        self._require(type(self.continues) is bool and (
+            self.map == (channels, height, self.interleaved * width)
+            or (not self.continues and self.interleaved == 1)),
+            "continues, interleaved and map disagree")
         # As in the network (gen.ir.exact), so that no product in `encode` leaves 64 bits.
         self._require(self.pixel_max * (2 * self.levels + 1) < 1 << 53,
                       "levels times pixel_max is too large")
@@ -109,7 +114,8 @@ class Manifest:
         self._require(1 <= self.registers["max_words"] <= 255, "max_words is out of range")
         self._require(self.registers["classes"] >= 1, "there are no classes")
         self._require(len(self.positions) == 2 and all(map(_natural, self.positions))
-                      and self.registers["classes"] % prod(self.positions) == 0,
+                      and self.registers["classes"] % prod(self.positions) == 0
+                      and self.positions[1] % self.interleaved == 0,
                       "classes and positions disagree")
         self._require(self.registers["logit_words"] in (1, 2), "logit_words is not 1 or 2")
         self._require(where["quiet_words"] == -(-len(self.settling) // 32)
@@ -134,8 +140,14 @@ class Manifest:
         """Shape of the logits of an image of so many samples: ``(classes,)``, or ``(classes, H,
         W)`` if these have several positions together."""
         classes = self.registers["classes"] // prod(self.positions)
-        height, width = blocks * self.positions[0], self.positions[1]
+        height, width = blocks * self.positions[0], self.positions[1] // self.interleaved
         return (classes,) if height == width == 1 else (classes, height, width)
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """Shape of the logits after a block, those of interleaved sequences one after the other."""
+        beside = (self.interleaved,) if self.interleaved > 1 else ()
+        return *beside, *self.logit_shape()
 
     def _require(self, condition, what):
         if not condition:
@@ -203,12 +215,13 @@ class Manifest:
         return (doubled + self.pixel_max) // (2 * self.pixel_max)
 
     def encode_elements(self, elements: np.ndarray) -> np.ndarray:
-        """Counts ``(K, C, W)`` of raw elements of a sequence.
+        """Counts of raw elements of a sequence, ``(K, C, W)``; of interleaved sequences those of
+        all of them, side by side.
 
         Parameters
         ----------
         elements : integers, ``(K, C, W)``; or ``(K, C)`` if an element has one column; or ``(K,)``
-            if it is one value
+            if it is one value. Of interleaved sequences ``(K, interleaved, ...)``
 
         Raises
         ------
@@ -225,18 +238,27 @@ class Manifest:
         channels, _, width = self.shape
         shapes = [(channels, width), *[(channels,)] * (width == 1),
                   *[()] * (channels == width == 1)]
-        if not elements.ndim or elements.shape[1:] not in shapes:
-            shape = ", ".join(map(str, ("K", *shapes[-1])))
+        beside = (self.interleaved,) if self.interleaved > 1 else ()
+        if not elements.ndim or elements.shape[1:] not in [(*beside, *shape) for shape in shapes]:
+            shape = ", ".join(map(str, ("K", *beside, *shapes[-1])))
             raise HostError(f"elements must have the shape ({shape}), not {elements.shape}")
-        return self._counts(elements.reshape(len(elements), channels, width))
+        counts = self._counts(elements.reshape(len(elements), self.interleaved, channels, width))
+        return counts.swapaxes(1, 2).reshape(len(elements), channels, -1)
 
-    def blocks(self, counts: np.ndarray) -> list[np.ndarray]:
-        """The samples ``(C, H, W)`` of the counts of an image, several if they are blocks."""
-        return np.split(counts, counts.shape[1] // self.shape[1], axis=1)
+    def groups(self, counts: np.ndarray) -> np.ndarray:
+        """Counts ``(N, C, H, W)`` of images, those of a sample side by side: ``(N / interleaved, C,
+        H, W * interleaved)``. What is missing from the last one is zeros."""
+        counts = np.pad(counts, ((0, -len(counts) % self.interleaved), (0, 0), (0, 0), (0, 0)))
+        groups = counts.reshape(-1, self.interleaved, *counts.shape[1:])
+        return groups.transpose(0, 2, 3, 1, 4).reshape(len(groups), *counts.shape[1:3], -1)
+
+    def blocks(self, group: np.ndarray) -> list[np.ndarray]:
+        """The samples ``(C, H, W)`` of one of the :meth:`groups`, several if they are blocks."""
+        return np.split(group, group.shape[1] // self.shape[1], axis=1)
 
     def pack(self, counts: np.ndarray, *, begins: bool = True) -> np.ndarray:
-        """Words ``(input_words,)`` of the input buffer, of 32 bits, for the counts ``(C, H, W)`` of
-        a sample.
+        """Words ``(input_words,)`` of the input buffer, of 32 bits, for the counts of a sample,
+        ``(C, H, W)``.
 
         A beat has the counts of ``word`` channels at one y and x. If samples are blocks, its
         highest bit says in the first beat of a block whether it begins a sequence. A word holds as
@@ -260,10 +282,12 @@ class Manifest:
 
 
     def unpack(self, logits: np.ndarray) -> np.ndarray:
-        """Logits as they travel, ``(N, blocks, values)``, to ``(N, *logit_shape(blocks))``."""
+        """Logits as they travel, ``(N, blocks, values)``, to those of the images, ``(N *
+        interleaved, *logit_shape(blocks))``."""
         count, blocks, _ = logits.shape
         shape = self.logit_shape(blocks)
-        return logits.reshape(count, -1, shape[0]).swapaxes(1, 2).reshape(count, *shape)
+        logits = logits.reshape(count, blocks * self.positions[0], self.interleaved, -1, shape[0])
+        return logits.transpose(0, 2, 4, 1, 3).reshape(count * self.interleaved, *shape)
 
 
 def _natural(value, least=1):
@@ -294,7 +318,7 @@ def load(directory: str | Path) -> Manifest:
             path=str(path), network=str(raw["network"]), board=str(raw["board"]),
             digest=raw["digest"], clock_hz=raw["clock_hz"], baud=raw["link"]["baud"],
             shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
-            continues=layout.get("continues", False),
+            interleaved=layout.get("interleaved", 1), continues=layout.get("continues", False),
             levels=layout["levels"], pixel_max=layout["pixel_max"], word=layout["word"],
             bits=layout["bits"], registers=dict(raw["registers"]),
             positions=tuple(raw["output"].get("positions", (1, 1))),

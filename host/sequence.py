@@ -31,7 +31,8 @@ class Answer:
     Members
     -------
     elements : of the sequence up to the end of the block
-    logits : ``(classes,)``, or ``(classes, H, W)`` of a read-out that answers several times a block
+    logits : ``(classes,)``, or ``(classes, H, W)`` of a read-out that answers several times a
+        block; of interleaved sequences ``(interleaved, ...)``
     cycles : clocks from the block's first input beat to its last logits
     """
 

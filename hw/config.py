@@ -22,10 +22,12 @@ class ArrayConfig:
     ----------
     input : the map that the host sends
     layers : in topological order, the read-out last
+    interleaved : sequences that a sample holds side by side
     """
 
     input: MapConfig
     layers: tuple[CoreConfig | PoolConfig, ...]
+    interleaved: int = 1
 
     @property
     def readout(self):
@@ -86,7 +88,7 @@ class ArrayConfig:
 
     def digest(self):
         """SHA-256 of the configuration, as 64 hexadecimal digits."""
-        facts = _without(asdict(self), "continues")
+        facts = _without(asdict(self), {"continues": False, "interleaved": 1})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -103,8 +105,10 @@ class MemoryImage:
                 raise ValueError(f"row {index} must have {self.width} bits, not {row:#x}")
 
 
-def _without(facts, name):
-    """Facts without those of a name that are false: arrays without them are older than the name."""
+def _without(facts, later):
+    """Facts without those that have the value given by ``later``: there were arrays before these
+    names."""
     if isinstance(facts, dict):
-        return {key: _without(value, name) for key, value in facts.items() if key != name or value}
-    return [_without(each, name) for each in facts] if isinstance(facts, list | tuple) else facts
+        return {name: _without(value, later) for name, value in facts.items()
+                if name not in later or value != later[name]}
+    return [_without(each, later) for each in facts] if isinstance(facts, list | tuple) else facts

@@ -151,7 +151,7 @@ def _summary(design, resources, made, out):
 def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int] | None = None,
           interval: int | None = None, objective: str | None = None, code: str = "phase",
           calibration: Calibration | None = None, baud: int = 1_000_000,
-          clock_hz: float | None = None, stream: int | None = None,
+          clock_hz: float | None = None, stream: int | None = None, interleaved: int = 1,
           synthesise: bool = True) -> dict:
     """Build a network for a board.
 
@@ -160,7 +160,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     network : what to build
     board : name of a board, see :data:`boards.BOARDS`
     out : directory; it is made if it does not exist
-    lanes, interval, objective, code, calibration, baud, clock_hz, stream : see
+    lanes, interval, objective, code, calibration, baud, clock_hz, stream, interleaved : see
         :func:`gen.build.design.design_for`; if the routed design is too slow for the clock, it gets
         the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
@@ -193,7 +193,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     require_memory(network.name, target, memory_bits(network, code))
     design = design_for(network, target, lanes=lanes, interval=interval, objective=objective,
                         code=code, calibration=calibration, baud=baud, clock_hz=clock_hz,
-                        stream=stream)
+                        stream=stream, interleaved=interleaved)
     _require_room(design, lanes)
     with working(f"{network.name} for {board}: Verilog"):
         written = _write(design, out)

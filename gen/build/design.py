@@ -18,13 +18,14 @@ from firmware.image import ImageError, Memory, pack, unpack
 from gen.errors import BuildError, FitError, NetworkError
 from gen.ir import artifact
 from gen.ir.blocks import answering
+from gen.ir.interleaved import apart, interleave, together
 from gen.ir.network import Network
 from gen.plan import resources
 from gen.plan.kinds import kind
 from gen.plan.mapping import map_config, map_network, options
 from gen.plan.memories import Placement
 from gen.plan.planner import plan, warn_unless_kept
-from gen.plan.streaming import plan_blocks
+from gen.plan.sequences import plan_sequences
 from gen.plan.workload import Calibration, calibrate
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
@@ -101,27 +102,42 @@ class Design(Decisions):
 
         Returns
         -------
-        The network; a configuration whose samples are those of the network; and the images, ``(N,
-        C, H, W)``. If the device takes sequences block by block, these are the whole blocks of the
-        images, and the network answers after each; the beats of an image are those of its blocks.
+        The network; a configuration whose samples are those of the network; and the samples ``(N,
+        C, H, W)``, which are the images, or several side by side (:meth:`apart`). If the device
+        takes sequences block by block, they are the whole blocks of the images, and the network
+        answers after each; the beats of a sample are then those of its blocks.
 
         Raises
         ------
         NetworkError
             If the images have another shape, or not the elements of a block.
         """
-        images = self.network.shaped(images)
+        count, given = self.config.interleaved, options(self.config)
+        network = interleave(self.network, count)
+        samples = together(self.whole(images), count)
         if not self.config.continues:
-            return self.network, self.config, images
-        given, rows = options(self.config), self.config.input.height
-        blocks = images.shape[2] // rows
-        if not blocks:
-            raise NetworkError(f"{self.network.name}: a sequence of {images.shape[2]} elements has "
-                               f"no block of {rows}")
-        network = answering(self.network, rows, blocks)
+            return network, self.config, samples
+        rows = self.config.input.height
+        network = answering(network, rows, samples.shape[2] // rows)
         config = map_config(network, lanes=given["lanes"], replicas=given["replicas"],
                             code=given["code"], slice_steps=given["slice_steps"])
-        return network, config, images[:, :, :rows * blocks]
+        return network, config, samples
+
+    def whole(self, images: ArrayLike) -> np.ndarray:
+        """The images as ``(N, C, H, W)``; if the device takes sequences block by block, without the
+        elements after the last whole block. The error is that of :meth:`seen`."""
+        images = self.network.shaped(images)
+        if not self.config.continues:
+            return images
+        rows, elements = self.config.input.height, images.shape[2]
+        if elements < rows:
+            raise NetworkError(f"{self.network.name}: a sequence of {elements} elements has no "
+                               f"block of {rows}")
+        return images[:, :, :elements // rows * rows]
+
+    def apart(self, logits: np.ndarray, images: int) -> np.ndarray:
+        """The logits of so many images, of those of the samples that hold them."""
+        return apart(logits, self.config.interleaved, images)
 
     @property
     def needs(self) -> resources.Prediction:
@@ -146,6 +162,7 @@ class Design(Decisions):
                 "beats": layout.beats, "beat_bits": config.input_bits,
                 "words": packing(config).words,
                 **({"continues": True} if config.continues else {}),
+                **({"interleaved": config.interleaved} if config.interleaved > 1 else {}),
             },
             "output": {
                 "classes": config.readout.channels, "bits": config.readout.membrane_bits,
@@ -173,9 +190,8 @@ class Design(Decisions):
 
     def verilog(self) -> str:
         """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
-        top = Top(self.config, self.image, digest=self.digest, clock_hz=self.clock.hz,
-                  baud=self.baud)
-        return component_verilog(top, "top", self.placement)
+        return component_verilog(Top(self.config, self.image, digest=self.digest, baud=self.baud,
+                                     clock_hz=self.clock.hz), "top", self.placement)
 
 
 def identity_digest(facts: dict) -> str:
@@ -189,7 +205,8 @@ def identity_digest(facts: dict) -> str:
 def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None = None,
                interval: int | None = None, objective: str | None = None, code: str = "phase",
                calibration: Calibration | None = None, baud: int = 1_000_000,
-               clock_hz: float | None = None, stream: int | None = None) -> Design:
+               clock_hz: float | None = None, stream: int | None = None,
+               interleaved: int = 1) -> Design:
     """Plan a network for a board.
 
     Parameters
@@ -206,13 +223,14 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     stream : rows of the input that are a block, if the device is to take sequences that go on block
         by block (:mod:`gen.ir.blocks`); 0 for the shortest block that the network takes.
         ``interval`` is then that of a block
+    interleaved : sequences that a sample holds side by side (:mod:`gen.ir.interleaved`)
 
     Raises
     ------
     FitError
         If the options contradict the network or each other.
     NetworkError
-        If the network can't take sequences in such blocks.
+        If the network can't take sequences in such blocks, or so many side by side.
     DataError
         If there are no calibration samples.
     BuildError
@@ -220,7 +238,8 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     """
     clock = clocking.require(board, clock_hz or board.clock_hz, baud)
     workload = calibrate(network, calibration)
-    choose = plan if stream is None else partial(plan_blocks, rows=stream)
+    choose = (plan if stream is None and interleaved == 1 else
+              partial(plan_sequences, stream=stream, interleaved=interleaved))
     chosen = choose(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                     workload=workload)
     warn_unless_kept(board, interval, chosen)

@@ -29,7 +29,7 @@ from gen.build.verilog import component_verilog
 from gen.data.datasets import load
 from gen.errors import BuildError, DataError, FitError, NetworkError
 from gen.ir import artifact
-from gen.ir.logits import predicted
+from gen.ir.logits import accuracy
 from gen.ir.network import Network
 from gen.plan.mapping import Options, map_network
 from gen.plan.planner import plan
@@ -95,7 +95,7 @@ def _point(content, counts, board, code, interval, objective):
 
 def _accuracy(content, images, labels):
     network = _network(content)
-    return {"accuracy": float((predicted(network.predict(images)) == labels).mean())}
+    return {"accuracy": accuracy(network.predict(images), labels)}
 
 
 def _synthesis(content, board, options):

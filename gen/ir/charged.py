@@ -231,6 +231,10 @@ class Charged:
         """The layer with other synapses in the place of its own."""
         return replace(self, synapses=synapses)
 
+    def with_stride(self, stride: tuple[int, int]) -> Self:
+        """The same: its synapses have strides."""
+        return self
+
     def settled(self, times: int) -> Self:
         """The layer without time-steps, with the bias of ``times`` wake steps."""
         return replace(self, initial=self.initial + times * self.bias, bias=0 * self.bias,

@@ -99,6 +99,9 @@ class Layer(Protocol):
     def with_synapses(self, synapses: tuple[Synapses, ...]) -> "Layer":
         """The layer with other synapses in the place of its own."""
 
+    def with_stride(self, stride: tuple[int, int]) -> "Layer":
+        """A pooling with another stride; other layers as they are."""
+
     def settled(self, times: int) -> "Layer":
         """The layer without time-steps, for counts of the input that are ``times`` as high."""
 

@@ -1,7 +1,7 @@
 """Pooling of spike counts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -106,6 +106,10 @@ class Pool:
     def with_synapses(self, synapses: tuple[Synapses, ...]) -> Self:
         """The same: a pooling has none."""
         return self
+
+    def with_stride(self, stride: tuple[int, int]) -> Self:
+        """The pooling with another stride."""
+        return replace(self, stride=stride)
 
     def settled(self, times: int) -> Self:
         """The same: a pooling follows its source."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from gen.errors import FitError, unknown
 from gen.ir.blocks import block
+from gen.ir.interleaved import interleave
 from gen.ir.layers import INPUT, Layer
 from gen.ir.network import Network
 from hw.config import ArrayConfig, MemoryImage
@@ -52,7 +53,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                replicas: Mapping[str, int] | None = None, code: str = "phase",
                slice_steps: int = SLICE_STEPS,
                rows: Mapping[str, Sequence[int]] | None = None,
-               stream: int | None = None) -> ArrayConfig:
+               stream: int | None = None, interleaved: int = 1) -> ArrayConfig:
     """The configuration of the array that computes ``network``, without the contents of its
     memories.
 
@@ -67,15 +68,17 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     rows : layer name -> rows of its spike memories, see :func:`gen.plan.rings.with_rings`
     stream : rows of the input of which a sample has so many, as a block of a sequence that goes on
         (:mod:`gen.ir.blocks`); by default a sample is a whole input
+    interleaved : sequences that a sample holds side by side (:mod:`gen.ir.interleaved`)
 
     Raises
     ------
     FitError
         If a layer can't have the lanes, replicas or rows that are given for it.
     NetworkError
-        If the network can't take a sequence in such blocks.
+        If the network can't take a sequence in such blocks, or several side by side.
     """
     lanes, replicas = dict(lanes or {}), dict(replicas or {})
+    network = interleave(network, interleaved)
     network = flat_input(network) if stream is None else block(network, stream)
     channels, height, width = network.input_shape
     flat = height * width == 1 and stream is None
@@ -98,7 +101,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
         index[layer.name] = len(layers)
         layers.append(config)
         maps[layer.name] = config.out
-    config = ArrayConfig(maps[INPUT], tuple(layers))
+    config = ArrayConfig(maps[INPUT], tuple(layers), interleaved)
     for what, left in (("lanes", lanes), ("replicas", replicas)):
         if left:
             cores = [core.name for core in config.cores]
@@ -108,7 +111,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
 
 class Options(TypedDict):
     """What :func:`map_config` makes a configuration of, beside the network. Only samples that are
-    blocks have ``stream``."""
+    blocks have ``stream``, only those of several sequences ``interleaved``."""
 
     lanes: dict[str, int]
     replicas: dict[str, int]
@@ -116,6 +119,7 @@ class Options(TypedDict):
     slice_steps: int
     rows: dict[str, list[int]]
     stream: NotRequired[int]
+    interleaved: NotRequired[int]
 
 
 def options(config: ArrayConfig) -> Options:
@@ -128,19 +132,21 @@ def options(config: ArrayConfig) -> Options:
                  for layer in config.layers}}
     if config.continues:
         given["stream"] = config.input.height
+    if config.interleaved > 1:
+        given["interleaved"] = config.interleaved
     return given
 
 
 def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
                 replicas: Mapping[str, int] | None = None, code: str = "phase",
                 slice_steps: int = SLICE_STEPS,
-                rows: Mapping[str, Sequence[int]] | None = None, stream: int | None = None
-                ) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
+                rows: Mapping[str, Sequence[int]] | None = None, stream: int | None = None,
+                interleaved: int = 1) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
     """The configuration of the array that computes ``network``, and the contents of its memories by
     name. The parameters are those of :func:`map_config`."""
     config = map_config(network, lanes=lanes, replicas=replicas, code=code,
-                        slice_steps=slice_steps, rows=rows, stream=stream)
-    network = flat_input(network)
+                        slice_steps=slice_steps, rows=rows, stream=stream, interleaved=interleaved)
+    network = flat_input(interleave(network, interleaved))
     image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):
         image |= kind(layer).memories(layer, shape)

@@ -12,7 +12,7 @@ import numpy as np
 from gen.build.design import require_emitted
 from gen.data.datasets import load
 from gen.errors import DataError
-from gen.ir.logits import predicted
+from gen.ir.logits import accuracy, predicted
 from gen.ir.spikes import replayed
 from gen.plan.workload import Workload
 from gen.system.files import read_text, write_text
@@ -116,7 +116,7 @@ def _measure(built, images, labels, source, jobs):
     if not distinct:
         raise DataError(f"{source} has no images")
     network, config, images = built.design.seen(images)
-    times = 1 if labels is not None else -(-_ENOUGH // distinct)
+    times = 1 if labels is not None else -(-_ENOUGH // len(images))
     counts = np.tile(network.encode(images), (times, 1, 1, 1))
     require_emitted(built.design, built.directory)
     log.info("simulating %d images ...", len(counts))
@@ -133,8 +133,8 @@ def _measure(built, images, labels, source, jobs):
     first, last = run.outputs[run.alone].mean(axis=0).T
     return {
         "source": source, "images": len(counts), "times": times,
-        "accuracy": None if labels is None else float(
-            np.mean(predicted(run.logits) == labels)),
+        "accuracy": None if labels is None else accuracy(
+            built.design.apart(run.logits, distinct), labels),
         "logits": int(logits.size), "mismatches": int(np.sum(run.logits != logits)),
         "verified": {name: verified[name]
                      for name in ("images", "spikes", "mismatches", "first_mismatch")},
@@ -151,7 +151,8 @@ def _measure(built, images, labels, source, jobs):
         "raster": _raster(network, config, counts[:1], run.beats),
         "steps": steps(network, counts[:distinct], labels),
         "picture": {
-            "pixels": images[0].tolist(), "prediction": int(predicted(run.logits[:1])[0]),
+            "pixels": images[0].tolist(),
+            "prediction": int(predicted(built.design.apart(run.logits[:1], 1))[0]),
             "label": None if labels is None else int(labels[0]),
             "spikes": {name: int(number[0]) for name, number in spikes.items()},
         },

@@ -33,7 +33,7 @@ from gen.data import datasets, sequences
 from gen.errors import ConversionError, DataError, unknown
 from gen.ir import artifact
 from gen.ir.exact import encode, require_name
-from gen.ir.logits import predicted
+from gen.ir.logits import accuracy
 from gen.ir.network import Network
 from gen.system.files import require_output
 from gen.system.progress import bar
@@ -200,8 +200,8 @@ def _train(samples: datasets.Dataset, model: str, plan: _Plan, name: str,
     network, told = plan.firing.applied(
         quantised.to_network(name, pixel_max=samples.pixel_max),
         samples.train_images[:CALIBRATED], quantised.floor)
-    predictions = predicted(network.predict(samples.test_images))
-    result["accuracy_integer"] = float((predictions == samples.test_labels).mean())
+    result["accuracy_integer"] = accuracy(network.predict(samples.test_images),
+                                          samples.test_labels)
     result["spikes"] = _spikes(network, samples.test_images[:_BATCH])
     result["epochs"] = [recipe.epochs, recipe.tuning]
     return network, result | told

@@ -132,21 +132,21 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
     SimulationError
         If the netlist can't be simulated, does not answer, or its array hangs.
     """
-    network, config, images = design.seen(images)
+    network, config, samples = design.seen(images)
     module = load(Path(directory) / NETLIST, TOP)
     simulator = netlist_simulator(module, design.board, config.layers)
-    result, words, figures = _drive(simulator, config, directory, images)
-    trace = network.run(network.encode(images))
+    result, words, figures = _drive(simulator, config, directory, design.whole(images))
+    trace = network.run(network.encode(samples))
     layers = [_compare(stream, stream.expected(trace), moved) for stream, moved in zip(
         layer_streams(config), _probed(config, words), strict=True)]
-    layers += _answers(config, trace, result)
+    layers += _answers(design, trace, result)
     return _summary(layers, images, figures) | {"cells": cell_count(module)}
 
 
-def _answers(config, trace, result):
+def _answers(design, trace, result):
     """Figures of what the host got: logits, and which layers were quiet."""
-    yield _figures(_HOST, trace.logits, result.logits)
-    for stream in quiet_streams(config):
+    yield _figures(_HOST, design.apart(trace.logits, len(result.logits)), result.logits)
+    for stream in quiet_streams(design.config):
         expected = stream.expected(trace)
         yield _figures(f"{_HOST}: {stream.name}", expected, result.quiet.reshape(expected.shape))
 
@@ -255,11 +255,11 @@ def compare_bitstream(design: Design, directory: str | Path, images: np.ndarray)
     ``directory`` has the bitstream and its constraints, ``layers`` is only what the host got, and
     there are no ``cells``.
     """
-    network, config, images = design.seen(images)
+    network, config, samples = design.seen(images)
     simulator = bitstream_simulator(directory, design.board)
-    result, _, figures = _drive(simulator, config, directory, images)
-    trace = network.run(network.encode(images))
-    return _summary(list(_answers(config, trace, result)), images, figures)
+    result, _, figures = _drive(simulator, config, directory, design.whole(images))
+    trace = network.run(network.encode(samples))
+    return _summary(list(_answers(design, trace, result)), images, figures)
 
 
 def verify_netlist(directory: str | Path, images: np.ndarray) -> dict:

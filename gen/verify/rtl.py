@@ -230,7 +230,8 @@ def verify(design: Design, images: np.ndarray, *, seed: int = 0,
     -------
     As :func:`compare`.
     """
-    network, seen, images = design.seen(images)
-    counts = network.encode(images)
+    network, seen, samples = design.seen(images)
+    counts = network.encode(samples)
     trace = network.run(counts, timesteps=timesteps)
-    return compare(design.config, design.image, counts, trace, seen=seen, seed=seed)
+    result = compare(design.config, design.image, counts, trace, seen=seen, seed=seed)
+    return result | {"images": len(images)}

@@ -16,7 +16,7 @@ from gen.build.design import Design
 from gen.build.verilog import array_verilog
 from gen.data.datasets import load
 from gen.errors import DataError, SimulationError
-from gen.ir.logits import predicted
+from gen.ir.logits import accuracy, predicted
 from gen.ir.network import Network
 from gen.ir.spikes import replayed, sample_spikes
 from gen.plan.workload import Workload
@@ -352,7 +352,7 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
     ``images``; ``accuracy`` of the simulated logits and ``accuracy_reference`` of
     :meth:`Network.run`; ``mismatches``, logits that differ; ``images_exact``, those whose logits
     are those of the quantised network (``None`` if they need not be, see :meth:`Network.exact`);
-    ``cycles_mean`` and ``cycles_max``, the clocks from first beat to last logits of samples that
+    ``cycles_mean`` and ``cycles_max``, clocks from first beat to last logits of the samples that
     are alone in the array, the first ones of each process, ``latency_images`` in all;
     ``interval_cycles``, clocks an image when they follow each other without a pause,
     ``bottleneck``, the layer that sets this interval; ``cycles_mean_predicted`` and
@@ -376,9 +376,9 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
     paced = counts[run.paced] if run.paced.any() else counts
     workload = Workload(network, paced, timesteps=timesteps)
     return {
-        "images": len(images),
-        "accuracy": float(np.mean(predicted(run.logits) == labels)),
-        "accuracy_reference": float(np.mean(predicted(reference) == labels)),
+        "images": len(labels),
+        "accuracy": accuracy(design.apart(run.logits, len(labels)), labels),
+        "accuracy_reference": accuracy(design.apart(reference, len(labels)), labels),
         "mismatches": int(np.sum(run.logits != reference)),
         "images_exact": exact,
         "cycles_mean": float(run.latency.mean()),
@@ -394,5 +394,5 @@ def simulate(design: Design, images: np.ndarray, labels: np.ndarray, *, jobs: in
         "lane_utilisation": run.busy,
         "array_utilisation": run.busy and array_utilisation(config, run.busy),
         "spikes": {name: float(number.mean()) for name, number in spikes.items()},
-        "images_per_second": len(images) / run.seconds,
+        "images_per_second": len(labels) / run.seconds,
     }

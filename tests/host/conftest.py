@@ -23,7 +23,11 @@ NETWORKS = {"linear": linear, "convolutional": convolutional, "residual": residu
 
 
 STREAM = 2
-"""Elements of a block of the build named ``stream``."""
+"""Elements of a block."""
+
+SEQUENCES = {"stream": {"stream": STREAM}, "interleaved": {"interleaved": 3},
+             "both": {"stream": STREAM, "interleaved": 3}}
+"""Builds for sequences, by name."""
 
 _DESIGNS = {}
 
@@ -113,9 +117,9 @@ def builds(tmp_path_factory):
 
     def get(name):
         if name not in done:
-            network, stream = ((layered(), STREAM) if name == "stream" else
-                               (NETWORKS[name](), None))
-            build(network, board="arty-a7", out=folder / name, synthesise=False, stream=stream)
+            network, options = ((layered(), SEQUENCES[name]) if name in SEQUENCES else
+                                (NETWORKS[name](), {}))
+            build(network, board="arty-a7", out=folder / name, synthesise=False, **options)
             done[name] = folder / name
         return done[name]
     return get

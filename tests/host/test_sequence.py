@@ -151,6 +151,30 @@ def test_stream_and_infer_on_the_virtual_board(builds, tmp_path, capfd):
                           expected(sent).T)
 
 
+@pytest.mark.parametrize("name", ["interleaved", "both"])
+def test_interleaved_sequences_on_the_virtual_board(name, builds, tmp_path, capfd):
+    """More sequences than fit a whole number of samples."""
+    elements_each = 6 if name == "both" else 7
+    images = elements(5 * elements_each).reshape(5, elements_each, -1)
+    raw = images.swapaxes(1, 2)[..., None]
+    logits = answering(NETWORK, STREAM, 3).predict(raw) if name == "both" else NETWORK.predict(raw)
+    np.save(tmp_path / "images.npy", raw)
+    np.save(tmp_path / "logits.npy", logits)
+    common = ["--board", str(builds(name)), "--port", "virtual", "--json"]
+    assert main(["infer", str(tmp_path / "images.npy"), *common,
+                 "--reference", str(tmp_path / "logits.npy")]) == 0
+    report = json.loads(capfd.readouterr().out)
+    assert (report["images"], report["mismatches"]) == (5, 0)
+    assert np.array_equal(report["logits"], logits)
+    assert len(report["cycles"]) == 5
+    if name == "both":
+        np.save(tmp_path / "elements.npy", images[:3].swapaxes(0, 1))
+        np.save(tmp_path / "logits.npy", logits[:3, :, :, 0].transpose(2, 0, 1))
+        assert main(["stream", str(tmp_path / "elements.npy"), *common,
+                     "--reference", str(tmp_path / "logits.npy")]) == 0
+        assert json.loads(capfd.readouterr().out)["mismatches"] == 0
+
+
 def test_bad_files_of_a_stream(builds, tmp_path, capfd):
     np.save(tmp_path / "elements.npy", elements(4))
     np.save(tmp_path / "few.npy", elements(4)[:0])

@@ -1,5 +1,6 @@
 """Random networks through the array: shapes, widths, lanes and codes that nobody chose."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from gen.errors import NetworkError
 from gen.ir.blocks import answering, block
+from gen.ir.interleaved import interleave, together
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
@@ -207,6 +209,34 @@ def test_array_takes_sequences_in_blocks(seed):
                       convert=False)
     got = logits(config.readout, received).reshape(np.shape(expected))
     assert (got == expected).all(), network.layers
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_interleaved_sequences(seed):
+    """Several sequences side by side in a sample, in every second network block by block."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 6))
+    while True:
+        network, rows = random_blocks(rng)
+        with suppress(NetworkError):
+            interleave(network, count)
+            break
+    if seed % 2:
+        check(rng, interleave(network, count), seed)
+        return
+    config, image = map_network(network, stream=rows, interleaved=count)
+    whole = answering(network, rows, 3)
+    counts = rng.integers(0, network.input_levels + 1, (3 * count, *whole.input_shape))
+    layout = replace(config.input, height=3 * rows)
+    beats = to_ints(pack(together(counts, count), layout).reshape(3 * layout.beats, -1))
+    first = [(k % layout.beats == 0) << layout.beat_bits for k in range(len(beats))]
+    dut = Array(config, image)
+    received, _ = run(dut, [(dut.i, [a | b for a, b in zip(beats, first, strict=True)])],
+                      [(dut.o, 9 * config.readout.beats)], stalls=str(rng.choice(list(STALLS))),
+                      seed=seed, limit=2_000_000, convert=False)
+    got = logits(config.readout, received).reshape(3, 3, network.classes, -1, count)
+    expected = whole.run(counts).logits.reshape(3, count, network.classes, 3, -1)
+    assert (got == expected.transpose(0, 3, 2, 4, 1)).all(), network.layers
 
 
 def check(rng, network, seed):

@@ -107,7 +107,8 @@ CODES = ("phase", "rate")
 
 _BOARD = "arty-a7"
 
-_MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration", "stream")
+_MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration", "stream",
+            "interleaved")
 
 
 def code(text: str) -> str:
@@ -222,13 +223,16 @@ def add_mapping(parser: ArgumentParser) -> None:
     add_calibration(parser)
 
 
-def add_stream(parser: ArgumentParser) -> None:
-    """Add --stream."""
+def add_sequences(parser: ArgumentParser) -> None:
+    """Add --stream and --interleaved."""
     parser.add_argument("--stream", metavar="ELEMENTS", type=COUNT, nargs="?", const=0,
                         help="take sequences without an end, in blocks of so many elements (rows "
                              "of the input), with an answer after each (default: a sample is a "
                              "whole input; without a number: the shortest block that the network "
                              "takes)")
+    parser.add_argument("--interleaved", metavar="N", type=COUNT,
+                        help="take N independent sequences side by side in a sample: while one "
+                             "waits for its own spikes, the lanes work on the others (default: 1)")
 
 
 def mapping_flags(args: Namespace) -> list[str]:
@@ -242,10 +246,10 @@ def dataset_flags(args: Namespace) -> list[str]:
 
 
 def mapping_options(args: Namespace) -> dict:
-    """The arguments of :func:`add_mapping`, :func:`add_stream` and :func:`add_dataset`, as keyword
-    arguments of ``build`` and others."""
-    stream = getattr(args, "stream", None)
-    return {**({} if stream is None else {"stream": stream}),
+    """The arguments of :func:`add_mapping`, :func:`add_sequences` and :func:`add_dataset`, as
+    keyword arguments of ``build`` and others."""
+    sequences = {name: getattr(args, name, None) for name in ("stream", "interleaved")}
+    return {**{name: value for name, value in sequences.items() if value is not None},
             "board": board_name(_BOARD if args.board is None else args.board), "lanes": args.lanes,
             "interval": args.interval, "objective": args.objective, "code": args.code or CODES[0],
             "calibration": _calibration(args)}

@@ -6,7 +6,7 @@ from .arguments import (
     add_dataset,
     add_mapping,
     add_network,
-    add_stream,
+    add_sequences,
     command,
     find_network,
     mapping_options,
@@ -53,7 +53,7 @@ def add(commands: Commands) -> None:
                      "build digits --board arty-a7 -o build/digits", show=_table)
     add_network(parser, default="mnist")
     add_mapping(parser)
-    add_stream(parser)
+    add_sequences(parser)
     add_dataset(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
     parser.add_argument("--baud", type=BAUD, metavar="N", default=1_000_000,

@@ -11,7 +11,7 @@ from gen.errors import BuildError
 
 from .arguments import (
     add_mapping,
-    add_stream,
+    add_sequences,
     dataset_flags,
     find_network,
     mapping_flags,
@@ -32,7 +32,7 @@ def add_design(parser: ArgumentParser) -> None:
                         help="name of a shipped network, or path of one; or the directory "
                              "of a build, which fixes the options of the mapping")
     add_mapping(parser)
-    add_stream(parser)
+    add_sequences(parser)
 
 
 def _directory(args, fixed=()):

@@ -7,6 +7,7 @@ __all__ = ["add"]
 
 
 def _run(args):
+    from gen.errors import SimulationError
     from gen.system.files import require_output
     from gen.verify.simulation import simulate, test_set
     if args.images_out is not None:
@@ -14,7 +15,11 @@ def _run(args):
     network, design = find_design(args)
     network.checked(args.timesteps)
     images, labels = test_set(network, dataset=args.dataset, data_dir=args.data, limit=args.limit)
-    return simulate(design(), images, labels, jobs=args.jobs, timesteps=args.timesteps,
+    planned = design()
+    if args.images_out is not None and planned.config.interleaved > 1:
+        raise SimulationError("--images-out has a line for each image, and a sample of this design "
+                              "holds several; leave it out")
+    return simulate(planned, images, labels, jobs=args.jobs, timesteps=args.timesteps,
                     images_out=args.images_out)
 
 
