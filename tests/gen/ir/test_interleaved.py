@@ -41,8 +41,8 @@ def test_windows_that_would_see_two():
     rng = np.random.default_rng(0)
     network = Network("a", (1, 5, 4), 3, 3, (
         recurrent(rng, "rnn", synapses(rng, INPUT, (2, 1, 1, 2))), last(rng, "rnn", 3, (2, 5, 3))))
-    with pytest.raises(NetworkError, match="rnn: sequences can't be interleaved, because its window "
-                                           "looks at 2 of 4 columns of input"):
+    with pytest.raises(NetworkError, match="rnn: sequences can't be interleaved, because its "
+                                           "window looks at 2 of 4 columns of input"):
         interleave(network, 2)
     padded = Network("a", (1, 5, 1), 3, 3, (
         neurons(rng, "conv", synapses(rng, INPUT, (2, 1, 1, 3), padding=(0, 1))),
