@@ -243,7 +243,7 @@ class Manifest:
             shape = ", ".join(map(str, ("K", *beside, *shapes[-1])))
             raise HostError(f"elements must have the shape ({shape}), not {elements.shape}")
         counts = self._counts(elements.reshape(len(elements), self.interleaved, channels, width))
-        return counts.swapaxes(1, 2).reshape(len(elements), channels, -1)
+        return counts.swapaxes(1, 2).reshape(len(elements), channels, self.interleaved * width)
 
     def groups(self, counts: np.ndarray) -> np.ndarray:
         """Counts ``(N, C, H, W)`` of images, those of a sample side by side: ``(N / interleaved, C,
