@@ -227,7 +227,7 @@ class Device:
         HostError
             As :meth:`infer`; or if samples are no blocks of sequences.
         """
-        self.manifest.encode_elements(np.empty((0, *self.manifest.shape[::2]), dtype=np.int64))
+        self.manifest.require_blocks()
         with self._opened(), self.link.flight(1) as flight:
             yield Sequence(flight, self.manifest, self._answered)
 

@@ -229,9 +229,7 @@ class Manifest:
             If samples are no blocks of sequences, or the shape, type or range isn't that of the
             network's elements.
         """
-        if not self.continues:
-            raise HostError(f"{self.path}: the device takes whole images; build it with --stream "
-                            f"to send it sequences element by element")
+        self.require_blocks()
         if elements.dtype.kind not in "iu":
             raise HostError(f"elements must be integers in 0..{self.pixel_max}, not "
                             f"{elements.dtype}")
@@ -244,6 +242,12 @@ class Manifest:
             raise HostError(f"elements must have the shape ({shape}), not {elements.shape}")
         counts = self._counts(elements.reshape(len(elements), self.interleaved, channels, width))
         return counts.swapaxes(1, 2).reshape(len(elements), channels, self.interleaved * width)
+
+    def require_blocks(self) -> None:
+        """Refuse a device whose samples are no blocks of sequences."""
+        if not self.continues:
+            raise HostError(f"{self.path}: the device takes whole images; build it with --stream "
+                            f"to send it sequences element by element")
 
     def groups(self, counts: np.ndarray) -> np.ndarray:
         """Counts ``(N, C, H, W)`` of images, those of a sample side by side: ``(N / interleaved, C,
