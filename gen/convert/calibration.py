@@ -36,7 +36,8 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
 
     Returns
     -------
-    The calibrated layers, and the module's scores ``(N, classes)``.
+    The calibrated layers, and the module's scores ``(N, classes)``, or ``(N, classes, elements, 1)``
+    if there are some for each element.
 
     Raises
     ------
@@ -57,7 +58,10 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
                                   f"network is for")
     steps = {name: seen.greatest / levels if firing.balanced else
              seen.best_step(levels, firing.floor) for name, seen in ranges.items()}
-    return lowered.calibrated(steps, levels, firing.floor), torch.cat(scores)
+    out = lowered.places[lowered.layers[-1].name]
+    maps = out.form.as_map(torch.cat(scores), out.shape)
+    return (lowered.calibrated(steps, levels, firing.floor),
+            maps.flatten(1) if out.shape[1:] == (1, 1) else maps)
 
 
 class _Range:

@@ -46,7 +46,7 @@ class Collector:
         Raises
         ------
         ConversionError
-            If the result is not one score for each class.
+            If the result is not one score for each class, or one for each class and element.
         """
         self.where = "the module's result"
         if isinstance(out, Map):
@@ -54,8 +54,9 @@ class Collector:
                         "an activation or a pool")
         if not isinstance(out, Charge):
             self.refuse("must be one tensor")
-        if out.shape[1:] != (1, 1):
-            self.refuse(f"must be one score for each class, not a map of {out.shape[1:]}")
+        if out.shape[1:] != (1, 1) and out.form not in (Form.CHANNELS, Form.ELEMENTS):
+            self.refuse(f"must be one score for each class, or for each class and element of a "
+                        f"sequence, not a map of {out.shape[1:]}")
         self._append(Out(self._name(out, "readout"), out.terms, out.bias), out)
 
     def _append(self, layer: Fire | Relu | Pool | Out, x: Map | Charge, factor: float = 1.0, *,

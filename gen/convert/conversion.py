@@ -129,7 +129,8 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
 
     Returns
     -------
-    The quantised network, the calibrated layers, and the module's scores ``(N, classes)``.
+    The quantised network, the calibrated layers, and the module's scores, as those of
+    :meth:`gen.convert.quantised.QuantisedModel.scores`.
 
     Raises
     ------
@@ -177,7 +178,7 @@ def _compared(network: Network, pixels: np.ndarray, scores: torch.Tensor,
     Parameters
     ----------
     pixels : calibration images as integers
-    scores : ``(N, classes)``, the module's
+    scores : the module's
     required : least share of the images for which both must name the same class
     """
     with working(f"{network.name}: the images in integers"):

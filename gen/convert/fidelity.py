@@ -70,7 +70,7 @@ def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
     Yields
     ------
     For each batch of ``n`` images: layer name -> the module's results, ``(n, C, H, W)``, and the
-    module's scores, ``(n, classes)``.
+    module's scores.
 
     Raises
     ------

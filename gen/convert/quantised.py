@@ -130,14 +130,16 @@ class QuantisedModel(nn.Module):
         return values
 
     def forward(self, counts: torch.Tensor) -> torch.Tensor:
-        """``(N, classes)`` scores for ``(N, C, H, W)`` input counts."""
+        """Scores for ``(N, C, H, W)`` input counts, see :meth:`scores`."""
         return self.scores(self.trace(counts))
 
     def scores(self, trace: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """``(N, classes)`` scores of a :meth:`trace`: the integer potentials times the read-out's
-        scale."""
+        """Scores of a :meth:`trace`, the integer potentials times the read-out's scale: ``(N,
+        classes)``, or ``(N, classes, elements, 1)`` if there are some for each element."""
         (readout,) = [layer for layer in self.layers if isinstance(layer, _Sum)]
-        potentials = trace[readout.name].flatten(1)
+        potentials = trace[readout.name]
+        if potentials.shape[2:] == (1, 1):
+            potentials = potentials.flatten(1)
         return potentials * readout.scale.to(potentials.dtype)
 
     @torch.no_grad()

@@ -32,7 +32,7 @@ class Rnn(nn.Module):
         states, h = self.rnn(x)
         return self.fc({"last": lambda: states[:, -1], "state": lambda: h[-1],
                         "mean": lambda: states.mean(dim=1), "flatten": lambda: states.flatten(1),
-                        }[self.read]())
+                        "every": lambda: states}[self.read]())
 
 
 class TwoRnns(nn.Module):
@@ -129,6 +129,9 @@ MODULES = {
        for read in ("last", "mean", "few")},
     "leading": (Leading, (7, 5), Form.ELEMENTS),
     "two rnns": (TwoRnns, (3, 12), Form.CHANNELS), "each": (Each, (7, 5), Form.ELEMENTS),
+    "every": (lambda: Rnn("every"), (7, 5), Form.ELEMENTS),
+    "labels": (lambda: nn.Sequential(nn.Conv1d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv1d(6, 4, 1)),
+               (3, 9), Form.CHANNELS),
     "ecg": (Ecg, (2, 24), Form.CHANNELS), "causal": (Causal, (3, 9), Form.CHANNELS),
 }
 
@@ -153,7 +156,8 @@ def test_the_quantised_network_computes_what_the_module_does(make, shape, form):
         ours = quantised.scores(made)
     for name, values in trace.counts.items():
         assert np.array_equal(made[name].numpy(), values), name
-    assert np.array_equal(made[network.readout.name].flatten(1).numpy(), trace.logits)
+    potentials = made[network.readout.name].numpy()
+    assert np.array_equal(potentials.reshape(trace.logits.shape), trace.logits)
     # Many bits and levels leave little of the rounding.
     assert (ours - scores).abs().mean() < 0.02 * (scores.max() - scores.min())
 
