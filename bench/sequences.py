@@ -2,12 +2,14 @@
 
 from dataclasses import asdict
 
+import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
 
 import boards
 from gen.build.design import design_for
 from gen.data.datasets import load
 from gen.ir import shipped
+from gen.ir.layers import INPUT
 from gen.ir.logits import accuracy
 from gen.plan.workload import Workload
 from gen.verify.simulation import test_set
@@ -20,38 +22,64 @@ from .streamed import SOURCES, streamed
 _VERIFIED = 20
 """Sequences of which every spike is compared."""
 
-CASES = [{"network": network, "board": "arty-a7"}
-         for network in ("digits-rows-rnn", "mnist-rows-rnn", "platooning-rnn")]
+_COUNTED = 1000
+"""Sequences whose spikes are counted."""
+
+_SHIPPED = ("digits-rows-rnn", "mnist-rows-rnn", "mnist-pixels-crnn", "mnist-permuted-crnn",
+            "platooning-rnn")
+
+CASES = [*({"network": network, "board": "arty-a7"} for network in _SHIPPED),
+         {"network": "digits-rows-rnn", "board": "arty-a7", "interleaved": 4},
+         {"network": "mnist-rows-rnn", "board": "arty-a7", "interleaved": 4},
+         {"network": "mnist-rows-rnn", "board": "arty-a7", "interleaved": 1, "stream": 1}]
+"""Sequences one after the other, several side by side, and block by block."""
 
 _TABLES = ("platooning",)
 """Data sets of measurements, which other methods are good at, too."""
 
 
 def measure(case):
-    """Of the whole test set ``accuracy`` and clocks of a sequence, back to back and alone;
-    ``lanes_adding`` the share of the clocks in which those of the slowest layer add; what Yosys
-    makes of the design; and for measurements ``boosted``, the accuracy of scikit-learn's gradient
-    boosting on the same split."""
+    """Of the whole test set ``accuracy`` and clocks of a sequence, back to back; ``latency_cycles``
+    of a sample alone; ``lanes_adding`` the share of the clocks in which those of the slowest layer
+    add; ``spikes`` (:func:`_spikes`); what Yosys makes of the design; and for measurements
+    ``boosted``, the accuracy of scikit-learn's gradient boosting on the same split."""
     network, board = shipped.find(case["network"]), boards.find(case["board"])
     sequences, labels = test_set(network)
-    design = design_for(network, board)
+    asked = {option: case[option] for option in ("interleaved", "stream") if option in case}
+    design = design_for(network, board, **asked)
     counts, run, logits, compared = streamed(case, design, sequences, verified=_VERIFIED)
-    config = design.config
-    workload, alone = (Workload(network, counts[which]) for which in (run.paced, run.alone))
-    lanes = {core.name: core.lanes for core in config.cores}
+    seen, config, _ = design.seen(sequences[:design.config.interleaved])
+    workload, alone = (Workload(seen, counts[which]) for which in (run.paced, run.alone))
+    elements, beside = network.input_shape[1], config.interleaved
     return {
-        "sequences": len(sequences), "elements": config.input.height,
-        "weights": network.weight_count,
-        "accuracy": accuracy(logits, labels),
+        "sequences": len(sequences), "elements": elements, "weights": network.weight_count,
+        "accuracy": accuracy(design.apart(logits, len(labels)), labels),
         **compared,
-        "interval_cycles": run.interval, "predicted_interval_cycles": workload.interval(config),
+        "interval_cycles": run.interval / beside,
+        "predicted_interval_cycles": workload.interval(config) / beside,
         "latency_cycles": float(run.latency.mean()),
         "predicted_latency_cycles": alone.latency(config),
-        "element_cycles": run.interval / config.input.height,
-        "elements_per_second": board.clock_hz / run.interval * config.input.height,
+        "element_cycles": run.interval / beside / elements,
+        "elements_per_second": board.clock_hz / run.interval * beside * elements,
         "lanes_adding": run.busy.get(workload.bottleneck(config)),
+        "spikes": _spikes(network, network.encode(sequences[:_COUNTED])),
         "boosted": _boosted(network.metadata["dataset"]),
-    } | asdict(synthesised(network, board.name, lanes=lanes))
+    } | asdict(synthesised(network, board.name, **asked))
+
+
+def _spikes(network, counts):
+    """Each bundle of synapses: the layer, the source, spikes a sequence that they replay of its
+    counts, and those that would replay the differences of each element from the one before."""
+    maps = {INPUT: counts, **network.run(counts).counts}
+    return [{"layer": layer.name, "source": synapses.source,
+             "counts": _replayed(maps[synapses.source]),
+             "differences": _replayed(np.diff(maps[synapses.source], axis=2, prepend=0))}
+            for layer in network.layers for synapses in layer.synapses]
+
+
+def _replayed(values):
+    """Mean number of bits of a sequence's values."""
+    return float(np.bitwise_count(np.abs(values.astype(np.int64))).sum() / len(values))
 
 
 def _boosted(dataset):

@@ -57,10 +57,29 @@ def _timed(row):
     return f"`{row['fires']}`{steps}" + (f" m = {row['burst']}" if "burst" in row else "")
 
 
+def _side_by_side(row):
+    block = f", blocks of {row['stream']}" if "stream" in row else ""
+    beside = f", {row['interleaved']} side by side" if row.get("interleaved", 1) > 1 else ""
+    return f"`{row['network']}`{beside}{block}"
+
+
+def differences_counted(measured):
+    """Of docs/methods.md: spikes of counts, and of their differences from element to element."""
+    return table([
+        ("network", lambda row: f"`{row['network']}`"),
+        ("layer", lambda row: row["layer"]),
+        ("charged by", lambda row: "itself" if row["layer"] == row["source"] else row["source"]),
+        ("spikes of counts", lambda row: number(row["counts"])),
+        ("of differences", lambda row: number(row["differences"])),
+        ("ratio", lambda row: f"{row['differences'] / row['counts']:.2f}"),
+    ], [{"network": row["network"], **bundle} for row in sequences.BENCHMARK.rows(measured)
+        if "interleaved" not in row for bundle in row["spikes"]])
+
+
 def sequences_run(measured):
     """Of docs/methods.md: recurrent networks."""
     return table([
-        ("network", lambda row: f"`{row['network']}`"),
+        ("network", _side_by_side),
         ("weights", lambda row: number(row["weights"])),
         ("elements", lambda row: number(row["elements"])),
         ("sequences", lambda row: number(row["sequences"])),
@@ -367,7 +386,8 @@ TABLES = {
     "cells": cells, "predicted-clocks": predicted_clocks, "replicas": replicas,
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
     "unpacked": unpacked, "line": carried, "depthwise": depthwise,
-    "methods": methods_run, "sequences": sequences_run, "ecp5-clock": fastest,
+    "methods": methods_run, "sequences": sequences_run,
+    "differences": differences_counted, "ecp5-clock": fastest,
     "skipped": skipped,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""
