@@ -63,6 +63,32 @@ def test_pytorch_agrees_on_every_state(seed):
     assert np.array_equal(results["out"].reshape(trace.logits.shape), trace.logits)
 
 
+def differentially(layer, inputs):
+    """States of a layer that gets the differences of elements, and is never reset: the potential
+    adds up what changes (docs/methods.md, 15)."""
+    (own,), charge = layer.recurrent, layer.charge([np.diff(inputs, axis=2, prepend=0)])
+    states, potential = np.zeros(charge.shape, np.int64), layer.initial[:, None, None]
+    for k in range(charge.shape[2]):
+        changes = np.diff(states, axis=2, prepend=0)
+        potential = potential + charge[:, :, [k]] + own.row_charge(changes, k)
+        fired = np.clip(potential // layer.threshold[:, None, None], 0, layer.levels)
+        # What is to come is no change yet.
+        states[:, :, k:] = fired
+    return states
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_differences_give_the_same_states(seed):
+    rng = np.random.default_rng(seed)
+    hidden = int(rng.integers(1, 9))
+    network = recurrence(30, hidden=hidden, levels=int(rng.integers(1, 64)), seed=seed,
+                         kernel=int(rng.integers(1, 3)), lag=int(rng.integers(1, 4)),
+                         groups=int(rng.choice([1, hidden])))
+    inputs = rng.integers(0, 8, (3, 3, 30, 1))
+    states = network.run(inputs).counts["rnn"]
+    assert np.array_equal(differentially(network.layers[0], inputs), states)
+
+
 def test_elements_do_not_depend_on_later_ones():
     network = recurrence(9)
     inputs = np.random.default_rng(0).integers(0, 8, (2, 3, 9, 1))
