@@ -24,6 +24,7 @@ CASES = [
     {"network": "digits", "board": "tang-nano-9k"},
     {"network": "digits", "board": "tang-primer-20k"},
     {"network": "mnist-mlp", "board": "tang-primer-20k"},
+    {"network": "digits-rows-rnn", "board": "ulx3s-85f"},
 ]
 
 def measure(case):

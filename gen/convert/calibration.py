@@ -36,8 +36,8 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
 
     Returns
     -------
-    The calibrated layers, and the module's scores ``(N, classes)``, or ``(N, classes, elements, 1)``
-    if there are some for each element.
+    The calibrated layers, and the module's scores, ``(N, classes)``, or ``(N, classes, elements,
+    1)`` if there are some for each element.
 
     Raises
     ------

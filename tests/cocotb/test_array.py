@@ -134,6 +134,19 @@ def test_every_neuron_is_put_to_the_test(case):
         assert (counts.max(axis=(0, 2, 3)) > counts.min(axis=(0, 2, 3))).all(), layer.name
 
 
+@pytest.mark.parametrize("options", [{"stream": 2}, {"interleaved": 3},
+                                     {"stream": 1, "interleaved": 2}], ids=str)
+def test_sequences_in_blocks_and_side_by_side(options):
+    """Every state and every answer, with resets in the middle of sequences."""
+    network = sequences.layered()
+    design = design_for(network, boards.find("arty-a7"), lanes={
+        "conv": 4, "dense": 5, "diagonal": 8, "out": 3}, **options)
+    images = np.random.default_rng(0).integers(0, 256, (48, *network.input_shape))
+    result = verify(design, images)
+    assert result["mismatches"] == 0
+    assert result["images"] == 48
+
+
 @pytest.mark.parametrize("case", STEPPING)
 def test_neurons_do_in_each_step_what_they_can(case):
     """A number of spikes that a channel never sends in a time-step would hide what is wrong with
