@@ -26,6 +26,8 @@ CASES = [
     *({"made": "settling", "board": board, "level": "netlist"}
       for board in ("arty-a7", "ulx3s-85f", "ice40-hx8k")),
     {"network": "digits", "board": "ice40-hx8k", "level": "bitstream"},
+    *({"network": "digits-rows-rnn", "board": board, "level": "netlist"}
+      for board in ("arty-a7", "ulx3s-85f")),
 ]
 """A network that is made is :func:`tests.networks.settling`: its neurons fire in each time-step,
 and take spikes back."""
