@@ -31,6 +31,7 @@ from .foreign import Activation
 from .lower import lower, require_plain, takes_sequences
 from .lowered import Lowered
 from .quantised import QuantisedModel
+from .recurrent import warn_if_coarse
 from .usercode import blamed, loaded
 from .widths import Bits
 
@@ -154,6 +155,7 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
         log.warning("levels: %d changes nothing, because the network has no plain ReLU; its "
                     "activations have their own levels", levels)
     lowered, scores = calibrate(module, lowered, images, firing.levels(levels), firing)
+    warn_if_coarse(lowered)
     return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
 
 

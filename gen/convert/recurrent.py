@@ -8,10 +8,19 @@
 (docs/methods.md, 15). Elements are the rows of a map.
 """
 
+import logging
+
 import torch
 from torch import nn
 
-__all__ = ["Recurrent", "fed_back"]
+from .lowered import Lowered
+
+__all__ = ["Recurrent", "fed_back", "warn_if_coarse"]
+
+log = logging.getLogger(__name__)
+
+# With more elements than these, states of fewer levels than those lose what adds up slowly.
+_LONG, _FINE = 100, 31
 
 
 def fed_back(own: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
@@ -24,6 +33,23 @@ def fed_back(own: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     if own.shape[1] < own.shape[0]:
         return h * own.reshape(len(own), *[1] * (h.dim() - 2))
     return torch.einsum("oi,ni...->no...", own[:, :, 0, 0], h)
+
+
+def warn_if_coarse(lowered: Lowered) -> None:
+    """Log a warning for each recurrent layer of many elements and few levels (docs/methods.md, 15).
+
+    Parameters
+    ----------
+    lowered : the layers; its ReLUs must be calibrated
+    """
+    for layer in lowered.neurons:
+        elements = lowered.places[layer.name].shape[1]
+        recurrent = any(term.source == layer.name for term in layer.terms)
+        if recurrent and elements > _LONG and layer.levels < _FINE:
+            log.warning("warning: %s: counts of 0..%d can't add up slowly over %d elements, as what "
+                        "is worth less than half a count is rounded away in each; more levels help, "
+                        "or convolutions over time that shorten the sequence", layer.name,
+                        layer.levels, elements)
 
 
 class Recurrent(nn.Module):

@@ -29,6 +29,7 @@ from gen.convert.firing import CALIBRATED, Firing
 from gen.convert.lower import lower
 from gen.convert.qcfs import Qcfs
 from gen.convert.quantised import QuantisedModel
+from gen.convert.recurrent import warn_if_coarse
 from gen.data import datasets, sequences
 from gen.errors import ConversionError, DataError, unknown
 from gen.ir import artifact
@@ -222,6 +223,8 @@ def _quantised(real: "_Real", shape: tuple[int, ...], plan: _Plan,
     elif lowered.relus and images is not None:
         values = images.numpy() / np.float32(recipe.input_levels)
         lowered, _ = calibrate(real.module, lowered, values, recipe.levels, firing)
+    if images is None:
+        warn_if_coarse(lowered)
     return QuantisedModel(lowered, input_levels=recipe.input_levels, bits=recipe.bits)
 
 

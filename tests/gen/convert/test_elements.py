@@ -191,6 +191,17 @@ def test_every_state_of_every_layer_is_pytorchs():
         assert torch.allclose(layer[:, -1], last, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("elements, levels, coarse", [(101, 30, True), (100, 30, False),
+                                                      (101, 31, False)])
+def test_coarse_states_of_long_sequences(elements, levels, coarse, caplog):
+    images = np.random.default_rng(0).random((8, elements, 5), dtype=np.float32)
+    to_quantised(Rnn(), images, levels=levels)
+    said = [message for message in caplog.messages if "add up slowly" in message]
+    assert said == [message for message in said if message.startswith(
+        f"warning: rnn: counts of 0..{levels} can't add up slowly over {elements} elements")]
+    assert bool(said) == coarse
+
+
 def test_layers_that_nobody_reads_are_left_out():
     lowered = lower(Deep("lower"), (7, 5))
     assert [layer.name for layer in lowered.layers] == ["rnn.l0", "rnn.l1", "fc"]
