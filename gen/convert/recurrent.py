@@ -46,9 +46,9 @@ def warn_if_coarse(lowered: Lowered) -> None:
         elements = lowered.places[layer.name].shape[1]
         recurrent = any(term.source == layer.name for term in layer.terms)
         if recurrent and elements > _LONG and layer.levels < _FINE:
-            log.warning("warning: %s: counts of 0..%d can't add up slowly over %d elements, as what "
-                        "is worth less than half a count is rounded away in each; more levels help, "
-                        "or convolutions over time that shorten the sequence", layer.name,
+            log.warning("warning: %s: counts of 0..%d can't add up slowly over %d elements: what "
+                        "is worth less than half a count is rounded away in each; more levels "
+                        "help, or convolutions over time that shorten the sequence", layer.name,
                         layer.levels, elements)
 
 
