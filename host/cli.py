@@ -242,7 +242,7 @@ def _lines(report):
                               for layer, count in value.items()) or "none"
         if not isinstance(value, list):
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
-            yield f"{name.replace('_', ' '):<18}{text}"
+            yield f"{name.replace('_', ' ') + ' ':<18}{text}"
 
 
 def _parser():

@@ -1,9 +1,9 @@
 """A device: identity, status, and images to logits."""
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from collections.abc import Sequence as Words
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,7 +85,8 @@ class Link(Protocol):
         """A way for samples to the device, and for results back, which come in the order of the
         samples. While it is used, nothing else may be. It raises what :meth:`run` does."""
 
-    def run(self, samples: Iterable[Words[int]], timesteps: int) -> Iterator[list[int]]:
+    def run(self, samples: Iterable[Words[int]], timesteps: int
+            ) -> Generator[list[int], None, None]:
         """Send samples as soon as there is room for them; their results, in their order. A result
         has the words of the logits, the lowest first, a bit for each layer that was quiet, and last
         the clocks that the sample took.
@@ -206,8 +207,8 @@ class Device:
         logits = np.empty((len(groups), blocks, self._where["classes"]), dtype=np.int64)
         cycles = np.empty((len(groups), blocks), dtype=np.int64)
         quiet = np.empty((len(groups), len(self.manifest.settling)), dtype=bool)
-        with self._opened():
-            for place, words in enumerate(self.link.run(samples, timesteps)):
+        with self._opened(), closing(self.link.run(samples, timesteps)) as results:
+            for place, words in enumerate(results):
                 here = divmod(place, blocks)
                 logits[here], quiet[here[0]], cycles[here] = self._parsed(words)
         charged = self.manifest.charged
@@ -219,8 +220,8 @@ class Device:
     @contextmanager
     def sequence(self) -> Iterator[Sequence]:
         """A sequence that is sent element by element, and begins anew with the device's first
-        block. Until the context ends, the device is used for nothing else; then answers that were
-        not read are lost.
+        block. Until the context ends, anything else that is asked of the device is an error; then
+        answers that were not read are lost.
 
         Raises
         ------

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -37,6 +37,7 @@ class Mailbox:
         self.name, self.where = frames.name, manifest.registers
         self._path = manifest.path
         self._number: int | None = None  # of the last sample, while a session is open
+        self._flying = False
         self._timesteps: int | None = None  # of a run, once this session has chosen them
 
     @property
@@ -51,14 +52,30 @@ class Mailbox:
 
     def take_over(self) -> None:
         """Take the device over. The numbers of samples go on from its last one."""
+        self._require_idle()
         self.frames.draw_session()
         opened = self.frames.write(self.where["open"], [self.frames.session])
         self._require(opened, "a session")
-        (self._number,) = self.read(self.where["submitted"], 1)
+        (self._number,) = self._read(self.where["submitted"], 1)
         self._timesteps = None
 
     def read(self, addr: int, count: int) -> list[int]:
-        """Words from ``addr`` on, in as many frames as necessary."""
+        """Words from ``addr`` on, in as many frames as necessary.
+
+        Raises
+        ------
+        HostError
+            If samples are under way.
+        """
+        self._require_idle()
+        return self._read(addr, count)
+
+    def _require_idle(self):
+        if self._flying:
+            raise HostError(f"{self.name}: samples are under way; end the sequence that they "
+                            f"belong to before anything else is asked of the device")
+
+    def _read(self, addr, count):
         words: list[int] = []
         most = self.where["max_words"]
         for start in range(0, count, most):
@@ -68,7 +85,8 @@ class Mailbox:
             words += answer.words
         return words
 
-    def run(self, samples: Iterable[Sequence[int]], timesteps: int) -> Iterator[list[int]]:
+    def run(self, samples: Iterable[Sequence[int]], timesteps: int
+            ) -> Generator[list[int], None, None]:
         """Results of samples, in their order; see :meth:`host.device.Link.run`."""
         with self.flight(timesteps) as flight:
             for words in samples:
@@ -80,25 +98,30 @@ class Mailbox:
     @contextmanager
     def flight(self, timesteps: int) -> Iterator["_Flight"]:
         """A way for samples, see :meth:`host.device.Link.flight`. It ends when all results are
-        there.
+        there, or with an error.
 
         Samples are numbered within the session, and a result counts only with the right number.
 
         Raises
         ------
         HostError
-            If no session is open.
+            If no session is open, or other samples are under way.
         """
+        self._require_idle()
         number = self._number
         if number is None:
             raise HostError(f"{self.name}: samples are sent in a session, and none is open")
         self._number = None
         self.frames.forget()
         self._choose(timesteps)
-        flight = _Flight(self, number)
-        yield flight
-        flight.land()
-        self._number = flight.number
+        flight, self._flying = _Flight(self, number), True
+        try:
+            yield flight
+            if not flight.over:
+                flight.land()
+                self._number = flight.number
+        finally:
+            flight.over, self._flying = flight.over or "the sequence has ended", False
 
     def _choose(self, timesteps):
         """Choose the time-steps of a run. Samples of an earlier session may still be under way."""
@@ -119,7 +142,7 @@ class Mailbox:
         if answer.status == Status.OK:
             return
         if answer.status == Status.SESSION:
-            (session,) = self.read(self.where["session"], 1)
+            (session,) = self._read(self.where["session"], 1)
             reason = ("was reset or programmed" if session in (0, self.frames.session)
                       else "was taken over by another program")
             raise Lost(f"{self.name}: the device {reason} since this one opened its session, so "
@@ -160,6 +183,12 @@ class _Flight:
     -------
     number : of the last sample
     landed : results that have come
+    over : why nothing can be sent or received any more, or nothing
+
+    Raises
+    ------
+    HostError
+        From any method, if it is over.
     """
 
     def __init__(self, mailbox, number):
@@ -168,26 +197,41 @@ class _Flight:
         self._samples: deque[_Sample] = deque()  # those without a result
         self._most = self._where["slots"]
         self.landed: deque[list[int]] = deque()
+        self.over = ""
 
     def send(self, words):
         """Send a sample as soon as there is room for it."""
-        while len(self._samples) >= self._most:
-            self._settle()
-        self.number = (self.number + 1) & 0xffff
-        sample = _Sample(self.number, words)
-        self._samples.append(sample)
-        self._post(sample)
+        with self._trying():
+            while len(self._samples) >= self._most:
+                self._settle()
+            self.number = (self.number + 1) & 0xffff
+            sample = _Sample(self.number, words)
+            self._samples.append(sample)
+            self._post(sample)
 
     def receive(self):
         """Wait for the result of the first sample that has none yet, and return it."""
-        while not self.landed:
-            self._settle()
+        with self._trying():
+            while not self.landed:
+                self._settle()
         return self.landed.popleft()
 
     def land(self):
         """Wait for all results."""
-        while self._samples:
-            self._settle()
+        with self._trying():
+            while self._samples:
+                self._settle()
+
+    @contextmanager
+    def _trying(self):
+        """After an error or an interrupt it is not known what the device has."""
+        if self.over:
+            raise HostError(f"{self._mailbox.name}: {self.over}; begin another")
+        try:
+            yield
+        except BaseException:
+            self.over = "the sequence was given up after an error"
+            raise
 
     def _requests(self, sample):
         """Address and words of each frame, and whether it is the last, which is an exchange."""
@@ -253,7 +297,7 @@ class _Flight:
             missing = self._words() - len(words)
             if self._completed(words[0], before):
                 self._most = min(self._most + 1, self._where["slots"])
-                rest = self._mailbox.read(self._slot(before) + len(words), missing)
+                rest = self._mailbox._read(self._slot(before) + len(words), missing)
                 self._land(before, [*words, *rest])
 
     def _fetch(self):
@@ -261,7 +305,7 @@ class _Flight:
         sample, patience = self._samples[0], self._mailbox.patience
         deadline = time.monotonic() + patience
         while True:
-            words = self._mailbox.read(self._slot(sample), self._words())
+            words = self._mailbox._read(self._slot(sample), self._words())
             if self._completed(words[0], sample):
                 self._land(sample, words)
                 return

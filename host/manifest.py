@@ -252,9 +252,11 @@ class Manifest:
     def groups(self, counts: np.ndarray) -> np.ndarray:
         """Counts ``(N, C, H, W)`` of images, those of a sample side by side: ``(N / interleaved, C,
         H, W * interleaved)``. What is missing from the last one is zeros."""
-        counts = np.pad(counts, ((0, -len(counts) % self.interleaved), (0, 0), (0, 0), (0, 0)))
-        groups = counts.reshape(-1, self.interleaved, *counts.shape[1:])
-        return groups.transpose(0, 2, 3, 1, 4).reshape(len(groups), *counts.shape[1:3], -1)
+        number, (channels, height, width) = self.interleaved, counts.shape[1:]
+        counts = np.pad(counts, ((0, -len(counts) % number), (0, 0), (0, 0), (0, 0)))
+        groups = counts.reshape(len(counts) // number, number, channels, height, width)
+        return groups.transpose(0, 2, 3, 1, 4).reshape(len(groups), channels, height,
+                                                       number * width)
 
     def blocks(self, group: np.ndarray) -> list[np.ndarray]:
         """The samples ``(C, H, W)`` of one of the :meth:`groups`, several if they are blocks."""
@@ -284,14 +286,13 @@ class Manifest:
         beats = np.pad(beats, ((0, 0), (0, -beats.shape[1] % 32)))
         return np.packbits(beats, axis=1, bitorder="little").reshape(-1).view("<u4")
 
-
     def unpack(self, logits: np.ndarray) -> np.ndarray:
         """Logits as they travel, ``(N, blocks, values)``, to those of the images, ``(N *
         interleaved, *logit_shape(blocks))``."""
-        count, blocks, _ = logits.shape
-        shape = self.logit_shape(blocks)
-        logits = logits.reshape(count, blocks * self.positions[0], self.interleaved, -1, shape[0])
-        return logits.transpose(0, 2, 4, 1, 3).reshape(count * self.interleaved, *shape)
+        (count, blocks, _), (height, width) = logits.shape, self.positions
+        shape, number = self.logit_shape(blocks), self.interleaved
+        logits = logits.reshape(count, blocks * height, number, width // number, shape[0])
+        return logits.transpose(0, 2, 4, 1, 3).reshape(count * number, *shape)
 
 
 def _natural(value, least=1):

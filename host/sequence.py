@@ -79,7 +79,8 @@ class Sequence:
         Raises
         ------
         HostError
-            If they are of another shape, type or range; then none is sent. Or if the link fails.
+            If they are of another shape, type or range; then none is sent. If the link fails; then
+            the sequence is over. Or if it is over.
         """
         rows = self._manifest.shape[1]
         for element in self._manifest.encode_elements(np.asarray(elements)):
@@ -87,10 +88,9 @@ class Sequence:
             self.elements += 1
             if len(self._waiting) == rows:
                 block = np.stack(self._waiting, axis=1)
+                self._flight.send(self._manifest.pack(block, begins=self._sent == 0).tolist())
                 self._waiting.clear()
-                words = self._manifest.pack(block, begins=self._sent == 0).tolist()
                 self._sent += 1
-                self._flight.send(words)
 
     def read(self) -> Answer:
         """Wait for the next answer.
@@ -98,7 +98,8 @@ class Sequence:
         Raises
         ------
         HostError
-            If none is due, because no block is complete without an answer. Or if the link fails.
+            If none is due, because no block is complete without an answer. If the link fails, or
+            the sequence is over.
         """
         if not self.due:
             rows = self._manifest.shape[1]

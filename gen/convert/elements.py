@@ -112,8 +112,8 @@ class ElementOperators(Collector):
             few = len(range(rows)[chosen])
         if few and all(part == slice(None) for part in parts):
             return self._last(x, few, Form.VECTOR if one and x.form is not Form.MAP else x.form)
-        self.refuse("only the last elements of a sequence can be selected: x[:, :, k:], or "
-                    "x[:, k:] if the features come last")
+        self.refuse("only the last elements of a sequence, or all of them together, can be used: "
+                    "x[:, :, k:], or x[:, k:] if the features come last")
 
     def _pad(self, x: object, pad: Sequence[int], mode: str = "constant",
              value: float | None = None) -> Map:

@@ -194,8 +194,8 @@ def bins(events: Events, *, width: int, height: int, window: int, levels: int,
     Raises
     ------
     DataError
-        If a parameter is out of range, an event is not on the sensor, all are before ``start``, or
-        there would be more than 2^28 counts.
+        If a parameter is out of range, an event is not on the sensor, all are before ``start`` and
+        ``elements`` is not given, or there would be more than 2^28 counts.
     """
     _require_ranges(width=width, height=height, window=window, levels=levels, start=start,
                     elements=1 if elements is None else elements)

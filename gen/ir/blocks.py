@@ -68,8 +68,10 @@ class _Cut:
 
     def __init__(self, network: Network, rows: int) -> None:
         self._network = network
-        if type(rows) is not int or rows < 1:
-            raise NetworkError(f"a block must have 1 row or more, not {rows!r}")
+        elements = network.input_shape[1]
+        if type(rows) is not int or not 1 <= rows <= elements:
+            raise NetworkError(f"a block of {network.name} must have 1 to {elements} elements, as "
+                               f"its sequences have, not {rows!r}")
         if network.dynamics is not None:
             raise NetworkError(f"{network.name} has time-steps; only networks in the schedule "
                                f"settle take sequences block by block")

@@ -59,9 +59,10 @@ def _stride(network: Network, layer: Layer, window: Window) -> tuple[int, int]:
 def together(images: np.ndarray, count: int) -> np.ndarray:
     """``(N, C, H, W)`` images to samples ``(ceil(N / count), C, H, count * W)``. The last sample is
     filled up with zeros."""
+    channels, height, width = images.shape[1:]
     images = np.pad(images, ((0, -len(images) % count), (0, 0), (0, 0), (0, 0)))
-    groups = images.reshape(-1, count, *images.shape[1:])
-    return groups.transpose(0, 2, 3, 1, 4).reshape(len(groups), *images.shape[1:3], -1)
+    groups = images.reshape(len(images) // count, count, channels, height, width)
+    return groups.transpose(0, 2, 3, 1, 4).reshape(len(groups), channels, height, count * width)
 
 
 def apart(logits: np.ndarray, count: int, images: int) -> np.ndarray:

@@ -43,6 +43,12 @@ def flat_input(network: Network) -> Network:
     return replace(network, input_shape=(pixels, 1, 1), layers=tuple(layers), samples=None)
 
 
+def _sampled(network, stream, interleaved):
+    """The network of a sample."""
+    network = interleave(network, interleaved)
+    return flat_input(network) if stream is None else block(network, stream)
+
+
 def _port(index, name):
     """The name of a layer in Verilog and in the names of its memories. It is an identifier,
     whatever the layer is called."""
@@ -78,8 +84,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
         If the network can't take a sequence in such blocks, or several side by side.
     """
     lanes, replicas = dict(lanes or {}), dict(replicas or {})
-    network = interleave(network, interleaved)
-    network = flat_input(network) if stream is None else block(network, stream)
+    network = _sampled(network, stream, interleaved)
     channels, height, width = network.input_shape
     flat = height * width == 1 and stream is None
     layers: list[CoreConfig | PoolConfig] = []
@@ -146,7 +151,7 @@ def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
     name. The parameters are those of :func:`map_config`."""
     config = map_config(network, lanes=lanes, replicas=replicas, code=code,
                         slice_steps=slice_steps, rows=rows, stream=stream, interleaved=interleaved)
-    network = flat_input(interleave(network, interleaved))
+    network = _sampled(network, stream, interleaved)
     image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):
         image |= kind(layer).memories(layer, shape)

@@ -182,8 +182,8 @@ def _require_addresses(network: Network, code: str) -> None:
     try:
         register_map(map_config(network, code=code))
     except ValueError as error:
-        raise FitError(f"{network.name} fits no board: {error}; a smaller input, or fewer levels "
-                       f"of it (--input-levels), would help") from error
+        raise FitError(f"{network.name} fits no board: {error}; a smaller input, fewer levels of "
+                       f"it (--input-levels) or fewer answers in a sample would help") from error
 
 
 def _waiting(choose: Callable[[float | None], Trial], trials: Trials, workload: Workload,

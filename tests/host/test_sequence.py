@@ -8,7 +8,7 @@ import pytest
 from gen.ir.blocks import answering
 from host.cli import main
 from host.device import Device
-from host.errors import HostError
+from host.errors import HostError, LinkError
 from host.link import SerialLink
 from host.mailbox import Mailbox
 from host.manifest import load
@@ -81,6 +81,42 @@ def test_a_sequence_that_is_cut_off_leaves_nothing_behind(board):
         with again.sequence() as sequence:
             sequence.send(sent)
             assert np.array_equal([a.logits for a in sequence.answers()], expected(sent))
+
+
+def test_nothing_else_while_a_sequence_is_under_way(board):
+    _, device = board()
+    sent, busy = elements(8), "samples are under way; end the sequence"
+    with device.sequence() as sequence:
+        sequence.send(sent[:4])
+        for other in (lambda: device.infer(sent[None]), device.status,
+                      lambda: device.sequence().__enter__()):
+            with pytest.raises(HostError, match=busy):
+                other()
+        sequence.send(sent[4:])
+        assert np.array_equal([a.logits for a in sequence.answers()], expected(sent))
+    with device.sequence() as another:
+        with pytest.raises(HostError, match="the sequence has ended; begin another"):
+            sequence.send(sent[:2])
+        another.send(sent)
+        assert np.array_equal([a.logits for a in another.answers()], expected(sent))
+
+
+def test_a_line_that_fails_ends_the_sequence(board):
+    transport, device = board(attempts=2)
+    sent = elements(8)
+    with device.sequence() as sequence:
+        sequence.send(sent[:4])
+        transport.cut = True
+        with pytest.raises(LinkError):
+            sequence.send(sent[4:])
+            list(sequence.answers())
+        transport.cut = False
+        for again in (lambda: sequence.send(sent[4:]), sequence.read):
+            with pytest.raises(HostError, match="given up after an error; begin another"):
+                again()
+    with device.sequence() as sequence:
+        sequence.send(sent)
+        assert np.array_equal([a.logits for a in sequence.answers()], expected(sent))
 
 
 def test_answers_that_are_not_read(board):

@@ -177,7 +177,7 @@ def add_timesteps(parser: ArgumentParser) -> None:
 
 def add_dataset(parser: ArgumentParser) -> None:
     """Add --dataset and --data."""
-    parser.add_argument("--dataset", metavar="D", help="digits, mnist, fashion-mnist or cifar-10 "
+    parser.add_argument("--dataset", metavar="D", help="a data set, such as mnist or mnist-rows "
                         "(default: what the network was trained on)")
     add_data(parser)
 
@@ -223,9 +223,16 @@ def add_mapping(parser: ArgumentParser) -> None:
     add_calibration(parser)
 
 
+def _elements(text):
+    try:
+        return COUNT(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; without a number it comes last") from error
+
+
 def add_sequences(parser: ArgumentParser) -> None:
     """Add --stream and --interleaved."""
-    parser.add_argument("--stream", metavar="ELEMENTS", type=COUNT, nargs="?", const=0,
+    parser.add_argument("--stream", metavar="ELEMENTS", type=_elements, nargs="?", const=0,
                         help="take sequences without an end, in blocks of so many elements (rows "
                              "of the input), with an answer after each (default: a sample is a "
                              "whole input; without a number: the shortest block that the network "

@@ -11,6 +11,7 @@ from gen.ir.blocks import answering, block, least_block
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 from gen.ir.reference import torch_run
+from gen.plan.mapping import map_network
 from hw.dynamics import Dynamics
 from tests.networks import linear, neurons, readout, synapses
 from tests.sequences import causal, last, layered, random_blocks, recurrence, recurrent
@@ -111,7 +112,8 @@ def _early():
     (_averaged, 2, "all: can't take a sequence block by block: its window over rnn looks at 6 "),
     (_early, 2, "out: .* its window over rnn does not end with the last element"),
     (linear, 1, "fc1: .* does not end|fc1: .* looks at 3 elements"),
-    (recurrence, 0, "a block must have 1 row or more, not 0"),
+    (recurrence, 0, "a block of sequence must have 1 to 5 elements, as its sequences have, not 0"),
+    (recurrence, 6, "must have 1 to 5 elements, as its sequences have, not 6"),
     (lambda: Network("plain", (2, 4, 1), 3, 3, (
         neurons(RNG, "fc", synapses(RNG, INPUT, (2, 2, 1, 1))), last(RNG, "fc", 3, (2, 4, 1)))), 1,
      "plain has no layer that looks back"),
@@ -124,6 +126,14 @@ def test_networks_that_can_not(make, rows, message):
     network = make(5) if make is recurrence else make()
     with pytest.raises(NetworkError, match=message):
         block(network, rows)
+
+
+def test_a_read_out_alone_looks_back():
+    rng = np.random.default_rng(0)
+    network = Network("alone", (3, 6, 1), 7, 7, (readout(rng, INPUT, (4, 3, 6, 1)),))
+    config, image = map_network(network, stream=2)
+    assert config.readout.sources[0].past == 4
+    assert len(image) == 2
 
 
 def test_time_steps_can_not():

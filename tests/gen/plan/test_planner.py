@@ -169,8 +169,8 @@ def test_what_the_link_has_no_addresses_for(shape, classes, message):
         readout(rng, "pool", (classes, shape[0], 1, 1))))
     for interval in (None, 1000):
         with pytest.raises(FitError, match=rf"^vast fits no board: {message} addresses; a smaller "
-                                           rf"input, or fewer levels of it \(--input-levels\), "
-                                           rf"would help$"):
+                                           rf"input, fewer levels of it \(--input-levels\) or "
+                                           rf"fewer answers in a sample would help$"):
             plan(net, BOARD, interval=interval)
 
 
