@@ -28,8 +28,8 @@ def streamed(case, design, images, *, verified):
     SimulationError
         If a logit or a spike differs.
     """
-    network, config, images = design.seen(images)
-    counts = network.encode(images)
+    network, config, samples = design.seen(images)
+    counts = network.encode(samples)
     run = stream(design.config, design.image, counts, jobs=1, seen=config)
     logits, *_ = expected(network, config, counts)
     spikes = verify(design, images[:verified])
