@@ -30,7 +30,7 @@ _SHIPPED = ("digits-rows-rnn", "mnist-rows-rnn", "mnist-pixels-crnn", "mnist-per
 
 CASES = [*({"network": network, "board": "arty-a7"} for network in _SHIPPED),
          {"network": "digits-rows-rnn", "board": "arty-a7", "interleaved": 4},
-         {"network": "mnist-rows-rnn", "board": "arty-a7", "interleaved": 4},
+         {"network": "mnist-rows-rnn", "board": "arty-a7", "interleaved": 2},
          {"network": "mnist-rows-rnn", "board": "arty-a7", "interleaved": 1, "stream": 1}]
 """Sequences one after the other, several side by side, and block by block."""
 
