@@ -28,6 +28,7 @@ from gen.convert.conversion import convert
 from gen.errors import BuildError
 from gen.ir import artifact
 from tests.networks import linear
+from tests.sequences import layered
 
 MODEL = """
 from torch import nn
@@ -58,6 +59,7 @@ FIXED = {
     ("gen", "boards"): {},
     ("gen", "demo"): {"--network": "absent.npz"},
     ("host", "infer"): {"images": "images.npy", "--board": "built", "--port": "absent"},
+    ("host", "stream"): {"elements": "elements.npy", "--board": "streams", "--port": "absent"},
     ("host", "status"): {"--board": "built", "--port": "absent"},
 }
 
@@ -117,6 +119,9 @@ def place(tmp_path_factory):
     artifact.save(net, place / "net.npz")
     np.save(place / "images.npy", np.zeros((2, *net.input_shape), np.uint8))
     build(net, board="arty-a7", out=place / "built", synthesise=False)
+    sequences = layered()
+    np.save(place / "elements.npy", np.zeros((4, sequences.input_shape[0]), np.uint8))
+    build(sequences, board="arty-a7", out=place / "streams", stream=2, synthesise=False)
     np.save(place / "events.npy", np.array([(0, 1, 1, 5), (2, 0, 0, 2500)], [
         ("x", "u1"), ("y", "u1"), ("p", "u1"), ("t", "i8")]))
     (place / "lying.npy").write_bytes(npy("(1099511627776,)"))
@@ -242,3 +247,4 @@ def test_arrays_that_lie(content, place):
     check("host", ["infer", "bad.npy", "--board", "built", "--port", "absent"], place)
     check("host", ["infer", "images.npy", "--labels", "bad.npy", "--board", "built", "--port",
                    "absent"], place)
+    check("host", ["stream", "bad.npy", "--board", "streams", "--port", "absent"], place)
