@@ -52,7 +52,7 @@ _FILES = {"table": "explore.json", "plot": "explore.svg", "picture": "explore.pn
 _PATIENCE = 20
 
 # What a design is made of, beside its network.
-_OPTIONS = tuple(Options.__annotations__)
+_OPTIONS = tuple(name for name in Options.__annotations__ if name in Options.__required_keys__)
 
 # Folders of the source code that computes points.
 _PROGRAMS = [Path(file).parent for file in (__file__, hw.__file__, all_boards.__file__)]

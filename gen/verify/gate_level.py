@@ -23,6 +23,7 @@ from gen.build.design import load as load_design
 from gen.build.project import SOURCES, TOP
 from gen.build.synthesis import NETLIST, synthesise
 from gen.errors import SimulationError
+from gen.ir.interleaved import apart
 from gen.ir.network import Network
 from gen.system.files import require_output
 from gen.system.progress import bar
@@ -139,14 +140,15 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
     trace = network.run(network.encode(samples))
     layers = [_compare(stream, stream.expected(trace), moved) for stream, moved in zip(
         layer_streams(config), _probed(config, words), strict=True)]
-    layers += _answers(design, trace, result)
+    layers += _answers(design.config, trace, result)
     return _summary(layers, images, figures) | {"cells": cell_count(module)}
 
 
-def _answers(design, trace, result):
+def _answers(config, trace, result):
     """Figures of what the host got: logits, and which layers were quiet."""
-    yield _figures(_HOST, design.apart(trace.logits, len(result.logits)), result.logits)
-    for stream in quiet_streams(design.config):
+    logits = apart(trace.logits, config.interleaved, len(result.logits))
+    yield _figures(_HOST, logits, result.logits)
+    for stream in quiet_streams(config):
         expected = stream.expected(trace)
         yield _figures(f"{_HOST}: {stream.name}", expected, result.quiet.reshape(expected.shape))
 
@@ -259,7 +261,7 @@ def compare_bitstream(design: Design, directory: str | Path, images: np.ndarray)
     simulator = bitstream_simulator(directory, design.board)
     result, _, figures = _drive(simulator, config, directory, design.whole(images))
     trace = network.run(network.encode(samples))
-    return _summary(list(_answers(design, trace, result)), images, figures)
+    return _summary(list(_answers(design.config, trace, result)), images, figures)
 
 
 def verify_netlist(directory: str | Path, images: np.ndarray) -> dict:
