@@ -12,6 +12,7 @@ import numpy as np
 from gen.errors import NetworkError
 
 from .layers import Layer
+from .logits import logit_shape
 from .network import Network
 from .synapses import Window
 
@@ -71,6 +72,5 @@ def apart(logits: np.ndarray, count: int, images: int) -> np.ndarray:
         return logits
     samples, classes, height, width = logits.shape
     columns = logits.reshape(samples, classes, height, count, width // count)
-    columns = columns.transpose(0, 3, 1, 2, 4).reshape(samples * count, classes, height, -1)
-    return columns.reshape(len(columns), *((classes,) if columns.shape[2:] == (1, 1) else
-                                           columns.shape[1:]))[:images]
+    shape = logit_shape(classes, (height, width // count))
+    return columns.transpose(0, 3, 1, 2, 4).reshape(samples * count, *shape)[:images]

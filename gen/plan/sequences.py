@@ -43,8 +43,8 @@ def plan_sequences(network: Network, board: Board, *, stream: int | None, interl
     counts = together(workload.counts, interleaved)
     if stream is not None:
         rows = stream = stream or least_block(whole)
-        blocks = max(1, network.input_shape[1] // rows)
         heights = block(whole, rows).shapes
+        blocks = network.input_shape[1] // rows
         whole, counts = answering(whole, rows, blocks), counts[:, :, :rows * blocks]
     share = blocks * interleaved
     chosen = plan(whole, board, code=code, interval=interval and interval * share,

@@ -15,6 +15,8 @@ from gen.convert.usercode import loaded
 from gen.errors import ConversionError
 from gen.ir.artifact import load
 
+from .test_elements import states_in_float64
+
 torch.set_num_threads(1)
 
 
@@ -142,19 +144,6 @@ def by_hand(module, x):
     return {"cell": torch.stack(states, 2), "upper": torch.stack(uppers, 2)}
 
 
-def in_float64(lowered, x):
-    """What the layers' terms say, element by element, by layer."""
-    values = {"input": lowered.input_form.as_map(x, lowered.input_shape)}
-    for layer in lowered.relus:
-        values[layer.name] = torch.zeros(len(x), len(layer.bias), x.shape[1], 1,
-                                         dtype=torch.float64)
-        for k in range(x.shape[1]):
-            charge = sum(term.convolved(values[term.source], term.weight.double())
-                         for term in layer.terms) + layer.bias.double()[:, None, None]
-            values[layer.name][:, :, k] = charge[:, :, k].relu()
-    return values
-
-
 @pytest.mark.parametrize("loop", LOOPS)
 def test_every_state_is_that_of_the_cells(loop):
     torch.manual_seed(1)
@@ -165,7 +154,7 @@ def test_every_state_is_that_of_the_cells(loop):
     assert [layer.name for layer in lowered.relus] == names
     assert all(layer.name in [term.source for term in layer.terms] for layer in lowered.relus)
     x = torch.rand(30, 7, 5, dtype=torch.float64)
-    ours = in_float64(lowered, x)
+    ours = states_in_float64(lowered, x)
     with torch.no_grad():
         theirs = by_hand(module.double(), x)
     for name in names:

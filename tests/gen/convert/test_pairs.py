@@ -17,6 +17,8 @@ from gen.ir.layers import INPUT, Neurons
 from gen.ir.reference import torch_run
 from gen.ir.synapses import Synapses
 
+from .test_qcfs import require_gradients
+
 torch.set_num_threads(1)
 
 
@@ -72,13 +74,8 @@ def test_values_are_whole_steps_of_both_signs():
 
 def test_gradients_of_both_signs():
     act = Qcfs(3, step=0.5, symmetric=True)
-    for z, dz, ds in [(0.6, 1, 1 - 1.2), (-0.6, 1, -1 + 1.2), (-1.7, 1, -3 + 3.4), (-2.0, 0, -3),
-                      (2.0, 0, 3)]:
-        x = torch.tensor(z, requires_grad=True)
-        act.step.grad = None
-        act(x).backward()
-        assert x.grad == dz
-        assert float(act.step.grad) == pytest.approx(ds, abs=1e-5)
+    require_gradients(act, [(0.6, 1, 1 - 1.2), (-0.6, 1, -1 + 1.2), (-1.7, 1, -3 + 3.4),
+                            (-2.0, 0, -3), (2.0, 0, 3)])
     assert repr(act) == "Qcfs(levels=3, step=0.5, symmetric=True)"
 
 

@@ -18,16 +18,20 @@ def test_any_levels(levels):
     assert counts.unique().tolist() == list(range(levels + 1))
 
 
-def test_gradients_are_those_of_the_published_code():
-    # docs/methods.md, 1: da/dz is 1 inside; da/dstep is n - z/s inside, levels above, 0 below.
-    act = Qcfs(3, step=0.5)
-    for z, dz, ds in [(0.6, 1, 1 - 1.2), (-0.2, 1, 0.4), (-0.3, 0, 0), (1.7, 1, 3 - 3.4),
-                      (2.0, 0, 3)]:
+def require_gradients(act, cases):
+    """Each of the cases is ``(z, da/dz, da/dstep)``."""
+    for z, dz, ds in cases:
         x = torch.tensor(z, requires_grad=True)
         act.step.grad = None
         act(x).backward()
         assert x.grad == dz
         assert float(act.step.grad) == pytest.approx(ds, abs=1e-5)
+
+
+def test_gradients_are_those_of_the_published_code():
+    # docs/methods.md, 1: da/dz is 1 inside; da/dstep is n - z/s inside, levels above, 0 below.
+    require_gradients(Qcfs(3, step=0.5), [(0.6, 1, 1 - 1.2), (-0.2, 1, 0.4), (-0.3, 0, 0),
+                                          (1.7, 1, 3 - 3.4), (2.0, 0, 3)])
 
 
 def test_the_step_stays_positive():
