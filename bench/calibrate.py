@@ -27,11 +27,13 @@ from gen.build.toolchain import yosys
 from gen.build.verilog import component_verilog
 from gen.errors import BuildError
 from gen.ir import shipped
+from gen.ir.layers import INPUT
 from gen.plan import memories, resources
 from gen.plan.mapping import map_network
 from gen.system import processes
 from hw.top import Top
 from tests import networks
+from tests import sequences as sequence_networks
 from tests.hw import cases
 
 from .benchmark import Benchmark
@@ -58,7 +60,7 @@ PLENTY, FEW = 200, 6
 PART = {
     "spikes": "spikes", "window": "window", "select": "select", "fetch": "fetch", "words": "queue",
     "commands": "queue", "encoder": "encoder", "lanes": "lanes", "merge": "merge",
-    "merged": "merge",
+    "merged": "merge", "changes": "changes", "membranes": "membranes",
 }
 
 
@@ -86,6 +88,22 @@ def designs():
                                          for layer in digits.layers)),
             lanes={"conv1": 8, "conv2": 8, "fc1": 32}, replicas={"conv1": 2}, slice_steps=2),
             PLENTY),
+    }
+
+
+def sequences():
+    """The same for parts that only layers have which get changes. Other parts are not taken from
+    here: lanes and replicas that were chosen with their coefficients are chosen again."""
+    wide = sequence_networks.recurrence(6, fan=20, hidden=40, levels=63)
+    mixed = sequence_networks.layered()
+    return {
+        "wide": (*map_network(wide, lanes={"rnn": 20, "out": 2},
+                              differential={"rnn": ["rnn", INPUT]}), PLENTY),
+        "narrow": (*map_network(wide, lanes={"rnn": 5}, differential={"rnn": ["rnn"]}), FEW),
+        "mixed": (*map_network(mixed, lanes={"conv": 3, "dense": 9}, differential={
+            "conv": [INPUT], "dense": ["dense", "conv"], "diagonal": ["dense"]}), PLENTY),
+        "blocks": (*map_network(mixed, stream=2, differential={
+            "dense": ["dense"], "diagonal": ["diagonal"]}), PLENTY),
     }
 
 
@@ -120,7 +138,7 @@ def kind_of(module, config):
         leaf = re.sub(r"[$].*", "", path[-1])
         return (leaf if leaf in ("feeder", "collector") else "device"), None
     below = path[path.index("array") + 1:]
-    if not below or below[0].startswith("fork"):
+    if not below or below[0].startswith(("fork", "begun")):
         return None
     if below[0].startswith("quiet_"):
         return "quiet", next(layer.name for layer in config.layers
@@ -131,6 +149,8 @@ def kind_of(module, config):
         return ("spikes" if inner[:1] == ["spikes"] else "pool"), layer.name
     if not inner or inner[0].startswith("fork"):
         return "merge", layer.name
+    if "membranes" in inner:  # within the lanes
+        return "membranes", layer.name
     return PART[re.sub(r"_\d+$", "", inner[0])], layer.name
 
 
@@ -194,12 +214,16 @@ def measure(case):
     each figure."""
     family, samples = case["family"], defaultdict(list)
     command = FAMILIES[family].synth
-    for name, design in designs().items():
-        log.info("%s: %s ...", family, name)
-        with processes.scratch() as folder:
-            taken = synthesise(folder, family, design, in_modules(FAMILIES[family]), flat=False)
-        for kind, *sample in rows(family, design, taken):
-            samples[kind].append(sample)
+    for of_design in (designs(), sequences()):
+        known = set(samples)
+        for name, design in of_design.items():
+            log.info("%s: %s ...", family, name)
+            with processes.scratch() as folder:
+                taken = synthesise(folder, family, design, in_modules(FAMILIES[family]),
+                                   flat=False)
+            for kind, *sample in rows(family, design, taken):
+                if kind not in known:
+                    samples[kind].append(sample)
     model = {kind: fit(of_kind) for kind, of_kind in samples.items()}
     return {"model": model | {"total": factors(family, command, model)}}
 
@@ -218,5 +242,5 @@ BENCHMARK = Benchmark(
     # All but the coefficients, which come of it.
     ("hw/**/*", "boards/**/*", "firmware/**/*", "gen/ir/**/*.py", "gen/plan/**/*.py",
      "gen/build/**/*", "gen/verify/beats.py", "gen/ir/networks/digits.npz", "tests/networks.py",
-     "tests/hw/cases.py"),
+     "tests/sequences.py", "tests/hw/cases.py"),
     lambda case: ("yosys",))

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .changes import Changes
 from .encoder import EventEncoder, word_layout
 from .fetch import Fetch
 from .lanes import Lanes
@@ -27,7 +28,8 @@ _COMMANDS_AHEAD = 3
 class Core(wiring.Component):
     """A layer of neurons, or the read-out, over its spike memories.
 
-    Spike memories -> windows -> select -> queue -> fetch -> queue -> event encoder -> lanes.
+    Spike memories -> windows -> select -> queue -> fetch -> queue -> event encoder -> lanes. Counts
+    that are received as changes become such in front of the spike memory.
     Samples follow each other without a gap: while the lanes work on one, the windows gather the
     next.
 
@@ -53,9 +55,9 @@ class Core(wiring.Component):
         self._core = core
         self._most = most if core.continues else 0
         self._lanes = Lanes(core, weights, parameters,
-                            results=core.waiting if results is None else results)
+                            results=core.waiting if results is None else results, most=self._most)
         super().__init__({
-            **{f"i{s}": In(stream.Signature(source.map.beat_bits))
+            **{f"i{s}": In(stream.Signature(source.arriving.beat_bits))
                for s, source in enumerate(core.sources)},
             "o": Out(self._lanes.o.signature),
             "busy": Out(1),
@@ -82,7 +84,14 @@ class Core(wiring.Component):
                                                                 most=self._most)
             if source.past:
                 m.d.comb += window.begun.eq(self.begun)
-            connect(m, flipped(self.i[s]), spikes.i)
+            arriving = flipped(self.i[s])
+            if source.changes:
+                m.submodules[f"changes_{s}"] = changes = Changes(source, most=self._most)
+                connect(m, arriving, changes.i)
+                arriving = changes.o
+                if source.continues:
+                    m.d.comb += changes.begun.eq(self.begun)
+            connect(m, arriving, spikes.i)
             connect(m, window.o, select.i[s])
             m.d.comb += [
                 window.filled.eq(spikes.filled),
@@ -105,6 +114,8 @@ class Core(wiring.Component):
         connect(m, encoder.o, lanes.i)
         connect(m, lanes.o, flipped(self.o))
         m.d.comb += self.busy.eq(lanes.busy)
+        if core.keeps and core.continues:
+            m.d.comb += lanes.begun.eq(self.begun)
         if core.schedule.timed:
             m.d.comb += [component.timesteps.eq(self.timesteps) for component in (select, lanes)]
         return m

@@ -5,7 +5,9 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .encoder import event_layout
+from .membranes import Membranes
 from .neuron import State
+from .past import begun_member
 from .run import timesteps_member
 from .sequencer import Sequencer
 from .stream import Queue
@@ -33,8 +35,9 @@ class Lanes(wiring.Component):
     potentials stay until the last one.
 
     Two registers of a lane exist only where the schedule uses them. The *held* charge is a sum that
-    later operations add again. The *silent* bit keeps the lane from firing. It is set by a
-    *restart*, which replaces the potential by a row, if the potential was not above zero.
+    later operations add again. If it is charge of the row of outputs before, it is in a memory
+    instead (:class:`hw.membranes.Membranes`). The *silent* bit keeps the lane from firing. It is
+    set by a *restart*, which replaces the potential by a row, if the potential was not above zero.
 
     An output position therefore takes as many clocks as it has events and operations; a last event
     without a spike takes none, unless only one operation is left. Results wait in a queue. While it
@@ -51,6 +54,7 @@ class Lanes(wiring.Component):
         (see ``CoreConfig.parameter_rows``), the first lane in the lowest bits
     results : entries of the queue, at least 2; or 0 for no queue: a result then stalls the lanes
         until it is taken
+    most : samples that may be under way, if a source ``continues`` (see :class:`hw.past.Begun`)
 
     Members
     -------
@@ -59,9 +63,10 @@ class Lanes(wiring.Component):
         for each slice of each group
     busy : ``Out(1)``: a row is being added: of weights, initial potentials or thresholds
     timesteps : ``In``, of the run; only if it makes a difference
+    begun : ``In``, see there; only if charge is kept, and a source ``continues``
     """
 
-    def __init__(self, core, weights, parameters, *, results=2):
+    def __init__(self, core, weights, parameters, *, results=2, most=0):
         if len(weights) != core.weight_rows:
             raise ValueError(f"weights must have {core.weight_rows} rows, not {len(weights)}")
         if len(parameters) != core.parameter_rows:
@@ -71,15 +76,18 @@ class Lanes(wiring.Component):
         self._weights = weights
         self._parameters = parameters
         self._results = results
+        self._most = most if core.keeps else 0
         super().__init__({
             "i": In(stream.Signature(event_layout(core))),
             "o": Out(stream.Signature(core.beat_bits)),
             "busy": Out(1),
             **timesteps_member(core.timesteps),
+            **begun_member(self._most),
         })
 
     def model(self, events, timesteps=None):
-        """Dicts in the shape of ``event_layout`` -> results, as integers, group by group.
+        """Dicts in the shape of ``event_layout`` -> results, as integers, group by group. Every
+        sample begins a sequence.
 
         Parameters
         ----------
@@ -88,8 +96,8 @@ class Lanes(wiring.Component):
         core = self._core
         schedule = core.schedule.shortened(timesteps or core.schedule.timesteps)
         width, half = core.membrane_bits, 1 << core.membrane_bits - 1
-        results, group, arrived = [], 0, 0
-        lanes, made = [State() for _ in range(core.lanes)], [0] * core.lanes
+        results, turn, arrived, kept = [], 0, 0, []
+        lanes, made = self._begin(turn, kept)
 
         def unpack(row, bits):
             lanes = [row >> k * bits & (1 << bits) - 1 for k in range(core.lanes)]
@@ -109,24 +117,39 @@ class Lanes(wiring.Component):
             wrap()
             if not event["last"]:
                 continue
-            number, (begin, end, *_) = len(schedule.rows), (*schedule.arrivals[arrived:],
+            number, (start, end, *_) = len(schedule.rows), (*schedule.arrivals[arrived:],
                                                             len(schedule.steps))
-            rows = [unpack(row, width) for row in self._parameters[group * number:][:number]]
-            for step in schedule.steps[begin:end]:
-                for lane, *own in zip(lanes, *rows, strict=True):
+            first_row = turn % core.groups * number
+            own_rows = [unpack(row, width) for row in self._parameters[first_row:][:number]]
+            for step in schedule.steps[start:end]:
+                for lane, *own in zip(lanes, *own_rows, strict=True):
                     lane.add(step.adds, own)
                 wrap()
                 if step.fires:
                     made = [schedule.encode(lane.fire(step.fires, own), before)
-                            for lane, before, *own in zip(lanes, made, *rows, strict=True)]
+                            for lane, before, *own in zip(lanes, made, *own_rows, strict=True)]
             arrived += 1
             if end == len(schedule.steps):
                 made = ([lane.potential for lane in lanes] if core.sends_logits else
                         made if core.out.code == "train" else map(schedule.clip, made))
                 results += self._beats(made)
-                lanes, made = [State() for _ in range(core.lanes)], [0] * core.lanes
-                arrived, group = 0, (group + 1) % core.groups
+                kept.append(lanes)
+                arrived, turn = 0, turn + 1
+                lanes, made = self._begin(turn, kept)
         return results
+
+    def _begin(self, turn, kept):
+        """States of the lanes in a turn, and counts that are zero.
+
+        Parameters
+        ----------
+        kept : states after each turn before
+        """
+        (rows, columns), groups = self._core.sources[0].positions, self._core.groups
+        fresh = turn // (columns * groups) % rows == 0
+        above = None if fresh else kept[turn - columns * groups]
+        lanes = range(self._core.lanes)
+        return [State(held=0 if fresh else above[k].held) for k in lanes], [0 for _ in lanes]
 
     def _beats(self, made):
         """The beats of a position, from the potentials or trains of all lanes."""
@@ -162,10 +185,18 @@ class Lanes(wiring.Component):
 
         # Third stage: the row to be added is chosen.
         addend = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
-        held = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
         m.d.sync += running.eq(loaded)
         adds, others = (self._forked(m, name, op[name], stages=2) for name in ("add", "parameter"))
-        keeps = self._forked(m, "held", op.held, stages=2) if core.schedule.holds else [Const(0)]
+        held = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
+        again = op.held
+        if core.keeps:
+            m.submodules.membranes = membranes = Membranes(core, most=self._most)
+            held = data.View(held.shape(), membranes.o)
+            again = op.held & ~(op.hold & membranes.fresh)
+            m.d.comb += membranes.done.eq(op.valid & op.emit)
+            if core.continues:
+                m.d.comb += membranes.begun.eq(self.begun)
+        keeps = self._forked(m, "held", again, stages=2) if core.schedule.holds else [Const(0)]
         taken_back = idle & self.i.p.add & self.i.p.subtract.any()
         subtracts = self._forked(m, "subtract", taken_back, stages=2) if core.subtracts else None
         sees = self._sees(m, idle)
@@ -216,15 +247,19 @@ class Lanes(wiring.Component):
                 total.eq(self._sum(addend[k], base, self._own(carries, k))),
                 spike.eq(self._spikes(m, k, v, total, spike, running, fires, clear)),
             ]
-            with m.If(clear):
+            with m.If(clear | running.valid & running.aside if core.schedule.puts_aside else clear):
                 m.d.sync += v.eq(0)
             with m.Elif(running.valid & ~(running.fire & ~spike)):
                 m.d.sync += v.eq(total)
-            if core.schedule.holds:
+            if core.keeps:
+                m.d.comb += membranes.i.word_select(k, width).eq(total)
+            elif core.schedule.holds:
                 with m.If(running.valid & running.hold):
                     m.d.sync += held[k].eq(total)
             results.append(self._result(m, k, total, spike, fires, clear, running, vacated))
 
+        if core.keeps:
+            m.d.comb += membranes.write.eq(running.valid & running.hold)
         with m.If(running.valid & running.emit):
             m.d.sync += made.eq(1)
             if core.sends_slices:

@@ -165,8 +165,20 @@ class CoreConfig:
 
     @property
     def most_replicas(self):
-        """Copies that can share the output rows. Those of a recurrent layer come one by one."""
-        return 1 if self.own else self.out_rows
+        """Copies that can share the output rows. If the layer is recurrent, or keeps charge from
+        row to row, they come one by one."""
+        return 1 if self.own or self.keeps else self.out_rows
+
+    @property
+    def keeps(self):
+        """Whether charge is kept from row to row, because sources send changes."""
+        return self.schedule.keeps
+
+    @property
+    def skips(self):
+        """Whether planes without a spike are skipped, unless the potential doubles, after a spike
+        of the same step."""
+        return self.slices > 1 or self.keeps
 
     @property
     def beats(self):

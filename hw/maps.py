@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-__all__ = ["SLICE_STEPS", "MapConfig", "SourceConfig", "grown"]
+__all__ = ["SLICE_STEPS", "MapConfig", "SourceConfig", "grown", "signed_digits"]
 
 SLICE_STEPS = 16
 """Time-steps of a slice, at the most, unless there is a reason for fewer."""
@@ -18,6 +18,25 @@ def grown(train, fired, *, low, levels):
     """
     train = train << levels.bit_length() | fired * (fired > 0)
     return train << (-low).bit_length() | -fired * (fired < 0)
+
+
+def signed_digits(number, digits):
+    """A number as digits -1, 0 and 1, of which no two neighbours are others than 0: its
+    *non-adjacent form* (Reitwiesner, 1960), which has the fewest digits that are not 0.
+
+    Parameters
+    ----------
+    number : integer, or an array of them
+    digits : number of digits
+
+    Returns
+    -------
+    Which digits are 1, in the lowest bits, and above them which are -1.
+    """
+    half = number >> 1
+    tripled = number + half
+    digit = half ^ tripled
+    return tripled & digit | (half & digit & (1 << digits) - 1) << digits
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,10 @@ class MapConfig:
     code : how a receiver replays a count as spikes. ``"phase"``: bit k is a spike of weight 2^k,
         most significant first. ``"rate"``: a count n is n spikes of weight 1. ``"train"``: for
         each time-step, the first in the highest bits, the number of spikes that add charge, and
-        below it that of those that take it back; each is replayed in its time-step
+        below it that of those that take it back; each is replayed in its time-step. ``"change"``:
+        what a count differs by from one of an earlier row, see :func:`signed_digits`; the digits
+        are spikes of weight 2^k, most significant first, which add charge or take it back. Maps do
+        not travel in this code: the receiver makes it (:mod:`hw.changes`)
     timesteps : of a train
     low : least count of a time-step: less than 0 if spikes take charge back
     most_steps : time-steps of a slice of a train, at most; the same for all maps of a network
@@ -60,8 +82,9 @@ class MapConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
-        if self.code not in ("phase", "rate", "train"):
-            raise ValueError(f"code must be 'phase', 'rate' or 'train', not {self.code!r}")
+        if self.code not in ("phase", "rate", "train", "change"):
+            raise ValueError(f"code must be 'phase', 'rate', 'train' or 'change', not "
+                             f"{self.code!r}")
         if not isinstance(self.low, int) or self.low > 0:
             raise ValueError(f"low must be an integer of at most 0, not {self.low!r}")
         if self.code != "train" and (self.timesteps, self.low) != (1, 0):
@@ -88,8 +111,15 @@ class MapConfig:
         return self if self.slices == 1 else replace(self, timesteps=self.slice_steps)
 
     @property
+    def digits(self):
+        """Signed digits of the greatest count."""
+        return (3 * self.levels).bit_length() - 1
+
+    @property
     def bits(self):
-        """Bits of a count, or of a train."""
+        """Bits of a count, of a train, or of the signed digits of a change."""
+        if self.code == "change":
+            return 2 * self.digits
         return self.timesteps * sum(self.step_bits)
 
     @property
@@ -103,7 +133,7 @@ class MapConfig:
         """Spikes that the greatest count is replayed as; of a train, all that there may be."""
         if self.code == "train":
             return self.timesteps * (self.levels - self.low)
-        return self.bits if self.code == "phase" else self.levels
+        return self.levels if self.code == "rate" else self.bits
 
     def units(self, sign):
         """Spikes of a time-step that add charge, or that take it back, at the most."""
@@ -123,13 +153,13 @@ class MapConfig:
             offset, low, unit - self.levels)
 
     def has_spike(self, count, plane):
-        """Whether a count, or train, has the spike of a plane.
+        """Whether a count, a train or a change has the spike of a plane.
 
         Parameters
         ----------
         count : integer, or array of them
         """
-        if self.code == "phase":
+        if self.code in ("phase", "change"):
             return count >> plane & 1
         if self.code == "rate":
             return count > plane
@@ -193,10 +223,15 @@ class SourceConfig:
         rows of the samples before, back to the beginning of a sequence (see :mod:`hw.past`). No
         window looks below the map, and its rows stay until no later sample looks at them
 
+    A source whose map has the code ``"change"`` receives counts, and holds what each differs by
+    from the count ``stride`` rows above. The layer then keeps the charge from output row to output
+    row (:mod:`hw.membranes`).
+
     Raises
     ------
     ValueError
-        If there are so few rows that a window waits forever, or if the kernel does not fit.
+        If there are so few rows that a window waits forever, if the kernel does not fit, or if a
+        layer can't have its charge from changes.
     """
 
     map: MapConfig
@@ -224,11 +259,32 @@ class SourceConfig:
         if self.continues and self.tops[-1] + self.kernel[0] > self.map.height:
             raise ValueError(f"a map continues if no window looks below it, not with a kernel of "
                              f"{self.kernel} and a padding of {self.padding}")
+        if self.changes and (self.every > 1 or not self.follows):
+            raise ValueError(f"counts can be received as changes if a window sees no more than its "
+                             f"stride of new rows, and none below the map, not with a kernel of "
+                             f"{self.kernel}, a stride of {self.stride} and edges of {self.edges}")
         if self.rows is None:
             object.__setattr__(self, "rows", max(2 * self.map.height, self.least_rows))
         if not isinstance(self.rows, int) or self.rows < self.least_rows:
             raise ValueError(f"rows must be at least {self.least_rows} for a kernel of "
                              f"{self.kernel[0]} rows, not {self.rows!r}")
+
+    @property
+    def changes(self):
+        """Whether the layer gets changes of counts, and not counts."""
+        return self.map.code == "change"
+
+    @property
+    def follows(self):
+        """Whether each window has the rows of the window before and at most ``stride`` new ones,
+        which are in the map, or above it; so has the first window of the map."""
+        return (self.tops[0] + self.kernel[0] <= self.stride[0]
+                and self.tops[-1] + self.kernel[0] <= self.map.height)
+
+    @property
+    def arriving(self):
+        """The map as it travels."""
+        return replace(self.map, code="phase") if self.changes else self.map
 
     @property
     def taps(self):

@@ -1,14 +1,14 @@
 """The neuron: what it may do in a clock, and its state.
 
 A row of the parameter memory is added to the potential, or the neuron fires. Programs of these are
-in :mod:`hw.schedule`.
+in :mod:`hw.programs`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Add", "Fire", "Restart", "Row", "State"]
+__all__ = ["Add", "Aside", "Fire", "Restart", "Row", "State"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Add:
 
     row: int | None
     hold: bool = False
+
+
+@dataclass(frozen=True)
+class Aside(Add):
+    """The sum is held, and the potential begins anew at 0."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class State:
             self.potential = self.potential + (self.held if add.row is None else rows[add.row])
             if add.hold:
                 self.held = self.potential
+            if isinstance(add, Aside):
+                self.potential = 0
 
     def fire(self, fires: Sequence[Fire], rows: Sequence):
         """Fires of a step, after its adds; the sum of the spikes."""

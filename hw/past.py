@@ -11,7 +11,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-__all__ = ["Begun", "Past", "begun_layout", "begun_member", "look_back"]
+__all__ = ["Begun", "Past", "Turn", "begun_layout", "begun_member", "look_back"]
 
 
 def begun_layout(most):
@@ -64,6 +64,33 @@ class Begun(wiring.Component):
             m.d.sync += self.o.entered.eq(self.o.entered + 1)
             m.d.sync += Value.cast(self.o.fresh).bit_select(
                 self.o.entered[:exact_log2(self._most)], 1).eq(self.fresh)
+        return m
+
+
+class Turn(wiring.Component):
+    """Which of the samples under way it is the turn of.
+
+    Parameters
+    ----------
+    most : see :class:`Begun`
+
+    Members
+    -------
+    begun : ``In(begun_layout(most))``
+    next : ``In(1)``: go on to the next sample
+    fresh : ``Out(1)``: the present sample begins a sequence; right as soon as it has entered the
+        array
+    """
+
+    def __init__(self, most):
+        self._most = most
+        super().__init__({"begun": In(begun_layout(most)), "next": In(1), "fresh": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        turn = Signal(range(self._most))
+        m.d.sync += turn.eq(turn + self.next)
+        m.d.comb += self.fresh.eq(Value.cast(self.begun.fresh).bit_select(turn, 1))
         return m
 
 

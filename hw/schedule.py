@@ -4,8 +4,7 @@ A :class:`Schedule` says in which order spikes charge the membranes, which rows 
 memory are added, and how the neurons fire. The same object gives the semantics in integers, the
 operations of :class:`hw.lanes.Lanes`, the clocks they take, and the range of the potentials.
 
-There are two programs. With :func:`settle` a neuron fires after all the charge of a sample; with
-:func:`step` it fires in each of T time-steps, as the dynamics of its method say.
+The programs are in :mod:`hw.programs`.
 """
 
 import itertools
@@ -13,11 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from .dynamics import Dynamics
 from .maps import grown
-from .neuron import Add, Fire, Restart, Row, State
+from .neuron import Add, Aside, Fire, Restart, Row, State
 
-__all__ = ["Charge", "Operation", "Schedule", "Step", "settle", "step"]
+__all__ = ["Charge", "Operation", "Schedule", "Step"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,7 @@ class Operation:
     opens : whether this is the first fire of a step whose spikes are added up
     tally : number of spikes that are added; 0 if spikes are bits
     restart : whether this is a :class:`hw.neuron.Restart`
+    aside : whether this is a :class:`hw.neuron.Aside`
     waits : whether the charge of another step has to arrive after it
     until : greatest number of time-steps with which the program ends here, or ``None`` if it always
         does; 0 if it never does
@@ -79,6 +78,7 @@ class Operation:
     opens: bool
     tally: int
     restart: bool
+    aside: bool
     waits: bool
     until: int | None
     closes: bool
@@ -163,16 +163,16 @@ class Schedule:
         """Those of all steps, beside the events of their charges."""
         operations, fired = [], False
         for number, step in enumerate(self.steps):
-            todo = [(add.row, None, add.hold, isinstance(add, Restart)) for add in step.adds]
-            todo += [(fire.row, fire, False, False) for fire in step.fires]
+            todo = [(add.row, None, add.hold, type(add)) for add in step.adds]
+            todo += [(fire.row, fire, False, None) for fire in step.fires]
             behind, opens = self.steps[number + 1:], self.tallied
-            for k, (row, fire, hold, restart) in enumerate(todo):
+            for k, (row, fire, hold, kind) in enumerate(todo):
                 ends = k == len(todo) - 1
                 operations.append(Operation(
                     row, fire, hold, fire is not None and not fired,
                     opens=fire is not None and opens,
                     tally=fire.value if fire is not None and self.tallied else 0,
-                    restart=restart, closes=ends and fire is not None,
+                    restart=kind is Restart, aside=kind is Aside, closes=ends and fire is not None,
                     waits=ends and bool(behind) and bool(behind[0].charges),
                     until=(behind[0].number if behind else None) if ends else 0))
                 fired |= fire is not None
@@ -189,6 +189,16 @@ class Schedule:
     def holds(self) -> bool:
         """Whether charge is held."""
         return any(add.hold for step in self.steps for add in step.adds)
+
+    @cached_property
+    def keeps(self) -> bool:
+        """Whether charge that was held for one row of outputs is added in the next."""
+        return any(add.hold and add.row is None for step in self.steps for add in step.adds)
+
+    @cached_property
+    def puts_aside(self) -> bool:
+        """Whether charge is held, and not in the potential any more."""
+        return any(operation.aside for operation in self.operations)
 
     @cached_property
     def restarts(self) -> bool:
@@ -230,19 +240,22 @@ class Schedule:
         """``count``, an integer or an array, or ``levels`` if that is less."""
         return count - (count > self.levels) * (count - self.levels)
 
-    def idle_clocks(self, events: Sequence):
+    def idle_clocks(self, events: Sequence, skips: bool = False):
         """Clocks without a spike that the charges take: once one had an event, each that has none
         still doubles the potential, but the last one of a step does that on the way.
 
         Parameters
         ----------
         events : spikes of each of :attr:`charges`, integers or arrays
+        skips : see :attr:`hw.layers.CoreConfig.skips`
         """
         begun, clocks = False, 0
-        for charge, number in enumerate(events):
-            begun = begun | (number > 0) | (charge in self.ends)
-            if charge not in self.ends:
-                clocks = clocks + (begun & (number == 0))
+        for number, (charge, spikes) in enumerate(zip(self.charges, events, strict=True)):
+            ends = number in self.ends
+            begun = begun | (spikes > 0) | ends
+            if not ends and (charge.double or not skips):
+                clocks = clocks + (begun & (spikes == 0))
+            begun = begun & (not (ends and skips))
         return clocks
 
     def potential_range(self, low, high, threshold):
@@ -263,138 +276,3 @@ class Schedule:
             return low - most * threshold, high + (threshold > high) * (threshold - high)
         # From the least one, or 0, to the greatest threshold below.
         return least + threshold * min(self.rows[fire.row].threshold for fire in fires), high
-
-
-def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedule:
-    """All the charge of a sample, then the fires: the count is ``clip(floor(v / threshold), 0,
-    levels)``, the activation of the quantised network (docs/methods.md, 2).
-
-    In phase code the thresholds are ``threshold * 2**k``, most significant first, and the spikes
-    are the bits of the count; in rate code the same threshold comes ``levels`` times.
-
-    Parameters
-    ----------
-    sources : :class:`hw.maps.MapConfig` of each source
-    levels, code : see :class:`Schedule`
-    """
-    rows = [Row(initial=1)]
-    fires = []
-    if levels is not None and code == "phase":
-        shifts = range(levels.bit_length())[::-1]
-        rows += [Row(threshold=-1 << shift) for shift in shifts]
-        fires = [Fire(1 + k, 1 << shift) for k, shift in enumerate(shifts)]
-    elif levels is not None:
-        rows.append(Row(threshold=-1))
-        fires = [Fire(1, 1)] * levels
-    return Schedule((Step(_charges(sources), (Add(0),), tuple(fires)),), tuple(rows), levels, code)
-
-
-def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
-    """In each time-step the charge of the spikes of that step, then a fire (docs/methods.md, 8).
-
-    Maps that are no trains are the input. Its charge is the same in all wake steps: it arrives
-    before the first step, is held, and is added again. Of a read-out, which never fires, all
-    charge arrives in one step.
-
-    Parameters
-    ----------
-    sources : :class:`hw.maps.MapConfig` of each source
-    levels : greatest count of a neuron, if ``dynamics`` bounds it by that; ``None`` for a read-out
-    """
-    if dynamics.phases:
-        return _one_spike(sources, None if levels is None else dynamics.greatest)
-    images = _charges([source for source in sources if source.code != "train"])
-    images = [replace(charge, planes=_spread(charge.planes, sources)) for charge in images]
-    trains = [_trains(sources, number) for number in range(dynamics.timesteps)]
-    if levels is None:
-        return _readout(images, trains, dynamics)
-    biased = dynamics.probe + dynamics.wakes > 1
-    values = dynamics.values
-    # The first bias comes with the initial potential, or with the input.
-    rows = [Row(initial=1, bias=int(not (images and biased)))]
-    rows += [Row(threshold=-value) for value in sorted(set(values))[::-1]]
-    bursts = [Fire(rows.index(Row(threshold=-value)), value) for value in values]
-    back = [Fire(len(rows), -1, 0)] * dynamics.signed
-    rows += [Row(threshold=1)] * dynamics.signed + [Row(bias=1)] * biased
-    again = None if images else len(rows) - 1
-    steps = []
-    if images and biased:
-        steps.append(Step(tuple(images), (Add(len(rows) - 1, hold=True),), ()))
-        images = []
-    for number, awake in enumerate(dynamics.awake):
-        charges = trains[number] if number else (*images, *trains[number])
-        adds = (Add(0),) if number == 0 else (Add(again),) * (awake and biased)
-        if number == dynamics.probe > 0:
-            steps.append(Step((), (Restart(0),), ()))
-            adds = (Add(None),) if again is None else ()
-        most = dynamics.most(levels, number)
-        fires = (*[replace(fire, bound=most) for fire in bursts], *back)
-        steps.append(Step(charges, adds, fires, 0 if dynamics.probe else number))
-    return Schedule(tuple(steps), tuple(rows), dynamics.burst, "train", dynamics.timesteps,
-                    -int(dynamics.signed))
-
-
-def _one_spike(sources, levels):
-    """Like :func:`settle`, but a neuron fires at most once: at the first threshold it reaches."""
-    whole = settle(sources, levels)
-    (only,) = whole.steps
-    fires = tuple(replace(fire, bound=1) for fire in only.fires)
-    return replace(whole, steps=(replace(only, fires=fires),),
-                   rows=(Row(initial=1, bias=1), *whole.rows[1:]))
-
-
-def _readout(images, trains, dynamics):
-    """Of a read-out: the charge of all time-steps, then that of the input and the bias again in
-    each further wake step."""
-    trains = tuple(charge for charges in trains[dynamics.probe:] for charge in charges)
-    wakes = [number for number, awake in enumerate(dynamics.awake) if awake][dynamics.probe:]
-    if not images or len(wakes) == 1:
-        begin = [Step((*images, *trains), (Add(0),), ())]
-        rows, again = (Row(initial=1, bias=1), Row(bias=1)), 1
-    else:
-        # What is held can be added after a clock.
-        hold, initial = Add(1, hold=True), Add(0)
-        begin = ([Step(tuple(images), (hold,), ()), Step(trains, (initial,), ())] if trains else
-                 [Step(tuple(images), (hold, initial), ())])
-        rows, again = (Row(initial=1), Row(bias=1)), None
-    whole = dynamics.probe > 0
-    more = [Step((), (Add(again),), (), 0 if whole else number) for number in wakes[1:]]
-    return Schedule((*begin, *more), rows[:1 + (len(wakes) > 1)], None,
-                    timesteps=1 if whole else dynamics.timesteps)
-
-
-def _trains(sources, number):
-    """Planes of one time-step: the spikes that add charge, then those that take it back."""
-    charges = []
-    for sign in (1, -1):
-        units = [source.units(sign) if source.code == "train" else 0 for source in sources]
-        charges += [
-            Charge(tuple(source.train_plane(number, sign, unit) if unit < some else None
-                         for source, some in zip(sources, units, strict=True)),
-                   subtract=sign < 0, number=number)
-            for unit in range(max(units, default=0))]
-    return tuple(charges)
-
-
-def _spread(planes, sources):
-    """Planes of those sources that are no trains, among all of them."""
-    planes = iter(planes)
-    return tuple(None if source.code == "train" else next(planes) for source in sources)
-
-
-def _charges(sources) -> tuple[Charge, ...]:
-    """Planes of the same weight that different sources offer come together: first the bits of
-    counts in phase code, then, with their lowest ones, the unit spikes of those in rate code."""
-    charges = []
-    phases = [source.bits if source.code == "phase" else 0 for source in sources]
-    for k in reversed(range(1, max(phases, default=0))):
-        charges.append(Charge(tuple(k if k < bits else None for bits in phases), True))
-    rest = max((1 if bits else source.planes
-                for bits, source in zip(phases, sources, strict=True)), default=0)
-    for unit in range(rest):
-        planes = tuple(
-            (0 if unit == 0 else None) if bits
-            else (source.planes - 1 - unit if unit < source.planes else None)
-            for bits, source in zip(phases, sources, strict=True))
-        charges.append(Charge(planes, unit == 0))
-    return tuple(charges)

@@ -42,8 +42,8 @@ class Select(wiring.Component):
 
     Where trains have several slices, a window is that of one group and one slice: slice after slice
     for each group. The windows of other sources stay for all of them, and their planes come before
-    the first slice. A plane without spikes that neither doubles the potential nor ends a step
-    costs nothing.
+    the first slice. There, and where sources send changes, a plane without spikes costs nothing,
+    unless it ends a step or there is something to double.
 
     Parameters
     ----------
@@ -83,11 +83,14 @@ class Select(wiring.Component):
                             if bit and mask >> tap & 1] for plane in range(len(charges))]
                 last = [number is not None and number in ends for number in numbers]
                 top = next((k for k, taps in enumerate(spiking) if taps or last[k]), len(charges))
+                charged = False
                 for plane in range(top, len(charges)):
                     taps = spiking[plane] or [None]
                     double = plane != top and charges[plane].double
-                    if core.slices > 1 and not (spiking[plane] or double or last[plane]):
+                    doubles, charged = double and charged, charged or bool(spiking[plane])
+                    if core.skips and not (spiking[plane] or doubles or last[plane]):
                         continue
+                    charged = charged and not last[plane]
                     for tap in taps:
                         commands.append((group, slice_index, tap, plane, double and tap == taps[0],
                                          last[plane] and tap == taps[-1]))
@@ -193,7 +196,7 @@ class _Windows:
     with the facts that are needed when they begin.
 
     Facts are ``top``, the first plane with spikes, one-hot, and ``alone``, the planes with no more
-    than one word that has any. Where trains have several slices, ``below`` are the planes that the
+    than one word that has any. Where planes are skipped, ``below`` are those that the
     scan enters after the first one.
 
     Parameters
@@ -216,7 +219,7 @@ class _Windows:
         self._occupancy = data.ArrayLayout(core.taps, planes)
         self._waiting, self.held = (Signal(self._occupancy, name=name, reset_less=True)
                                     for name in ("waiting", "held"))
-        facts = ("top", "alone", *(("below",) if core.slices > 1 else ()))
+        facts = ("top", "alone", *(("below",) if core.skips else ()))
         self.first = Signal(data.StructLayout(dict.fromkeys(facts, planes)))
 
     def accept(self, m, streams, turn):
@@ -254,24 +257,34 @@ class _Windows:
         masked = Signal(self._occupancy, name=name)
         m.d.comb += masked.eq(Cat(plane & mask for plane in planes))
         spiking = Cat(plane.any() for plane in masked) | stops
-        if self._core.slices > 1:
+        if self._core.skips:
             entered = Signal(len(planes), name=f"{name}_entered")
             m.d.comb += entered.eq(spiking)
             spiking = entered
         m.d.sync += facts.top.eq(Cat(spikes & ~spiking[number + 1:].any()
                                      for number, spikes in enumerate(spiking)))
         m.d.sync += facts.alone.eq(Cat(~more_than(1, plane) for plane in masked))
-        if self._core.slices > 1:
+        if self._core.skips:
             m.d.sync += facts.below.eq(Cat(
-                (Const(1) if doubles else spiking[number]) & spiking[number + 1:].any()
-                for number, doubles in enumerate(self._doubles)))
+                (self._doubled(spiking, number) if doubles else spiking[number])
+                & spiking[number + 1:].any() for number, doubles in enumerate(self._doubles)))
+
+    def _doubled(self, spiking, number):
+        """Whether the scan enters a plane before which the potential doubles, if it has entered one
+        before: if there is anything to double, or a spike."""
+        planes = len(self._core.scan.charges)
+        earlier = [planes - 1 - end for end in self._core.schedule.ends
+                   if end < planes - 1 - number] if self._core.slices == 1 else []
+        if not earlier:  # the first step
+            return Const(1)
+        return spiking[number:min(earlier)].any()
 
 
 class _Scan:
     """The scan over the planes of a window, and over the words with spikes of each plane.
 
     It enters a plane when a turn begins, or after the last word of the plane before. These are all
-    planes below the first one; or, where trains have several slices, only those with an effect.
+    planes below the first one; or, where planes are skipped, only those with an effect.
 
     Parameters
     ----------
@@ -289,7 +302,7 @@ class _Scan:
     """
 
     def __init__(self, core):
-        self._charges, self._skips = core.scan.charges, core.slices > 1
+        self._charges, self._skips = core.scan.charges, core.skips
         planes, taps = len(self._charges), core.taps
         self.begin, self.active = Signal(), Signal()
         self.move = Signal()

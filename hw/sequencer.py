@@ -19,7 +19,8 @@ def operation_layout(core):
     the potential is. ``bound`` is what the tracer has to be below. ``first`` marks the first fire
     of a position, ``emit`` its last operation. Where spikes are added up, ``tally`` is their
     number, and ``opens`` marks the first fire of a step. ``restart`` says that the row replaces the
-    potential, and that a potential that is not above 0 silences the lane. Of trains with several
+    potential, and that a potential that is not above 0 silences the lane. ``aside`` says that the
+    sum is held alone, and the potential begins anew at 0. Of trains with several
     slices, ``emit`` marks the last operation of each slice, and ``stays`` says that another slice
     of the same position follows.
     """
@@ -36,6 +37,7 @@ def _rare(core):
     most = max(operation.tally for operation in core.schedule.operations)
     return ({"opens": 1, "tally": most.bit_length()} if most else {}) | (
         {"restart": 1} if core.schedule.restarts else {}) | (
+        {"aside": 1} if core.schedule.puts_aside else {}) | (
         {"stays": 1} if core.sends_slices else {})
 
 
@@ -46,7 +48,8 @@ def _fields(operation):
               "hold": operation.hold, "first": operation.first, "fire": fire is not None,
               "emit": operation.until is None, "negative": fire is not None and fire.value < 0,
               "bound": fire is not None and fire.value > 0 and fire.bound,
-              "opens": operation.opens, "tally": operation.tally, "restart": operation.restart}
+              "opens": operation.opens, "tally": operation.tally, "restart": operation.restart,
+              "aside": operation.aside}
     return {name: int(value) for name, value in fields.items() if value}
 
 

@@ -22,13 +22,13 @@ def counts_layout(fmap):
 def spike_plane(fmap, beat, plane):
     """One spike plane of a beat, a bit for each channel.
 
-    Phase code: bit ``plane`` of the count. Rate code: whether the count exceeds ``plane``. Trains:
-    whether the number of spikes of its time-step exceeds the plane's unit; the planes are those of
-    a slice.
+    Phase code, and changes: bit ``plane`` of the count. Rate code: whether the count exceeds
+    ``plane``. Trains: whether the number of spikes of its time-step exceeds the plane's unit; the
+    planes are those of a slice.
     """
     fmap = fmap.one_slice
     counts = [beat.word_select(c, fmap.bits) for c in range(fmap.word)]
-    if fmap.code == "phase":
+    if fmap.code in ("phase", "change"):
         return Cat(count[plane] for count in counts)
     if fmap.code == "rate":
         return Cat(count > plane for count in counts)

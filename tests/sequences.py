@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from gen.errors import NetworkError
+from gen.errors import FitError, NetworkError
 from gen.ir.blocks import block
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
+from gen.plan.mapping import map_config
 
 from .networks import neurons, readout, synapses
 
-__all__ = ["causal", "delayed", "every", "last", "layered", "random_blocks", "random_sequence",
-           "recurrence", "recurrent"]
+__all__ = ["causal", "delayed", "every", "last", "layered", "random_blocks", "random_changes",
+           "random_sequence", "recurrence", "recurrent"]
 
 
 def delayed(rng, name, channels, *, kernel=1, groups=1, lag=1, bits=4):
@@ -97,6 +98,20 @@ def random_blocks(rng):
         except NetworkError:
             continue
         return network, rows
+
+
+def random_changes(rng, network):
+    """Some of the sources of each layer that it can get changes of, by its name."""
+    found = {}
+    for layer in network.layers:
+        for name in dict.fromkeys(layer.sources):
+            try:
+                map_config(network, differential={layer.name: [name]})
+            except FitError:
+                continue
+            if rng.random() < 0.6:
+                found.setdefault(layer.name, []).append(name)
+    return found
 
 
 def _random_layer(rng, name, source, shape):

@@ -5,6 +5,7 @@ Yosys, the bitstream. The manifest is written last, so that a directory that has
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
           interval: int | None = None, objective: str | None = None, code: str = "phase",
           calibration: Calibration | None = None, baud: int = 1_000_000,
           clock_hz: float | None = None, stream: int | None = None, interleaved: int = 1,
-          synthesise: bool = True) -> dict:
+          differential: Mapping[str, Sequence[str]] | None = None, synthesise: bool = True) -> dict:
     """Build a network for a board.
 
     Parameters
@@ -160,9 +161,9 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     network : what to build
     board : name of a board, see :data:`boards.BOARDS`
     out : directory; it is made if it does not exist
-    lanes, interval, objective, code, calibration, baud, clock_hz, stream, interleaved : see
-        :func:`gen.build.design.design_for`; if the routed design is too slow for the clock, it gets
-        the fastest that it meets
+    lanes, interval, objective, code, calibration, baud, clock_hz, stream, interleaved,
+    differential : see :func:`gen.build.design.design_for`; if the routed design is too slow for
+        the clock, it gets the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
 
     Returns
@@ -193,7 +194,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     require_memory(network.name, target, memory_bits(network, code))
     design = design_for(network, target, lanes=lanes, interval=interval, objective=objective,
                         code=code, calibration=calibration, baud=baud, clock_hz=clock_hz,
-                        stream=stream, interleaved=interleaved)
+                        stream=stream, interleaved=interleaved, differential=differential)
     _require_room(design, lanes)
     with working(f"{network.name} for {board}: Verilog"):
         written = _write(design, out)

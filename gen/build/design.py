@@ -6,6 +6,7 @@ Only :func:`design_for` plans. Later steps read the decisions from the directory
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -120,7 +121,8 @@ class Design(Decisions):
         rows = self.config.input.height
         network = answering(network, rows, samples.shape[2] // rows)
         config = map_config(network, lanes=given["lanes"], replicas=given["replicas"],
-                            code=given["code"], slice_steps=given["slice_steps"])
+                            code=given["code"], slice_steps=given["slice_steps"],
+                            differential=given.get("differential"))
         return network, config, samples
 
     def whole(self, images: ArrayLike) -> np.ndarray:
@@ -205,17 +207,15 @@ def identity_digest(facts: dict) -> str:
 def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None = None,
                interval: int | None = None, objective: str | None = None, code: str = "phase",
                calibration: Calibration | None = None, baud: int = 1_000_000,
-               clock_hz: float | None = None, stream: int | None = None,
-               interleaved: int = 1) -> Design:
+               clock_hz: float | None = None, stream: int | None = None, interleaved: int = 1,
+               differential: Mapping[str, Sequence[str]] | None = None) -> Design:
     """Plan a network for a board.
 
     Parameters
     ----------
     lanes : layer name -> lanes; :mod:`gen.plan.planner` chooses those of other layers
-    interval : clocks an image to aim for; more lanes and replicas reach fewer, up to the board's
-        budget; there is a warning if that is not enough
-    objective : what lanes and replicas are chosen for, see :data:`gen.plan.planner.OBJECTIVES`
-    code : how counts are replayed as spikes, ``"phase"`` or ``"rate"``
+    interval : clocks an image to aim for; there is a warning if the board has no room for that
+    objective, code, differential : see :func:`gen.plan.planner.plan`
     calibration : samples whose spikes decide; by default those that travel with the network
     baud : speed of the serial link
     clock_hz : limit of the fabric's clock, the board's default if None; the clock is the fastest
@@ -241,7 +241,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     choose = (plan if stream is None and interleaved == 1 else
               partial(plan_sequences, stream=stream, interleaved=interleaved))
     chosen = choose(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
-                    workload=workload)
+                    differential=differential, workload=workload)
     warn_unless_kept(board, interval, chosen)
     return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
                   interval=chosen.interval, calibration=workload.source, network=network,

@@ -9,7 +9,8 @@ import numpy as np
 from gen.errors import NetworkError
 from hw.dynamics import Dynamics
 from hw.maps import MapConfig
-from hw.schedule import Schedule, settle, step
+from hw.programs import settle, step
+from hw.schedule import Schedule
 
 from . import stepping
 from .exact import EXACT, frozen

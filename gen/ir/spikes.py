@@ -3,23 +3,25 @@ layers."""
 
 import numpy as np
 
+from hw.changes import Changes
 from hw.config import ArrayConfig
-from hw.maps import MapConfig
+from hw.maps import MapConfig, SourceConfig
 
 from .network import Network, Trace
 
-__all__ = ["map_spikes", "most_spikes", "neuron_spikes", "replayed", "sample_spikes"]
+__all__ = ["held", "map_spikes", "most_spikes", "neuron_spikes", "replayed", "sample_spikes"]
 
 
 def map_spikes(fmap: MapConfig, values: np.ndarray) -> np.ndarray:
     """Spikes of each sample, ``(N,)``, as which a map is replayed.
 
     In phase code they are the set bits of the counts, in rate code the counts themselves, and of a
-    train those of all its time-steps, whether they add charge or take it back.
+    train those of all its time-steps, and of changes their digits, whether they add charge or take
+    it back.
 
     Parameters
     ----------
-    values : ``(N, ...)``, what travels: counts, or trains (see ``Trace.maps``)
+    values : ``(N, ...)``, what travels, counts or trains (see ``Trace.maps``), or is :func:`held`
     """
     if fmap.code == "train":
         # A mask may be wider than what is kept in few bits.
@@ -27,7 +29,7 @@ def map_spikes(fmap: MapConfig, values: np.ndarray) -> np.ndarray:
         spikes = sum(_field(fmap, trains, number, sign) for number in range(fmap.timesteps)
                      for sign in (1, -1) if fmap.units(sign))
     else:
-        spikes = np.bitwise_count(values) if fmap.code == "phase" else values
+        spikes = values if fmap.code == "rate" else np.bitwise_count(values)
     return spikes.reshape(len(values), -1).sum(axis=1, dtype=np.int64)
 
 
@@ -35,6 +37,15 @@ def _field(fmap, trains, number, sign):
     """Spikes of one sign in a time-step of trains."""
     offset, width, _ = fmap.train_field(fmap.train_plane(number, sign, 0))
     return (trains >> offset & (1 << width) - 1).astype(np.int64)
+
+
+def held(source: SourceConfig, values: np.ndarray) -> np.ndarray:
+    """What a source's spike memory holds of what travels to it, ``(N, C, H, W)``; changes, if it
+    is a source of these. Every sample begins a sequence."""
+    if not source.changes:
+        return values
+    rows = Changes.model(source, values.swapaxes(0, 2).astype(np.int64))
+    return np.stack(rows).swapaxes(0, 2)
 
 
 def most_spikes(fmap: MapConfig) -> int:
@@ -62,22 +73,34 @@ def neuron_spikes(network: Network, trace: Trace, inputs: np.ndarray) -> dict[st
 def sample_spikes(config: ArrayConfig, trace: Trace, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Layer name -> spikes of each sample, for a trace of ``Network.run`` on ``inputs``.
 
-    ``"input"`` stands for the pixels. The read-out has none.
+    ``"input"`` stands for the pixels. The read-out has none. Where layers get changes of a map,
+    their spikes are under the name of the layer that sends it and ``" (changes)"``.
     """
     spikes = {"input": map_spikes(config.input, inputs)}
     for layer in config.layers[:-1]:
         spikes[layer.name] = map_spikes(layer.out, trace.maps[layer.name])
+    for source in _changing(config):
+        counts = inputs if source.layer < 0 else trace.maps[config.layers[source.layer].name]
+        spikes[_replayed_as(config, source)] = map_spikes(source.map, held(source, counts))
     return spikes
+
+
+def _changing(config):
+    return [source for core in config.cores for source in core.sources if source.changes]
+
+
+def _replayed_as(config, source):
+    name = "input" if source.layer < 0 else config.layers[source.layer].name
+    return f"{name} (changes)" if source.changes else name
 
 
 def replayed(config: ArrayConfig, spikes: dict[str, np.ndarray]) -> np.ndarray:
     """Spikes of each sample that neurons receive, ``(N,)``. Each map that a layer with synapses
-    reads counts once. A pooling adds counts without replaying them.
+    reads counts once; so do its changes. A pooling adds counts without replaying them.
 
     Parameters
     ----------
     spikes : what :func:`sample_spikes` returns
     """
-    names = ["input", *(layer.name for layer in config.layers)]
-    read = {source.layer for core in config.cores for source in core.sources}
-    return np.sum([spikes[names[index + 1]] for index in read], axis=0)
+    read = {_replayed_as(config, source) for core in config.cores for source in core.sources}
+    return np.sum([spikes[name] for name in sorted(read)], axis=0)

@@ -47,6 +47,9 @@ _FILL, _READ, _MERGE = 21, 12, 4
 # takes.
 _AROUND = 4
 
+# Clocks from a beat of counts to one of changes.
+_CHANGES = 2
+
 # Words that fetch, queue and encoder hold when the lanes are late. They have been read, and rows of
 # the spike memory are released when the last word of an output row has been read.
 _WORDS_AHEAD = 7
@@ -70,7 +73,8 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
         raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), not "
                        f"{count!r}")
     sources = tuple(
-        replace(source, map=replace(source.map, word=count, code=code))
+        replace(source, map=replace(source.map, word=count,
+                                    code="change" if source.changes else code))
         if name == layer.name else source
         for name, source in zip(layer.sources, sources, strict=True))
     sources = charging(layer, sources, count)
@@ -89,7 +93,8 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
 def _replicas(core, count):
     rows = core.most_replicas
     if not isinstance(count, int) or not 1 <= count <= rows:
-        why = "it is recurrent" if core.own else "its output rows"
+        why = ("it is recurrent" if core.own else "it keeps charge from row to row" if core.keeps
+               else "its output rows")
         raise FitError(f"{core.name}: replicas must be 1 to {rows} ({why}), not {count!r}")
     return count
 
@@ -124,9 +129,14 @@ def busiest(core: CoreConfig, work: np.ndarray, gathering: float) -> np.ndarray:
     gathering : clocks that gathering the windows of a row takes
     """
     if core.own:
-        work = work + _FILL + _AROUND + window_clocks(core)
+        work = work + _FILL + _around(core) + window_clocks(core)
     shares = [work[:, k::core.replicas].sum(axis=1) for k in range(core.replicas)]
     return np.maximum(np.max(shares, axis=0), rows_each(core) * gathering)
+
+
+def _around(core):
+    changes = any(core.sources[own].changes for own in core.own)
+    return _AROUND + _CHANGES * changes
 
 
 def _gathering(core):
@@ -154,7 +164,7 @@ class Flow(flow.Flow):
             for s in range(len(core.sources))])
         for own in core.own:
             for memory in self.memories[own]:
-                memory.late = _AROUND
+                memory.late = _around(core)
         self._core = core
         self._replicas = [_Replica(streams) for _ in core.shares]
         self._gathering = _gathering(core)
@@ -207,6 +217,7 @@ def parts(core: CoreConfig) -> Iterator[Part]:
     """The parts of a core and of its replicas."""
     copies, share = core.replicas, core.shares[0]
     yield from (spike_memory(core, source, copies) for source in share.sources)
+    yield from (_changes(core, source) for source in core.sources if source.changes)
     yield from (_window(core, source, copies) for source in share.sources)
     yield _select(share, copies)
     yield _fetch(share, copies)
@@ -214,6 +225,8 @@ def parts(core: CoreConfig) -> Iterator[Part]:
     yield queue(core, _word_bits(core), 4, copies)
     yield _encoder(share, copies)
     yield _lanes(share, copies)
+    if core.keeps:
+        yield _membranes(core)
     if core.schedule.low < 0:
         step = core.lanes * sum(core.out.step_bits)
         yield Part("quiet", core.name, {"one": 1, "step": step,
@@ -222,6 +235,23 @@ def parts(core: CoreConfig) -> Iterator[Part]:
         beat = core.beat_bits
         yield Part("merge", core.name, {"one": 1, "streams": copies, "chosen": copies * beat,
                                         "beat": beat}, queue_memory(beat, 3))
+
+
+def _changes(core, source):
+    fmap, depth = source.map, source.stride[0] * source.row
+    counters = counter_bits(fmap.height * source.row) + counter_bits(depth)
+    counts = source.arriving.beat_bits
+    return Part("changes", core.name,
+                {"one": 1, "counters": counters, "word": fmap.word, "counts": counts,
+                 "digits": fmap.word * fmap.digits}, (Memory(counts, max(2, depth), False),))
+
+
+def _membranes(core):
+    rows, columns = core.sources[0].positions
+    words = columns * core.groups
+    return Part("membranes", core.name,
+                {"one": 1, "place": counter_bits(words), "row": counter_bits(rows)},
+                (Memory(core.lanes * core.membrane_bits, max(2, words), False),))
 
 
 def _window(layer, source, copies):

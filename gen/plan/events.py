@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gen.ir.spikes import held
 from gen.ir.synapses import sliding_windows
 from hw.layers import CoreConfig
 
@@ -49,12 +50,9 @@ def words(core: CoreConfig, counts: Sequence[np.ndarray]) -> Iterator[Events]:
 
 def _all(core, adding):
     """Events if all spikes count. A charge without a spike has an event that adds nothing, because
-    the potential doubles or a step ends. Where trains have several slices, only charges of the
-    input have one that takes a clock; they come first."""
+    the potential doubles or a step ends."""
     schedule, ends = core.schedule, sorted(core.schedule.ends)
-    images = sum(charge.number is None for charge in schedule.charges)
-    return Events(adding,
-                  schedule.idle_clocks(adding[:images] if core.slices > 1 else adding),
+    return Events(adding, schedule.idle_clocks(adding, core.skips),
                   (adding[ends] == 0).sum(axis=0))
 
 
@@ -68,15 +66,19 @@ def _some(core, adding, read, first, last):
     read : words that have any spikes
     first, last : whether the first and the last of them have any that count
     """
-    begun = np.zeros(adding.shape[1:], dtype=bool)
+    # Whether a word was read before; and in the same step.
+    begun, charged = (np.zeros(adding.shape[1:], dtype=bool) for _ in range(2))
     doubling, ending = (np.zeros(adding.shape[1:], dtype=np.int64) for _ in range(2))
     for number, charge in enumerate(core.schedule.charges):
-        ends = ~last[number] & (number in core.schedule.ends)
-        doubles = ~first[number] & begun & charge.double
+        is_last = number in core.schedule.ends
+        ends = ~last[number] & is_last
+        entered = begun & ((read[number] > 0) | charged | is_last) if core.skips else begun
+        doubles = ~first[number] & entered & charge.double
         # Of a single word, both are the same event.
         doubling += doubles & ~(ends & (read[number] <= 1))
         ending += ends
-        begun |= (read[number] > 0) | (number in core.schedule.ends)
+        begun |= (read[number] > 0) | is_last
+        charged = (charged | (read[number] > 0)) & (not is_last)
     return Events(adding, doubling, ending)
 
 
@@ -129,7 +131,8 @@ def _bits(mask, count):
 
 def _planes(core, counts):
     """The spikes of each source, see :func:`_channels`."""
-    return [_channels(source.map, own) for source, own in zip(core.sources, counts, strict=True)]
+    return [_channels(source.map, held(source, own))
+            for source, own in zip(core.sources, counts, strict=True)]
 
 
 def _spikes(core, planes):

@@ -1,5 +1,6 @@
 """The figures of a plan, as the command ``fit`` shows them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -7,7 +8,7 @@ import boards
 from boards import Board
 from gen.errors import FitError
 from gen.ir.network import Network
-from gen.ir.spikes import map_spikes
+from gen.ir.spikes import held, map_spikes
 from gen.system.progress import working
 
 from . import resources, room
@@ -23,13 +24,14 @@ _RESOURCES = ("luts", "ffs", "cells", "brams")
 
 def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
         interval: int | None = None, objective: str | None = None, code: str = "phase",
-        calibration: Calibration | None = None) -> dict[str, Any]:
+        calibration: Calibration | None = None,
+        differential: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
     """Choose lanes and replicas, and predict their figures.
 
     Parameters
     ----------
     board : name of a board, see :data:`boards.BOARDS`
-    lanes, interval, objective, code : see :func:`gen.plan.planner.plan`
+    lanes, interval, objective, code, differential : see :func:`gen.plan.planner.plan`
     calibration : the samples; by default those that travel with the network
 
     Returns
@@ -63,7 +65,8 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     workload = calibrate(network, calibration)
     with working(f"{network.name} for {board}: lanes and replicas"):
         chosen, why = plan_or_reason(network, target, workload, code=code, interval=interval,
-                                     objective=objective, lanes=lanes)
+                                     objective=objective, lanes=lanes,
+                                     differential=differential)
     if why is None:
         warn_unless_kept(target, interval, chosen)
     return {**request, "calibration": workload.source, "images": len(workload.counts),
@@ -103,7 +106,7 @@ def _layers(plan, workload):
     yield {"name": "input", "kind": "input", "clocks": clocks["input"],
            "spikes": _mean_spikes(plan.config.input, workload.counts), "memories": [], **none}
     for layer in plan.config.layers:
-        spikes = sum(_mean_spikes(source.map, received) for source, received in zip(
+        spikes = sum(_mean_spikes(source.map, held(source, received)) for source, received in zip(
             layer.sources, workload.sources(plan.config, layer), strict=True))
         yield {"name": layer.name, "kind": kind(layer).NAME, "clocks": clocks[layer.name],
                "spikes": spikes, **none, **plan.needs.layers[layer.name],

@@ -59,7 +59,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                replicas: Mapping[str, int] | None = None, code: str = "phase",
                slice_steps: int = SLICE_STEPS,
                rows: Mapping[str, Sequence[int]] | None = None,
-               stream: int | None = None, interleaved: int = 1) -> ArrayConfig:
+               stream: int | None = None, interleaved: int = 1,
+               differential: Mapping[str, Sequence[str]] | None = None) -> ArrayConfig:
     """The configuration of the array that computes ``network``, without the contents of its
     memories.
 
@@ -75,15 +76,17 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     stream : rows of the input of which a sample has so many, as a block of a sequence that goes on
         (:mod:`gen.ir.blocks`); by default a sample is a whole input
     interleaved : sequences that a sample holds side by side (:mod:`gen.ir.interleaved`)
+    differential : layer name -> those of its sources, by name, that it gets changes of and not
+        counts (docs/methods.md, 15)
 
     Raises
     ------
     FitError
-        If a layer can't have the lanes, replicas or rows that are given for it.
+        If a layer can't have the lanes, replicas, rows or changes that are given for it.
     NetworkError
         If the network can't take a sequence in such blocks, or several side by side.
     """
-    lanes, replicas = dict(lanes or {}), dict(replicas or {})
+    lanes, replicas, differential = dict(lanes or {}), dict(replicas or {}), dict(differential or {})
     network = _sampled(network, stream, interleaved)
     channels, height, width = network.input_shape
     flat = height * width == 1 and stream is None
@@ -96,10 +99,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
         if layer.name in layer.sources:  # its words and code are decided with its lanes
             index[layer.name] = len(layers)
             maps[layer.name] = MapConfig(*network.shapes[layer.name], network.levels[layer.name], 1)
-        sources = tuple(SourceConfig(maps[window.source], index[window.source], window.kernel,
-                                     window.stride, window.padding, below=window.below,
-                                     continues=stream is not None and window.padding[0] > 0)
-                        for window in layer.windows)
+        sources = _sources(layer, maps, index, stream is not None,
+                           differential.pop(layer.name, ()))
         levels = [network.levels[name] for name in layer.sources]
         config = kind(layer).configure(layer, _port(len(layers), layer.name), sources, levels,
                                        lanes, replicas, code)
@@ -107,16 +108,55 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
         layers.append(config)
         maps[layer.name] = config.out
     config = ArrayConfig(maps[INPUT], tuple(layers), interleaved)
-    for what, left in (("lanes", lanes), ("replicas", replicas)):
+    for what, left in (("lanes", lanes), ("replicas", replicas), ("differential", differential)):
         if left:
             cores = [core.name for core in config.cores]
             raise FitError(f"{what}: {unknown('layer with synapses', sorted(left)[0], cores)}")
     return with_rings(config, rows)
 
 
+def _sources(layer: Layer, maps: Mapping[str, MapConfig], index: Mapping[str, int], blocks: bool,
+             changes: Sequence[str]) -> tuple[SourceConfig, ...]:
+    """The sources of a layer.
+
+    Parameters
+    ----------
+    maps, index : by the name of a source
+    blocks : whether samples are blocks of sequences
+    changes : names of the sources that are received as changes
+    """
+    sources = tuple(SourceConfig(maps[window.source], index[window.source], window.kernel,
+                                 window.stride, window.padding, below=window.below,
+                                 continues=blocks and (window.padding[0] > 0
+                                                       or window.source in changes))
+                    for window in layer.windows)
+    return _changing(layer, sources, changes) if changes else sources
+
+
+def _changing(layer: Layer, sources: Sequence[SourceConfig], names: Sequence[str]
+              ) -> tuple[SourceConfig, ...]:
+    for name in names:
+        if name not in layer.sources:
+            raise FitError(f"differential: {layer.name}: "
+                           f"{unknown('source', name, list(layer.sources))}")
+    if not layer.synapses:
+        raise FitError(f"differential: {layer.name} has no membranes that could keep charge")
+    if layer.dynamics is not None:
+        raise FitError(f"differential: {layer.name} fires in time-steps, and gets no counts")
+    for name, source in zip(layer.sources, sources, strict=True):
+        if name in names and not source.follows:
+            raise FitError(f"differential: {layer.name} can't get {name} as changes: its windows "
+                           f"begin with more than a stride of elements, or end below the map; a "
+                           f"layer that sees no later element than its own can")
+    return tuple(replace(source, map=replace(source.map, code="change"), rows=None)
+                 if name in names else source
+                 for name, source in zip(layer.sources, sources, strict=True))
+
+
 class Options(TypedDict):
     """What :func:`map_config` makes a configuration of, beside the network. Only samples that are
-    blocks have ``stream``, only those of several sequences ``interleaved``."""
+    blocks have ``stream``, only those of several sequences ``interleaved``, and only layers that
+    get changes are in ``differential``."""
 
     lanes: dict[str, int]
     replicas: dict[str, int]
@@ -125,6 +165,7 @@ class Options(TypedDict):
     rows: dict[str, list[int]]
     stream: NotRequired[int]
     interleaved: NotRequired[int]
+    differential: NotRequired[dict[str, list[str]]]
 
 
 def options(config: ArrayConfig) -> Options:
@@ -139,18 +180,28 @@ def options(config: ArrayConfig) -> Options:
         given["stream"] = config.input.height
     if config.interleaved > 1:
         given["interleaved"] = config.interleaved
+    changes = {layer.name: [_source_name(config, source) for source in layer.sources
+                            if source.changes] for layer in config.layers}
+    if any(changes.values()):
+        given["differential"] = {name: names for name, names in changes.items() if names}
     return given
+
+
+def _source_name(config, source):
+    return config.layers[source.layer].name if source.layer >= 0 else INPUT
 
 
 def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
                 replicas: Mapping[str, int] | None = None, code: str = "phase",
                 slice_steps: int = SLICE_STEPS,
                 rows: Mapping[str, Sequence[int]] | None = None, stream: int | None = None,
-                interleaved: int = 1) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
+                interleaved: int = 1, differential: Mapping[str, Sequence[str]] | None = None
+                ) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
     """The configuration of the array that computes ``network``, and the contents of its memories by
     name. The parameters are those of :func:`map_config`."""
     config = map_config(network, lanes=lanes, replicas=replicas, code=code,
-                        slice_steps=slice_steps, rows=rows, stream=stream, interleaved=interleaved)
+                        slice_steps=slice_steps, rows=rows, stream=stream, interleaved=interleaved,
+                        differential=differential)
     network = _sampled(network, stream, interleaved)
     image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):

@@ -13,7 +13,7 @@ __all__ = ["PARTS", "Part", "address_bits", "counter_bits", "queue", "queue_memo
            "varying_bits", "walk_features"]
 
 PARTS = ("spikes", "window", "select", "fetch", "queue", "encoder", "lanes", "quiet", "merge",
-         "pool", "device", "feeder", "collector")
+         "changes", "membranes", "pool", "device", "feeder", "collector")
 """Kinds of parts."""
 
 

@@ -6,7 +6,7 @@ The objective decides the interval, and :mod:`gen.plan.search` finds the plan fo
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from boards import Board
@@ -47,6 +47,7 @@ _LONGER = (1.03, 1.06, 1.1)
 
 def plan(network: Network, board: Board, *, code: str = "phase", interval: int | None = None,
          objective: str | None = None, lanes: dict[str, int] | None = None,
+         differential: Mapping[str, Sequence[str]] | None = None,
          workload: Workload | None = None) -> Plan:
     """Choose lanes and replicas.
 
@@ -61,6 +62,7 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
         the least cost, as far as the board has room. Without either, the interval is that of the
         slowest layer with a lane a channel
     lanes : layer name -> lanes, for the layers whose lanes are given
+    differential : see :func:`gen.plan.mapping.map_config`
     workload : the samples whose spikes decide; by default those that travel with the network
 
     Raises
@@ -70,7 +72,8 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
         too few addresses for the input and the logits.
     """
     chosen, why = plan_or_reason(network, board, workload or Workload(network), code=code,
-                                 interval=interval, objective=objective, lanes=lanes)
+                                 interval=interval, objective=objective, lanes=lanes,
+                                 differential=differential)
     if why and objective:
         raise FitError(why)
     return chosen
@@ -85,7 +88,9 @@ def warn_unless_kept(board: Board, interval: int | None, found: Plan) -> None:
 
 def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: str,
                    interval: int | None, objective: str | None,
-                   lanes: dict[str, int] | None) -> tuple[Plan, str | None]:
+                   lanes: dict[str, int] | None,
+                   differential: Mapping[str, Sequence[str]] | None = None
+                   ) -> tuple[Plan, str | None]:
     """The best plan that was found, and the sentence that says why it does not meet the request,
     or None if it does. The parameters are those of :func:`plan`.
 
@@ -104,7 +109,7 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
     found = []
     for slice_steps in _slicings(network):
         trials = Trials(network, board, workload, code=code, slice_steps=slice_steps,
-                        lanes=lanes or {})
+                        lanes=lanes or {}, differential=differential or {})
         found.append((trials, _search(trials, workload, objective, interval)))
     trials, best = _best(found, workload, objective, interval)
     chosen = trials.plan(best if objective == "smallest" else _roomy(trials, best, workload))

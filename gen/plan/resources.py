@@ -116,7 +116,8 @@ def _placement(all_parts: Iterable[Part], family: str, brams: float) -> Placemen
 
 
 _NAMES = {"spikes": ("counts", "occupancy"), "fetch": ("table",), "queue": ("queue",),
-          "lanes": ("weights", "parameters")}
+          "lanes": ("weights", "parameters"), "changes": ("counts before",),
+          "membranes": ("membranes",)}
 
 
 def layer_memories(layer: LayerConfig, placed: Placement) -> list[dict[str, str | int]]:

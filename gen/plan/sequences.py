@@ -1,6 +1,7 @@
 """Lanes and replicas of a device that takes sequences block by block (:mod:`gen.ir.blocks`), or
 several of them side by side (:mod:`gen.ir.interleaved`)."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from boards import Board
@@ -19,7 +20,8 @@ __all__ = ["plan_sequences"]
 
 def plan_sequences(network: Network, board: Board, *, stream: int | None, interleaved: int,
                    code: str, interval: int | None, objective: str | None,
-                   lanes: dict[str, int] | None, workload: Workload) -> Plan:
+                   lanes: dict[str, int] | None,
+                   differential: Mapping[str, Sequence[str]] | None, workload: Workload) -> Plan:
     """The plan, with the interval of one sequence, or of one block of it.
 
     Lanes are chosen for whole sequences, as long as the network's, with an answer after each block:
@@ -30,7 +32,7 @@ def plan_sequences(network: Network, board: Board, *, stream: int | None, interl
     stream : rows of the input that are a block; 0 for the shortest block that the network takes;
         ``None`` if samples are whole sequences
     interleaved : sequences side by side
-    code, interval, objective, lanes, workload : see :func:`gen.plan.planner.plan`
+    code, interval, objective, lanes, differential, workload : see :func:`gen.plan.planner.plan`
 
     Raises
     ------
@@ -48,7 +50,7 @@ def plan_sequences(network: Network, board: Board, *, stream: int | None, interl
         whole, counts = answering(whole, rows, blocks), counts[:, :, :rows * blocks]
     share = blocks * interleaved
     chosen = plan(whole, board, code=code, interval=interval and interval * share,
-                  objective=objective, lanes=lanes,
+                  objective=objective, lanes=lanes, differential=differential,
                   workload=Workload(whole, counts, workload.source))
     given = options(chosen.config)
     replicas = given["replicas"]
@@ -57,7 +59,7 @@ def plan_sequences(network: Network, board: Board, *, stream: int | None, interl
     config, image = map_network(
         network, lanes=given["lanes"], replicas=replicas, code=given["code"],
         slice_steps=given["slice_steps"], rows=given["rows"] if stream is None else None,
-        stream=stream, interleaved=interleaved)
+        stream=stream, interleaved=interleaved, differential=differential)
     needs = resources.predict(config, board.family.name, board.budget.brams, image)
     return replace(chosen, config=config, image=image, needs=needs,
                    interval=chosen.interval / share)

@@ -6,7 +6,7 @@ faster than the pipeline can use.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from boards import Board
@@ -71,11 +71,14 @@ class Trials:
     code : how layers replay each other's counts, ``"phase"`` or ``"rate"``
     slice_steps : time-steps of a slice of the trains between layers, at most
     lanes : layer name -> lanes, for the layers whose lanes are given
+    differential : see :func:`gen.plan.mapping.map_config`
     """
 
     def __init__(self, network: Network, board: Board, workload: Workload, *, code: str,
-                 slice_steps: int, lanes: Mapping[str, int]) -> None:
+                 slice_steps: int, lanes: Mapping[str, int],
+                 differential: Mapping[str, Sequence[str]]) -> None:
         self._network, self._board, self._workload = network, board, workload
+        self._differential = differential
         self._code, self._slice_steps, self._fixed = code, slice_steps, dict(lanes)
         self._channels = {layer.name: network.shapes[layer.name][0] for layer in network.layers
                           if layer.synapses}
@@ -86,7 +89,8 @@ class Trials:
         """The configuration with these lanes and replicas by layer name. Lanes that were given
         take precedence."""
         return map_config(self._network, lanes={**lanes, **self._fixed}, replicas=replicas,
-                          code=self._code, slice_steps=self._slice_steps)
+                          code=self._code, slice_steps=self._slice_steps,
+                          differential=self._differential)
 
     def widest(self) -> ArrayConfig:
         """A lane a channel."""

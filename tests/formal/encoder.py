@@ -10,7 +10,7 @@ from hw.dynamics import Dynamics
 from hw.encoder import EventEncoder
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle, step
+from hw.programs import settle, step
 
 from .properties import Proof, anything, moves, waits
 

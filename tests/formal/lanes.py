@@ -11,7 +11,7 @@ from hw.lanes import Lanes
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.neuron import Restart
-from hw.schedule import settle, step
+from hw.programs import settle, step
 
 from .properties import Proof, anything, in_order, moves, paced, waits
 from .prover import BDD

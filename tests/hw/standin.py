@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle
+from hw.programs import settle
 
 __all__ = ["DIGEST", "StandIn", "config", "logits"]
 

@@ -3,7 +3,7 @@
 from hw.dynamics import Dynamics
 from hw.layers import CoreConfig
 from hw.maps import SLICE_STEPS, MapConfig, SourceConfig
-from hw.schedule import step
+from hw.programs import step
 from tests.networks import STEPPING
 
 SLICED = {

@@ -3,7 +3,7 @@ import pytest
 from hw.config import ArrayConfig, MemoryImage
 from hw.layers import CoreConfig, PoolConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle
+from hw.programs import settle
 
 
 def source():

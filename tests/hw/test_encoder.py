@@ -6,7 +6,7 @@ from hw.dynamics import Dynamics
 from hw.encoder import EventEncoder, event_layout, word_layout
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle, step
+from hw.programs import settle, step
 
 from .streams import STALLS, run
 

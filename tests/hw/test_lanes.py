@@ -7,7 +7,7 @@ import pytest
 from hw.lanes import Lanes
 from hw.layers import BANK_ROWS, CoreConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle
+from hw.programs import settle
 
 from .stepping import DYNAMICS, named
 from .streams import STALLS, run

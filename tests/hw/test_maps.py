@@ -39,7 +39,7 @@ def test_offsets_follow_the_columns():
 @pytest.mark.parametrize("bad,message", [
     ({"channels": 0}, r"^channels must be a positive integer, not 0$"),
     ({"levels": 2.5}, r"^levels must be a positive integer, not 2\.5$"),
-    ({"code": "ttfs"}, r"^code must be 'phase', 'rate' or 'train', not 'ttfs'$"),
+    ({"code": "ttfs"}, r"^code must be 'phase', 'rate', 'train' or 'change', not 'ttfs'$"),
 ])
 def test_bad_maps(bad, message):
     with pytest.raises(ValueError, match=message):

@@ -16,7 +16,7 @@ from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from hw.dynamics import Dynamics
 from tests.networks import neurons, pruned, readout, synapses
-from tests.sequences import random_blocks, random_sequence
+from tests.sequences import random_blocks, random_changes, random_sequence
 
 from .cases import logits
 from .streams import STALLS, run
@@ -177,18 +177,30 @@ def test_array_computes_any_sequence(seed):
 
 
 @pytest.mark.parametrize("seed", MANY)
-def test_array_takes_sequences_in_blocks(seed):
+def test_array_computes_any_sequence_from_changes(seed):
+    rng = np.random.default_rng(seed)
+    network = random_sequence(rng)
+    if seed % 3 == 0:
+        with suppress(NetworkError):
+            network = interleave(network, int(rng.integers(2, 5)))
+    check(rng, network, seed, random_changes(rng, network))
+
+
+@pytest.mark.parametrize("changes", [False, True])
+@pytest.mark.parametrize("seed", MANY)
+def test_array_takes_sequences_in_blocks(seed, changes):
     """Sequences of any number of blocks, one after the other, each with an answer after every
     block."""
     rng = np.random.default_rng(seed)
     network, rows = random_blocks(rng)
+    differential = random_changes(rng, network) if changes else {}
     lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
              if layer.synapses}
     heights = block(network, rows).shapes
     replicas = {layer.name: int(rng.integers(1, min(3, heights[layer.name][1]) + 1))
-                for layer in network.neurons if layer.name not in layer.sources}
+                for layer in network.neurons if layer.name not in {*layer.sources, *differential}}
     config, image = map_network(network, lanes=lanes, replicas=replicas, stream=rows,
-                                code=str(rng.choice(["phase", "rate"])))
+                                differential=differential, code=str(rng.choice(["phase", "rate"])))
     if rng.random() < 0.5:
         config = few_rows(rng, config)
     beats, expected = [], []
@@ -239,14 +251,15 @@ def test_array_computes_interleaved_sequences(seed):
     assert (got == expected.transpose(0, 3, 2, 4, 1)).all(), network.layers
 
 
-def check(rng, network, seed):
+def check(rng, network, seed, differential=None):
     """Logits of an array of random lanes and replicas, with random stalls, after any of the
     time-steps that it has."""
+    kept = differential or {}
     lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
              if layer.synapses}
     replicas = {layer.name: int(rng.integers(1, min(3, network.shapes[layer.name][1]) + 1))
-                for layer in network.neurons if layer.name not in layer.sources}
-    config, image = map_network(network, lanes=lanes, replicas=replicas,
+                for layer in network.neurons if layer.name not in {*layer.sources, *kept}}
+    config, image = map_network(network, lanes=lanes, replicas=replicas, differential=kept,
                                 code=str(rng.choice(["phase", "rate"])),
                                 slice_steps=int(rng.choice([1, 2, 3, 5, 16])))
     if not any("_" in layer.name for layer in network.layers) and rng.random() < 0.5:

@@ -9,7 +9,8 @@ import pytest
 
 from hw.dynamics import Dynamics
 from hw.maps import MapConfig
-from hw.schedule import Charge, settle, step
+from hw.programs import settle, step
+from hw.schedule import Charge
 
 from .stepping import DYNAMICS, stepping
 

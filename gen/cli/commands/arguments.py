@@ -108,7 +108,7 @@ CODES = ("phase", "rate")
 _BOARD = "arty-a7"
 
 _MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration", "stream",
-            "interleaved")
+            "interleaved", "differential")
 
 
 def code(text: str) -> str:
@@ -220,6 +220,10 @@ def add_mapping(parser: ArgumentParser) -> None:
                              "(default: --interval at the least cost)")
     parser.add_argument("--code", choices=CODES, help="how layers replay each other's spike counts "
                         f"(default: {CODES[0]})")
+    parser.add_argument("--differential", metavar="LAYER=SOURCE", type=_source, action=_Sources,
+                        help="send a layer of a sequence what the spike counts of a source, such "
+                             "as itself, change by from element to element; may be repeated "
+                             "(default: send the counts)")
     add_calibration(parser)
 
 
@@ -259,7 +263,7 @@ def mapping_options(args: Namespace) -> dict:
     return {**{name: value for name, value in sequences.items() if value is not None},
             "board": board_name(_BOARD if args.board is None else args.board), "lanes": args.lanes,
             "interval": args.interval, "objective": args.objective, "code": args.code or CODES[0],
-            "calibration": _calibration(args)}
+            "differential": args.differential, "calibration": _calibration(args)}
 
 
 def _calibration(args):
@@ -328,6 +332,24 @@ def _lanes(text):
     if not name.strip():
         raise argparse.ArgumentTypeError(f"must be LAYER=NUMBER, not {text!r}")
     return name.strip(), integer(1, 1 << 20)(count)
+
+
+def _source(text):
+    """``"rnn=input"`` -> ``("rnn", "input")``."""
+    name, _, source = (part.strip() for part in text.partition("="))
+    if not (name and source):
+        raise argparse.ArgumentTypeError(f"must be LAYER=SOURCE, not {text!r}")
+    return name, source
+
+
+class _Sources(argparse.Action):
+    """Collects what :func:`_source` gives in a dictionary of lists."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        (name, source), given = values, getattr(namespace, self.dest) or {}
+        if source in given.get(name, []):
+            raise argparse.ArgumentError(self, f"{name}={source} is given twice")
+        setattr(namespace, self.dest, {**given, name: [*given.get(name, []), source]})
 
 
 class _Lanes(argparse.Action):

@@ -10,7 +10,8 @@ from gen.plan.mapping import map_config
 from gen.system.plain import Mismatch, from_plain, to_plain
 from hw.config import ArrayConfig
 from hw.maps import MapConfig
-from hw.schedule import Schedule, settle
+from hw.programs import settle
+from hw.schedule import Schedule
 from tests import networks
 from tests.hw import cases
 

@@ -5,7 +5,7 @@ from gen.ir.stepping import encoded
 from gen.verify import beats
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle
+from hw.programs import settle
 
 LAYOUTS = [
     MapConfig(1, 1, 1, 1, 1),

@@ -14,7 +14,7 @@ from gen.verify.verilator import environment, patience, verilate
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.schedule import settle
+from hw.programs import settle
 
 DOUBLE = "module double(input [7:0] i, output [7:0] o); assign o = i << 1; endmodule\n"
 

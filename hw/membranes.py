@@ -1,0 +1,85 @@
+"""Charge that membranes keep from one row of outputs to the next.
+
+A layer that gets changes of its sources' counts adds them to the charge of the row above, which it
+therefore never clears, but for the first row of a sequence (docs/methods.md, 15).
+"""
+
+from itertools import pairwise
+
+from amaranth import *
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .past import Turn, begun_member
+
+__all__ = ["Membranes"]
+
+
+class Membranes(wiring.Component):
+    """The memory of that charge: a word for each column and group of lanes.
+
+    A word is read with the operation that adds it, and written with the sum, which a later operation
+    may read as soon as there is one in between.
+
+    Parameters
+    ----------
+    core : :class:`hw.layers.CoreConfig`, which ``keeps`` charge
+    most : samples that may be under way, if a source ``continues`` (see :class:`hw.past.Begun`)
+
+    Members
+    -------
+    done : ``In(1)``: the last operation of a position and group enters the pipeline of the lanes
+    fresh : ``Out(1)``: operations that enter belong to the first row of a sequence, which finds no
+        charge
+    o : ``Out``, two clocks after an operation has entered: the charge of its position and group
+    write, i : ``In``, three clocks after: the charge that is kept
+    begun : ``In``, see there; only if a source ``continues``
+    """
+
+    def __init__(self, core, *, most=0):
+        self._core = core
+        width = core.lanes * core.membrane_bits
+        super().__init__({
+            "done": In(1),
+            "fresh": Out(1),
+            "o": Out(width),
+            "write": In(1),
+            "i": In(width),
+            **begun_member(most),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        rows, columns = self._core.sources[0].positions
+        words = columns * self._core.groups
+        place, row = Signal(range(max(2, words))), Signal(range(max(2, rows)))
+        first, ends = Signal(init=1), Signal()
+        m.d.comb += ends.eq(self.done & (place == words - 1))
+        with m.If(self.done):
+            m.d.sync += place.eq(Mux(ends, 0, place + 1))
+        with m.If(ends):
+            m.d.sync += row.eq(Mux(row == rows - 1, 0, row + 1))
+            m.d.sync += first.eq(row == rows - 1)
+        m.d.comb += self.fresh.eq(first)
+        if self._core.continues:
+            m.submodules.turn = turn = Turn(len(self.begun.fresh))
+            m.d.comb += [
+                turn.begun.eq(self.begun),
+                turn.next.eq(ends & (row == rows - 1)),
+                self.fresh.eq(first & turn.fresh),
+            ]
+
+        m.submodules.charge = charge = memory.Memory(shape=self.o.shape(), depth=max(2, words),
+                                                     init=[])
+        w_port = charge.write_port()
+        r_port = charge.read_port(transparent_for=(w_port,))
+        places = [place, *(Signal.like(place, name=f"place_{stage}") for stage in range(1, 4))]
+        m.d.sync += [behind.eq(ahead) for ahead, behind in pairwise(places)]
+        m.d.comb += [
+            r_port.addr.eq(places[1]),
+            self.o.eq(r_port.data),
+            w_port.en.eq(self.write),
+            w_port.addr.eq(places[3]),
+            w_port.data.eq(self.i),
+        ]
+        return m
