@@ -13,6 +13,7 @@ from gen.ir.layers import INPUT
 from gen.ir.logits import accuracy
 from gen.plan.workload import Workload
 from gen.verify.simulation import test_set
+from hw.maps import signed_digits
 
 from . import keys
 from .benchmark import Benchmark
@@ -22,17 +23,27 @@ from .streamed import SOURCES, streamed
 _VERIFIED = 20
 """Sequences of which every spike is compared."""
 
+_DIGITS = 20
+"""Signed digits of any count."""
+
 _COUNTED = 1000
 """Sequences whose spikes are counted."""
 
 _SHIPPED = ("digits-rows-rnn", "mnist-rows-rnn", "mnist-pixels-crnn", "mnist-permuted-crnn",
             "platooning-rnn")
 
+_CHANGES = {"digits-rows-rnn": {"rnn1": ["rnn1", "input"]},
+            "mnist-rows-rnn": {"rnn1": ["rnn1", "input"]},
+            "platooning-rnn": {"rnn1": ["rnn1"], "rnn2": ["rnn2", "rnn1"]}}
+"""Sources whose changes are fewer than their counts."""
+
 CASES = [*({"network": network, "board": "arty-a7"} for network in _SHIPPED),
          {"network": "digits-rows-rnn", "board": "arty-a7", "interleaved": 4},
          {"network": "mnist-rows-rnn", "board": "arty-a7", "interleaved": 2},
-         {"network": "mnist-rows-rnn", "board": "arty-a7", "interleaved": 1, "stream": 1}]
-"""Sequences one after the other, several side by side, and block by block."""
+         {"network": "mnist-rows-rnn", "board": "arty-a7", "interleaved": 1, "stream": 1},
+         *({"network": network, "board": "arty-a7", "differential": changes}
+           for network, changes in _CHANGES.items())]
+"""Sequences one after the other, several side by side, block by block, and with changes."""
 
 _TABLES = ("platooning",)
 """Data sets of measurements, which other methods are good at, too."""
@@ -45,7 +56,8 @@ def measure(case):
     ``boosted``, the accuracy of scikit-learn's gradient boosting on the same split."""
     network, board = shipped.find(case["network"]), boards.find(case["board"])
     sequences, labels = test_set(network)
-    asked = {option: case[option] for option in ("interleaved", "stream") if option in case}
+    asked = {option: case[option] for option in ("interleaved", "stream", "differential")
+             if option in case}
     design = design_for(network, board, **asked)
     counts, run, logits, compared = streamed(case, design, sequences, verified=_VERIFIED)
     seen, config, _ = design.seen(sequences[:design.config.interleaved])
@@ -68,18 +80,19 @@ def measure(case):
 
 
 def _spikes(network, counts):
-    """Each bundle of synapses: the layer, the source, spikes a sequence that they replay of its
-    counts, and those that would replay the differences of each element from the one before."""
+    """Each bundle of synapses: the layer, the source, spikes a sequence as which its counts are
+    replayed, and as which what they change by from element to element would be."""
     maps = {INPUT: counts, **network.run(counts).counts}
     return [{"layer": layer.name, "source": synapses.source,
              "counts": _replayed(maps[synapses.source]),
-             "differences": _replayed(np.diff(maps[synapses.source], axis=2, prepend=0))}
+             "changes": _replayed(signed_digits(
+                 np.diff(maps[synapses.source].astype(np.int64), axis=2, prepend=0), _DIGITS))}
             for layer in network.layers for synapses in layer.synapses]
 
 
 def _replayed(values):
     """Mean number of bits of a sequence's values."""
-    return float(np.bitwise_count(np.abs(values.astype(np.int64))).sum() / len(values))
+    return float(np.bitwise_count(values).sum() / len(values))
 
 
 def _boosted(dataset):

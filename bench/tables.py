@@ -60,20 +60,22 @@ def _timed(row):
 def _side_by_side(row):
     block = f", blocks of {row['stream']}" if "stream" in row else ""
     beside = f", {row['interleaved']} side by side" if row.get("interleaved", 1) > 1 else ""
-    return f"`{row['network']}`{beside}{block}"
+    changes = (f", changes of {', '.join(sorted(set().union(*row['differential'].values())))}"
+               if "differential" in row else "")
+    return f"`{row['network']}`{changes}{beside}{block}"
 
 
-def differences_counted(measured):
-    """Of docs/methods.md: spikes of counts, and of their differences from element to element."""
+def changes_counted(measured):
+    """Of docs/methods.md: spikes of counts, and of what they change by from element to element."""
     return table([
         ("network", lambda row: f"`{row['network']}`"),
         ("layer", lambda row: row["layer"]),
         ("charged by", lambda row: "itself" if row["layer"] == row["source"] else row["source"]),
         ("spikes of counts", lambda row: number(row["counts"])),
-        ("of differences", lambda row: number(row["differences"])),
-        ("ratio", lambda row: f"{row['differences'] / row['counts']:.2f}"),
+        ("of changes", lambda row: number(row["changes"])),
+        ("ratio", lambda row: f"{row['changes'] / row['counts']:.2f}"),
     ], [{"network": row["network"], **bundle} for row in sequences.BENCHMARK.rows(measured)
-        if "interleaved" not in row for bundle in row["spikes"]])
+        if not {"interleaved", "differential"} & set(row) for bundle in row["spikes"]])
 
 
 def sequences_run(measured):
@@ -387,7 +389,7 @@ TABLES = {
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
     "unpacked": unpacked, "line": carried, "depthwise": depthwise,
     "methods": methods_run, "sequences": sequences_run,
-    "differences": differences_counted, "ecp5-clock": fastest,
+    "changes": changes_counted, "ecp5-clock": fastest,
     "skipped": skipped,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""

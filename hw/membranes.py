@@ -18,8 +18,8 @@ __all__ = ["Membranes"]
 class Membranes(wiring.Component):
     """The memory of that charge: a word for each column and group of lanes.
 
-    A word is read with the operation that adds it, and written with the sum, which a later operation
-    may read as soon as there is one in between.
+    A word is read with the operation that adds it, and written with the sum. A later operation
+    finds the sum as soon as there is another one in between.
 
     Parameters
     ----------

@@ -43,9 +43,14 @@ STEPPING = {"stepping": (_CIF, {"lanes": _LANES}),
 """Networks that fire in every time-step: of seven steps, whole and in slices of two, where spikes
 are taken back; and of three steps with up to five spikes each, after two that only probe."""
 
-SEQUENCES = {"recurrent": (sequences.layered(), {"lanes": {
-    "conv": 4, "dense": 5, "diagonal": 8, "out": 3}})}
-"""Networks whose layers receive what they have sent."""
+_LAYERED = {"conv": 4, "dense": 5, "diagonal": 8, "out": 3}
+
+CHANGES = {"conv": ["input"], "dense": ["conv", "dense"], "diagonal": ["diagonal"]}
+"""Sources whose changes are sent: the only one of a layer, all of them, and one of two."""
+
+SEQUENCES = {"recurrent": (sequences.layered(), {"lanes": _LAYERED}),
+             "changes": (sequences.layered(), {"lanes": _LAYERED, "differential": CHANGES})}
+"""Networks whose layers receive what they have sent, as counts and as changes."""
 
 SUBJECTS = CASES | STEPPING | SEQUENCES
 
@@ -134,13 +139,13 @@ def test_every_neuron_is_put_to_the_test(case):
         assert (counts.max(axis=(0, 2, 3)) > counts.min(axis=(0, 2, 3))).all(), layer.name
 
 
-@pytest.mark.parametrize("options", [{"stream": 2}, {"interleaved": 3},
-                                     {"stream": 1, "interleaved": 2}], ids=str)
+@pytest.mark.parametrize("options", [
+    {"stream": 2}, {"interleaved": 3}, {"stream": 1, "interleaved": 2},
+    {"differential": CHANGES, "stream": 2}, {"differential": CHANGES, "interleaved": 2}], ids=str)
 def test_sequences_in_blocks_and_side_by_side(options):
     """Every state and every answer, with resets in the middle of sequences."""
     network = sequences.layered()
-    design = design_for(network, boards.find("arty-a7"), lanes={
-        "conv": 4, "dense": 5, "diagonal": 8, "out": 3}, **options)
+    design = design_for(network, boards.find("arty-a7"), lanes=_LAYERED, **options)
     images = np.random.default_rng(0).integers(0, 256, (48, *network.input_shape))
     result = verify(design, images)
     assert result["mismatches"] == 0

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 
+from gen.ir.layers import INPUT
+from gen.ir.network import Network
 from gen.plan.cycles import gathering_clocks
 from gen.plan.mapping import map_network
 from gen.plan.workload import layer_clocks
 from gen.verify.beats import pack, to_ints
 from hw.core import Core
 from hw.dynamics import Dynamics
-from tests.networks import counts_for, pruned, stepping
+from tests.networks import counts_for, neurons, pruned, readout, stepping
+from tests.sequences import causal
 
 from .cases import LAYERS, mapped, network
 from .streams import STALLS, run
@@ -68,6 +71,34 @@ def test_skipped_rows_take_the_clocks_of_the_formula(name, code, share):
     start = config.input.beats + layer.sources[0].taps + 12
     # Reading and adding take turns at being the slower one, which the formula only has in the mean.
     assert 0.97 * formula <= clocks <= 1.04 * formula + start
+
+
+@pytest.mark.parametrize("share", [0, 0.9])
+@pytest.mark.parametrize("sources", [["input"], ["input", "conv"], ["conv"]], ids=str)
+def test_changes_take_the_clocks_of_the_formula(sources, share):
+    """Of a convolution that gets both, or only one of its two sources, as changes; dense, and with
+    rows of zeros that are skipped."""
+    rng = np.random.default_rng(2)
+    shape = (4, 12, 2)
+    conv = causal(rng, INPUT, (6, 4, 3, 1))
+    both = neurons(rng, "both", causal(rng, "conv", (8, 6, 2, 1)), causal(rng, INPUT, (8, 4, 1, 1)))
+    case = Network("case", shape, 15, 15, (
+        neurons(rng, "conv", conv, levels=7), both, readout(rng, "both", (3, 8, 12, 2))))
+    case = pruned(case, share)
+    config, image = map_network(case, lanes={"both": 3}, differential={"both": sources})
+    layer = config.layers[1]
+    assert (layer.live is not None) == (share > 0)
+    counts = rng.integers(0, 16, (8, *shape)) * (rng.random((8, *shape)) < 0.4)
+    trace = case.run(counts)
+    received = [trace.counts["conv"], counts]
+    dut = Core(layer, image[f"{layer.port}.weights"].rows, image[f"{layer.port}.parameters"].rows)
+    streams = [(i, ints(own, source.arriving))
+               for i, own, source in zip(dut.i, received, layer.sources, strict=True)]
+    expected = ints(trace.counts["both"], layer.out)
+    fired, clocks = run(dut, streams, [(dut.o, len(expected))], convert=False)
+    assert fired == expected
+    formula = layer_clocks(layer, received).sum()
+    assert 0.96 * formula <= clocks <= 1.04 * formula + config.input.beats + 40
 
 
 @pytest.mark.parametrize("dynamics, lanes", [

@@ -119,7 +119,8 @@ class TestWithoutAFlag:
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", [
     ["--board", "ulx3s-85f"], ["--lanes", "fc1=3"], ["--interval", "90"], ["--code", "rate"],
-    ["--objective", "smallest"], ["--calibration", "5"]], ids=lambda flag: flag[0])
+    ["--objective", "smallest"], ["--calibration", "5"],
+    ["--differential", "fc1=conv1"]], ids=lambda flag: flag[0])
 def test_what_a_build_has_fixed(command, flag, built, capsys):
     assert error(capsys, command, built, *flag) == (
         f"{flag[0]} is fixed by the build in {built}; leave it out")

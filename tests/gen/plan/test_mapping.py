@@ -7,10 +7,10 @@ from gen.errors import FitError
 from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
-from gen.plan.mapping import flat_input, map_config, map_network
+from gen.plan.mapping import flat_input, map_config, map_network, options
 from gen.plan.weights import membrane_bits, pack_rows
 from gen.plan.workload import layer_clocks
-from tests import networks
+from tests import networks, sequences
 from tests.hw.cases import LAYERS, NETWORKS, mapped, network
 
 
@@ -162,3 +162,35 @@ def test_ports_of_long_names_are_short():
     net = Network("n", (1, 1, 1), 1, 1, (Readout("x" * 128, (synapses,), np.array([0, 0])),))
     config, _ = map_network(net)
     assert [layer.port for layer in config.layers] == ["l0_" + "x" * 40]
+
+
+def test_options_give_the_same_changes():
+    given = {"conv": ["input"], "dense": ["conv", "dense"], "diagonal": ["diagonal"]}
+    config = map_config(sequences.layered(), differential=given)
+    assert options(config)["differential"] == given
+    assert map_config(sequences.layered(), **options(config)) == config
+    assert config.digest() != map_config(sequences.layered()).digest()
+
+
+@pytest.mark.parametrize("given, message", [
+    ({"nobody": ["dense"]}, "^differential: there is no layer with synapses 'nobody'"),
+    ({"dense": ["nobody"]}, "^differential: dense: there is no source 'nobody'"),
+    ({"out": ["diagonal"]}, "^differential: out can't get diagonal as changes: its windows begin"),
+])
+def test_changes_that_can_not_be(given, message):
+    with pytest.raises(FitError, match=message):
+        map_config(sequences.layered(), differential=given)
+
+
+def test_changes_of_images_and_pools_are_refused():
+    with pytest.raises(FitError, match="can't get input as changes: its windows begin"):
+        map_config(networks.convolutional(), differential={"conv1": ["input"]})
+    with pytest.raises(FitError, match="has no membranes that could keep charge"):
+        map_config(networks.convolutional(), differential={"pool1": ["conv1"]})
+    with pytest.raises(FitError, match="fires in time-steps, and gets no counts"):
+        map_config(networks.stepping(networks.STEPPING["cif"]), differential={"first": ["input"]})
+
+
+def test_a_layer_that_keeps_charge_has_no_replicas():
+    with pytest.raises(FitError, match=r"^conv: replicas must be 1 to 1 \(it keeps charge from"):
+        map_config(sequences.layered(), replicas={"conv": 2}, differential={"conv": ["input"]})
