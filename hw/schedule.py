@@ -46,7 +46,7 @@ class Step:
     """
 
     charges: tuple[Charge, ...]
-    adds: tuple[Add, ...]
+    adds: tuple[Add | Aside | Restart, ...]
     fires: tuple[Fire, ...]
     number: int = 0
 

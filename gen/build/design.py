@@ -47,7 +47,7 @@ NAME, IMAGE = "design.json", "memory.img"
 FILES = (NAME, IMAGE, manifest.NETWORK)
 """The files that :func:`save` writes."""
 
-_FORMAT = 2
+_FORMAT = 3
 
 _MAX_BYTES = 64 << 20
 
@@ -372,7 +372,7 @@ def _require_mapped(design):
         raise Mismatch("config.layers must be the network's")
     try:
         mapped, image = map_network(network, **options(config))
-    except (FitError, ValueError) as error:
+    except (FitError, NetworkError, ValueError) as error:
         raise Mismatch(f"config can't be: {error}") from error
     foreign = "is not what this version of Spikeloom makes of the network"
     if differs := _difference(to_plain(config), to_plain(mapped), "config"):

@@ -180,15 +180,12 @@ def options(config: ArrayConfig) -> Options:
         given["stream"] = config.input.height
     if config.interleaved > 1:
         given["interleaved"] = config.interleaved
-    changes = {layer.name: [_source_name(config, source) for source in layer.sources
+    names = {-1: INPUT, **{index: layer.name for index, layer in enumerate(config.layers)}}
+    changes = {layer.name: [names.get(source.layer, str(source.layer)) for source in layer.sources
                             if source.changes] for layer in config.layers}
     if any(changes.values()):
-        given["differential"] = {name: names for name, names in changes.items() if names}
+        given["differential"] = {name: found for name, found in changes.items() if found}
     return given
-
-
-def _source_name(config, source):
-    return config.layers[source.layer].name if source.layer >= 0 else INPUT
 
 
 def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,

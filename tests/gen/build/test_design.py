@@ -141,7 +141,7 @@ class TestThereAndBack:
         refused(tmp_path, f"config.layers[{layer}].live {FOREIGN}")
 
     def test_no_file_is_a_pickle(self, original):
-        assert json.loads((original / "design.json").read_text())["format"] == 2
+        assert json.loads((original / "design.json").read_text())["format"] == 3
         artifact.load(original / "network.npz")  # which reads none
 
     def test_the_clock_that_is_met_is_the_one_that_is_saved(self, tmp_path, monkeypatch):
@@ -306,9 +306,9 @@ class TestDamaged:
     @pytest.mark.parametrize("text, message", [
         (b"", "is no design: it is not JSON"), (b"[" * 100_000, "is no design: it is not JSON"),
         (b"\xff", "is no design: it is not JSON"), (b"9" * 5000, "is no design: it is not JSON"),
-        (b"[]", "is no design of format 2"), (b"{}", "is no design of format 2"),
-        (b'{"format": 2}', "board is not that of manifest.json, 'ulx3s-85f'"),
-        (b'{"format": 2, "board": "ulx3s-85f"}', "config is missing"),
+        (b"[]", "is no design of format 3"), (b"{}", "is no design of format 3"),
+        (b'{"format": 3}', "board is not that of manifest.json, 'ulx3s-85f'"),
+        (b'{"format": 3, "board": "ulx3s-85f"}', "config is missing"),
     ])
     def test_text(self, text, message, built):
         (built / "design.json").write_bytes(text)
@@ -346,12 +346,12 @@ class TestDamaged:
         (lambda f: f["config"]["layers"][0].update(lanes=2.5),
          "config.layers[0].lanes must be an integer, not '2.5'"),
         (lambda f: f["config"]["layers"][0]["sources"][0]["map"].update(code="burst"),
-         "config.layers[0].sources[0].map: code must be 'phase', 'rate' or 'train', not 'burst'"),
+         "config.layers[0].sources[0].map: code must be 'phase', 'rate', 'train' or 'change', not 'burst'"),
         (lambda f: f["config"]["layers"][2]["masks"].pop(), f"config.layers[2].masks {FOREIGN}"),
         (lambda f: f["config"]["layers"][0]["schedule"].update(code="burst"),
          f"config.layers[0].schedule.code {FOREIGN}"),
         (lambda f: f["config"]["layers"][-1]["schedule"].update(code="burst"),
-         "config can't be: code must be 'phase', 'rate' or 'train', not 'burst'"),
+         "config can't be: code must be 'phase', 'rate', 'train' or 'change', not 'burst'"),
         (lambda f: f["config"]["layers"][0]["schedule"]["steps"][0]["fires"][0].update(row=1.5),
          "config.layers[0].schedule.steps[0].fires[0].row must be an integer, not '1.5'"),
         (lambda f: f["config"]["layers"][0]["schedule"]["rows"].pop(),

@@ -9,10 +9,11 @@ import pytest
 from gen.plan.mapping import map_config
 from gen.system.plain import Mismatch, from_plain, to_plain
 from hw.config import ArrayConfig
+from hw.dynamics import Dynamics
 from hw.maps import MapConfig
 from hw.programs import settle
 from hw.schedule import Schedule
-from tests import networks
+from tests import networks, sequences
 from tests.hw import cases
 
 
@@ -51,6 +52,16 @@ def test_there_and_back():
     text = json.dumps(to_plain(TREE))
     assert from_plain(Tree, json.loads(text)) == TREE
     assert json.loads(text)["parts"][1]["is"] == "Node"
+
+
+@pytest.mark.parametrize("network, options", [
+    (networks.stepping(Dynamics(3, burst=5, probe=2)), {}),
+    (networks.stepping(networks.STEPPING["cif"]), {"slice_steps": 2}),
+    (sequences.layered(), {"differential": {"conv": ["input"], "dense": ["dense"]}, "stream": 2})],
+    ids=["probe", "time-steps", "changes"])
+def test_programs_of_all_kinds(network, options):
+    config = map_config(network, **options)
+    assert from_plain(ArrayConfig, json.loads(json.dumps(to_plain(config)))) == config
 
 
 @pytest.mark.parametrize("network, lanes", [
