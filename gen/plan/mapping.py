@@ -86,7 +86,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     NetworkError
         If the network can't take a sequence in such blocks, or several side by side.
     """
-    lanes, replicas, differential = dict(lanes or {}), dict(replicas or {}), dict(differential or {})
+    lanes, replicas = dict(lanes or {}), dict(replicas or {})
+    differential = dict(differential or {})
     network = _sampled(network, stream, interleaved)
     channels, height, width = network.input_shape
     flat = height * width == 1 and stream is None

@@ -346,12 +346,14 @@ class TestDamaged:
         (lambda f: f["config"]["layers"][0].update(lanes=2.5),
          "config.layers[0].lanes must be an integer, not '2.5'"),
         (lambda f: f["config"]["layers"][0]["sources"][0]["map"].update(code="burst"),
-         "config.layers[0].sources[0].map: code must be 'phase', 'rate', 'train' or 'change', not 'burst'"),
+         ("config.layers[0].sources[0].map: code must be 'phase', 'rate', 'train' or "
+         "'change', not 'burst'")),
         (lambda f: f["config"]["layers"][2]["masks"].pop(), f"config.layers[2].masks {FOREIGN}"),
         (lambda f: f["config"]["layers"][0]["schedule"].update(code="burst"),
          f"config.layers[0].schedule.code {FOREIGN}"),
         (lambda f: f["config"]["layers"][-1]["schedule"].update(code="burst"),
-         "config can't be: code must be 'phase', 'rate', 'train' or 'change', not 'burst'"),
+         ("config can't be: code must be 'phase', 'rate', 'train' or 'change', not "
+         "'burst'")),
         (lambda f: f["config"]["layers"][0]["schedule"]["steps"][0]["fires"][0].update(row=1.5),
          "config.layers[0].schedule.steps[0].fires[0].row must be an integer, not '1.5'"),
         (lambda f: f["config"]["layers"][0]["schedule"]["rows"].pop(),
