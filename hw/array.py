@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .contents import ContentsBus, share
 from .core import Core
 from .layers import CoreConfig, PoolConfig
 from .past import Begun
@@ -16,13 +17,14 @@ from .stream import Fork
 __all__ = ["Array"]
 
 
-def _core(core, image, most):
-    kind = Core if core.replicas == 1 else Replicas
-    return kind(core, image[f"{core.port}.weights"].rows, image[f"{core.port}.parameters"].rows,
-                most=most)
+def _core(core, image, most, number):
+    memories = [image[f"{core.port}.{name}"].rows for name in ("weights", "parameters")]
+    if core.replicas > 1:
+        return Replicas(core, *memories, most=most, number=number)
+    return Core(core, *memories, most=most, place=None if number is None else (number, 0))
 
 
-def _pool(pool, image, most):
+def _pool(pool, image, most, number):
     return Pool(pool, most=most)
 
 
@@ -57,13 +59,16 @@ class Array(wiring.Component):
         as there are no more than ``config.in_flight`` samples. Only if there are such layers
     timesteps : ``In``, of the run, 1 to ``config.timesteps``; it may change while there is no
         sample. Only if the network has several
+    contents : ``In(ContentsBus)``; only if the array is ``reloadable``
     """
 
     def __init__(self, config, image):
         self._config = config
-        self._layers = [_COMPONENTS[type(layer)](layer, image, config.in_flight)
-                        for layer in config.layers]
-        ports = {}
+        numbers = {core: number for number, core in enumerate(config.cores)}
+        self._layers = [_COMPONENTS[type(layer)](
+            layer, image, config.in_flight, numbers.get(layer) if config.reloadable else None)
+            for layer in config.layers]
+        ports = {"contents": In(ContentsBus)} if config.reloadable else {}
         for layer, component in zip(config.layers, self._layers, strict=True):
             ports[f"probe_{layer.port}"] = Out(wiring.Signature({
                 "payload": Out(component.o.p.shape()), "valid": Out(1)}))
@@ -107,7 +112,18 @@ class Array(wiring.Component):
                 m.d.comb += component.timesteps.eq(self.timesteps)
         if self._config.settling:
             self._watch(m)
+        if self._config.reloadable:
+            self._open(m)
         return m
+
+    def _open(self, m):
+        """Let a host at the memories of all cores."""
+        bus = ContentsBus.create(path=("cores",))
+        share(m, bus, [component.contents for layer, component in zip(
+            self._config.layers, self._layers, strict=True) if layer in self._config.cores])
+        m.d.comb += [getattr(bus, name).eq(getattr(self.contents, name))
+                     for name in ("memory", "copy", "row", "column", "data", "write", "read")]
+        m.d.sync += self.contents.word.eq(bus.word)
 
     def _watch(self, m):
         """Whether neurons are quiet, by the probes."""

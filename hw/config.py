@@ -23,11 +23,13 @@ class ArrayConfig:
     input : the map that the host sends
     layers : in topological order, the read-out last
     interleaved : sequences that a sample holds side by side
+    reloadable : whether a host may replace the contents of the memories (:mod:`hw.contents`)
     """
 
     input: MapConfig
     layers: tuple[CoreConfig | PoolConfig, ...]
     interleaved: int = 1
+    reloadable: bool = False
 
     @property
     def readout(self):
@@ -88,7 +90,8 @@ class ArrayConfig:
 
     def digest(self):
         """SHA-256 of the configuration, as 64 hexadecimal digits."""
-        facts = _without(asdict(self), {"continues": False, "interleaved": 1})
+        facts = _without(asdict(self), {
+            "continues": False, "interleaved": 1, "reloadable": False})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

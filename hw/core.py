@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .changes import Changes
+from .contents import ContentsBus
 from .encoder import EventEncoder, word_layout
 from .fetch import Fetch
 from .lanes import Lanes
@@ -39,6 +40,7 @@ class Core(wiring.Component):
     weights, parameters, results : see :class:`hw.lanes.Lanes`; by default results wait where there
         is more than one position, or more than one slice
     most : samples that may be under way, if a source ``continues`` (see :class:`hw.past.Begun`)
+    place : see :class:`hw.lanes.Lanes`
 
     Members
     -------
@@ -47,15 +49,17 @@ class Core(wiring.Component):
     busy : ``Out(1)``: the lanes are adding a row
     timesteps : ``In``, of the run; only if it makes a difference
     begun : ``In``, see :class:`hw.past.Begun`; only if a source ``continues``
+    contents : ``In(ContentsBus)``; only if there is a ``place``
     """
 
     status = ("busy",)
 
-    def __init__(self, core, weights, parameters, *, results=None, most=0):
-        self._core = core
+    def __init__(self, core, weights, parameters, *, results=None, most=0, place=None):
+        self._core, self._place = core, place
         self._most = most if core.continues else 0
         self._lanes = Lanes(core, weights, parameters,
-                            results=core.waiting if results is None else results, most=self._most)
+                            results=core.waiting if results is None else results, most=self._most,
+                            place=place)
         super().__init__({
             **{f"i{s}": In(stream.Signature(source.arriving.beat_bits))
                for s, source in enumerate(core.sources)},
@@ -63,6 +67,7 @@ class Core(wiring.Component):
             "busy": Out(1),
             **timesteps_member(core.timesteps),
             **begun_member(self._most),
+            **({} if place is None else {"contents": In(ContentsBus)}),
         })
 
     @property
@@ -114,6 +119,8 @@ class Core(wiring.Component):
         connect(m, encoder.o, lanes.i)
         connect(m, lanes.o, flipped(self.o))
         m.d.comb += self.busy.eq(lanes.busy)
+        if self._place is not None:
+            connect(m, flipped(self.contents), lanes.contents)
         if core.keeps and core.continues:
             m.d.comb += lanes.begun.eq(self.begun)
         if core.schedule.timed:

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .contents import ContentsBus, ContentsPort, Rows
 from .encoder import event_layout
 from .membranes import Membranes
 from .neuron import State
@@ -55,6 +56,7 @@ class Lanes(wiring.Component):
     results : entries of the queue, at least 2; or 0 for no queue: a result then stalls the lanes
         until it is taken
     most : samples that may be under way, if a source ``continues`` (see :class:`hw.past.Begun`)
+    place : numbers of the core and of the replica, if weights and parameters may be written
 
     Members
     -------
@@ -64,9 +66,10 @@ class Lanes(wiring.Component):
     busy : ``Out(1)``: a row is being added: of weights, initial potentials or thresholds
     timesteps : ``In``, of the run; only if it makes a difference
     begun : ``In``, see there; only if charge is kept, and a source ``continues``
+    contents : ``In(ContentsBus)``; only if there is a ``place``
     """
 
-    def __init__(self, core, weights, parameters, *, results=2, most=0):
+    def __init__(self, core, weights, parameters, *, results=2, most=0, place=None):
         if len(weights) != core.weight_rows:
             raise ValueError(f"weights must have {core.weight_rows} rows, not {len(weights)}")
         if len(parameters) != core.parameter_rows:
@@ -77,12 +80,14 @@ class Lanes(wiring.Component):
         self._parameters = parameters
         self._results = results
         self._most = most if core.keeps else 0
+        self._place = place
         super().__init__({
             "i": In(stream.Signature(event_layout(core))),
             "o": Out(stream.Signature(core.beat_bits)),
             "busy": Out(1),
             **timesteps_member(core.timesteps),
             **begun_member(self._most),
+            **({} if place is None else {"contents": In(ContentsBus)}),
         })
 
     def model(self, events, timesteps=None):
@@ -162,10 +167,16 @@ class Lanes(wiring.Component):
         m = Module()
         core, width = self._core, self._core.membrane_bits
 
-        m.submodules.weights = weights = Weights(core, self._weights)
-        m.submodules.parameters = parameters = memory.Memory(
-            shape=core.lanes * width, depth=max(2, len(self._parameters)), init=self._parameters)
-        parameter = parameters.read_port()
+        m.submodules.weights = weights = Weights(core, self._weights,
+                                                 written=self._place is not None)
+        if self._place is None:
+            m.submodules.parameters = parameters = memory.Memory(
+                shape=core.lanes * width, depth=max(2, len(self._parameters)),
+                init=self._parameters)
+            parameter = parameters.read_port()
+        else:
+            m.submodules.parameters = parameter = Rows(core.lanes * width, len(self._parameters),
+                                                       self._parameters)
 
         # First stage: an event, or one of the operations that complete a step.
         m.submodules.sequence = sequence = Sequencer(core, results=self._results)
@@ -182,6 +193,8 @@ class Lanes(wiring.Component):
         parameter_row = Signal(range(max(2, len(self._parameters))))
         m.d.sync += [chosen.eq(op), parameter_row.eq(sequence.row), loaded.eq(chosen)]
         m.d.comb += parameter.addr.eq(parameter_row)
+        if self._place is not None:
+            self._open(m, weights, parameter)
 
         # Third stage: the row to be added is chosen.
         addend = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
@@ -273,6 +286,25 @@ class Lanes(wiring.Component):
             out = queue.i
         m.d.comb += [out.payload.eq(Cat(results)), out.valid.eq(made), taken.eq(out.ready)]
         return m
+
+    def _open(self, m, weights, parameters):
+        """Let the bus write words of the memories, and read rows while the lanes do not."""
+        core = self._core
+        m.submodules.port = port = ContentsPort(
+            (core.lanes * core.weight_bits, core.lanes * core.membrane_bits), *self._place)
+        connect(m, flipped(self.contents), port.bus)
+        row = Signal.like(parameters.data, reset_less=True)
+        m.d.sync += row.eq(parameters.data)
+        m.d.comb += [
+            weights.w_row.eq(port.row), weights.w_data.eq(port.data),
+            weights.w_en.eq(port.writes0),
+            parameters.w_addr.eq(port.row), parameters.w_data.eq(port.data),
+            parameters.w_en.eq(port.writes1),
+            port.rows0.eq(weights.weights), port.rows1.eq(row),
+        ]
+        for memory_row, asked in ((weights.row, port.reads[0]), (parameters.addr, port.reads[1])):
+            with m.If(asked):
+                m.d.comb += memory_row.eq(port.row)
 
     def _sum(self, addend, base, carry):
         if not self._core.subtracts:

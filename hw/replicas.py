@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .contents import ContentsBus, share
 from .core import Core
 from .past import begun_member
 from .run import timesteps_member
@@ -23,18 +24,19 @@ class Replicas(wiring.Component):
     core : :class:`hw.layers.CoreConfig`
     weights, parameters : see :class:`hw.lanes.Lanes`; every replica has them
     most : see :class:`hw.core.Core`
+    number : of the core, if weights and parameters may be written
 
     Members
     -------
     i0, i1, ... : ``In(stream)``: beats of each source
     o : ``Out(stream)``: beats
     busy : ``Out(replicas)``: which replicas are adding a row
-    timesteps, begun : ``In``, see there
+    timesteps, begun, contents : ``In``, see there
     """
 
     status = ("busy",)
 
-    def __init__(self, core, weights, parameters, *, most=0):
+    def __init__(self, core, weights, parameters, *, most=0, number=None):
         height, width = core.sources[0].positions
         if not 1 < core.replicas <= height:
             raise ValueError(f"replicas must be 2 to {height} (the output rows), not "
@@ -42,8 +44,11 @@ class Replicas(wiring.Component):
         self._core = core
         # A row of results waits in the lanes' queue until it is its turn.
         self._row = width * core.position_beats
-        self._replicas = [Core(share, weights, parameters, results=max(2, share.waiting, self._row),
-                               most=most) for share in core.shares]
+        self._written = number is not None
+        self._replicas = [
+            Core(own, weights, parameters, results=max(2, own.waiting, self._row), most=most,
+                 place=None if number is None else (number, copy))
+            for copy, own in enumerate(core.shares)]
         super().__init__({
             **{f"i{s}": In(stream.Signature(source.map.beat_bits))
                for s, source in enumerate(core.sources)},
@@ -51,6 +56,7 @@ class Replicas(wiring.Component):
             "busy": Out(core.replicas),
             **timesteps_member(core.timesteps),
             **begun_member(most if core.continues else 0),
+            **({"contents": In(ContentsBus)} if self._written else {}),
         })
 
     @property
@@ -77,6 +83,8 @@ class Replicas(wiring.Component):
         m.d.comb += self.busy.eq(Cat(replica.busy for replica in self._replicas))
         if core.schedule.timed:
             m.d.comb += [replica.timesteps.eq(self.timesteps) for replica in self._replicas]
+        if self._written:
+            share(m, self.contents, [replica.contents for replica in self._replicas])
         if core.continues:
             m.d.comb += [replica.begun.eq(self.begun) for replica in self._replicas]
         return m

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from .contents import WORD, Rows
 from .layers import BANK_ROWS
 
 __all__ = ["Weights"]
@@ -19,30 +20,34 @@ class Weights(wiring.Component):
     ----------
     core : :class:`hw.layers.CoreConfig`
     rows : of ``lanes`` weights each, the first lane in the lowest bits
+    written : whether the rows may be written
 
     Members
     -------
     row : ``In``: number of the row
     weights : ``Out(lanes * weight_bits)``: the row asked for two clocks before
+    w_row, w_data, w_en : ``In``: a word of a row is written, see :class:`hw.contents.Rows`; only
+        where rows may be
     """
 
-    def __init__(self, core, rows):
+    def __init__(self, core, rows, *, written=False):
         self._core = core
         self._rows = rows
+        self._written = written
+        width, row = core.lanes * core.weight_bits, range(max(2, core.weight_rows))
         super().__init__({
-            "row": In(range(max(2, core.weight_rows))),
-            "weights": Out(core.lanes * core.weight_bits),
+            "row": In(row),
+            "weights": Out(width),
+            **({"w_row": In(row), "w_data": In(WORD), "w_en": In(-(-width // WORD))}
+               if written else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         arrived = []
         for k, depth in enumerate(self._core.weight_banks):
-            m.submodules[f"bank_{k}"] = bank = memory.Memory(
-                shape=len(self.weights), depth=max(2, depth),
-                init=self._rows[k * BANK_ROWS:][:depth])
-            port = bank.read_port()
             register = Signal(len(self.weights), name=f"arrived_{k}", reset_less=True)
+            port = self._bank(m, k, depth, self._rows[k * BANK_ROWS:][:depth])
             m.d.comb += port.addr.eq(self.row)
             m.d.sync += register.eq(port.data)
             arrived.append(register)
@@ -53,3 +58,18 @@ class Weights(wiring.Component):
             m.d.sync += [asked.eq(self.row >> (BANK_ROWS - 1).bit_length()), whose.eq(asked)]
             m.d.comb += self.weights.eq(Array(arrived)[whose])
         return m
+
+    def _bank(self, m, k, depth, rows):
+        """The read port of a bank."""
+        if not self._written:
+            m.submodules[f"bank_{k}"] = bank = memory.Memory(
+                shape=len(self.weights), depth=max(2, depth), init=rows)
+            return bank.read_port()
+        m.submodules[f"bank_{k}"] = bank = Rows(len(self.weights), depth, rows)
+        is_own = self.w_row >> (BANK_ROWS - 1).bit_length() == k
+        m.d.comb += [
+            bank.w_addr.eq(self.w_row),
+            bank.w_data.eq(self.w_data),
+            bank.w_en.eq(Mux(is_own, self.w_en, 0)),
+        ]
+        return bank

@@ -60,7 +60,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                slice_steps: int = SLICE_STEPS,
                rows: Mapping[str, Sequence[int]] | None = None,
                stream: int | None = None, interleaved: int = 1,
-               differential: Mapping[str, Sequence[str]] | None = None) -> ArrayConfig:
+               differential: Mapping[str, Sequence[str]] | None = None,
+               membranes: Mapping[str, int] | None = None) -> ArrayConfig:
     """The configuration of the array that computes ``network``, without the contents of its
     memories.
 
@@ -78,16 +79,19 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     interleaved : sequences that a sample holds side by side (:mod:`gen.ir.interleaved`)
     differential : layer name -> those of its sources, by name, that it gets changes of and not
         counts (docs/methods.md, 15)
+    membranes : if a host is to be able to load weights, initial potentials and thresholds of
+        another network of the same shape: layer name -> bits of its membranes. Layers not named
+        have one bit more than they need
 
     Raises
     ------
     FitError
-        If a layer can't have the lanes, replicas, rows or changes that are given for it.
+        If a layer can't have the lanes, replicas, rows, changes or bits that are given for it.
     NetworkError
         If the network can't take a sequence in such blocks, or several side by side.
     """
     lanes, replicas = dict(lanes or {}), dict(replicas or {})
-    differential = dict(differential or {})
+    differential, wide = dict(differential or {}), dict(membranes or {})
     network = _sampled(network, stream, interleaved)
     channels, height, width = network.input_shape
     flat = height * width == 1 and stream is None
@@ -105,15 +109,28 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
         levels = [network.levels[name] for name in layer.sources]
         config = kind(layer).configure(layer, _port(len(layers), layer.name), sources, levels,
                                        lanes, replicas, code)
+        if membranes is not None and layer.synapses:
+            config = _loadable(config, wide.pop(layer.name, None))
         index[layer.name] = len(layers)
         layers.append(config)
         maps[layer.name] = config.out
-    config = ArrayConfig(maps[INPUT], tuple(layers), interleaved)
-    for what, left in (("lanes", lanes), ("replicas", replicas), ("differential", differential)):
+    config = ArrayConfig(maps[INPUT], tuple(layers), interleaved, membranes is not None)
+    for what, left in (("lanes", lanes), ("replicas", replicas), ("differential", differential),
+                       ("membranes", wide)):
         if left:
             cores = [core.name for core in config.cores]
             raise FitError(f"{what}: {unknown('layer with synapses', sorted(left)[0], cores)}")
     return with_rings(config, rows)
+
+
+def _loadable(core, bits):
+    """A core whose shape does not depend on the values of weights and thresholds, but for the width
+    of the membranes."""
+    if bits is not None and bits < core.membrane_bits:
+        raise FitError(f"{core.name}: needs membranes of {core.membrane_bits} bits, and the device "
+                       f"has {bits}: build it anew for this network (python -m gen build)")
+    return replace(core, live=None,
+                   membrane_bits=core.membrane_bits + 1 if bits is None else bits)
 
 
 def _sources(layer: Layer, maps: Mapping[str, MapConfig], index: Mapping[str, int], blocks: bool,
@@ -156,8 +173,9 @@ def _changing(layer: Layer, sources: Sequence[SourceConfig], names: Sequence[str
 
 class Options(TypedDict):
     """What :func:`map_config` makes a configuration of, beside the network. Only samples that are
-    blocks have ``stream``, only those of several sequences ``interleaved``, and only layers that
-    get changes are in ``differential``."""
+    blocks have ``stream``, only those of several sequences ``interleaved``, only layers that get
+    changes are in ``differential``, and only arrays whose memories are loaded have
+    ``membranes``."""
 
     lanes: dict[str, int]
     replicas: dict[str, int]
@@ -167,6 +185,7 @@ class Options(TypedDict):
     stream: NotRequired[int]
     interleaved: NotRequired[int]
     differential: NotRequired[dict[str, list[str]]]
+    membranes: NotRequired[dict[str, int]]
 
 
 def options(config: ArrayConfig) -> Options:
@@ -186,6 +205,8 @@ def options(config: ArrayConfig) -> Options:
                             if source.changes] for layer in config.layers}
     if any(changes.values()):
         given["differential"] = {name: found for name, found in changes.items() if found}
+    if config.reloadable:
+        given["membranes"] = {core.name: core.membrane_bits for core in config.cores}
     return given
 
 
@@ -193,13 +214,14 @@ def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
                 replicas: Mapping[str, int] | None = None, code: str = "phase",
                 slice_steps: int = SLICE_STEPS,
                 rows: Mapping[str, Sequence[int]] | None = None, stream: int | None = None,
-                interleaved: int = 1, differential: Mapping[str, Sequence[str]] | None = None
+                interleaved: int = 1, differential: Mapping[str, Sequence[str]] | None = None,
+                membranes: Mapping[str, int] | None = None
                 ) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
     """The configuration of the array that computes ``network``, and the contents of its memories by
     name. The parameters are those of :func:`map_config`."""
     config = map_config(network, lanes=lanes, replicas=replicas, code=code,
                         slice_steps=slice_steps, rows=rows, stream=stream, interleaved=interleaved,
-                        differential=differential)
+                        differential=differential, membranes=membranes)
     network = _sampled(network, stream, interleaved)
     image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):
