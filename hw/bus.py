@@ -26,11 +26,13 @@ class Status(enum.Enum, shape=3):
     BUSY = 3
     """There is no room for another sample yet."""
     ORDER = 4
-    """This sample is not the next one."""
+    """This sample is not the next one, or nothing is being loaded."""
     SESSION = 5
     """The session is not the one that is open."""
     INCOMPLETE = 6
-    """Words of the input that come before have not been written."""
+    """Words that come before have not been written, of the input or of a block."""
+    DAMAGED = 7
+    """The memories are being loaded, or are not what they should be, so no sample is computed."""
 
 
 Bus = wiring.Signature({

@@ -162,7 +162,7 @@ class ContentsPort(wiring.Component):
         reads += [Signal(2, name=f"reads_{k}") for k in range(1, 3)]
         m.d.sync += Cat(columns).eq(Cat(bus.column, columns[:-1]))
         m.d.sync += Cat(reads[1:]).eq(Cat(reads[:-1]))
-        for k, width in enumerate(self._widths):
+        for k in range(len(self._widths)):
             mine = bus.memory == 2 * self._core + k
             writes, rows = getattr(self, f"writes{k}"), getattr(self, f"rows{k}")
             m.d.sync += [

@@ -7,7 +7,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .bits import one_hot_mux
 from .bus import DeviceBus
 from .config import ArrayConfig
+from .contents import shapes
 from .feeder import Collector, Feeder, Packing, Word
+from .loader import LoadBus, Loader
 from .registers import MAGIC, VERSION, RegisterMap
 from .run import timesteps_member
 from .stream import Queue
@@ -25,7 +27,8 @@ def register_map(config):
     return RegisterMap(packing(config).words, readout.channels * config.positions,
                        -(-readout.membrane_bits // 32),
                        quiet_words=-(-len(config.settling) // 32),
-                       most_timesteps=config.timesteps)
+                       most_timesteps=config.timesteps,
+                       memories=len(shapes(config)) if config.reloadable else 0)
 
 
 def _digest_words(digest):
@@ -89,6 +92,8 @@ class Device(wiring.Component):
     config : :class:`~hw.config.ArrayConfig`
     digest : 64 hexadecimal digits, what the device is known by
     clock_hz : frequency of the clock
+    crcs, holds : of the memories at power-up, if they may be loaded, see
+        :class:`hw.loader.Loader`; ``holds`` are 64 hexadecimal digits
 
     Members
     -------
@@ -98,16 +103,19 @@ class Device(wiring.Component):
         ``input_size`` and ``output_size`` of :class:`~hw.registers.RegisterMap`
     timesteps : ``In``, of the run; it may change while there is no sample. Only if there are
         several
+    load : ``In(LoadBus)``; only if memories may be loaded
     """
 
-    def __init__(self, array, config, *, digest, clock_hz):
+    def __init__(self, array, config, *, digest, clock_hz, crcs=(), holds=None):
         self._identity = identity(config, digest=digest, clock_hz=clock_hz)
         self._array, self._config = array, config
+        self._crcs, self._holds = crcs, holds
         super().__init__({
             "i": In(stream.Signature(32)),
             "o": Out(stream.Signature(Word)),
             "bus": In(DeviceBus),
             **timesteps_member(config.timesteps, In),
+            **({"load": In(LoadBus)} if config.reloadable else {}),
         })
 
     def elaborate(self, platform):
@@ -145,14 +153,38 @@ class Device(wiring.Component):
             times.i.payload.eq(clock),
             times.i.valid.eq(beats.o.valid & array.i.ready & first),
         ]
-        self._read(m)
+        facts = {}
+        if self._config.reloadable:
+            begins = beats.o.valid & beats.o.ready & first
+            facts = self._load(m, array, beats.o.valid, begins, collector.o)
+        self._read(m, facts)
         return m
 
-    def _read(self, m):
+    def _load(self, m, array, waits, begins, results):
+        """Let a host load the memories. -> Further facts.
+
+        Parameters
+        ----------
+        waits, begins : a beat waits to enter the array; it enters it, the first of a sample
+        results : stream of the words of results
+        """
+        where = register_map(self._config)
+        m.submodules.loader = loader = Loader(self._config, where, crcs=self._crcs,
+                                              holds=_digest_words(self._holds))
+        under_way = Signal(range(self._config.in_flight + 2))
+        ends = results.valid & results.ready & results.p.last
+        m.d.sync += under_way.eq(under_way + begins - ends)
+        m.d.sync += loader.idle.eq((under_way == 0) & ~waits)
+        connect(m, flipped(self.load), loader.bus)
+        connect(m, loader.array, array.contents)
+        return {where.health: Value.cast(loader.health),
+                **{where.holds + k: loader.holds[k] for k in range(8)}}
+
+    def _read(self, m, others):
         """First what lies at the address, then its word."""
         where = register_map(self._config)
         facts = {**dict(enumerate(self._identity)),
-                 where.input_size: where.input_words, where.output_size: where.classes}
+                 where.input_size: where.input_words, where.output_size: where.classes, **others}
         here = Signal(len(facts))
         m.d.sync += [
             here.eq(Cat(self.bus.addr == address for address in facts)),

@@ -15,6 +15,7 @@ from .bits import one_hot_mux
 from .buffers import Results, Samples
 from .bus import Bus, DeviceBus, Status
 from .feeder import Word
+from .loader import LoadBus
 from .registers import SLOTS, RegisterMap
 from .run import timesteps_member
 
@@ -125,6 +126,9 @@ class Mailbox(wiring.Component):
     value over sessions; while a sample has no result it can't be written, and the status is
     ``BUSY``. Any other number has the status ``RANGE``.
 
+    Where memories may be loaded, words for that go to the loader (:class:`hw.loader.Loader`), and
+    samples that it refuses have the status ``DAMAGED``.
+
     Parameters
     ----------
     registers : :class:`~hw.registers.RegisterMap`
@@ -136,6 +140,7 @@ class Mailbox(wiring.Component):
     o : ``Out(stream.Signature(32))``, samples
     i : ``In(stream.Signature(Word))``, their results
     timesteps : ``Out``, of the run; only if there are several
+    load : ``Out(LoadBus)``; only if memories may be loaded
     """
 
     def __init__(self, registers):
@@ -148,6 +153,7 @@ class Mailbox(wiring.Component):
             "o": Out(stream.Signature(32)),
             "i": In(stream.Signature(Word)),
             **timesteps_member(registers.most_timesteps, Out),
+            **({"load": Out(LoadBus)} if registers.memories else {}),
         })
 
     def elaborate(self, platform):
@@ -198,6 +204,8 @@ class Mailbox(wiring.Component):
             m.d.sync += held.eq(~free)
         if where.most_timesteps > 1:
             chooses, outcome = self._choose(m, under_way)
+        if where.memories:
+            loads, refused = self._load(m, under_way)
         slot = (bus.w_data - 1)[:SLOTS.bit_length() - 1]
         m.d.comb += [
             samples.w_addr.eq(offset),
@@ -213,11 +221,17 @@ class Mailbox(wiring.Component):
                 m.d.comb += bus.w_status.eq(outcome)
                 with m.If(bus.w_en & (outcome == Status.OK)):
                     m.d.sync += self.timesteps.eq(bus.w_data)
+        if where.memories:
+            with m.Elif(loads):
+                m.d.comb += [bus.w_status.eq(self.load.w_status), self.load.w_en.eq(bus.w_en)]
         with m.Elif(submits & repeats):
             with m.If(bus.w_en):
                 m.d.sync += filled.eq(0)
         with m.Elif(submits & ~follows):
             m.d.comb += bus.w_status.eq(Status.ORDER)
+        if where.memories:
+            with m.Elif(refused):
+                m.d.comb += bus.w_status.eq(Status.DAMAGED)
         with m.Elif(held):
             m.d.comb += bus.w_status.eq(Status.BUSY)
         with m.Elif(Mux(submits, ~complete, ~adjoins)):
@@ -230,6 +244,19 @@ class Mailbox(wiring.Component):
             m.d.comb += samples.w_en.eq(bus.w_en)
             with m.If(bus.w_en):
                 m.d.sync += filled.eq(offset + 1)
+
+    def _load(self, m, under_way):
+        """Whether a word is for the loader, and whether samples are refused since the write began
+        that it belongs to."""
+        bus, load = self.bus, self.load
+        loads, refused = Signal(), Signal()
+        m.d.sync += loads.eq((bus.addr < self._map.input) & (bus.addr != self._map.open)
+                             & (bus.addr != self._map.timesteps))
+        with m.If(bus.begin):
+            m.d.sync += refused.eq(load.refuses)
+        m.d.comb += [load.addr.eq(bus.addr), load.w_data.eq(bus.w_data),
+                     load.idle.eq(under_way == 0)]
+        return loads, refused
 
     def _choose(self, m, under_way):
         """Whether a word chooses the time-steps, and whether they may be chosen."""

@@ -69,6 +69,7 @@ class RegisterMap:
     logit_words : words of a logit, the lowest first, 1 or 2
     quiet_words : words that say which layers were quiet
     most_timesteps : time-steps of the longest run
+    memories : that a host may load, see :mod:`hw.loader`
 
     Members
     -------
@@ -80,6 +81,9 @@ class RegisterMap:
     session : number of the session that is open, 0 before the first
     timesteps : written to choose the time-steps of the samples to come, 1 to ``most_timesteps``,
         while none is under way; there only if ``most_timesteps`` is more than 1
+    health, holds (8 words) : what is known of the memories, and what they hold
+    load, check, block : written to load the memories. Like the two before, there only if memories
+        may be loaded; ``holds`` is then written, too. A block has up to ``block_words`` words
     open : written to open a session
     input, submit : the input buffer; the word after it starts a sample
     result : slots of ``stride`` words, each with the number of the last completed sample, then of
@@ -92,6 +96,7 @@ class RegisterMap:
     logit_words: int = 1
     quiet_words: int = 0
     most_timesteps: int = 1
+    memories: int = 0
     magic: int = 0
     version: int = 1
     digest: int = 2
@@ -105,6 +110,11 @@ class RegisterMap:
     input_size: int = 17
     output_size: int = 18
     session: int = 19
+    health: int = 20
+    holds: int = 24
+    block: int = 0x800
+    load: int = _PAGE - 4
+    check: int = _PAGE - 3
     timesteps: int = _PAGE - 2
     open: int = _PAGE - 1
     input: int = _PAGE
@@ -124,6 +134,10 @@ class RegisterMap:
         if self.result + SLOTS * self.stride > 1 << 16:
             raise ValueError(f"an input of {self.input_words:,} words and {self.classes:,} logits "
                              f"don't fit the link's 16-bit addresses")
+
+    @property
+    def block_words(self):
+        return MAX_WORDS
 
     @property
     def submit(self):
@@ -155,8 +169,12 @@ class RegisterMap:
     @property
     def regions(self):
         timesteps = Region(self.timesteps, self.timesteps + 1, writable=True, owned=True)
-        return (*[timesteps] * (self.most_timesteps > 1),
-                Region(0, self.session + 1, writable=False, owned=False),
+        loading = [Region(start, stop, writable=True, owned=True) for start, stop in (
+            (self.load, self.check + 1), (self.block, self.block + self.block_words),
+            (self.holds, self.holds + 8))]
+        facts = self.holds + 8 if self.memories else self.session + 1
+        return (*[timesteps] * (self.most_timesteps > 1), *loading * (self.memories > 0),
+                Region(0, facts, writable=False, owned=False),
                 Region(self.open, self.open + 1, writable=True, owned=False),
                 Region(self.input, self.submit + 1, writable=True, owned=True,
                        exchanged=True),
@@ -170,6 +188,10 @@ class RegisterMap:
 
     def as_dict(self):
         """The map as the manifest has it: JSON-serialisable."""
-        return {"protocol": VERSION, "max_words": MAX_WORDS, **asdict(self),
-                "submit": self.submit, "result": self.result, "slots": SLOTS,
-                "stride": self.stride}
+        facts = {"protocol": VERSION, "max_words": MAX_WORDS, **asdict(self),
+                 "submit": self.submit, "result": self.result, "slots": SLOTS,
+                 "stride": self.stride}
+        for name in () if self.memories else ("memories", "health", "holds", "block", "load",
+                                              "check"):
+            del facts[name]
+        return facts
