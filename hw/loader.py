@@ -38,11 +38,11 @@ class Loader(wiring.Component):
     A load begins with a word to ``load``, while no sample is under way. From then on samples are
     refused, whatever happens, until a word to ``check`` has all memories compared with the CRCs
     that have been loaded with them, and all agree. So nothing is ever computed with half of one
-    network. A *block* is a number of words for successive rows of a memory: its first word, at
-    ``block``, has the number of the memory in its highest 8 bits and the row in the others. The
-    words after it follow at the next addresses, in order; a block may be written again. The number
-    after that of the last memory stands for the CRCs of all, a row each. The words of ``holds`` say
-    what the memories hold; they are written while these are loaded.
+    network. A *block* is words of a memory that follow each other, row by row. Its first word, at
+    ``block``, has the number of the memory in the highest 8 bits and the row in the others, the
+    next one the place in the row. The words follow at the next addresses, in order; a block may be
+    written again. The number after that of the last memory stands for the CRCs of all, a row each.
+    The words of ``holds`` say what the memories hold; they are written while these are loaded.
 
     While nothing is loaded and the array is idle, the memories are compared over and over. If a CRC
     is wrong they are ``damaged``, and samples are refused until they are loaded again.
@@ -132,7 +132,7 @@ class Loader(wiring.Component):
             m.d.comb += bus.w_status.eq(Status.INCOMPLETE)
         with m.Elif(is_block & bus.w_en):
             m.d.sync += place.eq(offset + 1)
-        self._store(m, scrubber, loading & ~checking & is_block & in_order & bus.w_en, offset == 0)
+        self._store(m, scrubber, loading & ~checking & is_block & in_order & bus.w_en, offset)
 
         m.d.comb += scrubber.go.eq(checking | intact & self.idle)
         m.d.comb += [
@@ -146,8 +146,8 @@ class Loader(wiring.Component):
             m.d.sync += [passes.eq(passes + 1), intact.eq(1), loading.eq(0), checking.eq(0)]
         return m
 
-    def _store(self, m, scrubber, writes, heads):
-        """Words of a block, the first of which says where the others go."""
+    def _store(self, m, scrubber, writes, offset):
+        """Words of a block, the first of which say where the others go."""
         bus, array = self.bus, self.array
         count = len(self._crcs)
         number, row, column = Signal(8), Signal(24), Signal(8)
@@ -156,14 +156,16 @@ class Loader(wiring.Component):
             for k, shape in enumerate(shapes(self._config)):
                 with m.Case(k):
                     m.d.comb += last.eq(shape.columns - 1)
-        with m.If(writes & heads):
-            m.d.sync += [number.eq(bus.w_data[24:]), row.eq(bus.w_data[:24]), column.eq(0)]
+        with m.If(writes & (offset == 0)):
+            m.d.sync += [number.eq(bus.w_data[24:]), row.eq(bus.w_data[:24])]
+        with m.Elif(writes & (offset == 1)):
+            m.d.sync += column.eq(bus.w_data)
         with m.Elif(writes):
             m.d.sync += column.eq(Mux(column == last, 0, column + 1))
             m.d.sync += row.eq(row + (column == last))
         stores, whose, at_row, at_column, word = (
             Signal(), Signal(8), Signal(24), Signal(8), Signal(WORD))
-        m.d.sync += [stores.eq(writes & ~heads), whose.eq(number), at_row.eq(row),
+        m.d.sync += [stores.eq(writes & (offset > 1)), whose.eq(number), at_row.eq(row),
                      at_column.eq(column), word.eq(bus.w_data)]
         m.d.comb += [
             array.memory.eq(Mux(stores, whose, scrubber.memory)),
@@ -224,6 +226,9 @@ class LoaderModel:
             self._at = value >> 24, value & 0xffffff, 0
             return
         number, row, column = self._at
+        if offset == 1:
+            self._at = number, row, value
+            return
         if number == len(self.rows):
             self._crcs[row], columns = value, 1
         else:

@@ -3,14 +3,13 @@
 import random
 
 import pytest
-from amaranth import Elaboratable, Module
-from amaranth.lib.wiring import connect
+from amaranth import Elaboratable, Module, Mux, ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from gen.plan.mapping import map_network, options
 from hw.array import Array
 from hw.bus import Status
-from hw.contents import row_words, shapes
+from hw.contents import ContentsBus, row_words, shapes
 from hw.device import register_map
 from hw.loader import Loader, LoaderModel, crc
 from hw.scrub import pass_clocks
@@ -28,24 +27,22 @@ def rows(image):
 
 
 class Dut(Elaboratable):
-    """A loader in front of an array."""
+    """A loader in front of an array, and a way around it to flip bits by."""
 
     def __init__(self):
         crcs = [crc(each, shape) for each, shape in zip(rows(IMAGE), SHAPES, strict=True)]
         self.array = Array(CONFIG, IMAGE)
         self.loader = Loader(CONFIG, WHERE, crcs=crcs, holds=range(8))
+        self.flips = ContentsBus.create(path=("flips",))
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.array, m.submodules.loader = self.array, self.loader
-        connect(m, self.loader.array, self.array.contents)
+        for name in ("memory", "copy", "row", "column", "data", "write", "read"):
+            m.d.comb += getattr(self.array.contents, name).eq(Mux(
+                self.flips.write, getattr(self.flips, name), getattr(self.loader.array, name)))
+        m.d.comb += self.loader.array.word.eq(self.array.contents.word)
         return m
-
-    def column(self, number, copy, row, column):
-        """The cell of a memory with a word."""
-        core = self.array._layers[CONFIG.layers.index(CONFIG.cores[number // 2])]
-        replicas = getattr(core, "_replicas", [core])
-        return replicas[copy]._lanes, number % 2, row, column
 
 
 class Bench:
@@ -87,16 +84,16 @@ class Bench:
                      for word in row_words(row, shape.width)]
             if number == wrong:
                 words[rng.randrange(len(words))] ^= 1 << rng.randrange(min(32, shape.width))
-            row = 0
-            while row < shape.depth:
-                most = (WHERE.block_words - 1) // shape.columns
-                count = rng.randint(1, max(1, most))
-                block = words[row * shape.columns:(row + count) * shape.columns]
+            place = 0
+            while place < len(words):
+                count = rng.randint(1, WHERE.block_words - 2)
+                row, column = divmod(place, shape.columns)
                 for _ in range(rng.choice([1, 1, 2])):
-                    for k, word in enumerate([number << 24 | row, *block]):
+                    for k, word in enumerate([number << 24 | row, column,
+                                              *words[place:place + count]]):
                         assert await self.word(WHERE.block + k, word) == Status.OK
-                row += count
-        for k, word in enumerate([len(SHAPES) << 24, *(
+                place += count
+        for k, word in enumerate([len(SHAPES) << 24, 0, *(
                 crc(image[shape.name].rows, shape) for shape in SHAPES)]):
             assert await self.word(WHERE.block + k, word) == Status.OK
 
@@ -172,3 +169,77 @@ def test_passes_go_on_while_the_array_is_idle():
         assert ctx.get(loader.health.intact)
 
     simulate(script)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_flipped_bit_is_found_and_repaired(seed):
+    """A bit of any memory, at any time of a pass; within two passes of idle clocks."""
+    rng = random.Random(seed)
+    number = rng.randrange(len(SHAPES))
+    shape = SHAPES[number]
+    row, column = rng.randrange(shape.depth), rng.randrange(shape.columns)
+    bit = rng.randrange(min(32, shape.width - 32 * column))
+    dut = Dut()
+
+    async def script(ctx):
+        bench, loader, flips = Bench(ctx, dut), dut.loader, dut.flips
+        ctx.set(loader.idle, 1)
+        await ctx.tick().repeat(rng.randrange(2 * PASS))
+        ctx.set(loader.idle, 0)
+        await ctx.tick().repeat(10)
+        word = row_words(IMAGE[shape.name].rows[row], shape.width)[column] ^ 1 << bit
+        for name, value in (("memory", number), ("row", row), ("column", column), ("data", word),
+                            ("write", 1)):
+            ctx.set(getattr(flips, name), value)
+        await ctx.tick()
+        ctx.set(flips.write, 0)
+        bench.model.rows[number][row] ^= 1 << 32 * column + bit
+        ctx.set(loader.idle, 1)
+        clocks = 0
+        while not ctx.get(loader.health.damaged):
+            await ctx.tick()
+            clocks += 1
+            assert clocks <= 2 * PASS
+        bench.model.scrub()
+        bench.agree()
+        assert ctx.get(loader.health.memory) == number
+        assert await bench.word(WHERE.load, 1) == Status.OK
+        await bench.blocks(IMAGE, rng)
+        assert await bench.word(WHERE.check, 1) == Status.OK
+        await bench.checked()
+        bench.agree()
+        assert bench.model.intact
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(script)
+    simulator.run()
+
+
+def test_a_reset_does_not_forget_a_load():
+    dut = ResetInserter(resets := Signal())(inner := Dut())
+
+    async def script(ctx):
+        bench = Bench(ctx, inner)
+        assert await bench.word(WHERE.load, 1) == Status.OK
+        ctx.set(resets, 1)
+        await ctx.tick()
+        ctx.set(resets, 0)
+        await ctx.tick()
+        bench.model._place = 0
+        bench.agree()
+        assert ctx.get(inner.loader.health.loading)
+        await bench.blocks(OTHER_IMAGE, random.Random(0))
+        assert await bench.word(WHERE.check, 1) == Status.OK
+        await ctx.tick().repeat(PASS // 2)
+        ctx.set(resets, 1)
+        await ctx.tick()
+        ctx.set(resets, 0)
+        await bench.checked()
+        bench.agree()
+        assert bench.model.intact
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(script)
+    simulator.run()
