@@ -1,7 +1,7 @@
 """Clocks as predicted from test images, and as simulated with the same."""
 
 import boards
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.ir import shipped
 from gen.plan.workload import Workload
 from gen.verify.simulation import simulate, test_set

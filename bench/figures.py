@@ -7,7 +7,7 @@ process, is the same on every machine. CIFAR-10 takes hours.
 from dataclasses import asdict
 
 import boards
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.ir import shipped
 from gen.plan.figures import fit
 from gen.verify.simulation import simulate, test_set

@@ -8,7 +8,7 @@ integers, and every spike of every time-step of a few images.
 from dataclasses import asdict
 
 import boards
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.convert.methods import stepped
 from gen.ir import shipped
 from gen.plan.workload import Workload

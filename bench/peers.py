@@ -29,7 +29,7 @@ import numpy as np
 
 import boards
 from gen.build.builder import build
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.build.project import SOURCES, TOP
 from gen.build.synthesis import count
 from gen.data.datasets import load

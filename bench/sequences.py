@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
 
 import boards
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.data.datasets import load
 from gen.ir import shipped
 from gen.ir.layers import INPUT

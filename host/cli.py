@@ -10,6 +10,7 @@ import stat
 import sys
 import time
 import warnings
+from functools import partial
 
 from .errors import HostError
 from .terminal import Parser, fail, number, open_streams, put
@@ -72,7 +73,7 @@ def _device(args, manifest, transport):
     return Device(Mailbox(frames, manifest, patience=patience), manifest)
 
 
-def _progress(images):
+def _progress(images, what="images"):
     """Iterate, and show the progress on standard error: on a terminal in place, a few times a
     second, elsewhere by a line now and then."""
     terminal = sys.stderr.isatty()
@@ -84,7 +85,7 @@ def _progress(images):
             last = terminal and k == len(images)
             if time.monotonic() - shown > (0.2 if terminal else _PAUSE) or last:
                 shown, begun = time.monotonic(), terminal
-                print(f"{start}{k} of {len(images)} images", end=end, file=sys.stderr, flush=True)
+                print(f"{start}{k} of {len(images)} {what}", end=end, file=sys.stderr, flush=True)
     finally:
         if begun:  # the next text, an error perhaps, begins on a new line
             print(file=sys.stderr, flush=True)
@@ -226,6 +227,21 @@ def _status(args):
         return {**device.status(), "network": manifest.network, "retries": device.retries}
 
 
+def _load(args):
+    from .load import image_words
+    from .manifest import load
+    from .transport import open_port
+    manifest = load(args.board)
+    image_words(args.image, manifest)
+    with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
+        device = _device(args, manifest, transport)
+        start = time.monotonic()
+        health = device.load(args.image, progress=partial(_progress, what="blocks"))
+        seconds = time.monotonic() - start
+    return {"network": manifest.network, "memories": str(health), "retries": device.retries,
+            "seconds": seconds}
+
+
 def _lines(report):
     """A report for a person: a line for each figure. Only ``--json`` shows long lists."""
     if "predictions" in report:
@@ -287,6 +303,11 @@ def _parser():
                         help="report how many logits differ, of (blocks, classes); the exit status "
                              "is 1 if any do")
     stream.set_defaults(run=_stream)
+    load = commands.add_parser("load", parents=[common],
+                               help="load weights and thresholds of a network into a device")
+    load.add_argument("image", metavar="MEMORY.img",
+                      help="memory.img of DIR, a build with --reloadable, or one with --image-only")
+    load.set_defaults(run=_load)
     status = commands.add_parser("status", parents=[common],
                                  help="show the status of a device")
     status.set_defaults(run=_status)

@@ -5,11 +5,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from collections.abc import Sequence as Words
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from typing import Protocol
 
 import numpy as np
 
 from .errors import HostError, Lost, Refused
+from .load import Health, Registers, load
 from .manifest import Manifest
 from .sequence import Flight, Sequence
 
@@ -53,7 +55,7 @@ class Result:
         return self.logits.reshape(*self.logits.shape[:2], -1)[..., -1].argmax(axis=1)
 
 
-class Link(Protocol):
+class Link(Registers, Protocol):
     """The way to a device: its registers, and samples and results as streams of 32-bit words.
 
     The implementation decides how they travel, how many samples are under way at once, how long
@@ -152,16 +154,26 @@ class Device:
         def fact(name):
             return facts[where[name] - where["digest"]]
 
+        matches = digest == self.manifest.digest
         return {
             "digest": digest,
-            "matches": digest == self.manifest.digest,
+            "matches": matches,
             "version": version,
             **{name: fact(name) for name in _COUNTERS},
             "busy": bool(fact("status") & 1),
             "input_words": fact("input_size"),
             "classes": fact("output_size"),
             "session": fact("session"),
+            **(self._memories() if matches and self.manifest.memories else {}),
         }
+
+    def _memories(self):
+        """What the device says of memories that may be loaded."""
+        where = self._where
+        (word,), holds = self.link.read(where["health"], 1), self.link.read(where["holds"], 8)
+        health = Health(word, tuple(name for name, _, _ in self.manifest.memories))
+        return {"memories": str(health), "passes": health.passes,
+                "holds": struct.pack("<8I", *holds).hex()}
 
     def identify(self) -> dict:
         """Make sure that the device holds the build of the manifest; returns its :meth:`status`.
@@ -173,14 +185,43 @@ class Device:
         """
         status = self.status()
         if not status["matches"]:
-            raise HostError(f"{self.name}: the device holds another network or build (digest "
-                            f"{status['digest'][:12]}..., not {self.manifest.digest[:12]}...); "
-                            f"program it with the build of {self.manifest.path}")
+            self._refuse(status)
         if (status["input_words"], status["classes"]) != (
                 self._where["input_words"], self._where["classes"]):
             raise HostError(f"{self.name}: the device and {self.manifest.path} disagree on the "
                             f"size of input or output")
+        if self.manifest.memories:
+            self._require_contents(status)
         return status
+
+    def _require_contents(self, status):
+        advice = f"load the memory.img beside {self.manifest.path} (python -m host load)"
+        if status["memories"] != "intact":
+            raise HostError(f"{self.name}: the memories of the device are {status['memories']}; "
+                            f"{advice}")
+        if status["holds"] != self.manifest.holds:
+            raise HostError(f"{self.name}: the device holds another network (digest "
+                            f"{status['holds'][:12]}..., not {self.manifest.holds[:12]}...); "
+                            f"{advice}")
+
+    def load(self, path: str | PathLike[str], *,
+             progress: Callable[[list], Iterable] = iter) -> Health:
+        """Load the memories from an image; see :func:`host.load.load`.
+
+        Raises
+        ------
+        HostError
+            As that; or if the device is of another build.
+        """
+        status = self.status()
+        if not status["matches"]:
+            self._refuse(status)
+        return load(self.link, self.manifest, path, progress=progress)
+
+    def _refuse(self, status):
+        raise HostError(f"{self.name}: the device holds another network or build (digest "
+                        f"{status['digest'][:12]}..., not {self.manifest.digest[:12]}...); "
+                        f"program it with the build of {self.manifest.path}")
 
     def infer(self, images: np.ndarray, *, timesteps: int | None = None,
               progress: Callable[[np.ndarray], Iterable[np.ndarray]] = iter) -> Result:

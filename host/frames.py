@@ -37,6 +37,7 @@ class Status(IntEnum):
     ORDER = 4
     SESSION = 5
     INCOMPLETE = 6
+    DAMAGED = 7
 
 
 @dataclass(frozen=True)

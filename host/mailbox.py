@@ -70,6 +70,21 @@ class Mailbox:
         self._require_idle()
         return self._read(addr, count)
 
+    def write(self, addr: int, words: list[int], what: str) -> None:
+        """Write registers in one frame, as soon as no sample of an earlier session is under way.
+
+        Parameters
+        ----------
+        what : is asked of the device, for messages
+
+        Raises
+        ------
+        HostError
+            If samples are under way, or the device refuses.
+        """
+        self._require_idle()
+        self._insist(addr, words, what)
+
     def _require_idle(self):
         if self._flying:
             raise HostError(f"{self.name}: samples are under way; end the sequence that they "
@@ -127,16 +142,20 @@ class Mailbox:
         """Choose the time-steps of a run. Samples of an earlier session may still be under way."""
         if timesteps == self._timesteps or self.where["most_timesteps"] == 1:
             return
+        self._insist(self.where["timesteps"], [timesteps], f"{timesteps} time-steps")
+        self._timesteps = timesteps
+
+    def _insist(self, addr, words, what):
+        """Write registers as soon as the device is not busy with an earlier sample."""
         deadline = time.monotonic() + self.patience
         while True:
-            answer = self.frames.write(self.where["timesteps"], [timesteps])
+            answer = self.frames.write(addr, words)
             if answer.status != Status.BUSY:
                 break
             if time.monotonic() > deadline:
                 raise HostError(f"{self.name}: the device has been busy with an earlier sample for "
                                 f"{self.patience:g} s; wait longer (--timeout), or reset it")
-        self._require(answer, f"{timesteps} time-steps")
-        self._timesteps = timesteps
+        self._require(answer, what)
 
     def _require(self, answer: Outcome, what: str) -> None:
         if answer.status == Status.OK:
@@ -147,6 +166,9 @@ class Mailbox:
                       else "was taken over by another program")
             raise Lost(f"{self.name}: the device {reason} since this one opened its session, so "
                        f"there is no answer; start again")
+        if answer.status == Status.DAMAGED:
+            raise Refused(f"{self.name}: the device refuses {what}, because its memories are not "
+                          f"what they should be; load them (python -m host load)")
         if answer.status in (Status.UNKNOWN, Status.RANGE):
             reason = f"it doesn't match {self._path}"
         else:

@@ -23,8 +23,10 @@ _FACTS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed
           "input_size", "output_size", "session")
 
 # The device confirms a digest of these entries. So an edit of any of them is noticed before an
-# input is packed.
-_IDENTITY = ("network_digest", "array_digest", "input", "output", "registers")
+# input is packed. If memories may be loaded, their shapes stand for the network.
+_IDENTITY = ("array_digest", "input", "output", "registers")
+
+_LOADING = ("memories", "health", "holds", "block", "load", "check")
 
 # Greatest size of a manifest, in bytes.
 _LARGEST = 16 << 20
@@ -55,6 +57,9 @@ class Manifest:
         they have
     charged : time-steps after which an image's logits are exact if all these layers are quiet, or
         ``None`` if the method is not exact
+    memories : name, bits of a row and rows of each memory that may be loaded, in their order
+    holds : digest of the network that the memories have to hold, or ``None`` if they can't be
+        loaded
 
     Raises
     ------
@@ -80,6 +85,8 @@ class Manifest:
     positions: tuple[int, int]
     settling: tuple[str, ...]
     charged: int | None
+    memories: tuple[tuple[str, int, int], ...] = ()
+    holds: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("clock_hz", "baud", "levels", "pixel_max", "word", "bits", "interleaved"):
@@ -101,12 +108,11 @@ class Manifest:
         self._require(self.pixel_max * (2 * self.levels + 1) < 1 << 53,
                       "levels times pixel_max is too large")
         self._require(self.levels.bit_length() <= self.bits <= 32, "bits don't hold levels")
-        self._require(isinstance(self.digest, str) and len(self.digest) == 64
-                      and not set(self.digest) - set("0123456789abcdef"),
-                      "digest is not 64 hexadecimal digits")
+        self._require(_is_digest(self.digest), "digest is not 64 hexadecimal digits")
         for name in _REGISTERS:
             self._require(_natural(self.registers.get(name, -1), least=0)
                           and self.registers[name] < 1 << 16, f"register {name} is no address")
+        self._check_memories()
         where = self.registers
         self._require(where["digest"] + 8 <= min(where[name] for name in _FACTS)
                       and max(where[name] for name in _FACTS) <= where["session"],
@@ -128,6 +134,19 @@ class Manifest:
                       "slots and stride hold no results")
         self._require(self._words() == self.registers["input_words"],
                       "input and input_words disagree")
+
+    def _check_memories(self):
+        where = self.registers
+        self._require((self.holds is None) == (not self.memories)
+                      and where.get("memories", 0) == len(self.memories) < 256,
+                      "memories and registers disagree")
+        if self.memories:
+            self._require(all(_natural(where.get(name, -1), least=0) and where[name] < 1 << 16
+                              for name in _LOADING), "a register for loading is no address")
+            self._require(_is_digest(self.holds), "network_digest is not 64 hexadecimal digits")
+            self._require(all(len(memory) == 3 and isinstance(memory[0], str)
+                              and all(map(_natural, memory[1:])) for memory in self.memories),
+                          "memories are no names, widths and depths")
 
     def _words(self):
         """Words of the input buffer."""
@@ -295,6 +314,11 @@ class Manifest:
         return logits.transpose(0, 2, 4, 1, 3).reshape(count * number, *shape)
 
 
+def _is_digest(value):
+    return (isinstance(value, str) and len(value) == 64
+            and not set(value) - set("0123456789abcdef"))
+
+
 def _natural(value, least=1):
     return type(value) is int and value >= least
 
@@ -327,13 +351,16 @@ def load(directory: str | Path) -> Manifest:
             levels=layout["levels"], pixel_max=layout["pixel_max"], word=layout["word"],
             bits=layout["bits"], registers=dict(raw["registers"]),
             positions=tuple(raw["output"].get("positions", (1, 1))),
-            settling=tuple(raw["output"]["settling"]), charged=raw["output"]["charged"])
+            settling=tuple(raw["output"]["settling"]), charged=raw["output"]["charged"],
+            memories=tuple(map(tuple, raw.get("memories", ()))),
+            holds=raw["network_digest"] if "memories" in raw else None)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise HostError(f"{path}: incomplete or damaged ({type(error).__name__}: {error}); build "
                         f"it again") from error
-    if manifest.digest != identity_digest({name: raw.get(name) for name in _IDENTITY}):
+    names = ("memories" if manifest.memories else "network_digest", *_IDENTITY)
+    if manifest.digest != identity_digest({name: raw.get(name) for name in names}):
         raise HostError(f"{path}: edited since the build (its digest does not match its "
-                        f"{', '.join(_IDENTITY)}); build it again")
+                        f"{', '.join(names)}); build it again")
     return manifest
 
 

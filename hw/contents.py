@@ -11,8 +11,8 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["LATENCY", "WORD", "ContentsBus", "ContentsPort", "Rows", "Shape", "row_words", "shapes",
-           "share"]
+__all__ = ["LATENCY", "WORD", "ContentsBus", "ContentsPort", "Rows", "Shape", "idle_contents",
+           "row_words", "shapes", "share"]
 
 WORD = 32
 """Bits of a word."""
@@ -42,6 +42,17 @@ def share(m, bus, others):
         m.d.comb += [getattr(other, name).eq(getattr(bus, name))
                      for name in ("memory", "copy", "row", "column", "data", "write", "read")]
     m.d.comb += bus.word.eq(reduce(or_, (other.word for other in others)))
+
+
+def idle_contents(config):
+    """Ports of an instance of the array of a :class:`hw.config.ArrayConfig`, of which no memory is
+    read or written."""
+    if not config.reloadable:
+        return {}
+    bus = ContentsBus.create(path=("idle",))
+    return {f"{direction}_contents__{name}": getattr(bus, name) for direction, names in (
+        ("i", ("memory", "copy", "row", "column", "data", "write", "read")), ("o", ("word",)))
+        for name in names}
 
 
 class Shape:

@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .answer import Answers
 from .bus import Bus, DeviceBus, Status
 from .feeder import Word
+from .loader import LoadBus
 from .mailbox import Mailbox
 from .registers import MAX_WORDS, RegisterMap
 from .request import HEADER, Header, Requests
@@ -330,6 +331,7 @@ class ByteLink(wiring.Component):
     results : ``In(stream.Signature(Word))``, from it
     device : ``Out(DeviceBus)``
     timesteps : ``Out``, of the run; only if there are several
+    load : ``Out(LoadBus)``; only if memories may be loaded
     """
 
     def __init__(self, registers):
@@ -341,6 +343,7 @@ class ByteLink(wiring.Component):
             "results": In(stream.Signature(Word)),
             "device": Out(DeviceBus),
             **timesteps_member(registers.most_timesteps, Out),
+            **({"load": Out(LoadBus)} if registers.memories else {}),
         })
 
     def elaborate(self, platform):
@@ -362,5 +365,7 @@ class ByteLink(wiring.Component):
         connect(m, mailbox.device, flipped(self.device))
         if self._registers.most_timesteps > 1:
             m.d.comb += self.timesteps.eq(mailbox.timesteps)
+        if self._registers.memories:
+            connect(m, mailbox.load, flipped(self.load))
 
         return m

@@ -5,8 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .array import Array as CoreArray
+from .contents import shapes
 from .device import Device, identity, register_map
 from .link import ByteLink
+from .loader import crc
 from .uart import Receiver, Transmitter, divisor
 
 __all__ = ["Top"]
@@ -22,6 +24,7 @@ class Top(wiring.Component):
     digest : 64 hexadecimal digits by which a host recognises the device
     clock_hz : frequency of the clock
     baud : rate of the serial line; the rounded divisor must be within 2 % of it
+    holds : 64 hexadecimal digits that say what the memories hold at power-up, if they may be loaded
 
     Members
     -------
@@ -29,8 +32,11 @@ class Top(wiring.Component):
     tx : ``Out(1)``, to the host
     """
 
-    def __init__(self, config, image, *, digest, clock_hz, baud):
+    def __init__(self, config, image, *, digest, clock_hz, baud, holds=None):
         identity(config, digest=digest, clock_hz=clock_hz)
+        if config.reloadable != (holds is not None):
+            raise ValueError("holds must be given if memories may be loaded, and not otherwise")
+        self._holds = holds
         self._config, self._image, self._digest = config, image, digest
         self._clock_hz, self._divisor = clock_hz, divisor(clock_hz, baud)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
@@ -45,7 +51,7 @@ class Top(wiring.Component):
 
         m.submodules.device = device = Device(
             CoreArray(self._config, self._image), self._config, digest=self._digest,
-            clock_hz=self._clock_hz)
+            clock_hz=self._clock_hz, **self._contents())
         m.submodules.link = link = ByteLink(register_map(self._config))
         m.submodules.receiver = receiver = Receiver(self._divisor)
         m.submodules.transmitter = transmitter = Transmitter(self._divisor)
@@ -58,5 +64,14 @@ class Top(wiring.Component):
         connect(m, link.device, device.bus)
         if self._config.timesteps > 1:
             m.d.comb += device.timesteps.eq(link.timesteps)
+        if self._config.reloadable:
+            connect(m, link.load, device.load)
 
         return m
+
+    def _contents(self):
+        """What a device that may be loaded knows of its memories."""
+        if not self._config.reloadable:
+            return {}
+        return {"holds": self._holds, "crcs": [crc(self._image[shape.name].rows, shape)
+                                               for shape in shapes(self._config)]}

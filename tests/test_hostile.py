@@ -60,6 +60,7 @@ FIXED = {
     ("gen", "demo"): {"--network": "absent.npz"},
     ("host", "infer"): {"images": "images.npy", "--board": "built", "--port": "absent"},
     ("host", "stream"): {"elements": "elements.npy", "--board": "streams", "--port": "absent"},
+    ("host", "load"): {"image": "loads/memory.img", "--board": "loads", "--port": "absent"},
     ("host", "status"): {"--board": "built", "--port": "absent"},
 }
 
@@ -119,6 +120,7 @@ def place(tmp_path_factory):
     artifact.save(net, place / "net.npz")
     np.save(place / "images.npy", np.zeros((2, *net.input_shape), np.uint8))
     build(net, board="arty-a7", out=place / "built", synthesise=False)
+    build(net, board="arty-a7", out=place / "loads", reloadable=True, synthesise=False)
     sequences = layered()
     np.save(place / "elements.npy", np.zeros((4, sequences.input_shape[0]), np.uint8))
     build(sequences, board="arty-a7", out=place / "streams", stream=2, synthesise=False)

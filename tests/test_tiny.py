@@ -5,7 +5,7 @@ from amaranth.back import rtlil
 
 import boards
 from firmware.image import Memory, pack, unpack
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.build.synthesis import Resources, count
 from gen.cli import main as cli
 from gen.ir import artifact, shipped

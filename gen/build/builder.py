@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boards
-from gen.errors import FitError
+from gen.errors import BuildError, FitError
 from gen.ir.network import Network
 from gen.plan.room import (
     advice,
@@ -26,8 +26,9 @@ from gen.system.progress import working
 
 from . import bitstream, clocking, manifest, project, synthesis
 from .bitstream import MissedClock, NoRoom
-from .design import FILES, design_for, save
+from .design import FILES, load, save
 from .flows import FLOWS
+from .planning import design_for, design_in_place
 from .synthesis import NETLIST, SCRIPT, Resources, require_pure
 from .synthesis import synthesise as run_yosys
 
@@ -153,7 +154,8 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
           interval: int | None = None, objective: str | None = None, code: str = "phase",
           calibration: Calibration | None = None, baud: int = 1_000_000,
           clock_hz: float | None = None, stream: int | None = None, interleaved: int = 1,
-          differential: Mapping[str, Sequence[str]] | None = None, synthesise: bool = True) -> dict:
+          differential: Mapping[str, Sequence[str]] | None = None, reloadable: bool = False,
+          synthesise: bool = True) -> dict:
     """Build a network for a board.
 
     Parameters
@@ -162,8 +164,8 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     board : name of a board, see :data:`boards.BOARDS`
     out : directory; it is made if it does not exist
     lanes, interval, objective, code, calibration, baud, clock_hz, stream, interleaved,
-    differential : see :func:`gen.build.design.design_for`; if the routed design is too slow for
-        the clock, it gets the fastest that it meets
+    differential, reloadable : see :func:`gen.build.planning.design_for`; if the routed design is
+        too slow for the clock, it gets the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
 
     Returns
@@ -194,19 +196,62 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     require_memory(network.name, target, memory_bits(network, code))
     design = design_for(network, target, lanes=lanes, interval=interval, objective=objective,
                         code=code, calibration=calibration, baud=baud, clock_hz=clock_hz,
-                        stream=stream, interleaved=interleaved, differential=differential)
+                        stream=stream, interleaved=interleaved, differential=differential,
+                        reloadable=reloadable)
     _require_room(design, lanes)
-    with working(f"{network.name} for {board}: Verilog"):
-        written = _write(design, out)
+    written = _emit(design, out)
     resources = made = None
     if synthesise:
         design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))
     else:
         _discard_stale(design.board, out)
+    return _complete(design, resources, made, out, written)
+
+
+def build_in_place(network: Network, built: str | Path, *, out: str | Path) -> dict:
+    """Build a network for a device that is there already, and whose memories may be loaded: without
+    synthesis, and without a bitstream, because the device has one.
+
+    Parameters
+    ----------
+    built : directory of a build with ``reloadable``
+    out : another directory, whose ``memory.img`` is to be loaded
+
+    Returns
+    -------
+    What :func:`build` does.
+
+    Raises
+    ------
+    FitError
+        If the network is not of the shape of the device.
+    BuildError
+        If ``built`` is no build, or is ``out``.
+    OutputError
+        If the directory can't be written, before anything is done.
+    """
+    out = Path(out)
+    if out.resolve() == Path(built).resolve():
+        raise BuildError(f"{out}: has the build that the bitstream belongs to; give another "
+                         f"directory (-o)")
+    design = design_in_place(network, load(built))
+    _require_directory(design.board, out)
+    written = _emit(design, out)
+    _discard_stale(design.board, out)
+    return _complete(design, None, None, out, written)
+
+
+def _emit(design, out):
+    with working(f"{design.network.name} for {design.board.name}: Verilog"):
+        return _write(design, out)
+
+
+def _complete(design, resources, made, out, written):
+    """Save the design and, last, the manifest; the summary."""
     save(design, out)
-    written += [*FILES, *([NETLIST] if (out / NETLIST).exists() else [])]
-    written += [made.path.name] if made else []
-    manifest.write(out, _manifest(design, resources, made), written)
+    names = [*written, *FILES, *([NETLIST] if (out / NETLIST).exists() else []),
+             *([made.path.name] if made else [])]
+    manifest.write(out, _manifest(design, resources, made), names)
     return _summary(design, resources, made, out)
 
 

@@ -1,14 +1,13 @@
 """The decisions of a build, and their file: ``design.json`` in the build's directory.
 
-Only :func:`design_for` plans. Later steps read the decisions from the directory (:func:`load`).
+Only :mod:`gen.build.planning` plans. Later steps read the decisions from the directory
+(:func:`load`).
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,27 +24,29 @@ from gen.plan import resources
 from gen.plan.kinds import kind
 from gen.plan.mapping import map_config, map_network, options
 from gen.plan.memories import Placement
-from gen.plan.planner import plan, warn_unless_kept
-from gen.plan.sequences import plan_sequences
-from gen.plan.workload import Calibration, calibrate
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
 from hw.config import ArrayConfig, MemoryImage
+from hw.contents import shapes
 from hw.device import packing, register_map
 from hw.top import Top
 from hw.uart import divisor
 
-from . import clocking, manifest
+from . import manifest
 from .clocking import Clock
 from .verilog import component_verilog
 
-__all__ = ["FILES", "IMAGE", "NAME", "Design", "design_for", "identity_digest", "load",
+__all__ = ["FILES", "IMAGE", "NAME", "Design", "identity_digest", "load",
            "require_emitted", "save"]
 
 NAME, IMAGE = "design.json", "memory.img"
 
 FILES = (NAME, IMAGE, manifest.NETWORK)
 """The files that :func:`save` writes."""
+
+HOLDS = "holds"
+"""What stands in an image, beside the memories that a host may load, for the digest of the
+network."""
 
 _FORMAT = 3
 
@@ -150,10 +151,12 @@ class Design(Decisions):
     @property
     def identity(self) -> dict:
         """The facts in the manifest that the digest covers: the network, the array's shape, and all
-        that a host needs in order to pack an input and to find the answer."""
+        that a host needs in order to pack an input and to find the answer. If memories may be
+        loaded, their shapes take the place of the network."""
         config, layout, network = self.config, self.config.input, self.network
         return {
-            "network_digest": network.digest,
+            **({"memories": [[shape.name, shape.width, shape.depth] for shape in shapes(config)]}
+               if config.reloadable else {"network_digest": network.digest}),
             "array_digest": config.digest(),
             "input": {
                 "shape": [network.input_shape[0], layout.height, network.input_shape[2]]
@@ -179,7 +182,8 @@ class Design(Decisions):
     def stated(self) -> dict:
         """The entries of the manifest that follow from the design."""
         return {**self.identity, **options(self.config), "interval_cycles": round(self.interval),
-                "network": self.network.name, "device": self.board.device,
+                "network": self.network.name, "network_digest": self.network.digest,
+                "device": self.board.device,
                 "budget": asdict(self.board.budget), "calibration": self.calibration}
 
     @property
@@ -192,8 +196,9 @@ class Design(Decisions):
 
     def verilog(self) -> str:
         """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
-        return component_verilog(Top(self.config, self.image, digest=self.digest, baud=self.baud,
-                                     clock_hz=self.clock.hz), "top", self.placement)
+        return component_verilog(Top(
+            self.config, self.image, digest=self.digest, baud=self.baud, clock_hz=self.clock.hz,
+            holds=self.network.digest if self.config.reloadable else None), "top", self.placement)
 
 
 def identity_digest(facts: dict) -> str:
@@ -204,56 +209,14 @@ def identity_digest(facts: dict) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None = None,
-               interval: int | None = None, objective: str | None = None, code: str = "phase",
-               calibration: Calibration | None = None, baud: int = 1_000_000,
-               clock_hz: float | None = None, stream: int | None = None, interleaved: int = 1,
-               differential: Mapping[str, Sequence[str]] | None = None) -> Design:
-    """Plan a network for a board.
-
-    Parameters
-    ----------
-    lanes : layer name -> lanes; :mod:`gen.plan.planner` chooses those of other layers
-    interval : clocks an image to aim for; there is a warning if the board has no room for that
-    objective, code, differential : see :func:`gen.plan.planner.plan`
-    calibration : samples whose spikes decide; by default those that travel with the network
-    baud : speed of the serial link
-    clock_hz : limit of the fabric's clock, the board's default if None; the clock is the fastest
-        that the board can make and that is not above it
-    stream : rows of the input that are a block, if the device is to take sequences that go on block
-        by block (:mod:`gen.ir.blocks`); 0 for the shortest block that the network takes.
-        ``interval`` is then that of a block
-    interleaved : sequences that a sample holds side by side (:mod:`gen.ir.interleaved`)
-
-    Raises
-    ------
-    FitError
-        If the options contradict the network or each other.
-    NetworkError
-        If the network can't take sequences in such blocks, or so many side by side.
-    DataError
-        If there are no calibration samples.
-    BuildError
-        If the board has no such clock.
-    """
-    clock = clocking.require(board, clock_hz or board.clock_hz, baud)
-    workload = calibrate(network, calibration)
-    choose = (plan if stream is None and interleaved == 1 else
-              partial(plan_sequences, stream=stream, interleaved=interleaved))
-    chosen = choose(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
-                    differential=differential, workload=workload)
-    warn_unless_kept(board, interval, chosen)
-    return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
-                  interval=chosen.interval, calibration=workload.source, network=network,
-                  board=board, image=chosen.image)
-
-
 def save(design: Design, directory: Path) -> None:
     """Write a design into a build's directory: :data:`FILES`, none of them code."""
     decided = {name: getattr(design, name) for name in Decisions.__dataclass_fields__}
     facts = {"format": _FORMAT, "board": design.board.name, **to_plain(Decisions(**decided))}
-    memories = (Memory(name, memory.width, memory.rows)
-                for name, memory in sorted(design.image.items()))
+    memories = [Memory(name, memory.width, memory.rows)
+                for name, memory in sorted(design.image.items())]
+    if design.config.reloadable:
+        memories.append(Memory(HOLDS, 256, (int(design.network.digest, 16),)))
     files.write_bytes(directory / IMAGE, pack(memories, digest=bytes.fromhex(design.digest)))
     artifact.save(design.network, directory / manifest.NETWORK)
     files.write_text(directory / NAME, json.dumps(facts, indent=1) + "\n")
@@ -272,7 +235,8 @@ def load(directory: str | Path) -> Design:
     """
     built = manifest.read(directory)
     path = built.file(NAME)
-    network, image = _network(built), _image(built)
+    network = _network(built)
+    image = _image(built, network)
     try:
         decided = _decisions(path, built)
         design = Design(**{name: getattr(decided, name) for name in Decisions.__dataclass_fields__},
@@ -324,7 +288,7 @@ def _network(built):
     return network
 
 
-def _image(built):
+def _image(built, network):
     """Contents of the memories."""
     path = built.file(IMAGE)
     try:
@@ -333,7 +297,12 @@ def _image(built):
         raise BuildError(f"{path}: {error}; {manifest.AGAIN}") from error
     if digest.hex() != built.digest:
         raise BuildError(f"{path}: is of another design than {manifest.NAME}; {manifest.AGAIN}")
-    return {memory.name: MemoryImage(memory.width, memory.rows) for memory in memories}
+    image = {memory.name: MemoryImage(memory.width, memory.rows) for memory in memories}
+    holds = image.pop(HOLDS, None)
+    if holds is not None and holds != MemoryImage(256, (int(network.digest, 16),)):
+        raise BuildError(f"{path}: holds another network than {manifest.NETWORK}; "
+                         f"{manifest.AGAIN}")
+    return image
 
 
 def _require_consistent(design, built):

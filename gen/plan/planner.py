@@ -47,7 +47,7 @@ _LONGER = (1.03, 1.06, 1.1)
 
 def plan(network: Network, board: Board, *, code: str = "phase", interval: int | None = None,
          objective: str | None = None, lanes: dict[str, int] | None = None,
-         differential: Mapping[str, Sequence[str]] | None = None,
+         differential: Mapping[str, Sequence[str]] | None = None, reloadable: bool = False,
          workload: Workload | None = None) -> Plan:
     """Choose lanes and replicas.
 
@@ -63,6 +63,7 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
         slowest layer with a lane a channel
     lanes : layer name -> lanes, for the layers whose lanes are given
     differential : see :func:`gen.plan.mapping.map_config`
+    reloadable : whether a host may load the memories, see ``membranes`` there
     workload : the samples whose spikes decide; by default those that travel with the network
 
     Raises
@@ -73,7 +74,7 @@ def plan(network: Network, board: Board, *, code: str = "phase", interval: int |
     """
     chosen, why = plan_or_reason(network, board, workload or Workload(network), code=code,
                                  interval=interval, objective=objective, lanes=lanes,
-                                 differential=differential)
+                                 differential=differential, reloadable=reloadable)
     if why and objective:
         raise FitError(why)
     return chosen
@@ -89,8 +90,8 @@ def warn_unless_kept(board: Board, interval: int | None, found: Plan) -> None:
 def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: str,
                    interval: int | None, objective: str | None,
                    lanes: dict[str, int] | None,
-                   differential: Mapping[str, Sequence[str]] | None = None
-                   ) -> tuple[Plan, str | None]:
+                   differential: Mapping[str, Sequence[str]] | None = None,
+                   reloadable: bool = False) -> tuple[Plan, str | None]:
     """The best plan that was found, and the sentence that says why it does not meet the request,
     or None if it does. The parameters are those of :func:`plan`.
 
@@ -109,7 +110,8 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
     found = []
     for slice_steps in _slicings(network):
         trials = Trials(network, board, workload, code=code, slice_steps=slice_steps,
-                        lanes=lanes or {}, differential=differential or {})
+                        lanes=lanes or {}, differential=differential or {},
+                        reloadable=reloadable)
         found.append((trials, _search(trials, workload, objective, interval)))
     trials, best = _best(found, workload, objective, interval)
     chosen = trials.plan(best if objective == "smallest" else _roomy(trials, best, workload))

@@ -21,7 +21,8 @@ __all__ = ["plan_sequences"]
 def plan_sequences(network: Network, board: Board, *, stream: int | None, interleaved: int,
                    code: str, interval: int | None, objective: str | None,
                    lanes: dict[str, int] | None,
-                   differential: Mapping[str, Sequence[str]] | None, workload: Workload) -> Plan:
+                   differential: Mapping[str, Sequence[str]] | None, reloadable: bool,
+                   workload: Workload) -> Plan:
     """The plan, with the interval of one sequence, or of one block of it.
 
     Lanes are chosen for whole sequences, as long as the network's, with an answer after each block:
@@ -32,7 +33,8 @@ def plan_sequences(network: Network, board: Board, *, stream: int | None, interl
     stream : rows of the input that are a block; 0 for the shortest block that the network takes;
         ``None`` if samples are whole sequences
     interleaved : sequences side by side
-    code, interval, objective, lanes, differential, workload : see :func:`gen.plan.planner.plan`
+    code, interval, objective, lanes, differential, reloadable, workload : see
+        :func:`gen.plan.planner.plan`
 
     Raises
     ------
@@ -51,6 +53,7 @@ def plan_sequences(network: Network, board: Board, *, stream: int | None, interl
     share = blocks * interleaved
     chosen = plan(whole, board, code=code, interval=interval and interval * share,
                   objective=objective, lanes=lanes, differential=differential,
+                  reloadable=reloadable,
                   workload=Workload(whole, counts, workload.source))
     given = options(chosen.config)
     replicas = given["replicas"]
@@ -59,7 +62,8 @@ def plan_sequences(network: Network, board: Board, *, stream: int | None, interl
     config, image = map_network(
         network, lanes=given["lanes"], replicas=replicas, code=given["code"],
         slice_steps=given["slice_steps"], rows=given["rows"] if stream is None else None,
-        stream=stream, interleaved=interleaved, differential=differential)
+        stream=stream, interleaved=interleaved, differential=differential,
+        membranes=given.get("membranes"))
     needs = resources.predict(config, board.family.name, board.budget.brams, image)
     return replace(chosen, config=config, image=image, needs=needs,
                    interval=chosen.interval / share)

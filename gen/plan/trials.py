@@ -72,13 +72,14 @@ class Trials:
     slice_steps : time-steps of a slice of the trains between layers, at most
     lanes : layer name -> lanes, for the layers whose lanes are given
     differential : see :func:`gen.plan.mapping.map_config`
+    reloadable : whether a host may load the memories, see ``membranes`` there
     """
 
     def __init__(self, network: Network, board: Board, workload: Workload, *, code: str,
                  slice_steps: int, lanes: Mapping[str, int],
-                 differential: Mapping[str, Sequence[str]]) -> None:
+                 differential: Mapping[str, Sequence[str]], reloadable: bool) -> None:
         self._network, self._board, self._workload = network, board, workload
-        self._differential = differential
+        self._differential, self._reloadable = differential, reloadable
         self._code, self._slice_steps, self._fixed = code, slice_steps, dict(lanes)
         self._channels = {layer.name: network.shapes[layer.name][0] for layer in network.layers
                           if layer.synapses}
@@ -90,7 +91,8 @@ class Trials:
         take precedence."""
         return map_config(self._network, lanes={**lanes, **self._fixed}, replicas=replicas,
                           code=self._code, slice_steps=self._slice_steps,
-                          differential=self._differential)
+                          differential=self._differential,
+                          membranes={} if self._reloadable else None)
 
     def widest(self) -> ArrayConfig:
         """A lane a channel."""

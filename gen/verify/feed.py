@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gen.build.verilog import component_verilog
 from hw.config import ArrayConfig
+from hw.contents import idle_contents
 
 __all__ = ["Feed", "feed_verilog"]
 
@@ -61,6 +62,7 @@ class Feed(wiring.Component):
             timesteps = Signal.like(self.timesteps, reset_less=True)
             m.d.sync += timesteps.eq(self.timesteps)
             ports["i_timesteps"] = timesteps
+        ports |= idle_contents(self._config)
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=reset, i_i__payload=payload,
             i_i__valid=valid, o_i__ready=ready, o_o__payload=self.o_payload,

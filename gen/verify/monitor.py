@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gen.build.verilog import component_verilog
 from hw.config import ArrayConfig
+from hw.contents import idle_contents
 
 __all__ = ["Monitor", "monitor_verilog"]
 
@@ -74,6 +75,7 @@ class Monitor(wiring.Component):
             seen.append(self._ends(m, seen[-1]))
         if self._config.timesteps > 1:
             ports["i_timesteps"] = self.timesteps
+        ports |= idle_contents(self._config)
         m.submodules.array = Instance(
             "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
             i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import boards
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.ir import shipped
 from gen.ir.layers import Neurons
 from gen.plan.mapping import map_config, map_network

@@ -8,7 +8,7 @@ import pytest
 
 from boards import find
 from gen.build.builder import build
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.ir.blocks import answering
 from host.errors import LinkError
 from hw import slip

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from boards import find
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.plan.mapping import map_network
 from gen.verify import beats
 from host.errors import HostError

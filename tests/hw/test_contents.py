@@ -1,4 +1,4 @@
-"""Memories that are written and read through the bus, and arrays that compute with what is there."""
+"""Memories that are written and read through the bus, and arrays that compute with them."""
 
 import numpy as np
 import pytest

@@ -34,6 +34,7 @@ __all__ = [
     "add_dataset",
     "add_mapping",
     "add_network",
+    "add_reloadable",
     "add_timesteps",
     "bits",
     "board_name",
@@ -108,7 +109,7 @@ CODES = ("phase", "rate")
 _BOARD = "arty-a7"
 
 _MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration", "stream",
-            "interleaved", "differential")
+            "interleaved", "differential", "reloadable")
 
 
 def code(text: str) -> str:
@@ -246,6 +247,14 @@ def add_sequences(parser: ArgumentParser) -> None:
                              "waits for its own spikes, the lanes work on the others (default: 1)")
 
 
+def add_reloadable(parser: ArgumentParser) -> None:
+    """Add --reloadable."""
+    parser.add_argument("--reloadable", action="store_true", default=None,
+                        help="let a host load weights, initial potentials and thresholds of "
+                             "another network of the same shape (python -m host load), and check "
+                             "the memories while the device is idle")
+
+
 def mapping_flags(args: Namespace) -> list[str]:
     """The options of :func:`add_mapping` that are given."""
     return [f"--{name}" for name in _MAPPING if getattr(args, name, None) is not None]
@@ -257,9 +266,10 @@ def dataset_flags(args: Namespace) -> list[str]:
 
 
 def mapping_options(args: Namespace) -> dict:
-    """The arguments of :func:`add_mapping`, :func:`add_sequences` and :func:`add_dataset`, as
-    keyword arguments of ``build`` and others."""
-    sequences = {name: getattr(args, name, None) for name in ("stream", "interleaved")}
+    """The arguments of :func:`add_mapping`, :func:`add_sequences`, :func:`add_reloadable` and
+    :func:`add_dataset`, as keyword arguments of ``build`` and others."""
+    sequences = {name: getattr(args, name, None)
+                 for name in ("stream", "interleaved", "reloadable")}
     return {**{name: value for name, value in sequences.items() if value is not None},
             "board": board_name(_BOARD if args.board is None else args.board), "lanes": args.lanes,
             "interval": args.interval, "objective": args.objective, "code": args.code or CODES[0],

@@ -6,9 +6,11 @@ from .arguments import (
     add_dataset,
     add_mapping,
     add_network,
+    add_reloadable,
     add_sequences,
     command,
     find_network,
+    mapping_flags,
     mapping_options,
     real,
     require_calibration,
@@ -17,15 +19,31 @@ from .tables import as_columns, as_share, as_text
 
 __all__ = ["add"]
 
+_BAUD = 1_000_000
+
 
 def _run(args):
     from gen.build.builder import build, default_directory
+    if args.image_only is not None:
+        return _image_only(args)
     require_calibration(args)
     network, options = find_network(args.network), mapping_options(args)
     return build(network, **options,
                  out=args.output or default_directory(network, options["board"]),
-                 baud=args.baud, clock_hz=args.clock and args.clock * 1e6,
+                 baud=args.baud or _BAUD, clock_hz=args.clock and args.clock * 1e6,
                  synthesise=not args.no_synthesis)
+
+
+def _image_only(args):
+    from gen.build.builder import build_in_place, default_directory
+    from gen.errors import BuildError
+    flags = [*mapping_flags(args), *(f"--{name}" for name in ("baud", "clock")
+                                     if getattr(args, name) is not None)]
+    for flag in flags:
+        raise BuildError(f"{flag} is fixed by the build in {args.image_only}; leave it out")
+    network = find_network(args.network)
+    return build_in_place(network, args.image_only,
+                          out=args.output or default_directory(network, "image"))
 
 
 def _table(result):
@@ -54,10 +72,15 @@ def add(commands: Commands) -> None:
     add_network(parser, default="mnist")
     add_mapping(parser)
     add_sequences(parser)
+    add_reloadable(parser)
+    parser.add_argument("--image-only", metavar="DIR",
+                        help="make the image of a network that takes the place of the one in DIR, "
+                             "a build with --reloadable, without place and route; `python -m host "
+                             "load` loads it")
     add_dataset(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
-    parser.add_argument("--baud", type=BAUD, metavar="N", default=1_000_000,
-                        help="speed of the serial link")
+    parser.add_argument("--baud", type=BAUD, metavar="N",
+                        help=f"speed of the serial link (default: {_BAUD:,})")
     parser.add_argument("--clock", type=real(0.001, 10_000), metavar="MHZ",
                         help="the fabric's clock, if the design meets it, else the fastest that it "
                              "meets (default: the board's)")

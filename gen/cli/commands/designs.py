@@ -11,6 +11,7 @@ from gen.errors import BuildError
 
 from .arguments import (
     add_mapping,
+    add_reloadable,
     add_sequences,
     dataset_flags,
     find_network,
@@ -33,6 +34,7 @@ def add_design(parser: ArgumentParser) -> None:
                              "of a build, which fixes the options of the mapping")
     add_mapping(parser)
     add_sequences(parser)
+    add_reloadable(parser)
 
 
 def _directory(args, fixed=()):
@@ -65,7 +67,8 @@ def find_design(args: Namespace) -> tuple["Network", Callable[[], "Design"]]:
         If an option of the mapping is given with a build, or a directory is no build.
     """
     import boards
-    from gen.build.design import design_for, load
+    from gen.build.design import load
+    from gen.build.planning import design_for
     if (directory := _directory(args)) is None:
         network, options = find_network(args.design), mapping_options(args)
         return network, partial(design_for, network, boards.find(options.pop("board")), **options)

@@ -16,7 +16,8 @@ from gen.build import bitstream, clocking
 from gen.build import builder as building
 from gen.build.bitstream import MissedClock
 from gen.build.builder import build
-from gen.build.design import Design, design_for
+from gen.build.design import Design
+from gen.build.planning import design_for
 from gen.errors import BuildError, FitError
 from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network

@@ -15,7 +15,8 @@ from gen.build import design as module
 from gen.build import manifest
 from gen.build.bitstream import MissedClock
 from gen.build.builder import build
-from gen.build.design import Design, design_for, identity_digest, load, require_emitted, save
+from gen.build.design import Design, identity_digest, load, require_emitted, save
+from gen.build.planning import design_for
 from gen.errors import BuildError, SpikeloomError
 from gen.ir import artifact
 from hw.config import MemoryImage

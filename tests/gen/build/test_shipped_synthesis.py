@@ -6,7 +6,7 @@ import pytest
 
 import boards
 from gen.build import project
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.build.synthesis import require_pure, synthesise
 from gen.ir import shipped
 from gen.plan.resources import predict

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import boards
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.cli import main as cli
 from gen.convert.firing import Firing
 from gen.data.datasets import load

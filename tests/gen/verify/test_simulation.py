@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import boards
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.errors import DataError, SimulationError
 from gen.ir.network import Network
 from gen.ir.spikes import replayed, sample_spikes

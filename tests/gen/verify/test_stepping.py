@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import boards
-from gen.build.design import design_for
+from gen.build.planning import design_for
 from gen.plan.mapping import map_network
 from gen.verify.rtl import compare, verify
 from hw.dynamics import Dynamics
