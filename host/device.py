@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from collections.abc import Sequence as Words
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from os import PathLike
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -200,11 +200,11 @@ class Device:
             raise HostError(f"{self.name}: the memories of the device are {status['memories']}; "
                             f"{advice}")
         if status["holds"] != self.manifest.holds:
+            ours = str(self.manifest.holds)
             raise HostError(f"{self.name}: the device holds another network (digest "
-                            f"{status['holds'][:12]}..., not {self.manifest.holds[:12]}...); "
-                            f"{advice}")
+                            f"{status['holds'][:12]}..., not {ours[:12]}...); {advice}")
 
-    def load(self, path: str | PathLike[str], *,
+    def load(self, path: str | Path, *,
              progress: Callable[[list], Iterable] = iter) -> Health:
         """Load the memories from an image; see :func:`host.load.load`.
 

@@ -198,6 +198,13 @@ class LoaderModel:
         self.intact, self.loading, self.damaged, self.memory = True, False, False, 0
         self._words, self._place = [], 0
 
+    @property
+    def facts(self):
+        """Address -> word, of the registers that are read."""
+        health = (self.intact | self.loading << 1 | self.damaged << 3 | self.memory << 8)
+        return {self._where.health: health,
+                **{self._where.holds + k: word for k, word in enumerate(self.holds)}}
+
     def write(self, addr, value, idle=True):
         """The status of a word."""
         where = self._where

@@ -37,10 +37,12 @@ class MailboxModel:
     Parameters
     ----------
     device : :class:`~hw.device.DeviceModel`
+    loader : :class:`~hw.loader.LoaderModel`, if memories may be loaded
     """
 
-    def __init__(self, device):
+    def __init__(self, device, loader=None):
         self._device, self.registers = device, device.registers
+        self._loader = loader
         self._words = [0] * self.registers.input_words
         self._results = [[0] * (self.registers.result_words - 1)] * SLOTS
         self._filled = self.submitted = 0
@@ -62,6 +64,8 @@ class MailboxModel:
             where.frames: counters.frames & 0xffff, where.crc_errors: counters.crc_errors & 0xffff,
             where.dropped: counters.dropped & 0xffff, where.submitted: self.submitted,
             where.completed: self.submitted, where.status: 0, where.session: self.session or 0}
+        if self._loader is not None and addr in self._loader.facts:
+            return self._loader.facts[addr]
         return facts[addr] if addr in facts else self._device.read(addr)
 
     def answer(self, value):
@@ -79,7 +83,13 @@ class MailboxModel:
             return self._submit(value)
         if addr == self.registers.timesteps:
             return self._choose(value)
+        if addr < self.registers.input:
+            return self._loader.write(addr, value)
         return self._fill(addr - self.registers.input, value)
+
+    @property
+    def _refuses(self):
+        return self._loader is not None and not self._loader.intact
 
     def _choose(self, timesteps):
         if not 1 <= timesteps <= self.registers.most_timesteps:
@@ -88,6 +98,8 @@ class MailboxModel:
         return Status.OK
 
     def _fill(self, offset, value):
+        if self._refuses:
+            return Status.DAMAGED
         if offset > self._filled:
             return Status.INCOMPLETE
         self._words[offset] = value
@@ -101,6 +113,8 @@ class MailboxModel:
         if ahead != 1:
             self._filled = 0
             return Status.OK
+        if self._refuses:
+            return Status.DAMAGED
         if self._filled != len(self._words):
             return Status.INCOMPLETE
         self._results[number % SLOTS] = self._device.run(self._words, self.timesteps)
@@ -183,22 +197,8 @@ class Mailbox(wiring.Component):
         # Words of the input that are there, and where the word that comes would lie.
         filled = Signal(range(where.input_words + 1))
         offset = Signal.like(filled)
-        ahead = Signal(16)
-        # The bus holds still for a clock before a word is written.
-        opens, submits, repeats, follows = Signal(), Signal(), Signal(), Signal()
-        adjoins, complete = Signal(), Signal()
-        m.d.comb += offset.eq(bus.addr - where.input)
-        m.d.comb += ahead.eq(bus.w_data[:16] - submitted)
-        numbers = ~bus.w_data[16:].any()
-        m.d.sync += [
-            opens.eq(bus.addr == where.open),
-            submits.eq(bus.addr == where.submit),
-            # The last one, or one of the SLOTS - 1 before.
-            repeats.eq(numbers & ((ahead == 0) | (ahead > 0xffff - (SLOTS - 1)))),
-            follows.eq(numbers & (ahead == 1)),
-            adjoins.eq(offset <= filled),
-            complete.eq(filled == where.input_words),
-        ]
+        opens, submits, repeats, follows, adjoins, complete = self._judge(
+            m, submitted, filled, offset)
         held = Signal()
         with m.If(bus.begin):
             m.d.sync += held.eq(~free)
@@ -244,6 +244,27 @@ class Mailbox(wiring.Component):
             m.d.comb += samples.w_en.eq(bus.w_en)
             with m.If(bus.w_en):
                 m.d.sync += filled.eq(offset + 1)
+
+    def _judge(self, m, submitted, filled, offset):
+        """What the word is that may be written in the next clock."""
+        where, bus = self._map, self.bus
+        ahead = Signal(16)
+        # The bus holds still for a clock before a word is written.
+        opens, submits, repeats, follows = Signal(), Signal(), Signal(), Signal()
+        adjoins, complete = Signal(), Signal()
+        m.d.comb += offset.eq(bus.addr - where.input)
+        m.d.comb += ahead.eq(bus.w_data[:16] - submitted)
+        numbers = ~bus.w_data[16:].any()
+        m.d.sync += [
+            opens.eq(bus.addr == where.open),
+            submits.eq(bus.addr == where.submit),
+            # The last one, or one of the SLOTS - 1 before.
+            repeats.eq(numbers & ((ahead == 0) | (ahead > 0xffff - (SLOTS - 1)))),
+            follows.eq(numbers & (ahead == 1)),
+            adjoins.eq(offset <= filled),
+            complete.eq(filled == where.input_words),
+        ]
+        return opens, submits, repeats, follows, adjoins, complete
 
     def _load(self, m, under_way):
         """Whether a word is for the loader, and whether samples are refused since the write began

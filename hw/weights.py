@@ -46,8 +46,14 @@ class Weights(wiring.Component):
         m = Module()
         arrived = []
         for k, depth in enumerate(self._core.weight_banks):
+            rows = self._rows[k * BANK_ROWS:][:depth]
+            if self._written:
+                port = self._bank(m, k, depth, rows)
+            else:
+                m.submodules[f"bank_{k}"] = bank = memory.Memory(
+                    shape=len(self.weights), depth=max(2, depth), init=rows)
+                port = bank.read_port()
             register = Signal(len(self.weights), name=f"arrived_{k}", reset_less=True)
-            port = self._bank(m, k, depth, self._rows[k * BANK_ROWS:][:depth])
             m.d.comb += port.addr.eq(self.row)
             m.d.sync += register.eq(port.data)
             arrived.append(register)
@@ -60,11 +66,7 @@ class Weights(wiring.Component):
         return m
 
     def _bank(self, m, k, depth, rows):
-        """The read port of a bank."""
-        if not self._written:
-            m.submodules[f"bank_{k}"] = bank = memory.Memory(
-                shape=len(self.weights), depth=max(2, depth), init=rows)
-            return bank.read_port()
+        """A bank whose rows may be written."""
         m.submodules[f"bank_{k}"] = bank = Rows(len(self.weights), depth, rows)
         is_own = self.w_row >> (BANK_ROWS - 1).bit_length() == k
         m.d.comb += [

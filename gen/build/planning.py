@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 
 from boards import Board
-from gen.errors import FitError
+from gen.errors import FitError, NetworkError
 from gen.ir.network import Network
-from gen.plan.mapping import map_network, options
+from gen.plan.mapping import map_config, map_network, options
 from gen.plan.planner import plan, warn_unless_kept
 from gen.plan.sequences import plan_sequences
 from gen.plan.workload import Calibration, calibrate
@@ -76,13 +76,26 @@ def design_in_place(network: Network, design: Design) -> Design:
     if not design.config.reloadable:
         raise FitError(f"{design.network.name} was built without --reloadable, so its memories "
                        f"can't be loaded: build it anew")
-    config, image = map_network(network, **options(design.config))
-    same = replace(design, network=network, config=config, image=image)
+    given = options(design.config)
+    if differs := _difference(network, design, given):
+        raise FitError(f"{network.name} is not of the shape of {design.network.name} in its "
+                       f"build: {differs}; build it anew (python -m gen build)")
+    config, image = map_network(network, **given)
+    return replace(design, network=network, config=config, image=image)
+
+
+def _difference(network, design, given):
+    """What is different about the shape of a network, but for the widths that it needs."""
+    try:
+        config = map_config(network, **(given | {"membranes": {}}))
+    except (FitError, NetworkError) as error:
+        return str(error)
     for before, now in zip(design.config.layers, config.layers, strict=False):
-        if before != now:
-            raise FitError(f"{network.name} is not of the shape of {design.network.name}: "
-                           f"{now.name} differs from {before.name}; build it anew")
-    if same.digest != design.digest:
-        raise FitError(f"{network.name} is not of the shape of {design.network.name}: the input or "
-                       f"the number of layers differs; build it anew")
-    return same
+        wide = (replace(now, membrane_bits=before.membrane_bits)
+                if before in design.config.cores and now in config.cores else now)
+        if before != wide:
+            return f"{now.name} differs"
+    if replace(design, network=network).digest != design.digest or (
+            len(config.layers) != len(design.config.layers)):
+        return "the input or the number of layers differs"
+    return None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -90,37 +90,58 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     NetworkError
         If the network can't take a sequence in such blocks, or several side by side.
     """
-    lanes, replicas = dict(lanes or {}), dict(replicas or {})
-    differential, wide = dict(differential or {}), dict(membranes or {})
+    given = _Given(dict(lanes or {}), dict(replicas or {}), dict(differential or {}),
+                   None if membranes is None else dict(membranes))
     network = _sampled(network, stream, interleaved)
     channels, height, width = network.input_shape
     flat = height * width == 1 and stream is None
-    layers: list[CoreConfig | PoolConfig] = []
-    index = {INPUT: -1}
-    maps = {INPUT: MapConfig(channels, height, width, network.input_levels,
-                             min(channels, _FLAT_WORD) if flat else min(channels, 32),
-                             most_steps=slice_steps)}
-    for layer in network.layers:
-        if layer.name in layer.sources:  # its words and code are decided with its lanes
-            index[layer.name] = len(layers)
-            maps[layer.name] = MapConfig(*network.shapes[layer.name], network.levels[layer.name], 1)
-        sources = _sources(layer, maps, index, stream is not None,
-                           differential.pop(layer.name, ()))
-        levels = [network.levels[name] for name in layer.sources]
-        config = kind(layer).configure(layer, _port(len(layers), layer.name), sources, levels,
-                                       lanes, replicas, code)
-        if membranes is not None and layer.synapses:
-            config = _loadable(config, wide.pop(layer.name, None))
-        index[layer.name] = len(layers)
-        layers.append(config)
-        maps[layer.name] = config.out
-    config = ArrayConfig(maps[INPUT], tuple(layers), interleaved, membranes is not None)
-    for what, left in (("lanes", lanes), ("replicas", replicas), ("differential", differential),
-                       ("membranes", wide)):
+    fmap = MapConfig(channels, height, width, network.input_levels,
+                     min(channels, _FLAT_WORD) if flat else min(channels, 32),
+                     most_steps=slice_steps)
+    layers = _layers(network, fmap, given, code, stream is not None)
+    config = ArrayConfig(fmap, layers, interleaved, membranes is not None)
+    for what, left in asdict(given).items():
         if left:
             cores = [core.name for core in config.cores]
             raise FitError(f"{what}: {unknown('layer with synapses', sorted(left)[0], cores)}")
     return with_rings(config, rows)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What is given for layers and has not been used yet, by their names."""
+
+    lanes: dict[str, int]
+    replicas: dict[str, int]
+    differential: dict[str, Sequence[str]]
+    membranes: dict[str, int] | None
+
+
+def _layers(network: Network, fmap: MapConfig, given: _Given, code: str, blocks: bool
+            ) -> tuple[CoreConfig | PoolConfig, ...]:
+    """The configurations of the layers.
+
+    Parameters
+    ----------
+    fmap : the input map
+    blocks : whether samples are blocks of sequences
+    """
+    layers: list[CoreConfig | PoolConfig] = []
+    maps, index = {INPUT: fmap}, {INPUT: -1}
+    for layer in network.layers:
+        if layer.name in layer.sources:  # its words and code are decided with its lanes
+            index[layer.name] = len(layers)
+            maps[layer.name] = MapConfig(*network.shapes[layer.name], network.levels[layer.name], 1)
+        sources = _sources(layer, maps, index, blocks, given.differential.pop(layer.name, ()))
+        levels = [network.levels[name] for name in layer.sources]
+        config = kind(layer).configure(layer, _port(len(layers), layer.name), sources, levels,
+                                       given.lanes, given.replicas, code)
+        if given.membranes is not None and layer.synapses:
+            config = _loadable(config, given.membranes.pop(layer.name, None))
+        index[layer.name] = len(layers)
+        layers.append(config)
+        maps[layer.name] = config.out
+    return tuple(layers)
 
 
 def _loadable(core, bits):
