@@ -24,12 +24,14 @@ class ArrayConfig:
     layers : in topological order, the read-out last
     interleaved : sequences that a sample holds side by side
     reloadable : whether a host may replace the contents of the memories (:mod:`hw.contents`)
+    selftests : samples that the device tests itself with (:mod:`hw.selftest`)
     """
 
     input: MapConfig
     layers: tuple[CoreConfig | PoolConfig, ...]
     interleaved: int = 1
     reloadable: bool = False
+    selftests: int = 0
 
     @property
     def readout(self):
@@ -69,6 +71,12 @@ class ArrayConfig:
         return self.input.beat_bits + self.continues
 
     @property
+    def answer_words(self):
+        """Words of 32 bits of the logits of a sample, and of the layers that were quiet."""
+        logits = self.readout.channels * self.positions
+        return logits * -(-self.readout.membrane_bits // 32) + -(-len(self.settling) // 32)
+
+    @property
     def settling(self):
         """The cores whose neurons take spikes back, so that they come to rest."""
         return tuple(core for core in self.cores if core.schedule.low < 0)
@@ -91,7 +99,8 @@ class ArrayConfig:
     def digest(self):
         """SHA-256 of the configuration, as 64 hexadecimal digits."""
         facts = _without(asdict(self), {
-            "continues": False, "interleaved": 1, "reloadable": False})
+            "continues": False, "interleaved": 1, "reloadable": False,
+            "selftests": 0})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

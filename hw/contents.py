@@ -11,6 +11,8 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from .feeder import Packing
+
 __all__ = ["LATENCY", "WORD", "ContentsBus", "ContentsPort", "Rows", "Shape", "idle_contents",
            "row_words", "shapes", "share"]
 
@@ -78,12 +80,17 @@ class Shape:
 
 
 def shapes(config):
-    """The memories of the array of a :class:`hw.config.ArrayConfig`, in the order of their numbers:
-    the weights and the parameters of each core."""
-    return [Shape(f"{core.port}.{name}", core.lanes * bits, rows, core.replicas)
-            for core in config.cores
-            for name, bits, rows in (("weights", core.weight_bits, core.weight_rows),
-                                     ("parameters", core.membrane_bits, core.parameter_rows))]
+    """The memories of the device of a :class:`hw.config.ArrayConfig`, in the order of their
+    numbers: the weights and the parameters of each core, and what it tests itself with."""
+    cores = [Shape(f"{core.port}.{name}", core.lanes * bits, rows, core.replicas)
+             for core in config.cores
+             for name, bits, rows in (("weights", core.weight_bits, core.weight_rows),
+                                      ("parameters", core.membrane_bits, core.parameter_rows))]
+    if not config.selftests:
+        return cores
+    words = Packing(config.input.beats, config.input_bits).words
+    return [*cores, Shape("selftest.samples", WORD, config.selftests * words, 1),
+            Shape("selftest.results", WORD, config.selftests * config.answer_words, 1)]
 
 
 def row_words(row, width):

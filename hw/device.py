@@ -7,11 +7,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .bits import one_hot_mux
 from .bus import DeviceBus
 from .config import ArrayConfig
-from .contents import shapes
+from .contents import ContentsBus, shapes, share
 from .feeder import Collector, Feeder, Packing, Word
 from .loader import LoadBus, Loader
 from .registers import MAGIC, VERSION, RegisterMap
 from .run import timesteps_member
+from .selftest import SelfTest
 from .stream import Queue
 
 __all__ = ["Device", "DeviceModel", "identity", "packing", "register_map"]
@@ -28,7 +29,8 @@ def register_map(config):
                        -(-readout.membrane_bits // 32),
                        quiet_words=-(-len(config.settling) // 32),
                        most_timesteps=config.timesteps,
-                       memories=len(shapes(config)) if config.reloadable else 0)
+                       memories=len(shapes(config)) if config.reloadable else 0,
+                       selftests=config.selftests)
 
 
 def _digest_words(digest):
@@ -94,6 +96,8 @@ class Device(wiring.Component):
     clock_hz : frequency of the clock
     crcs, holds : of the memories at power-up, if they may be loaded, see
         :class:`hw.loader.Loader`; ``holds`` are 64 hexadecimal digits
+    selftest : words of samples, and of their results, if the device tests itself, see
+        :class:`hw.selftest.SelfTest`
 
     Members
     -------
@@ -104,18 +108,20 @@ class Device(wiring.Component):
     timesteps : ``In``, of the run; it may change while there is no sample. Only if there are
         several
     load : ``In(LoadBus)``; only if memories may be loaded
+    passed : ``Out(1)``, its test of itself; only if there is one
     """
 
-    def __init__(self, array, config, *, digest, clock_hz, crcs=(), holds=None):
+    def __init__(self, array, config, *, digest, clock_hz, crcs=(), holds=None, selftest=None):
         self._identity = identity(config, digest=digest, clock_hz=clock_hz)
         self._array, self._config = array, config
-        self._crcs, self._holds = crcs, holds
+        self._crcs, self._holds, self._selftest = crcs, holds, selftest
         super().__init__({
             "i": In(stream.Signature(32)),
             "o": Out(stream.Signature(Word)),
             "bus": In(DeviceBus),
             **timesteps_member(config.timesteps, In),
             **({"load": In(LoadBus)} if config.reloadable else {}),
+            **({"passed": Out(1)} if selftest else {}),
         })
 
     def elaborate(self, platform):
@@ -134,11 +140,14 @@ class Device(wiring.Component):
         # Whether the array takes a beat does not reach the feeder in the same clock.
         m.submodules.beats = beats = Queue(feeder.o.p.shape(), depth=3)
         m.submodules.times = times = Queue(32, depth=self._config.in_flight)
-        connect(m, flipped(self.i), feeder.i)
+        if self._selftest:
+            test = self._test(m, feeder, collector)
+        else:
+            connect(m, flipped(self.i), feeder.i)
+            connect(m, collector.o, flipped(self.o))
         connect(m, feeder.o, beats.i)
         connect(m, array.o, collector.i)
         connect(m, times.o, collector.began)
-        connect(m, collector.o, flipped(self.o))
 
         # The first beat of a sample moves together with the time.
         clock = Signal(32, reset_less=True)
@@ -153,15 +162,47 @@ class Device(wiring.Component):
             times.i.payload.eq(clock),
             times.i.valid.eq(beats.o.valid & array.i.ready & first),
         ]
-        facts = {}
+        where, facts = register_map(self._config), {}
         if self._config.reloadable:
             begins = beats.o.valid & beats.o.ready & first
-            facts = self._load(m, array, beats.o.valid, begins, collector.o)
+            loader = self._load(m, beats.o.valid, begins, collector.o)
+            buses = [array.contents, *([self._delayed(m, test)] if self._selftest else [])]
+            share(m, loader.array, buses)
+            facts |= {where.health: Value.cast(loader.health),
+                      **{where.holds + k: loader.holds[k] for k in range(8)}}
+            if self._selftest:
+                m.d.comb += test.again.eq(loader.loaded)
+        if self._selftest:
+            facts[where.selftest] = Cat(test.running, test.passed, test.failed)
         self._read(m, facts)
         return m
 
-    def _load(self, m, array, waits, begins, results):
-        """Let a host load the memories. -> Further facts.
+    def _test(self, m, feeder, collector):
+        """Let the device test itself. Its runs have all time-steps."""
+        number = len(self._config.cores) if self._config.reloadable else None
+        m.submodules.test = test = SelfTest(*self._selftest, number=number)
+        connect(m, flipped(self.i), test.i)
+        connect(m, test.o, feeder.i)
+        connect(m, collector.o, test.results)
+        connect(m, test.answers, flipped(self.o))
+        m.d.comb += self.passed.eq(test.passed)
+        if self._config.timesteps > 1:
+            with m.If(test.running):
+                m.d.comb += self._array.timesteps.eq(self._config.timesteps)
+        return test
+
+    def _delayed(self, m, test):
+        """The test's bus, with words as late as those of the array."""
+        bus = ContentsBus.create(path=("test",))
+        share(m, bus, [test.contents])
+        late = ContentsBus.create(path=("late",))
+        m.d.sync += late.word.eq(bus.word)
+        m.d.comb += [getattr(bus, name).eq(getattr(late, name)) for name in (
+            "memory", "copy", "row", "column", "data", "write", "read")]
+        return late
+
+    def _load(self, m, waits, begins, results):
+        """Let a host load the memories.
 
         Parameters
         ----------
@@ -176,9 +217,7 @@ class Device(wiring.Component):
         m.d.sync += under_way.eq(under_way + begins - ends)
         m.d.sync += loader.idle.eq((under_way == 0) & ~waits)
         connect(m, flipped(self.load), loader.bus)
-        connect(m, loader.array, array.contents)
-        return {where.health: Value.cast(loader.health),
-                **{where.holds + k: loader.holds[k] for k in range(8)}}
+        return loader
 
     def _read(self, m, others):
         """First what lies at the address, then its word."""

@@ -60,6 +60,7 @@ class Loader(wiring.Component):
     array : ``Out(ContentsBus)``
     idle : ``In(1)``: the array computes nothing, and will not for the next ten clocks
     health : ``Out(Health)``
+    loaded : ``Out(1)``: what was loaded is complete
     holds : ``Out``: 8 words
     """
 
@@ -73,6 +74,7 @@ class Loader(wiring.Component):
             "array": Out(ContentsBus),
             "idle": In(1),
             "health": Out(Health),
+            "loaded": Out(1),
             "holds": Out(data.ArrayLayout(32, len(holds))),
         })
 
@@ -143,6 +145,7 @@ class Loader(wiring.Component):
             m.d.sync += [damaged.eq(1), damaged_memory.eq(scrubber.whose), intact.eq(0),
                          loading.eq(0), checking.eq(0)]
         with m.Elif(scrubber.done & scrubber.last & (checking | intact)):
+            m.d.comb += self.loaded.eq(checking)
             m.d.sync += [passes.eq(passes + 1), intact.eq(1), loading.eq(0), checking.eq(0)]
         return m
 

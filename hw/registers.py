@@ -70,6 +70,7 @@ class RegisterMap:
     quiet_words : words that say which layers were quiet
     most_timesteps : time-steps of the longest run
     memories : that a host may load, see :mod:`hw.loader`
+    selftests : samples that the device tests itself with, see :mod:`hw.selftest`
 
     Members
     -------
@@ -84,6 +85,7 @@ class RegisterMap:
     health, holds (8 words) : what is known of the memories, and what they hold
     load, check, block : written to load the memories. Like the two before, there only if memories
         may be loaded; ``holds`` is then written, too. A block has up to ``block_words`` words
+    selftest : bit 0: it runs, 1: it has passed, 2: it has failed; there only if there is one
     open : written to open a session
     input, submit : the input buffer; the word after it starts a sample
     result : slots of ``stride`` words, each with the number of the last completed sample, then of
@@ -97,6 +99,7 @@ class RegisterMap:
     quiet_words: int = 0
     most_timesteps: int = 1
     memories: int = 0
+    selftests: int = 0
     magic: int = 0
     version: int = 1
     digest: int = 2
@@ -111,6 +114,7 @@ class RegisterMap:
     output_size: int = 18
     session: int = 19
     health: int = 20
+    selftest: int = 21
     holds: int = 24
     block: int = 0x800
     load: int = _PAGE - 4
@@ -172,7 +176,8 @@ class RegisterMap:
         loading = [Region(start, stop, writable=True, owned=True) for start, stop in (
             (self.load, self.check + 1), (self.block, self.block + self.block_words),
             (self.holds, self.holds + 8))]
-        facts = self.holds + 8 if self.memories else self.session + 1
+        facts = (self.holds + 8 if self.memories else self.selftest + 1 if self.selftests else
+                 self.session + 1)
         return (*[timesteps] * (self.most_timesteps > 1), *loading * (self.memories > 0),
                 Region(0, facts, writable=False, owned=False),
                 Region(self.open, self.open + 1, writable=True, owned=False),
@@ -191,7 +196,6 @@ class RegisterMap:
         facts = {"protocol": VERSION, "max_words": MAX_WORDS, **asdict(self),
                  "submit": self.submit, "result": self.result, "slots": SLOTS,
                  "stride": self.stride}
-        for name in () if self.memories else ("memories", "health", "holds", "block", "load",
-                                              "check"):
-            del facts[name]
-        return facts
+        loading = ("memories", "health", "holds", "block", "load", "check")
+        absent = [*loading * (not self.memories), *("selftests", "selftest") * (not self.selftests)]
+        return {name: value for name, value in facts.items() if name not in absent}
