@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .core import Core
-from .past import begun_member
+from .past import begun_member, tell
 from .run import timesteps_member
 from .stream import Fork, Merge, Queue
 
@@ -78,5 +78,5 @@ class Replicas(wiring.Component):
         if core.schedule.timed:
             m.d.comb += [replica.timesteps.eq(self.timesteps) for replica in self._replicas]
         if core.continues:
-            m.d.comb += [replica.begun.eq(self.begun) for replica in self._replicas]
+            tell(m, self.begun, self._replicas)
         return m
