@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .contents import ContentsBus, share
 from .core import Core
 from .layers import CoreConfig, PoolConfig
-from .past import Begun
+from .past import Begun, tell
 from .pool import Pool
 from .quiet import Quiet
 from .replicas import Replicas
@@ -168,6 +168,6 @@ class Array(wiring.Component):
         with m.If(moves):
             m.d.sync += left.eq(Mux(left == 0, layout.beats - 1, left - 1))
             m.d.sync += first.eq(left == 0)
-        m.d.comb += [component.begun.eq(begun.o) for layer, component in zip(
-            self._config.layers, self._layers, strict=True) if layer.continues]
+        tell(m, begun.o, [component for layer, component in zip(
+            self._config.layers, self._layers, strict=True) if layer.continues])
         return entering

@@ -5,7 +5,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .maps import signed_digits
-from .past import Turn, begun_member
+from .past import Turn, begun_member, tell
 from .spikes import counts_layout
 
 __all__ = ["Changes"]
@@ -76,8 +76,13 @@ class Changes(wiring.Component):
         fresh = alone
         if source.continues:
             m.submodules.turn = turn = Turn(len(self.begun.fresh))
-            m.d.comb += [turn.begun.eq(self.begun), turn.next.eq(advance & arrived & ended)]
-            fresh = alone & turn.fresh
+            tell(m, self.begun, [turn])
+            m.d.comb += turn.next.eq(advance & arrived & ended)
+            # After a reset there is nothing above, whatever the sample says.
+            reset = Signal(init=1)
+            with m.If(advance & arrived & ended):
+                m.d.sync += reset.eq(0)
+            fresh = alone & (turn.fresh | reset)
         layout = counts_layout(source.arriving)
         before = Signal(layout)
         m.d.comb += before.eq(Mux(fresh, 0, r_port.data))

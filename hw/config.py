@@ -54,10 +54,11 @@ class ArrayConfig:
         each layer, which works on one while its memory takes in the next."""
         if not self.continues:
             return 1 << (2 * len(self.layers)).bit_length()
-        # Many short blocks fit a memory.
+        # Many short blocks fit a memory. There are more, so that a component that is behind those
+        # after it, which look at earlier rows, need not hold them up (:mod:`hw.past`).
         held = sum(2 + max(-(-source.rows // source.map.height) for source in layer.sources)
                    for layer in self.layers)
-        return 1 << held.bit_length()
+        return 1 << (held + 8).bit_length()
 
     @property
     def continues(self):

@@ -9,7 +9,7 @@ from .contents import ContentsBus
 from .encoder import EventEncoder, word_layout
 from .fetch import Fetch
 from .lanes import Lanes
-from .past import begun_member
+from .past import begun_member, tell
 from .run import timesteps_member
 from .select import Select
 from .spikes import SpikeMemory
@@ -83,19 +83,19 @@ class Core(wiring.Component):
         m.submodules.encoder = encoder = EventEncoder(core)
         m.submodules.lanes = lanes = self._lanes
 
+        told = [lanes] if core.keeps else []
         for s, source in enumerate(core.sources):
             m.submodules[f"spikes_{s}"] = spikes = SpikeMemory(source)
             m.submodules[f"window_{s}"] = window = Window(source, core.groups,
                                                                 most=self._most)
             if source.past:
-                m.d.comb += window.begun.eq(self.begun)
+                told.append(window)
             arriving = flipped(self.i[s])
             if source.changes:
                 m.submodules[f"changes_{s}"] = changes = Changes(source, most=self._most)
                 connect(m, arriving, changes.i)
                 arriving = changes.o
-                if source.continues:
-                    m.d.comb += changes.begun.eq(self.begun)
+                told.append(changes)
             connect(m, arriving, spikes.i)
             connect(m, window.o, select.i[s])
             m.d.comb += [
@@ -121,8 +121,8 @@ class Core(wiring.Component):
         m.d.comb += self.busy.eq(lanes.busy)
         if self._place is not None:
             connect(m, flipped(self.contents), lanes.contents)
-        if core.keeps and core.continues:
-            m.d.comb += lanes.begun.eq(self.begun)
+        if core.continues:
+            tell(m, self.begun, told)
         if core.schedule.timed:
             m.d.comb += [component.timesteps.eq(self.timesteps) for component in (select, lanes)]
         return m

@@ -8,7 +8,7 @@ from .contents import ContentsBus, ContentsPort, Rows
 from .encoder import event_layout
 from .membranes import Membranes
 from .neuron import State
-from .past import begun_member
+from .past import begun_member, tell
 from .run import timesteps_member
 from .sequencer import Sequencer
 from .stream import Queue
@@ -208,7 +208,7 @@ class Lanes(wiring.Component):
             again = op.held & ~(op.hold & membranes.fresh)
             m.d.comb += membranes.done.eq(op.valid & op.emit)
             if core.continues:
-                m.d.comb += membranes.begun.eq(self.begun)
+                tell(m, self.begun, [membranes])
         keeps = self._forked(m, "held", again, stages=2) if core.schedule.holds else [Const(0)]
         taken_back = idle & self.i.p.add & self.i.p.subtract.any()
         subtracts = self._forked(m, "subtract", taken_back, stages=2) if core.subtracts else None

@@ -10,7 +10,7 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .past import Turn, begun_member
+from .past import Turn, begun_member, tell
 
 __all__ = ["Membranes"]
 
@@ -63,14 +63,22 @@ class Membranes(wiring.Component):
         m.d.comb += self.fresh.eq(first)
         if self._core.continues:
             m.submodules.turn = turn = Turn(len(self.begun.fresh))
+            tell(m, self.begun, [turn])
+            # After a reset there is nothing above, whatever the sample says.
+            reset = Signal(init=1)
+            with m.If(ends):
+                m.d.sync += reset.eq(0)
             m.d.comb += [
-                turn.begun.eq(self.begun),
                 turn.next.eq(ends & (row == rows - 1)),
-                self.fresh.eq(first & turn.fresh),
+                self.fresh.eq(first & (turn.fresh | reset)),
             ]
 
-        m.submodules.charge = charge = memory.Memory(shape=self.o.shape(), depth=max(2, words),
-                                                     init=[])
+        if words == 1:
+            # A register has the sum as early as a memory would.
+            with m.If(self.write):
+                m.d.sync += self.o.eq(self.i)
+            return m
+        m.submodules.charge = charge = memory.Memory(shape=self.o.shape(), depth=words, init=[])
         w_port = charge.write_port()
         r_port = charge.read_port(transparent_for=(w_port,))
         places = [place, *(Signal.like(place, name=f"place_{stage}") for stage in range(1, 4))]

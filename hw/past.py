@@ -7,23 +7,45 @@ the array, and each window asks when its walk comes to the block.
 """
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-__all__ = ["Begun", "Past", "Turn", "begun_layout", "begun_member", "look_back"]
+__all__ = ["Begun", "Past", "Turn", "begun_member", "begun_signature", "look_back", "tell"]
+
+# Samples that may enter before a component that is far behind is heard.
+_LATE = 3
 
 
-def begun_layout(most):
-    """What windows are told of the samples that have entered the array, of which ``most``, a power
-    of two, may be under way: their number modulo ``2 * most``, and for each of the last ``most``,
-    by its number, whether it begins a sequence."""
-    return data.StructLayout({"entered": range(2 * most), "fresh": most})
+def begun_signature(most):
+    """What components are told of the samples that have entered the array, and what they say.
+
+    ``entered`` is the number of the samples modulo ``2 * most``, and ``fresh`` tells of each of the
+    last ``most``, a power of two, by its number, whether it begins a sequence. ``room`` says that
+    the component is not so far behind that it still needs to know of a sample that the next ones
+    would take the place of.
+    """
+    return wiring.Signature({"entered": Out(range(2 * most)), "fresh": Out(most), "room": In(1)})
 
 
 def begun_member(most):
     """``begun``, of a component with windows that look into the past; nothing if ``most`` is 0."""
-    return {"begun": In(begun_layout(most))} if most else {}
+    return {"begun": In(begun_signature(most))} if most else {}
+
+
+def tell(m, begun, components):
+    """Let several components have the member ``begun`` of what they are parts of."""
+    for component in components:
+        m.d.comb += [component.begun.entered.eq(begun.entered),
+                     component.begun.fresh.eq(begun.fresh)]
+    m.d.comb += begun.room.eq(Cat(component.begun.room for component in components).all())
+
+
+def _keep_room(m, begun, turn):
+    """Say whether a component is not far behind, when it is the turn of a sample by its number."""
+    behind = Signal.like(begun.entered)
+    m.d.sync += behind.eq(begun.entered - turn)
+    m.d.comb += begun.room.eq(behind < len(begun.fresh) - _LATE)
 
 
 class Begun(wiring.Component):
@@ -38,7 +60,7 @@ class Begun(wiring.Component):
     begins, fresh : ``In(1)``: a sample enters; it begins a sequence
     ends : ``In(1)``: the last logits of a sample leave
     room : ``Out(1)``: a sample may enter
-    o : ``Out(begun_layout(most))``
+    o : ``Out(begun_signature(most))``
     """
 
     def __init__(self, most):
@@ -50,7 +72,7 @@ class Begun(wiring.Component):
             "fresh": In(1),
             "ends": In(1),
             "room": Out(1, init=1),
-            "o": Out(begun_layout(most)),
+            "o": Out(begun_signature(most)),
         })
 
     def elaborate(self, platform):
@@ -59,10 +81,10 @@ class Begun(wiring.Component):
         changed = Signal.like(under_way)
         m.d.comb += changed.eq(under_way + self.begins - self.ends)
         m.d.sync += under_way.eq(changed)
-        m.d.sync += self.room.eq(changed != self._most)
+        m.d.sync += self.room.eq((changed != self._most) & self.o.room)
         with m.If(self.begins):
             m.d.sync += self.o.entered.eq(self.o.entered + 1)
-            m.d.sync += Value.cast(self.o.fresh).bit_select(
+            m.d.sync += self.o.fresh.bit_select(
                 self.o.entered[:exact_log2(self._most)], 1).eq(self.fresh)
         return m
 
@@ -76,7 +98,7 @@ class Turn(wiring.Component):
 
     Members
     -------
-    begun : ``In(begun_layout(most))``
+    begun : ``In(begun_signature(most))``
     next : ``In(1)``: go on to the next sample
     fresh : ``Out(1)``: the present sample begins a sequence; right as soon as it has entered the
         array
@@ -84,13 +106,15 @@ class Turn(wiring.Component):
 
     def __init__(self, most):
         self._most = most
-        super().__init__({"begun": In(begun_layout(most)), "next": In(1), "fresh": Out(1)})
+        super().__init__({"begun": In(begun_signature(most)), "next": In(1), "fresh": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        turn = Signal(range(self._most))
+        turn = Signal.like(self.begun.entered)
         m.d.sync += turn.eq(turn + self.next)
-        m.d.comb += self.fresh.eq(Value.cast(self.begun.fresh).bit_select(turn, 1))
+        m.d.comb += self.fresh.eq(
+            self.begun.fresh.bit_select(turn[:exact_log2(self._most)], 1))
+        _keep_room(m, self.begun, turn)
         return m
 
 
@@ -104,7 +128,7 @@ class Past(wiring.Component):
 
     Members
     -------
-    begun : ``In(begun_layout(most))``
+    begun : ``In(begun_signature(most))``
     finish : ``In(1)``: the walk over the present sample ends
     known : ``Out(1)``: the present sample has entered the array. After ``finish`` this takes two
         clocks
@@ -116,7 +140,7 @@ class Past(wiring.Component):
         self._height, self._most = source.map.height, most
         self._rows = source.past
         super().__init__({
-            "begun": In(begun_layout(most)),
+            "begun": In(begun_signature(most)),
             "finish": In(1),
             "known": Out(1),
             "floor": Out(range(-self._rows, 1)),
@@ -125,7 +149,8 @@ class Past(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         turn, before = Signal.like(self.begun.entered), Signal.like(self.floor)
-        fresh = Value.cast(self.begun.fresh).bit_select(turn[:exact_log2(self._most)], 1)
+        fresh = self.begun.fresh.bit_select(turn[:exact_log2(self._most)], 1)
+        _keep_room(m, self.begun, turn)
         m.d.sync += self.known.eq((self.begun.entered != turn) & ~self.finish)
         m.d.sync += self.floor.eq(Mux(fresh, 0, before))
         with m.If(self.finish):
@@ -141,7 +166,7 @@ def look_back(m, component, source, walk, finish):
 
     Parameters
     ----------
-    component : has the member ``begun``
+    component : has the member ``begun``, of which this is the only part
     walk : its :class:`hw.sequence.Sequence`
     finish : the walk over the present sample ends
 
@@ -150,5 +175,6 @@ def look_back(m, component, source, walk, finish):
     Whether the walk may go on.
     """
     m.submodules.past = past = Past(source, len(component.begun.fresh))
-    m.d.comb += [past.begun.eq(component.begun), past.finish.eq(finish), walk.floor.eq(past.floor)]
+    tell(m, component.begun, [past])
+    m.d.comb += [past.finish.eq(finish), walk.floor.eq(past.floor)]
     return past.known

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .contents import ContentsBus, share
 from .core import Core
-from .past import begun_member
+from .past import begun_member, tell
 from .run import timesteps_member
 from .stream import Fork, Merge, Queue
 
@@ -86,5 +86,5 @@ class Replicas(wiring.Component):
         if self._written:
             share(m, self.contents, [replica.contents for replica in self._replicas])
         if core.continues:
-            m.d.comb += [replica.begun.eq(self.begun) for replica in self._replicas]
+            tell(m, self.begun, self._replicas)
         return m

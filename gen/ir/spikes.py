@@ -9,7 +9,8 @@ from hw.maps import MapConfig, SourceConfig
 
 from .network import Network, Trace
 
-__all__ = ["held", "map_spikes", "most_spikes", "neuron_spikes", "replayed", "sample_spikes"]
+__all__ = ["held", "map_spikes", "most_spikes", "neuron_spikes", "replayed", "replayed_maps",
+           "sample_spikes"]
 
 
 def map_spikes(fmap: MapConfig, values: np.ndarray) -> np.ndarray:
@@ -83,6 +84,12 @@ def sample_spikes(config: ArrayConfig, trace: Trace, inputs: np.ndarray) -> dict
         counts = inputs if source.layer < 0 else trace.maps[config.layers[source.layer].name]
         spikes[_replayed_as(config, source)] = map_spikes(source.map, held(source, counts))
     return spikes
+
+
+def replayed_maps(config: ArrayConfig) -> dict[str, MapConfig]:
+    """The maps whose spikes :func:`sample_spikes` counts, by the same names."""
+    return {"input": config.input, **{layer.name: layer.out for layer in config.layers[:-1]},
+            **{_replayed_as(config, source): source.map for source in _changing(config)}}
 
 
 def _changing(config):

@@ -249,9 +249,10 @@ def _changes(core, source):
 def _membranes(core):
     rows, columns = core.sources[0].positions
     words = columns * core.groups
-    return Part("membranes", core.name,
-                {"one": 1, "place": counter_bits(words), "row": counter_bits(rows)},
-                (Memory(core.lanes * core.membrane_bits, max(2, words), False),))
+    width = core.lanes * core.membrane_bits
+    return Part("membranes", core.name, {
+        "one": 1, "place": counter_bits(words), "row": counter_bits(rows),
+        "kept": width * (words == 1)}, (Memory(width, words, False),) if words > 1 else ())
 
 
 def _window(layer, source, copies):

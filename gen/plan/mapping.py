@@ -183,6 +183,9 @@ def _changing(layer: Layer, sources: Sequence[SourceConfig], names: Sequence[str
     if layer.dynamics is not None:
         raise FitError(f"differential: {layer.name} fires in time-steps, and gets no counts")
     for name, source in zip(layer.sources, sources, strict=True):
+        if name in names and source.map.height == 1 and not source.continues:
+            raise FitError(f"differential: {layer.name} gets a single row of {name}, which has no "
+                           f"row before to differ from")
         if name in names and not source.follows:
             raise FitError(f"differential: {layer.name} can't get {name} as changes: its windows "
                            f"begin with more than a stride of elements, or end below the map; a "
@@ -222,8 +225,9 @@ def options(config: ArrayConfig) -> Options:
     if config.interleaved > 1:
         given["interleaved"] = config.interleaved
     names = {-1: INPUT, **{index: layer.name for index, layer in enumerate(config.layers)}}
-    changes = {layer.name: [names.get(source.layer, str(source.layer)) for source in layer.sources
-                            if source.changes] for layer in config.layers}
+    changes = {layer.name: list(dict.fromkeys(
+        names.get(source.layer, str(source.layer)) for source in layer.sources if source.changes))
+        for layer in config.layers}
     if any(changes.values()):
         given["differential"] = {name: found for name, found in changes.items() if found}
     if config.reloadable:

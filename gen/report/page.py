@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gen.build.toolchain import identity
-from gen.ir.spikes import most_spikes
+from gen.ir.spikes import most_spikes, replayed_maps
 
 from . import drawings, layers
 from .directory import Built
@@ -103,8 +103,7 @@ def _parts(built):
 
 def _spikes(built, measured):
     """Spikes an image of every map, and of each of its neurons."""
-    maps = {"input": built.config.input} | {
-        layer.name: layer.out for layer in built.config.layers[:-1]}
+    maps = replayed_maps(built.config)
     for name, number in measured["spikes"].items():
         neurons = maps[name].channels * maps[name].height * maps[name].width
         yield {"name": name, "neurons": neurons, "spikes": number, "rate": number / neurons,

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 
 from gen.ir.run import run
-from gen.ir.spikes import map_spikes, most_spikes, neuron_spikes, sample_spikes
+from gen.ir.spikes import (
+    map_spikes,
+    most_spikes,
+    neuron_spikes,
+    replayed,
+    replayed_maps,
+    sample_spikes,
+)
 from gen.plan.mapping import map_network
-from hw.maps import MapConfig
-from tests import networks
+from hw.maps import MapConfig, signed_digits
+from tests import networks, sequences
 from tests.networks import STEPPING
 
 
@@ -53,3 +60,19 @@ def test_run_counts_spikes(tmp_path):
         name: np.count_nonzero(train) / 6 for name, train in trains.items()}
     assert result["rates"]["fc2"] == np.count_nonzero(trains["fc2"]) / 6 / 6
     assert result["images_exact"] == network.exact(network.run(images)).sum()
+
+
+def test_changes_are_counted_beside_counts():
+    config, _ = map_network(sequences.layered(), differential={"conv": ["input"],
+                                                               "dense": ["dense"]})
+    network = sequences.layered()
+    counts = np.random.default_rng(0).integers(0, 8, (3, *network.input_shape))
+    trace = network.run(counts)
+    found = sample_spikes(config, trace, counts)
+    assert set(found) == set(replayed_maps(config)) == {
+        "input", "conv", "dense", "diagonal", "input (changes)", "dense (changes)"}
+    changes = np.diff(counts, axis=2, prepend=0)
+    assert (found["input (changes)"] == np.bitwise_count(
+        signed_digits(changes, 8)).sum(axis=(1, 2, 3))).all()
+    assert (replayed(config, found) == sum(found[name] for name in (
+        "input (changes)", "conv", "dense (changes)", "dense", "diagonal"))).all()

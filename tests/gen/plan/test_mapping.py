@@ -185,6 +185,8 @@ def test_changes_that_can_not_be(given, message):
 def test_changes_of_images_and_pools_are_refused():
     with pytest.raises(FitError, match="can't get input as changes: its windows begin"):
         map_config(networks.convolutional(), differential={"conv1": ["input"]})
+    with pytest.raises(FitError, match="fc1 gets a single row of input, which has no row before"):
+        map_config(networks.linear(), differential={"fc1": ["input"]})
     with pytest.raises(FitError, match="has no membranes that could keep charge"):
         map_config(networks.convolutional(), differential={"pool1": ["conv1"]})
     with pytest.raises(FitError, match="fires in time-steps, and gets no counts"):
