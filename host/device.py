@@ -1,6 +1,7 @@
 """A device: identity, status, and images to logits."""
 
 import struct
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from collections.abc import Sequence as Words
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -21,6 +22,9 @@ MAGIC = int.from_bytes(b"SPKL", "little")
 
 PROTOCOL = 3
 """Version of frames and registers, the only one that this driver knows."""
+
+_TESTED = 60.0
+"""Seconds that a device may test itself; a simulated one is slow."""
 
 _COUNTERS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed")
 
@@ -165,7 +169,13 @@ class Device:
             "classes": fact("output_size"),
             "session": fact("session"),
             **(self._memories() if matches and self.manifest.memories else {}),
+            **(self._selftest() if matches and where.get("selftests") else {}),
         }
+
+    def _selftest(self):
+        """What the device says of its test of itself."""
+        (word,) = self.link.read(self._where["selftest"], 1)
+        return {"selftest": "passed" if word & 2 else "failed" if word & 4 else "running"}
 
     def _memories(self):
         """What the device says of memories that may be loaded."""
@@ -192,7 +202,21 @@ class Device:
                             f"size of input or output")
         if self.manifest.memories:
             self._require_contents(status)
+        if status.get("selftest") == "running":
+            status["selftest"] = self._tested()
+        if status.get("selftest") == "failed":
+            raise HostError(f"{self.name}: the device fails its self-test, so its answers would be "
+                            f"wrong; program it anew with the build of {self.manifest.path}")
         return status
+
+    def _tested(self):
+        """Wait until the device has tested itself."""
+        deadline = time.monotonic() + _TESTED
+        while (result := self._selftest()["selftest"]) == "running":
+            if time.monotonic() > deadline:
+                raise HostError(f"{self.name}: the device has tested itself for {_TESTED:g} s "
+                                f"without an end; reset it, or program it anew")
+        return result
 
     def _require_contents(self, status):
         advice = f"load the memory.img beside {self.manifest.path} (python -m host load)"

@@ -137,6 +137,8 @@ class Manifest:
 
     def _check_memories(self):
         where = self.registers
+        self._require(not where.get("selftests") or (_natural(where.get("selftest"))
+                      and where["selftest"] < 1 << 16), "register selftest is no address")
         self._require((self.holds is None) == (not self.memories)
                       and where.get("memories", 0) == len(self.memories) < 256,
                       "memories and registers disagree")

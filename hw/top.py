@@ -26,10 +26,13 @@ class Top(wiring.Component):
     baud : rate of the serial line; the rounded divisor must be within 2 % of it
     holds : 64 hexadecimal digits that say what the memories hold at power-up, if they may be loaded
 
+    If the device tests itself, ``image`` has ``selftest.samples`` and ``selftest.results``, too.
+
     Members
     -------
     rx : ``In(1)``, from the host, asynchronous
     tx : ``Out(1)``, to the host
+    passed : ``Out(1)``, its test of itself; only if there is one
     """
 
     def __init__(self, config, image, *, digest, clock_hz, baud, holds=None):
@@ -39,7 +42,8 @@ class Top(wiring.Component):
         self._holds = holds
         self._config, self._image, self._digest = config, image, digest
         self._clock_hz, self._divisor = clock_hz, divisor(clock_hz, baud)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1),
+                          **({"passed": Out(1)} if config.selftests else {})})
 
     @property
     def divisor(self):
@@ -66,12 +70,18 @@ class Top(wiring.Component):
             m.d.comb += device.timesteps.eq(link.timesteps)
         if self._config.reloadable:
             connect(m, link.load, device.load)
+        if self._config.selftests:
+            m.d.comb += self.passed.eq(device.passed)
 
         return m
 
     def _contents(self):
-        """What a device that may be loaded knows of its memories."""
-        if not self._config.reloadable:
-            return {}
-        return {"holds": self._holds, "crcs": [crc(self._image[shape.name].rows, shape)
-                                               for shape in shapes(self._config)]}
+        """What a device that may be loaded, or that tests itself, knows."""
+        known = {}
+        if self._config.reloadable:
+            known |= {"holds": self._holds, "crcs": [crc(self._image[shape.name].rows, shape)
+                                                     for shape in shapes(self._config)]}
+        if self._config.selftests:
+            known["selftest"] = [self._image[f"selftest.{name}"].rows
+                                 for name in ("samples", "results")]
+        return known

@@ -89,9 +89,14 @@ def _require_directory(board, out):
         *(name for flow in flows for name in (flow.script, flow.constraints, flow.bitstream))))
 
 
+def _project(design):
+    return project.project_files(design.board, design.verilog(), design.clock,
+                                 tests=design.config.selftests > 0)
+
+
 def _write(design, out):
     """Write all that the tools are given; the names of the files."""
-    made = project.project_files(design.board, design.verilog(), design.clock)
+    made = _project(design)
     manifest.discard(out)
     bitstream.discard_foreign(design.board, out)
     project.write(made, out)
@@ -119,7 +124,7 @@ def _realise(design, out, asked_hz):
     board, name = design.board, design.network.name
     for attempt in range(_ATTEMPTS):
         if attempt:
-            project.write(project.project_files(board, design.verilog(), design.clock), out)
+            project.write(_project(design), out)
         try:
             if missed := bitstream.known_miss(board, out, design.clock.hz):
                 raise missed
@@ -155,7 +160,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
           calibration: Calibration | None = None, baud: int = 1_000_000,
           clock_hz: float | None = None, stream: int | None = None, interleaved: int = 1,
           differential: Mapping[str, Sequence[str]] | None = None, reloadable: bool = False,
-          synthesise: bool = True) -> dict:
+          selftests: int = 0, synthesise: bool = True) -> dict:
     """Build a network for a board.
 
     Parameters
@@ -164,8 +169,8 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     board : name of a board, see :data:`boards.BOARDS`
     out : directory; it is made if it does not exist
     lanes, interval, objective, code, calibration, baud, clock_hz, stream, interleaved,
-    differential, reloadable : see :func:`gen.build.planning.design_for`; if the routed design is
-        too slow for the clock, it gets the fastest that it meets
+    differential, reloadable, selftests : see :func:`gen.build.planning.design_for`; if the routed
+        design is too slow for the clock, it gets the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
 
     Returns
@@ -197,7 +202,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     design = design_for(network, target, lanes=lanes, interval=interval, objective=objective,
                         code=code, calibration=calibration, baud=baud, clock_hz=clock_hz,
                         stream=stream, interleaved=interleaved, differential=differential,
-                        reloadable=reloadable)
+                        reloadable=reloadable, selftests=selftests)
     _require_room(design, lanes)
     written = _emit(design, out)
     resources = made = None

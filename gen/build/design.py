@@ -32,7 +32,7 @@ from hw.device import packing, register_map
 from hw.top import Top
 from hw.uart import divisor
 
-from . import manifest
+from . import manifest, selftest
 from .clocking import Clock
 from .verilog import component_verilog
 
@@ -341,6 +341,7 @@ def _require_mapped(design):
         raise Mismatch("config.layers must be the network's")
     try:
         mapped, image = map_network(network, **options(config))
+        image |= selftest.image(network, mapped)
     except (FitError, NetworkError, ValueError) as error:
         raise Mismatch(f"config can't be: {error}") from error
     foreign = "is not what this version of Spikeloom makes of the network"

@@ -12,7 +12,7 @@ from gen.plan.planner import plan, warn_unless_kept
 from gen.plan.sequences import plan_sequences
 from gen.plan.workload import Calibration, calibrate
 
-from . import clocking
+from . import clocking, selftest
 from .design import Design
 
 __all__ = ["design_for", "design_in_place"]
@@ -23,7 +23,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
                calibration: Calibration | None = None, baud: int = 1_000_000,
                clock_hz: float | None = None, stream: int | None = None, interleaved: int = 1,
                differential: Mapping[str, Sequence[str]] | None = None,
-               reloadable: bool = False) -> Design:
+               reloadable: bool = False, selftests: int = 0) -> Design:
     """Plan a network for a board.
 
     Parameters
@@ -40,6 +40,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
         ``interval`` is then that of a block
     interleaved : sequences that a sample holds side by side (:mod:`gen.ir.interleaved`)
     reloadable : whether a host may load another network of the same shape (:mod:`hw.loader`)
+    selftests : samples that the device tests itself with, of those that travel with the network
 
     Raises
     ------
@@ -59,9 +60,10 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     chosen = choose(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                     differential=differential, reloadable=reloadable, workload=workload)
     warn_unless_kept(board, interval, chosen)
-    return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
+    config = replace(chosen.config, selftests=selftests)
+    return Design(config=config, placement=chosen.needs.placement, clock=clock, baud=baud,
                   interval=chosen.interval, calibration=workload.source, network=network,
-                  board=board, image=chosen.image)
+                  board=board, image=chosen.image | selftest.image(network, config))
 
 
 def design_in_place(network: Network, design: Design) -> Design:
@@ -81,7 +83,8 @@ def design_in_place(network: Network, design: Design) -> Design:
         raise FitError(f"{network.name} is not of the shape of {design.network.name} in its "
                        f"build: {differs}; build it anew (python -m gen build)")
     config, image = map_network(network, **given)
-    return replace(design, network=network, config=config, image=image)
+    return replace(design, network=network, config=config,
+                   image=image | selftest.image(network, config))
 
 
 def _difference(network, design, given):

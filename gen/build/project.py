@@ -7,7 +7,7 @@ pins and clock. The files depend on nothing but the design, the board and its cl
 from pathlib import Path
 
 from amaranth.build import Platform, Subsignal
-from amaranth.hdl import Elaboratable, Instance, Module
+from amaranth.hdl import Elaboratable, Instance, Module, Signal
 from amaranth.lib import io
 
 from boards import Board
@@ -35,10 +35,11 @@ class BoardTop(Elaboratable):
     ----------
     board : where the design is to run
     clock : of the fabric
+    tests : whether the device tests itself, and has a port ``passed``
     """
 
-    def __init__(self, board: Board, clock: Clock) -> None:
-        self._board, self._clock = board, clock
+    def __init__(self, board: Board, clock: Clock, tests: bool = False) -> None:
+        self._board, self._clock, self._tests = board, clock, tests
 
     def elaborate(self, platform: Platform) -> Module:
         """The design behind the pins of ``platform``, with its clock and reset."""
@@ -54,13 +55,25 @@ class BoardTop(Elaboratable):
             again = again | pressed.i
         clk, rst = startup.start(m, self._board.family, oscillator=oscillator, clk=clk,
                                  again=again, hz=self._clock.hz)
+        ports = {}
+        if self._tests:
+            passed = Signal()
+            ports["o_passed"] = passed
+            self._show(m, platform, passed)
         m.submodules.top = Instance("top",
             i_clk=clk,
             i_rst=rst,
             i_rx=rx.i,
             o_tx=tx.o,
+            **ports,
         )
         return m
+
+    def _show(self, m, platform, passed):
+        """Light the board's first LED, if it has one."""
+        if ("led", 0) in platform.resources:
+            m.submodules.led = led = io.Buffer("o", platform.request("led", 0, dir="-"))
+            m.d.comb += led.o.eq(passed)
 
     def _uart(self, platform):
         """The serial port. Lines other than ``rx`` and ``tx`` are left alone."""
@@ -69,7 +82,8 @@ class BoardTop(Elaboratable):
         return platform.request(link, 0, dir=dict.fromkeys(lines, "-"))
 
 
-def project_files(board: Board, verilog: str, clock: Clock) -> dict[str, str]:
+def project_files(board: Board, verilog: str, clock: Clock, *, tests: bool = False
+                  ) -> dict[str, str]:
     """All files of a project, by name.
 
     Parameters
@@ -77,11 +91,12 @@ def project_files(board: Board, verilog: str, clock: Clock) -> dict[str, str]:
     board : where the design is to run
     verilog : the design, as a module ``top`` with ports ``clk``, ``rst``, ``rx`` and ``tx``
     clock : of the fabric
+    tests : whether the device tests itself, and has a port ``passed``, too
     """
     platform = board.platform()
     platform.add_file("top.v", verilog)
     with builtin_yosys():
-        plan = platform.build(BoardTop(board, clock), TOP, do_build=False, emit_src=False)
+        plan = platform.build(BoardTop(board, clock, tests), TOP, do_build=False, emit_src=False)
     files = {name: plan.files[name] for name in SOURCES}
     files[synthesis.SCRIPT] = synthesis.script(SOURCES, top=TOP, command=board.synth)
     for toolchain in board.toolchains:

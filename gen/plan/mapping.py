@@ -61,7 +61,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                rows: Mapping[str, Sequence[int]] | None = None,
                stream: int | None = None, interleaved: int = 1,
                differential: Mapping[str, Sequence[str]] | None = None,
-               membranes: Mapping[str, int] | None = None) -> ArrayConfig:
+               membranes: Mapping[str, int] | None = None, selftests: int = 0) -> ArrayConfig:
     """The configuration of the array that computes ``network``, without the contents of its
     memories.
 
@@ -82,6 +82,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     membranes : if a host is to be able to load weights, initial potentials and thresholds of
         another network of the same shape: layer name -> bits of its membranes. Layers not named
         have one bit more than they need
+    selftests : samples that the device tests itself with (:mod:`gen.build.selftest`)
 
     Raises
     ------
@@ -99,7 +100,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                      min(channels, _FLAT_WORD) if flat else min(channels, 32),
                      most_steps=slice_steps)
     layers = _layers(network, fmap, given, code, stream is not None)
-    config = ArrayConfig(fmap, layers, interleaved, membranes is not None)
+    config = ArrayConfig(fmap, layers, interleaved, membranes is not None, selftests)
     for what, left in asdict(given).items():
         if left:
             cores = [core.name for core in config.cores]
@@ -198,8 +199,8 @@ def _changing(layer: Layer, sources: Sequence[SourceConfig], names: Sequence[str
 class Options(TypedDict):
     """What :func:`map_config` makes a configuration of, beside the network. Only samples that are
     blocks have ``stream``, only those of several sequences ``interleaved``, only layers that get
-    changes are in ``differential``, and only arrays whose memories are loaded have
-    ``membranes``."""
+    changes are in ``differential``, only arrays whose memories are loaded have ``membranes``, and
+    only devices that test themselves ``selftests``."""
 
     lanes: dict[str, int]
     replicas: dict[str, int]
@@ -210,6 +211,7 @@ class Options(TypedDict):
     interleaved: NotRequired[int]
     differential: NotRequired[dict[str, list[str]]]
     membranes: NotRequired[dict[str, int]]
+    selftests: NotRequired[int]
 
 
 def options(config: ArrayConfig) -> Options:
@@ -232,6 +234,8 @@ def options(config: ArrayConfig) -> Options:
         given["differential"] = {name: found for name, found in changes.items() if found}
     if config.reloadable:
         given["membranes"] = {core.name: core.membrane_bits for core in config.cores}
+    if config.selftests:
+        given["selftests"] = config.selftests
     return given
 
 
@@ -240,13 +244,14 @@ def map_network(network: Network, *, lanes: Mapping[str, int] | None = None,
                 slice_steps: int = SLICE_STEPS,
                 rows: Mapping[str, Sequence[int]] | None = None, stream: int | None = None,
                 interleaved: int = 1, differential: Mapping[str, Sequence[str]] | None = None,
-                membranes: Mapping[str, int] | None = None
+                membranes: Mapping[str, int] | None = None, selftests: int = 0
                 ) -> tuple[ArrayConfig, dict[str, MemoryImage]]:
     """The configuration of the array that computes ``network``, and the contents of its memories by
     name. The parameters are those of :func:`map_config`."""
     config = map_config(network, lanes=lanes, replicas=replicas, code=code,
                         slice_steps=slice_steps, rows=rows, stream=stream, interleaved=interleaved,
-                        differential=differential, membranes=membranes)
+                        differential=differential, membranes=membranes,
+                        selftests=selftests)
     network = _sampled(network, stream, interleaved)
     image: dict[str, MemoryImage] = {}
     for layer, shape in zip(network.layers, config.layers, strict=True):

@@ -14,6 +14,7 @@ from gen.build.design import Design
 from gen.build.verilog import array_verilog
 from gen.data.datasets import load, read_array
 from gen.errors import DataError, SimulationError
+from gen.ir import beats
 from gen.ir.network import Network, Trace
 from gen.plan.cycles import row_clocks, row_events
 from gen.plan.workload import sample_clocks
@@ -21,7 +22,6 @@ from gen.system import files, processes
 from gen.system.progress import bar
 from hw.config import ArrayConfig, MemoryImage
 
-from . import beats
 from .monitor import monitor_verilog
 from .streams import layer_streams, quiet_streams
 from .testbench import TESTS

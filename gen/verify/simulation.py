@@ -16,6 +16,7 @@ from gen.build.design import Design
 from gen.build.verilog import array_verilog
 from gen.data.datasets import load
 from gen.errors import DataError, SimulationError
+from gen.ir import beats
 from gen.ir.logits import accuracy, predicted
 from gen.ir.network import Network
 from gen.ir.spikes import replayed, sample_spikes
@@ -25,7 +26,6 @@ from gen.system.files import replacing
 from gen.system.progress import bar
 from hw.config import ArrayConfig, MemoryImage
 
-from . import beats
 from .feed import feed_verilog
 from .verilator import patience, verilate
 

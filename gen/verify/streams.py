@@ -5,12 +5,11 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from gen.ir import beats
 from gen.ir.network import Trace
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig
 from hw.maps import MapConfig
-
-from . import beats
 
 __all__ = ["Stream", "layer_streams", "quiet_streams"]
 

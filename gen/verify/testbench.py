@@ -23,7 +23,7 @@ from cocotb.handle import HierarchyObject
 from cocotb.triggers import Event, FallingEdge, SimTimeoutError, Timer, with_timeout
 from cocotb.utils import get_sim_time
 
-from .beats import fields, to_ints
+from gen.ir.beats import fields, to_ints
 
 __all__ = ["STALLS", "TESTS", "compares", "recovers"]
 

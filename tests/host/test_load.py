@@ -241,3 +241,55 @@ def test_the_verilated_board(folders, images):
         assert np.array_equal(session(first, answers), FIRST.predict(raw))
         status = session(first, Device.status)
         assert (status["memories"], status["holds"]) == ("intact", FIRST.digest)
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory):
+    """A build that tests itself with two samples, and may be loaded; and another network for it."""
+    rng = np.random.default_rng(0)
+    samples = rng.integers(0, FIRST.pixel_max + 1, (2, *FIRST.input_shape))
+    first, other = (tmp_path_factory.mktemp("tested") / name for name in ("first", "other"))
+    build(replace(FIRST, samples=samples), board="arty-a7", out=first, reloadable=True, selftests=2,
+          synthesise=False)
+    build_in_place(replace(OTHER, samples=samples), first, out=other)
+    return first, other
+
+
+def test_a_device_tests_itself_after_each_load(tested, images):
+    first, other = tested
+    raw = images(FIRST, 3)
+    with virtual_board(first) as path:
+        for folder, network in ((first, FIRST), (other, OTHER)):
+            with Transport(path, load(folder).baud) as transport:
+                frames = SerialLink(transport, patience=30)
+                device = Device(Mailbox(frames, load(folder), patience=30), load(folder))
+                if folder == other:
+                    device.load(other / "memory.img")
+                assert np.array_equal(device.infer(raw).logits, network.predict(raw))
+                assert device.status()["selftest"] == "passed"
+
+
+def test_results_of_another_network_make_it_fail(tested, images, tmp_path):
+    """A planted fault: the image of one network with the results of the other."""
+    first, other = tested
+    digest, memories = unpack((other / "memory.img").read_bytes())
+    results = next(memory for memory in unpack((first / "memory.img").read_bytes())[1]
+                   if memory.name == "selftest.results")
+    (tmp_path / "memory.img").write_bytes(pack(
+        [results if memory.name == results.name else memory for memory in memories],
+        digest=digest))
+    with virtual_board(first) as path, Transport(path, load(other).baud) as transport:
+        frames = SerialLink(transport, patience=30)
+        device = Device(Mailbox(frames, load(other), patience=30), load(other))
+        device.load(tmp_path / "memory.img")
+        with pytest.raises(HostError, match=r"the device fails its self-test, so its answers wou"):
+            device.infer(images(FIRST, 1))
+        assert device.status()["selftest"] == "failed"
+        device.load(other / "memory.img")
+        assert np.array_equal(device.infer(images(FIRST, 1)).logits,
+                              OTHER.predict(images(FIRST, 1)))
+
+
+def test_too_few_images_for_a_test(tmp_path):
+    with pytest.raises(FitError, match=r"carries 0 images, and a self-test of 3 samples needs 3"):
+        build(FIRST, board="arty-a7", out=tmp_path / "a", selftests=3, synthesise=False)

@@ -7,8 +7,8 @@ import pytest
 
 from boards import find
 from gen.build.planning import design_for
+from gen.ir import beats
 from gen.plan.mapping import map_network
-from gen.verify import beats
 from host.errors import HostError
 from host.manifest import load
 from hw.device import packing

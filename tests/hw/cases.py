@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from gen.ir.beats import unpack_logits
 from gen.ir.layers import INPUT, Neurons, Pool
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
-from gen.verify.beats import unpack_logits
 from tests.networks import neurons, readout, synapses
 
 

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gen.ir.beats import pack, to_ints
 from gen.ir.layers import INPUT
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
-from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from tests import networks
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gen.verify.beats import pack, to_ints
+from gen.ir.beats import pack, to_ints
 from hw.changes import Changes
 from hw.maps import MapConfig, SourceConfig, signed_digits
 

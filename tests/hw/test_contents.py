@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from gen.ir.beats import pack, to_ints
 from gen.plan.mapping import map_network
 from gen.plan.mapping import options as given
-from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from hw.contents import LATENCY, row_words, shapes
 from tests import networks, sequences

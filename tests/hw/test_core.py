@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from gen.ir.beats import pack, to_ints
 from gen.ir.layers import INPUT
 from gen.ir.network import Network
 from gen.plan.cycles import gathering_clocks
 from gen.plan.mapping import map_network
 from gen.plan.workload import layer_clocks
-from gen.verify.beats import pack, to_ints
 from hw.core import Core
 from hw.dynamics import Dynamics
 from tests.networks import counts_for, neurons, pruned, readout, stepping

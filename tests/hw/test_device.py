@@ -9,11 +9,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 
+from gen.ir.beats import pack, to_ints
 from gen.ir.layers import INPUT, Neurons
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
 from gen.plan.workload import sample_clocks
-from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from hw.device import Device, DeviceModel, packing, register_map
 from hw.dynamics import Dynamics

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gen.ir.beats import pack, to_ints
 from gen.ir.blocks import answering
 from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 from gen.plan.mapping import map_network
-from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from hw.config import ArrayConfig
 

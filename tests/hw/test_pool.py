@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from gen.ir.beats import pack, to_ints
 from gen.ir.stepping import encoded, largest
-from gen.verify.beats import pack, to_ints
 from hw.layers import PoolConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.pool import Pool

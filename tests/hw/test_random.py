@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from gen.errors import NetworkError
+from gen.ir.beats import pack, to_ints
 from gen.ir.blocks import answering, block
 from gen.ir.interleaved import interleave, together
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
 from gen.plan.mapping import map_network
-from gen.verify.beats import pack, to_ints
 from hw.array import Array
 from hw.dynamics import Dynamics
 from tests.networks import neurons, pruned, readout, synapses

@@ -33,8 +33,8 @@ __all__ = [
     "add_data",
     "add_dataset",
     "add_mapping",
+    "add_memories",
     "add_network",
-    "add_reloadable",
     "add_timesteps",
     "bits",
     "board_name",
@@ -109,7 +109,7 @@ CODES = ("phase", "rate")
 _BOARD = "arty-a7"
 
 _MAPPING = ("board", "lanes", "interval", "objective", "code", "calibration", "stream",
-            "interleaved", "differential", "reloadable")
+            "interleaved", "differential", "reloadable", "selftest")
 
 
 def code(text: str) -> str:
@@ -247,8 +247,11 @@ def add_sequences(parser: ArgumentParser) -> None:
                              "waits for its own spikes, the lanes work on the others (default: 1)")
 
 
-def add_reloadable(parser: ArgumentParser) -> None:
-    """Add --reloadable."""
+def add_memories(parser: ArgumentParser) -> None:
+    """Add --reloadable and --selftest."""
+    parser.add_argument("--selftest", metavar="N", type=COUNT, nargs="?", const=1,
+                        help="let the device run N samples after a reset, and after each load, "
+                             "compare its own logits, and show the result (without a number: 1)")
     parser.add_argument("--reloadable", action="store_true", default=None,
                         help="let a host load weights, initial potentials and thresholds of "
                              "another network of the same shape (python -m host load), and check "
@@ -266,10 +269,12 @@ def dataset_flags(args: Namespace) -> list[str]:
 
 
 def mapping_options(args: Namespace) -> dict:
-    """The arguments of :func:`add_mapping`, :func:`add_sequences`, :func:`add_reloadable` and
+    """The arguments of :func:`add_mapping`, :func:`add_sequences`, :func:`add_memories` and
     :func:`add_dataset`, as keyword arguments of ``build`` and others."""
     sequences = {name: getattr(args, name, None)
                  for name in ("stream", "interleaved", "reloadable")}
+    if getattr(args, "selftest", None) is not None:
+        sequences["selftests"] = args.selftest
     return {**{name: value for name, value in sequences.items() if value is not None},
             "board": board_name(_BOARD if args.board is None else args.board), "lanes": args.lanes,
             "interval": args.interval, "objective": args.objective, "code": args.code or CODES[0],

@@ -5,8 +5,8 @@ from .arguments import (
     Commands,
     add_dataset,
     add_mapping,
+    add_memories,
     add_network,
-    add_reloadable,
     add_sequences,
     command,
     find_network,
@@ -72,7 +72,7 @@ def add(commands: Commands) -> None:
     add_network(parser, default="mnist")
     add_mapping(parser)
     add_sequences(parser)
-    add_reloadable(parser)
+    add_memories(parser)
     parser.add_argument("--image-only", metavar="DIR",
                         help="make the image of a network that takes the place of the one in DIR, "
                              "a build with --reloadable, without place and route; `python -m host "

@@ -11,7 +11,7 @@ from gen.errors import BuildError
 
 from .arguments import (
     add_mapping,
-    add_reloadable,
+    add_memories,
     add_sequences,
     dataset_flags,
     find_network,
@@ -34,7 +34,7 @@ def add_design(parser: ArgumentParser) -> None:
                              "of a build, which fixes the options of the mapping")
     add_mapping(parser)
     add_sequences(parser)
-    add_reloadable(parser)
+    add_memories(parser)
 
 
 def _directory(args, fixed=()):

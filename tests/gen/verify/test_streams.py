@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from gen.ir import beats
 from gen.plan.mapping import map_config
-from gen.verify import beats
 from gen.verify.streams import layer_streams, quiet_streams
 from tests import networks
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from gen.ir import beats
 from gen.ir.stepping import encoded
-from gen.verify import beats
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
 from hw.programs import settle
