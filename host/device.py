@@ -235,12 +235,14 @@ class Device:
         Raises
         ------
         HostError
-            As that; or if the device is of another build.
+            As that; or if the device is of another build, or fails its test of itself.
         """
         status = self.status()
         if not status["matches"]:
             self._refuse(status)
-        return load(self.link, self.manifest, path, progress=progress)
+        health = load(self.link, self.manifest, path, progress=progress)
+        self.identify()
+        return health
 
     def _refuse(self, status):
         raise HostError(f"{self.name}: the device holds another network or build (digest "

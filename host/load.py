@@ -71,7 +71,7 @@ def image_words(path: str | Path, manifest: Manifest) -> dict[str, list[int]]:
     Raises
     ------
     HostError
-        If the file is no image, or of a device of another shape.
+        If the file is no image, or of another network or a device of another shape.
     """
     path = Path(path)
     if not manifest.memories:
@@ -96,6 +96,9 @@ def image_words(path: str | Path, manifest: Manifest) -> dict[str, list[int]]:
         if (found[name].width, len(found[name].rows)) != (width, depth):
             raise HostError(f"{path}: {name} must have {depth} rows of {width} bits, not "
                             f"{len(found[name].rows)} of {found[name].width}")
+    if found[_HOLDS].rows[0] != int(str(manifest.holds), 16):
+        raise HostError(f"{path}: is of another network than {manifest.path}; give the directory "
+                        f"that it is in (--board)")
     return {name: _words(found[name]) for name in [*(shape[0] for shape in shapes), _HOLDS]}
 
 

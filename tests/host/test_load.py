@@ -169,9 +169,10 @@ def damaged(path, **changes):
     (lambda path: pack([*unpack(path.read_bytes())[1], Memory("more", 1, (1,))],
                        digest=unpack(path.read_bytes())[0]), "is of another device"),
     (lambda path: damaged(path, holds={"rows": (1, 2)}), "holds must have 1 rows of 256 bits"),
+    (lambda path: damaged(path, holds={"rows": (1,)}), "is of another network than"),
     (lambda path: damaged(path, **{"l1_out.weights": {"rows": (0,)}}),
      "l1_out.weights must have"),
-], ids=range(7))
+], ids=range(8))
 def test_what_is_no_image_of_the_device(folders, tmp_path, make, message):
     first, _ = folders
     (tmp_path / "memory.img").write_bytes(make(first / "memory.img"))
@@ -281,7 +282,9 @@ def test_results_of_another_network_make_it_fail(tested, images, tmp_path):
     with virtual_board(first) as path, Transport(path, load(other).baud) as transport:
         frames = SerialLink(transport, patience=30)
         device = Device(Mailbox(frames, load(other), patience=30), load(other))
-        device.load(tmp_path / "memory.img")
+        with pytest.raises(HostError, match=r"the device fails its self-test, so its answers wou"):
+            device.load(tmp_path / "memory.img")
+        device = Device(Mailbox(frames, load(other), patience=30), load(other))
         with pytest.raises(HostError, match=r"the device fails its self-test, so its answers wou"):
             device.infer(images(FIRST, 1))
         assert device.status()["selftest"] == "failed"
