@@ -15,6 +15,7 @@ from . import (
     calibrate,
     choices,
     clocks,
+    contents,
     ecp5_clock,
     every_board,
     figures,
@@ -34,7 +35,7 @@ from .benchmark import load
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
     calibrate, every_board, bitstreams, clocks, choices, masked, sparsity, gates, line, scale,
-    ecp5_clock, peers, sequences, methods, figures)]
+    contents, ecp5_clock, peers, sequences, methods, figures)]
 
 
 def _jobs(text):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gen.errors import FitError
 from hw.config import ArrayConfig, MemoryImage
+from hw.contents import WORD, shapes
 from hw.device import packing, register_map
 from hw.layers import BANK_ROWS, CoreConfig, LayerConfig
 from hw.registers import MAX_WORDS, SLOTS
@@ -59,10 +60,20 @@ def _frame(config):
     yield Part("device", None, {"one": 1},
                (Memory(32, MAX_WORDS + 1, False), Memory(8, 32, False),
                 Memory(32, 2 * words.words, False), Memory(32, SLOTS * where.stride, False),
-                *queue_memory(32, config.in_flight), *queue_memory(config.input.beat_bits + 1, 3)))
+                *queue_memory(32, config.in_flight), *queue_memory(config.input.beat_bits + 1, 3),
+                *_checked(config)))
     yield Part("feeder", None, {"one": 1, "window": 32 * words.per_beat,
                                 "beats": counter_bits(words.beats)})
     yield Part("collector", None, {"one": 1, "beat": readout.beat_bits})
+
+
+def _checked(config):
+    """Memories of what the device is checked with. They may be written if the others may."""
+    if config.reloadable:
+        yield Memory(WORD, max(2, len(shapes(config))), False)
+    if config.selftests:
+        for shape in shapes(config)[-2:]:
+            yield Memory(WORD, max(2, shape.depth), not config.reloadable)
 
 
 def parts(config: ArrayConfig, image: Mapping[str, MemoryImage] | None = None) -> list[Part]:
@@ -74,9 +85,23 @@ def parts(config: ArrayConfig, image: Mapping[str, MemoryImage] | None = None) -
     """
     found = list(_frame(config))
     for layer in config.layers:
-        found += _layer(layer) if image is None else (
-            _filled(part, layer, image) for part in _layer(layer))
+        if config.reloadable:
+            found += (_loadable(part, layer) for part in _layer(layer))
+        else:
+            found += _layer(layer) if image is None else (
+                _filled(part, layer, image) for part in _layer(layer))
     return found
+
+
+def _loadable(part, core):
+    """A part whose memories are written by words, so that each is a memory for each word of a
+    row."""
+    if part.kind != "lanes":
+        return part
+    count = len(core.weight_banks) + 1
+    stored = [Memory(min(WORD, memory.width - start), memory.depth, False)
+              for memory in part.memories[:count] for start in range(0, memory.width, WORD)]
+    return replace(part, memories=(*stored, *part.memories[count:]))
 
 
 def _filled(part, core, image):
