@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boards
+from firmware import header
 from gen.errors import FitError
 from gen.ir.network import Network
 from gen.plan.room import (
@@ -84,7 +85,7 @@ def _require_directory(board, out):
     """The places of all files that are made on the way to a manifest."""
     flows = [FLOWS[name] for name in board.toolchains]
     files.require_directory(out, (
-        manifest.NAME, *project.SOURCES, *FILES, SCRIPT, NETLIST,
+        manifest.NAME, header.NAME, *project.SOURCES, *FILES, SCRIPT, NETLIST,
         *(name for flow in flows for name in (flow.script, flow.constraints, flow.bitstream))))
 
 
@@ -204,9 +205,11 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     else:
         _discard_stale(design.board, out)
     save(design, out)
-    written += [*FILES, *([NETLIST] if (out / NETLIST).exists() else [])]
+    facts = _manifest(design, resources, made)
+    files.write_text(out / header.NAME, header.header(facts))
+    written += [header.NAME, *FILES, *([NETLIST] if (out / NETLIST).exists() else [])]
     written += [made.path.name] if made else []
-    manifest.write(out, _manifest(design, resources, made), written)
+    manifest.write(out, facts, written)
     return _summary(design, resources, made, out)
 
 
