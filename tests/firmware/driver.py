@@ -46,6 +46,8 @@ SIGNATURES = {
     "spikeloom_memory_read": (c_uint32, pointer, c_uint16),
     "spikeloom_memory_write": (None, pointer, c_uint16, c_uint32),
     "shim_build": (pointer,), "shim_retries": (c_uint32,), "shim_mapped": (None, POINTER(Bus)),
+    "shim_layout": (pointer, POINTER(c_uint32), c_uint32, ctypes.c_uint64, c_uint16, c_uint8,
+                    c_bool, c_uint16),
     "shim_serial": (None, POINTER(Line), c_uint32, c_uint8),
 }
 

@@ -13,16 +13,19 @@ from tests.host.conftest import NETWORKS, ModelTransport
 from tests.host.test_device import Interleaved, Vandal
 
 from .compiling import DRIVER, enumerators
+from .conftest import LARGE
 from .driver import Error
 
 LINKS = ("serial", "mapped")
+
+ALL = {**NETWORKS, **LARGE}
 
 
 @pytest.fixture
 def board(driver_of):
     """A device in integers, and a driver for it."""
     def get(name="linear", link="serial", *, patience=2, attempts=10, **options):
-        transport, driver = ModelTransport(NETWORKS[name](), **options), driver_of(name)
+        transport, driver = ModelTransport(ALL[name](), **options), driver_of(name)
         if link == "serial":
             driver.serial(transport, patience=patience, attempts=attempts)
         else:
@@ -52,7 +55,7 @@ def test_every_error_has_its_own_line(driver_of):
 
 @pytest.mark.parametrize("link, ahead", [
     ("serial", 1), ("serial", 2), ("serial", 4), ("mapped", 1), ("mapped", 2)])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ALL)
 def test_logits(name, link, ahead, board, images):
     transport, driver = board(name, link)
     raw = images(transport.network, 7)
@@ -187,15 +190,17 @@ def test_numbers_wrap(link, board, images):
     assert transport.target.submitted == 5
 
 
-@pytest.mark.parametrize("name, seed", [("linear", 0), ("linear", 1), ("convolutional", 2)])
+@pytest.mark.parametrize("name, seed", [("linear", 0), ("linear", 1), ("convolutional", 2), ("large", 3)])
 def test_a_lossy_line_gives_right_answers(name, seed, board, images):
-    transport, driver = board(name, spoil=Vandal(seed, 0.003), attempts=30)
-    raw = images(transport.network, 60)
+    transport, driver = board(name, spoil=Vandal(seed, 0.0005 if name == "large" else 0.003),
+                              attempts=30)
+    count = 15 if name == "large" else 60
+    raw = images(transport.network, count)
     assert driver.open() == Error.OK
     assert np.array_equal(driver.infer(raw), transport.network.predict(raw))
     assert driver.c.shim_retries() > 5
     assert transport.target.counters.crc_errors + transport.target.counters.dropped > 0
-    assert transport.target.submitted == 60
+    assert transport.target.submitted == count
 
 
 class Answers:
@@ -289,9 +294,14 @@ def test_another_build_is_refused(link, board, driver_of):
     assert driver.open() == Error.OTHER_BUILD
 
 
-REQUESTS, OPENED = 5 + 4, 3
-"""Of a driver that opens a session and sends three images of ``linear``; the third of them opens
-the session."""
+OPENED = 3
+"""Requests of a driver until it has a session. It then asks for the numbers of the last samples."""
+
+REQUESTS = {"linear": OPENED + 2 + 3 + 1, "large": OPENED + 2 + 3 * 3 + 2 * 2 + 3}
+"""Those until it has sent three samples, and has read the last result. The others come with
+answers, as far as these hold them."""
+
+LOST = [(name, number) for name in REQUESTS for number in range(REQUESTS[name])]
 
 
 class Happening(Interleaved):
@@ -305,18 +315,20 @@ class Happening(Interleaved):
         self._write(data)
 
 
-@pytest.mark.parametrize("number", range(REQUESTS))
+@pytest.mark.parametrize("name, number", LOST)
 @pytest.mark.parametrize("happening, error", [("taken", Error.TAKEN), ("reset", Error.RESET)])
-def test_a_session_that_is_lost(happening, error, number, driver_of, images):
+def test_a_session_that_is_lost(happening, error, name, number, driver_of, images):
     def happens():
+        done.append(number)
         transport.reset() if happening == "reset" else setattr(transport.target, "session", 99)
 
-    transport, driver = ModelTransport(NETWORKS["linear"]()), driver_of("linear")
+    done = []
+    transport, driver = ModelTransport(ALL[name]()), driver_of(name)
     raw = images(transport.network, 3)
     driver.serial(Happening(transport, 2 * number, happens))
-    opened = driver.open()
-    assert opened == Error.OK
+    assert driver.open() == Error.OK
     found = driver.infer(raw)
+    assert done == [number]
     if number < OPENED:
         assert np.array_equal(found, transport.network.predict(raw))
     else:
