@@ -35,7 +35,7 @@ const char *spikeloom_text(enum spikeloom_error error)
     case SPIKELOOM_RESET:
         return "the device was reset or programmed; open another session";
     case SPIKELOOM_REFUSED:
-        return "the device refuses a request; were bytes reordered on the way? Open another session";
+        return "the device refuses a request; does the line reorder bytes? Open another session";
     }
     return "no error of this driver";
 }
@@ -216,59 +216,80 @@ static void keep(struct spikeloom *device, const struct spikeloom_request *reque
         device->carried = request->answered;
 }
 
+/* The words of a sample in frames, the last of which is an exchange with the sample's number. */
+static enum spikeloom_error send_sample(struct spikeloom *device, const uint32_t *words,
+                                        struct spikeloom_request *last)
+{
+    struct spikeloom_request part = {
+        .op = SPIKELOOM_OP_WRITE,
+        .addr = device->build->at.input,
+        .count = SPIKELOOM_MAX_WORDS,
+        .words = words,
+    };
+    uint16_t left = device->build->input_words;
+
+    for (; left >= SPIKELOOM_MAX_WORDS; left = (uint16_t)(left - SPIKELOOM_MAX_WORDS)) {
+        enum spikeloom_error error = spikeloom_request(device, &part);
+        if (error != SPIKELOOM_OK)
+            return error;
+        part.addr = (uint16_t)(part.addr + SPIKELOOM_MAX_WORDS);
+        part.words += SPIKELOOM_MAX_WORDS;
+    }
+    last->op = SPIKELOOM_OP_EXCHANGE;
+    last->addr = part.addr;
+    last->count = (uint8_t)(left + 1);
+    last->words = part.words;
+    return spikeloom_request(device, last);
+}
+
 enum spikeloom_error spikeloom_submit(struct spikeloom *device, const uint32_t *words)
 {
-    uint16_t number = (uint16_t)(device->submitted + 1), left = 0;
-    struct spikeloom_request request = {.addr = device->build->at.input, .words = words};
+    struct spikeloom_request last = {
+        .number = (uint16_t)(device->submitted + 1),
+        .answer = device->answer,
+    };
     enum spikeloom_error error;
 
     if (!device->opened)
         return SPIKELOOM_CLOSED;
     if (spikeloom_due(device) == SPIKELOOM_SLOTS)
         return SPIKELOOM_BUSY;
+    device->carried = 0;
     error = set_timesteps(device);
-    for (left = device->build->input_words; error == SPIKELOOM_OK && left >= SPIKELOOM_MAX_WORDS;
-         left = (uint16_t)(left - SPIKELOOM_MAX_WORDS)) {
-        request.op = SPIKELOOM_OP_WRITE;
-        request.count = SPIKELOOM_MAX_WORDS;
-        error = spikeloom_request(device, &request);
-        request.addr = (uint16_t)(request.addr + SPIKELOOM_MAX_WORDS);
-        request.words += SPIKELOOM_MAX_WORDS;
-    }
+    if (error == SPIKELOOM_OK)
+        error = send_sample(device, words, &last);
     if (error != SPIKELOOM_OK)
         return error;
-    request.op = SPIKELOOM_OP_EXCHANGE;
-    request.count = (uint8_t)(left + 1);
-    request.number = number;
-    request.answer = device->answer;
-    device->carried = 0;
-    error = spikeloom_request(device, &request);
-    if (error == SPIKELOOM_OK) {
-        device->submitted = number;
-        keep(device, &request);
-    }
-    return error;
+    device->submitted = last.number;
+    keep(device, &last);
+    return SPIKELOOM_OK;
 }
 
 enum spikeloom_error spikeloom_poll(struct spikeloom *device, uint32_t *result)
 {
-    uint16_t number = (uint16_t)(device->landed + 1), words, count;
+    uint16_t words = spikeloom_result_words(device->build), count = device->carried;
+    uint16_t number = (uint16_t)(device->landed + 1);
     uint16_t slot = (uint16_t)(device->build->at.result +
                                number % SPIKELOOM_SLOTS * device->build->at.stride);
-    enum spikeloom_error error;
+    enum spikeloom_error error = SPIKELOOM_OK;
 
     if (!device->opened)
         return SPIKELOOM_CLOSED;
     if (spikeloom_due(device) == 0)
         return SPIKELOOM_EMPTY;
-    words = spikeloom_result_words(device->build);
-    for (count = 0; count < device->carried; count++)
-        result[count] = device->answer[count];
-    error = read_words(device, (uint16_t)(slot + count), result + count, (uint16_t)(words - count));
+    for (uint16_t k = 0; k < count; k++)
+        result[k] = device->answer[k];
+    if (count == 0) {
+        count = words < SPIKELOOM_MAX_WORDS ? words : SPIKELOOM_MAX_WORDS;
+        error = read_words(device, slot, result, count);
+        if (error == SPIKELOOM_OK && !is_completed(result[0], number))
+            return SPIKELOOM_PENDING;
+    }
+    if (error == SPIKELOOM_OK)
+        error = read_words(device, (uint16_t)(slot + count), result + count,
+                           (uint16_t)(words - count));
     if (error != SPIKELOOM_OK)
         return error;
-    if (!is_completed(result[0], number))
-        return SPIKELOOM_PENDING;
     device->landed = number;
     device->carried = 0;
     return SPIKELOOM_OK;

@@ -66,7 +66,7 @@ struct spikeloom_build {
     uint16_t positions; /* of the read-out, each of which has logits for all classes */
 };
 
-/* The way to a device --------------------------------------------------------------------------- */
+/* The way to a device. */
 
 enum spikeloom_op { SPIKELOOM_OP_READ = 1, SPIKELOOM_OP_WRITE = 2, SPIKELOOM_OP_EXCHANGE = 3 };
 
@@ -122,7 +122,7 @@ struct spikeloom_serial {
     uint32_t began;    /* when the frame that is sent or awaited began */
     uint32_t crc;      /* of what has been sent of a frame */
     uint8_t seq;
-    bool heard; /* whether a byte has arrived */
+    bool heard; /* whether this attempt has made a byte arrive */
     bool escaped, damaged;
     uint16_t length; /* bytes of the frame that arrives */
     uint8_t frame[SPIKELOOM_FRAME_BYTES];
@@ -153,7 +153,7 @@ void spikeloom_mapped_init(struct spikeloom_mapped *mapped, const struct spikelo
 uint32_t spikeloom_memory_read(void *user, uint16_t addr);
 void spikeloom_memory_write(void *user, uint16_t addr, uint32_t word);
 
-/* A device -------------------------------------------------------------------------------------- */
+/* A device. */
 
 struct spikeloom {
     const struct spikeloom_build *build;
@@ -181,9 +181,9 @@ enum spikeloom_error spikeloom_open(struct spikeloom *device, uint32_t session);
  * long as they can. SPIKELOOM_RANGE if there are not so many. */
 enum spikeloom_error spikeloom_choose(struct spikeloom *device, uint16_t timesteps);
 
-/* Send a sample of `build->input_words` words. SPIKELOOM_BUSY if there is no room for it yet: read a
- * result, and send the same sample again. With no more than one result due there is always room.
- */
+/* Send a sample of `build->input_words` words. SPIKELOOM_BUSY if there is no room for it yet: read
+ * a result, and send the same sample again. With no more than one result due there is room, except
+ * while time-steps change. */
 enum spikeloom_error spikeloom_submit(struct spikeloom *device, const uint32_t *words);
 
 /* Samples whose results have not been read. */
@@ -201,7 +201,7 @@ enum spikeloom_error spikeloom_wait(struct spikeloom *device, uint32_t *result, 
 /* Send a request of one's own and judge its answer: a code of the above. */
 enum spikeloom_error spikeloom_request(struct spikeloom *device, struct spikeloom_request *request);
 
-/* Results ---------------------------------------------------------------------------------------- */
+/* Results. */
 
 /* Words of a result. */
 uint16_t spikeloom_result_words(const struct spikeloom_build *build);
@@ -220,7 +220,7 @@ uint16_t spikeloom_class(const struct spikeloom_build *build, const uint32_t *re
 /* Whether a layer that comes to rest was quiet when the sample ended. */
 bool spikeloom_quiet(const struct spikeloom_build *build, const uint32_t *result, uint8_t layer);
 
-/* Samples ---------------------------------------------------------------------------------------- */
+/* Samples. */
 
 /* Clear the words of a sample. `begins`: if samples are blocks, whether this one begins a
  * sequence. */

@@ -30,7 +30,7 @@ static bool is_late(const struct spikeloom_serial *serial)
     return now(serial) - serial->began > serial->transit + serial->patience;
 }
 
-/* Sending ---------------------------------------------------------------------------------------- */
+/* Sending. */
 
 static bool send(struct spikeloom_serial *serial, uint8_t byte)
 {
@@ -81,7 +81,7 @@ static bool send_frame(struct spikeloom_serial *serial, const struct spikeloom_r
            send_data(serial, request) && send_bytes(serial, ~serial->crc, 4) && send(serial, END);
 }
 
-/* Receiving -------------------------------------------------------------------------------------- */
+/* Receiving. */
 
 static uint32_t word_at(const struct spikeloom_serial *serial, uint16_t at)
 {
@@ -180,9 +180,9 @@ static enum spikeloom_error serial_request(struct spikeloom_link *link,
 {
     struct spikeloom_serial *serial = (struct spikeloom_serial *)link;
 
-    serial->heard = false;
     for (uint8_t attempt = 0; attempt < serial->attempts; attempt++) {
         serial->seq++;
+        serial->heard = false;
         serial->retries += attempt > 0;
         if (!send_frame(serial, request))
             return SPIKELOOM_CUT;
