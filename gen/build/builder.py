@@ -137,6 +137,16 @@ def _realise(design, out, asked_hz):
             design = replace(design, clock=slower)
 
 
+def _complete(design, resources, made, out, written):
+    """Write what describes a design, and last the manifest."""
+    facts = _manifest(design, resources, made)
+    save(design, out)
+    files.write_text(out / header.NAME, header.header(facts))
+    written += [header.NAME, *FILES, *([NETLIST] if (out / NETLIST).exists() else [])]
+    written += [made.path.name] if made else []
+    manifest.write(out, facts, written)
+
+
 def _summary(design, resources, made, out):
     """What :func:`build` returns."""
     figures = asdict(resources) if resources else dict.fromkeys(Resources.__dataclass_fields__)
@@ -204,12 +214,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
         design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))
     else:
         _discard_stale(design.board, out)
-    save(design, out)
-    facts = _manifest(design, resources, made)
-    files.write_text(out / header.NAME, header.header(facts))
-    written += [header.NAME, *FILES, *([NETLIST] if (out / NETLIST).exists() else [])]
-    written += [made.path.name] if made else []
-    manifest.write(out, facts, written)
+    _complete(design, resources, made, out, written)
     return _summary(design, resources, made, out)
 
 

@@ -1,7 +1,6 @@
 """The C driver in this process, over lines and buses in Python."""
 
 import ctypes
-import time
 from ctypes import CFUNCTYPE, POINTER, Structure, c_bool, c_int, c_uint8, c_uint16, c_uint32
 from ctypes import c_void_p as pointer
 from enum import IntEnum

@@ -1,14 +1,13 @@
 """Whatever a device answers, the driver stays within its memory.
 
-``python -m tests.firmware.test_fuzz SECONDS FOLDER`` fuzzes for longer, with its inputs in a folder.
+``python -m tests.firmware.test_fuzz SECONDS FOLDER`` fuzzes for longer; its inputs stay in the
+folder.
 """
 
 import re
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from firmware.header import NAME, header
 from hw.registers import RegisterMap

@@ -12,6 +12,7 @@ from firmware.header import NAME, header
 from gen.build import manifest as built
 from host.manifest import load
 
+
 def facts_of(folder):
     return json.loads((folder / "manifest.json").read_text())
 
