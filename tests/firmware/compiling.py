@@ -33,9 +33,9 @@ def require(program):
 
 def compile_c(compiler, *arguments):
     """Run a compiler. Its warnings are errors."""
-    program = compiler.split()[0]
+    program, *options = compiler.split()
     require(program)
-    done = subprocess.run([*compiler.split(), *WARNINGS, f"-I{DRIVER}", *map(str, arguments)],
+    done = subprocess.run([program, *WARNINGS, *options, f"-I{DRIVER}", *map(str, arguments)],
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -7,6 +7,8 @@ import pytest
 
 from .compiling import DRIVER, EXAMPLES, SOURCES, compile_c, require
 
+PAGE = DRIVER.parents[1] / "docs/firmware.md"
+
 FREESTANDING = "-ffreestanding"
 
 COMPILERS = {
@@ -63,6 +65,16 @@ const struct spikeloom_build *one(void)
 """)
     compile_c(COMPILERS[name], f"-I{builds('linear')}", "-c", tmp_path / "one.c", "-o",
               tmp_path / "one.o")
+
+
+@pytest.mark.parametrize("name", COMPILERS)
+def test_example_of_the_page(name, builds, tmp_path):
+    (example,) = re.findall(r"^```c\n(.*?)^```", PAGE.read_text(encoding="utf-8"),
+                            re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.c").write_text(example)
+    # A program would declare its functions in a header.
+    compile_c(f"{COMPILERS[name]} -Wno-missing-prototypes", f"-I{builds('linear')}", "-c",
+              tmp_path / "example.c", "-o", tmp_path / "example.o")
 
 
 def test_a_header_of_another_version(builds, tmp_path):
