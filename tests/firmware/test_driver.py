@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from host.frames import Decoder, encode, parse, request
 from hw import registers
 from hw.bus import Status
 from hw.link import Op
@@ -18,7 +19,7 @@ from .driver import Error
 
 LINKS = ("serial", "mapped")
 
-ALL = {**NETWORKS, **LARGE}
+ALL = {name: NETWORKS[name] for name in ("linear", "convolutional", "wide", "stepping")} | LARGE
 
 
 @pytest.fixture
@@ -216,20 +217,86 @@ class Answers:
         return (self.spoils.pop(0) if len(self.spoils) > 1 else self.spoils[0])(data)
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda answer: b"", lambda answer: answer * 2, lambda answer: answer[:-1],
-    lambda answer: answer[:5], lambda answer: answer[:9] + answer[10:],
-    lambda answer: answer[:-1] + b"\xdb\xc0", lambda answer: b"\xdb\x01" + answer[1:],
-    lambda answer: answer[:-1] + bytes(300) + b"\xc0", lambda answer: b"\xc0" * 9 + answer],
-    ids=["lost", "twice", "no end", "cut off", "short", "escaped end", "wrong escape", "too long",
-         "ends"])
-def test_every_other_answer_is_spoilt(spoil, board, images):
-    transport, driver = board("convolutional")
-    transport.spoil = Answers(*[bytes, spoil] * 30, bytes)
+@pytest.mark.parametrize("spoil, again", [
+    (lambda answer: b"", True), (lambda answer: answer * 2, False),
+    (lambda answer: answer[:-1], True), (lambda answer: answer[:5], True),
+    (lambda answer: answer[:9] + answer[10:], True),
+    (lambda answer: answer[:-1] + b"\xdb\xc0", True),
+    (lambda answer: b"\xdb\x01" + answer, False),
+    (lambda answer: answer[:-1] + bytes(4) + b"\xc0", True),
+    (lambda answer: answer[:-1] + bytes(300) + b"\xc0", True),
+    (lambda answer: b"\xc0" * 9 + answer, False)],
+    ids=["lost", "twice", "no end", "cut off", "short", "escaped end", "wrong escape before",
+         "long", "too long", "ends"])
+def test_every_other_answer_is_spoilt(spoil, again, board, images):
+    def spoilt(answer):
+        done.append(answer)
+        return spoil(answer)
+
+    done = []
+    transport, driver = board("full")  # whose answers are as long as they can be
+    transport.spoil = Answers(*[bytes, spoilt] * 6, bytes)
     raw = images(transport.network, 5)
     assert driver.open() == Error.OK
     assert np.array_equal(driver.infer(raw), transport.network.predict(raw))
     assert transport.target.submitted == 5
+    assert len(done) > 4
+    assert driver.c.shim_retries() == again * len(done)
+
+
+def test_a_wrong_escape(board):
+    """Of a byte that would make the frame right."""
+    transport, driver = board()
+    transport.target.submitted = 0xdb00
+    seen = []
+
+    def spoil(answer):
+        if b"\xdb\xdd" in answer and not seen:
+            seen.append(answer)
+            return answer.replace(b"\xdb\xdd", b"\xdb\x01")
+        return answer
+
+    transport.spoil = spoil
+    assert driver.open() == Error.OK
+    assert driver.c.shim_retries() == len(seen) == 1
+
+
+def altered(*, op=None, words=None, whose=(1, 2), **fields):
+    """Makes the answers to some operations others, with a right CRC."""
+    def spoil(data):
+        if len(data) < 2:
+            return data
+        (answer,) = map(parse, Decoder().feed(data))
+        if answer.op not in whose:
+            return data
+        seq, addr, count, session = (getattr(answer, name) + fields.get(name, 0)
+                                     for name in ("seq", "addr", "count", "session"))
+        return encode(request(
+            seq & 0xff, 0x80 | answer.status << 4 | answer.op if op is None else op, addr, count,
+            session, answer.words if words is None else words(answer.words)))
+    return spoil
+
+
+@pytest.mark.parametrize("change", [
+    {"seq": 1}, {"seq": -1}, {"addr": 1}, {"count": 1}, {"session": 1}, {"op": 1}, {"op": 0x82},
+    {"words": lambda words: words[1:]}, {"words": lambda words: (*words, 0)},
+    {"words": lambda words: ()}, {"words": lambda words: words * 6},
+    {"words": lambda words: (0,), "whose": [2]}, {"op": 0x91}],
+    ids=str)
+def test_answers_to_something_else(change, board):
+    transport, driver = board(attempts=2)
+    assert driver.open() == Error.OK
+    transport.spoil = altered(**change)
+    assert driver.open() == Error.NOISY
+    transport.spoil = altered()
+    assert driver.open() == Error.OK
+
+
+@pytest.mark.parametrize("status", [1, 2, 4, 6, 7])
+def test_refusals(status, board):
+    transport, driver = board()
+    transport.spoil = altered(op=0x81 | status << 4, words=lambda _: ())
+    assert driver.open() == Error.REFUSED
 
 
 def test_no_answer(board, images):
@@ -288,7 +355,7 @@ def test_devices_that_are_refused(register, value, error, link, board, monkeypat
 
 @pytest.mark.parametrize("link", LINKS)
 def test_another_build_is_refused(link, board, driver_of):
-    transport, _ = board("residual", link)
+    transport, _ = board("convolutional", link)
     driver = driver_of("linear")
     driver.serial(transport) if link == "serial" else driver.mapped(transport.target)
     assert driver.open() == Error.OTHER_BUILD
