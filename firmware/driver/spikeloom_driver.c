@@ -130,7 +130,6 @@ enum spikeloom_error spikeloom_open(struct spikeloom *device, uint32_t session)
     if (error != SPIKELOOM_OK)
         return error;
     device->chosen = 0;
-    device->carried = 0;
     device->opened = true;
     return SPIKELOOM_OK;
 }

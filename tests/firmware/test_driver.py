@@ -106,6 +106,21 @@ class Slow:
         return self._completed
 
 
+@pytest.mark.parametrize("name, logits, label", [
+    ("linear", [-(1 << 31), -1, 0, (1 << 31) - 1, 1], 3), ("linear", [-5, 7, -9, 7, 7], 1),
+    ("linear", [-3] * 5, 0), ("linear", [-(1 << 31), -1, -2, -3, -4], 1),
+    ("wide", [-(1 << 63), (1 << 63) - 1, 0, -1, 1 << 32], 1), ("wide", [1 << 31, 5, 1 << 31, 0, 0],
+                                                              0),
+    ("wide", [-(1 << 32), -(1 << 31), -(1 << 33), -(1 << 63), -1 << 40], 1)])
+def test_logits_of_any_size(name, logits, label, driver_of):
+    driver = driver_of(name)
+    size = 4 * driver.manifest.registers["logit_words"]
+    words = np.array(logits, f"<i{size}").view("<u4").tolist()
+    driver._result[2:2 + len(words)] = words
+    assert driver.logits == logits
+    assert driver.predicted() == label
+
+
 @pytest.mark.parametrize("link", LINKS)
 def test_time_steps(link, board, images):
     transport, driver = board("stepping", link)
@@ -124,6 +139,19 @@ def test_time_steps(link, board, images):
             seen |= set(quiet[k].tolist())
     assert seen == {True, False}
     assert driver.choose(0) == driver.choose(8) == Error.RANGE
+
+
+def test_each_session_chooses_its_time_steps(board, images):
+    """The register keeps what the host before has chosen."""
+    transport, driver = board("stepping")
+    raw = images(transport.network, 2)
+    counts = transport.network.encode(raw)
+    expected = transport.network.run(counts, timesteps=2).logits
+    assert driver.open() == driver.choose(2) == Error.OK
+    assert np.array_equal(driver.infer(raw), expected)
+    transport.target.timesteps = 5
+    assert driver.open() == Error.OK
+    assert np.array_equal(driver.infer(raw), expected)
 
 
 def test_time_steps_change_only_between_samples(board, images):
