@@ -443,6 +443,14 @@ def test_registers_of_a_session_that_is_lost(happening, error, board, images):
         assert read() == error
 
 
+def test_a_session_that_the_device_remembers_but_does_not_own(board, images, monkeypatch):
+    transport, driver = board()
+    words = driver.pack(images(transport.network, 1))
+    assert driver.open() == Error.OK
+    monkeypatch.setattr(transport.target, "owner", lambda session: False)
+    assert driver.submit(words) == Error.RESET
+
+
 @pytest.mark.parametrize("link", LINKS)
 def test_samples_that_the_device_numbers_otherwise(link, board, images):
     transport, driver = board("linear", link)

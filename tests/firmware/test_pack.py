@@ -17,7 +17,7 @@ def layouts(manifest, seed, count):
     rng = np.random.default_rng(seed)
     while count:
         shape = tuple(map(int, rng.integers(1, 8, 3)))
-        levels = int(rng.choice([1, 2, 3, 7, 15, 255, 1 << 24, int(rng.integers(1, 1 << 20))]))
+        levels = int(rng.integers(1, 1 + (1 << int(rng.integers(0, 25)))))
         bits = min(32, levels.bit_length() + int(rng.integers(0, 3)))
         word, continues = int(rng.integers(1, 1 + shape[0])), bool(rng.integers(2))
         beat = word * bits + continues
@@ -37,7 +37,7 @@ def test_random_layouts(builds, driver_of):
                               layout.word, layout.bits, layout.continues,
                               layout.registers["input_words"])
         pixels = rng.integers(0, layout.pixel_max + 1, layout.shape)
-        pixels.reshape(-1)[rng.integers(pixels.size)] = rng.choice([0, layout.pixel_max])
+        pixels[rng.random(layout.shape) < 0.2] = layout.pixel_max
         begins, guard = bool(rng.integers(2)), 0xdeadbeef
         count = layout.registers["input_words"]
         words = (c_uint32 * (count + 1))(*[guard] * (count + 1))
