@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["DRIVER", "EXAMPLES", "HERE", "SANITIZERS", "SOURCES", "WARNINGS", "compile_c",
-           "enumerators", "require"]
+__all__ = ["DRIVER", "EXAMPLES", "HERE", "PACKAGES", "SANITIZERS", "SOURCES", "WARNINGS",
+           "compile_c", "enumerators", "require"]
 
 HERE = Path(__file__).parent
 DRIVER, EXAMPLES = HERE.parents[1] / "firmware/driver", HERE.parents[1] / "firmware/examples"

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from .compiling import DRIVER, EXAMPLES, SOURCES, compile_c, require
+from .compiling import DRIVER, EXAMPLES, PACKAGES, SOURCES, compile_c, require
 
 PAGE = DRIVER.parents[1] / "docs/firmware.md"
 
@@ -85,6 +85,14 @@ def test_a_header_of_another_version(builds, tmp_path):
                           capture_output=True, text=True, check=False)
     assert done.returncode
     assert "are of different versions: build the network again" in done.stderr
+
+
+@pytest.mark.parametrize("program, package", PACKAGES.items())
+def test_a_missing_program_is_a_skip(program, package, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(pytest.skip.Exception, match=rf"^{program} is missing: on Debian, apt "
+                                                    rf"install {package}$"):
+        require(program)
 
 
 @pytest.mark.parametrize("file", [*sorted(DRIVER.glob("*.[ch]")), *sorted(EXAMPLES.rglob("*.*"))],

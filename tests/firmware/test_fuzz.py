@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from firmware.header import NAME, header
 from hw.registers import RegisterMap
 
@@ -27,8 +29,18 @@ FACTS = {
 """A device whose samples, results and beats take several frames or words."""
 
 
+def require_libfuzzer():
+    """Skip the test if Clang or its runtime is missing."""
+    require("clang")
+    place = subprocess.run(["clang", "-print-runtime-dir"], capture_output=True, text=True,
+                           check=True).stdout.strip()
+    if not list(Path(place).glob("libclang_rt.fuzzer-*")):
+        pytest.skip("Clang's libFuzzer is missing: on Debian, apt install libclang-rt-14-dev")
+
+
 def target(folder, *options):
     """The fuzzer, a program."""
+    require_libfuzzer()
     (folder / NAME).write_text(header(FACTS), encoding="utf-8")
     program = folder / "fuzz"
     compile_c("clang", "-O1", "-g", "-fsanitize=fuzzer,address,undefined",
@@ -65,7 +77,6 @@ def test_it_gets_as_far_as_a_result(tmp_path):
 
 def test_an_access_out_of_bounds_is_noticed(tmp_path, monkeypatch):
     """With one more logit in its description than in the memory of a result."""
-    require("clang")
     monkeypatch.setitem(FACTS, "registers", FACTS["registers"] | {"classes": 78})
     text = header(FACTS)
     monkeypatch.setattr(sys.modules[__name__], "header", lambda facts: re.sub(
