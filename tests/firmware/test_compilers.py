@@ -25,7 +25,7 @@ COMPILERS = {
 LIBRARY = {"memcpy", "memset", "memmove", "memcmp"}
 """What a compiler may call, and every freestanding program has."""
 
-HELPERS = re.compile(r"__aeabi_|__(u?div|u?mod|mul|ashl|lshr)[sd]i3$|__gnu_thumb1_case_")
+ARITHMETIC = re.compile(r"__aeabi_|__(u?div|u?mod|mul|ashl|lshr)[sd]i3$|__gnu_thumb1_case_")
 """Functions of the compiler's own library, for integers."""
 
 FLOATING = re.compile(r"__aeabi_[fd]|__(add|sub|mul|div|float\w*|fix\w*)[sd]f")
@@ -47,7 +47,7 @@ def test_freestanding(name, tmp_path):
         compile_c(COMPILERS[name], "-c", source, "-o", out)
     needed = undefined(COMPILERS[name], *objects)
     assert not [symbol for symbol in needed if FLOATING.match(symbol)]
-    assert not {symbol for symbol in needed - LIBRARY if not HELPERS.match(symbol)}
+    assert not {symbol for symbol in needed - LIBRARY if not ARITHMETIC.match(symbol)}
 
 
 @pytest.mark.parametrize("name", COMPILERS)
