@@ -240,7 +240,7 @@ def factors(family, command, model):
 BENCHMARK = Benchmark(
     "calibrate", [{"family": family} for family in FAMILIES], measure,
     # All but the coefficients, which come of it.
-    ("hw/**/*", "boards/**/*", "firmware/**/*", "gen/ir/**/*.py", "gen/plan/**/*.py",
+    ("hw/**/*", "boards/**/*", "firmware/*.py", "gen/ir/**/*.py", "gen/plan/**/*.py",
      "gen/build/**/*", "gen/ir/beats.py", "gen/ir/networks/digits.npz", "tests/networks.py",
      "tests/sequences.py", "tests/hw/cases.py"),
     lambda case: ("yosys",))

@@ -20,7 +20,7 @@ __all__ = ["BUILD", "PLAN", "SIMULATE", "VERIFY", "files", "key"]
 
 # Shipped networks have digests of their own.
 PLAN = ("hw/**/*", "boards/**/*", "gen/data/**/*", "gen/ir/**/*.py", "gen/plan/**/*")
-BUILD = (*PLAN, "firmware/**/*", "gen/build/**/*")
+BUILD = (*PLAN, "firmware/*.py", "gen/build/**/*")
 SIMULATE = (*BUILD, "gen/verify/**/*")
 VERIFY = (*SIMULATE, "host/**/*")
 """Patterns of files, of what is done with a network."""

@@ -1,1 +1,1 @@
-"""What the device boots: the memory image."""
+"""What a device boots, the memory image; and what a microcontroller drives one with, in C."""

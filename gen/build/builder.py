@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boards
+from firmware import header
 from gen.errors import BuildError, FitError
 from gen.ir.network import Network
 from gen.plan.room import (
@@ -85,7 +86,7 @@ def _require_directory(board, out):
     """The places of all files that are made on the way to a manifest."""
     flows = [FLOWS[name] for name in board.toolchains]
     files.require_directory(out, (
-        manifest.NAME, *project.SOURCES, *FILES, SCRIPT, NETLIST,
+        manifest.NAME, header.NAME, *project.SOURCES, *FILES, SCRIPT, NETLIST,
         *(name for flow in flows for name in (flow.script, flow.constraints, flow.bitstream))))
 
 
@@ -140,6 +141,16 @@ def _realise(design, out, asked_hz):
             log.info("%s reaches %.4g MHz of %.4g MHz on %s: built again for %.4g MHz", name,
                      missed.fmax_hz / 1e6, design.clock.hz / 1e6, board.name, slower.hz / 1e6)
             design = replace(design, clock=slower)
+
+
+def _complete(design, resources, made, out, written):
+    """Write what describes a design, and last the manifest."""
+    facts = _manifest(design, resources, made)
+    save(design, out)
+    files.write_text(out / header.NAME, header.header(facts))
+    written += [header.NAME, *FILES, *([NETLIST] if (out / NETLIST).exists() else [])]
+    written += [made.path.name] if made else []
+    manifest.write(out, facts, written)
 
 
 def _summary(design, resources, made, out):
@@ -210,7 +221,8 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
         design, resources, made = _realise(design, out, round(clock_hz or design.board.clock_hz))
     else:
         _discard_stale(design.board, out)
-    return _complete(design, resources, made, out, written)
+    _complete(design, resources, made, out, written)
+    return _summary(design, resources, made, out)
 
 
 def build_in_place(network: Network, built: str | Path, *, out: str | Path) -> dict:
@@ -243,21 +255,13 @@ def build_in_place(network: Network, built: str | Path, *, out: str | Path) -> d
     _require_directory(design.board, out)
     written = _emit(design, out)
     _discard_stale(design.board, out)
-    return _complete(design, None, None, out, written)
+    _complete(design, None, None, out, written)
+    return _summary(design, None, None, out)
 
 
 def _emit(design, out):
     with working(f"{design.network.name} for {design.board.name}: Verilog"):
         return _write(design, out)
-
-
-def _complete(design, resources, made, out, written):
-    """Save the design and, last, the manifest; the summary."""
-    save(design, out)
-    names = [*written, *FILES, *([NETLIST] if (out / NETLIST).exists() else []),
-             *([made.path.name] if made else [])]
-    manifest.write(out, _manifest(design, resources, made), names)
-    return _summary(design, resources, made, out)
 
 
 def default_directory(network: Network, board: str, purpose: str | None = None) -> Path:

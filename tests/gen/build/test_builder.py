@@ -98,7 +98,8 @@ class TestFiles:
         assert manifest["files"] == {
             name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (
                 "board.tcl", "board.v", "board.xdc", "design.json", "memory.img", "netlist.json",
-                "network.npz", "openxc7.sh", "openxc7.xdc", "synth.ys", "top.v", "vivado.sh")}
+                "network.npz", "openxc7.sh", "openxc7.xdc", "spikeloom.h", "synth.ys", "top.v",
+                "vivado.sh")}
 
     def test_top_has_the_ports_of_the_virtual_board(self, built):
         verilog = (built[0] / "top.v").read_text()

@@ -63,7 +63,7 @@ def test_it_lists_what_was_built(built):
     read = manifest.read(built)
     assert read.files.keys() == {
         "top.v", "board.v", "synth.ys", "icestorm.sh", "board.pcf", "memory.img", "network.npz",
-        "design.json", "netlist.json", "board.bin"}
+        "design.json", "netlist.json", "spikeloom.h", "board.bin"}
     assert (read.board.name, read.bitstream) == ("ice40-hx8k", "board.bin")
     assert read.file("board.bin") == built / "board.bin"
     with pytest.raises(BuildError, match=r"manifest.json: lists no timing.json: it is no part of "):
