@@ -13,7 +13,7 @@ NAME = "spikeloom.h"
 """Name of the file in a build's directory."""
 
 _ADDRESSES = ("magic", "digest", "submitted", "completed", "session", "timesteps", "open", "input",
-              "result", "stride")
+              "result", "stride", "selftest", "health", "holds", "block", "load", "check")
 
 _HEADER = """\
 /* The device of {network}, built for {board}. Made by `python -m gen build`; do not edit. */
@@ -28,7 +28,7 @@ _HEADER = """\
 
 {macros}
 
-static const struct spikeloom_build spikeloom_build = {{
+{memories}static const struct spikeloom_build spikeloom_build = {{
     .digest = {{
 {digest}
     }},
@@ -52,9 +52,24 @@ static const struct spikeloom_build spikeloom_build = {{
         .continues = {continues},
     }},
     .positions = SPIKELOOM_POSITIONS,
-}};
+{loading}}};
 
 #endif
+"""
+
+_MEMORIES = """\
+static const struct spikeloom_memory spikeloom_memories[] = {{
+{rows}
+}};
+
+"""
+
+_LOADING = """\
+    .network = {{
+{network}
+    }},
+    .memories = spikeloom_memories,
+    .memory_count = {count}u,
 """
 
 
@@ -63,13 +78,13 @@ def header(facts: dict) -> str:
 
     Parameters
     ----------
-    facts : entries of the manifest: ``network``, ``board``, ``digest``, ``link``, ``input``,
-        ``output`` and ``registers``
+    facts : entries of the manifest: ``network``, ``network_digest``, ``board``, ``digest``,
+        ``link``, ``input``, ``output`` and ``registers``; and ``memories`` if they may be loaded
     """
     layout, registers = facts["input"], facts["registers"]
     channels, height, width = layout.get("map", layout["shape"])
     positions = prod(facts["output"].get("positions", (1, 1)))
-    words = struct.unpack("<8I", bytes.fromhex(facts["digest"]))
+    memories = facts.get("memories", [])
     macros = {
         "INPUT_WORDS": (registers["input_words"], "of a sample"),
         "RESULT_WORDS": (2 + registers["classes"] * registers["logit_words"]
@@ -89,10 +104,21 @@ def header(facts: dict) -> str:
         network=facts["network"], board=facts["board"], protocol=registers["protocol"],
         macros="\n".join(f"#define SPIKELOOM_{name} {value}u /* {what} */"
                          for name, (value, what) in macros.items()),
-        digest="\n".join(f"        0x{word:08x}u," for word in words),
+        digest=_digest(facts["digest"]),
         baud=facts["link"]["baud"],
         addresses="\n".join(f"        .{name} = 0x{registers[name]:04x}u,"
-                            for name in _ADDRESSES),
+                            for name in _ADDRESSES if name in registers),
+        memories=_MEMORIES.format(rows="\n".join(
+            f'    {{"{name}", {width}u, {depth}u}},' for name, width, depth in memories))
+        if memories else "",
+        loading=_LOADING.format(network=_digest(facts["network_digest"]), count=len(memories))
+        if memories else "",
         logit_words=registers["logit_words"], quiet_words=registers["quiet_words"],
         continues="true" if layout.get("continues") else "false",
         **{name: layout[name] for name in ("levels", "word", "bits")})
+
+
+def _digest(digits):
+    """The words of a digest, each a line."""
+    return "\n".join(f"        0x{word:08x}u,"
+                     for word in struct.unpack("<8I", bytes.fromhex(digits)))

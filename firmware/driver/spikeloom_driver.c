@@ -40,7 +40,7 @@ enum spikeloom_error spikeloom_request(struct spikeloom *device, struct spikeloo
     if (error == SPIKELOOM_OK && request->status == SPIKELOOM_STATUS_SESSION)
         error = lost(device);
     else if (error == SPIKELOOM_OK && request->status != SPIKELOOM_STATUS_OK)
-        error = SPIKELOOM_REFUSED;
+        error = request->status == SPIKELOOM_STATUS_DAMAGED ? SPIKELOOM_DAMAGED : SPIKELOOM_REFUSED;
     if (error != SPIKELOOM_OK)
         device->opened = false;
     return error;
@@ -114,7 +114,56 @@ static enum spikeloom_error settle(struct spikeloom *device)
     return SPIKELOOM_BUSY;
 }
 
+/* Whether memories that may be loaded are intact, and of the network. */
+static enum spikeloom_error check_memories(struct spikeloom *device)
+{
+    enum { INTACT = 1 };
+    uint32_t words[8];
+    enum spikeloom_error error = read_words(device, device->build->at.health, words, 1);
+
+    if (error != SPIKELOOM_OK)
+        return error;
+    if (!(words[0] & INTACT))
+        return SPIKELOOM_DAMAGED;
+    error = read_words(device, device->build->at.holds, words, 8);
+    for (uint8_t k = 0; error == SPIKELOOM_OK && k < 8; k++)
+        if (words[k] != device->build->network[k])
+            return SPIKELOOM_OTHER_NETWORK;
+    return error;
+}
+
+/* Whether the device has passed its test of itself, which it may still be doing. */
+static enum spikeloom_error check_selftest(struct spikeloom *device)
+{
+    enum { RUNS = 1, FAILED = 4 };
+    struct spikeloom_link *link = device->link;
+    uint32_t start = link->milliseconds(link->user), state = 0;
+
+    do {
+        enum spikeloom_error error = read_words(device, device->build->at.selftest, &state, 1);
+        if (error != SPIKELOOM_OK)
+            return error;
+        if (state & FAILED)
+            return SPIKELOOM_FAILED;
+        if (!(state & RUNS))
+            return SPIKELOOM_OK;
+    } while (link->milliseconds(link->user) - start <= SPIKELOOM_SETTLING);
+    return SPIKELOOM_BUSY;
+}
+
 enum spikeloom_error spikeloom_open(struct spikeloom *device, uint32_t session)
+{
+    enum spikeloom_error error = spikeloom_take(device, session);
+
+    if (error == SPIKELOOM_OK && device->build->at.health != 0)
+        error = check_memories(device);
+    if (error == SPIKELOOM_OK && device->build->at.selftest != 0)
+        error = check_selftest(device);
+    device->opened = error == SPIKELOOM_OK;
+    return error;
+}
+
+enum spikeloom_error spikeloom_take(struct spikeloom *device, uint32_t session)
 {
     enum spikeloom_error error;
 

@@ -34,6 +34,10 @@ enum spikeloom_error {
     SPIKELOOM_STRANGER,
     SPIKELOOM_VERSION,
     SPIKELOOM_OTHER_BUILD,
+    SPIKELOOM_OTHER_NETWORK,
+    SPIKELOOM_DAMAGED,
+    SPIKELOOM_FAILED,
+    SPIKELOOM_IMAGE,
     SPIKELOOM_TAKEN,
     SPIKELOOM_RESET,
     SPIKELOOM_REFUSED
@@ -42,6 +46,13 @@ enum spikeloom_error {
 /* What an error means, and what to do about it: one line. */
 const char *spikeloom_text(enum spikeloom_error error);
 
+/* A memory of the device that may be loaded. */
+struct spikeloom_memory {
+    const char *name; /* in the image */
+    uint32_t width;   /* bits of a row */
+    uint32_t depth;   /* rows */
+};
+
 /* A device, as its build describes it. `spikeloom.h` has one. */
 struct spikeloom_build {
     uint32_t digest[8]; /* as the device has it in its registers */
@@ -49,7 +60,8 @@ struct spikeloom_build {
     struct {
         uint16_t magic, digest, submitted, completed, session;
         uint16_t timesteps, open, input, result, stride;
-    } at; /* addresses of registers */
+        uint16_t selftest, health, holds, block, load, check;
+    } at; /* addresses of registers; 0 of what the device does not have */
     uint16_t input_words;
     uint16_t logits;
     uint8_t logit_words;
@@ -64,6 +76,9 @@ struct spikeloom_build {
         bool continues;     /* whether a sample is a block of a sequence */
     } input;
     uint16_t positions; /* of the read-out, each of which has logits for all classes */
+    uint32_t network[8]; /* digest of the network that memories have to hold */
+    const struct spikeloom_memory *memories; /* those that may be loaded, by their numbers */
+    uint8_t memory_count;
 };
 
 /* The way to a device. */
@@ -77,7 +92,8 @@ enum spikeloom_status {
     SPIKELOOM_STATUS_BUSY,
     SPIKELOOM_STATUS_ORDER,
     SPIKELOOM_STATUS_SESSION,
-    SPIKELOOM_STATUS_INCOMPLETE
+    SPIKELOOM_STATUS_INCOMPLETE,
+    SPIKELOOM_STATUS_DAMAGED
 };
 
 /* A request to registers, and its answer (docs/link.md). */
@@ -172,10 +188,19 @@ void spikeloom_init(struct spikeloom *device, const struct spikeloom_build *buil
 
 #define SPIKELOOM_SETTLING 1000u /* milliseconds */
 
-/* Make sure that the device holds the build, and take it over. `session` is a random number that is
- * not 0: the device tells hosts apart by it. Results of samples before are lost. SPIKELOOM_BUSY if
- * such samples are still under way after SPIKELOOM_SETTLING: open it again. */
+/* Make sure that the device holds the build, that its memories are intact and of the network, and
+ * that it has passed its test of itself, as far as there are any; and take it over. `session` is a
+ * random number that is not 0: the device tells hosts apart by it. Results of samples before are
+ * lost. SPIKELOOM_BUSY if such samples, or the test, still run after SPIKELOOM_SETTLING: open it
+ * again. */
 enum spikeloom_error spikeloom_open(struct spikeloom *device, uint32_t session);
+
+/* Load the memories from an image, and wait up to so many milliseconds until the device has
+ * compared them: a hundred are plenty. Until then the device takes no samples. The image is
+ * `memory.img` of the build that `spikeloom.h` is of, or SPIKELOOM_IMAGE is the answer. Afterwards
+ * no session is open. SPIKELOOM_DAMAGED if a memory is not what was sent: load it again. */
+enum spikeloom_error spikeloom_load(struct spikeloom *device, uint32_t session,
+                                    const uint8_t *image, size_t size, uint32_t limit);
 
 /* Choose after how many time-steps samples end, 1 to `build->timesteps`; without it they run as
  * long as they can. SPIKELOOM_RANGE if there are not so many. */
@@ -197,6 +222,12 @@ enum spikeloom_error spikeloom_poll(struct spikeloom *device, uint32_t *result);
 /* Wait for the next result. SPIKELOOM_TIMEOUT if the device takes longer than so many milliseconds;
  * the sample is still under way then. */
 enum spikeloom_error spikeloom_wait(struct spikeloom *device, uint32_t *result, uint32_t limit);
+
+/* Take over a device that holds the build, whatever its memories hold: for `spikeloom_load`. */
+enum spikeloom_error spikeloom_take(struct spikeloom *device, uint32_t session);
+
+/* CRC-32 as in zlib, a byte further; it begins with UINT32_MAX, and is inverted at the end. */
+uint32_t spikeloom_crc_next(uint32_t crc, uint8_t byte);
 
 /* Send a request of one's own and judge its answer: a code of the above. */
 enum spikeloom_error spikeloom_request(struct spikeloom *device, struct spikeloom_request *request);

@@ -67,7 +67,7 @@ static void read_before(const struct spikeloom_mapped *mapped, struct spikeloom_
 /* Whether a register can be written now; others than those named always can. */
 static bool is_free(const struct spikeloom_mapped *mapped, uint16_t addr)
 {
-    if (addr == mapped->build->at.timesteps)
+    if (addr == mapped->build->at.timesteps || (addr != 0 && addr == mapped->build->at.load))
         return under_way(mapped) == 0;
     return addr < mapped->build->at.input || under_way(mapped) < ROOM;
 }
@@ -100,7 +100,10 @@ static enum spikeloom_status execute(const struct spikeloom_mapped *mapped,
 /* The session counts from where only its owner may read and write, and once it is opened. */
 static bool is_owned(const struct spikeloom_mapped *mapped, uint16_t addr)
 {
-    return addr == mapped->build->at.timesteps || addr >= mapped->build->at.input;
+    const struct spikeloom_build *build = mapped->build;
+
+    return addr == build->at.timesteps || addr >= build->at.input ||
+           (build->at.block != 0 && addr >= build->at.block && addr != build->at.open);
 }
 
 static enum spikeloom_error mapped_request(struct spikeloom_link *link,

@@ -7,7 +7,7 @@ enum { END = 0xc0, ESC = 0xdb, ESC_END = 0xdc, ESC_ESC = 0xdd };
 enum { HEADER = SPIKELOOM_FRAME_HEADER, CRC = 4, ANSWER = 0x80 };
 
 /* CRC-32 as in zlib, four bits at a time. */
-static uint32_t crc_next(uint32_t crc, uint8_t byte)
+uint32_t spikeloom_crc_next(uint32_t crc, uint8_t byte)
 {
     static const uint32_t table[16] = {
         0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
@@ -42,7 +42,7 @@ static bool send(struct spikeloom_serial *serial, uint8_t byte)
 
 static bool send_escaped(struct spikeloom_serial *serial, uint8_t byte)
 {
-    serial->crc = crc_next(serial->crc, byte);
+    serial->crc = spikeloom_crc_next(serial->crc, byte);
     if (byte != END && byte != ESC)
         return send(serial, byte);
     return send(serial, ESC) && send(serial, byte == END ? ESC_END : ESC_ESC);
@@ -121,7 +121,7 @@ static bool is_whole(const struct spikeloom_serial *serial)
         serial->length % 4 != (HEADER + CRC) % 4)
         return false;
     for (uint16_t k = 0; k < body; k++)
-        crc = crc_next(crc, serial->frame[k]);
+        crc = spikeloom_crc_next(crc, serial->frame[k]);
     return word_at(serial, body) == ~crc;
 }
 

@@ -30,6 +30,14 @@ const char *spikeloom_text(enum spikeloom_error error)
         return "the device speaks another version of the protocol; build both again";
     case SPIKELOOM_OTHER_BUILD:
         return "the device holds another build than spikeloom.h describes; program it again";
+    case SPIKELOOM_OTHER_NETWORK:
+        return "the device's memories hold another network; load the image of this one";
+    case SPIKELOOM_DAMAGED:
+        return "the device's memories are not what they should be; load an image";
+    case SPIKELOOM_FAILED:
+        return "the device fails its self-test; load its image, or program it again";
+    case SPIKELOOM_IMAGE:
+        return "the image is damaged, or not of the build that spikeloom.h is of";
     case SPIKELOOM_TAKEN:
         return "another host has taken the device over; open a session to take it back";
     case SPIKELOOM_RESET:

@@ -30,6 +30,7 @@ class Bus(Structure):
 
 SIGNATURES = {
     "spikeloom_text": (ctypes.c_char_p, c_int), "spikeloom_open": (c_int, pointer, c_uint32),
+    "spikeloom_load": (c_int, pointer, c_uint32, ctypes.c_char_p, ctypes.c_size_t, c_uint32),
     "spikeloom_choose": (c_int, pointer, c_uint16), "spikeloom_due": (c_uint16, pointer),
     "spikeloom_submit": (c_int, pointer, POINTER(c_uint32)),
     "spikeloom_poll": (c_int, pointer, POINTER(c_uint32)),
@@ -108,6 +109,11 @@ class Driver:
                          types["write"](lambda _, addr, word: target.write(addr, word) and None),
                          types["milliseconds"](ticking()), None)
         self.c.shim_mapped(self._link)
+
+    def load(self, image, limit=1000):
+        """Load a memory image."""
+        return Error(self.c.spikeloom_load(self.device, next(self.sessions), image, len(image),
+                                           limit))
 
     def pack(self, pixels, begins=True):
         """Raw pixels of a sample to words."""
