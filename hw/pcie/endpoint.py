@@ -15,7 +15,7 @@ from .receive import REQUEST, Receiver
 from .requests import Completer
 from .rings import ResultRing, SampleRing
 from .session import Session
-from .tlp import BEAT
+from .tlp import BEAT, DWORD
 from .transmit import Arbiter, Requester
 from .width import Narrow, Widen
 
@@ -79,6 +79,8 @@ class Endpoint(wiring.Component):
         m.submodules.bar = bar = Bar(self._map)
         m.submodules.requester = requester = Requester()
         m.submodules.arbiter = arbiter = Arbiter()
+        # Whether the link takes a beat does not reach the arbiter in the same clock.
+        m.submodules.sent = sent = Queue(DWORD, depth=3)
         m.submodules.widen = widen = Widen()
         connect(m, flipped(self.i), narrow.i)
         connect(m, narrow.o, receiver.i)
@@ -86,7 +88,8 @@ class Endpoint(wiring.Component):
         connect(m, requests.o, completer.i)
         connect(m, completer.o, arbiter.i[0])
         connect(m, requester.o, arbiter.i[1])
-        connect(m, arbiter.o, widen.i)
+        connect(m, arbiter.o, sent.i)
+        connect(m, sent.o, widen.i)
         connect(m, widen.o, flipped(self.o))
         connect(m, bar.device, flipped(self.device))
         if self._map.most_timesteps > 1:
@@ -165,7 +168,7 @@ class Endpoint(wiring.Component):
 
     @staticmethod
     def _access(m, sampling, recording, requester):
-        """Results before samples; the requester takes an access with its last dword."""
+        """Results before samples; the requester takes an access after its last dword."""
         inside, kept, whose = Signal(), Signal(), Signal()
         m.d.comb += whose.eq(Mux(inside, kept, ~recording.o.valid))
         for k, ring in enumerate((recording, sampling)):

@@ -61,15 +61,10 @@ class Completer(wiring.Component):
         m = Module()
 
         request = self.i.p
-        status = Signal(CompletionStatus)
+        status, carries = Signal(CompletionStatus), Signal()
         place, left = Signal(10), Signal(range(LONGEST + 1))
         wait = Signal(range(_LATENCY + 1))
         count, lead = self._bytes(m, request)
-        with m.If(~request.supported):
-            m.d.comb += status.eq(CompletionStatus.UNSUPPORTED)
-        with m.Elif((request.length > LONGEST) | (request.length == 0)):
-            m.d.comb += status.eq(CompletionStatus.ABORT)
-        carries = status == CompletionStatus.SUCCESSFUL
         head, one, two = Signal(HEAD), Signal(CPL1), Signal(CPL2)
         m.d.comb += [
             head.type.eq(Mux(request.locked, Type.COMPLETION_LOCKED, Type.COMPLETION)),
@@ -88,7 +83,14 @@ class Completer(wiring.Component):
 
         with m.FSM():
             with m.State("Idle"):
-                m.d.sync += [place.eq(request.address), left.eq(request.length)]
+                short = (request.length <= LONGEST) & (request.length != 0)
+                m.d.sync += [
+                    place.eq(request.address), left.eq(request.length),
+                    carries.eq(request.supported & short),
+                    status.eq(Mux(~request.supported, CompletionStatus.UNSUPPORTED,
+                                  Mux(short, CompletionStatus.SUCCESSFUL,
+                                      CompletionStatus.ABORT))),
+                ]
                 with m.If(self.i.valid):
                     m.next = "Head 0"
             with m.State("Head 0"):
@@ -103,8 +105,7 @@ class Completer(wiring.Component):
                 m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(two), self.o.p.last.eq(~carries)]
                 m.d.sync += wait.eq(_LATENCY)
                 with m.If(self.o.ready):
-                    m.d.comb += self.i.ready.eq(~carries)
-                    m.next = "Idle"
+                    m.next = "Done"
                     with m.If(carries):
                         m.next = "Data"
             with m.State("Data"):
@@ -115,8 +116,10 @@ class Completer(wiring.Component):
                 with m.Elif(self.o.ready):
                     m.d.sync += [place.eq(place + 1), left.eq(left - 1), wait.eq(_LATENCY)]
                     with m.If(left == 1):
-                        m.d.comb += self.i.ready.eq(1)
-                        m.next = "Idle"
+                        m.next = "Done"
+            with m.State("Done"):
+                m.d.comb += self.i.ready.eq(1)
+                m.next = "Idle"
 
         return m
 

@@ -18,7 +18,7 @@ class Requester(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(ACCESS))``, taken with the last dword of the request
+    i : ``In(stream.Signature(ACCESS))``, taken after the last dword of the request
     words : ``In(stream.Signature(32))``, those that are written
     id : ``In(16)``, bus, device and function number
     o : ``Out(stream.Signature(DWORD))``
@@ -78,8 +78,7 @@ class Requester(wiring.Component):
                 m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(access.address[:32]),
                              self.o.p.last.eq(~access.write)]
                 with m.If(self.o.ready):
-                    m.d.comb += self.i.ready.eq(~access.write)
-                    m.next = "Idle"
+                    m.next = "Done"
                     with m.If(access.write):
                         m.next = "Data"
             with m.State("Data"):
@@ -92,8 +91,10 @@ class Requester(wiring.Component):
                 with m.If(self.o.valid & self.o.ready):
                     m.d.sync += left.eq(left - 1)
                     with m.If(left == 1):
-                        m.d.comb += self.i.ready.eq(1)
-                        m.next = "Idle"
+                        m.next = "Done"
+            with m.State("Done"):
+                m.d.comb += self.i.ready.eq(1)
+                m.next = "Idle"
 
         return m
 
