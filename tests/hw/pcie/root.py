@@ -9,7 +9,7 @@ from hw.pcie.registers import RingMap
 from hw.pcie.tlp import BEAT, Tlp, completion, memory_read, memory_write
 from hw.pcie.width import Narrow, Widen
 
-__all__ = ["ENDPOINT", "HOST", "Root", "beats", "packets"]
+__all__ = ["BAR", "ENDPOINT", "HOST", "Root", "beats", "packets"]
 
 HOST, ENDPOINT = 0x0008, 0x0100
 BAR = 0xfe00_0000
