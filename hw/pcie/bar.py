@@ -8,6 +8,7 @@ from hw.bits import one_hot_mux
 from hw.bus import DeviceBus
 from hw.registers import RegisterMap
 from hw.run import timesteps_member
+
 from .reads import FAULTS
 from .receive import COUNTS
 from .registers import RingMap, Status

@@ -9,6 +9,7 @@ from hw.feeder import Word
 from hw.registers import RegisterMap
 from hw.run import timesteps_member
 from hw.stream import Queue
+
 from .bar import Bar
 from .reads import Reads
 from .receive import REQUEST, Receiver
@@ -19,7 +20,20 @@ from .tlp import BEAT, DWORD
 from .transmit import Arbiter, Requester
 from .width import Narrow, Widen
 
-__all__ = ["PATIENCE", "Endpoint"]
+__all__ = ["LINK", "PATIENCE", "Endpoint"]
+
+LINK = wiring.Signature({
+    "i": In(stream.Signature(BEAT)), "o": Out(stream.Signature(BEAT)),
+    "id": In(16), "bus_master": In(1), "max_payload": In(3), "max_read": In(3),
+    "non_posted_ok": Out(1), "interrupt": Out(1), "interrupt_taken": In(1)})
+"""What an endpoint has of its link.
+
+``i`` and ``o`` are packets from the link and to it. ``id`` is the bus, device and function number;
+``bus_master`` tells whether there may be requests; ``max_payload`` and ``max_read`` are the codes
+of MaxPayload and MaxReadRequest, 128 bytes times a power of two. ``non_posted_ok`` tells whether
+there is room for three more requests that want an answer: a link that holds others back meanwhile
+lets completions pass. ``interrupt`` is high until ``interrupt_taken`` is.
+"""
 
 PATIENCE = 1 << 21
 """Clocks in which a completion comes, if it comes: 17 ms at 125 MHz."""
@@ -40,14 +54,7 @@ class Endpoint(wiring.Component):
 
     Members
     -------
-    i, o : ``stream.Signature(BEAT)``, packets from the link and to it
-    id : ``In(16)``, bus, device and function number
-    bus_master : ``In(1)``, whether there may be requests
-    max_payload, max_read : ``In(3)``, MaxPayload and MaxReadRequest, 128 bytes times a power of two
-    non_posted_ok : ``Out(1)``, whether there is room for three more requests that want an answer.
-        A link that holds others back meanwhile lets completions pass
-    interrupt : ``Out(1)``, high until ``interrupt_taken``
-    interrupt_taken : ``In(1)``
+    link : ``Out(LINK)``
     samples : ``Out(stream.Signature(32))``, to the device
     results : ``In(stream.Signature(Word))``, from it
     device : ``Out(DeviceBus)``
@@ -59,10 +66,7 @@ class Endpoint(wiring.Component):
             raise TypeError(f"registers must be a RegisterMap, not {registers!r}")
         self._map, self._patience = registers, patience
         super().__init__({
-            "i": In(stream.Signature(BEAT)), "o": Out(stream.Signature(BEAT)),
-            "id": In(16), "bus_master": In(1), "max_payload": In(3), "max_read": In(3),
-            "non_posted_ok": Out(1),
-            "interrupt": Out(1), "interrupt_taken": In(1),
+            "link": Out(LINK),
             "samples": Out(stream.Signature(32)),
             "results": In(stream.Signature(Word)),
             "device": Out(DeviceBus),
@@ -72,6 +76,7 @@ class Endpoint(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        link = self.link
         m.submodules.narrow = narrow = Narrow()
         m.submodules.receiver = receiver = Receiver()
         m.submodules.requests = requests = Queue(REQUEST, depth=_REQUESTS)
@@ -82,7 +87,7 @@ class Endpoint(wiring.Component):
         # Whether the link takes a beat does not reach the arbiter in the same clock.
         m.submodules.sent = sent = Queue(DWORD, depth=3)
         m.submodules.widen = widen = Widen()
-        connect(m, flipped(self.i), narrow.i)
+        connect(m, flipped(link.i), narrow.i)
         connect(m, narrow.o, receiver.i)
         connect(m, receiver.requests, requests.i)
         connect(m, requests.o, completer.i)
@@ -90,7 +95,7 @@ class Endpoint(wiring.Component):
         connect(m, requester.o, arbiter.i[1])
         connect(m, arbiter.o, sent.i)
         connect(m, sent.o, widen.i)
-        connect(m, widen.o, flipped(self.o))
+        connect(m, widen.o, flipped(link.o))
         connect(m, bar.device, flipped(self.device))
         if self._map.most_timesteps > 1:
             m.d.comb += self.timesteps.eq(bar.timesteps)
@@ -100,8 +105,8 @@ class Endpoint(wiring.Component):
         leaves = requests.o.valid & requests.o.ready
         m.d.sync += waiting.eq(waiting + arrives - leaves)
         m.d.comb += [
-            *(part.id.eq(self.id) for part in (receiver, completer, requester)),
-            self.non_posted_ok.eq(waiting <= _REQUESTS - 3),
+            *(part.id.eq(link.id) for part in (receiver, completer, requester)),
+            link.non_posted_ok.eq(waiting <= _REQUESTS - 3),
             bar.w_addr.eq(receiver.w_addr),
             bar.w_data.eq(receiver.w_data),
             bar.w_en.eq(receiver.w_en),
@@ -141,14 +146,14 @@ class Endpoint(wiring.Component):
             sampling.base.eq(bar.samples),
             sampling.mask.eq(bar.samples_mask),
             sampling.index.eq(bar.samples_index),
-            sampling.max_read.eq(self.max_read),
-            sampling.enable.eq(opened & self.bus_master),
+            sampling.max_read.eq(self.link.max_read),
+            sampling.enable.eq(opened & self.link.bus_master),
             recording.base.eq(bar.results),
             recording.mask.eq(bar.results_mask),
             recording.index.eq(bar.results_index),
             recording.block.eq(bar.block),
-            recording.max_payload.eq(self.max_payload),
-            recording.enable.eq(opened & self.bus_master),
+            recording.max_payload.eq(self.link.max_payload),
+            recording.enable.eq(opened & self.link.bus_master),
             recording.status.eq(bar.status),
             recording.faults.eq(reads.faults),
             bar.facts.counts.dropped.eq(receiver.counts.dropped + strangers),
@@ -162,9 +167,9 @@ class Endpoint(wiring.Component):
         ]
         self._access(m, sampling, recording, requester)
         with m.If(recording.told & bar.interrupt):
-            m.d.sync += self.interrupt.eq(1)
-        with m.Elif(self.interrupt_taken):
-            m.d.sync += self.interrupt.eq(0)
+            m.d.sync += self.link.interrupt.eq(1)
+        with m.Elif(self.link.interrupt_taken):
+            m.d.sync += self.link.interrupt.eq(0)
 
     @staticmethod
     def _access(m, sampling, recording, requester):

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.bits import one_hot_mux
 from hw.stream import Queue
+
 from .receive import COMPLETION
 
 __all__ = ["BURST", "FAULTS", "TAGS", "Reads"]

@@ -5,6 +5,7 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.feeder import Word
+
 from .reads import BURST, FAULTS
 from .transmit import ACCESS
 

@@ -48,7 +48,8 @@ class Root:
 
     def __init__(self, dut, *, base=0, size=1 << 16, idle=0.0, busy=0.0, seed=0, limit=100_000,
                  answer=None, beside=()):
-        self.dut, self.base, self.memory = dut, base, bytearray(size)
+        self.dut, self.link = dut, dut.link
+        self.base, self.memory = base, bytearray(size)
         self.idle, self.busy, self.answer = idle, busy, answer
         self.random = random.Random(seed)
         self.requests, self.answers = deque(), []  # to send
@@ -61,7 +62,7 @@ class Root:
         async def whole(ctx):
             self.ctx = ctx
             for name, value in (("id", ENDPOINT), ("bus_master", 1)):
-                ctx.set(getattr(self.dut, name), value)
+                ctx.set(getattr(self.link, name), value)
             await host(self)
 
         simulator = Simulator(self.dut)
@@ -77,7 +78,7 @@ class Root:
             assert self.clocks < self._limit, "the host waits for nothing"
 
     async def _send(self, ctx):
-        ctx.set(self.dut.interrupt_taken, 0)
+        ctx.set(self.link.interrupt_taken, 0)
         while True:
             tlp = self._next()
             if tlp is None:
@@ -86,11 +87,11 @@ class Root:
             for beat in beats(tlp):
                 while self.random.random() < self.idle:
                     await ctx.tick()
-                ctx.set(self.dut.i.payload, BEAT.from_bits(beat))
-                ctx.set(self.dut.i.valid, 1)
-                while not (await ctx.tick().sample(self.dut.i.ready))[2]:
+                ctx.set(self.link.i.payload, BEAT.from_bits(beat))
+                ctx.set(self.link.i.valid, 1)
+                while not (await ctx.tick().sample(self.link.i.ready))[2]:
                     pass
-                ctx.set(self.dut.i.valid, 0)
+                ctx.set(self.link.i.valid, 0)
 
     def _next(self):
         """The next packet for the endpoint: of one read in order, of several in any."""
@@ -100,15 +101,15 @@ class Root:
         return self.random.choice(queues).popleft() if queues else None
 
     async def _receive(self, ctx):
-        dut, found = self.dut, []
+        link, found = self.link, []
         while True:
             while self.random.random() < self.busy:
                 await ctx.tick()
-            ctx.set(dut.o.ready, 1)
+            ctx.set(link.o.ready, 1)
             valid = False
             while not valid:
-                *_, valid, payload = await ctx.tick().sample(dut.o.valid, dut.o.payload)
-            ctx.set(dut.o.ready, 0)
+                *_, valid, payload = await ctx.tick().sample(link.o.valid, link.o.payload)
+            ctx.set(link.o.ready, 0)
             found.append(payload.as_bits())
             if found[-1] >> 65:
                 (tlp,) = packets(found)
@@ -123,7 +124,7 @@ class Root:
         assert tlp.four == (tlp.address >> 32 != 0)
         assert tlp.address % 4096 + 4 * tlp.length <= 4096
         start = tlp.address - self.base
-        assert 0 <= start
+        assert start >= 0
         assert start + 4 * tlp.length <= len(self.memory)
         if tlp.has_data:
             for k, word in enumerate(tlp.payload):

@@ -5,12 +5,8 @@ import random
 from dataclasses import replace
 
 import pytest
-from amaranth import *
-from amaranth.lib import wiring
-from amaranth.lib.wiring import connect, flipped
 
-from hw.device import Device, DeviceModel, packing, register_map
-from hw.pcie.endpoint import Endpoint
+from hw.device import DeviceModel, packing, register_map
 from hw.pcie.registers import RingMap, Status
 from hw.pcie.rings import ResultRing
 from hw.pcie.tlp import (
@@ -22,6 +18,7 @@ from hw.pcie.tlp import (
     memory_read,
     memory_write,
 )
+from hw.pcie.top import Top
 from hw.registers import MAGIC
 from tests.hw.standin import DIGEST, StandIn, config, logits
 
@@ -32,36 +29,9 @@ SHAPES = {"small": config(channels=1, size=1, word=1, classes=1, lanes=1), "word
           "large": config(channels=8, size=12, word=8, classes=10, lanes=4)}
 
 
-class Subject(wiring.Component):
-    """An endpoint and a device, as the link sees them."""
-
-    def __init__(self, shape, *, patience=1 << 12):
-        self.config = shape
-        self.endpoint = Endpoint(register_map(shape), patience=patience)
-        members = dict(self.endpoint.signature.members)
-        for name in ("samples", "results", "device"):
-            del members[name]
-        super().__init__(members)
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.endpoint = endpoint = self.endpoint
-        m.submodules.device = device = Device(StandIn(self.config), self.config, digest=DIGEST,
-                                              clock_hz=1)
-        connect(m, endpoint.samples, device.i)
-        connect(m, device.o, endpoint.results)
-        connect(m, endpoint.device, device.bus)
-        for name in self.signature.members:
-            connect(m, flipped(getattr(self, name)), getattr(endpoint, name)) if hasattr(
-                getattr(self, name), "signature") else self._wire(m, name)
-        return m
-
-    def _wire(self, m, name):
-        inner, outer = getattr(self.endpoint, name), getattr(self, name)
-        if self.signature.members[name].flow is wiring.In:
-            m.d.comb += inner.eq(outer)
-        else:
-            m.d.comb += outer.eq(inner)
+def subject(shape, *, patience=1 << 12):
+    """An endpoint and a device that computes in an instant."""
+    return Top(StandIn(shape), shape, digest=DIGEST, clock_hz=1, patience=patience)
 
 
 def answers(shape, samples):
@@ -116,13 +86,13 @@ def test_samples_and_results(shape, stalls, base):
     found = []
 
     async def host(root):
-        root.ctx.set(root.dut.max_read, 1)
+        root.ctx.set(root.link.max_read, 1)
         await root.open(7, samples=places[0], results=places[1], block=places[2])
         assert await root.read(register_map(where).session) == [7]
         found.extend(await stream(root, samples, places,
                                   record=register_map(where).result_words))
 
-    root = Root(Subject(where), base=base, idle=idle, busy=busy, seed=count)
+    root = Root(subject(where), base=base, idle=idle, busy=busy, seed=count)
     root.run(host)
     wanted = answers(where, samples)
     assert [record[0] for record in found] == list(range(1, count + 1))
@@ -153,7 +123,7 @@ async def compute(root, samples):
 
 
 def simulate(host, **options):
-    root = Root(Subject(SHAPES["words"]), base=BASE, **options)
+    root = Root(subject(SHAPES["words"]), base=BASE, **options)
     root.run(host)
     return root
 
@@ -246,7 +216,7 @@ def test_a_read_that_fails_ends_the_session(fault):
         records = await compute(root, samples)
         assert [record[1:-1] for record in records] == answers(SHAPES["words"], samples)
 
-    root = Root(Subject(SHAPES["words"], patience=256), base=BASE, answer=answer)
+    root = Root(subject(SHAPES["words"], patience=256), base=BASE, answer=answer)
     root.run(host)
 
 
@@ -273,7 +243,7 @@ def test_completions_that_come_after_their_session():
         late.append(list(root.parts(tlp)))
         return []
 
-    root = Root(Subject(SHAPES["words"], patience=256), base=BASE, answer=keep)
+    root = Root(subject(SHAPES["words"], patience=256), base=BASE, answer=keep)
     root.run(host)
 
 
@@ -341,24 +311,24 @@ def test_interrupts(interrupt):
         await compute(root, random_samples(SHAPES["words"], 2, 0))
         for _ in range(20):
             await root.ctx.tick()
-        assert root.ctx.get(root.dut.interrupt) == interrupt
-        root.ctx.set(root.dut.interrupt_taken, 1)
+        assert root.ctx.get(root.link.interrupt) == interrupt
+        root.ctx.set(root.link.interrupt_taken, 1)
         await root.ctx.tick()
-        root.ctx.set(root.dut.interrupt_taken, 0)
-        assert not root.ctx.get(root.dut.interrupt)
+        root.ctx.set(root.link.interrupt_taken, 0)
+        assert not root.ctx.get(root.link.interrupt)
 
     simulate(host)
 
 
 def test_no_request_without_bus_master():
     async def host(root):
-        root.ctx.set(root.dut.bus_master, 0)
+        root.ctx.set(root.link.bus_master, 0)
         await opened(root, 3)
         root.write(RING.samples_index, 90)
         for _ in range(300):
             await root.ctx.tick()
         assert all(tlp.answers for tlp in root.seen)
-        root.ctx.set(root.dut.bus_master, 1)
+        root.ctx.set(root.link.bus_master, 1)
         await root.until(lambda: root.words(PLACES[2], 1)[0] == 90 // 9 * WHERE.result_words)
 
     simulate(host)
@@ -371,12 +341,12 @@ def test_bursts(code):
     samples = random_samples(shape, 8, code)
 
     async def host(root):
-        root.ctx.set(root.dut.max_read, code)
-        root.ctx.set(root.dut.max_payload, code)
+        root.ctx.set(root.link.max_read, code)
+        root.ctx.set(root.link.max_payload, code)
         await root.open(3, samples=PLACES[0], results=PLACES[1], block=PLACES[2])
         await stream(root, samples, PLACES, record=register_map(shape).result_words)
 
-    root = Root(Subject(shape), base=BASE)
+    root = Root(subject(shape), base=BASE)
     root.run(host)
     reads = [tlp.length for tlp in root.seen if not tlp.has_data]
     assert max(reads) == min(32 << code, 128)
@@ -391,9 +361,9 @@ def test_requests_are_held_back_while_many_wait():
             root.requests.append(memory_read(BAR, 1, tag=tag, requester=HOST))
         for _ in range(300):
             await root.ctx.tick()
-        assert not root.ctx.get(root.dut.non_posted_ok)
+        assert not root.ctx.get(root.link.non_posted_ok)
         root.busy = 0.0
         await root.until(lambda: len(root.completions) == 20)
-        assert root.ctx.get(root.dut.non_posted_ok)
+        assert root.ctx.get(root.link.non_posted_ok)
 
     simulate(host)
