@@ -166,10 +166,24 @@ class Endpoint(wiring.Component):
             bar.facts.results_written.eq(recording.written),
         ]
         self._access(m, sampling, recording, requester)
-        with m.If(recording.told & bar.interrupt):
+        with m.If(self._left(m, recording.told) & bar.interrupt):
             m.d.sync += self.link.interrupt.eq(1)
         with m.Elif(self.link.interrupt_taken):
             m.d.sync += self.link.interrupt.eq(0)
+
+    def _left(self, m, told):
+        """Whether the packet that has entered the last queue with ``told`` leaves it, so that an
+        interrupt does not overtake it."""
+        sent, link = m.submodules.sent, self.link
+        inside, before, waits = Signal(range(8)), Signal(range(8)), Signal()
+        enters = sent.i.valid & sent.i.ready & sent.i.p.last
+        leaves = link.o.valid & link.o.ready & link.o.p.last
+        m.d.sync += [inside.eq(inside + enters - leaves), before.eq(before - (leaves & waits))]
+        with m.If(told):
+            m.d.sync += [waits.eq(1), before.eq(inside - leaves)]
+        with m.Elif(before == 0):
+            m.d.sync += waits.eq(0)
+        return waits & (before == 0)
 
     @staticmethod
     def _access(m, sampling, recording, requester):

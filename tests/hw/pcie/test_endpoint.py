@@ -304,6 +304,22 @@ def test_byte_enables_of_a_read(first):
     simulate(host)
 
 
+def test_an_interrupt_does_not_overtake_the_status_block():
+    async def host(root):
+        early = []
+        await opened(root, 3, interrupt=1)
+        root.put(PLACES[0], [1] * WHERE.input_words)
+        root.busy = 0.9
+        root.write(RING.samples_index, WHERE.input_words)
+        while not root.words(PLACES[2], 1)[0]:
+            early.append(root.ctx.get(root.link.interrupt))
+            await root.ctx.tick()
+        assert not any(early)
+        await root.until(lambda: root.ctx.get(root.link.interrupt))
+
+    simulate(host)
+
+
 @pytest.mark.parametrize("interrupt", [0, 1])
 def test_interrupts(interrupt):
     async def host(root):
