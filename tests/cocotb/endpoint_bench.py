@@ -96,7 +96,7 @@ class Bench:
                 await self.write("ring_samples_index", sent)
                 began = sent
             produced, status = self.get(8 * WORDS, 2)
-            assert not status >> 8, f"fault {status:#x}"
+            assert not status >> 8, (status, await self.read("dropped"))
             before = len(found)
             while produced - taken >= record:
                 found.append([self.get(4 * (WORDS + (taken + k) % WORDS), 1)[0]

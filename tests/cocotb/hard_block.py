@@ -61,7 +61,13 @@ class HardBlock(Device):
         dut = self.dut
         dut.link__i__valid.value = 0
         while True:
-            tlp = await self.received.get()
+            # Whatever comes between edges, or at one, is driven after an edge.
+            if self.received.empty():
+                dut.link__i__valid.value = 0
+                tlp = await self.received.get()
+                await RisingEdge(dut.clk)
+            else:
+                tlp = self.received.get_nowait()
             packed = bytes(tlp.pack())
             dwords = [int.from_bytes(packed[k:k + 4], "big") for k in range(0, len(packed), 4)]
             for k in range(0, len(dwords), 2):
@@ -75,8 +81,6 @@ class HardBlock(Device):
                 await RisingEdge(dut.clk)
                 while not dut.link__i__ready.value:
                     await RisingEdge(dut.clk)
-            if self.received.empty():
-                dut.link__i__valid.value = 0
             tlp.release_fc()
 
     async def _send(self):
@@ -98,6 +102,7 @@ class HardBlock(Device):
                 self.sent.append((tlp.fmt_type, tlp.length))
                 dut.link__o__ready.value = 0
                 await self.send(tlp)
+                await RisingEdge(dut.clk)
 
     async def _configure(self):
         dut, function = self.dut, self.functions[0]
@@ -113,11 +118,12 @@ class HardBlock(Device):
         dut.link__interrupt_taken.value = 0
         while True:
             await RisingEdge(dut.clk)
-            if dut.link__interrupt.value and not dut.link__interrupt_taken.value:
+            if dut.link__interrupt.value:
                 dut.link__interrupt_taken.value = 1
-                await self.functions[0].msi.issue_msi_interrupt(0)
-            else:
+                await RisingEdge(dut.clk)
                 dut.link__interrupt_taken.value = 0
+                await self.functions[0].msi.issue_msi_interrupt(0)
+                await RisingEdge(dut.clk)
 
 
 class Host(RootComplex):
