@@ -30,8 +30,11 @@ from gen.plan.sequences import plan_sequences
 from gen.plan.workload import Calibration, calibrate
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
+from hw.array import Array
 from hw.config import ArrayConfig, MemoryImage
 from hw.device import packing, register_map
+from hw.pcie.registers import RingMap
+from hw.pcie.top import Top as PcieTop
 from hw.top import Top
 from hw.uart import divisor
 
@@ -61,7 +64,7 @@ class Decisions:
     config : shape of the array
     placement : which of its memories go to block RAM
     clock : the fabric's
-    baud : speed of the serial link
+    baud : speed of the serial link, or None if the link is PCI Express
     interval : predicted clocks from one sample to the next
     calibration : the samples of that prediction
     """
@@ -69,7 +72,7 @@ class Decisions:
     config: ArrayConfig
     placement: Placement
     clock: Clock
-    baud: int
+    baud: int | None
     interval: float
     calibration: str
 
@@ -172,7 +175,8 @@ class Design(Decisions):
                 **({"positions": list(config.readout.sources[0].positions)}
                    if config.positions > 1 else {}),
             },
-            "registers": register_map(config).as_dict(),
+            "registers": register_map(config).as_dict() | (
+                RingMap().as_dict() if self.board.connector else {}),
         }
 
     @property
@@ -191,9 +195,12 @@ class Design(Decisions):
         return identity_digest(self.identity)
 
     def verilog(self) -> str:
-        """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
-        return component_verilog(Top(self.config, self.image, digest=self.digest, baud=self.baud,
-                                     clock_hz=self.clock.hz), "top", self.placement)
+        """Module ``top``, with ports ``clk``, ``rst``, and ``rx`` and ``tx`` or, on PCI Express,
+        those of a ``link`` (:data:`hw.pcie.endpoint.LINK`)."""
+        facts = {"digest": self.digest, "clock_hz": self.clock.hz}
+        top = (Top(self.config, self.image, baud=self.baud, **facts) if self.baud else
+               PcieTop(Array(self.config, self.image), self.config, **facts))
+        return component_verilog(top, "top", self.placement)
 
 
 def identity_digest(facts: dict) -> str:
@@ -217,7 +224,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     interval : clocks an image to aim for; there is a warning if the board has no room for that
     objective, code, differential : see :func:`gen.plan.planner.plan`
     calibration : samples whose spikes decide; by default those that travel with the network
-    baud : speed of the serial link
+    baud : speed of the serial link, if that is the board's link (:meth:`boards.Board.linked`)
     clock_hz : limit of the fabric's clock, the board's default if None; the clock is the fastest
         that the board can make and that is not above it
     stream : rows of the input that are a block, if the device is to take sequences that go on block
@@ -236,14 +243,15 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     BuildError
         If the board has no such clock.
     """
-    clock = clocking.require(board, clock_hz or board.clock_hz, baud)
+    line = None if board.connector else baud
+    clock = clocking.require(board, clock_hz or board.clock_hz, line)
     workload = calibrate(network, calibration)
     choose = (plan if stream is None and interleaved == 1 else
               partial(plan_sequences, stream=stream, interleaved=interleaved))
     chosen = choose(network, board, code=code, interval=interval, objective=objective, lanes=lanes,
                     differential=differential, workload=workload)
     warn_unless_kept(board, interval, chosen)
-    return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=baud,
+    return Design(config=chosen.config, placement=chosen.needs.placement, clock=clock, baud=line,
                   interval=chosen.interval, calibration=workload.source, network=network,
                   board=board, image=chosen.image)
 
@@ -357,6 +365,8 @@ def _require_consistent(design, built):
                               ("baud", design.baud, built.link["baud"])):
         if value != said:
             raise Mismatch(f"{name} is not that of {manifest.NAME}, {said}")
+    if design.baud is None:
+        return
     try:
         divisor(design.clock.hz, design.baud)
     except ValueError as error:

@@ -19,13 +19,18 @@ __all__ = ["add"]
 
 
 def _run(args):
+    from boards import NoLink
     from gen.build.builder import build, default_directory
+    from gen.errors import BuildError
     require_calibration(args)
     network, options = find_network(args.network), mapping_options(args)
-    return build(network, **options,
-                 out=args.output or default_directory(network, options["board"]),
-                 baud=args.baud, clock_hz=args.clock and args.clock * 1e6,
-                 synthesise=not args.no_synthesis)
+    try:
+        return build(network, **options,
+                     out=args.output or default_directory(network, options["board"], args.link),
+                     baud=args.baud, clock_hz=args.clock and args.clock * 1e6,
+                     synthesise=not args.no_synthesis, link=args.link)
+    except NoLink as error:
+        raise BuildError(str(error)) from error
 
 
 def _table(result):
@@ -56,6 +61,8 @@ def add(commands: Commands) -> None:
     add_sequences(parser)
     add_dataset(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
+    parser.add_argument("--link", choices=("uart", "pcie"),
+                        help="how a host reaches the board (default: its serial port)")
     parser.add_argument("--baud", type=BAUD, metavar="N", default=1_000_000,
                         help="speed of the serial link")
     parser.add_argument("--clock", type=real(0.001, 10_000), metavar="MHZ",
