@@ -134,8 +134,8 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
         If the netlist can't be simulated, does not answer, or its array hangs.
     """
     if design.baud is None:
-        raise SimulationError(f"{directory}: a netlist is driven at its serial port, and this build "
-                              f"has none; verify the netlist of a build without --link pcie")
+        raise SimulationError(f"{directory}: a netlist is driven at its serial port, and this "
+                              f"build has none; verify that of a build without --link pcie")
     network, config, samples = design.seen(images)
     module = load(Path(directory) / NETLIST, TOP)
     simulator = netlist_simulator(module, design.board, config.layers)
