@@ -90,6 +90,14 @@ def lock(file: int, name: str) -> None:
         raise HostError(f"{name}: another program uses the device; end it first") from error
 
 
+def unlock(files: list[int]) -> None:
+    """Close files. What is mapped keeps them open, and so would keep them locked."""
+    while files:
+        file = files.pop()
+        fcntl.flock(file, fcntl.LOCK_UN)
+        os.close(file)
+
+
 class MappedFunction:
     """A function whose BAR0 and memory are files, as those of a virtual board.
 
@@ -147,8 +155,7 @@ class MappedFunction:
 
     def close(self) -> None:
         """Close and unlock the files."""
-        while self._files:
-            os.close(self._files.pop())
+        unlock(self._files)
 
     def __enter__(self) -> Self:
         return self
@@ -264,8 +271,7 @@ class SysfsFunction:
         if self._files:
             with suppress(OSError):
                 self._command(clear=_MASTER)
-        while self._files:
-            os.close(self._files.pop())
+        unlock(self._files)
 
     def __enter__(self) -> Self:
         return self

@@ -233,6 +233,11 @@ class PcieLink:
         finally:
             flight.over, self._flying = flight.over or "the sequence has ended", False
 
+    def well(self, session: int) -> bool:
+        """Whether the session is open, and the device reaches memory."""
+        (found,), (status,) = (self.read(self.where[name], 1) for name in ("session", "status"))
+        return found == session and not status >> min(_FAULTS)
+
     def diagnosis(self, session: int) -> HostError:
         """Why there is no result."""
         (found,), (status,) = (self.read(self.where[name], 1) for name in ("session", "status"))
@@ -317,11 +322,11 @@ class _Flight:
         looked = begun
         while not self._take():
             now = time.monotonic()
-            if link.block[1] >> 8 or now > begun + link.patience:
+            if link.block[1] >> min(_FAULTS) or now > begun + link.patience:
                 raise link.diagnosis(self._session)
             if now > looked + 0.05:
                 looked = now
-                if link.read(link.where["session"], 1) != [self._session]:
+                if not link.well(self._session):
                     raise link.diagnosis(self._session)
             link.function.wait(0.01)
 
