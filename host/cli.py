@@ -78,7 +78,11 @@ def _link(args, manifest, patience):
     from .pcie import PcieLink, is_pcie, open_function
     if is_pcie(args.port):
         with open_function(args.port, args.board) as function:
-            yield PcieLink(function, manifest, patience=patience)
+            link = PcieLink(function, manifest, patience=patience)
+            try:
+                yield link
+            finally:
+                link.close()
         return
     from .link import SerialLink
     from .mailbox import Mailbox
@@ -239,8 +243,17 @@ def _status(args):
         return {**device.status(), "network": manifest.network, "retries": device.retries}
 
 
+def _devices(args):
+    from .devices import devices
+    return {"devices": devices(args.baud)}
+
+
 def _lines(report):
     """A report for a person: a line for each figure. Only ``--json`` shows long lists."""
+    if "devices" in report:
+        yield from (f"{device['port']:<20}{device['says']}" for device in report["devices"])
+        if not report["devices"]:
+            yield "there is no serial port, and no device on PCI Express"
     if "predictions" in report:
         yield " ".join(map(str, report["predictions"]))
     if "exact" in report:
@@ -301,6 +314,12 @@ def _parser():
                         help="report how many logits differ, of (blocks, classes); the exit status "
                              "is 1 if any do")
     stream.set_defaults(run=_stream)
+    devices = commands.add_parser("devices", help="list the devices that are there, and what each "
+                                                  "says of itself")
+    devices.add_argument("--baud", type=number(int, "an integer", 1, 100_000_000), metavar="N",
+                         default=1_000_000, help="rate at which serial ports are asked (1000000)")
+    devices.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    devices.set_defaults(run=_devices)
     status = commands.add_parser("status", parents=[common],
                                  help="show the status of a device")
     status.set_defaults(run=_status)

@@ -70,10 +70,33 @@ class Function(Protocol):
         """Give everything back. The device must rest."""
 
 
-def map_words(file: int, size: int) -> memoryview:
-    """The words of a file, which stays mapped as long as they are used."""
-    return memoryview(mmap.mmap(file, size, mmap.MAP_SHARED,
-                                mmap.PROT_READ | mmap.PROT_WRITE)).cast("I")
+class Mapping:
+    """A part of a file as words of 32 bits.
+
+    Python keeps a file open as long as it is mapped, and so would keep a device locked.
+
+    Parameters
+    ----------
+    file, size : what is mapped
+    offset : where it begins
+
+    Members
+    -------
+    words : an access to one is one access of 32 bits
+    """
+
+    def __init__(self, file: int, size: int, *, offset: int = 0) -> None:
+        self._map = mmap.mmap(file, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE,
+                              offset=offset)
+        self._bytes = memoryview(self._map)
+        self.words = self._bytes.cast("I")
+
+    def close(self) -> None:
+        """Take the words back. Those that somebody has a view of stay until that is gone."""
+        with suppress(BufferError):
+            self.words.release()
+            self._bytes.release()
+            self._map.close()
 
 
 def lock(file: int, name: str) -> None:
@@ -90,11 +113,14 @@ def lock(file: int, name: str) -> None:
         raise HostError(f"{name}: another program uses the device; end it first") from error
 
 
-def unlock(files: list[int]) -> None:
-    """Close files. What is mapped keeps them open, and so would keep them locked."""
+def release(mappings: list[Mapping], files: list[int]) -> None:
+    """Take mappings back, then unlock and close files."""
+    while mappings:
+        mappings.pop().close()
     while files:
         file = files.pop()
-        fcntl.flock(file, fcntl.LOCK_UN)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
         os.close(file)
 
 
@@ -118,14 +144,16 @@ class MappedFunction:
     def __init__(self, name: str, bar: str, memory: str, base: int) -> None:
         self.name, self._base, self._used = name, base, 0
         self._files: list[int] = []
+        self._mappings: list[Mapping] = []
         try:
             for path in (bar, memory):
                 self._files.append(os.open(path, os.O_RDWR | os.O_CLOEXEC))
             self._bar = os.stat(bar)
             self._path = bar
             lock(self._files[0], name)
-            self.bar = map_words(self._files[0], self._bar.st_size)
-            self._memory = map_words(self._files[1], os.fstat(self._files[1]).st_size)
+            for file in self._files:
+                self._mappings.append(Mapping(file, os.fstat(file).st_size))
+            self.bar, self._memory = (mapping.words for mapping in self._mappings)
         except OSError as error:
             self.close()
             raise HostError(f"{name}: {error.filename or bar}: {error.strerror}") from error
@@ -155,7 +183,7 @@ class MappedFunction:
 
     def close(self) -> None:
         """Close and unlock the files."""
-        unlock(self._files)
+        release(self._mappings, self._files)
 
     def __enter__(self) -> Self:
         return self
@@ -213,12 +241,16 @@ class SysfsFunction:
             raise HostError(f"{self.name}: the IOMMU translates the device's accesses, which then "
                             f"can't reach memory; use VFIO: modprobe vfio-pci")
         self._files: list[int] = []
+        self._mappings: list[Mapping] = []
+        self._config = -1
         try:
-            (self._path / "enable").write_text("1", encoding="ascii")
-            self._config = self._open("config")
-            resource = self._open("resource0")
+            resource, config = self._open("resource0"), self._open("config")
             lock(resource, self.name)
-            self.bar = map_words(resource, os.fstat(resource).st_size)
+            # From here on the device is ours, and is left as it should be.
+            self._config = config
+            (self._path / "enable").write_text("1", encoding="ascii")
+            self._mappings.append(Mapping(resource, os.fstat(resource).st_size))
+            self.bar = self._mappings[0].words
             self._command(set_=_MEMORY | _MASTER)
         except OSError as error:
             self.close()
@@ -268,10 +300,11 @@ class SysfsFunction:
 
     def close(self) -> None:
         """Take the right to access memory from the device, and unlock it."""
-        if self._files:
+        if self._config >= 0:
             with suppress(OSError):
                 self._command(clear=_MASTER)
-        unlock(self._files)
+            self._config = -1
+        release(self._mappings, self._files)
 
     def __enter__(self) -> Self:
         return self

@@ -5,7 +5,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import HostError, LinkError, Lost, Refused
@@ -193,6 +193,14 @@ class PcieLink:
             self.write(f"{name}_index", 0)
         self.write("interrupt", self.function.interrupts)
         self.write("timesteps", timesteps)
+
+    def close(self) -> None:
+        """End the session. Returns when the device does not access memory any more, or is gone."""
+        self._session = 0
+        if self._buffer is not None:
+            with suppress(HostError):
+                self.write("open", 0)
+                self._until_rest(time.monotonic() + self.patience)
 
     def run(self, samples: Iterable[Sequence[int]], timesteps: int
             ) -> Generator[list[int], None, None]:

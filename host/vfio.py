@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from .errors import HostError
-from .pci import Buffer, driver_of, require_function
+from .pci import Buffer, Mapping, driver_of, release, require_function
 
 __all__ = ["VfioFunction"]
 
@@ -55,14 +55,14 @@ class VfioFunction:
         self._next = _FIRST
         self._files: list[int] = []
         self._pages: list[mmap.mmap] = []
+        self._mappings: list[Mapping] = []
         self._device = -1
         self._bind(address)
         try:
             self._open(address)
             size, offset = self._region(_BAR_REGION)
-            self.bar = memoryview(mmap.mmap(
-                self._device, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE,
-                offset=offset)).cast("I")
+            self._mappings.append(Mapping(self._device, size, offset=offset))
+            self.bar = self._mappings[0].words
             self._command(set_=_ENABLE)
             self._listen()
         except OSError as error:
@@ -172,8 +172,7 @@ class VfioFunction:
             with suppress(OSError):
                 self._command(clear=_MASTER)
             self._device = -1
-        while self._files:
-            os.close(self._files.pop())
+        release(self._mappings, self._files)
 
     def __enter__(self) -> Self:
         return self

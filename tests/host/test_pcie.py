@@ -209,17 +209,16 @@ def test_a_sequence_element_by_element(builds):
     assert SEQUENCES["stream"]["stream"] == STREAM
 
 
-@pytest.mark.parametrize(("link", "port", "message"), [
-    ("pcie", "/dev/null", "the build's link is PCI Express; give --port pcie:ADDRESS or "
-                          "virtual-pcie"),
-    ("pcie", "virtual", "the build's link is PCI Express; give --port pcie:ADDRESS or "
-                        "virtual-pcie"),
-    ("uart", "virtual-pcie", "virtual-pcie: the build's link is a serial port; build it with "
-                             "--link pcie, or take --port virtual"),
-    ("pcie", "pcie:ffff:ff:1f.7", "pcie:ffff:ff:1f.7: there is no such device; `python -m host "
-                                  "devices` lists those there are"),
-    ("pcie", "pcie:../..", "pcie:../..: there is no such device; `python -m host devices` lists "
-                           "those there are")])
+_NOT_SERIAL = "the build's link is PCI Express; give --port pcie:ADDRESS or virtual-pcie"
+_SERIAL = "the build's link is a serial port; build it with --link pcie, or take --port virtual"
+_NONE = "there is no such device; `python -m host devices` lists those there are"
+
+
+@pytest.mark.parametrize("link, port, message", [
+    ("pcie", "/dev/null", _NOT_SERIAL), ("pcie", "virtual", _NOT_SERIAL),
+    ("uart", "virtual-pcie", f"virtual-pcie: {_SERIAL}"),
+    ("pcie", "pcie:ffff:ff:1f.7", f"pcie:ffff:ff:1f.7: {_NONE}"),
+    ("pcie", "pcie:../..", f"pcie:../..: {_NONE}")])
 def test_a_port_that_does_not_fit(builds, link, port, message, capfd):
     assert main(["status", "--board", str(builds("linear", link)), "--port", port]) == 1
     assert capfd.readouterr().err.rstrip().endswith(message)
