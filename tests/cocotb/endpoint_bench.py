@@ -31,7 +31,7 @@ class Bench:
 
     def __init__(self, dut):
         self.dut = dut
-        self.host = Host(late=PLAN["late"], credits=PLAN["credits"], seed=1)
+        self.host = Host(late=PLAN["late"], room=PLAN["room"], seed=1)
         self.block = HardBlock(dut, idle=PLAN["idle"], busy=PLAN["busy"], seed=2)
         self.host.max_payload_size_supported = PLAN["payload"]
         self.host.attach(self.block)

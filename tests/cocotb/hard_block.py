@@ -133,12 +133,12 @@ class Host(RootComplex):
     Parameters
     ----------
     late : nanoseconds that an answer takes at most
-    credits : headers and data of posted, then of non-posted requests, that its port takes at once
+    room : headers and data of posted, then of non-posted requests, that its port takes at once
     """
 
-    def __init__(self, *, late=0, credits=(64, 1024, 64, 64), seed=0):
+    def __init__(self, *, late=0, room=(64, 1024, 64, 64), seed=0):
         super().__init__()
-        self.late, self.random, self.credits = late, random.Random(seed), credits
+        self.late, self.random, self.room = late, random.Random(seed), room
         if late:
             for kind in (TlpType.MEM_READ, TlpType.MEM_READ_64):
                 self.register_rx_tlp_handler(kind, self._answer_later)
@@ -147,7 +147,7 @@ class Host(RootComplex):
         """Connect a device to a port with these credits."""
         root = self.make_port()
         port = root.downstream_port
-        port.fc_state = [FcChannelState([*self.credits, 64, 1024], port.start_fc_update_timer)
+        port.fc_state = [FcChannelState([*self.room, 64, 1024], port.start_fc_update_timer)
                          for _ in range(8)]
         port.fc_state[0].active = True
         root.connect(device)

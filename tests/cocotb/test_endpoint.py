@@ -28,9 +28,9 @@ public_flat_rw -module "top" -var "*"
 
 DIGEST = "00112233445566778899aabbccddeeff" * 2
 
-QUIET = {"idle": 0, "busy": 0, "late": 0, "credits": [64, 1024, 64, 64], "payload": 0,
+QUIET = {"idle": 0, "busy": 0, "late": 0, "room": [64, 1024, 64, 64], "payload": 0,
          "base": 0, "period": 8, "ring": 4096}
-ROUGH = {"idle": 0.3, "busy": 0.4, "late": 900, "credits": [4, 32, 3, 8], "payload": 1,
+ROUGH = {"idle": 0.3, "busy": 0.4, "late": 900, "room": [4, 32, 3, 8], "payload": 1,
          "base": 0x12_0000_0000, "period": 8, "ring": 1024}
 
 
@@ -51,7 +51,8 @@ def subject():
         layout = config.input
         beats = pack(counts.reshape(count, layout.channels, layout.height, layout.width), layout)
         logits = network.run(counts).logits.astype(np.int64) & 0xffffffff
-        return ([packing(config).pack(to_ints(each)) for each in beats.reshape(count, layout.beats, -1)],
+        beats = beats.reshape(count, layout.beats, -1)
+        return ([packing(config).pack(to_ints(each)) for each in beats],
                 logits.reshape(count, -1).tolist())
 
     registers = register_map(config).as_dict() | RingMap().as_dict()
