@@ -30,8 +30,8 @@ def function(folder, name, *, ids=devices.IDS, words=(), enabled=True, driver=No
     return path
 
 
-def words(*, magic=int.from_bytes(b"SPKL", "little"), version=3):
-    return [magic, version, *struct.unpack("<8I", IDENTITY), 125_000_000, 0, 0, 0, 0, 0, 1, 9, 5]
+def words(*, version=3):
+    return [int.from_bytes(b"SPKL", "little"), version, *struct.unpack("<8I", IDENTITY), 125_000_000, 0, 0, 0, 0, 0, 1, 9, 5]
 
 
 def listed(folder):
