@@ -27,6 +27,7 @@ class Function(Endpoint):
         self.msi = MsiCapability()
         self.msi.msi_64bit_address_capable = 1
         self.register_capability(self.msi)
+        self.pcie_cap.max_payload_size_supported = 2
         self.configure_bar(0, 4096)
 
     async def upstream_recv(self, tlp):

@@ -121,6 +121,8 @@ public:
             }
         }
         clock++;
+        bar.words[BAR_BYTES / 4 - 2].store(static_cast<uint32_t>(clock), std::memory_order_relaxed);
+        bar.words[BAR_BYTES / 4 - 1].store(clock >> 32, std::memory_order_relaxed);
     }
 
     // Wait for a write.
