@@ -3,17 +3,18 @@
 from difflib import get_close_matches
 
 from .arty_a7 import arty_a7, arty_a7_100
-from .board import Board, Budget, Family, Pll
+from .board import Board, Budget, Family, NoLink, Pll
 from .ecp5 import ecpix5_85, orangecrab_85f, ulx3s_85f
 from .ice40 import ice40_hx8k, icebreaker
 from .nexys4_ddr import nexys4_ddr
-from .nitefury import nitefury
+from .nitefury import litefury, nitefury
+from .pcie import Pcie
 from .tang import tang_nano_9k, tang_primer_20k
 
-__all__ = ["BOARDS", "Board", "Budget", "Family", "Pll", "UnknownBoard", "find"]
+__all__ = ["BOARDS", "Board", "Budget", "Family", "NoLink", "Pcie", "Pll", "UnknownBoard", "find"]
 
-BOARDS = (arty_a7, arty_a7_100, nexys4_ddr, nitefury, ulx3s_85f, ecpix5_85, orangecrab_85f,
-          icebreaker, ice40_hx8k, tang_nano_9k, tang_primer_20k)
+BOARDS = (arty_a7, arty_a7_100, nexys4_ddr, litefury, nitefury, ulx3s_85f, ecpix5_85,
+          orangecrab_85f, icebreaker, ice40_hx8k, tang_nano_9k, tang_primer_20k)
 
 
 class UnknownBoard(LookupError):

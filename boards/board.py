@@ -2,11 +2,17 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amaranth.build import Platform
 
-__all__ = ["Board", "Budget", "Family", "Pll"]
+from .pcie import Pcie
+
+__all__ = ["Board", "Budget", "Family", "NoLink", "Pll"]
+
+
+class NoLink(LookupError):
+    """A board does not have that link."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ class Board:
     loader : openFPGALoader's arguments that name the board or its cable
     link : how a host reaches the board; names a resource of the platform
     wiring : where that link is, in words
+    pcie : its PCI Express connector, if it has one; see :meth:`linked`
     """
 
     name: str
@@ -106,16 +113,38 @@ class Board:
     pack: str = ""
     link: str = "uart"
     wiring: str = "USB bridge"
+    pcie: Pcie | None = None
+
+    def linked(self, link: str) -> "Board":
+        """The board with another link: its own, or ``"pcie"``.
+
+        Raises
+        ------
+        NoLink
+            If it does not have it.
+        """
+        if link == self.link:
+            return self
+        if link != "pcie" or self.pcie is None:
+            has = " and ".join([self.link, *["pcie"] * (self.pcie is not None)])
+            raise NoLink(f"{self.name} has no link {link!r}; it has {has}")
+        return replace(self, link=link, wiring=self.pcie.wiring)
+
+    @property
+    def connector(self) -> Pcie | None:
+        """Its PCI Express connector, if that is the link."""
+        return self.pcie if self.link == "pcie" else None
 
     @property
     def synth(self) -> str:
         """Yosys' commands that synthesise for the device."""
-        return self.family.synth
+        core = f"{self.connector.declaration}\n" if self.connector else ""
+        return core + self.family.synth
 
     @property
     def toolchains(self) -> tuple[str, ...]:
         """What can make a bitstream, the preferred one first."""
-        return self.family.toolchains
+        return self.connector.toolchains if self.connector else self.family.toolchains
 
     @functools.cached_property
     def oscillator_hz(self) -> int:

@@ -10,6 +10,7 @@ import stat
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 from functools import partial
 
 from .errors import HostError
@@ -19,7 +20,7 @@ __all__ = ["main"]
 
 # Seconds to wait for an answer. A simulated line is as much slower as the simulation. It loses
 # nothing, and the end of its process is noticed at once.
-_PATIENCE = {"virtual": 60.0}
+_PATIENCE = {"virtual": 60.0, "virtual-pcie": 60.0}
 _SERIAL_PATIENCE = 0.5
 
 # Blocks of a sequence that are sent before the answer to the first one is waited for.
@@ -64,13 +65,35 @@ def _integers(path, what, ndim):
     return array
 
 
-def _device(args, manifest, transport):
+@contextmanager
+def _device(args, manifest):
+    """The device at the port."""
     from .device import Device
+    patience = args.timeout or _PATIENCE.get(args.port, _SERIAL_PATIENCE)
+    with _link(args, manifest, patience) as link:
+        yield Device(link, manifest)
+
+
+@contextmanager
+def _link(args, manifest, patience):
+    from .pcie import PcieLink, is_pcie, open_function
+    if is_pcie(args.port):
+        with open_function(args.port, args.board) as function:
+            link = PcieLink(function, manifest, patience=patience)
+            try:
+                yield link
+            finally:
+                link.close()
+        return
     from .link import SerialLink
     from .mailbox import Mailbox
-    patience = args.timeout or _PATIENCE.get(args.port, _SERIAL_PATIENCE)
-    frames = SerialLink(transport, patience=patience)
-    return Device(Mailbox(frames, manifest, patience=patience), manifest)
+    from .transport import open_port
+    baud = args.baud or manifest.baud
+    if baud is None:
+        raise HostError(f"{manifest.path}: the build's link is PCI Express; give --port "
+                        f"pcie:ADDRESS or virtual-pcie")
+    with open_port(args.port, baud, args.board) as transport:
+        yield Mailbox(SerialLink(transport, patience=patience), manifest, patience=patience)
 
 
 def _progress(images, what="images"):
@@ -115,12 +138,10 @@ def _infer(args):
     import numpy as np
 
     from .manifest import load
-    from .transport import open_port
     manifest = load(args.board)
     images, labels, logits = _inputs(args, manifest)
     steps = manifest.run_steps(args.timesteps, every=args.every_step)
-    with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
-        device = _device(args, manifest, transport)
+    with _device(args, manifest) as device:
         start = time.monotonic()
         results = [device.infer(images, timesteps=number, progress=_progress) for number in steps]
         seconds = (time.monotonic() - start) / len(steps)
@@ -152,7 +173,6 @@ def _infer(args):
 
 def _stream(args):
     from .manifest import load
-    from .transport import open_port
     manifest = load(args.board)
     elements = _array(args.elements, "elements")
     if not elements.ndim or not len(elements):
@@ -160,8 +180,7 @@ def _stream(args):
     elements = elements[:args.limit]
     manifest.encode_elements(elements)
     wanted = _wanted(args, manifest, len(elements))
-    with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
-        device = _device(args, manifest, transport)
+    with _device(args, manifest) as device:
         start = time.monotonic()
         answers = list(_answers(device, elements, None if args.json else put))
         seconds = time.monotonic() - start
@@ -220,30 +239,35 @@ def _step(timesteps, result, labels):
 
 def _status(args):
     from .manifest import load
-    from .transport import open_port
     manifest = load(args.board)
-    with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
-        device = _device(args, manifest, transport)
+    with _device(args, manifest) as device:
         return {**device.status(), "network": manifest.network, "retries": device.retries}
 
 
 def _load(args):
     from .load import image_words
     from .manifest import load
-    from .transport import open_port
     manifest = load(args.board)
     image_words(args.image, manifest)
-    with open_port(args.port, args.baud or manifest.baud, args.board) as transport:
-        device = _device(args, manifest, transport)
+    with _device(args, manifest) as device:
         start = time.monotonic()
         health = device.load(args.image, progress=partial(_progress, what="blocks"))
         seconds = time.monotonic() - start
-    return {"network": manifest.network, "memories": str(health), "retries": device.retries,
-            "seconds": seconds}
+        return {"network": manifest.network, "memories": str(health), "retries": device.retries,
+                "seconds": seconds}
+
+
+def _devices(args):
+    from .devices import devices
+    return {"devices": devices(args.baud)}
 
 
 def _lines(report):
     """A report for a person: a line for each figure. Only ``--json`` shows long lists."""
+    if "devices" in report:
+        yield from (f"{device['port']:<20}{device['says']}" for device in report["devices"])
+        if not report["devices"]:
+            yield "there is no serial port, and no device on PCI Express"
     if "predictions" in report:
         yield " ".join(map(str, report["predictions"]))
     if "exact" in report:
@@ -266,7 +290,8 @@ def _parser():
     common.add_argument("--board", metavar="DIR", required=True,
                         help="directory that `python -m gen build` has filled")
     common.add_argument("--port", required=True,
-                        help="serial port, or 'virtual' to start the virtual board of DIR")
+                        help="serial port or pcie:ADDRESS, or 'virtual' or 'virtual-pcie' to "
+                             "start the virtual board of DIR")
     common.add_argument("--baud", type=number(int, "an integer", 1, 100_000_000), metavar="N",
                         help="rate of the line, if it is not that of the build")
     common.add_argument("--timeout", type=number(float, "a number", 0.001, 86_400), metavar="S",
@@ -308,6 +333,12 @@ def _parser():
     load.add_argument("image", metavar="MEMORY.img",
                       help="memory.img of DIR, a build with --reloadable, or one with --image-only")
     load.set_defaults(run=_load)
+    devices = commands.add_parser("devices", help="list the devices that are there, and what each "
+                                                  "says of itself")
+    devices.add_argument("--baud", type=number(int, "an integer", 1, 100_000_000), metavar="N",
+                         default=1_000_000, help="rate at which serial ports are asked (1000000)")
+    devices.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    devices.set_defaults(run=_devices)
     status = commands.add_parser("status", parents=[common],
                                  help="show the status of a device")
     status.set_defaults(run=_status)

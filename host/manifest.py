@@ -18,6 +18,12 @@ _REGISTERS = ("protocol", "max_words", "input_words", "classes", "logit_words", 
               "status", "input_size", "output_size", "session", "open", "input", "submit", "result",
               "slots", "stride")
 
+# Those of a device on PCI Express, in its BAR0 of 1024 words.
+_RINGS = tuple(f"ring_{name}" for name in (
+    "open", "timesteps", "samples_low", "samples_high", "samples_mask", "samples_index",
+    "results_low", "results_high", "results_mask", "results_index", "status_low", "status_high",
+    "interrupt"))
+
 # The registers that one request reads, from the digest to the session.
 _FACTS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed", "status",
           "input_size", "output_size", "session")
@@ -42,7 +48,7 @@ class Manifest:
     network, board : names
     digest : of the device's identity, 64 hexadecimal digits
     clock_hz : frequency of the fabric's clock
-    baud : rate of the line
+    baud : rate of the line, or ``None`` on PCI Express
     shape : ``(C, H, W)`` of an image
     map : ``(C, H, W)`` of the array's input map, with as many counts as the images of a sample
     interleaved : images that a sample holds side by side
@@ -72,7 +78,7 @@ class Manifest:
     board: str
     digest: str
     clock_hz: int
-    baud: int
+    baud: int | None
     shape: tuple[int, int, int]
     map: tuple[int, int, int]
     interleaved: int
@@ -89,9 +95,10 @@ class Manifest:
     holds: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("clock_hz", "baud", "levels", "pixel_max", "word", "bits", "interleaved"):
+        line = ["baud"] * (self.baud is not None)
+        for name in ("clock_hz", *line, "levels", "pixel_max", "word", "bits", "interleaved"):
             self._require(_natural(getattr(self, name)), f"{name} is not a positive integer")
-        for name in ("clock_hz", "baud"):
+        for name in ("clock_hz", *line):
             self._require(getattr(self, name) < 1 << 32, f"{name} is out of range")
         for name in ("shape", "map"):
             value = getattr(self, name)
@@ -109,9 +116,12 @@ class Manifest:
                       "levels times pixel_max is too large")
         self._require(self.levels.bit_length() <= self.bits <= 32, "bits don't hold levels")
         self._require(_is_digest(self.digest), "digest is not 64 hexadecimal digits")
-        for name in _REGISTERS:
+        rings = _RINGS if self.baud is None else ()
+        for name in (*_REGISTERS, *rings):
             self._require(_natural(self.registers.get(name, -1), least=0)
                           and self.registers[name] < 1 << 16, f"register {name} is no address")
+        for name in rings:
+            self._require(self.registers[name] < 1024, f"register {name} is outside of BAR0")
         self._check_memories()
         where = self.registers
         self._require(where["digest"] + 8 <= min(where[name] for name in _FACTS)
@@ -347,7 +357,7 @@ def load(directory: str | Path) -> Manifest:
         layout = raw["input"]
         manifest = Manifest(
             path=str(path), network=str(raw["network"]), board=str(raw["board"]),
-            digest=raw["digest"], clock_hz=raw["clock_hz"], baud=raw["link"]["baud"],
+            digest=raw["digest"], clock_hz=raw["clock_hz"], baud=_baud(raw["link"]),
             shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
             interleaved=layout.get("interleaved", 1), continues=layout.get("continues", False),
             levels=layout["levels"], pixel_max=layout["pixel_max"], word=layout["word"],
@@ -364,6 +374,10 @@ def load(directory: str | Path) -> Manifest:
         raise HostError(f"{path}: edited since the build (its digest does not match its "
                         f"{', '.join(names)}); build it again")
     return manifest
+
+
+def _baud(link):
+    return None if link["kind"] == "pcie" and link["baud"] is None else link["baud"]
 
 
 def _text(path):

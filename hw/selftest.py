@@ -7,7 +7,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .contents import WORD, ContentsBus, ContentsPort, Rows
 from .feeder import Word
 
-__all__ = ["SelfTest"]
+__all__ = ["SelfTest", "selftest_words"]
+
+
+def selftest_words(config, image):
+    """Words of samples, and of their results, in an image of the memories of a
+    :class:`hw.config.ArrayConfig`; ``None`` if the device does not test itself."""
+    return [image[f"selftest.{name}"].rows for name in ("samples", "results")
+            ] if config.selftests else None
 
 
 class SelfTest(wiring.Component):

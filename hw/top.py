@@ -9,6 +9,7 @@ from .contents import shapes
 from .device import Device, identity, register_map
 from .link import ByteLink
 from .loader import crc
+from .selftest import selftest_words
 from .uart import Receiver, Transmitter, divisor
 
 __all__ = ["Top"]
@@ -82,6 +83,5 @@ class Top(wiring.Component):
             known |= {"holds": self._holds, "crcs": [crc(self._image[shape.name].rows, shape)
                                                      for shape in shapes(self._config)]}
         if self._config.selftests:
-            known["selftest"] = [self._image[f"selftest.{name}"].rows
-                                 for name in ("samples", "results")]
+            known["selftest"] = selftest_words(self._config, self._image)
         return known

@@ -171,7 +171,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
           calibration: Calibration | None = None, baud: int = 1_000_000,
           clock_hz: float | None = None, stream: int | None = None, interleaved: int = 1,
           differential: Mapping[str, Sequence[str]] | None = None, reloadable: bool = False,
-          selftests: int = 0, synthesise: bool = True) -> dict:
+          selftests: int = 0, synthesise: bool = True, link: str | None = None) -> dict:
     """Build a network for a board.
 
     Parameters
@@ -183,6 +183,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     differential, reloadable, selftests : see :func:`gen.build.planning.design_for`; if the routed
         design is too slow for the clock, it gets the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
+    link : the board's own if None, or ``"pcie"``
 
     Returns
     -------
@@ -201,13 +202,14 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
         If a tool fails, timing is not met, or synthesis finds a multiplier or a latch.
     OutputError
         If the directory can't be written, before anything is done.
-    boards.UnknownBoard
-        If there is no such board.
+    boards.UnknownBoard, boards.NoLink
+        If there is no such board, or it has no such link.
 
     An earlier build in the directory stays as it is until files are written. From then on the
     directory has no manifest, until the build is complete.
     """
     out, target = Path(out), boards.find(board)
+    target = target.linked(link or target.link)
     _require_directory(target, out)
     require_memory(network.name, target, memory_bits(network, code))
     design = design_for(network, target, lanes=lanes, interval=interval, objective=objective,

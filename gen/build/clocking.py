@@ -154,14 +154,17 @@ def _carries(baud):
     return usable
 
 
-def require(board: Board, at_most: float, baud: int) -> Clock:
-    """The fastest clock of a board, not above a frequency in Hz, that carries a serial line.
+def require(board: Board, at_most: float, baud: int | None) -> Clock:
+    """The fastest clock of a board, not above a frequency in Hz, that carries a serial line; of a
+    board on PCI Express, the core's.
 
     Raises
     ------
     BuildError
         If there is none.
     """
+    if board.connector:
+        return _of_core(board, board.connector, at_most)
     clock = fastest(board, at_most, _carries(baud))
     if clock is None:
         raise BuildError(f"{board.name} has no clock of at most {at_most / 1e6:.4g} MHz that "
@@ -169,8 +172,20 @@ def require(board: Board, at_most: float, baud: int) -> Clock:
     return clock
 
 
+def _of_core(board, connector, at_most):
+    possible = [hz for hz in connector.clocks_hz if hz <= at_most]
+    if not possible:
+        raise BuildError(f"{board.name} has no clock of at most {at_most / 1e6:.4g} MHz on PCI "
+                         f"Express; another --clock would help: " + " or ".join(
+                             f"{hz / 1e6:g}" for hz in connector.clocks_hz))
+    return Clock(connector.oscillator_hz, Fraction(max(possible)))
+
+
 def describe(board: Board, clock: Clock) -> str:
     """Where a clock comes from, in words."""
+    if board.connector:
+        return (f"{board.connector.core} from the host's clock, "
+                f"{clock.input_hz / 1e6:g} MHz, {board.connector.wiring}")
     platform = board.platform()
     pins = platform.lookup(platform.default_clk).ios[0]
     (pin,) = getattr(pins, "p", pins).names

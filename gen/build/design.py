@@ -26,9 +26,13 @@ from gen.plan.mapping import map_config, map_network, options
 from gen.plan.memories import Placement
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
+from hw.array import Array
 from hw.config import ArrayConfig, MemoryImage
 from hw.contents import shapes
 from hw.device import packing, register_map
+from hw.pcie.registers import RingMap
+from hw.pcie.top import Top as PcieTop
+from hw.selftest import selftest_words
 from hw.top import Top
 from hw.uart import divisor
 
@@ -62,7 +66,7 @@ class Decisions:
     config : shape of the array
     placement : which of its memories go to block RAM
     clock : the fabric's
-    baud : speed of the serial link
+    baud : speed of the serial link, or None if the link is PCI Express
     interval : predicted clocks from one sample to the next
     calibration : the samples of that prediction
     """
@@ -70,7 +74,7 @@ class Decisions:
     config: ArrayConfig
     placement: Placement
     clock: Clock
-    baud: int
+    baud: int | None
     interval: float
     calibration: str
 
@@ -175,7 +179,8 @@ class Design(Decisions):
                 **({"positions": list(config.readout.sources[0].positions)}
                    if config.positions > 1 else {}),
             },
-            "registers": register_map(config).as_dict(),
+            "registers": register_map(config).as_dict() | (
+                RingMap().as_dict() if self.board.connector else {}),
         }
 
     @property
@@ -195,10 +200,14 @@ class Design(Decisions):
         return identity_digest(self.identity)
 
     def verilog(self) -> str:
-        """Module ``top``, with ports ``clk``, ``rst``, ``rx`` and ``tx``."""
-        return component_verilog(Top(
-            self.config, self.image, digest=self.digest, baud=self.baud, clock_hz=self.clock.hz,
-            holds=self.network.digest if self.config.reloadable else None), "top", self.placement)
+        """Module ``top``, with ports ``clk``, ``rst``, and ``rx`` and ``tx`` or, on PCI Express,
+        those of a ``link`` (:data:`hw.pcie.endpoint.LINK`)."""
+        facts = {"digest": self.digest, "clock_hz": self.clock.hz}
+        holds = self.network.digest if self.config.reloadable else None
+        top = (Top(self.config, self.image, baud=self.baud, holds=holds, **facts) if self.baud else
+               PcieTop(Array(self.config, self.image), self.config,
+                       selftest=selftest_words(self.config, self.image), **facts))
+        return component_verilog(top, "top", self.placement)
 
 
 def identity_digest(facts: dict) -> str:
@@ -326,6 +335,8 @@ def _require_consistent(design, built):
                               ("baud", design.baud, built.link["baud"])):
         if value != said:
             raise Mismatch(f"{name} is not that of {manifest.NAME}, {said}")
+    if design.baud is None:
+        return
     try:
         divisor(design.clock.hz, design.baud)
     except ValueError as error:

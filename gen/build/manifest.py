@@ -49,7 +49,7 @@ class Manifest:
     device : the board's, at the time of the build
     clock_hz : of the fabric
     clock_source : in words
-    link : ``kind``, ``baud`` and ``wiring``
+    link : ``kind``, ``baud`` (``None`` on PCI Express) and ``wiring``
     network_digest, array_digest : of the network and of the array's shape
     digest : of the device's identity, see :class:`gen.build.design.Design`
     resources : :data:`KINDS` -> number, by synthesis; ``None`` without synthesis
@@ -186,11 +186,12 @@ def _parse(directory, facts):
     if bitstream is not None and _get(facts, "bitstream", str) not in digests:
         raise _Malformed(f"bitstream is none of its files: {_shown(bitstream)}")
     resources = facts.get("resources")
+    link = _link(_get(facts, "link", dict))
     return Manifest(
-        directory=directory, board=_board(_get(facts, "board", str)),
+        directory=directory, board=_board(_get(facts, "board", str), link["kind"]),
         device=_get(facts, "device", str),
         clock_hz=_bounded(_get(facts, "clock_hz", int | float), "clock_hz", 1),
-        clock_source=_get(facts, "clock_source", str), link=_link(_get(facts, "link", dict)),
+        clock_source=_get(facts, "clock_source", str), link=link,
         network_digest=_digest(facts, "network_digest"),
         array_digest=_digest(facts, "array_digest"), digest=_digest(facts, "digest"),
         resources=None if resources is None else _parts(facts, "resources"),
@@ -248,13 +249,14 @@ def _parts(facts, name):
 
 
 def _link(link):
-    _bounded(_get(link, "baud", int, "link."), "link.baud", 1)
-    return {"kind": _get(link, "kind", str, "link."), "baud": link["baud"],
-            "wiring": _get(link, "wiring", str, "link.")}
+    kind, baud = _get(link, "kind", str, "link."), link.get("baud")
+    if kind != "pcie" or baud is not None:
+        _bounded(_get(link, "baud", int, "link."), "link.baud", 1)
+    return {"kind": kind, "baud": baud, "wiring": _get(link, "wiring", str, "link.")}
 
 
-def _board(name):
+def _board(name, link):
     try:
-        return boards.find(name)
-    except boards.UnknownBoard as error:
+        return boards.find(name).linked(link)
+    except (boards.UnknownBoard, boards.NoLink) as error:
         raise _Malformed(str(error)) from error

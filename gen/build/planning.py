@@ -32,7 +32,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     interval : clocks an image to aim for; there is a warning if the board has no room for that
     objective, code, differential : see :func:`gen.plan.planner.plan`
     calibration : samples whose spikes decide; by default those that travel with the network
-    baud : speed of the serial link
+    baud : speed of the serial link, if that is the board's link (:meth:`boards.Board.linked`)
     clock_hz : limit of the fabric's clock, the board's default if None; the clock is the fastest
         that the board can make and that is not above it
     stream : rows of the input that are a block, if the device is to take sequences that go on block
@@ -53,7 +53,11 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     BuildError
         If the board has no such clock.
     """
-    clock = clocking.require(board, clock_hz or board.clock_hz, baud)
+    line = None if board.connector else baud
+    if reloadable and line is None:
+        raise FitError("memories are loaded over a serial line; leave --reloadable out, or build "
+                       "for the serial port (--link uart)")
+    clock = clocking.require(board, clock_hz or board.clock_hz, line)
     workload = calibrate(network, calibration)
     choose = (plan if stream is None and interleaved == 1 else
               partial(plan_sequences, stream=stream, interleaved=interleaved))
@@ -61,7 +65,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
                     differential=differential, reloadable=reloadable, workload=workload)
     warn_unless_kept(board, interval, chosen)
     config = replace(chosen.config, selftests=selftests)
-    return Design(config=config, placement=chosen.needs.placement, clock=clock, baud=baud,
+    return Design(config=config, placement=chosen.needs.placement, clock=clock, baud=line,
                   interval=chosen.interval, calibration=workload.source, network=network,
                   board=board, image=chosen.image | selftest.image(network, config))
 

@@ -66,7 +66,8 @@ class Built:
     def link(self) -> str:
         """The link to the host, in words."""
         link = self.manifest.link
-        return f"{link['kind']}, {link['baud']} baud, {link['wiring']}"
+        baud = [f"{link['baud']} baud"] if link["baud"] else []
+        return ", ".join([link["kind"], *baud, link["wiring"]])
 
 
 def read(directory: str | Path) -> Built:

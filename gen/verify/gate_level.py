@@ -133,6 +133,9 @@ def compare_netlist(design: Design, directory: str | Path, images: np.ndarray) -
     SimulationError
         If the netlist can't be simulated, does not answer, or its array hangs.
     """
+    if design.baud is None:
+        raise SimulationError(f"{directory}: a netlist is driven at its serial port, and this "
+                              f"build has none; verify that of a build without --link pcie")
     network, config, samples = design.seen(images)
     module = load(Path(directory) / NETLIST, TOP)
     simulator = netlist_simulator(module, design.board, config.layers)

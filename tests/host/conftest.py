@@ -115,13 +115,15 @@ def builds(tmp_path_factory):
     """Name of a network -> its build's directory, built when first asked for."""
     folder, done = tmp_path_factory.mktemp("builds"), {}
 
-    def get(name):
-        if name not in done:
+    def get(name, link="uart"):
+        place = name if link == "uart" else f"{name}-{link}"
+        if place not in done:
             network, options = ((layered(), SEQUENCES[name]) if name in SEQUENCES else
                                 (NETWORKS[name](), {}))
-            build(network, board="arty-a7", out=folder / name, synthesise=False, **options)
-            done[name] = folder / name
-        return done[name]
+            board = "arty-a7" if link == "uart" else "nitefury"
+            build(network, board=board, out=folder / place, synthesise=False, link=link, **options)
+            done[place] = folder / place
+        return done[place]
     return get
 
 

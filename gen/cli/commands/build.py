@@ -23,21 +23,26 @@ _BAUD = 1_000_000
 
 
 def _run(args):
+    from boards import NoLink
     from gen.build.builder import build, default_directory
+    from gen.errors import BuildError
     if args.image_only is not None:
         return _image_only(args)
     require_calibration(args)
     network, options = find_network(args.network), mapping_options(args)
-    return build(network, **options,
-                 out=args.output or default_directory(network, options["board"]),
-                 baud=args.baud or _BAUD, clock_hz=args.clock and args.clock * 1e6,
-                 synthesise=not args.no_synthesis)
+    try:
+        return build(network, **options,
+                     out=args.output or default_directory(network, options["board"], args.link),
+                     baud=args.baud or _BAUD, clock_hz=args.clock and args.clock * 1e6,
+                     synthesise=not args.no_synthesis, link=args.link)
+    except NoLink as error:
+        raise BuildError(str(error)) from error
 
 
 def _image_only(args):
     from gen.build.builder import build_in_place, default_directory
     from gen.errors import BuildError
-    flags = [*mapping_flags(args), *(f"--{name}" for name in ("baud", "clock")
+    flags = [*mapping_flags(args), *(f"--{name}" for name in ("baud", "clock", "link")
                                      if getattr(args, name) is not None)]
     for flag in flags:
         raise BuildError(f"{flag} is fixed by the build in {args.image_only}; leave it out")
@@ -79,6 +84,8 @@ def add(commands: Commands) -> None:
                              "load` loads it")
     add_dataset(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="(default: build/NET-BOARD)")
+    parser.add_argument("--link", choices=("uart", "pcie"),
+                        help="how a host reaches the board (default: its serial port)")
     parser.add_argument("--baud", type=BAUD, metavar="N",
                         help=f"speed of the serial link (default: {_BAUD:,})")
     parser.add_argument("--clock", type=real(0.001, 10_000), metavar="MHZ",

@@ -167,7 +167,8 @@ class TestRefused:
         assert str(caught.value) == (
             "mnist does not fit arty-a7 (xc7a35ticsg324-1L): it needs 20,801 LUTs of 20,800, 50.5 "
             "block RAMs of 50; fewer lanes (--lanes, --interval, --objective smallest), weights of "
-            "fewer bits, or a larger board (arty-a7-100, nexys4-ddr, nitefury) would help")
+            "fewer bits, or a larger board (arty-a7-100, nexys4-ddr, litefury, nitefury) would "
+            "help")
 
     def test_fits_nowhere(self):
         with pytest.raises(FitError, match=r"needs 80,000 LUTs of 20,800; fewer lanes "

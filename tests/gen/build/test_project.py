@@ -11,6 +11,7 @@ from gen.build.flows import FLOWS
 TOP = "module top(input clk, input rst, input rx, output tx); assign tx = rx; endmodule\n"
 
 CLOCK_AT = {"arty-a7": "E3", "arty-a7-100": "E3", "nexys4-ddr": "E3", "nitefury": "J19",
+            "litefury": "J19",
             "ulx3s-85f": "G2", "ecpix5-85": "K23", "orangecrab-85f": "A9", "icebreaker": "35",
             "ice40-hx8k": "J3", "tang-nano-9k": "52", "tang-primer-20k": "H11"}
 

@@ -1,0 +1,364 @@
+"""Samples and results over PCI Express: two rings in memory that the device reads and writes."""
+
+import secrets
+import time
+from array import array
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import HostError, LinkError, Lost, Refused
+from .manifest import Manifest
+from .pci import Buffer, Function, MappedFunction, all_ones, function_at
+from .virtual import virtual_board
+
+__all__ = ["PcieLink", "is_pcie", "open_function"]
+
+_ONES = 0xffffffff
+
+_RESTING = 1 << 1
+_FAULTS = {8: "it was refused: its address is not mapped; is an IOMMU in the way?",
+           9: "its data came damaged", 10: "its answer did not come in time"}
+
+_LEAST = 4096
+"""Words of the smallest ring. Both rings are in one buffer, with the status block behind them."""
+
+
+def is_pcie(port: str) -> bool:
+    """Whether a port is one on PCI Express."""
+    return port == "virtual-pcie" or port.startswith("pcie:")
+
+
+@contextmanager
+def open_function(port: str, directory: str | Path) -> Iterator[Function]:
+    """The function at a port.
+
+    Parameters
+    ----------
+    port : ``"pcie:"`` and an address, or ``"virtual-pcie"`` for a virtual board that this function
+        starts
+    directory : build of the virtual board
+
+    Raises
+    ------
+    HostError
+        If it can't be used, or the virtual board does not start.
+    """
+    if port != "virtual-pcie":
+        function = function_at(port.removeprefix("pcie:"))
+        try:
+            yield function
+        finally:
+            function.close()
+        return
+    with virtual_board(directory) as line, mapped(line, port) as mapped_function:
+        yield mapped_function
+
+
+def mapped(line: str, name: str) -> MappedFunction:
+    """The function of a virtual board, by the first line that it prints.
+
+    Raises
+    ------
+    HostError
+        If it is no line of a board on PCI Express, or its files can't be mapped.
+    """
+    words = line.split()
+    if len(words) != 3:
+        raise HostError(f"{name}: the build's link is a serial port; build it with --link pcie, or "
+                        f"take --port virtual")
+    bar, memory, base = words
+    return MappedFunction(name, bar, memory, int(base, 0))
+
+
+class PcieLink:
+    """:class:`~host.device.Link` over PCI Express.
+
+    A session lasts until another host opens one or the device is reset. After any error or an
+    interrupt it is open no more, because it is not known what the device has.
+
+    Parameters
+    ----------
+    function : the device
+    manifest : of the build that it should hold
+    patience : seconds to wait for a result
+
+    Members
+    -------
+    name : the function's
+    where : addresses of the registers
+    retries : 0, because nothing is lost on the way
+
+    Raises
+    ------
+    HostError
+        If the build is one for another link.
+    """
+
+    retries = 0
+
+    def __init__(self, function: Function, manifest: Manifest, *, patience: float = 0.5) -> None:
+        self.function, self.patience = function, patience
+        self.name, self.where = function.name, manifest.registers
+        if "ring_open" not in self.where:
+            raise HostError(f"{manifest.path}: the build's link is a serial port; build it with "
+                            f"--link pcie")
+        where = self.where
+        self.record = 2 + where["classes"] * where["logit_words"] + where["quiet_words"]
+        size = max(_LEAST, 4 * self.record, 4 * where["input_words"])
+        self.ring = 1 << (size - 1).bit_length()
+        self._buffer: Buffer | None = None
+        self._session = 0
+        self._timesteps: int | None = None
+        self._flying = False
+
+    @property
+    def opened(self) -> bool:
+        """Whether the device takes samples from this link."""
+        return self._session != 0
+
+    def read(self, addr: int, count: int) -> list[int]:
+        """Registers of BAR0.
+
+        Raises
+        ------
+        LinkError
+            If the device is gone.
+        """
+        if not self.function.present():
+            raise all_ones(self.name)
+        words = [self.function.bar[addr + k] for k in range(count)]
+        if set(words) == {_ONES}:
+            raise all_ones(self.name)
+        return words
+
+    def write(self, name: str, value: int) -> None:
+        """Write a register of the rings."""
+        self.function.bar[self.where[f"ring_{name}"]] = value & _ONES
+
+    def take_over(self) -> None:
+        """Take the device over."""
+        self._open(self.where["most_timesteps"])
+
+    def _open(self, timesteps):
+        """Open a session, when what is left of the one before is gone."""
+        self._session = 0
+        deadline = time.monotonic() + self.patience
+        while True:
+            self.write("open", 0)
+            self._until_rest(deadline)
+            self._describe(timesteps)
+            session = 1 + secrets.randbelow(_ONES - 1)
+            self.write("open", session)
+            if self._until_open(session, deadline):
+                break
+        self._session, self._timesteps = session, timesteps
+        self.sent = self.taken = 0
+
+    def _until_rest(self, deadline):
+        while not self.read(self.where["status"], 1)[0] & _RESTING:
+            if time.monotonic() > deadline:
+                raise HostError(f"{self.name}: the device has been busy with an earlier sample for "
+                                f"{self.patience:g} s; wait longer (--timeout), or reset it")
+            self.function.wait(0.001)
+
+    def _until_open(self, session, deadline):
+        """Whether the session has been opened; it is not if the device did not rest any more."""
+        while True:
+            (found,) = self.read(self.where["session"], 1)
+            if found == session:
+                return True
+            if time.monotonic() > deadline:
+                raise HostError(f"{self.name}: the device opens no session; is another program "
+                                f"using it?")
+            if found and found != session:
+                return False
+            self.function.wait(0.001)
+
+    def _describe(self, timesteps):
+        """Tell the device where the rings are, and that they are empty."""
+        if self._buffer is None:
+            self._buffer = self.function.buffer(4 * 4 * self.ring)
+        words, address = self._buffer.words, self._buffer.address
+        self.samples, self.results = words[:self.ring], words[self.ring:2 * self.ring]
+        self.block = words[2 * self.ring:2 * self.ring + 2]
+        self.block[0] = self.block[1] = 0
+        for k, name in enumerate(("samples", "results", "status")):
+            place = address + 4 * k * self.ring
+            self.write(f"{name}_low", place)
+            self.write(f"{name}_high", place >> 32)
+        for name in ("samples", "results"):
+            self.write(f"{name}_mask", self.ring - 1)
+            self.write(f"{name}_index", 0)
+        self.write("interrupt", self.function.interrupts)
+        self.write("timesteps", timesteps)
+
+    def close(self) -> None:
+        """End the session. Returns when the device does not access memory any more, or is gone."""
+        self._session = 0
+        if self._buffer is not None:
+            with suppress(HostError):
+                self.write("open", 0)
+                self._until_rest(time.monotonic() + self.patience)
+
+    def run(self, samples: Iterable[Sequence[int]], timesteps: int
+            ) -> Generator[list[int], None, None]:
+        """Results of samples, in their order; see :meth:`host.device.Link.run`."""
+        with self.flight(timesteps) as flight:
+            for words in samples:
+                flight.send(words)
+                flight.look()
+                while flight.landed:
+                    yield flight.landed.popleft()
+            flight.land()
+        yield from flight.landed
+
+    @contextmanager
+    def flight(self, timesteps: int) -> Iterator["_Flight"]:
+        """A way for samples, see :meth:`host.device.Link.flight`. It ends when all results are
+        there, or with an error.
+
+        Raises
+        ------
+        HostError
+            If no session is open, or other samples are under way.
+        """
+        if self._flying:
+            raise HostError(f"{self.name}: samples are under way; end the sequence that they "
+                            f"belong to before anything else is asked of the device")
+        if not self.opened:
+            raise HostError(f"{self.name}: samples are sent in a session, and none is open")
+        if timesteps != self._timesteps:
+            self._open(timesteps)
+        session, self._session = self._session, 0
+        flight, self._flying = _Flight(self, session), True
+        try:
+            yield flight
+            if not flight.over:
+                flight.land()
+                self._session = session
+        finally:
+            flight.over, self._flying = flight.over or "the sequence has ended", False
+
+    def well(self, session: int) -> bool:
+        """Whether the session is open, and the device reaches memory."""
+        (found,), (status,) = (self.read(self.where[name], 1) for name in ("session", "status"))
+        return found == session and not status >> min(_FAULTS)
+
+    def diagnosis(self, session: int) -> HostError:
+        """Why there is no result."""
+        (found,), (status,) = (self.read(self.where[name], 1) for name in ("session", "status"))
+        if found != session:
+            reason = "was taken over by another program" if found else "was reset or programmed"
+            return Lost(f"{self.name}: the device {reason} since this one opened its session, so "
+                        f"there is no answer; start again")
+        for bit, reason in _FAULTS.items():
+            if status >> bit & 1:
+                return LinkError(f"{self.name}: the device could not read memory: {reason}")
+        return HostError(f"{self.name}: the device has not completed a sample in "
+                         f"{self.patience:g} s; wait longer (--timeout), or reset it")
+
+
+class _Flight:
+    """Samples on their way through a device, as many as the rings hold.
+
+    Members
+    -------
+    landed : results that have come
+    over : why nothing can be sent or received any more, or nothing
+
+    Raises
+    ------
+    HostError
+        From any method, if it is over.
+    """
+
+    def __init__(self, link, session):
+        self._link, self._session = link, session
+        self._most = min(link.ring // link.where["input_words"], link.ring // link.record - 1)
+        self._waiting = 0
+        self._number = link.taken // link.record & _ONES
+        self.landed: deque[list[int]] = deque()
+        self.over = ""
+
+    def send(self, words):
+        """Send a sample as soon as there is room for it."""
+        with self._trying():
+            while self._waiting >= self._most:
+                self._wait()
+            link, place = self._link, self._link.sent & self._link.ring - 1
+            data, room = array("I", words), link.ring - place
+            link.samples[place:place + len(data[:room])] = data[:room]
+            link.samples[:len(data[room:])] = data[room:]
+            link.sent += len(data)
+            self._waiting += 1
+            link.write("samples_index", link.sent)
+
+    def look(self):
+        """Take the results that are there."""
+        with self._trying():
+            self._take()
+
+    def receive(self):
+        """Wait for the result of the first sample that has none yet, and return it."""
+        with self._trying():
+            while not self.landed:
+                self._wait()
+        return self.landed.popleft()
+
+    def land(self):
+        """Wait for all results."""
+        with self._trying():
+            while self._waiting:
+                self._wait()
+
+    @contextmanager
+    def _trying(self):
+        """After an error or an interrupt it is not known what the device has."""
+        if self.over:
+            raise HostError(f"{self._link.name}: {self.over}; begin another")
+        try:
+            yield
+        except BaseException:
+            self.over = "the sequence was given up after an error"
+            raise
+
+    def _wait(self):
+        """Wait for a result."""
+        link, begun = self._link, time.monotonic()
+        looked = begun
+        while not self._take():
+            now = time.monotonic()
+            if link.block[1] >> min(_FAULTS) or now > begun + link.patience:
+                raise link.diagnosis(self._session)
+            if now > looked + 0.05:
+                looked = now
+                if not link.well(self._session):
+                    raise link.diagnosis(self._session)
+            link.function.wait(0.01)
+
+    def _take(self):
+        """Take the results that are there; whether there are some."""
+        link = self._link
+        ready = (link.block[0] - link.taken & _ONES) // link.record
+        if ready > self._waiting:
+            raise Refused(f"{link.name}: the device reports {ready} results for {self._waiting} "
+                          f"samples; was it reset?")
+        for _ in range(ready):
+            self.landed.append(self._result())
+        self._waiting -= ready
+        if ready:
+            link.write("results_index", link.taken)
+        return ready
+
+    def _result(self):
+        """The words of the next record, without its number."""
+        link, place = self._link, self._link.taken & self._link.ring - 1
+        number, *words = (link.results[place + k & link.ring - 1] for k in range(link.record))
+        self._number = self._number + 1 & _ONES
+        if number != self._number:
+            raise Refused(f"{link.name}: result {number} came in the place of {self._number}; "
+                          f"start again")
+        link.taken += link.record
+        return words
