@@ -12,9 +12,10 @@ from hw.scrub import pass_clocks
 from . import keys
 from .benchmark import Benchmark
 from .common import synthesised
+from .markdown import number, table
 
 CASES = [{"network": network, "board": "arty-a7", **options}
-         for network in ("digits", "mnist-mlp")
+         for network in ("digits", "digits-mlp")
          for options in ({}, {"reloadable": True}, {"selftests": 1},
                          {"reloadable": True, "selftests": 1})]
 
@@ -44,3 +45,23 @@ def measure(case):
 
 BENCHMARK = Benchmark("contents", CASES, measure, (*keys.PLAN, "bench/common.py"),
                       lambda case: ("yosys",))
+
+
+def cost(measured):
+    """Of docs/link.md: memories that may be loaded, and tests of a device by itself."""
+    def options(row):
+        return " ".join(f"`--{name}`" for name, option in (
+            ("reloadable", "reloadable"), ("selftest", "selftests")) if option in row)
+
+    return table([
+        ("network", lambda row: f"`{row['network']}`"),
+        ("built with", options),
+        ("LUTs", lambda row: number(row["luts"])),
+        ("flip-flops", lambda row: number(row["ffs"])),
+        ("block RAMs", lambda row: f"{row['brams']:g}"),
+        ("DSPs, latches", lambda row: f"{row['dsps']}, {row['latches']}"),
+        ("words to load", lambda row: number(row["words"]) if "words" in row else ""),
+        ("seconds", lambda row: f"{row['seconds']:.2f}" if "seconds" in row else ""),
+        ("clocks of a check", lambda row: number(row["pass_clocks"])
+         if "pass_clocks" in row else ""),
+    ], BENCHMARK.rows(measured), left=2)

@@ -384,33 +384,13 @@ def skipped(measured):
         for case in sparsity.BENCHMARK.rows(measured) for row in case["rows"]], left=0)
 
 
-def contents_cost(measured):
-    """Of docs/link.md: memories that may be loaded, and tests of a device by itself."""
-    def options(row):
-        return " ".join(f"`--{name}`" for name, option in (
-            ("reloadable", "reloadable"), ("selftest", "selftests")) if option in row)
-
-    return table([
-        ("network", lambda row: f"`{row['network']}`"),
-        ("built with", options),
-        ("LUTs", lambda row: number(row["luts"])),
-        ("flip-flops", lambda row: number(row["ffs"])),
-        ("block RAMs", lambda row: f"{row['brams']:g}"),
-        ("DSPs, latches", lambda row: f"{row['dsps']}, {row['latches']}"),
-        ("words to load", lambda row: number(row["words"]) if "words" in row else ""),
-        ("seconds", lambda row: f"{row['seconds']:.2f}" if "seconds" in row else ""),
-        ("clocks of a check", lambda row: number(row["pass_clocks"])
-         if "pass_clocks" in row else ""),
-    ], contents.BENCHMARK.rows(measured), left=2)
-
-
 TABLES = {
     "test-sets": readme, "bitstreams": bitstreams_made, "fits": fits, "predictions": predictions,
     "cells": cells, "predicted-clocks": predicted_clocks, "replicas": replicas,
     "poolings": poolings, "verilog": written, "readers": read, "netlists": netlists,
     "unpacked": unpacked, "line": carried, "depthwise": depthwise,
     "methods": methods_run, "sequences": sequences_run,
-    "changes": changes_counted, "contents": contents_cost, "ecp5-clock": fastest,
+    "changes": changes_counted, "contents": contents.cost, "ecp5-clock": fastest,
     "skipped": skipped,
 }
 """Name of a table -> what makes it of :func:`bench.benchmark.load`."""

@@ -8,9 +8,9 @@ import cocotb_tools.config
 import numpy as np
 import pytest
 from cocotb_tools.runner import get_runner
-from gen.ir.beats import pack, to_ints
 
 from gen.build.verilog import component_verilog
+from gen.ir.beats import pack, to_ints
 from gen.plan.mapping import map_network
 from gen.verify.verilator import verilate
 from hw.array import Array
