@@ -16,6 +16,7 @@ from . import (
     choices,
     clocks,
     ecp5_clock,
+    endpoint,
     every_board,
     figures,
     gates,
@@ -23,6 +24,7 @@ from . import (
     masked,
     methods,
     pages,
+    pcie,
     peers,
     runner,
     scale,
@@ -33,8 +35,8 @@ from .benchmark import load
 
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
-    calibrate, every_board, bitstreams, clocks, choices, masked, sparsity, gates, line, scale,
-    ecp5_clock, peers, sequences, methods, figures)]
+    calibrate, every_board, bitstreams, clocks, choices, masked, sparsity, gates, line, pcie,
+    endpoint, scale, ecp5_clock, peers, sequences, methods, figures)]
 
 
 def _jobs(text):

@@ -30,17 +30,12 @@ from gen.plan.sequences import plan_sequences
 from gen.plan.workload import Calibration, calibrate
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
-from hw.array import Array
 from hw.config import ArrayConfig, MemoryImage
-from hw.device import packing, register_map
-from hw.pcie.registers import RingMap
-from hw.pcie.top import Top as PcieTop
-from hw.top import Top
+from hw.device import packing
 from hw.uart import divisor
 
-from . import clocking, manifest
+from . import clocking, link, manifest
 from .clocking import Clock
-from .verilog import component_verilog
 
 __all__ = ["FILES", "IMAGE", "NAME", "Design", "design_for", "identity_digest", "load",
            "require_emitted", "save"]
@@ -175,8 +170,7 @@ class Design(Decisions):
                 **({"positions": list(config.readout.sources[0].positions)}
                    if config.positions > 1 else {}),
             },
-            "registers": register_map(config).as_dict() | (
-                RingMap().as_dict() if self.board.connector else {}),
+            "registers": link.registers(config, self.board),
         }
 
     @property
@@ -195,12 +189,9 @@ class Design(Decisions):
         return identity_digest(self.identity)
 
     def verilog(self) -> str:
-        """Module ``top``, with ports ``clk``, ``rst``, and ``rx`` and ``tx`` or, on PCI Express,
-        those of a ``link`` (:data:`hw.pcie.endpoint.LINK`)."""
-        facts = {"digest": self.digest, "clock_hz": self.clock.hz}
-        top = (Top(self.config, self.image, baud=self.baud, **facts) if self.baud else
-               PcieTop(Array(self.config, self.image), self.config, **facts))
-        return component_verilog(top, "top", self.placement)
+        """Module ``top``; see :func:`gen.build.link.verilog` for its ports."""
+        return link.verilog(self.config, self.image, self.placement, digest=self.digest,
+                            clock_hz=self.clock.hz, baud=self.baud)
 
 
 def identity_digest(facts: dict) -> str:
@@ -224,7 +215,7 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
     interval : clocks an image to aim for; there is a warning if the board has no room for that
     objective, code, differential : see :func:`gen.plan.planner.plan`
     calibration : samples whose spikes decide; by default those that travel with the network
-    baud : speed of the serial link, if that is the board's link (:meth:`boards.Board.linked`)
+    baud : speed of the serial link, if that is the board's link
     clock_hz : limit of the fabric's clock, the board's default if None; the clock is the fastest
         that the board can make and that is not above it
     stream : rows of the input that are a block, if the device is to take sequences that go on block
@@ -365,10 +356,9 @@ def _require_consistent(design, built):
                               ("baud", design.baud, built.link["baud"])):
         if value != said:
             raise Mismatch(f"{name} is not that of {manifest.NAME}, {said}")
-    if design.baud is None:
-        return
     try:
-        divisor(design.clock.hz, design.baud)
+        if design.baud is not None:
+            divisor(design.clock.hz, design.baud)
     except ValueError as error:
         raise Mismatch(f"baud can't be: {error}") from error
 

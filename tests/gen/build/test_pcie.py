@@ -81,9 +81,9 @@ class TestProject:
             assert clock.hz == hz
         assert clocking.describe(linked, clock) == (
             "pcie_7x from the host's clock, 100 MHz, M.2 slot, lane 0")
-        with pytest.raises(BuildError, match=rf"^{board.name} has no clock of at most 50 MHz on PCI "
-                                             rf"Express; another --clock would help: 62\.5 or "
-                                             rf"125$"):
+        with pytest.raises(BuildError, match=rf"^{board.name} has no clock of at most 50 MHz on "
+                                             rf"PCI Express; another --clock would help: 62\.5 "
+                                             rf"or 125$"):
             clocking.require(linked, 50e6, None)
 
     def test_the_serial_port_stays_as_it_is(self, board):
