@@ -27,8 +27,8 @@ CLOCK = 125_000_000
 _COUNTER = 1022
 """Word of a virtual board's BAR0 with the clocks, the lower half first."""
 
-_RUN, _LEFT_OUT = 600, 100
-"""Images of a run, and those at either end between which no clock counts."""
+_RUN, _LEFT_OUT = 2000, 500
+"""Images of a run, and those at either end whose results come before and after clocks count."""
 
 _PATIENCE = 600
 
@@ -52,20 +52,20 @@ def _through(directory, manifest, network, raw):
     """Clocks from image to image, and words of a result's record."""
     with (virtual_board(directory) as line, mapped(line, "virtual-pcie") as function):
         link = PcieLink(function, manifest, patience=_PATIENCE)
-        device, marks = Device(link, manifest), []
+        marks, run = [], link.run
 
-        def marked(counts):
-            for number, count in enumerate(counts):
-                if number in (_LEFT_OUT, _RUN - _LEFT_OUT):
+        def marked(samples, timesteps):
+            for number, result in enumerate(run(samples, timesteps)):
+                if number in (_LEFT_OUT, len(raw) - _LEFT_OUT):
                     marks.append(function.bar[_COUNTER] | function.bar[_COUNTER + 1] << 32)
-                yield count
+                yield result
 
-        device.infer(raw[:_LEFT_OUT])
-        logits = device.infer(raw, progress=marked).logits
+        link.run = marked
+        logits = Device(link, manifest).infer(raw).logits
         link.close()
     if not np.array_equal(logits, network.predict(raw)):
         raise RuntimeError("the device's logits are not the network's")
-    return (marks[1] - marks[0]) / (_RUN - 2 * _LEFT_OUT), link.record
+    return (marks[1] - marks[0]) / (len(raw) - 2 * _LEFT_OUT), link.record
 
 
 CASES = [{"network": network, "board": "nitefury"}
