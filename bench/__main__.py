@@ -17,6 +17,7 @@ from . import (
     clocks,
     contents,
     ecp5_clock,
+    endpoint,
     every_board,
     figures,
     gates,
@@ -24,6 +25,7 @@ from . import (
     masked,
     methods,
     pages,
+    pcie,
     peers,
     runner,
     scale,
@@ -34,8 +36,8 @@ from .benchmark import load
 
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
-    calibrate, every_board, bitstreams, clocks, choices, masked, sparsity, gates, line, scale,
-    contents, ecp5_clock, peers, sequences, methods, figures)]
+    calibrate, every_board, bitstreams, clocks, choices, masked, sparsity, gates, line, pcie,
+    endpoint, scale, contents, ecp5_clock, peers, sequences, methods, figures)]
 
 
 def _jobs(text):

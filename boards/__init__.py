@@ -21,17 +21,19 @@ class UnknownBoard(LookupError):
     """No board has that name."""
 
 
-def find(name: str) -> Board:
-    """The board called `name`.
+def find(name: str, link: str | None = None) -> Board:
+    """The board called `name`, with its own link or another one.
 
     Raises
     ------
     UnknownBoard
         If there is none; the message names those there are.
+    NoLink
+        If it does not have that link.
     """
     for board in BOARDS:
         if board.name == name:
-            return board
+            return board if link is None else board.linked(link)
     known = [board.name for board in BOARDS]
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     guess = f"did you mean {near[0]!r}? " if near else ""

@@ -21,6 +21,9 @@ _RESTING = 1 << 1
 _FAULTS = {8: "it was refused: its address is not mapped; is an IOMMU in the way?",
            9: "its data came damaged", 10: "its answer did not come in time"}
 
+_AGAIN = 0.1
+"""Seconds to wait for a session before it is opened again."""
+
 _LEAST = 4096
 """Words of the smallest ring. Both rings are in one buffer, with the status block behind them."""
 
@@ -164,7 +167,8 @@ class PcieLink:
             self.function.wait(0.001)
 
     def _until_open(self, session, deadline):
-        """Whether the session has been opened; it is not if the device did not rest any more."""
+        """Whether the session has been opened; it is not if the device did not rest after all."""
+        again = time.monotonic() + _AGAIN
         while True:
             (found,) = self.read(self.where["session"], 1)
             if found == session:
@@ -172,7 +176,7 @@ class PcieLink:
             if time.monotonic() > deadline:
                 raise HostError(f"{self.name}: the device opens no session; is another program "
                                 f"using it?")
-            if found and found != session:
+            if found or time.monotonic() > again:
                 return False
             self.function.wait(0.001)
 

@@ -177,13 +177,12 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     Parameters
     ----------
     network : what to build
-    board : name of a board, see :data:`boards.BOARDS`
+    board, link : names of a board, see :data:`boards.BOARDS`, and of its link if not its own
     out : directory; it is made if it does not exist
     lanes, interval, objective, code, calibration, baud, clock_hz, stream, interleaved,
     differential, reloadable, selftests : see :func:`gen.build.planning.design_for`; if the routed
         design is too slow for the clock, it gets the fastest that it meets
     synthesise : run Yosys for resource figures, and make a bitstream if there is a toolchain
-    link : the board's own if None, or ``"pcie"``
 
     Returns
     -------
@@ -208,8 +207,7 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     An earlier build in the directory stays as it is until files are written. From then on the
     directory has no manifest, until the build is complete.
     """
-    out, target = Path(out), boards.find(board)
-    target = target.linked(link or target.link)
+    out, target = Path(out), boards.find(board, link)
     _require_directory(target, out)
     require_memory(network.name, target, memory_bits(network, code))
     design = design_for(network, target, lanes=lanes, interval=interval, objective=objective,

@@ -26,19 +26,13 @@ from gen.plan.mapping import map_config, map_network, options
 from gen.plan.memories import Placement
 from gen.system import files
 from gen.system.plain import Mismatch, from_plain, to_plain
-from hw.array import Array
 from hw.config import ArrayConfig, MemoryImage
 from hw.contents import shapes
-from hw.device import packing, register_map
-from hw.pcie.registers import RingMap
-from hw.pcie.top import Top as PcieTop
-from hw.selftest import selftest_words
-from hw.top import Top
+from hw.device import packing
 from hw.uart import divisor
 
-from . import manifest, selftest
+from . import link, manifest, selftest
 from .clocking import Clock
-from .verilog import component_verilog
 
 __all__ = ["FILES", "IMAGE", "NAME", "Design", "identity_digest", "load",
            "require_emitted", "save"]
@@ -179,8 +173,7 @@ class Design(Decisions):
                 **({"positions": list(config.readout.sources[0].positions)}
                    if config.positions > 1 else {}),
             },
-            "registers": register_map(config).as_dict() | (
-                RingMap().as_dict() if self.board.connector else {}),
+            "registers": link.registers(config, self.board),
         }
 
     @property
@@ -200,14 +193,10 @@ class Design(Decisions):
         return identity_digest(self.identity)
 
     def verilog(self) -> str:
-        """Module ``top``, with ports ``clk``, ``rst``, and ``rx`` and ``tx`` or, on PCI Express,
-        those of a ``link`` (:data:`hw.pcie.endpoint.LINK`)."""
-        facts = {"digest": self.digest, "clock_hz": self.clock.hz}
-        holds = self.network.digest if self.config.reloadable else None
-        top = (Top(self.config, self.image, baud=self.baud, holds=holds, **facts) if self.baud else
-               PcieTop(Array(self.config, self.image), self.config,
-                       selftest=selftest_words(self.config, self.image), **facts))
-        return component_verilog(top, "top", self.placement)
+        """Module ``top``; see :func:`gen.build.link.verilog` for its ports."""
+        return link.verilog(self.config, self.image, self.placement, digest=self.digest,
+                            clock_hz=self.clock.hz, baud=self.baud,
+                            holds=self.network.digest if self.config.reloadable else None)
 
 
 def identity_digest(facts: dict) -> str:
@@ -335,10 +324,9 @@ def _require_consistent(design, built):
                               ("baud", design.baud, built.link["baud"])):
         if value != said:
             raise Mismatch(f"{name} is not that of {manifest.NAME}, {said}")
-    if design.baud is None:
-        return
     try:
-        divisor(design.clock.hz, design.baud)
+        if design.baud is not None:
+            divisor(design.clock.hz, design.baud)
     except ValueError as error:
         raise Mismatch(f"baud can't be: {error}") from error
 

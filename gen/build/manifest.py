@@ -257,6 +257,6 @@ def _link(link):
 
 def _board(name, link):
     try:
-        return boards.find(name).linked(link)
+        return boards.find(name, link)
     except (boards.UnknownBoard, boards.NoLink) as error:
         raise _Malformed(str(error)) from error

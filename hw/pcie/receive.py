@@ -55,10 +55,10 @@ class ReceiverModel:
         self.poisoned += tlp.poisoned
         if tlp.answers and tlp.requester == self.id:
             self._complete(tlp)
-        elif tlp.type is Type.MEMORY and tlp.has_data:
+        elif tlp.tlp_type is Type.MEMORY and tlp.has_data:
             self._write(tlp)
-        elif tlp.type is Type.MEMORY or tlp.type in _NON_POSTED:
-            supported = tlp.type is Type.MEMORY
+        elif tlp.tlp_type is Type.MEMORY or tlp.tlp_type in _NON_POSTED:
+            supported = tlp.tlp_type is Type.MEMORY
             self.requests.append((tlp, supported))
             self._count(supported and not tlp.poisoned)
         else:
@@ -208,7 +208,7 @@ class Receiver(wiring.Component):
         ``completion`` of one of our own."""
         kind = Signal(data.StructLayout({"wants": 1, "memory": 1, "completion": 1}))
         with m.If(~head.prefix):
-            with m.Switch(head.type):
+            with m.Switch(head.tlp_type):
                 with m.Case(Type.MEMORY):
                     m.d.comb += [kind.memory.eq(1), kind.wants.eq(~head.has_data)]
                 with m.Case(*_NON_POSTED):
@@ -225,9 +225,9 @@ class Receiver(wiring.Component):
             self.w_addr.eq(place),
             self.w_data.eq(word),
             self.requests.p.supported.eq(kind.memory),
-            self.requests.p.locked.eq(head.type == Type.MEMORY_LOCKED),
-            self.requests.p.memory.eq((head.type == Type.MEMORY)
-                                      | (head.type == Type.MEMORY_LOCKED)),
+            self.requests.p.locked.eq(head.tlp_type == Type.MEMORY_LOCKED),
+            self.requests.p.memory.eq((head.tlp_type == Type.MEMORY)
+                                      | (head.tlp_type == Type.MEMORY_LOCKED)),
             self.requests.p.address.eq(place),
             self.requests.p.length.eq(head.length),
             self.requests.p.first_be.eq(request.first_be),

@@ -53,7 +53,7 @@ class Completer(wiring.Component):
             first = request.address >> 2
             words = [read(first + k & 0x3ff) for k in range(request.length)]
             return completion(request, words, completer=completer)
-        if request.type not in (Type.MEMORY, Type.MEMORY_LOCKED):
+        if request.tlp_type not in (Type.MEMORY, Type.MEMORY_LOCKED):
             return completion(request, completer=completer, status=status, count=4, address=0)
         return completion(request, completer=completer, status=status)
 
@@ -67,7 +67,7 @@ class Completer(wiring.Component):
         count, lead = self._bytes(m, request)
         head, one, two = Signal(HEAD), Signal(CPL1), Signal(CPL2)
         m.d.comb += [
-            head.type.eq(Mux(request.locked, Type.COMPLETION_LOCKED, Type.COMPLETION)),
+            head.tlp_type.eq(Mux(request.locked, Type.COMPLETION_LOCKED, Type.COMPLETION)),
             head.has_data.eq(carries),
             head.length.eq(Mux(carries, request.length, 0)),
             head.tc.eq(request.tc),

@@ -47,7 +47,7 @@ BEAT = data.StructLayout({"data": 64, "pair": 1, "last": 1})
 
 HEAD = data.StructLayout({
     "length": 10, "at": 2, "attr": 2, "ep": 1, "td": 1, "th": 1, "ln": 1, "ido": 1, "t8": 1,
-    "tc": 3, "t9": 1, "type": Type, "four": 1, "has_data": 1, "prefix": 1})
+    "tc": 3, "t9": 1, "tlp_type": Type, "four": 1, "has_data": 1, "prefix": 1})
 """First dword. ``four``, ``has_data`` and ``prefix`` are the bits of Fmt."""
 
 REQ1 = data.StructLayout({"first_be": 4, "last_be": 4, "tag": 8, "requester": 16})
@@ -88,7 +88,7 @@ class Tlp:
 
     Parameters
     ----------
-    type : :class:`Type`, or its code
+    tlp_type : :class:`Type`, or its code
     has_data : whether ``payload`` follows the header
     four : whether the header has four dwords
     length : dwords of payload, carried or asked for, 1 to 1024
@@ -99,7 +99,7 @@ class Tlp:
     digest : whether a dword with an end-to-end CRC follows (TD)
     """
 
-    type: Type | int
+    tlp_type: Type | int
     has_data: bool = False
     four: bool = False
     length: int = 1
@@ -120,12 +120,12 @@ class Tlp:
     @property
     def code(self):
         """Code of the type."""
-        return self.type.value if isinstance(self.type, Type) else self.type
+        return self.tlp_type.value if isinstance(self.tlp_type, Type) else self.tlp_type
 
     @property
     def answers(self):
         """Whether it is a completion."""
-        return self.type in (Type.COMPLETION, Type.COMPLETION_LOCKED)
+        return self.tlp_type in (Type.COMPLETION, Type.COMPLETION_LOCKED)
 
     def pack(self):
         """Its dwords."""
@@ -154,7 +154,7 @@ class Tlp:
         length = head.length or 1024
         if len(dwords) != size + head.has_data * length + head.td:
             raise ValueError(f"a packet of {length} dwords must not have {len(dwords)}")
-        tlp = cls(head.type, bool(head.has_data), bool(head.four), length,
+        tlp = cls(head.tlp_type, bool(head.has_data), bool(head.four), length,
                   [swapped(dword) for dword in dwords[size:size + head.has_data * length]],
                   tc=head.tc, attr=head.attr, poisoned=bool(head.ep), digest=bool(head.td))
         if tlp.answers:
@@ -187,7 +187,7 @@ def memory_write(address, payload, *, requester=0, **fields):
 def completion(request, payload=(), *, completer, status=CompletionStatus.SUCCESSFUL, count=None,
                address=None, **fields):
     """An answer to a request; a whole one unless ``count`` and ``address`` say which part it is."""
-    locked = request.type is Type.MEMORY_LOCKED
+    locked = request.tlp_type is Type.MEMORY_LOCKED
     bytes_, lead = byte_count(request.length, request.first_be, request.last_be)
     payload = list(payload)
     return Tlp(Type.COMPLETION_LOCKED if locked else Type.COMPLETION, has_data=bool(payload),

@@ -44,7 +44,7 @@ class Requester(wiring.Component):
         head, one = Signal(HEAD), Signal(REQ1)
         four, left = Signal(), Signal(range(BURST + 1))
         m.d.comb += [
-            head.type.eq(Type.MEMORY),
+            head.tlp_type.eq(Type.MEMORY),
             head.four.eq(four),
             head.has_data.eq(access.write),
             head.length.eq(access.length),

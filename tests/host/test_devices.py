@@ -31,8 +31,8 @@ def function(folder, name, *, ids=devices.IDS, words=(), enabled=True, driver=No
 
 
 def words(*, version=3):
-    return [int.from_bytes(b"SPKL", "little"), version, *struct.unpack("<8I", IDENTITY),
-            125_000_000, 0, 0, 0, 0, 0, 1, 9, 5]
+    facts = 125_000_000, 0, 0, 0, 0, 0, 1, 9, 5
+    return [int.from_bytes(b"SPKL", "little"), version, *struct.unpack("<8I", IDENTITY), *facts]
 
 
 def listed(folder):

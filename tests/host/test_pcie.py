@@ -13,6 +13,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from gen.build.builder import build
+from gen.data.datasets import load as load_dataset
+from gen.ir import shipped
 from gen.ir.blocks import answering
 from host.cli import main
 from host.device import Device
@@ -243,3 +246,22 @@ def test_random_interrupts_of_the_driver(board, folder, images):
                 process.kill()
         with device(board, folder) as here:
             assert np.array_equal(here.infer(raw).logits, linear().predict(raw))
+
+
+@pytest.mark.slow
+def test_all_digits_over_both_links(tmp_path, capfd):
+    """Logits and predictions of the whole test set are the same bits."""
+    network = shipped.find("digits")
+    images = load_dataset("digits").test_images
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "logits.npy", network.predict(images))
+    found = {}
+    for link, port in (("uart", "virtual"), ("pcie", "virtual-pcie")):
+        build(network, board="nitefury", out=tmp_path / link, link=link, synthesise=False)
+        assert main(["infer", str(tmp_path / "images.npy"), "--board", str(tmp_path / link),
+                     "--port", port, "--reference", str(tmp_path / "logits.npy"), "--json"]) == 0
+        found[link] = json.loads(capfd.readouterr().out)
+    assert found["pcie"]["images"] == 355
+    assert found["pcie"]["mismatches"] == 0
+    for name in ("logits", "predictions"):
+        assert found["pcie"][name] == found["uart"][name]

@@ -82,8 +82,8 @@ class TestProject:
         assert clocking.describe(linked, clock) == (
             "pcie_7x from the host's clock, 100 MHz, M.2 slot, lane 0")
         with pytest.raises(BuildError, match=rf"^{board.name} has no clock of at most 50 MHz on "
-                                             rf"PCI Express; another --clock would help: 62\.5 or "
-                                             rf"125$"):
+                                             rf"PCI Express; another --clock would help: 62\.5 "
+                                             rf"or 125$"):
             clocking.require(linked, 50e6, None)
 
     def test_the_serial_port_stays_as_it_is(self, board):

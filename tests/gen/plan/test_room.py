@@ -113,8 +113,8 @@ class TestCommand:
         out, err = capsys.readouterr()
         assert "that can be filled  630" in out
         assert err.splitlines()[-1].startswith("error: case does not fit arty-a7 ")
-        assert err.endswith(
-            "a larger board (arty-a7-100, nexys4-ddr, litefury, nitefury) would help\n")
+        assert err.endswith("a larger board (arty-a7-100, nexys4-ddr, litefury, nitefury) would "
+                            "help\n")
 
     @pytest.mark.parametrize("objective", [(), ("--objective", "smallest")])
     def test_json(self, small, file, objective, capsys):

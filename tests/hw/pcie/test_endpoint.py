@@ -272,7 +272,7 @@ def test_requests_that_are_not_supported_get_an_answer():
             root.requests.extend(silent)
             root.requests.extend(broken)
             answer = await root.ask(replace(tlp, tag=number + 100, tc=number, attr=number % 4))
-            locked = tlp.type is Type.MEMORY_LOCKED
+            locked = tlp.tlp_type is Type.MEMORY_LOCKED
             assert answer == Tlp(
                 Type.COMPLETION_LOCKED if locked else Type.COMPLETION, length=1024,
                 tag=number + 100, tc=number, attr=number % 4, requester=HOST, completer=ENDPOINT,

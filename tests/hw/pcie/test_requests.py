@@ -15,8 +15,8 @@ ID, HOST = 0x0100, 0x0008
 
 def record(tlp):
     return REQUEST.const({
-        "supported": tlp.type is Type.MEMORY, "locked": tlp.type is Type.MEMORY_LOCKED,
-        "memory": tlp.type in (Type.MEMORY, Type.MEMORY_LOCKED),
+        "supported": tlp.tlp_type is Type.MEMORY, "locked": tlp.tlp_type is Type.MEMORY_LOCKED,
+        "memory": tlp.tlp_type in (Type.MEMORY, Type.MEMORY_LOCKED),
         "address": tlp.address >> 2 & 0x3ff, "length": tlp.length & 0x3ff,
         "first_be": tlp.first_be, "last_be": tlp.last_be, "tag": tlp.tag,
         "requester": tlp.requester, "tc": tlp.tc, "attr": tlp.attr})
@@ -81,4 +81,5 @@ def test_answers(stalls):
     simulator.add_testbench(take)
     simulator.add_testbench(read, background=True)
     simulator.run()
-    assert found == [Completer.model(tlp, tlp.type is Type.MEMORY, word, ID) for tlp in requests]
+    assert found == [Completer.model(tlp, tlp.tlp_type is Type.MEMORY, word, ID)
+                     for tlp in requests]
