@@ -18,6 +18,7 @@ from gen.system import processes
 from hw.pcie.endpoint import Endpoint
 from hw.registers import RegisterMap
 
+from . import keys
 from .benchmark import Benchmark
 
 ASKED = 125_000_000
@@ -88,5 +89,5 @@ def _route(case):
 CASES = [{"family": "7-series"}, {"family": "ECP5", "grade": 8, "seed": 1},
          {"family": "ECP5", "grade": 6, "seed": 1}]
 
-BENCHMARK = Benchmark("endpoint", CASES, measure, ("hw/**/*", "boards/**/*", "gen/build/**/*"),
+BENCHMARK = Benchmark("endpoint", CASES, measure, keys.BUILD,
                       lambda case: ("yosys", *(["nextpnr-ecp5"] if "seed" in case else [])))

@@ -1,9 +1,10 @@
 """How many images a second PCI Express carries, of those that the array computes.
 
 A build's Verilog is simulated behind a lane of the second generation, whose packets take the time
-of their bytes, and driven by the host's own driver through mapped files. Clocks are those from
-image to image, of some images in the middle of a longer run, as the virtual board counts them. The
-array's own are those of the same images, back to back.
+of their bytes, and driven by the host's own driver through mapped files. All images of a run are in
+the ring before it begins, so that the driver's computing takes no clock. Clocks are what an image
+adds: the difference between a run of some images and one of so many more. The array's own are those
+of the same images, back to back.
 """
 
 import numpy as np
@@ -24,11 +25,14 @@ from .benchmark import Benchmark
 CLOCK = 125_000_000
 """The fabric's clock, at which a dword a clock is what a lane carries."""
 
-_COUNTER = 1022
-"""Word of a virtual board's BAR0 with the clocks, the lower half first."""
+_SPAN = 1022
+"""Word of a virtual board's BAR0 with the clocks of a run, the lower half first."""
 
-_RUN, _LEFT_OUT = 2000, 500
-"""Images of a run, and those at either end whose results come before and after clocks count."""
+_FEW, _MORE = 50, 500
+"""Images of the shorter run, and those that the longer one has more."""
+
+_RING = 1 << 17
+"""Words of a ring, more than any run has."""
 
 _PATIENCE = 600
 
@@ -37,7 +41,7 @@ def measure(case):
     """``words`` of an image and of its result; ``clocks`` from image to image through the endpoint
     and ``own`` of the array; their quotient ``share``; images a second."""
     network = shipped.find(case["network"])
-    raw = network.samples[np.arange(_RUN) % len(network.samples)]
+    raw = network.samples[np.arange(_FEW + _MORE) % len(network.samples)]
     with processes.scratch() as directory:
         build(network, board=case["board"], out=directory, link="pcie", clock_hz=CLOCK,
               synthesise=False)
@@ -50,22 +54,33 @@ def measure(case):
 
 def _through(directory, manifest, network, raw):
     """Clocks from image to image, and words of a result's record."""
+    counts = manifest.encode(raw)
     with (virtual_board(directory) as line, mapped(line, "virtual-pcie") as function):
-        link = PcieLink(function, manifest, patience=_PATIENCE)
-        marks, run = [], link.run
-
-        def marked(samples, timesteps):
-            for number, result in enumerate(run(samples, timesteps)):
-                if number in (_LEFT_OUT, len(raw) - _LEFT_OUT):
-                    marks.append(function.bar[_COUNTER] | function.bar[_COUNTER + 1] << 32)
-                yield result
-
-        link.run = marked
-        logits = Device(link, manifest).infer(raw).logits
+        link = PcieLink(function, manifest, patience=_PATIENCE, least=_RING)
+        device = Device(link, manifest)
+        if not np.array_equal(device.infer(raw).logits, network.predict(raw)):
+            raise RuntimeError("the device's logits are not the network's")
+        few, more = (_span(link, [manifest.pack(each).tolist() for each in part])
+                     for part in (counts[:_FEW], counts))
         link.close()
-    if not np.array_equal(logits, network.predict(raw)):
-        raise RuntimeError("the device's logits are not the network's")
-    return (marks[1] - marks[0]) / (len(raw) - 2 * _LEFT_OUT), link.record
+    return (more - few) / _MORE, link.record
+
+
+def _span(link, samples):
+    """Clocks from the index of all samples, which are in the ring already, to the last result."""
+    link.take_over()
+    write = link.write
+    try:
+        with link.flight(link.where["most_timesteps"]) as flight:
+            link.write = lambda name, value: None
+            for words in samples:
+                flight.send(words)
+            write("samples_index", link.sent)
+            for _ in samples:
+                flight.receive()
+    finally:
+        link.write = write
+    return link.function.bar[_SPAN] | link.function.bar[_SPAN + 1] << 32
 
 
 CASES = [{"network": network, "board": "nitefury"}

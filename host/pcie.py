@@ -86,6 +86,7 @@ class PcieLink:
     function : the device
     manifest : of the build that it should hold
     patience : seconds to wait for a result
+    least : words that each ring has at least
 
     Members
     -------
@@ -101,7 +102,8 @@ class PcieLink:
 
     retries = 0
 
-    def __init__(self, function: Function, manifest: Manifest, *, patience: float = 0.5) -> None:
+    def __init__(self, function: Function, manifest: Manifest, *, patience: float = 0.5,
+                 least: int = _LEAST) -> None:
         self.function, self.patience = function, patience
         self.name, self.where = function.name, manifest.registers
         if "ring_open" not in self.where:
@@ -109,7 +111,7 @@ class PcieLink:
                             f"--link pcie")
         where = self.where
         self.record = 2 + where["classes"] * where["logit_words"] + where["quiet_words"]
-        size = max(_LEAST, 4 * self.record, 4 * where["input_words"])
+        size = max(least, 4 * self.record, 4 * where["input_words"])
         self.ring = 1 << (size - 1).bit_length()
         self._buffer: Buffer | None = None
         self._session = 0

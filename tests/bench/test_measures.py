@@ -23,7 +23,7 @@ def test_mismatches_are_no_figures():
 
 def test_boards_that_are_alike():
     names = {first.name: [board.name for board in same] for first, same in alike().items()}
-    assert names["arty-a7-100"] == ["arty-a7-100", "nexys4-ddr"]
+    assert names["arty-a7-100"] == ["arty-a7-100", "nexys4-ddr", "litefury"]
     assert names["ulx3s-85f"] == ["ulx3s-85f", "ecpix5-85", "orangecrab-85f"]
     assert names["arty-a7"] == ["arty-a7"]
 

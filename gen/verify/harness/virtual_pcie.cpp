@@ -8,7 +8,8 @@
 // A mapped file tells nobody that it is accessed. What a driver has written to BAR0 is found by comparing it with
 // what was there before, and sent as a memory write; what it reads was read from the endpoint a little earlier.
 // Registers have no side effects, so both are the same as an access. The word `open` is compared first and sent
-// last, because whoever writes it has written all the others before.
+// last, because whoever writes it has written all the others before. The last two words, which the endpoint does not
+// have, are the clocks from the last write to BAR0 to the endpoint's last write to memory.
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -121,8 +122,6 @@ public:
             }
         }
         clock++;
-        bar.words[BAR_BYTES / 4 - 2].store(static_cast<uint32_t>(clock), std::memory_order_relaxed);
-        bar.words[BAR_BYTES / 4 - 1].store(clock >> 32, std::memory_order_relaxed);
     }
 
     // Wait for a write.
@@ -152,6 +151,7 @@ private:
         shadow[word] = value;
         requests.push_back({0x40000001, HOST << 16 | 0xf, BAR + 4 * word, swap(value)});
         stale = quiet = 0;
+        rung = clock;
     }
 
     // Ask for what the driver may read, unless there is no news.
@@ -217,6 +217,8 @@ private:
     }
 
     void write(size_t place, const uint32_t *data, unsigned length) {
+        bar.words[BAR_BYTES / 4 - 2].store(static_cast<uint32_t>(clock - rung));
+        bar.words[BAR_BYTES / 4 - 1].store((clock - rung) >> 32);
         for (unsigned k = 0; k < length; k++)
             memory.words[place + k].store(swap(data[k]), std::memory_order_release);
     }
@@ -255,7 +257,7 @@ private:
     std::deque<Answer> answers;
     Packet sending, receiving;
     size_t beat = 0;
-    uint64_t clock = 0;
+    uint64_t clock = 0, rung = 0;
     unsigned quiet = 0, stale = 0, tag = 0;
     unsigned asked[32] = {};
     bool announced = false;
