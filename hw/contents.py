@@ -99,46 +99,51 @@ def row_words(row, width):
 
 
 class Rows(wiring.Component):
-    """A memory that is read by rows and written by words.
+    """A memory that is read by rows and may be written by words.
 
     Parameters
     ----------
     width, depth : of the memory
     rows : contents at power-up
+    written : whether words are ever written
 
     Members
     -------
     addr : ``In``
     data : ``Out(width)``: the row, a clock later
-    w_addr, w_data : ``In``
-    w_en : ``In``: a bit for each word of a row
+    w_addr, w_data : ``In``; only if they are
+    w_en : ``In``: a bit for each word of a row; only if they are
     """
 
-    def __init__(self, width, depth, rows):
+    def __init__(self, width, depth, rows, *, written=True):
         self._width, self._depth, self._rows = width, max(2, depth), rows
+        self._written, self._columns = written, -(-width // WORD)
         super().__init__({
             "addr": In(range(self._depth)),
             "data": Out(width),
-            "w_addr": In(range(self._depth)),
-            "w_data": In(WORD),
-            "w_en": In(-(-width // WORD)),
+            **({"w_addr": In(range(self._depth)), "w_data": In(WORD), "w_en": In(self._columns)}
+               if written else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
-        for k in range(len(self.w_en)):
+        for k in range(self._columns):
             bits = min(WORD, self._width - WORD * k)
             init = [row >> WORD * k & (1 << bits) - 1 for row in self._rows]
             m.submodules[f"column_{k}"] = column = memory.Memory(shape=bits, depth=self._depth,
                                                                  init=init)
-            w_port, r_port = column.write_port(), column.read_port()
+            r_port = column.read_port()
             m.d.comb += [
                 r_port.addr.eq(self.addr),
                 self.data[WORD * k:WORD * k + bits].eq(r_port.data),
-                w_port.addr.eq(self.w_addr),
-                w_port.data.eq(self.w_data),
-                w_port.en.eq(self.w_en[k]),
             ]
+            if self._written:
+                w_port = column.write_port()
+                m.d.comb += [
+                    w_port.addr.eq(self.w_addr),
+                    w_port.data.eq(self.w_data),
+                    w_port.en.eq(self.w_en[k]),
+                ]
         return m
 
 

@@ -57,8 +57,11 @@ class SelfTest(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.samples = samples = Rows(WORD, len(self._samples), self._samples)
-        m.submodules.expected = expected = Rows(WORD, len(self._expected), self._expected)
+        written = self._number is not None
+        m.submodules.samples = samples = Rows(WORD, len(self._samples), self._samples,
+                                              written=written)
+        m.submodules.expected = expected = Rows(WORD, len(self._expected), self._expected,
+                                                written=written)
         sent = Signal(range(len(self._samples) + 1))
         compared = Signal(range(len(self._expected) + 1))
         # A word of a memory is there a clock after its number.

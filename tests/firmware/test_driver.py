@@ -310,7 +310,7 @@ def altered(*, op=None, words=None, whose=(1, 2), **fields):
     {"words": lambda words: words[1:]}, {"words": lambda words: (*words, 0)},
     {"words": lambda words: ()}, {"words": lambda words: words * 6},
     {"words": lambda words: (0,), "whose": [2]}, {"op": 0x91}],
-    ids=str)
+    ids=range(13))
 def test_answers_to_something_else(change, board):
     transport, driver = board(attempts=2)
     assert driver.open() == Error.OK
