@@ -83,8 +83,8 @@ class TestWithoutAFlag:
     def unplanned(self, monkeypatch, built):
         config = load(built).config
         assert (config.readout.schedule.code, config.cores[0].lanes) == ("rate", 3)
-        monkeypatch.setattr("gen.build.design.plan", lambda *_, **__: pytest.fail("planned"))
-        monkeypatch.setattr("gen.build.design.calibrate", lambda *_: pytest.fail("planned"))
+        monkeypatch.setattr("gen.build.planning.plan", lambda *_, **__: pytest.fail("planned"))
+        monkeypatch.setattr("gen.build.planning.calibrate", lambda *_: pytest.fail("planned"))
 
     def test_verify(self, built, asked, arrays):
         result = asked("verify", built, "--images", "5")
@@ -247,7 +247,7 @@ class TestOfANetwork:
     def test_a_data_set_that_only_calibrates(self, network, places, asked, tmp_path, monkeypatch):
         """Its images are read beside those of a file, and beside those that travel."""
         calibrations = []
-        monkeypatch.setattr("gen.build.design.calibrate", lambda network, calibration: (
+        monkeypatch.setattr("gen.build.planning.calibrate", lambda network, calibration: (
             calibrations.append(calibration) or Workload(network)))
         monkeypatch.setattr("gen.verify.rtl.verify", lambda _, images, **__: {
             "images": len(images)})
@@ -268,7 +268,7 @@ class TestOfANetwork:
 
 
 def test_places_of_results_come_first(network, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("gen.build.design.plan", lambda *_, **__: pytest.fail("planned"))
+    monkeypatch.setattr("gen.build.planning.plan", lambda *_, **__: pytest.fail("planned"))
     for command, flag in (("report", "-o"), ("simulate", "--images-out")):
         assert error(capsys, command, network, flag, tmp_path).startswith(
             f"{tmp_path}: can't be written: Is a directory; ")
@@ -287,6 +287,6 @@ def test_time_steps_come_before_the_images(command, tmp_path, capsys):
 
 
 def test_images_come_before_the_plan(network, monkeypatch, capsys):
-    monkeypatch.setattr("gen.build.design.plan", lambda *_, **__: pytest.fail("planned"))
+    monkeypatch.setattr("gen.build.planning.plan", lambda *_, **__: pytest.fail("planned"))
     assert error(capsys, "verify", network, "--images-file", "absent.npy").startswith("absent.npy:")
     assert error(capsys, "simulate", network, "--dataset", "none").startswith("there is no data ")
