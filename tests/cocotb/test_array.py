@@ -141,7 +141,8 @@ def test_every_neuron_is_put_to_the_test(case):
 
 @pytest.mark.parametrize("options", [
     {"stream": 2}, {"interleaved": 3}, {"stream": 1, "interleaved": 2},
-    {"differential": CHANGES, "stream": 2}, {"differential": CHANGES, "interleaved": 2}], ids=str)
+    {"differential": CHANGES, "stream": 2},
+    pytest.param({"differential": CHANGES, "interleaved": 2}, marks=pytest.mark.slow)], ids=str)
 def test_sequences_in_blocks_and_side_by_side(options):
     """Every state and every answer, with resets in the middle of sequences."""
     network = sequences.layered()

@@ -9,7 +9,8 @@ from gen.build.builder import build
 from tests.networks import linear
 
 
-@pytest.mark.parametrize("reloadable", [False, True])
+@pytest.mark.parametrize("reloadable", [
+    False, pytest.param(True, marks=pytest.mark.slow)])
 def test_synthesis(reloadable, tmp_path):
     """Words that are never written are a ROM, others memories that can be written."""
     network = linear()
