@@ -171,7 +171,7 @@ class Device(wiring.Component):
             facts |= {where.health: Value.cast(loader.health),
                       **{where.holds + k: loader.holds[k] for k in range(8)}}
             if self._selftest:
-                m.d.comb += test.again.eq(loader.loaded)
+                m.d.comb += [test.again.eq(loader.loaded), test.may.eq(loader.health.intact)]
         if self._selftest:
             facts[where.selftest] = Cat(test.running, test.passed, test.failed)
         self._read(m, facts)

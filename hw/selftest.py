@@ -32,6 +32,7 @@ class SelfTest(wiring.Component):
     i, results : ``In(stream.Signature(32))``, from the link; ``In(stream.Signature(Word))``, from
         the device
     o, answers : ``Out``, the same to the other side
+    may : ``In(1)``: a test may begin; it is carried through
     again : ``In(1)``: test once more; not while a sample of the link's is under way
     running : ``Out(1)``
     passed, failed : ``Out(1)``, of the last test
@@ -48,6 +49,7 @@ class SelfTest(wiring.Component):
             "o": Out(stream.Signature(32)),
             "results": In(stream.Signature(Word)),
             "answers": Out(stream.Signature(Word)),
+            "may": In(1, init=1),
             "again": In(1),
             "running": Out(1, init=1),
             "passed": Out(1),
@@ -67,6 +69,7 @@ class SelfTest(wiring.Component):
         # A word of a memory is there a clock after its number.
         has_sample, has_expected = Signal(), Signal()
         sends, compares, wrong, differs = Signal(), Signal(), Signal(), Signal()
+        begun, ends, due = Signal(), Signal(), Signal()
         m.d.comb += [
             samples.addr.eq(sent), expected.addr.eq(compared),
             self.o.payload.eq(Mux(self.running, samples.data, self.i.payload)),
@@ -78,19 +81,25 @@ class SelfTest(wiring.Component):
             sends.eq(self.running & self.o.valid & self.o.ready),
             compares.eq(self.running & self.results.valid & self.results.ready),
             differs.eq(~self.results.p.last & (self.results.p.data != expected.data)),
+            begun.eq(has_sample | (sent != 0)),
+            ends.eq(compares & self.results.p.last & (compared == len(self._expected))),
         ]
         m.d.sync += [
-            has_sample.eq(self.running & ~sends & (sent != len(self._samples))),
+            has_sample.eq(self.running & ~sends & (sent != len(self._samples))
+                          & (begun | self.may)),
             has_expected.eq(self.running & ~compares),
             sent.eq(sent + sends),
             compared.eq(compared + (compares & ~self.results.p.last)),
             wrong.eq(wrong | compares & differs),
         ]
-        with m.If(compares & self.results.p.last & (compared == len(self._expected))):
-            m.d.sync += [self.running.eq(0), self.passed.eq(~wrong), self.failed.eq(wrong)]
-        with m.If(self.again):
-            m.d.sync += [self.running.eq(1), self.passed.eq(0), self.failed.eq(0), wrong.eq(0),
-                         sent.eq(0), compared.eq(0), has_sample.eq(0), has_expected.eq(0)]
+        # A test whose samples are under way ends before the next one begins.
+        with m.If(ends):
+            m.d.sync += [self.running.eq(due | self.again), due.eq(0), sent.eq(0), compared.eq(0),
+                         wrong.eq(0), self.passed.eq(~wrong & ~due & ~self.again),
+                         self.failed.eq(wrong & ~due & ~self.again)]
+        with m.Elif(self.again):
+            m.d.sync += [self.running.eq(1), self.passed.eq(0), self.failed.eq(0),
+                         due.eq(self.running & begun)]
         if self._number is not None:
             self._open(m, samples, expected)
         return m

@@ -37,11 +37,23 @@ def test_samples_and_results(seed, wrong):
     answers = [*expected[:2], (99, 1), *expected[2:], (77, 1)]
 
     async def script(ctx):
-        for _ in range(2):
+        ctx.set(dut.may, 0)
+        ctx.set(dut.o.ready, 1)
+        for _ in range(20):
+            await ctx.tick()
+            assert not ctx.get(dut.o.valid), "it has to wait until it may begin"
+        ctx.set(dut.o.ready, 0)
+        ctx.set(dut.may, 1)
+        for turn in range(3):
             sent, given = [], list(answers)
             ctx.set(dut.i.valid, 1)
             ctx.set(dut.i.payload, 1000)
+            repeats = turn == 1  # in the middle of a test it is told to test again
             while ctx.get(dut.running):
+                ctx.set(dut.again, repeats and len(sent) == 2)
+                if repeats and len(sent) == 4 and not given:
+                    repeats, sent, given = False, [], list(answers)
+                ctx.set(dut.may, len(sent) == 0)
                 ctx.set(dut.o.ready, ready := rng.random() < 0.6)
                 offer = given and len(sent) >= 2 + 2 * (len(given) <= 3) and rng.random() < 0.6
                 ctx.set(dut.results.valid, bool(offer))
@@ -55,6 +67,7 @@ def test_samples_and_results(seed, wrong):
                     given.pop(0)
             assert sent == list(SAMPLES)
             assert not given
+            assert not repeats
             assert (ctx.get(dut.passed), ctx.get(dut.failed)) == (wrong is None, wrong is not None)
             ctx.set(dut.o.ready, 1)
             assert (ctx.get(dut.o.payload), ctx.get(dut.i.ready)) == (1000, 1)
