@@ -123,7 +123,7 @@ class Array(wiring.Component):
             self._config.layers, self._layers, strict=True) if layer in self._config.cores])
         m.d.comb += [getattr(bus, name).eq(getattr(self.contents, name))
                      for name in ("memory", "copy", "row", "column", "data", "write", "read")]
-        m.d.sync += self.contents.word.eq(bus.word)
+        m.d.sync += [self.contents.word.eq(bus.word), self.contents.active.eq(bus.active)]
 
     def _watch(self, m):
         """Whether neurons are quiet, by the probes."""

@@ -8,7 +8,7 @@ from operator import or_
 
 from amaranth import *
 
-__all__ = ["lowest", "more_than", "one_hot_mux", "place"]
+__all__ = ["lowest", "merged", "more_than", "one_hot_mux", "place"]
 
 
 def lowest(bits):
@@ -25,6 +25,15 @@ def lowest(bits):
         nodes = [(low | high, (*map(partial(Mux, low), lows, highs), ~low & high))
                  for (low, lows), (high, highs) in zip(nodes[::2], nodes[1::2], strict=True)]
     return Cat(nodes[0][1])
+
+
+def merged(values):
+    """The OR of values, as a tree."""
+    values = list(values)
+    while len(values) > 1:
+        values = [values[k] | values[k + 1] if k + 1 < len(values) else values[k]
+                  for k in range(0, len(values), 2)]
+    return values[0]
 
 
 def place(one_hot):

@@ -4,17 +4,15 @@ A memory has rows of any width. On the way to it and from it a row is *words* of
 lane in the lowest bits of the first word; the last word is filled up with zeros.
 """
 
-from functools import reduce
-from operator import or_
-
 from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from .bits import merged
 from .feeder import Packing
 
-__all__ = ["LATENCY", "WORD", "ContentsBus", "ContentsPort", "Rows", "Shape", "idle_contents",
-           "row_words", "shapes", "share"]
+__all__ = ["LATENCY", "QUIET", "WORD", "ContentsBus", "ContentsPort", "Rows", "Shape",
+           "idle_contents", "row_words", "shapes", "share"]
 
 WORD = 32
 """Bits of a word."""
@@ -31,11 +29,17 @@ ContentsBus = wiring.Signature({
     "write": Out(1),
     "read": Out(1),
     "word": In(WORD),
+    "active": In(1),
 })
 """Words of all memories of an array, by the number of the memory (see :func:`shapes`), the row, and
 the number of the word in it. A word is written in all copies of a memory, those of replicas, and
 read in one: it is there :data:`LATENCY` clocks later, and 0 while no word was asked for. Nothing
-may be read or written while the array computes."""
+may be read while the array computes, which it says by ``active``, with gaps of a few clocks, and
+:data:`QUIET` clocks after the last."""
+
+QUIET = 16
+"""Clocks without ``active`` after which no core looks at its memories, unless it says so again some
+ten clocks before."""
 
 
 def share(m, bus, others):
@@ -43,7 +47,10 @@ def share(m, bus, others):
     for other in others:
         m.d.comb += [getattr(other, name).eq(getattr(bus, name))
                      for name in ("memory", "copy", "row", "column", "data", "write", "read")]
-    m.d.comb += bus.word.eq(reduce(or_, (other.word for other in others)))
+    m.d.comb += [
+        bus.word.eq(merged(other.word for other in others)),
+        bus.active.eq(Cat(other.active for other in others).any()),
+    ]
 
 
 def idle_contents(config):
@@ -52,9 +59,10 @@ def idle_contents(config):
     if not config.reloadable:
         return {}
     bus = ContentsBus.create(path=("idle",))
-    return {f"{direction}_contents__{name}": getattr(bus, name) for direction, names in (
-        ("i", ("memory", "copy", "row", "column", "data", "write", "read")), ("o", ("word",)))
-        for name in names}
+    asked, answered = ("memory", "copy", "row", "column", "data", "write", "read"), (
+        "word", "active")
+    return {f"{direction}_contents__{name}": getattr(bus, name)
+            for direction, names in (("i", asked), ("o", answered)) for name in names}
 
 
 class Shape:
@@ -198,5 +206,5 @@ class ContentsPort(wiring.Component):
                                       for place in range(len(writes))))
             words += [Mux(one, rows[WORD * place:WORD * (place + 1)], 0)
                       for place, one in enumerate(chosen)]
-        m.d.sync += bus.word.eq(reduce(or_, words))
+        m.d.sync += bus.word.eq(merged(words))
         return m

@@ -121,6 +121,10 @@ class Core(wiring.Component):
         m.d.comb += self.busy.eq(lanes.busy)
         if self._place is not None:
             connect(m, flipped(self.contents), lanes.contents)
+            # What is on its way to the lanes will read their memories.
+            coming = [*(i.valid for i in select.i), select.o.valid, commands.o.valid,
+                      fetch.o.valid, words.o.valid, encoder.o.valid]
+            m.d.comb += self.contents.active.eq(Cat(coming).any() | lanes.contents.active)
         if core.continues:
             tell(m, self.begun, told)
         if core.schedule.timed:

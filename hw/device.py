@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .bits import one_hot_mux
 from .bus import DeviceBus
 from .config import ArrayConfig
-from .contents import ContentsBus, shapes, share
+from .contents import QUIET, ContentsBus, shapes, share
 from .feeder import Collector, Feeder, Packing, Word
 from .loader import LoadBus, Loader
 from .registers import MAGIC, VERSION, RegisterMap
@@ -164,14 +164,16 @@ class Device(wiring.Component):
         ]
         where, facts = register_map(self._config), {}
         if self._config.reloadable:
-            begins = beats.o.valid & beats.o.ready & first
-            loader = self._load(m, beats.o.valid, begins, collector.o)
+            loader = self._load(m, beats.o.valid)
             buses = [array.contents, *([self._delayed(m, test)] if self._selftest else [])]
             share(m, loader.array, buses)
             facts |= {where.health: Value.cast(loader.health),
                       **{where.holds + k: loader.holds[k] for k in range(8)}}
             if self._selftest:
-                m.d.comb += [test.again.eq(loader.loaded), test.may.eq(loader.health.intact)]
+                m.d.comb += [
+                    test.again.eq(loader.loaded), test.may.eq(loader.health.intact),
+                    loader.bus.idle.eq(self.load.idle & ~test.under_way),
+                ]
         if self._selftest:
             facts[where.selftest] = Cat(test.running, test.passed, test.failed)
         self._read(m, facts)
@@ -197,25 +199,29 @@ class Device(wiring.Component):
         share(m, bus, [test.contents])
         late = ContentsBus.create(path=("late",))
         m.d.sync += late.word.eq(bus.word)
+        m.d.comb += late.active.eq(0)
         m.d.comb += [getattr(bus, name).eq(getattr(late, name)) for name in (
             "memory", "copy", "row", "column", "data", "write", "read")]
         return late
 
-    def _load(self, m, waits, begins, results):
-        """Let a host load the memories.
+    def _load(self, m, waits):
+        """Let a host load the memories. They are checked while the array has been quiet for a
+        while, which is not when the last logits have left: rows may still be computed that the
+        next block of a sequence looks at.
 
         Parameters
         ----------
-        waits, begins : a beat waits to enter the array; it enters it, the first of a sample
-        results : stream of the words of results
+        waits : a beat waits to enter the array
         """
         where = register_map(self._config)
         m.submodules.loader = loader = Loader(self._config, where, crcs=self._crcs,
                                               holds=_digest_words(self._holds))
-        under_way = Signal(range(self._config.in_flight + 2))
-        ends = results.valid & results.ready & results.p.last
-        m.d.sync += under_way.eq(under_way + begins - ends)
-        m.d.sync += loader.idle.eq((under_way == 0) & ~waits)
+        quiet = Signal(range(QUIET))
+        m.d.comb += loader.idle.eq(quiet == QUIET - 1)
+        with m.If(loader.array.active | waits):
+            m.d.sync += quiet.eq(0)
+        with m.Elif(~loader.idle):
+            m.d.sync += quiet.eq(quiet + 1)
         connect(m, flipped(self.load), loader.bus)
         return loader
 

@@ -302,6 +302,7 @@ class Lanes(wiring.Component):
             parameters.w_en.eq(port.writes1),
             port.rows0.eq(weights.weights), port.rows1.eq(row),
         ]
+        m.d.comb += self.contents.active.eq(~m.submodules.sequence.idle)
         for memory_row, asked in ((weights.row, port.reads[0]), (parameters.addr, port.reads[1])):
             with m.If(asked):
                 m.d.comb += memory_row.eq(port.row)

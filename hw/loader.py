@@ -36,13 +36,14 @@ class Loader(wiring.Component):
     """Registers for loading, and the state of the memories, which a reset does not forget.
 
     A load begins with a word to ``load``, while no sample is under way. From then on samples are
-    refused, whatever happens, until a word to ``check`` has all memories compared with the CRCs
-    that have been loaded with them, and all agree. So nothing is ever computed with half of one
-    network. A *block* is words of a memory that follow each other, row by row. Its first word, at
-    ``block``, has the number of the memory in the highest 8 bits and the row in the others, the
-    next one the place in the row. The words follow at the next addresses, in order; a block may be
-    written again. The number after that of the last memory stands for the CRCs of all, a row each.
-    The words of ``holds`` say what the memories hold; they are written while these are loaded.
+    refused, whatever happens, until a word to ``check`` has all memories compared with their CRCs,
+    all of which must have been written since, and all agree. So nothing is ever computed with half
+    of one network. A *block* is words of a memory that follow each other, row by row. Its first
+    word, at ``block``, has the number of the memory in the highest 8 bits and the row in the
+    others, the next one the place in the row. The words follow at the next addresses, in order; a
+    block may be written again. The number after that of the last memory stands for the CRCs of
+    all, a row each. The words of ``holds`` say what the memories hold; they are written while these
+    are loaded.
 
     While nothing is loaded and the array is idle, the memories are compared over and over. If a CRC
     is wrong they are ``damaged``, and samples are refused until they are loaded again.
@@ -101,6 +102,11 @@ class Loader(wiring.Component):
         ]
 
         begins, checks, names = (Signal(name=name) for name in ("begins", "checks", "names"))
+        # What has been written since a load began: the CRC of each memory, and what they hold.
+        count = len(self._crcs)
+        written = Signal(count + len(words), reset_less=True)
+        with m.If(scrubber.w_en):
+            m.d.sync += written.bit_select(scrubber.w_memory, 1).eq(1)
         place, offset = Signal(range(where.block_words + 1)), Signal(range(where.block_words))
         is_block, in_order = Signal(), Signal()
         m.d.sync += [
@@ -110,32 +116,6 @@ class Loader(wiring.Component):
             offset.eq(bus.addr - where.block),
             in_order.eq((bus.addr == where.block) | (bus.addr - where.block == place)),
         ]
-        with m.If(begins):
-            with m.If(~bus.idle & ~loading):
-                m.d.comb += bus.w_status.eq(Status.BUSY)
-            with m.Elif(bus.w_en):
-                m.d.sync += [loading.eq(1), intact.eq(0), checking.eq(0), damaged.eq(0),
-                             place.eq(0)]
-        with m.Elif(checks):
-            with m.If(~loading & ~intact):
-                m.d.comb += bus.w_status.eq(Status.ORDER)
-            with m.Elif(bus.w_en & loading & ~checking):
-                m.d.comb += begins_anew.eq(1)
-                m.d.sync += checking.eq(1)
-        with m.Elif(~loading | checking):
-            m.d.comb += bus.w_status.eq(Status.ORDER)
-        with m.Elif(names):
-            with m.Switch(bus.addr[:3]):
-                for k, word in enumerate(words):
-                    with m.Case(k):
-                        with m.If(bus.w_en):
-                            m.d.sync += word.eq(bus.w_data)
-        with m.Elif(is_block & ~in_order):
-            m.d.comb += bus.w_status.eq(Status.INCOMPLETE)
-        with m.Elif(is_block & bus.w_en):
-            m.d.sync += place.eq(offset + 1)
-        self._store(m, scrubber, loading & ~checking & is_block & in_order & bus.w_en, offset)
-
         m.d.comb += scrubber.go.eq(checking | intact & self.idle)
         m.d.comb += [
             array.copy.eq(scrubber.copy), array.read.eq(scrubber.read),
@@ -147,6 +127,34 @@ class Loader(wiring.Component):
         with m.Elif(scrubber.done & scrubber.last & (checking | intact)):
             m.d.comb += self.loaded.eq(checking)
             m.d.sync += [passes.eq(passes + 1), intact.eq(1), loading.eq(0), checking.eq(0)]
+        # What a host writes in the same clock comes last, and wins.
+        with m.If(begins):
+            with m.If(~bus.idle & ~loading):
+                m.d.comb += bus.w_status.eq(Status.BUSY)
+            with m.Elif(bus.w_en):
+                m.d.sync += [loading.eq(1), intact.eq(0), checking.eq(0), damaged.eq(0),
+                             place.eq(0), written.eq(0)]
+        with m.Elif(checks):
+            with m.If(~loading & ~intact):
+                m.d.comb += bus.w_status.eq(Status.ORDER)
+            with m.Elif(loading & ~written.all()):
+                m.d.comb += bus.w_status.eq(Status.INCOMPLETE)
+            with m.Elif(bus.w_en & loading & ~checking):
+                m.d.comb += begins_anew.eq(1)
+                m.d.sync += checking.eq(1)
+        with m.Elif(~loading | checking):
+            m.d.comb += bus.w_status.eq(Status.ORDER)
+        with m.Elif(names):
+            with m.Switch(bus.addr[:3]):
+                for k, word in enumerate(words):
+                    with m.Case(k):
+                        with m.If(bus.w_en):
+                            m.d.sync += [word.eq(bus.w_data), written[count + k].eq(1)]
+        with m.Elif(is_block & ~in_order):
+            m.d.comb += bus.w_status.eq(Status.INCOMPLETE)
+        with m.Elif(is_block & bus.w_en):
+            m.d.sync += place.eq(offset + 1)
+        self._store(m, scrubber, loading & ~checking & is_block & in_order & bus.w_en, offset)
         return m
 
     def _store(self, m, scrubber, writes, offset):
@@ -199,6 +207,7 @@ class LoaderModel:
         self.rows, self.holds = [list(each) for each in rows], list(holds)
         self._crcs = [crc(each, shape) for each, shape in zip(rows, self._shapes, strict=True)]
         self.intact, self.loading, self.damaged, self.memory = True, False, False, 0
+        self._missing = set()
         self._words, self._place = [], 0
 
     @property
@@ -215,15 +224,19 @@ class LoaderModel:
             if not (idle or self.loading):
                 return Status.BUSY
             self.loading, self.intact, self.damaged, self._place = True, False, False, 0
+            self._missing = {*range(len(self.rows) + len(self.holds))}
         elif addr == where.check:
             if not (self.loading or self.intact):
                 return Status.ORDER
+            if self.loading and self._missing:
+                return Status.INCOMPLETE
             if self.loading:
                 self.scrub()
         elif not self.loading:
             return Status.ORDER
         elif where.holds <= addr < where.holds + len(self.holds):
             self.holds[addr - where.holds] = value
+            self._missing.discard(len(self.rows) + addr - where.holds)
         elif addr not in (where.block, where.block + self._place):
             return Status.INCOMPLETE
         else:
@@ -240,7 +253,13 @@ class LoaderModel:
             self._at = number, row, value
             return
         if number == len(self.rows):
-            self._crcs[row], columns = value, 1
+            columns = 1
+            if row < number:
+                self._crcs[row] = value
+                self._missing.discard(row)
+        elif number > len(self.rows) or row >= len(self.rows[number]) or (
+                column >= self._shapes[number].columns):
+            columns = 1  # there is no such word; the CRC tells
         else:
             columns, width = self._shapes[number].columns, self._shapes[number].width
             mask = (1 << min(WORD, width - WORD * column)) - 1

@@ -35,6 +35,7 @@ class SelfTest(wiring.Component):
     may : ``In(1)``: a test may begin; it is carried through
     again : ``In(1)``: test once more; not while a sample of the link's is under way
     running : ``Out(1)``
+    under_way : ``Out(1)``: samples of the test are
     passed, failed : ``Out(1)``, of the last test
     contents : ``In(ContentsBus)``; only if there is a ``number``. A word is there a clock earlier
         than that of an array
@@ -52,6 +53,7 @@ class SelfTest(wiring.Component):
             "may": In(1, init=1),
             "again": In(1),
             "running": Out(1, init=1),
+            "under_way": Out(1),
             "passed": Out(1),
             "failed": Out(1),
             **({} if number is None else {"contents": In(ContentsBus)}),
@@ -81,7 +83,7 @@ class SelfTest(wiring.Component):
             sends.eq(self.running & self.o.valid & self.o.ready),
             compares.eq(self.running & self.results.valid & self.results.ready),
             differs.eq(~self.results.p.last & (self.results.p.data != expected.data)),
-            begun.eq(has_sample | (sent != 0)),
+            begun.eq(has_sample | (sent != 0)), self.under_way.eq(self.running & begun),
             ends.eq(compares & self.results.p.last & (compared == len(self._expected))),
         ]
         m.d.sync += [

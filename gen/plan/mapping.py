@@ -13,6 +13,7 @@ from gen.ir.interleaved import interleave
 from gen.ir.layers import INPUT, Layer
 from gen.ir.network import Network
 from hw.config import ArrayConfig, MemoryImage
+from hw.contents import shapes
 from hw.layers import CoreConfig, PoolConfig
 from hw.maps import SLICE_STEPS, MapConfig, SourceConfig
 
@@ -101,6 +102,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
                      most_steps=slice_steps)
     layers = _layers(network, fmap, given, code, stream is not None)
     config = ArrayConfig(fmap, layers, interleaved, membranes is not None, selftests)
+    if config.reloadable:
+        _require_reachable(config)
     for what, left in asdict(given).items():
         if left:
             cores = [core.name for core in config.cores]
@@ -143,6 +146,18 @@ def _layers(network: Network, fmap: MapConfig, given: _Given, code: str, blocks:
         layers.append(config)
         maps[layer.name] = config.out
     return tuple(layers)
+
+
+def _require_reachable(config: ArrayConfig) -> None:
+    """Refuse memories that the bus to them has no numbers for (:mod:`hw.contents`)."""
+    for shape in shapes(config):
+        if shape.columns > 256 or shape.copies > 256 or shape.depth > 1 << 24:
+            raise FitError(f"{shape.name} has {shape.depth} rows of {shape.width} bits in "
+                           f"{shape.copies} copies, which can't be loaded: fewer lanes (--lanes) "
+                           f"or no --reloadable would help")
+    if len(shapes(config)) > 254:
+        raise FitError(f"{len(shapes(config))} memories can't be loaded, 254 at the most; leave "
+                       f"--reloadable out")
 
 
 def _loadable(core, bits):

@@ -96,6 +96,9 @@ class Bench:
         for k, word in enumerate([len(SHAPES) << 24, 0, *(
                 crc(image[shape.name].rows, shape) for shape in SHAPES)]):
             assert await self.word(WHERE.block + k, word) == Status.OK
+        assert await self.word(WHERE.check, 1) == Status.INCOMPLETE
+        for k in range(8):
+            assert await self.word(WHERE.holds + k, rng.getrandbits(32)) == Status.OK
 
 
 def simulate(script):
@@ -122,9 +125,8 @@ def test_a_load(seed):
         assert await bench.word(WHERE.load, 1) == Status.OK
         bench.agree()
         assert await bench.word(WHERE.block + 7, 1) == Status.INCOMPLETE
+        assert await bench.word(WHERE.check, 1) == Status.INCOMPLETE
         await bench.blocks(OTHER_IMAGE, rng)
-        for k in range(8):
-            assert await bench.word(WHERE.holds + k, rng.getrandbits(32)) == Status.OK
         assert await bench.word(WHERE.check, 1) == Status.OK
         ctx.set(loader.idle, 0)
         await bench.checked()
