@@ -158,7 +158,7 @@ def _charges(sources) -> tuple[Charge, ...]:
     counts in phase code, then, with their lowest ones, the unit spikes of those in rate code."""
     charges = []
     phases = [source.bits if source.code == "phase" else 0 for source in sources]
-    units = [source.planes if source.code == "rate" else 0 for source in sources]
+    units = [0 if source.code in ("phase", "change") else source.planes for source in sources]
     for k in reversed(range(1, max(phases, default=0))):
         charges.append(Charge(tuple(k if k < bits else None for bits in phases), True))
     for unit in range(max((1 if bits else some for bits, some in zip(phases, units, strict=True)),
