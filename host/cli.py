@@ -357,9 +357,10 @@ def main(arguments: list[str] | None = None) -> int:
     except HostError as error:
         return fail(error)
     except ModuleNotFoundError as error:
-        if error.name not in ("numpy", "serial"):
+        package = str(error.name).partition(".")[0]
+        if package not in ("numpy", "serial"):
             raise
-        return fail(f"the Python package {error.name} is missing: pip install spikeloom[host]")
+        return fail(f"the Python package {package} is missing: pip install spikeloom[host]")
     except BrokenPipeError:
         return 1
     except OSError as error:

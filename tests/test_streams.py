@@ -98,7 +98,7 @@ class TestPackages:
         ("gen", ["report", "."], "jinja2", "gen"),
         ("gen", ["verify", "digits"], "cocotb_tools", "toolchain"),
         ("host", ["status", "--board", ".", "--port", "x"], "numpy", "host"),
-        ("host", ["status", "--board", ".", "--port", "x"], "serial", "host"),
+        ("host", ["devices"], "serial", "host"),
     ])
     def test_missing(self, program, arguments, package, extra):
         script = (f"import sys; sys.modules[{package!r}] = None; "
