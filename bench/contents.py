@@ -43,7 +43,8 @@ def measure(case):
     return result
 
 
-BENCHMARK = Benchmark("contents", CASES, measure, (*keys.BUILD, "bench/common.py", "bench/markdown.py"),
+BENCHMARK = Benchmark("contents", CASES, measure,
+                      (*keys.BUILD, "bench/common.py", "bench/markdown.py"),
                       lambda case: ("yosys",))
 
 

@@ -92,7 +92,7 @@ def runs(case):
     return (None, 5, 3) if dynamics is not None and not dynamics.probe else (None,)
 
 
-ALIKE = ("rate", "residual-rate", "slices")
+ALIKE = ("rate", "residual-rate", "slices", "changes")
 """Cases that the quick run has in one variant: they differ little from those before them."""
 
 VARIANTS = ("lively", "quiet")

@@ -63,6 +63,7 @@ def executions(said):
     return int(re.search(r"stat::number_of_executed_units: *(\d+)", said)[1])
 
 
+@pytest.mark.slow
 def test_ten_seconds(tmp_path):
     status, said = fuzz(target(tmp_path), 10, tmp_path / "corpus")
     assert status == 0, said

@@ -181,6 +181,7 @@ def test_memory_that_the_device_does_not_reach(board, folder, images):
         assert np.array_equal(here.infer(raw).logits, linear().predict(raw))
 
 
+@pytest.mark.slow
 def test_every_step(builds, images, tmp_path, capfd):
     """Each number of time-steps is a session of its own."""
     network, folder = NETWORKS["stepping"](), builds("stepping", "pcie")
