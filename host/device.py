@@ -12,9 +12,10 @@ from typing import Protocol
 import numpy as np
 
 from .errors import HostError, Lost, Refused
+from .flight import Flight
 from .load import Health, Registers, load
 from .manifest import Manifest
-from .sequence import Flight, Sequence
+from .sequence import Sequence
 
 __all__ = ["PROTOCOL", "Device", "Link", "Result"]
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .errors import HostError, Lost, Refused
+from .flight import Flight
 from .frames import Status
 from .link import Outcome, SerialLink
 from .manifest import Manifest
@@ -186,8 +187,8 @@ class _Sample:
     acknowledged: bool = False
 
 
-class _Flight:
-    """Samples on their way through a device, several at a time.
+class _Flight(Flight):
+    """Samples on their way over a serial line.
 
     The answer to a sample carries the result of the previous one. As many samples are on their way
     as the device keeps results. If it has no room for so many inputs, two are enough to keep it at
@@ -204,56 +205,25 @@ class _Flight:
     Members
     -------
     number : of the last sample
-    landed : results that have come
-    over : why nothing can be sent or received any more, or nothing
-
-    Raises
-    ------
-    HostError
-        From any method, if it is over.
     """
 
     def __init__(self, mailbox, number):
+        super().__init__(mailbox.name)
         self._mailbox, self._frames, self._where = mailbox, mailbox.frames, mailbox.where
         self.number = number
         self._samples: deque[_Sample] = deque()  # those without a result
         self._most = self._where["slots"]
-        self.landed: deque[list[int]] = deque()
-        self.over = ""
 
-    def send(self, words):
-        """Send a sample as soon as there is room for it."""
-        with self._trying():
-            while len(self._samples) >= self._most:
-                self._settle()
-            self.number = (self.number + 1) & 0xffff
-            sample = _Sample(self.number, words)
-            self._samples.append(sample)
-            self._post(sample)
+    def _send(self, words):
+        while len(self._samples) >= self._most:
+            self._settle()
+        self.number = (self.number + 1) & 0xffff
+        sample = _Sample(self.number, words)
+        self._samples.append(sample)
+        self._post(sample)
 
-    def receive(self):
-        """Wait for the result of the first sample that has none yet, and return it."""
-        with self._trying():
-            while not self.landed:
-                self._settle()
-        return self.landed.popleft()
-
-    def land(self):
-        """Wait for all results."""
-        with self._trying():
-            while self._samples:
-                self._settle()
-
-    @contextmanager
-    def _trying(self):
-        """After an error or an interrupt it is not known what the device has."""
-        if self.over:
-            raise HostError(f"{self._mailbox.name}: {self.over}; begin another")
-        try:
-            yield
-        except BaseException:
-            self.over = "the sequence was given up after an error"
-            raise
+    def _due(self):
+        return len(self._samples)
 
     def _requests(self, sample):
         """Address and words of each frame, and whether it is the last, which is an exchange."""

@@ -3,12 +3,12 @@
 import secrets
 import time
 from array import array
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import HostError, LinkError, Lost, Refused
+from .flight import Flight
 from .manifest import Manifest
 from .pci import Buffer, Function, MappedFunction, all_ones, function_at
 from .virtual import virtual_board
@@ -266,71 +266,36 @@ class PcieLink:
                          f"{self.patience:g} s; wait longer (--timeout), or reset it")
 
 
-class _Flight:
-    """Samples on their way through a device, as many as the rings hold.
-
-    Members
-    -------
-    landed : results that have come
-    over : why nothing can be sent or received any more, or nothing
-
-    Raises
-    ------
-    HostError
-        From any method, if it is over.
-    """
+class _Flight(Flight):
+    """Samples on their way through the rings, as many as these hold."""
 
     def __init__(self, link, session):
+        super().__init__(link.name)
         self._link, self._session = link, session
         self._most = min(link.ring // link.where["input_words"], link.ring // link.record - 1)
         self._waiting = 0
         self._number = link.taken // link.record & _ONES
-        self.landed: deque[list[int]] = deque()
-        self.over = ""
 
-    def send(self, words):
-        """Send a sample as soon as there is room for it."""
-        with self._trying():
-            while self._waiting >= self._most:
-                self._wait()
-            link, place = self._link, self._link.sent & self._link.ring - 1
-            data, room = array("I", words), link.ring - place
-            link.samples[place:place + len(data[:room])] = data[:room]
-            link.samples[:len(data[room:])] = data[room:]
-            link.sent += len(data)
-            self._waiting += 1
-            link.write("samples_index", link.sent)
+    def _send(self, words):
+        while self._waiting >= self._most:
+            self._settle()
+        link, place = self._link, self._link.sent & self._link.ring - 1
+        data, room = array("I", words), link.ring - place
+        link.samples[place:place + len(data[:room])] = data[:room]
+        link.samples[:len(data[room:])] = data[room:]
+        link.sent += len(data)
+        self._waiting += 1
+        link.write("samples_index", link.sent)
 
     def look(self):
         """Take the results that are there."""
         with self._trying():
             self._take()
 
-    def receive(self):
-        """Wait for the result of the first sample that has none yet, and return it."""
-        with self._trying():
-            while not self.landed:
-                self._wait()
-        return self.landed.popleft()
+    def _due(self):
+        return self._waiting
 
-    def land(self):
-        """Wait for all results."""
-        with self._trying():
-            while self._waiting:
-                self._wait()
-
-    @contextmanager
-    def _trying(self):
-        """After an error or an interrupt it is not known what the device has."""
-        if self.over:
-            raise HostError(f"{self._link.name}: {self.over}; begin another")
-        try:
-            yield
-        except BaseException:
-            self.over = "the sequence was given up after an error"
-            raise
-
-    def _wait(self):
+    def _settle(self):
         """Wait for a result."""
         link, begun = self._link, time.monotonic()
         looked = begun

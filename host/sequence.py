@@ -2,26 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from collections.abc import Sequence as Words
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from .errors import HostError
+from .flight import Flight
 from .manifest import Manifest
 
-__all__ = ["Answer", "Flight", "Sequence"]
-
-
-class Flight(Protocol):
-    """Samples on their way through a device, several at a time."""
-
-    def send(self, words: Words[int]) -> None:
-        """Send a sample as soon as there is room for it."""
-
-    def receive(self) -> list[int]:
-        """Wait for the result of the first sample that has none yet."""
+__all__ = ["Answer", "Sequence"]
 
 
 @dataclass(frozen=True)

@@ -118,12 +118,9 @@ class Array(wiring.Component):
 
     def _open(self, m):
         """Let a host at the memories of all cores."""
-        bus = ContentsBus.create(path=("cores",))
-        share(m, bus, [component.contents for layer, component in zip(
-            self._config.layers, self._layers, strict=True) if layer in self._config.cores])
-        m.d.comb += [getattr(bus, name).eq(getattr(self.contents, name))
-                     for name in ("memory", "copy", "row", "column", "data", "write", "read")]
-        m.d.sync += [self.contents.word.eq(bus.word), self.contents.active.eq(bus.active)]
+        share(m, self.contents, [component.contents for layer, component in zip(
+            self._config.layers, self._layers, strict=True) if layer in self._config.cores],
+            late=True)
 
     def _watch(self, m):
         """Whether neurons are quiet, by the probes."""

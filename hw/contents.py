@@ -42,12 +42,16 @@ QUIET = 16
 ten clocks before."""
 
 
-def share(m, bus, others):
-    """Let several components answer on a bus. What is not asked for a word gives 0."""
+_ASKED, _ANSWERED = ([name for name, member in ContentsBus.members.items() if member.flow is flow]
+                     for flow in (Out, In))
+
+
+def share(m, bus, others, *, late=False):
+    """Let several components answer on a bus, or a clock ``late``. What is not asked for a word
+    gives 0."""
     for other in others:
-        m.d.comb += [getattr(other, name).eq(getattr(bus, name))
-                     for name in ("memory", "copy", "row", "column", "data", "write", "read")]
-    m.d.comb += [
+        m.d.comb += [getattr(other, name).eq(getattr(bus, name)) for name in _ASKED]
+    m.d["sync" if late else "comb"] += [
         bus.word.eq(merged(other.word for other in others)),
         bus.active.eq(Cat(other.active for other in others).any()),
     ]
@@ -59,10 +63,8 @@ def idle_contents(config):
     if not config.reloadable:
         return {}
     bus = ContentsBus.create(path=("idle",))
-    asked, answered = ("memory", "copy", "row", "column", "data", "write", "read"), (
-        "word", "active")
     return {f"{direction}_contents__{name}": getattr(bus, name)
-            for direction, names in (("i", asked), ("o", answered)) for name in names}
+            for direction, names in (("i", _ASKED), ("o", _ANSWERED)) for name in names}
 
 
 class Shape:

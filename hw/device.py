@@ -196,13 +196,8 @@ class Device(wiring.Component):
     def _delayed(self, m, test):
         """The test's bus, with words as late as those of the array."""
         bus = ContentsBus.create(path=("test",))
-        share(m, bus, [test.contents])
-        late = ContentsBus.create(path=("late",))
-        m.d.sync += late.word.eq(bus.word)
-        m.d.comb += late.active.eq(0)
-        m.d.comb += [getattr(bus, name).eq(getattr(late, name)) for name in (
-            "memory", "copy", "row", "column", "data", "write", "read")]
-        return late
+        share(m, bus, [test.contents], late=True)
+        return bus
 
     def _load(self, m, waits):
         """Let a host load the memories. They are checked while the array has been quiet for a
