@@ -59,7 +59,7 @@ def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
     steps = {name: seen.greatest / levels if firing.balanced else
              seen.best_step(levels, firing.floor) for name, seen in ranges.items()}
     out = lowered.places[lowered.layers[-1].name]
-    maps = out.form.as_map(torch.cat(scores), out.shape)
+    maps = out.spread(torch.cat(scores))
     return (lowered.calibrated(steps, levels, firing.floor),
             maps.flatten(1) if out.shape[1:] == (1, 1) else maps)
 

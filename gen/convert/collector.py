@@ -9,7 +9,10 @@ import torch
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT, Pool
 
-from .lowered import Charge, Fire, Form, Map, Out, Place, Relu
+from .curves import Curve, Function, leaky
+from .lowered import Fire, Out, Place, Relu
+from .terms import Form, Term
+from .values import Charge, Map, Part, over_phases
 
 __all__ = ["Collector"]
 
@@ -29,6 +32,7 @@ class Collector:
         self.places: dict[str, Place] = {}
         self.node, self.where = "", ""
         self._names = {INPUT}
+        self._ones: dict[tuple[int, int], str] = {}
 
     def refuse(self, why: str) -> NoReturn:
         """Refuse the present operator.
@@ -46,27 +50,22 @@ class Collector:
         Raises
         ------
         ConversionError
-            If the result is not one score for each class, or one for each class and element.
+            If the result is not a tensor that depends on the input.
         """
         self.where = "the module's result"
-        if isinstance(out, Map):
-            self.refuse("must be the sums of a last Linear or 1x1 Conv2d (the class scores), not "
-                        "an activation or a pool")
-        if not isinstance(out, Charge):
-            self.refuse("must be one tensor")
-        if out.shape[1:] != (1, 1) and out.form not in (Form.CHANNELS, Form.ELEMENTS):
-            self.refuse(f"must be one score for each class, or for each class and element of a "
-                        f"sequence, not a map of {out.shape[1:]}")
-        self._append(Out(self._name(out, "readout"), out.terms, out.bias), out)
+        if not isinstance(out, Map | Charge):
+            self.refuse("must be one tensor that depends on the input, or several")
+        x = self._charged(out)
+        self._append(Out(self._name(x, "readout"), x.terms, x.bias),
+                     Place(self.node, x.stored, x.form, x.phases))
 
-    def _append(self, layer: Fire | Relu | Pool | Out, x: Map | Charge, factor: float = 1.0, *,
-                whole: bool = False) -> None:
+    def _append(self, layer: Fire | Relu | Pool | Out, place: Place) -> None:
         self.layers.append(layer)
-        self.places[layer.name] = Place(self.node, x.shape, x.form, factor, whole)
+        self.places[layer.name] = place
 
     def _name(self, x: Charge, otherwise: str) -> str:
         """A layer's name: that of the first weights that charge it, if there are any."""
-        weights = [term.path for term in x.terms if not term.identity]
+        weights = [term.path for term in x.terms if not term.wide]
         return self._unique(weights[0] if weights else otherwise)
 
     def _free_name(self, x: Charge, otherwise: str) -> str:
@@ -84,50 +83,17 @@ class Collector:
         self._names.add(name)
         return name
 
-    def _relu(self, value: object, inplace: bool = False, cap: float = math.inf, *,
-              whole: bool = False) -> Map:
-        x = self._sums(value)
-        name = self._name(x, self.node)
-        return self._activated(Relu(name, x.terms, x.bias, cap), x, whole)
-
-    def _fire(self, value: object, path: str, step: float, levels: int, *, floor: bool = False,
-              symmetric: bool = False) -> Map:
-        x = self._sums(value)
-        name = self._name(x, path)
-        fire = Fire(name, x.terms, x.bias, path, step, levels, floor, symmetric)
-        return replace(self._activated(fire, x), signed=symmetric)
-
-    def _sums(self, x: object) -> Charge:
-        if not isinstance(x, Charge):
-            self.refuse("an activation must follow a Conv2d, a Linear or a residual addition "
-                        "(pool and flatten after it)")
-        return x
-
-    def _activated(self, layer: Fire | Relu, x: Charge, whole: bool = False) -> Map:
-        self._append(layer, x, whole=whole)
-        return Map(layer.name, layer.name, 1.0, x.shape, x.form)
-
-    def _pool(self, kind: str, path: str, value: object, kernel: tuple[int, int],
-              stride: tuple[int, int], padding: tuple[int, int], factor: float) -> Map:
-        x = self._counts(value, Form.MAP, Form.CHANNELS)
-        if x.above:
-            self.refuse("pool before elements are selected or padded, not after it")
-        if kind == "max" and x.signed:
-            self.refuse("the greatest of counts with a sign is not that of two neurons; use an "
-                        "average pooling, or a Qcfs that is not symmetric")
-        size = self._size(x, kernel, stride, padding)
-        pool = Pool(self._unique(path), x.source, kind, kernel, stride, padding)
-        x = replace(x, source=pool.name, factor=x.factor * factor, shape=(x.shape[0], *size))
-        self._append(pool, x, x.factor)
-        return x
+    # What is given to an operator.
 
     def _counts(self, x: object, *forms: Form) -> Map:
-        """``x``, which must be spikes, of one of the forms."""
-        if isinstance(x, Charge):
-            self.refuse("an activation (Qcfs or ReLU) must come between the layer before and this "
-                        "one: neurons send spikes, not sums")
-        if not isinstance(x, Map):
-            self.refuse(f"must be given a tensor, not {x!r}")
+        """``x``, which must be spikes, of one of the forms. Sums become spikes by neurons that keep
+        them as they are, but for their steps."""
+        x = self._of_form(x, *forms)
+        return self._kept(x) if isinstance(x, Charge) else x
+
+    def _of_form(self, x: object, *forms: Form) -> Map | Charge:
+        """``x``, which must have one of the forms."""
+        x = self._tensor(x)
         if x.form not in forms:
             if Form.VECTOR in forms and x.form in (Form.MAP, Form.CHANNELS):
                 self.refuse("needs a Flatten before it")
@@ -140,17 +106,123 @@ class Collector:
             self.refuse(f"must be given a tensor, not {x!r}")
         return x
 
-    def _size(self, x: Map, kernel: tuple[int, int], stride: tuple[int, int],
-              padding: tuple[int, int]) -> tuple[int, int]:
-        height, width = ((n + 2 * p - k) // s + 1 for n, k, s, p in zip(
-            x.shape[1:], kernel, stride, padding, strict=True))
-        if min(height, width) < 1:
-            self.refuse(f"a kernel of {kernel} does not fit a map of {x.shape[1:]}")
-        return height, width
+    def _sums(self, x: object) -> Charge:
+        """The sums that an activation sees."""
+        return self._charged(self._tensor(x))
 
     def _charged(self, x: Map | Charge) -> Charge:
+        """Values as sums: each is multiplied by 1."""
         if isinstance(x, Charge):
             return x
-        channels = x.shape[0]
-        term = x.term(self.node, torch.ones(channels, 1, 1, 1), groups=channels, identity=True)
-        return Charge((term,), torch.zeros(channels), x.shape, x.form)
+        flat = self._unspread(x)
+        channels = flat.shape[0]
+        ones = torch.ones(channels, 1, 1, 1)
+        terms = tuple(replace(part.term(self.node, ones, channels), wide=True,
+                              identity=part.whole and part.channels == channels)
+                      for part in flat.parts)
+        bias = torch.zeros(channels) if flat.offset is None else flat.offset
+        return Charge(terms, bias, x.shape, x.form, x.phases)
+
+    def _unspread(self, x: Map) -> Map:
+        """The spread map, as a map of its own."""
+        offset = None if x.offset is None else over_phases(x.offset, x.phases)
+        return Map(x.parts, x.stored, x.form, offset)
+
+    # Layers of neurons.
+
+    def _relu(self, value: object, inplace: bool = False, cap: float = math.inf, *,
+              whole: bool = False) -> Map:
+        if isinstance(value, Map) and cap == math.inf and _nonnegative(value):
+            return value
+        x = self._sums(value)
+        name = self._name(x, self.node)
+        return self._activated(Relu(name, x.terms, x.bias, cap), x, whole=whole)
+
+    def _fire(self, value: object, path: str, step: float, levels: int, *, floor: bool = False,
+              symmetric: bool = False) -> Map:
+        x = self._sums(value)
+        name = self._name(x, path)
+        return self._activated(
+            Fire(name, x.terms, x.bias, path, step, levels, floor, symmetric), x)
+
+    def _activated(self, layer: Fire | Relu, x: Charge, whole: bool = False) -> Map:
+        signed = isinstance(layer, Fire) and layer.symmetric
+        made = Map((Part.all_of(layer.name, x.stored, signed),), x.shape, x.form, None, x.phases)
+        self._append(layer, Place(self.node, x.stored, x.form, x.phases, made, whole=whole))
+        return made
+
+    def _kept(self, x: Charge) -> Map:
+        """Neurons that send sums of both signs as they are."""
+        return self._curved(x, leaky(torch.ones(x.shape[0])), ahead=True)
+
+    def _curved(self, value: object, function: Function, *, ahead: bool = False) -> Map:
+        """Neurons of an activation that is several ReLUs of the same sum.
+
+        Parameters
+        ----------
+        ahead : whether the present node is given the sums of both, as they are kept
+        """
+        x = self._sums(value)
+        names = [self._name(x, self.node) for _ in function.curves]
+        parts = tuple(_curve_part(name, x, curve)
+                      for name, curve in zip(names, function.curves, strict=True))
+        offset = torch.full((x.shape[0],), function.offset) if function.offset else None
+        made = Map(parts, x.shape, x.form, offset, x.phases)
+        for part, curve in zip(parts, function.curves, strict=True):
+            shape = (part.channels, *x.stored[1:])
+            self._append(_curve_layer(part.source, x, curve),
+                         Place(self.node, shape, x.form, x.phases, made, exact=function.exact,
+                               ahead=ahead))
+        return made
+
+    def _with_ones(self, x: Map) -> Map:
+        """The map with its offset as a part: that of neurons that always send the value 1. Beyond
+        the map's edge there are then zeros."""
+        if x.offset is None:
+            return x
+        rows, columns = x.parts[0].axes
+        if not (rows.inside and columns.inside):
+            self.refuse("a constant is added to zeros around a map, and more zeros come around "
+                        "them; pad once")
+        flat = self._unspread(x)
+        assert flat.offset is not None
+        part = Part.all_of(self._constant(x.parts[0]), (1, rows.size, columns.size))
+        channels = torch.arange(flat.shape[0])
+        part = replace(part, axes=(rows, columns), of=0 * channels, to=channels, gain=flat.offset)
+        return replace(x, parts=(*x.parts, part), offset=None)
+
+    def _constant(self, beside: Part) -> str:
+        """The layer of ones that has the size of a part's layer."""
+        size = beside.axes[0].size, beside.axes[1].size
+        if size not in self._ones:
+            name = self._ones[size] = self._unique("ones")
+            term = Term(name, beside.source, beside.step, beside.factor,
+                        torch.zeros(1, beside.channels, 1, 1), wide=True)
+            made = Map((Part.all_of(name, (1, *size)),), (1, *size), Form.MAP)
+            self._append(Relu(name, (term,), torch.ones(1), 1.0, constant=True),
+                         Place("", (1, *size), Form.MAP, made=made))
+        return self._ones[size]
+
+
+def _nonnegative(x: Map) -> bool:
+    """Whether no value can be negative."""
+    return (not x.signed and all(bool((part.gain >= 0).all()) for part in x.parts)
+            and (x.offset is None or bool((x.offset >= 0).all()))
+            and x.parts[0].source != INPUT)
+
+
+def _curve_part(name: str, x: Charge, curve: Curve) -> Part:
+    channels = x.stored[0]
+    part = Part.all_of(name, (channels * curve.number, *x.stored[1:]))
+    return replace(part, to=torch.arange(channels).repeat_interleave(curve.number),
+                   gain=curve.over(x.phases).gain.flatten())
+
+
+def _curve_layer(name: str, x: Charge, curve: Curve) -> Relu:
+    """A layer whose neurons see the sums of ``x``, each on a slope of its own."""
+    spread, number = curve.over(x.phases), curve.number
+    slope, shift = spread.slope.flatten(), spread.shift.flatten()
+    terms = tuple(replace(
+        term, weight=term.weight.repeat_interleave(number, 0) * slope[:, None, None, None],
+        identity=term.identity and number == 1) for term in x.terms)
+    return Relu(name, terms, x.bias.repeat_interleave(number) * slope + shift, curve.cap, curve)

@@ -5,6 +5,7 @@ safetensors file and the calibration images from a ``.npy`` file. Reading these 
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from .calibration import calibrate
 from .fidelity import refresh_weights
 from .firing import Firing
 from .foreign import Activation
-from .lower import lower, require_plain, takes_sequences
+from .lower import lower, plain, takes_sequences
 from .lowered import Lowered
 from .quantised import QuantisedModel
 from .recurrent import warn_if_coarse
+from .scale import UNIT, InputScale
 from .usercode import blamed, loaded
 from .widths import Bits
 
@@ -60,7 +62,9 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             activation: str | None = None, require_agreement: float | None = None,
             method: str | None = None, schedule: str | None = None, timesteps: int | None = None,
             sleep: int | None = None, burst: int | None = None, probe: int | None = None,
-            until_quiet: bool = False) -> dict[str, Any]:
+            until_quiet: bool = False, between: Sequence[float] | None = None,
+            mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+            ) -> dict[str, Any]:
     """Convert a trained module and save the network.
 
     Parameters
@@ -69,13 +73,14 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     weights : a ``.safetensors`` file with the module's state
     calibration : a ``.npy`` file of images or sequences as the module takes them (``(N, H, W)``
         stands for one channel): integers in ``0..pixel_max``, which the module sees as ``pixel /
-        pixel_max``, or real numbers in ``0..1``
+        pixel_max``, or real numbers ``between`` two numbers, by default 0 and 1
     out, name : where the network goes; its name, by default the stem of ``out``
     bits : weight widths (:func:`gen.convert.widths.layer_bits`)
     levels : greatest spike count of the neurons of a plain ReLU, see :meth:`.firing.Firing.levels`
     input_levels, pixel_max : greatest count of a pixel, and its greatest raw value
     activation : ``CLASS,STEP,LEVELS`` of another library's :class:`~.foreign.Activation`
     require_agreement : least ``agreement``; by default a warning comes below :data:`AGREEMENT`
+    between, mean, std : see :meth:`.scale.InputScale.given`
     method, schedule, timesteps, sleep, burst, probe, until_quiet : see :class:`.firing.Firing`
 
     Returns
@@ -94,21 +99,23 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     """
     out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
+    scale = InputScale.given(between, mean, std)
     firing = Firing(method, schedule, timesteps, sleep, until_quiet, burst, probe)
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
     with loaded(str(target)) as module, blamed(target):
-        require_plain(module)
-        load_weights(module, weights)
-        pixels = load_calibration(calibration, pixel_max, sequences=takes_sequences(module))
+        module = _loaded_module(module, weights)
+        pixels = load_calibration(calibration, pixel_max, sequences=takes_sequences(module),
+                                  between=between or (0.0, 1.0))
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
-                input_levels=input_levels, activation=foreign, firing=firing)
+                input_levels=input_levels, activation=foreign, firing=firing, scale=scale)
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, pixel_max, {
-        "converted": Path(target).name, "calibration_images": len(pixels)})
+        "converted": Path(target).name, "calibration_images": len(pixels),
+        **_meaning(quantised, lowered, between)})
     network, timed = firing.applied(network, pixels, quantised.floor)
     network = _compared(network, pixels, scores, require_agreement)
     artifact.save(network, out)
@@ -117,16 +124,17 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
 
 def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
                  levels: int | None = None, input_levels: int = 255,
-                 activation: Activation | None = None, firing: Firing = _ONCE
-                 ) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
+                 activation: Activation | None = None, firing: Firing = _ONCE,
+                 scale: InputScale = UNIT) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
     """Lower ``module``, calibrate its ReLUs on ``images`` and quantise it.
 
     Parameters
     ----------
-    images : ``(N, C, H, W)`` or ``(N, features)`` real numbers in 0..1
+    images : as the module takes them, but real numbers of 0..1, for no count to the greatest
     bits, levels, input_levels : see :func:`convert`
     activation : QCFS-like class of another library
     firing : the method that neurons are calibrated for
+    scale : what the module is given for 0 and for 1
 
     Returns
     -------
@@ -141,8 +149,7 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
         If it has more weights than can be saved.
     """
     _check_counts(levels, input_levels)
-    refresh_weights(module, images)
-    lowered = lower(module, images.shape[1:], activation)
+    lowered = _lowered(module, images, activation, scale)
     artifact.check_weights(sum(term.weight.numel() for layer in lowered.charged
                                for term in layer.terms))
     if firing.balanced and lowered.neurons:
@@ -154,9 +161,17 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
     if levels is not None and not lowered.relus:
         log.warning("levels: %d changes nothing, because the network has no plain ReLU; its "
                     "activations have their own levels", levels)
-    lowered, scores = calibrate(module, lowered, images, firing.levels(levels), firing)
+    real = lowered.real(torch.from_numpy(np.array(images, dtype=np.float32))).numpy()
+    lowered, scores = calibrate(module, lowered, real, firing.levels(levels), firing)
     warn_if_coarse(lowered)
     return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
+
+
+def _lowered(module: nn.Module, images: np.ndarray, activation: Activation | None,
+             scale: InputScale) -> Lowered:
+    """The layers of a module whose hooks have computed its weights."""
+    refresh_weights(module, images)
+    return lower(module, images.shape[1:], activation, scale)
 
 
 def _check_counts(levels: int | None, input_levels: int) -> None:
@@ -171,6 +186,17 @@ def _network(quantised: QuantisedModel, name: str, pixel_max: int,
         return quantised.to_network(name, pixel_max=pixel_max, metadata=metadata)
     except NetworkError as error:
         raise ConversionError(f"the converted network is not valid: {error}") from error
+
+
+def _meaning(quantised: QuantisedModel, lowered: Lowered, between: Sequence[float] | None
+             ) -> dict[str, object]:
+    """What the network's numbers stand for: the value of a unit of a logit, the module's results,
+    and the range of its inputs."""
+    outputs = [{"name": output.name, "classes": classes, "function": output.function}
+               for output, classes in lowered.outputs]
+    place = lowered.places[lowered.layers[-1].name]
+    return {"logit_step": quantised.logit_step, "outputs": outputs, "phases": list(place.phases),
+            **({} if between is None else {"range": list(between)})}
 
 
 def _compared(network: Network, pixels: np.ndarray, scores: torch.Tensor,
@@ -207,6 +233,30 @@ def _summary(network: Network, lowered: Lowered) -> dict:
 # The user's files.
 
 
+def _loaded_module(module: nn.Module, weights: str | Path) -> nn.Module:
+    """The module with its state, without what wraps it. The state may be that of the wrapper."""
+    inner = plain(module)
+    keys = set(read_state(weights))
+    load_weights(module if keys & set(module.state_dict()) else inner, weights)
+    return inner
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises
+    ------
+    ConversionError
+        If it can't be read.
+    """
+    try:
+        files.open_regular(path).close()
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
+                              f"safetensors.torch.save_model(module, ...)") from error
+
+
 def load_weights(module: nn.Module, path: str | Path) -> None:
     """Load the module's whole state from a safetensors file.
 
@@ -215,12 +265,7 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     ConversionError
         If the file can't be read, or holds another state than the module's.
     """
-    try:
-        files.open_regular(path).close()
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
-                              f"safetensors.torch.save_model(module, ...)") from error
+    state = read_state(path)
     # Extra state is not a tensor, so such files do not contain it.
     own = {key: value for key, value in module.state_dict().items()
            if isinstance(value, torch.Tensor)}
@@ -259,10 +304,11 @@ def _memory(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]] | N
     return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
-def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = False) -> np.ndarray:
+def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = False,
+                     between: Sequence[float] = (0.0, 1.0)) -> np.ndarray:
     """The images of a ``.npy`` file, as integers in ``0..pixel_max``, ``(N, C, H, W)`` or
     ``(N, features)``; with ``sequences`` also ``(N, channels, elements)`` or ``(N, elements,
-    features)``, as the module takes them.
+    features)``, as the module takes them. Real numbers lie ``between`` two.
 
     Raises
     ------
@@ -273,12 +319,15 @@ def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = Fals
     if images.ndim not in (2, 3, 4) or not images.size:
         raise DataError(f"{path}: calibration images must have the shape (N, C, H, W), (N, H, W) "
                         f"or (N, features), not {images.shape}")
-    top = 1 if images.dtype.kind == "f" else pixel_max
-    if not (images.min() >= 0 and images.max() <= top):
-        raise DataError(f"{path}: calibration images must lie in 0..{top}, not {images.min()}.."
-                        f"{images.max()}; put a normalisation into the first layer's weights")
-    if images.dtype.kind == "f":
-        images = np.floor(images.astype(np.float64) * pixel_max + 0.5)
+    real = images.dtype.kind == "f"
+    low, high = between if real else (0, pixel_max)
+    if not (images.min() >= low and images.max() <= high):
+        raise DataError(f"{path}: calibration images must lie in {low:g}..{high:g}, not "
+                        f"{images.min()}..{images.max()}; give the range (--range), or for "
+                        f"standardised images the mean and the deviation (--mean, --std)")
+    if real:
+        share = (images.astype(np.float64) - low) / (high - low)
+        images = np.floor(share * pixel_max + 0.5)
     images = images.astype(np.int64)
     return images[:, None] if images.ndim == 3 and not sequences else images
 

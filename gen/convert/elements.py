@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from .collector import Collector
-from .lowered import Charge, Form, Map
 from .recurrent import Recurrent
+from .shapes import Blocks, ShapeOperators
+from .terms import Form, Term
+from .values import Charge, Map
 
 __all__ = ["SIGNED", "ElementOperators", "State"]
 
@@ -25,14 +26,6 @@ _SWAPPED: dict[tuple[Form, tuple[int, ...]], Form] = {
     (Form.ELEMENTS, (0, 1)): Form.LEADING, (Form.LEADING, (0, 1)): Form.ELEMENTS}
 """What swapping two axes makes of a form."""
 
-_IN_TIME = {Form.MAP: 2, Form.CHANNELS: 2, Form.ELEMENTS: 1, Form.LEADING: 0}
-"""The axis of the elements."""
-
-_FLAT = {Form.MAP: Form.VECTOR, Form.CHANNELS: Form.VECTOR, Form.VECTOR: Form.VECTOR,
-         Form.ELEMENTS: Form.FLATTENED, Form.FLATTENED: Form.FLATTENED}
-"""What flattening makes of a form."""
-
-
 @dataclass(frozen=True)
 class State:
     """The second result of an ``nn.RNN``: the states of its last element, ``(1, N, features)``."""
@@ -40,7 +33,7 @@ class State:
     last: Map
 
 
-class ElementOperators(Collector):
+class ElementOperators(ShapeOperators):
     """Operators on maps whose rows are elements."""
 
     def _fed_back(self, path: str, value: object, own: torch.Tensor) -> Charge:
@@ -56,9 +49,9 @@ class ElementOperators(Collector):
         if channels != x.shape[0]:
             self.refuse(f"expects {channels} channels, but its input has {x.shape[0]}")
         name = self._free_name(x, path)
-        term = Map(name, name, 1.0, x.shape, x.form, above=1).term(
-            path, own, groups=channels // per_group)
-        return replace(x, terms=(*x.terms, replace(term, below=-1)))
+        term = Term(path, name, name, 1.0, own, padding=(1, 0), groups=channels // per_group,
+                    below=-1)
+        return replace(x, terms=(*x.terms, term))
 
     def _recurrent(self, module: Recurrent, path: str, value: object) -> Map:
         x = self._fed_back(path, value, module.own.detach().clone())
@@ -66,8 +59,8 @@ class ElementOperators(Collector):
             self.refuse(f"needs {Form.CHANNELS.label}, but its input is {x.form.label}: "
                         f"x.transpose(1, 2)")
         inner = self.module(module.activation, f"{path}.activation", x)
-        if not isinstance(inner, Map):
-            self.refuse("its activation must be Qcfs, ClipQuan or a ReLU")
+        if not isinstance(inner, Map) or not inner.plain:
+            self.refuse(f"its activation must be Qcfs, ClipQuan or a ReLU: {SIGNED}")
         return inner
 
     def module(self, module: nn.Module, path: str, x: object) -> object:
@@ -92,42 +85,18 @@ class ElementOperators(Collector):
             bias = own["bias_ih_l0"] + own["bias_hh_l0"]
         weight, back = (own[name].clone()[:, :, None, None]
                         for name in ("weight_ih_l0", "weight_hh_l0"))
-        charge = Charge((x.term(path, weight),), bias, (module.hidden_size, *x.shape[1:]), x.form)
+        charge = self._convolved(x, path, weight, bias)
         states = self._relu(self._fed_back(path, charge, back), whole=True)
-        return states, State(self._last(states, 1, Form.VECTOR))
+        return states, State(self._rows(states, range(x.shape[1])[-1:], Form.VECTOR))
 
-    def _last(self, x: Map, rows: int, form: Form) -> Map:
-        """The last rows of a map."""
-        return replace(x, shape=(x.shape[0], rows, x.shape[2]), form=form,
-                       above=x.above - (x.shape[1] - rows))
+    def _getitem(self, x: object, index: object) -> object:
+        return x.last if isinstance(x, State) and index in (0, -1) else super()._getitem(x, index)
 
-    def _select(self, x: Map, index: object) -> Map:
-        """The last elements of a sequence."""
-        parts = list(index) if isinstance(index, tuple) else [index]
-        axis, rows = _IN_TIME.get(x.form, len(parts)), x.shape[1]
-        chosen = parts.pop(axis) if len(parts) > axis else None
-        one = isinstance(chosen, int) and chosen in (-1, rows - 1) and x.shape[2] == 1
-        few = int(one)
-        if isinstance(chosen, slice) and (chosen.stop, chosen.step) == (None, None):
-            few = len(range(rows)[chosen])
-        if few and all(part == slice(None) for part in parts):
-            return self._last(x, few, Form.VECTOR if one and x.form is not Form.MAP else x.form)
-        self.refuse("only the last elements of a sequence, or all of them together, can be used: "
-                    "x[:, :, k:], or x[:, k:] if the features come last")
-
-    def _pad(self, x: object, pad: Sequence[int], mode: str = "constant",
-             value: float | None = None) -> Map:
-        x = self._counts(x, Form.MAP, Form.CHANNELS)
-        sides = tuple(pad) if x.form is Form.MAP else (0, 0, *pad)
-        match sides:
-            case (0, 0, int() as above, 0) if above >= 0 and mode == "constant" and not value:
-                return replace(x, shape=(x.shape[0], x.shape[1] + above, x.shape[2]),
-                               above=x.above + above)
-        self.refuse("only zeros before the first element can be added, for a causal convolution; "
-                    "other padding belongs to the convolution")
-
-    def _transpose(self, value: object, *axes: int) -> Map | Charge:
-        """Swap the channels and the elements, or the elements and the samples."""
+    def _transpose(self, value: object, *axes: int) -> object:
+        """Swap the channels and the elements, the elements and the samples, or the blocks of
+        channels and their channels."""
+        if isinstance(value, Blocks) and sorted(axes) == [1, 2]:
+            return replace(value, swapped=not value.swapped)
         x = self._tensor(value)
         form = _SWAPPED.get((x.form, tuple(sorted(axis % 3 for axis in axes))))
         if form is None:
@@ -136,12 +105,9 @@ class ElementOperators(Collector):
                         "elements, x.transpose(0, 1)")
         return replace(x, form=form)
 
-    def _permute(self, value: object, *axes: object) -> Map | Charge:
-        order = axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes
-        swapped = {(0, 2, 1): (1, 2), (1, 0, 2): (0, 1)}.get(tuple(order), (0, 2))
-        return self._transpose(value, *swapped)
-
-    def _flattened(self, x: Map | Charge) -> Map | Charge:
-        if x.form is Form.LEADING:
-            self.refuse("the samples must come first: x.transpose(0, 1)")
-        return replace(x, form=_FLAT[x.form])
+    def _permute(self, value: object, *axes: object) -> object:
+        order = tuple(axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes)
+        if order == (*range(len(order)),):
+            return value
+        swapped = {(0, 2, 1): (1, 2), (1, 0, 2): (0, 1), (0, 2, 1, 3, 4): (1, 2)}
+        return self._transpose(value, *swapped.get(order, (0, 2)))

@@ -9,7 +9,7 @@ images are compared as well as the user's, because black images would hide diffe
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import singledispatchmethod
 from typing import Any
 
@@ -21,7 +21,9 @@ from torch.nn import functional as F
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT, Pool
 
-from .lowered import Fire, Form, Lowered, Out, Place, Relu
+from .final import named
+from .lowered import Fire, Lowered, Out, Relu
+from .terms import Form
 from .usercode import blamed
 
 __all__ = ["beside", "refresh_weights"]
@@ -81,7 +83,8 @@ def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
     size = sum(math.prod(place.shape) for place in lowered.places.values())
     batch = max(1, min(_BATCH, _VALUES // size))
     ranges = _Ranges()
-    _compared(module, lowered, _random(images.shape[1:], min(batch, _PROBES)), ranges, ramps=True)
+    random = lowered.real(_random(images.shape[1:], min(batch, _PROBES)))
+    _compared(module, lowered, random, ranges, ramps=True)
     for start in range(0, len(images), batch):
         yield _compared(module, lowered, _tensor(images[start:start + batch]), ranges)
 
@@ -114,15 +117,20 @@ def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ran
     comparison = _Comparison(lowered, x, ranges, ramps)
     with blamed("the module can't take the calibration images"):
         scores = comparison.run(x.clone())
-        own = module(x.clone())
-    own = _shaped(own, scores.shape, "the module itself", module, {"": module})
-    different = _differing(own, scores, _RELATIVE * ranges.widened("", scores)
-                           + _CANCELLED * scores.abs().amax(dim=0))
-    if different.any():
-        raise ConversionError(
-            f"the module itself gives other scores than its layers one after the other: "
-            f"{_extent(different, own, scores)}; {_seen(module, {'': module})}")
-    return comparison.values, own.flatten(1)
+        result = module(x.clone())
+    results = named(result)
+    for output, part in lowered.finished(scores):
+        own = _shaped(results.get(output.name, result), part.shape, "the module itself", module,
+                      {"": module})
+        different = _differing(own, part, _RELATIVE * ranges.widened(f"/{output.name}", part)
+                               + _CANCELLED * part.abs().amax(dim=0))
+        if different.any():
+            raise ConversionError(
+                f"the module itself gives other scores than its layers one after the other: "
+                f"{_extent(different, own, part)}; {_seen(module, {'': module})}")
+        if not output.function and len(results) == 1:
+            scores = own
+    return comparison.values, scores
 
 
 def _tensor(images: np.ndarray) -> torch.Tensor:
@@ -139,27 +147,78 @@ class _Comparison(fx.Interpreter):
     def __init__(self, lowered: Lowered, x: torch.Tensor, ranges: _Ranges, ramps: bool) -> None:
         super().__init__(lowered.module)
         self.extra_traceback = False
-        self.values = {INPUT: lowered.input_form.as_map(x, lowered.input_shape).clone()}
+        self.values = {INPUT: lowered.counted(x)}
         self._ranges, self._ramps = ranges, ramps
-        self._layers = {lowered.places[layer.name].node: layer for layer in lowered.layers}
-        self._places = {INPUT: Place("", lowered.input_shape, lowered.input_form)} | dict(
-            lowered.places)
+        self._layers: dict[str, list[Fire | Relu | Pool | Out]] = {}
+        self._ahead: dict[str, list[Relu]] = {}
+        self._places = lowered.places
+        for layer in lowered.layers:
+            place = lowered.places[layer.name]
+            if isinstance(layer, Relu) and layer.constant:
+                self.values[layer.name] = torch.ones(len(x), *place.shape)
+            elif isinstance(layer, Relu) and place.ahead:
+                self._ahead.setdefault(place.node, []).append(layer)
+            else:
+                self._layers.setdefault(place.node, []).append(layer)
 
     def run_node(self, n: fx.Node) -> object:
-        layer = self._layers.get(n.name)
-        if layer is None:
+        for layer in self._ahead.get(n.name, ()):
+            self._keep(layer, n)
+        layers = self._layers.get(n.name)
+        if layers is None:
             return super().run_node(n)
-        return self._run_layer(layer, n)
+        if isinstance(layers[0], Pool) or getattr(layers[0], "curve", None) is not None:
+            return self._run_layers(layers, n)
+        return self._run_layer(layers[0], n)
+
+    def _run_layers(self, layers: Sequence[Fire | Relu | Pool | Out], n: fx.Node) -> object:
+        """Run a node that several layers make together, compare, and return its result."""
+        place = self._places[layers[0].name]
+        assert place.made is not None
+        given = None
+        if isinstance(layers[0], Relu):
+            given = self._given(layers[0], n)
+        result = super().run_node(n)
+        value = self._spread(result, layers[0], n).clone()
+        for layer in layers:
+            if isinstance(layer, Pool):
+                self.values[layer.name] = self._pooled(layer)
+            else:
+                assert isinstance(layer, Relu)
+                assert given is not None
+                self._bend(layer, given, n)
+        ours = place.made.assembled(self.values.__getitem__)
+        if given is not None and place.exact is not None:
+            # The layers only come near: what they lack is given to one of them, so that the next
+            # layer sees what the module's does.
+            part = place.made.parts[0]
+            power = torch.zeros(ours.shape[1]).index_add_(0, part.to, part.gain.square())
+            share = part.gain / power[part.to]
+            self.values[part.source] += (value - ours)[:, part.to] * share[:, None, None]
+            ours = place.exact(given)
+        self._compare(n, layers[0], value, ours, ours.abs().amax(dim=(0, 2, 3)), "values")
+        return result
+
+    def _keep(self, layer: Relu, n: fx.Node) -> None:
+        """Sums that a node is given, which a layer keeps."""
+        self._bend(layer, self._given(layer, n), n)
+
+    def _given(self, layer: Fire | Relu, n: fx.Node) -> torch.Tensor:
+        """The sums that a node is given, spread."""
+        before = n.all_input_nodes[0]
+        return self._spread(self.env[before], layer, n).clone()
+
+    def _bend(self, layer: Relu, given: torch.Tensor, n: fx.Node) -> None:
+        """Compare the sums of a layer of a curve, and note its values."""
+        sums = given
+        if layer.curve is not None:
+            sums = layer.curve.over(self._places[layer.name].phases).sums(given)
+        self._compare(n, layer, sums, *self._charge(layer), "sums")
+        self.values[layer.name] = sums.clamp(0, layer.cap)
 
     @singledispatchmethod
     def _run_layer(self, layer: object, n: fx.Node) -> object:
         """Run the node that makes a layer, compare, and return the module's own result."""
-
-    @_run_layer.register
-    def _(self, layer: Pool, n: fx.Node) -> object:
-        result, value = self._made(layer, n)
-        self._compare(n, layer, value, *self._pooled(layer), "values")
-        return result
 
     @_run_layer.register
     def _(self, layer: Out, n: fx.Node) -> object:
@@ -202,8 +261,7 @@ class _Comparison(fx.Interpreter):
                    ) -> tuple[object, torch.Tensor, torch.Tensor]:
         """Compare the sums before an activation, and return the module's result as it is, and both
         as ``(n, C, H, W)``."""
-        (before,) = n.all_input_nodes
-        given = self._as_map(self.env[before].clone(), layer, n)
+        given = self._given(layer, n)
         result, value = self._made(layer, n)
         self._compare(n, layer, given, *self._charge(layer), "sums")
         return result, given, value
@@ -213,16 +271,16 @@ class _Comparison(fx.Interpreter):
         """The module's result for a layer, as it is and as ``(n, C, H, W)``."""
         result = super().run_node(n)
         states = result[0] if self._places[layer.name].whole else result
-        value = self._as_map(states, layer, n).clone()
+        value = self._spread(states, layer, n).clone()
         self.values[layer.name] = value
         return result, value
 
-    def _as_map(self, result: object, layer: Fire | Relu | Pool | Out, n: fx.Node
+    def _spread(self, result: object, layer: Fire | Relu | Pool | Out, n: fx.Node
                 ) -> torch.Tensor:
         place = self._places[layer.name]
-        shape = (len(self.values[INPUT]), *place.shape)
+        shape = (len(self.values[INPUT]), *place.result)
         tensor = _shaped(result, shape, layer.name, self.module, self._modules(n), place.form)
-        return place.form.as_map(tensor, place.shape)
+        return place.spread(tensor)
 
     def _charge(self, layer: Fire | Relu | Out) -> tuple[torch.Tensor, torch.Tensor]:
         """Sums of the layer for the module's results before it, without those of a recurrent layer
@@ -236,21 +294,19 @@ class _Comparison(fx.Interpreter):
             reach = reach + term.weight.abs().sum(dim=(1, 2, 3)) * source.abs().max()
         return charge, reach
 
-    def _pooled(self, layer: Pool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values of the layer for the module's results before it, and the greatest magnitude of
-        those results, ``(C,)``."""
+    def _pooled(self, layer: Pool) -> torch.Tensor:
+        """Values of the layer for the module's results before it."""
         source = self.values[layer.source]
-        reach = source.abs().amax(dim=(0, 2, 3))
         window = (layer.kernel, layer.stride, layer.padding)
         if layer.kind == "max":
-            return F.max_pool2d(source, *window), reach
-        gain = self._places[layer.name].factor / self._places[layer.source].factor
-        return F.avg_pool2d(source, *window, divisor_override=1) * gain, reach
+            return F.max_pool2d(source, *window)
+        gain = self._places[layer.name].factor
+        return F.avg_pool2d(source, *window, divisor_override=1) * gain
 
     def _compare(self, n: fx.Node, layer: Fire | Relu | Pool | Out, own: torch.Tensor,
                  ours: torch.Tensor, reach: torch.Tensor, what: str) -> None:
         # By channel: neither a large channel nor a bias must hide a difference in a small channel.
-        tolerance = (_RELATIVE * self._ranges.widened(layer.name, ours)
+        tolerance = (_RELATIVE * self._ranges.widened(f"{what} of {layer.name}", ours)
                      + _CANCELLED * reach[:, None, None])
         self._refuse_any(_differing(own, ours, tolerance), n, layer, own, ours, what)
 

@@ -12,17 +12,21 @@ from torch import fx, nn
 from torch.fx.node import Argument, Target
 
 from gen.errors import ConversionError
-from gen.ir.layers import INPUT
 
 from .cells import folded, unstacked
+from .final import apart
 from .foreign import Activation, refuse_spiking
-from .lowered import Form, Lowered, Map
-from .operators import SUPPORTED, Operators
+from .lowered import Lowered
+from .operators import Operators
 from .recurrent import Recurrent
+from .rewrites import reordered
+from .scale import UNIT, InputScale
+from .terms import Form
 from .tracing import trace
 from .usercode import first_line
+from .values import Charge, Constant, Map
 
-__all__ = ["lower", "require_plain", "takes_sequences"]
+__all__ = ["lower", "plain", "takes_sequences"]
 
 _OVER_TIME = (nn.Conv1d, nn.RNN, nn.RNNCell, nn.AvgPool1d, nn.MaxPool1d, Recurrent)
 
@@ -30,17 +34,13 @@ _ELEMENTS_FIRST = (("transpose", 0, 1), ("transpose", 1, 0), ("permute", 1, 0, 2
                    ("permute", (1, 0, 2)))
 """Functions or methods, and their arguments, that bring the elements before the samples."""
 
-_WRAPPERS = {
-    "OptimizedModule": "return the module before torch.compile",
-    "DataParallel": "return the module inside it (.module)",
-    "DistributedDataParallel": "return the module inside it (.module)",
-    "ScriptModule": "return the Python module that it was made of",
-}
-"""Classes that wrap a module, and what to do about them."""
+_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module",
+             "DistributedDataParallel": "module"}
+"""Classes that wrap a module, and the attributes that hold it."""
 
 
-def lower(module: nn.Module, input_shape: tuple[int, ...],
-          activation: Activation | None = None) -> Lowered:
+def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None = None,
+          scale: InputScale = UNIT) -> Lowered:
     """Trace ``module`` and lower it to layers.
 
     Parameters
@@ -50,6 +50,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
         one that takes sequences ``(channels, elements)``, or ``(elements, features)`` if its first
         module is an ``nn.RNN`` or an ``nn.Linear``, or if it swaps samples and elements first
     activation : QCFS-like class of another library, treated as a :class:`~gen.convert.qcfs.Qcfs`
+    scale : what the module is given for the least and for the greatest count
 
     Raises
     ------
@@ -71,12 +72,17 @@ def lower(module: nn.Module, input_shape: tuple[int, ...],
                               f"free of data-dependent control flow") from error
     unstacked(traced)
     folded(traced)
+    reordered(traced)
+    outputs = apart(traced)
     operators = Operators(activation)
     form, shape = _input(traced, input_shape)
+    given = scale.map(shape, form)
+    lowering = _Lowering(traced, operators, [output.node for output in outputs])
     with torch.no_grad():
-        out = _Lowering(traced, operators).run(Map(INPUT, INPUT, 1.0, shape, form))
+        out = lowering.run(given)
     operators.finish(out)
-    return Lowered(tuple(operators.layers), shape, traced, operators.places, form)
+    return Lowered(tuple(operators.layers), given, traced, operators.places, tuple(
+        (output, lowering.classes[output.node]) for output in outputs))
 
 
 def takes_sequences(module: nn.Module) -> bool:
@@ -113,36 +119,36 @@ def _takes_elements(traced: fx.GraphModule, node: fx.Node) -> bool:
     return called in _ELEMENTS_FIRST
 
 
-def require_plain(module: nn.Module) -> None:
-    """Refuse a module that can't be traced or converted: a wrapper, a module with numbers that are
-    not float32, and one with a submodule whose name torch.fx can't write.
+def plain(module: nn.Module) -> nn.Module:
+    """The module in float32, without what wraps it (``torch.compile``, ``DataParallel``).
 
     Raises
     ------
     ConversionError
-        The message says what to return instead.
+        If it was scripted, or has a submodule whose name torch.fx can't write.
     """
-    wrapper = next((cls.__name__ for cls in type(module).__mro__ if cls.__name__ in _WRAPPERS),
-                   None)
-    if wrapper:
-        raise ConversionError(f"the module is wrapped in {wrapper}; {_WRAPPERS[wrapper]}")
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if tensor.is_floating_point() and tensor.dtype is not torch.float32:
-            raise ConversionError(f"{name}: is {str(tensor.dtype).removeprefix('torch.')}; modules "
-                                  f"are converted in float32: return module.float()")
+    kinds = [cls.__name__ for cls in type(module).__mro__]
+    if "ScriptModule" in kinds:
+        raise ConversionError("the module is a ScriptModule, whose code can't be traced; return "
+                              "the Python module that it was made of")
+    for wrapper in (name for name in kinds if name in _WRAPPERS):
+        return plain(getattr(module, _WRAPPERS[wrapper]))
+    module = module.float()
     for path, _ in module.named_modules():
         if not path.isprintable() or set(path) & set("\"'\\"):
             raise ConversionError(f"the submodule {path!r} has a name that torch.fx can't write "
                                   f"down; use letters, digits and underscores")
+    return module
 
 
 class _Lowering(fx.Interpreter):
     """Runs a graph on maps and charges."""
 
-    def __init__(self, module: fx.GraphModule, operators: Operators):
+    def __init__(self, module: fx.GraphModule, operators: Operators, outputs: list[str]):
         super().__init__(module)
         self.extra_traceback = False
-        self._operators = operators
+        self.classes: dict[str, int] = {}
+        self._operators, self._outputs = operators, outputs
         self._inputs = 0
         self._scope = ""
 
@@ -150,7 +156,10 @@ class _Lowering(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> object:
         self._scope, self._operators.node = _scope(n), n.name
-        return super().run_node(n)
+        result = super().run_node(n)
+        if n.name in self._outputs and isinstance(result, Map | Charge):
+            self.classes[n.name] = result.shape[0]
+        return result
 
     def placeholder(self, target: Target, args: tuple[Argument, ...],
                     kwargs: dict[str, Any]) -> object:
@@ -161,9 +170,7 @@ class _Lowering(fx.Interpreter):
 
     def get_attr(self, target: Target, args: tuple[Argument, ...],
                  kwargs: dict[str, Any]) -> object:
-        path, _, name = str(target).rpartition(".")
-        raise ConversionError(f"{path or 'the top module'}: uses its parameter {name!r} directly; "
-                              f"{SUPPORTED}; a class like Qcfs can be named as the activation")
+        return Constant(str(target), self.fetch_attr(str(target)).detach())
 
     def call_module(self, target: Target, args: tuple[Argument, ...],
                     kwargs: dict[str, Any]) -> object:

@@ -1,89 +1,24 @@
-"""What a traced module is lowered to: layers in real numbers, and what flows between them.
+"""What a traced module is lowered to: layers in real numbers.
 
-* a :class:`Map` of spike counts, ``value = counts * step * factor`` (``factor`` is the division of
-  the average poolings on the way, which the receiving weights absorb, docs/methods.md, 4);
-* a :class:`Charge`, a sum of convolutions of maps and a bias: what membranes receive.
+A count's value is ``step * factor``; ``factor`` is the division of the average poolings on the way,
+which the receiving weights absorb (docs/methods.md, 4).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import torch
 from torch import fx
-from torch.nn import functional as F
 
 from gen.ir.layers import Pool
 
-__all__ = ["Charge", "Fire", "Form", "Lowered", "Map", "Out", "Place", "Relu", "Term"]
+from .curves import Curve
+from .final import Output
+from .terms import Form, Term
+from .values import Map, spread_over
 
-
-class Form(Enum):
-    """The axes that PyTorch has for a map ``(C, H, W)``. Rows are the elements of a sequence."""
-
-    MAP = "a map of (C, H, W)", 4
-    VECTOR = "flattened", 2
-    CHANNELS = "a sequence of (channels, elements)", 3
-    ELEMENTS = "a sequence of (elements, features)", 3
-    FLATTENED = "a flattened sequence of (elements, features)", 2
-    LEADING = "a sequence of (elements, samples, features)", 3
-
-    @property
-    def label(self) -> str:
-        """What a tensor is, without the axis of the samples."""
-        return self.value[0]
-
-    @property
-    def axes(self) -> int:
-        """The number of axes, with that of the samples."""
-        return self.value[1]
-
-    def as_map(self, x: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
-        """A tensor of this form as ``(N, C, H, W)``."""
-        if self is Form.LEADING:
-            return Form.ELEMENTS.as_map(x.transpose(0, 1), shape)
-        if self in (Form.ELEMENTS, Form.FLATTENED):
-            x = x.reshape(len(x), shape[1], shape[0]).transpose(1, 2)
-        return x.reshape(len(x), *shape)
-
-
-@dataclass(frozen=True)
-class Term:
-    """One convolution of one map.
-
-    Members
-    -------
-    path : of the module whose convolution it is
-    source : the layer that sends the counts
-    step : the layer whose step the counts have
-    factor : of the map, see :class:`Map`
-    weight : ``(O, I / groups, KY, KX)`` real numbers
-    stride, padding, below : see :class:`gen.ir.synapses.Synapses`
-    groups : as in ``torch.nn.Conv2d``
-    identity : whether this is the diagonal of a residual connection, which is not trained and has
-        as many bits as it needs
-    """
-
-    path: str
-    source: str
-    step: str
-    factor: float
-    weight: torch.Tensor
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    groups: int = 1
-    identity: bool = False
-    below: int | None = None
-
-    def convolved(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """The convolution of ``(N, C, H, W)`` values with weights like :attr:`weight`."""
-        if self.below is None:
-            return F.conv2d(x, weight, None, self.stride, self.padding, 1, self.groups)
-        above, beside = self.padding
-        x = F.pad(x, (beside, beside, max(0, above), max(0, self.below)))
-        x = x[:, :, max(0, -above):x.shape[2] - max(0, -self.below)]
-        return F.conv2d(x, weight, None, self.stride, 0, 1, self.groups)
+__all__ = ["Fire", "Lowered", "Out", "Place", "Relu"]
 
 
 @dataclass(frozen=True)
@@ -114,12 +49,18 @@ class Fire:
 @dataclass(frozen=True)
 class Relu:
     """A plain ReLU, up to a value of ``cap``. It becomes neurons when its range is calibrated.
-    ``bias`` is ``(O,)``."""
+    ``bias`` is ``(O,)``.
+
+    Those of a ``curve`` stand together for one channel of another activation. Of a ``constant`` all
+    sums are 1.
+    """
 
     name: str
     terms: tuple[Term, ...]
     bias: torch.Tensor
     cap: float = math.inf
+    curve: Curve | None = None
+    constant: bool = False
 
     def calibrated(self, step: float, levels: int, floor: bool) -> Fire:
         """Neurons whose counts cover ``0..step * levels``."""
@@ -141,30 +82,93 @@ class Place:
 
     Members
     -------
-    node : name of a node of its graph
-    shape : ``(C, H, W)`` of the result
-    form : axes that the result has in PyTorch
-    factor : of a :class:`Map`
+    node : name of a node of its graph; empty of a layer that the module does not have
+    shape : ``(C, H, W)`` of the layer
+    form : axes that the node's result has in PyTorch
+    phases : of the node's result, see :func:`gen.convert.values.spread_over`
+    made : what the node's result is made of: by this layer and others; None of the read-out
+    factor : what the sums of a pooling are multiplied by
+    exact : the activation that several layers stand for, unless they are that activation
     whole : whether the node computes the sums, too, and not only what comes of them
+    ahead : whether the node is given what the layers keep
     """
 
     node: str
     shape: tuple[int, int, int]
     form: Form = Form.MAP
+    phases: tuple[int, int] = (1, 1)
+    made: Map | None = None
     factor: float = 1.0
+    exact: Callable[[torch.Tensor], torch.Tensor] | None = None
     whole: bool = False
+    ahead: bool = False
+
+    @property
+    def result(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of the node's result."""
+        if self.made is not None:
+            return self.made.shape
+        (channels, height, width), (rows, columns) = self.shape, self.phases
+        return channels // (rows * columns), height * rows, width * columns
+
+    def spread(self, result: torch.Tensor) -> torch.Tensor:
+        """A result of the node as ``(N, C, H, W)``, with its positions spread over channels."""
+        return spread_over(self.form.as_map(result, self.result), self.phases)
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """Result of :func:`lower`: the layers in order, the traced module, the place of each layer in
-    it, by the layer's name, and the axes of its input."""
+    """Result of :func:`gen.convert.lower.lower`.
+
+    Members
+    -------
+    layers : in order
+    input : of the module; its one part has the counts
+    module : traced, without its last functions, with one result
+    places : of each layer in it, by the layer's name
+    outputs : the results of the module as it was, and their numbers of classes
+    """
 
     layers: tuple[Fire | Relu | Pool | Out, ...]
-    input_shape: tuple[int, int, int]
+    input: Map
     module: fx.GraphModule
     places: Mapping[str, Place]
-    input_form: Form = Form.MAP
+    outputs: tuple[tuple[Output, int], ...]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)``."""
+        return self.input.shape
+
+    @property
+    def input_form(self) -> Form:
+        """The axes of the input."""
+        return self.input.form
+
+    def counted(self, x: torch.Tensor) -> torch.Tensor:
+        """What the module is given, as values 0..1 of counts, ``(N, C, H, W)``."""
+        x = self.input.form.as_map(x, self.input.shape)
+        if self.input.offset is not None:
+            x = x - self.input.offset[:, None, None]
+        return x / self.input.parts[0].gain[:, None, None]
+
+    def real(self, values: torch.Tensor) -> torch.Tensor:
+        """What the module is given for values 0..1, of its own axes."""
+        index = self.input.form.as_map(
+            torch.arange(values[0].numel()).reshape(values[:1].shape), self.input.shape)
+        channel = torch.empty(values[0].numel(), dtype=torch.long)
+        channel[index.flatten()] = torch.arange(index.numel()) // index[0, 0].numel()
+        channel = channel.reshape(values.shape[1:])
+        offset = self.input.offset
+        values = values * self.input.parts[0].gain[channel]
+        return values if offset is None else values + offset[channel]
+
+    def finished(self, scores: torch.Tensor) -> Iterator[tuple[Output, torch.Tensor]]:
+        """Each of the module's results, from what the traced module gives."""
+        classes = [number for _, number in self.outputs]
+        parts = scores.split(classes, dim=1) if len(classes) > 1 else (scores,)
+        for (output, _), part in zip(self.outputs, parts, strict=True):
+            yield output, output.of(part)
 
     @property
     def charged(self) -> tuple[Fire | Relu | Out, ...]:
@@ -203,56 +207,3 @@ class Lowered:
         return replace(self, layers=tuple(
             layer.calibrated(steps[layer.name], levels, floor) if isinstance(layer, Relu) else layer
             for layer in self.layers))
-
-
-@dataclass(frozen=True)
-class Map:
-    """Spike counts: ``value = counts * step * factor``.
-
-    Members
-    -------
-    source : the layer that sends the counts
-    step : the layer whose step the counts have
-    factor : division of the average poolings on the way
-    shape : ``(C, H, W)`` of the counts
-    form : axes that the values have in PyTorch
-    above : rows of zeros above the layer's map, or, if negative, rows at its beginning that are
-        left out
-    signed : whether counts have a sign
-    """
-
-    source: str
-    step: str
-    factor: float
-    shape: tuple[int, int, int]
-    form: Form
-    above: int = 0
-    signed: bool = False
-
-    def term(self, path: str, weight: torch.Tensor, *, stride: tuple[int, int] = (1, 1),
-             padding: tuple[int, int] = (0, 0), groups: int = 1, identity: bool = False) -> Term:
-        """A convolution of the map, see :class:`Term`."""
-        below = padding[0] if self.above else None
-        return Term(path, self.source, self.step, self.factor, weight, stride,
-                    (padding[0] + self.above, padding[1]), groups, identity, below)
-
-
-@dataclass(frozen=True)
-class Charge:
-    """What membranes receive: the sum of ``terms`` and of a bias ``(C,)``.
-
-    Members
-    -------
-    shape : ``(C, H, W)`` of the charge
-    form : axes that it has in PyTorch
-    """
-
-    terms: tuple[Term, ...]
-    bias: torch.Tensor
-    shape: tuple[int, int, int]
-    form: Form
-
-    def scaled(self, gain: torch.Tensor, shift: torch.Tensor) -> "Charge":
-        """The charge times ``gain`` plus ``shift``, both ``(C,)``: a batch norm."""
-        terms = tuple(replace(t, weight=t.weight * gain[:, None, None, None]) for t in self.terms)
-        return replace(self, terms=terms, bias=self.bias * gain + shift)

@@ -29,10 +29,11 @@ from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 
 from .grid import Rows, best_grid, limits, thresholds
-from .lowered import Fire, Lowered, Out, Relu, Term
+from .lowered import Fire, Lowered, Out, Relu
 from .pairs import paired_potentials, paired_weights
 from .qcfs import floor_ste, round_ste
 from .recurrent import fed_back
+from .terms import Term
 from .widths import Bits, layer_bits
 
 __all__ = ["QuantisedModel"]
@@ -40,7 +41,7 @@ __all__ = ["QuantisedModel"]
 _Step: TypeAlias = Callable[[str], torch.Tensor]
 """Layer name -> value of a count, see :meth:`QuantisedModel.step`."""
 
-_IDENTITY_BITS = 16
+_WIDE_BITS = 16
 
 # Range of steps in which float32 does not lose digits in training.
 _STEPS = (1e-30, 1e30)
@@ -110,6 +111,12 @@ class QuantisedModel(nn.Module):
         k = self._keys[self._step_of[name]]
         return self.steps[k].double().clamp_min(self._least[k])
 
+    @property
+    def logit_step(self) -> float:
+        """Value of one unit of a logit."""
+        (readout,) = [layer for layer in self.layers if isinstance(layer, _Sum)]
+        return float(readout.scale)
+
     def trace(self, counts: torch.Tensor) -> dict[str, torch.Tensor]:
         """Counts of every layer, and the potentials of the read-out, by layer name.
 
@@ -169,7 +176,7 @@ def _require_steps(layers: Iterable[Fire]) -> None:
 
 
 def _synapses(term: Term, weights: np.ndarray, bits: int) -> Synapses:
-    if term.identity:
+    if term.wide:
         bits = max(bits, int(max(weights.max(), -weights.min() - 1)).bit_length() + 1)
     return Synapses(term.source, weights, term.stride, term.padding, term.groups, bits, term.below)
 
@@ -228,7 +235,7 @@ class _Charged(_Module):
         super().__init__(spec.name, tuple(term.source for term in spec.terms))
         self.bits, self.terms, self.signed = bits, spec.terms, signed
         self.weights = nn.ParameterList(
-            nn.Parameter(term.weight.clone(), requires_grad=not term.identity)
+            nn.Parameter(term.weight.clone(), requires_grad=not term.wide)
             for term in spec.terms)
         self.bias = nn.Parameter(spec.bias.clone())
         for value in (*self.weights, self.bias):
@@ -237,7 +244,7 @@ class _Charged(_Module):
 
     def _limits(self, term: Term) -> tuple[int, int]:
         """Least and greatest weight; pairs need the opposite of each weight, too."""
-        bits = _IDENTITY_BITS if term.identity else self.bits
+        bits = _WIDE_BITS if term.wide else self.bits
         return limits(bits, not self.signed.isdisjoint((self.name, term.source)))
 
     def _scaled(self, ratios: Iterable[torch.Tensor]) -> Rows:

@@ -4,6 +4,7 @@ A loop over the elements of a sequence needs their number. So modules with recur
 traced beside a sample: values know their shape, and loops are unrolled.
 """
 
+import inspect
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -47,9 +48,35 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     """
     over_time = any(isinstance(part, _RECURRENT) for part in module.modules())
     tracer = _WithSample(activation, input_shape) if over_time else _Tracer(activation)
-    traced = fx.GraphModule(module, tracer.trace(module))
+    graph = tracer.trace(module, _defaults(module))
+    _drop_defaults(graph)
+    traced = fx.GraphModule(module, graph)
     traced.graph.eliminate_dead_code()
     return traced
+
+
+def _defaults(module: nn.Module) -> dict[str, Any] | None:
+    """The arguments of a module besides the first that have defaults."""
+    _, *others = inspect.signature(module.forward).parameters.values()
+    given = {p.name: p.default for p in others if p.default is not p.empty}
+    return given or None
+
+
+def _drop_defaults(graph: fx.Graph) -> None:
+    """Take the places of those arguments out of a graph, and what compares them with their
+    defaults."""
+    _, *others = (node for node in graph.nodes if node.op == "placeholder")
+    for node in others:
+        checks = [user for user in node.users if "assert" in str(user.target)]
+        checks += [check for user in node.users for check in user.users
+                   if "assert" in str(check.target)]
+        for check in dict.fromkeys(checks):
+            graph.erase_node(check)
+        for user in list(node.users):
+            if not user.users:
+                graph.erase_node(user)
+        if not node.users:
+            graph.erase_node(node)
 
 
 class _Tracer(fx.Tracer):
@@ -60,7 +87,14 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, path: str) -> bool:
         foreign = self._activation is not None and self._activation.matches(m)
         own = isinstance(m, Qcfs | ClipQuan | Recurrent)
-        return foreign or own or super().is_leaf_module(m, path)
+        return foreign or own or _inherits(m) or super().is_leaf_module(m, path)
+
+
+def _inherits(module: nn.Module) -> bool:
+    """Whether a module computes what its base class in torch.nn does."""
+    home = getattr(type(module).forward, "__module__", "")
+    return (home.startswith("torch.nn.") and "forward" not in vars(module)
+            and not isinstance(module, nn.Sequential))
 
 
 class _Samples(int):

@@ -23,6 +23,7 @@ __all__ = [
     "CLOCKS",
     "CODES",
     "COUNT",
+    "FINITE",
     "IMAGES",
     "JOBS",
     "LEVELS",
@@ -80,6 +81,9 @@ def listed(item: Callable[[str], _Item]) -> Callable[[str], list[_Item]]:
         return values
     return parse
 
+
+FINITE = real(-1e9, 1e9)
+"""A value of an input."""
 
 COUNT = integer(1, 10**9)
 """A number of items to take from those that there are."""

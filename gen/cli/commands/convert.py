@@ -1,6 +1,6 @@
 """Convert a PyTorch module to integers."""
 
-from .arguments import LEVELS, PIXEL, Commands, bits, command, integer, real
+from .arguments import FINITE, LEVELS, PIXEL, Commands, bits, command, integer, real
 from .firing import add_firing, firing_options
 
 __all__ = ["add"]
@@ -12,7 +12,8 @@ def _run(args):
                          out=args.output, name=args.name, bits=args.bits, levels=args.levels,
                          input_levels=args.input_levels, pixel_max=args.pixel_max,
                          activation=args.activation, require_agreement=args.require_agreement,
-                         burst=args.burst, probe=args.probe, **firing_options(args))
+                         burst=args.burst, probe=args.probe, between=args.range, mean=args.mean,
+                         std=args.std, **firing_options(args))
 
 
 def add(commands: Commands) -> None:
@@ -39,6 +40,14 @@ def add(commands: Commands) -> None:
                         help="greatest spike count of a pixel")
     parser.add_argument("--pixel-max", type=PIXEL, metavar="P", default=255,
                         help="greatest raw pixel value that the network will receive")
+    parser.add_argument("--range", type=FINITE, nargs=2, metavar=("LOW", "HIGH"),
+                        help="least and greatest value of real inputs, which are those of pixels "
+                             "of 0 and --pixel-max (default: 0 1)")
+    parser.add_argument("--mean", type=FINITE, nargs="+", metavar="M",
+                        help="what is subtracted from inputs before the module sees them, for each "
+                             "channel or for all")
+    parser.add_argument("--std", type=FINITE, nargs="+", metavar="S",
+                        help="what they are divided by after that")
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
                              "that hold its step and its levels, such as QCFS,thresh/L,L")

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from gen.convert.conversion import convert, to_quantised
 from gen.convert.lower import lower, takes_sequences
-from gen.convert.lowered import Form
 from gen.convert.qcfs import Qcfs
+from gen.convert.terms import Form
 from gen.convert.usercode import loaded
 from gen.errors import ConversionError
 from gen.ir.artifact import load
@@ -129,8 +129,16 @@ def cells(self, x):
     return self.fc(states[-1])
 
 
-LOOPS = (joined, cells, no_state, zeros, unbound, elements_first, all_states, mean, two_at_once,
-         one_after_the_other, few)
+def early(self, x):
+    h, outputs = None, []
+    for t in range(x.shape[1]):
+        h = self.cell(x[:, t], h)
+        outputs.append(h)
+    return self.whole(torch.cat(outputs, 1)) + self.fc(outputs[3] + h)
+
+
+LOOPS = (early, joined, cells, no_state, zeros, unbound, elements_first, all_states, mean,
+         two_at_once, one_after_the_other, few)
 
 
 def by_hand(module, x):
@@ -319,16 +327,14 @@ REFUSED = {
                    "call 0 takes no element of a sequence, but the result of 'mul'"),
     "some": (looped(lambda self, x, t, h: self.cell(x[:, t:t + 1].mean(1), h)),
              "call 0 takes no element of a sequence, but the result of 'mean'"),
-    "early": (looped(plain, read=lambda self, h, outputs: self.fc(outputs[3] + h)),
-              "only the last elements"),
     "each": (looped(plain, read=lambda self, h, outputs: torch.stack(
-        [self.fc(h) for h in outputs], 1)), "only the last elements"),
+        [self.fc(h) for h in outputs], 1)), "function 'stack'"),
     "joined": (looped(plain, read=lambda self, h, outputs: self.fc(torch.cat(outputs, 1))),
-               "only the last elements"),
+               "expects 8 features, but its input has 56"),
     "joined elsewhere": (looped(plain, read=lambda self, h, outputs: self.fc(
         torch.cat([h.unsqueeze(2) for h in outputs], 1)[:, -1])), "function"),
     "stacked": (looped(plain, read=lambda self, h, outputs: self.fc(
-        torch.stack(outputs[::-1], 1)[:, -1])), "only the last elements"),
+        torch.stack(outputs[::-1], 1)[:, -1])), "function 'stack'"),
 }
 
 

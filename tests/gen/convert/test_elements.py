@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from gen.convert.conversion import convert, to_quantised
 from gen.convert.lower import lower, takes_sequences
-from gen.convert.lowered import Form
 from gen.convert.qcfs import Qcfs
 from gen.convert.recurrent import Recurrent
+from gen.convert.terms import Form
 from gen.convert.usercode import loaded
 from gen.errors import ConversionError
 from gen.ir.artifact import load
@@ -295,8 +295,8 @@ REFUSED = {
     "features": (Around(relu_rnn(6, 8)), "expects 6 features, but its input has 5"),
     "lstm": (Around(nn.LSTM(5, 8)), "its gates need products, .* use nn.RNN"),
     "gru": (Around(nn.GRU(5, 8)), "its gates need products"),
-    "first": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0][:, 0]), "only the last elements"),
-    "features of": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0][:, :, -1]), "only the last"),
+    "features of": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0][:, :, -1]),
+                    "one place can be taken of the elements alone"),
     "swapped": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0].transpose(0, 2)), "can be swapped"),
     "norm": (Around(nn.ModuleList([nn.Linear(5, 8), nn.BatchNorm1d(7)]),
                     lambda parts, x: F.relu(parts[1](parts[0](x)))[:, -1]),

@@ -182,9 +182,9 @@ def test_a_cap_bounds_the_range():
     assert all(0 < layer.step < 1 for layer in lowered.neurons)
 
 
-@pytest.mark.parametrize("low, high", [(-1.0, 1.0), (0.0, float("inf"))])
+@pytest.mark.parametrize("low, high", [(float("-inf"), 1.0)])
 def test_other_caps_are_refused(low, high):
-    with pytest.raises(ConversionError, match=r"^1 \(Hardtanh\): must be clipped at 0 and a posi"):
+    with pytest.raises(ConversionError, match=r"^1 \(Hardtanh\): must be clipped between two num"):
         lower(mlp(lambda: nn.Hardtanh(low, high)), (6,))
 
 

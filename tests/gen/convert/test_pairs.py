@@ -259,9 +259,7 @@ REFUSED = {
     "max": ([nn.Conv2d(3, 4, 1), signed(), nn.MaxPool2d(2)], "use an average pooling"),
     "max of sums": ([nn.Conv2d(3, 4, 1), signed(), nn.AvgPool2d(2), nn.MaxPool2d(2)],
                     "counts with a sign"),
-    "tanh": ([nn.Conv2d(3, 4, 1), nn.Tanh()], r"train with Qcfs\(levels, symmetric=True\)"),
     "recurrent tanh": ([nn.Conv2d(3, 4, 1), Recurrent(4, nn.Tanh())], "symmetric=True"),
-    "hardtanh": ([nn.Conv2d(3, 4, 1), nn.Hardtanh()], "symmetric=True"),
 }
 
 
