@@ -60,11 +60,8 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             out: str | Path, name: str | None = None, bits: Bits = 8,
             levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
             activation: str | None = None, require_agreement: float | None = None,
-            method: str | None = None, schedule: str | None = None, timesteps: int | None = None,
-            sleep: int | None = None, burst: int | None = None, probe: int | None = None,
-            until_quiet: bool = False, between: Sequence[float] | None = None,
-            mean: Sequence[float] | None = None, std: Sequence[float] | None = None
-            ) -> dict[str, Any]:
+            between: Sequence[float] | None = None, mean: Sequence[float] | None = None,
+            std: Sequence[float] | None = None, **firing: Any) -> dict[str, Any]:
     """Convert a trained module and save the network.
 
     Parameters
@@ -81,13 +78,11 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     activation : ``CLASS,STEP,LEVELS`` of another library's :class:`~.foreign.Activation`
     require_agreement : least ``agreement``; by default a warning comes below :data:`AGREEMENT`
     between, mean, std : see :meth:`.scale.InputScale.given`
-    method, schedule, timesteps, sleep, burst, probe, until_quiet : see :class:`.firing.Firing`
+    firing : see :class:`.firing.Firing`
 
     Returns
     -------
-    ``network`` (the path), ``layers`` (name -> kind), ``weights`` and ``calibration_images`` (their
-    numbers), ``agreement`` (share of images that the integers classify as the module), ``digest``,
-    ``bits``, ``steps`` (name -> value of a count), and what :meth:`.firing.Firing.applied` says
+    What :func:`_summary` and :meth:`.firing.Firing.applied` say, and ``network``, the path.
 
     Raises
     ------
@@ -100,7 +95,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
     scale = InputScale.given(between, mean, std)
-    firing = Firing(method, schedule, timesteps, sleep, until_quiet, burst, probe)
+    method = Firing(**firing)
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
@@ -111,12 +106,12 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
-                input_levels=input_levels, activation=foreign, firing=firing, scale=scale)
+                input_levels=input_levels, activation=foreign, firing=method, scale=scale)
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels),
         **_meaning(quantised, lowered, between)})
-    network, timed = firing.applied(network, pixels, quantised.floor)
+    network, timed = method.applied(network, pixels, quantised.floor)
     network = _compared(network, pixels, scores, require_agreement)
     artifact.save(network, out)
     return {"network": str(out), **_summary(network, lowered), **timed}
@@ -220,7 +215,9 @@ def _compared(network: Network, pixels: np.ndarray, scores: torch.Tensor,
 
 
 def _summary(network: Network, lowered: Lowered) -> dict:
-    """What :func:`convert` returns about a network."""
+    """``layers`` (name -> kind), ``weights`` and ``calibration_images`` (their numbers),
+    ``agreement`` (share of images that the integers classify as the module), ``digest``, ``bits``
+    and ``steps`` (name -> value of a count) of a network."""
     return {"layers": {layer.name: layer.label for layer in network.layers},
             "weights": network.weight_count,
             "calibration_images": network.metadata["calibration_images"],

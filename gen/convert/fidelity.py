@@ -9,7 +9,7 @@ images are compared as well as the user's, because black images would hide diffe
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import singledispatchmethod
 from typing import Any
 
@@ -23,6 +23,7 @@ from gen.ir.layers import INPUT, Pool
 
 from .final import named
 from .lowered import Fire, Lowered, Out, Relu
+from .seen import seen
 from .terms import Form
 from .usercode import blamed
 
@@ -127,7 +128,7 @@ def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ran
         if different.any():
             raise ConversionError(
                 f"the module itself gives other scores than its layers one after the other: "
-                f"{_extent(different, own, part)}; {_seen(module, {'': module})}")
+                f"{_extent(different, own, part)}; {seen(module, {'': module})}")
         if not output.function and len(results) == 1:
             scores = own
     return comparison.values, scores
@@ -341,7 +342,7 @@ class _Comparison(fx.Interpreter):
                 f"check how the step and the levels are read; {self._seen(n)}")
 
     def _seen(self, n: fx.Node) -> str:
-        return _seen(self.module, self._modules(n))
+        return seen(self.module, self._modules(n))
 
     def _modules(self, n: fx.Node) -> dict[str, nn.Module]:
         """The modules between a node and the layers before it, by their paths."""
@@ -369,7 +370,7 @@ def _shaped(own: object, shape: tuple[int, ...], where: str, root: nn.Module,
         return own.reshape(shape) if form is Form.MAP else own
     kind = f"the shape {tuple(own.shape)}" if isinstance(own, torch.Tensor) else type(own).__name__
     raise ConversionError(f"{where}: gives {kind}, where the parameters say {tuple(shape)}; "
-                          f"{_seen(root, modules)}")
+                          f"{seen(root, modules)}")
 
 
 def _on_grid(z: torch.Tensor, a: torch.Tensor, layer: Fire) -> torch.Tensor:
@@ -393,36 +394,3 @@ def _extent(different: torch.Tensor, own: torch.Tensor, ours: torch.Tensor,
 def _percent(different: torch.Tensor) -> str:
     share = different.double().mean()
     return f"{share:.0%}" if share > 0.01 else f"{share:.2g}"
-
-
-def _seen(root: nn.Module, modules: dict[str, nn.Module]) -> str:
-    """Facts about modules that explain why they compute something else."""
-    facts = [f"{path or 'it'} ({type(module).__name__}) {fact}"
-             for path, module in modules.items() for fact in _facts(root, path, module)]
-    facts += [f"all modules have the {fact}" for fact in _hooks(
-        torch.nn.modules.module._global_forward_pre_hooks,
-        torch.nn.modules.module._global_forward_hooks)]
-    return "; ".join(facts[:3]) or ("no hook was seen: forward must depend on its input and "
-                                "parameters alone, and change nothing in place that it uses again")
-
-
-def _hooks(before: Mapping[int, Callable], after: Mapping[int, Callable]) -> Iterator[str]:
-    for kind, hooks in ("forward pre-hook", before), ("forward hook", after):
-        for hook in hooks.values():
-            yield f"{kind} {getattr(hook, '__qualname__', type(hook).__qualname__)}"
-
-
-def _facts(root: nn.Module, path: str, module: nn.Module) -> Iterator[str]:
-    for hook in _hooks(module._forward_pre_hooks, module._forward_hooks):
-        yield f"has the {hook}"
-    if "forward" in vars(module):
-        yield "has had its forward replaced"
-    if module.training:
-        yield "stays in training mode"
-    own = {tensor.data_ptr(): name for name, tensor in (*module.named_parameters(recurse=False),
-                                                        *module.named_buffers(recurse=False))}
-    for other, others in root.named_modules():
-        for name, tensor in (*others.named_parameters(recurse=False),
-                             *others.named_buffers(recurse=False)):
-            if others is not module and tensor.numel() and tensor.data_ptr() in own:
-                yield f"shares its {own[tensor.data_ptr()]} with {other}.{name}"

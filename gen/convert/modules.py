@@ -71,7 +71,8 @@ class LayerOperators(ElementOperators):
         return self._transposed(
             x, path, _square(weight),
             self._bias(module.bias, module.out_channels), stride=_both(module.stride, 1),
-            padding=_both(self._each(module.padding, weight.dim() - 2), 0), extra=_both(module.output_padding, 0))
+            padding=_both(self._each(module.padding, weight.dim() - 2), 0),
+            extra=_both(module.output_padding, 0))
 
     def _each(self, value: Any, axes: int) -> tuple[Any, ...]:
         """A number for each axis, which may be given as one for all."""
