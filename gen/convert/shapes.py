@@ -318,7 +318,8 @@ class ShapeOperators(LinearOperators):
         axes = {self._axis(x, dim) for dim in given} if given else {"rows", "columns"}
         sizes = {"channels": x.shape[0], "rows": x.shape[1], "columns": x.shape[2]}
         if x.shape[1:] == (1, 1) and axes <= {"rows", "columns"}:
-            return x if len(axes) < len(_AXES[x.form]) - 2 else replace(x, form=Form.VECTOR)
+            # If one of both is left, it is squeezed, flattened or averaged next.
+            return replace(x, form=Form.VECTOR)
         if all(sizes.get(axis, 2) != 1 for axis in axes):
             return x
         self.refuse("can leave out both axes of a map of one position, x.squeeze(-1).squeeze(-1)")
