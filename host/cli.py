@@ -4,12 +4,8 @@ Packages that are heavy or may be missing are imported when a command needs them
 """
 
 import json
-import math
-import os
-import stat
 import sys
 import time
-import warnings
 from contextlib import contextmanager
 from functools import partial
 
@@ -28,41 +24,6 @@ _UNDER_WAY = 3
 
 # Seconds from one line of progress to the next if standard error is not a terminal.
 _PAUSE = 30.0
-
-
-def _array(path, what):
-    """The array in a ``.npy`` file. Its header is compared with its size before any memory is
-    allocated."""
-    import numpy as np
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe or a device may wait forever
-            raise HostError(f"{path}: {what} must be a regular file")
-        with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            version = np.lib.format.read_magic(file)
-            shape, _, dtype = (np.lib.format.read_array_header_1_0 if version == (1, 0) else
-                               np.lib.format.read_array_header_2_0)(file)
-            held, said = os.fstat(file.fileno()).st_size - file.tell(), math.prod(shape)
-            if min(shape, default=0) < 0 or said * dtype.itemsize != held:
-                raise ValueError(f"{held} bytes are not the shape {shape} of {dtype}")
-            file.seek(0)
-            return np.lib.format.read_array(file, allow_pickle=False)
-    except OSError as error:
-        raise HostError(f"{path}: {error.strerror or error}") from error
-    except HostError:
-        raise
-    except Exception as error:  # numpy raises many kinds of errors for a malformed header
-        raise HostError(f"{path}: {what} must be a .npy file without pickled objects "
-                        f"({error or type(error).__name__})") from error
-
-
-def _integers(path, what, ndim):
-    """An array of integers with ``ndim`` axes."""
-    array = _array(path, what)
-    if array.dtype.kind not in "iu" or array.ndim != ndim:
-        raise HostError(f"{path}: {what} must be one array of integers with {ndim} "
-                        f"{'axis' if ndim == 1 else 'axes'}")
-    return array
 
 
 @contextmanager
@@ -116,15 +77,18 @@ def _progress(images, what="images"):
 
 def _inputs(args, manifest):
     """Images, and the labels and logits to compare the answers with, or ``None``."""
-    images = _array(args.images, "images")
+    from .arrays import array_of, integers_of
+    images = array_of(args.images, "images")
+    if images.dtype.kind == "f":
+        images = _meaning(args).pixels(images)
     if images.ndim:
         if not len(images):
             raise HostError(f"{args.images} has no images")
         images = images[:args.limit]
     counts = manifest.encode(images)
-    labels = _integers(args.labels, "labels", 1)[:args.limit] if args.labels else None
+    labels = integers_of(args.labels, "labels", 1)[:args.limit] if args.labels else None
     answers = (len(images), *manifest.logit_shape(counts.shape[2] // manifest.shape[1]))
-    logits = (_integers(args.reference, "logits", len(answers))[:args.limit] if args.reference
+    logits = (integers_of(args.reference, "logits", len(answers))[:args.limit] if args.reference
               else None)
     for array, path, shape in ((labels, args.labels, (len(images),)),
                                (logits, args.reference, answers)):
@@ -132,6 +96,11 @@ def _inputs(args, manifest):
             raise HostError(f"{path}: the shape must be {shape} to match the images, not "
                             f"{array.shape}")
     return images, labels, logits
+
+
+def _meaning(args):
+    from .meaning import load
+    return load(args.board)
 
 
 def _infer(args):
@@ -168,13 +137,17 @@ def _infer(args):
                            for number, each in zip(steps, results, strict=True)]
     if logits is not None:
         report["mismatches"] = int(np.count_nonzero(result.logits != logits))
+    if args.scores:
+        scores = _meaning(args).scores(result.logits)
+        report["scores"] = {name or "result": values.tolist() for name, values in scores.items()}
     return report
 
 
 def _stream(args):
+    from .arrays import array_of
     from .manifest import load
     manifest = load(args.board)
-    elements = _array(args.elements, "elements")
+    elements = array_of(args.elements, "elements")
     if not elements.ndim or not len(elements):
         raise HostError(f"{args.elements} has no elements")
     elements = elements[:args.limit]
@@ -200,10 +173,11 @@ def _stream(args):
 
 def _wanted(args, manifest, elements):
     """The logits of --reference after each block, or ``None``."""
+    from .arrays import integers_of
     if args.reference is None:
         return None
     shape = elements // manifest.shape[1], *manifest.answer_shape
-    logits = _integers(args.reference, "logits", len(shape))
+    logits = integers_of(args.reference, "logits", len(shape))
     if logits.shape != shape:
         raise HostError(f"{args.reference}: the shape must be {shape}, logits after each block of "
                         f"{manifest.shape[1]} elements, not {logits.shape}")
@@ -276,13 +250,61 @@ def _lines(report):
         shown = f"{step['accuracy']:.6g}" if "accuracy" in step else "-"
         exact = f"   exact {sum(step['exact'])}" if "exact" in step else ""
         yield f"time-step {step['timesteps']:>4}   accuracy {shown}{exact}"
+    for name, values in report.get("scores", {}).items():
+        yield from (f"{name} " + " ".join(f"{score:.6g}" for score in _flat(each))
+                    for each in values)
     for name, value in report.items():
+        if name == "scores":
+            continue
         if isinstance(value, dict):
             value = ", ".join(f"layer {layer} in {count} {'image' if count == 1 else 'images'}"
                               for layer, count in value.items()) or "none"
         if not isinstance(value, list):
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
             yield f"{name.replace('_', ' ') + ' ':<18}{text}"
+
+
+def _flat(values):
+    """The numbers in lists of lists."""
+    return [number for value in values for number in _flat(value)] if isinstance(
+        values, list) else [values]
+
+
+def _add_infer(commands, common):
+    infer = commands.add_parser("infer", parents=[common], help="send images, get logits")
+    infer.add_argument("images", metavar="IMAGES.npy",
+                       help="raw images, (N, C, H, W), (N, H, W) or (N, features): integers, or "
+                            "real numbers in the range that the network was converted for")
+    infer.add_argument("--scores", action="store_true",
+                       help="also what the network's module gives: real numbers, after its last "
+                            "function")
+    infer.add_argument("--limit", type=number(int, "an integer", 1, 10**9), metavar="N",
+                       help="only the first N images")
+    infer.add_argument("--timesteps", type=number(int, "an integer", 1, 64), metavar="T",
+                       help="end each image after T time-steps, of those that the device has")
+    infer.add_argument("--every-step", action="store_true",
+                       help="also the logits after each time-step before; each image is run as "
+                            "often as there are time-steps, and the clocks are those of the "
+                            "longest run")
+    infer.add_argument("--labels", metavar="LABELS.npy", help="report the accuracy")
+    infer.add_argument("--reference", metavar="LOGITS.npy",
+                       help="report how many logits differ; the exit status is 1 if any do")
+    infer.set_defaults(run=_infer)
+
+
+def _add_stream(commands, common):
+    stream = commands.add_parser("stream", parents=[common],
+                                 help="send a sequence element by element, get an answer after "
+                                      "each block")
+    stream.add_argument("elements", metavar="ELEMENTS.npy",
+                        help="raw elements, integers, (K, features) or (K, C, W); the build is one "
+                             "with --stream")
+    stream.add_argument("--limit", type=number(int, "an integer", 1, 10**9), metavar="N",
+                        help="only the first N elements")
+    stream.add_argument("--reference", metavar="LOGITS.npy",
+                        help="report how many logits differ, of (blocks, classes); the exit status "
+                             "is 1 if any do")
+    stream.set_defaults(run=_stream)
 
 
 def _parser():
@@ -301,33 +323,8 @@ def _parser():
     parser = Parser(prog="python -m host",
                      description="Run images or sequences on a device, or show its status.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    infer = commands.add_parser("infer", parents=[common], help="send images, get logits")
-    infer.add_argument("images", metavar="IMAGES.npy",
-                       help="raw images, integers, (N, C, H, W), (N, H, W) or (N, features)")
-    infer.add_argument("--limit", type=number(int, "an integer", 1, 10**9), metavar="N",
-                       help="only the first N images")
-    infer.add_argument("--timesteps", type=number(int, "an integer", 1, 64), metavar="T",
-                       help="end each image after T time-steps, of those that the device has")
-    infer.add_argument("--every-step", action="store_true",
-                       help="also the logits after each time-step before; each image is run as "
-                            "often as there are time-steps, and the clocks are those of the "
-                            "longest run")
-    infer.add_argument("--labels", metavar="LABELS.npy", help="report the accuracy")
-    infer.add_argument("--reference", metavar="LOGITS.npy",
-                       help="report how many logits differ; the exit status is 1 if any do")
-    infer.set_defaults(run=_infer)
-    stream = commands.add_parser("stream", parents=[common],
-                                 help="send a sequence element by element, get an answer after "
-                                      "each block")
-    stream.add_argument("elements", metavar="ELEMENTS.npy",
-                        help="raw elements, integers, (K, features) or (K, C, W); the build is one "
-                             "with --stream")
-    stream.add_argument("--limit", type=number(int, "an integer", 1, 10**9), metavar="N",
-                        help="only the first N elements")
-    stream.add_argument("--reference", metavar="LOGITS.npy",
-                        help="report how many logits differ, of (blocks, classes); the exit status "
-                             "is 1 if any do")
-    stream.set_defaults(run=_stream)
+    _add_infer(commands, common)
+    _add_stream(commands, common)
     load = commands.add_parser("load", parents=[common],
                                help="load weights and thresholds of a network into a device")
     load.add_argument("image", metavar="MEMORY.img",

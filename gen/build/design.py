@@ -181,6 +181,8 @@ class Design(Decisions):
         """The entries of the manifest that follow from the design."""
         return {**self.identity, **options(self.config), "interval_cycles": round(self.interval),
                 "network": self.network.name, "network_digest": self.network.digest,
+                **({"meaning": self.network.metadata["meaning"]}
+                   if "meaning" in self.network.metadata else {}),
                 "device": self.board.device,
                 "budget": asdict(self.board.budget), "calibration": self.calibration}
 

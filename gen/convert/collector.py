@@ -143,10 +143,10 @@ class Collector:
         x = self._sums(value)
         name = self._name(x, path)
         return self._activated(
-            Fire(name, x.terms, x.bias, path, step, levels, floor, symmetric), x)
+            Fire(name, x.terms, x.bias, path, step, levels, floor, symmetric), x, signed=symmetric)
 
-    def _activated(self, layer: Fire | Relu, x: Charge, whole: bool = False) -> Map:
-        signed = isinstance(layer, Fire) and layer.symmetric
+    def _activated(self, layer: Fire | Relu, x: Charge, *, signed: bool = False,
+                   whole: bool = False) -> Map:
         made = Map((Part.all_of(layer.name, x.stored, signed),), x.shape, x.form, None, x.phases)
         self._append(layer, Place(self.node, x.stored, x.form, x.phases, made, whole=whole))
         return made
@@ -171,8 +171,8 @@ class Collector:
         for part, curve in zip(parts, function.curves, strict=True):
             shape = (part.channels, *x.stored[1:])
             self._append(_curve_layer(part.source, x, curve),
-                         Place(self.node, shape, x.form, x.phases, made, exact=function.exact,
-                               ahead=ahead))
+                         Place(self.node, shape, x.form, x.phases, made, joint=True,
+                               exact=function.exact, ahead=ahead))
         return made
 
     def _with_ones(self, x: Map) -> Map:
@@ -199,7 +199,7 @@ class Collector:
             term = Term(name, beside.source, beside.step, beside.factor,
                         torch.zeros(1, beside.channels, 1, 1), wide=True)
             made = Map((Part.all_of(name, (1, *size)),), (1, *size), Form.MAP)
-            self._append(Relu(name, (term,), torch.ones(1), 1.0, constant=True),
+            self._append(Relu(name, (term,), torch.ones(1), 1.0),
                          Place("", (1, *size), Form.MAP, made=made))
         return self._ones[size]
 

@@ -110,7 +110,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels),
-        **_meaning(quantised, lowered, between)})
+        "meaning": _meaning(quantised, lowered, between, pixel_max)})
     network, timed = method.applied(network, pixels, quantised.floor)
     network = _compared(network, pixels, scores, require_agreement)
     artifact.save(network, out)
@@ -183,15 +183,14 @@ def _network(quantised: QuantisedModel, name: str, pixel_max: int,
         raise ConversionError(f"the converted network is not valid: {error}") from error
 
 
-def _meaning(quantised: QuantisedModel, lowered: Lowered, between: Sequence[float] | None
-             ) -> dict[str, object]:
-    """What the network's numbers stand for: the value of a unit of a logit, the module's results,
-    and the range of its inputs."""
-    outputs = [{"name": output.name, "classes": classes, "function": output.function}
-               for output, classes in lowered.outputs]
-    place = lowered.places[lowered.layers[-1].name]
-    return {"logit_step": quantised.logit_step, "outputs": outputs, "phases": list(place.phases),
-            **({} if between is None else {"range": list(between)})}
+def _meaning(quantised: QuantisedModel, lowered: Lowered, between: Sequence[float] | None,
+             pixel_max: int) -> dict[str, object]:
+    """What the network's integers stand for, as :meth:`host.meaning.Meaning.parse` reads it."""
+    return {"step": quantised.logit_step,
+            "results": [{"name": output.name, "classes": classes, "function": output.function}
+                        for output, classes in lowered.outputs],
+            "phases": list(lowered.places[lowered.layers[-1].name].phases),
+            "between": list(between or (0.0, 1.0)), "pixel_max": pixel_max}
 
 
 def _compared(network: Network, pixels: np.ndarray, scores: torch.Tensor,

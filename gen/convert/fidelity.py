@@ -151,71 +151,66 @@ class _Comparison(fx.Interpreter):
         self.values = {INPUT: lowered.counted(x)}
         self._ranges, self._ramps = ranges, ramps
         self._layers: dict[str, list[Fire | Relu | Pool | Out]] = {}
-        self._ahead: dict[str, list[Relu]] = {}
+        self._ahead: dict[str, list[Fire | Relu | Pool | Out]] = {}
         self._places = lowered.places
         for layer in lowered.layers:
             place = lowered.places[layer.name]
-            if isinstance(layer, Relu) and layer.constant:
+            if not place.node:
                 self.values[layer.name] = torch.ones(len(x), *place.shape)
-            elif isinstance(layer, Relu) and place.ahead:
-                self._ahead.setdefault(place.node, []).append(layer)
-            else:
-                self._layers.setdefault(place.node, []).append(layer)
+            layers = self._ahead if place.ahead else self._layers
+            layers.setdefault(place.node, []).append(layer)
 
     def run_node(self, n: fx.Node) -> object:
         for layer in self._ahead.get(n.name, ()):
-            self._keep(layer, n)
+            self._join(layer, n)
         layers = self._layers.get(n.name)
         if layers is None:
             return super().run_node(n)
-        if isinstance(layers[0], Pool) or getattr(layers[0], "curve", None) is not None:
-            return self._run_layers(layers, n)
-        return self._run_layer(layers[0], n)
+        joint = self._places[layers[0].name].joint
+        return self._run_joint(layers, n) if joint else self._run_layer(layers[0], n)
 
-    def _run_layers(self, layers: Sequence[Fire | Relu | Pool | Out], n: fx.Node) -> object:
+    def _run_joint(self, layers: Sequence[Fire | Relu | Pool | Out], n: fx.Node) -> object:
         """Run a node that several layers make together, compare, and return its result."""
         place = self._places[layers[0].name]
         assert place.made is not None
-        given = None
-        if isinstance(layers[0], Relu):
-            given = self._given(layers[0], n)
+        for layer in layers:
+            self._join(layer, n)
+        ours = place.made.assembled(self.values.__getitem__)
+        given = self.env[n.all_input_nodes[0]]
+        exact = None if place.exact is None else place.spread(place.exact(given))
         result = super().run_node(n)
         value = self._spread(result, layers[0], n).clone()
-        for layer in layers:
-            if isinstance(layer, Pool):
-                self.values[layer.name] = self._pooled(layer)
-            else:
-                assert isinstance(layer, Relu)
-                assert given is not None
-                self._bend(layer, given, n)
-        ours = place.made.assembled(self.values.__getitem__)
-        if given is not None and place.exact is not None:
+        if exact is not None:
             # The layers only come near: what they lack is given to one of them, so that the next
             # layer sees what the module's does.
             part = place.made.parts[0]
             power = torch.zeros(ours.shape[1]).index_add_(0, part.to, part.gain.square())
             share = part.gain / power[part.to]
             self.values[part.source] += (value - ours)[:, part.to] * share[:, None, None]
-            ours = place.exact(given)
+            ours = exact
         self._compare(n, layers[0], value, ours, ours.abs().amax(dim=(0, 2, 3)), "values")
         return result
 
-    def _keep(self, layer: Relu, n: fx.Node) -> None:
-        """Sums that a node is given, which a layer keeps."""
-        self._bend(layer, self._given(layer, n), n)
+    @singledispatchmethod
+    def _join(self, layer: object, n: fx.Node) -> None:
+        """Note the values of one of the layers that make a result together."""
+
+    @_join.register
+    def _(self, layer: Pool, n: fx.Node) -> None:
+        self.values[layer.name] = self._pooled(layer)
+
+    @_join.register
+    def _(self, layer: Relu, n: fx.Node) -> None:
+        assert layer.curve is not None
+        curve = layer.curve.over(self._places[layer.name].phases)
+        sums = curve.sums(self._given(layer, n))
+        self._compare(n, layer, sums, *self._charge(layer), "sums")
+        self.values[layer.name] = sums.clamp(0, layer.cap)
 
     def _given(self, layer: Fire | Relu, n: fx.Node) -> torch.Tensor:
         """The sums that a node is given, spread."""
         before = n.all_input_nodes[0]
         return self._spread(self.env[before], layer, n).clone()
-
-    def _bend(self, layer: Relu, given: torch.Tensor, n: fx.Node) -> None:
-        """Compare the sums of a layer of a curve, and note its values."""
-        sums = given
-        if layer.curve is not None:
-            sums = layer.curve.over(self._places[layer.name].phases).sums(given)
-        self._compare(n, layer, sums, *self._charge(layer), "sums")
-        self.values[layer.name] = sums.clamp(0, layer.cap)
 
     @singledispatchmethod
     def _run_layer(self, layer: object, n: fx.Node) -> object:

@@ -170,7 +170,8 @@ class LinearOperators(Collector):
             _pooled(part, names[part.source], size, factor) for part in x.parts))
         for source, channels in layers.items():
             self._append(Pool(names[source], source, kind, kernel, stride, padding),
-                         Place(self.node, (channels, *size), x.form, made=made, factor=factor))
+                         Place(self.node, (channels, *size), x.form, made=made, joint=True,
+                               factor=factor))
         return made
 
     def _require_order(self, x: Map) -> None:

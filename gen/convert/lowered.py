@@ -51,8 +51,7 @@ class Relu:
     """A plain ReLU, up to a value of ``cap``. It becomes neurons when its range is calibrated.
     ``bias`` is ``(O,)``.
 
-    Those of a ``curve`` stand together for one channel of another activation. Of a ``constant`` all
-    sums are 1.
+    Those of a ``curve`` stand together for one channel of another activation.
     """
 
     name: str
@@ -60,7 +59,6 @@ class Relu:
     bias: torch.Tensor
     cap: float = math.inf
     curve: Curve | None = None
-    constant: bool = False
 
     def calibrated(self, step: float, levels: int, floor: bool) -> Fire:
         """Neurons whose counts cover ``0..step * levels``."""
@@ -82,11 +80,12 @@ class Place:
 
     Members
     -------
-    node : name of a node of its graph; empty of a layer that the module does not have
+    node : name of a node of its graph; empty of a layer of ones, which the module does not have
     shape : ``(C, H, W)`` of the layer
     form : axes that the node's result has in PyTorch
     phases : of the node's result, see :func:`gen.convert.values.spread_over`
     made : what the node's result is made of: by this layer and others; None of the read-out
+    joint : whether what the layers of the node compute is put together to its result
     factor : what the sums of a pooling are multiplied by
     exact : the activation that several layers stand for, unless they are that activation
     whole : whether the node computes the sums, too, and not only what comes of them
@@ -98,6 +97,7 @@ class Place:
     form: Form = Form.MAP
     phases: tuple[int, int] = (1, 1)
     made: Map | None = None
+    joint: bool = False
     factor: float = 1.0
     exact: Callable[[torch.Tensor], torch.Tensor] | None = None
     whole: bool = False
