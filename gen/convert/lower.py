@@ -22,7 +22,7 @@ from .recurrent import Recurrent
 from .rewrites import reordered
 from .scale import UNIT, InputScale
 from .terms import Form
-from .tracing import trace
+from .tracing import line_of, trace
 from .usercode import first_line
 from .values import Charge, Constant, Map
 
@@ -155,7 +155,7 @@ class _Lowering(fx.Interpreter):
     # Methods that the interpreter calls, one method for each kind of node.
 
     def run_node(self, n: fx.Node) -> object:
-        self._scope, self._operators.node = _scope(n), n.name
+        self._scope, self._operators.node = ", ".join(filter(None, (_scope(n), line_of(n)))), n.name
         result = super().run_node(n)
         if n.name in self._outputs and isinstance(result, Map | Charge):
             self.classes[n.name] = result.shape[0]

@@ -6,7 +6,9 @@ traced beside a sample: values know their shape, and loops are unrolled.
 
 import inspect
 import operator
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,11 +21,15 @@ from .foreign import Activation
 from .qcfs import ClipQuan, Qcfs
 from .recurrent import Recurrent
 
-__all__ = ["trace"]
+__all__ = ["line_of", "trace"]
 
 _GATED = ("its gates need products, which accumulate-only lanes don't have; use "
           "nn.RNN(nonlinearity='relu'), or gen.convert.recurrent.Recurrent, dense or diagonal")
 """Why a gated cell is refused."""
+
+_TORCH = Path(torch.__file__).parent
+
+_FRAME = re.compile(r'File "(.+?)", line (\d+), in ')
 
 _RECURRENT = nn.RNNBase | nn.RNNCellBase
 
@@ -55,6 +61,13 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     return traced
 
 
+def line_of(node: fx.Node) -> str:
+    """``FILE:LINE`` of the user's code that made a node, or nothing if none did."""
+    lines = _FRAME.findall(node.stack_trace or "")
+    own = [f"{Path(file).name}:{line}" for file, line in lines if _TORCH not in Path(file).parents]
+    return own[-1] if own else ""
+
+
 def _defaults(module: nn.Module) -> dict[str, Any] | None:
     """The arguments of a module besides the first that have defaults."""
     _, *others = inspect.signature(module.forward).parameters.values()
@@ -80,6 +93,8 @@ def _drop_defaults(graph: fx.Graph) -> None:
 
 
 class _Tracer(fx.Tracer):
+    record_stack_traces = True
+
     def __init__(self, activation: Activation | None):
         super().__init__()
         self._activation = activation
