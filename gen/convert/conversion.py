@@ -5,50 +5,46 @@ safetensors file and the calibration images from a ``.npy`` file. Reading these 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
-from torch.nn.parameter import is_lazy
 
-from gen.data.datasets import read_array
-from gen.errors import ConversionError, DataError, NetworkError
+from gen.errors import ConversionError, NetworkError
 from gen.ir import artifact
 from gen.ir.exact import check_pixels, require_name
 from gen.ir.network import Network
 from gen.system import files
 from gen.system.progress import working
 
+from .accuracy import cost, judge, layer_errors
 from .calibration import calibrate
 from .fidelity import refresh_weights
 from .firing import Firing
 from .foreign import Activation
-from .lower import lower, plain, takes_sequences
+from .lower import lower, takes_sequences
 from .lowered import Lowered
 from .quantised import QuantisedModel
 from .recurrent import warn_if_coarse
 from .scale import UNIT, InputScale
+from .tuning import Tuning, tuned
 from .usercode import blamed, loaded
+from .userfiles import load_calibration, loaded_module
 from .widths import Bits
 
-__all__ = ["AGREEMENT", "convert", "to_quantised"]
+__all__ = ["convert", "to_quantised"]
 
 log = logging.getLogger(__name__)
 
 PIXEL_MAX = 255
 """Greatest raw pixel value, unless another is given."""
 
-AGREEMENT = 0.97
-"""Share of images for which the integers should name the same class as the module. A lower share
-is a warning."""
-
-_BATCH = 100
+_JUDGED = 100
+"""Images on which the layers are compared with the module's."""
 
 # Calibration images that travel with the network.
 _SAMPLES = 32
@@ -61,14 +57,15 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
             activation: str | None = None, require_agreement: float | None = None,
             between: Sequence[float] | None = None, mean: Sequence[float] | None = None,
-            std: Sequence[float] | None = None, **firing: Any) -> dict[str, Any]:
+            std: Sequence[float] | None = None, labels_file: str | Path | None = None,
+            tune: Mapping[str, Any] | None = None, **firing: Any) -> dict[str, Any]:
     """Convert a trained module and save the network.
 
     Parameters
     ----------
     target : ``FILE.py:FUNCTION``, which returns the module
     weights : a ``.safetensors`` file with the module's state
-    calibration : a ``.npy`` file of images or sequences as the module takes them (``(N, H, W)``
+    calibration : a ``.npy`` file, or a ``.npz`` file with ``images`` and ``labels``, of images or sequences as the module takes them (``(N, H, W)``
         stands for one channel): integers in ``0..pixel_max``, which the module sees as ``pixel /
         pixel_max``, or real numbers ``between`` two numbers, by default 0 and 1
     out, name : where the network goes; its name, by default the stem of ``out``
@@ -78,6 +75,8 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     activation : ``CLASS,STEP,LEVELS`` of another library's :class:`~.foreign.Activation`
     require_agreement : least ``agreement``; by default a warning comes below :data:`AGREEMENT`
     between, mean, std : see :meth:`.scale.InputScale.given`
+    labels_file : a ``.npy`` file with the classes of the calibration images
+    tune : options of :class:`.tuning.Tuning`, if the network is to be tuned
     firing : see :class:`.firing.Firing`
 
     Returns
@@ -94,27 +93,33 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     """
     out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
+    tuning = None if tune is None else Tuning(**tune)
     scale = InputScale.given(between, mean, std)
     method = Firing(**firing)
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
     with loaded(str(target)) as module, blamed(target):
-        module = _loaded_module(module, weights)
-        pixels = load_calibration(calibration, pixel_max, sequences=takes_sequences(module),
-                                  between=between or (0.0, 1.0))
+        module = loaded_module(module, weights)
+        pixels, labels = load_calibration(
+            calibration, pixel_max, sequences=takes_sequences(module),
+            between=between or (0.0, 1.0), labels=labels_file)
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign, firing=method, scale=scale)
+        real = lowered.real(torch.from_numpy(pixels / np.float32(pixel_max))).numpy()
+        if tuning:
+            tuned(quantised, module, lowered, real, labels, tuning)
+        errors = layer_errors(module, lowered, quantised, real[:_JUDGED])
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels),
         "meaning": _meaning(quantised, lowered, between, pixel_max)})
     network, timed = method.applied(network, pixels, quantised.floor)
-    network = _compared(network, pixels, scores, require_agreement)
+    network, costs = _judged(network, quantised, pixels, scores, labels, errors, require_agreement)
     artifact.save(network, out)
-    return {"network": str(out), **_summary(network, lowered), **timed}
+    return {"network": str(out), **_summary(network, lowered), **costs, "errors": errors, **timed}
 
 
 def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
@@ -193,153 +198,35 @@ def _meaning(quantised: QuantisedModel, lowered: Lowered, between: Sequence[floa
             "between": list(between or (0.0, 1.0)), "pixel_max": pixel_max}
 
 
-def _compared(network: Network, pixels: np.ndarray, scores: torch.Tensor,
-              required: float | None) -> Network:
-    """The network with its agreement with the module in its metadata, and with samples.
+def _judged(network: Network, quantised: QuantisedModel, pixels: np.ndarray,
+            scores: torch.Tensor, labels: np.ndarray | None, errors: dict[str, float],
+            required: float | None) -> tuple[Network, dict[str, float]]:
+    """The network with what it costs in its metadata, and with samples; and what it costs.
 
     Parameters
     ----------
     pixels : calibration images as integers
     scores : the module's
+    errors : of the layers
     required : least share of the images for which both must name the same class
     """
     with working(f"{network.name}: the images in integers"):
-        agreement = _agreement(scores, network, pixels)
-    _judge(agreement, len(pixels), required)
+        found = cost(network, quantised.logit_step, pixels, scores, labels)
+    judge(found, len(pixels), scores.shape[1], errors, required)
     if len(scores) > 1 < scores.shape[1] and len(scores.argmax(1).unique()) == 1:
         log.warning("warning: the module names one class for all calibration images, so the "
                     "agreement of the integers says little")
-    return replace(network, metadata={**network.metadata, "agreement": agreement},
-                   samples=pixels[:_SAMPLES])
+    return replace(network, metadata={**network.metadata, **found.facts},
+                   samples=pixels[:_SAMPLES]), found.facts
 
 
 def _summary(network: Network, lowered: Lowered) -> dict:
     """``layers`` (name -> kind), ``weights`` and ``calibration_images`` (their numbers),
-    ``agreement`` (share of images that the integers classify as the module), ``digest``, ``bits``
-    and ``steps`` (name -> value of a count) of a network."""
+    ``digest``, ``bits`` and ``steps`` (name -> value of a count) of a network."""
     return {"layers": {layer.name: layer.label for layer in network.layers},
             "weights": network.weight_count,
             "calibration_images": network.metadata["calibration_images"],
-            "agreement": network.metadata["agreement"], "digest": network.digest,
+            "digest": network.digest,
             "bits": {layer.name: max(s.bits for s in layer.synapses)
                      for layer in network.layers if layer.synapses},
             "steps": {layer.name: layer.step for layer in lowered.neurons}}
-
-
-# The user's files.
-
-
-def _loaded_module(module: nn.Module, weights: str | Path) -> nn.Module:
-    """The module with its state, without what wraps it. The state may be that of the wrapper."""
-    inner = plain(module)
-    keys = set(read_state(weights))
-    load_weights(module if keys & set(module.state_dict()) else inner, weights)
-    return inner
-
-
-def read_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file.
-
-    Raises
-    ------
-    ConversionError
-        If it can't be read.
-    """
-    try:
-        files.open_regular(path).close()
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ConversionError(f"{path}: can't be read as safetensors ({error}); write it with "
-                              f"safetensors.torch.save_model(module, ...)") from error
-
-
-def load_weights(module: nn.Module, path: str | Path) -> None:
-    """Load the module's whole state from a safetensors file.
-
-    Raises
-    ------
-    ConversionError
-        If the file can't be read, or holds another state than the module's.
-    """
-    state = read_state(path)
-    # Extra state is not a tensor, so such files do not contain it.
-    own = {key: value for key, value in module.state_dict().items()
-           if isinstance(value, torch.Tensor)}
-    shared = {_memory(own[key]) for key in state if key in own} - {None}
-    missing = [key for key, value in own.items()
-               if key not in state and _memory(value) not in shared
-               and not key.endswith("num_batches_tracked")]
-    extra = [key for key in state if key not in own]
-    if missing or extra:
-        what, key = ("lacks", missing[0]) if missing else ("has the unknown", extra[0])
-        raise ConversionError(f"{path}: {what} tensor {key!r} ({len(missing)} missing, "
-                              f"{len(extra)} unknown); it must be the state of this very module")
-    once: dict[tuple[int, torch.Size, tuple[int, ...]], str] = {}
-    for key, value in state.items():
-        if not is_lazy(own[key]) and value.shape != own[key].shape:
-            raise ConversionError(f"{path}: tensor {key!r} must have the shape "
-                                  f"{tuple(own[key].shape)}, not {tuple(value.shape)}")
-        if own[key].is_floating_point() and not (
-                value.is_floating_point() and value.to(own[key].dtype).isfinite().all()):
-            raise ConversionError(f"{path}: tensor {key!r} must hold finite real numbers, as "
-                                  f"{own[key].dtype} has them")
-        if memory := _memory(own[key]):
-            same = once.setdefault(memory, key)
-            if not torch.equal(state[same].double(), value.double()):
-                raise ConversionError(f"{path}: tensors {same!r} and {key!r} differ, but are one "
-                                      f"tensor of the module")
-    with blamed(f"{path}: can't be loaded into the module"):
-        module.load_state_dict(state, strict=False)
-
-
-def _memory(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]] | None:
-    """A key that is equal for tensors that share memory. A file has only one of them (tied
-    weights)."""
-    if is_lazy(tensor) or not tensor.numel():
-        return None
-    return tensor.data_ptr(), tensor.shape, tensor.stride()
-
-
-def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = False,
-                     between: Sequence[float] = (0.0, 1.0)) -> np.ndarray:
-    """The images of a ``.npy`` file, as integers in ``0..pixel_max``, ``(N, C, H, W)`` or
-    ``(N, features)``; with ``sequences`` also ``(N, channels, elements)`` or ``(N, elements,
-    features)``, as the module takes them. Real numbers lie ``between`` two.
-
-    Raises
-    ------
-    DataError
-        If the file can't be read, or its images have another shape or range.
-    """
-    images = read_array(path)
-    if images.ndim not in (2, 3, 4) or not images.size:
-        raise DataError(f"{path}: calibration images must have the shape (N, C, H, W), (N, H, W) "
-                        f"or (N, features), not {images.shape}")
-    real = images.dtype.kind == "f"
-    low, high = between if real else (0, pixel_max)
-    if not (images.min() >= low and images.max() <= high):
-        raise DataError(f"{path}: calibration images must lie in {low:g}..{high:g}, not "
-                        f"{images.min()}..{images.max()}; give the range (--range), or for "
-                        f"standardised images the mean and the deviation (--mean, --std)")
-    if real:
-        share = (images.astype(np.float64) - low) / (high - low)
-        images = np.floor(share * pixel_max + 0.5)
-    images = images.astype(np.int64)
-    return images[:, None] if images.ndim == 3 and not sequences else images
-
-
-def _agreement(scores: torch.Tensor, network: Network, pixels: np.ndarray) -> float:
-    """Share of images for which the module's scores and the network name the same class."""
-    classes = network.predict(pixels, batch=_BATCH).argmax(axis=1)
-    return float((scores.argmax(1).numpy() == classes).mean())
-
-
-def _judge(agreement: float, images: int, required: float | None) -> None:
-    """Refuse a network that agrees with the module too seldom, or warn."""
-    share = (f"the integers classify {agreement:.2%} of the {images} calibration images as the "
-             f"module does")
-    if required is not None and not agreement >= required:
-        raise ConversionError(f"{share}, less than the {required:.2%} required; try more bits, "
-                              f"levels or input levels, or train with Qcfs in place of ReLU")
-    if required is None and agreement < AGREEMENT:
-        log.warning("warning: %s; more bits, levels or input levels bring them closer", share)

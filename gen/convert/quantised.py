@@ -136,6 +136,31 @@ class QuantisedModel(nn.Module):
             values[layer.name] = layer(self.step, *inputs)
         return values
 
+    def values(self, counts: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the counts and potentials of a :meth:`trace` are worth, of the layers with
+        weights."""
+        made = self.trace(counts)
+        return {layer.name: made[layer.name] * layer.worth(self.step) for layer in self.layers
+                if isinstance(layer, _Charged)}
+
+    def layer(self, name: str) -> "_Charged":
+        """The parameters of a layer with weights."""
+        return next(layer for layer in self.layers
+                    if isinstance(layer, _Charged) and layer.name == name)
+
+    def layer_values(self, name: str, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """What a layer sends for the counts of its sources, in values."""
+        layer = self.layer(name)
+        made = layer(self.step, *inputs)
+        return made * layer.worth(self.step).to(made.dtype)
+
+    def sums(self, name: str, trace: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The sums of a layer for a :meth:`trace`, in values, without those that its own results
+        add."""
+        layer = self.layer(name)
+        inputs = [trace[source] for source in layer.sources if source != name]
+        return layer.real_sums(self.step, *inputs)
+
     def forward(self, counts: torch.Tensor) -> torch.Tensor:
         """Scores for ``(N, C, H, W)`` input counts, see :meth:`scores`."""
         return self.scores(self.trace(counts))
@@ -255,6 +280,15 @@ class _Charged(_Module):
     def _unit(self, step: _Step) -> torch.Tensor:
         """Value of ``theta`` units of charge: that of a count, or of a unit of a potential."""
         raise NotImplementedError
+
+    def worth(self, step: _Step) -> torch.Tensor:
+        """Value of a count, or of a unit of a potential."""
+        return self._unit(step)
+
+    def real_sums(self, step: _Step, *inputs: torch.Tensor) -> torch.Tensor:
+        """The charge of other layers' counts, in values, ``(N, O, H, W)``."""
+        charge = self._charge(*self._integers(step), inputs)
+        return charge * (self._unit(step) / self.theta)[:, None, None]
 
     def _ratios(self, step: _Step) -> list[torch.Tensor]:
         """Value of a count as it arrives through each term."""
