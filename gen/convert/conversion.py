@@ -65,9 +65,10 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     ----------
     target : ``FILE.py:FUNCTION``, which returns the module
     weights : a ``.safetensors`` file with the module's state
-    calibration : a ``.npy`` file, or a ``.npz`` file with ``images`` and ``labels``, of images or sequences as the module takes them (``(N, H, W)``
-        stands for one channel): integers in ``0..pixel_max``, which the module sees as ``pixel /
-        pixel_max``, or real numbers ``between`` two numbers, by default 0 and 1
+    calibration : a ``.npy`` file, or a ``.npz`` file with ``images`` and ``labels``, of images or
+        sequences as the module takes them (``(N, H, W)`` stands for one channel): integers in
+        ``0..pixel_max``, which the module sees as ``pixel / pixel_max``, or real numbers
+        ``between`` two numbers, by default 0 and 1
     out, name : where the network goes; its name, by default the stem of ``out``
     bits : weight widths (:func:`gen.convert.widths.layer_bits`)
     levels : greatest spike count of the neurons of a plain ReLU, see :meth:`.firing.Firing.levels`

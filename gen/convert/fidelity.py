@@ -81,6 +81,7 @@ def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
         The message names the first layer that differs by more than rounding, and what was seen
         there.
     """
+    lowered = lowered.before or lowered
     size = sum(math.prod(place.shape) for place in lowered.places.values())
     batch = max(1, min(_BATCH, _VALUES // size))
     ranges = _Ranges()

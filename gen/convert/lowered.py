@@ -127,6 +127,7 @@ class Lowered:
     module : traced, without its last functions, with one result
     places : of each layer in it, by the layer's name
     outputs : the results of the module as it was, and their numbers of classes
+    before : the same before its ReLUs were calibrated, if they are
     """
 
     layers: tuple[Fire | Relu | Pool | Out, ...]
@@ -134,6 +135,7 @@ class Lowered:
     module: fx.GraphModule
     places: Mapping[str, Place]
     outputs: tuple[tuple[Output, int], ...]
+    before: "Lowered | None" = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -204,6 +206,6 @@ class Lowered:
         levels : greatest spike count of the neurons
         floor : whether the neurons round down
         """
-        return replace(self, layers=tuple(
+        return replace(self, before=self, layers=tuple(
             layer.calibrated(steps[layer.name], levels, floor) if isinstance(layer, Relu) else layer
             for layer in self.layers))

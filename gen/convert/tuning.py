@@ -84,7 +84,8 @@ def _fit_layers(quantised: QuantisedModel, module: nn.Module, lowered: Lowered,
     counts = (theirs[INPUT] * quantised.input_levels + 0.5).floor()
     layers = bar(lowered.charged, desc="layers", unit="layer", disable=not tuning.progress)
     for layer in layers:
-        seen = quantised.eval().trace(counts)
+        with torch.no_grad():
+            seen = quantised.eval().trace(counts)
         _correct(quantised, layer.name, seen, theirs, lowered)
         _round(quantised, layer.name, seen, theirs[layer.name])
 
@@ -94,9 +95,10 @@ def _correct(quantised: QuantisedModel, name: str, seen: dict[str, torch.Tensor]
              theirs: dict[str, torch.Tensor], lowered: Lowered) -> None:
     """Bias correction of a layer that sees counts, for the values that the module has instead."""
     layer = next(layer for layer in lowered.charged if layer.name == name)
-    wanted = layer.bias[:, None, None] + sum(
-        term.convolved(theirs[term.source], term.weight) for term in layer.terms
-        if term.source != name)
+    wanted = layer.bias[:, None, None]
+    for term in layer.terms:
+        if term.source != name:
+            wanted = wanted + term.convolved(theirs[term.source], term.weight)
     missing = (wanted - quantised.sums(name, seen)).mean(dim=(0, 2, 3))
     quantised.layer(name).bias += missing.float()
 

@@ -167,6 +167,6 @@ def _read_pair(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
         with np.load(path, allow_pickle=False) as arrays:
             if "images" not in arrays:
                 raise DataError(f"{path}: must have an array 'images', not {arrays.files}")
-            return arrays["images"], arrays["labels"] if "labels" in arrays else None
+            return arrays["images"], arrays.get("labels")
     except (OSError, ValueError, BadZipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: can't be read as .npz ({first_line(error)})") from error
