@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -10,6 +9,7 @@ from gen.errors import ConversionError
 
 from .fidelity import beside
 from .firing import Firing
+from .images import Images
 from .lowered import Lowered
 
 __all__ = ["calibrate"]
@@ -23,7 +23,7 @@ _RANGES = torch.linspace(0.2, 1.0, 41)
 _ONCE = Firing()
 
 
-def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
+def calibrate(module: nn.Module, lowered: Lowered, images: Images,
               levels: int, firing: Firing = _ONCE) -> tuple[Lowered, torch.Tensor]:
     """Compare ``lowered`` with its ``module``, and give every ReLU the step with the least squared
     error on ``images``, or with ``threshold-balance`` that of the greatest activation.

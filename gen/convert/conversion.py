@@ -28,6 +28,7 @@ from .calibration import calibrate
 from .fidelity import refresh_weights
 from .firing import Firing
 from .foreign import Activation
+from .images import Images, Pixels
 from .lower import lower, require_plain, takes_sequences
 from .lowered import Lowered
 from .quantised import QuantisedModel
@@ -45,8 +46,6 @@ PIXEL_MAX = 255
 AGREEMENT = 0.97
 """Share of images for which the integers should name the same class as the module. A lower share
 is a warning."""
-
-_BATCH = 100
 
 # Calibration images that travel with the network.
 _SAMPLES = 32
@@ -104,7 +103,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
         pixels = load_calibration(calibration, pixel_max, sequences=takes_sequences(module))
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
-                module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
+                module, Pixels(pixels, pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign, firing=firing)
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, pixel_max, {
@@ -115,7 +114,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     return {"network": str(out), **_summary(network, lowered), **timed}
 
 
-def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
+def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
                  levels: int | None = None, input_levels: int = 255,
                  activation: Activation | None = None, firing: Firing = _ONCE
                  ) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
@@ -260,9 +259,9 @@ def _memory(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]] | N
 
 
 def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = False) -> np.ndarray:
-    """The images of a ``.npy`` file, as integers in ``0..pixel_max``, ``(N, C, H, W)`` or
-    ``(N, features)``; with ``sequences`` also ``(N, channels, elements)`` or ``(N, elements,
-    features)``, as the module takes them.
+    """The images of a ``.npy`` file, as integers in ``0..pixel_max``, in the narrowest type that
+    has these, ``(N, C, H, W)`` or ``(N, features)``; with ``sequences`` also ``(N, channels,
+    elements)`` or ``(N, elements, features)``, as the module takes them.
 
     Raises
     ------
@@ -278,14 +277,22 @@ def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = Fals
         raise DataError(f"{path}: calibration images must lie in 0..{top}, not {images.min()}.."
                         f"{images.max()}; put a normalisation into the first layer's weights")
     if images.dtype.kind == "f":
-        images = np.floor(images.astype(np.float64) * pixel_max + 0.5)
-    images = images.astype(np.int64)
+        images = _rounded(images, pixel_max)
+    images = images.astype(np.min_scalar_type(pixel_max), copy=False)
     return images[:, None] if images.ndim == 3 and not sequences else images
+
+
+def _rounded(images: np.ndarray, pixel_max: int) -> np.ndarray:
+    """Real numbers in 0..1 as integers, half up, one image after the other to save memory."""
+    pixels = np.empty(images.shape, np.min_scalar_type(pixel_max))
+    for image, pixel in zip(images, pixels, strict=True):
+        pixel[...] = np.floor(image.astype(np.float64) * pixel_max + 0.5)
+    return pixels
 
 
 def _agreement(scores: torch.Tensor, network: Network, pixels: np.ndarray) -> float:
     """Share of images for which the module's scores and the network name the same class."""
-    classes = network.predict(pixels, batch=_BATCH).argmax(axis=1)
+    classes = network.predict(pixels).argmax(axis=1)
     return float((scores.argmax(1).numpy() == classes).mean())
 
 
