@@ -14,7 +14,6 @@ from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.reference import torch_run
 from gen.ir.synapses import Synapses
-from gen.plan.weights import membrane_bits
 from hw.dynamics import Dynamics
 
 
@@ -158,7 +157,7 @@ def test_a_charge_that_the_initial_potential_takes_back_is_bounded_too():
 def test_greatest_threshold():
     layer = neurons(threshold=np.full(4, ((1 << 53) - 1) // 3))
     assert network(layer, readout()).run(np.full((1, 1, 6, 6), 15)).counts["conv"].max() == 0
-    assert membrane_bits(layer, [15], "phase") <= 55
+    assert layer.membrane_bits([15]) <= 55
 
 
 def test_vectors():
