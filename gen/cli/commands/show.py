@@ -42,9 +42,9 @@ def _window(window, arrays):
 def _rows(number, layer):
     """A row for each source of a layer; what is said of the layer is in the first."""
     arrays = layer["arrays"]
-    own = (layer["name"], layer["kind"], _by(layer["shape"]),
+    own: tuple[str, ...] = (layer["name"], layer["kind"], _by(layer["shape"]),
            "potentials" if layer["counts"] is None else _range(layer["counts"]))
-    values = (*(_range(arrays.get(f"{number}.{name}", {}).get("range"))
+    values: tuple[str, ...] = (*(_range(arrays.get(f"{number}.{name}", {}).get("range"))
                 for name in ("initial", "bias", "threshold")),
               "" if layer["membrane_bits"] is None else str(layer["membrane_bits"]))
     for window in layer["windows"]:

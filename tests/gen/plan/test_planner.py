@@ -148,8 +148,8 @@ def test_given_lanes_are_kept():
 
 def test_what_does_not_fit_is_said_with_figures():
     net = network("residual")
-    with pytest.raises(FitError, match=r"^\S+ does not fit arty-a7 \(\S+\): by prediction, its "
-                                       r"smallest mapping needs [\d,]+ LUTs of 900 that can be "
+    with pytest.raises(FitError, match=r"^\S+ does not fit arty-a7 \(\S+\): by prediction, the "
+                                       r"smallest mapping found needs [\d,]+ LUTs of 900 that can be "
                                        r"used; weights of fewer bits, or a larger board \("):
         plan(net, smaller(luts=1000), objective="smallest")
     with pytest.raises(FitError, match=r"can't keep 1 clock an image: by prediction it takes \d+"):
