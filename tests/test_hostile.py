@@ -47,6 +47,7 @@ FIXED = {
     ("gen", "events"): {"files": "events.npy", "-o": "out.npy", "--sensor": "3x3",
                         "--window": "1000"},
     ("gen", "run"): {"network": "net.npz", "images": "images.npy"},
+    ("gen", "show"): {"network": "net.npz", "-o": "shown"},
     ("gen", "fit"): {"network": "net.npz"},
     ("gen", "explore"): {"networks": "absent.npz"},
     ("gen", "build"): {"network": "net.npz", "--no-synthesis": None, "-o": "out"},

@@ -14,13 +14,8 @@ import boards
 from firmware import header
 from gen.errors import BuildError, FitError
 from gen.ir.network import Network
-from gen.plan.room import (
-    advice,
-    memory_bits,
-    predicted_shortage,
-    require_fit,
-    require_memory,
-)
+from gen.plan.floor import require_possible
+from gen.plan.room import FAR, advice, predicted_shortage, require_fit, require_memory
 from gen.plan.workload import Calibration
 from gen.system import files
 from gen.system.progress import working
@@ -37,10 +32,6 @@ __all__ = ["build", "build_for", "default_directory"]
 
 log = logging.getLogger(__name__)
 
-# No prediction is wrong by this factor.
-_FAR = 2
-
-
 def _no_room(design, resources, error):
     """The error if nextpnr finds no places for a design that should fit."""
     board, budget = design.board, design.board.budget
@@ -56,7 +47,7 @@ def _require_room(design, lanes):
     name, board = design.network.name, design.board
     require_memory(name, board, sum(memory.width * len(memory.rows)
                                     for memory in design.image.values()))
-    if why := predicted_shortage(name, board, design.needs, allowance=_FAR, lanes=lanes):
+    if why := predicted_shortage(name, board, design.needs, allowance=FAR, lanes=lanes):
         raise FitError(why)
 
 
@@ -209,7 +200,8 @@ def build(network: Network, *, board: str, out: str | Path, lanes: dict[str, int
     """
     out, target = Path(out), boards.find(board, link)
     _require_directory(target, out)
-    require_memory(network.name, target, memory_bits(network, code))
+    if stream is None and interleaved == 1:
+        require_possible(network, target, code)
     design = design_for(network, target, lanes=lanes, interval=interval, objective=objective,
                         code=code, calibration=calibration, baud=baud, clock_hz=clock_hz,
                         stream=stream, interleaved=interleaved, differential=differential,

@@ -27,6 +27,7 @@ from .commands import (
     program,
     report,
     run,
+    show,
     simulate,
     train,
     verify,
@@ -81,7 +82,7 @@ def _parser():
                "A network is named by its name (digits, mnist, ...) if it is a shipped one, or\n"
                "else by its path, and a build by its directory.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (train, convert, events, run, fit, explore, build, verify, simulate, curve,
+    for module in (train, convert, events, show, run, fit, explore, build, verify, simulate, curve,
                    report, virtual, program, boards, demo):
         module.add(commands)
     return parser

@@ -13,6 +13,7 @@ from gen.ir.layers import INPUT
 from gen.ir.network import Network
 
 from .fidelity import beside
+from .images import Images
 from .lowered import Lowered
 from .quantised import QuantisedModel
 
@@ -32,8 +33,6 @@ _ERROR = 0.2
 
 _FEW = 10
 """Images with which an agreement says something."""
-
-_BATCH = 100
 
 _ADVICE = ("more --levels, --bits or --input-levels, or more calibration images bring them closer; "
            "so does python -m gen tune")
@@ -80,7 +79,7 @@ def cost(network: Network, step: float, pixels: np.ndarray, scores: torch.Tensor
     DataError
         If there are other labels than images.
     """
-    logits = network.predict(pixels, batch=_BATCH)
+    logits = network.predict(pixels)
     theirs = scores.double().numpy()
     spread = np.linalg.norm(theirs - theirs.mean(axis=0)) or np.linalg.norm(theirs) or 1.0
     agreement = float((theirs.argmax(1) == logits.argmax(1)).mean())
@@ -96,7 +95,7 @@ def cost(network: Network, step: float, pixels: np.ndarray, scores: torch.Tensor
 
 @torch.no_grad()
 def layer_errors(module: nn.Module, lowered: Lowered, quantised: QuantisedModel,
-                 images: np.ndarray) -> dict[str, float]:
+                 images: Images) -> dict[str, float]:
     """For each layer with weights how far its values are from the module's, relative to their
     size, ``|ours - theirs| / |theirs|``: with all that the layers before it have lost.
 

@@ -1,8 +1,8 @@
 """The steps of plain ReLUs, from what they give for calibration images."""
 
 import math
+from array import array
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -10,6 +10,7 @@ from gen.errors import ConversionError
 
 from .fidelity import beside
 from .firing import Firing
+from .images import Images
 from .lowered import Lowered
 
 __all__ = ["calibrate"]
@@ -23,7 +24,7 @@ _RANGES = torch.linspace(0.2, 1.0, 41)
 _ONCE = Firing()
 
 
-def calibrate(module: nn.Module, lowered: Lowered, images: np.ndarray,
+def calibrate(module: nn.Module, lowered: Lowered, images: Images,
               levels: int, firing: Firing = _ONCE) -> tuple[Lowered, torch.Tensor]:
     """Compare ``lowered`` with its ``module``, and give every ReLU the step with the least squared
     error on ``images``, or with ``threshold-balance`` that of the greatest activation.
@@ -78,19 +79,20 @@ class _Range:
 
     def __init__(self, total: int) -> None:
         self.greatest = 0.0
-        self._parts: list[torch.Tensor] = []
+        # One block that grows. Small tensors between large ones would keep these from being freed.
+        self._kept = array("d")
         self._every = max(1, total // _KEPT)
 
     def add(self, values: torch.Tensor) -> None:
         values = values[values > 0]
         if len(values):
             self.greatest = max(self.greatest, float(values.max()))
-            self._parts.append(values[::self._every].clone())
+            self._kept.frombytes(values[::self._every].double().numpy().tobytes())
 
     @property
     def empty(self) -> bool:
         """Whether no value was positive."""
-        return not self._parts
+        return not self._kept
 
     def best_step(self, levels: int, floor: bool) -> float:
         """The step with the least squared error. There must be a value.
@@ -99,7 +101,7 @@ class _Range:
         ----------
         floor : whether values are rounded down
         """
-        values = torch.cat(self._parts).double() / self.greatest
+        values = torch.tensor(self._kept, dtype=torch.float64) / self.greatest
         steps = (_RANGES / levels).tolist()
         return self.greatest * min(steps, key=lambda step: float(
             (_quantise(values, step, levels, floor) - values).square().sum()))

@@ -26,6 +26,7 @@ from .calibration import calibrate
 from .fidelity import refresh_weights
 from .firing import Firing
 from .foreign import Activation
+from .images import Images, Pixels, Scaled
 from .lower import lower, takes_sequences
 from .lowered import Lowered
 from .quantised import QuantisedModel
@@ -107,9 +108,9 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             between=between or (0.0, 1.0), labels=labels_file)
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
-                module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
+                module, Pixels(pixels, pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign, firing=method, scale=scale)
-        real = lowered.real(torch.from_numpy(pixels / np.float32(pixel_max))).numpy()
+        real = Scaled(Pixels(pixels, pixel_max), lowered.real)
         if tuning:
             tuned(quantised, module, lowered, real, labels, tuning)
         errors = layer_errors(module, lowered, quantised, real[:_JUDGED])
@@ -123,7 +124,7 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     return {"network": str(out), **_summary(network, lowered), **costs, "errors": errors, **timed}
 
 
-def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
+def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
                  levels: int | None = None, input_levels: int = 255,
                  activation: Activation | None = None, firing: Firing = _ONCE,
                  scale: InputScale = UNIT) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
@@ -162,13 +163,13 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
     if levels is not None and not lowered.relus:
         log.warning("levels: %d changes nothing, because the network has no plain ReLU; its "
                     "activations have their own levels", levels)
-    real = lowered.real(torch.from_numpy(np.array(images, dtype=np.float32))).numpy()
+    real = Scaled(images, lowered.real)
     lowered, scores = calibrate(module, lowered, real, firing.levels(levels), firing)
     warn_if_coarse(lowered)
     return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
 
 
-def _lowered(module: nn.Module, images: np.ndarray, activation: Activation | None,
+def _lowered(module: nn.Module, images: Images, activation: Activation | None,
              scale: InputScale) -> Lowered:
     """The layers of a module whose hooks have computed its weights."""
     refresh_weights(module, images)

@@ -22,6 +22,7 @@ from gen.errors import ConversionError
 from gen.ir.layers import INPUT, Pool
 
 from .final import named
+from .images import Images
 from .lowered import Fire, Lowered, Out, Relu
 from .seen import seen
 from .terms import Form
@@ -34,8 +35,8 @@ _BATCH = 100
 # Number of random images, and their seed.
 _PROBES, _SEED = 16, 0
 
-# Values of a batch that are kept, over all layers: 256 MB.
-_VALUES = 1 << 26
+# Values of a batch that are kept, over all layers: 16 MB, and several times as much on the way.
+_VALUES = 1 << 22
 
 # Allowed differences of float32: relative to the range of a channel's values and, if its terms
 # cancel, relative to their greatest possible sum.
@@ -46,7 +47,7 @@ _OFF_GRID, _OFF_LEVEL = 1e-3, 1e-6
 
 
 @torch.no_grad()
-def refresh_weights(module: nn.Module, images: np.ndarray) -> None:
+def refresh_weights(module: nn.Module, images: Images) -> None:
     """Let hooks compute their weights (pruning, weight norm, spectral norm), so that ``weight`` is
     what the module computes with.
 
@@ -61,7 +62,7 @@ def refresh_weights(module: nn.Module, images: np.ndarray) -> None:
 
 
 @torch.no_grad()
-def beside(module: nn.Module, lowered: Lowered, images: np.ndarray
+def beside(module: nn.Module, lowered: Lowered, images: Images
            ) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
     """Run ``module`` and ``lowered`` on ``images``, and compare them layer by layer.
 

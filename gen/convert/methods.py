@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from gen.errors import ConversionError, NetworkError, unknown
+from gen.ir.batches import batches
 from gen.ir.layers import INPUT
 from gen.ir.network import Network
 from hw.dynamics import Dynamics
@@ -18,8 +19,6 @@ from hw.dynamics import Dynamics
 from .codings import CODINGS, begun, share
 
 __all__ = ["METHODS", "OPTIONS", "depth_of", "enough_steps", "levels_of", "quiet_steps", "stepped"]
-
-_BATCH = 100
 
 
 def _qcfs(levels: int, timesteps: int | None, sleep: int | None, depth: int) -> Dynamics:
@@ -138,8 +137,8 @@ def quiet_steps(network: Network, images: np.ndarray) -> tuple[int, float]:
     """The number of the last time-step in which a neuron spikes, for raw ``images``, and the share
     of the images for which all neurons are quiet after the last time-step."""
     last, quiet = 0, 0
-    for first in range(0, len(images), _BATCH):
-        trace = network.run(network.encode(images[first:first + _BATCH]))
+    for part in batches(network, len(images)):
+        trace = network.run(network.encode(images[part]))
         spiking = np.any([train.any(axis=tuple(range(1, train.ndim)))
                           for train in trace.trains.values()], axis=0)
         last = max(last, int(np.max(np.flatnonzero(spiking) + 1, initial=0)))

@@ -24,6 +24,7 @@ from gen.ir.layers import INPUT
 from gen.system.progress import bar
 
 from .fidelity import beside
+from .images import Images
 from .lowered import Lowered
 from .quantised import QuantisedModel
 
@@ -56,7 +57,7 @@ class Tuning:
     progress: bool = True
 
 
-def tuned(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images: np.ndarray,
+def tuned(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images: Images,
           labels: np.ndarray | None, tuning: Tuning) -> QuantisedModel:
     """The quantised network, tuned; it is in evaluation mode.
 
@@ -74,7 +75,7 @@ def tuned(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images
 
 
 def _fit_layers(quantised: QuantisedModel, module: nn.Module, lowered: Lowered,
-                images: np.ndarray, tuning: Tuning) -> None:
+                images: Images, tuning: Tuning) -> None:
     """The first two steps, from the first layer to the last."""
     made: dict[str, list[torch.Tensor]] = {}
     for values, _ in beside(module, lowered, images):
@@ -109,7 +110,7 @@ def _round(quantised: QuantisedModel, name: str, seen: dict[str, torch.Tensor],
     own = quantised.layer(name)
     given = [seen[source].float() for source in own.sources if source != name]
     trained = [value for value in own.parameters() if value.requires_grad]
-    size = float(torch.cat([value.abs().flatten() for value in trained]).mean()) or 1.0
+    size = float(torch.cat([value.detach().abs().flatten() for value in trained]).mean()) or 1.0
     optimiser = torch.optim.Adam(trained, lr=_RATE * size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS)
     best = _missed(quantised, name, given, wanted), copy.deepcopy(own.state_dict())
@@ -133,7 +134,7 @@ def _missed(quantised: QuantisedModel, name: str, given: list[torch.Tensor],
 
 
 def _fit_scores(quantised: QuantisedModel, module: nn.Module, lowered: Lowered,
-                images: np.ndarray, labels: np.ndarray | None, tuning: Tuning) -> None:
+                images: Images, labels: np.ndarray | None, tuning: Tuning) -> None:
     """The last step."""
     counts, scores = _examples(quantised, module, lowered, images)
     classes = None if labels is None else torch.from_numpy(labels.astype(np.int64))
@@ -175,7 +176,7 @@ def _steps(order: torch.Tensor, epochs: int) -> Iterator[tuple[bool, torch.Tenso
         yield from ((k == len(parts) - 1, part) for k, part in enumerate(parts))
 
 
-def _examples(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images: np.ndarray
+def _examples(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images: Images
               ) -> tuple[torch.Tensor, torch.Tensor]:
     """Counts, and the module's scores in the shape of the network's."""
     place = lowered.places[lowered.layers[-1].name]

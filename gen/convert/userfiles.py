@@ -117,9 +117,10 @@ def _memory(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]] | N
 def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = False,
                      between: Sequence[float] = (0.0, 1.0), labels: str | Path | None = None
                      ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The images of a file, as integers in ``0..pixel_max``, ``(N, C, H, W)`` or ``(N, features)``;
-    with ``sequences`` also ``(N, channels, elements)`` or ``(N, elements, features)``, as the
-    module takes them; and their labels ``(N,)``, if there are any.
+    """The images of a file, as integers in ``0..pixel_max``, in the narrowest type that has these,
+    ``(N, C, H, W)`` or ``(N, features)``; with ``sequences`` also ``(N, channels, elements)`` or
+    ``(N, elements, features)``, as the module takes them; and their labels ``(N,)``, if there are
+    any.
 
     Parameters
     ----------
@@ -152,10 +153,18 @@ def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = Fals
         raise DataError(f"{path}: all values of the calibration images are {images.max()}; give "
                         f"images of the kind that the network is for")
     if real:
-        share = (images.astype(np.float64) - low) / (high - low)
-        images = np.floor(share * pixel_max + 0.5)
-    images = images.astype(np.int64)
+        images = _rounded(images, between, pixel_max)
+    images = images.astype(np.min_scalar_type(pixel_max), copy=False)
     return images[:, None] if images.ndim == 3 and not sequences else images, classes
+
+
+def _rounded(images: np.ndarray, between: Sequence[float], pixel_max: int) -> np.ndarray:
+    """Real numbers as integers, half up, one image after the other to save memory."""
+    low, high = between
+    pixels = np.empty(images.shape, np.min_scalar_type(pixel_max))
+    for image, pixel in zip(images, pixels, strict=True):
+        pixel[...] = np.floor((image.astype(np.float64) - low) / (high - low) * pixel_max + 0.5)
+    return pixels
 
 
 def _read_pair(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:

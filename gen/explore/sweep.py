@@ -31,10 +31,10 @@ from gen.errors import BuildError, DataError, FitError, NetworkError
 from gen.ir import artifact
 from gen.ir.logits import accuracy
 from gen.ir.network import Network
+from gen.plan.floor import require_possible
 from gen.plan.mapping import Options, map_network
 from gen.plan.planner import plan
 from gen.plan.resources import COEFFICIENTS, placement
-from gen.plan.room import memory_bits, require_memory
 from gen.plan.workload import Calibration, Workload, calibrate
 from gen.system import files, processes
 from hw.top import Top
@@ -78,7 +78,7 @@ def _network(content):
 def _point(content, counts, board, code, interval, objective):
     network, board = _network(content), all_boards.find(board)
     try:
-        require_memory(network.name, board, memory_bits(network, code))
+        require_possible(network, board, code)
         workload = Workload(network, counts)
         found = plan(network, board, code=code, interval=interval, objective=objective,
                      workload=workload)

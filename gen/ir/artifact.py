@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from gen.errors import ArtifactError, NetworkError
-from gen.system import files
+from gen.system import files, npz
 
 from .declared import check_method
 from .layers import TYPES, Layer
@@ -52,7 +52,6 @@ _END = struct.Struct("<4s4H2LH")
 size and its place, and the length of a comment."""
 
 _DTYPES = {np.dtype(f"<i{n}") for n in (2, 4, 8)} | {np.dtype("i1"), np.dtype("u1")}
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save(network: Network, path: str | Path) -> None:
@@ -83,18 +82,12 @@ def save(network: Network, path: str | Path) -> None:
         arrays["samples"] = _narrow(network.samples)
     text = json.dumps(header, sort_keys=True, allow_nan=False).encode()
     arrays = {"header": np.frombuffer(text, dtype=np.uint8), **arrays}
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), member.getvalue())
-    if (len(text) + 1024 > _MAX_HEADER or len(arrays) > _MAX_MEMBERS
-            or buffer.tell() > _MAX_BYTES):
-        raise ArtifactError(f"{path}: {buffer.tell() >> 20} MiB in {len(arrays)} arrays, with a "
+    data = npz.packed(arrays)
+    if len(text) + 1024 > _MAX_HEADER or len(arrays) > _MAX_MEMBERS or len(data) > _MAX_BYTES:
+        raise ArtifactError(f"{path}: {len(data) >> 20} MiB in {len(arrays)} arrays, with a "
                             f"description of {len(text)} bytes, are more than a network file may "
                             f"have: {_MAX_BYTES >> 20} MiB, {_MAX_MEMBERS} and {_MAX_HEADER}")
-    files.write_bytes(path, buffer.getvalue())
+    files.write_bytes(path, data)
 
 
 def check_weights(count: int) -> None:

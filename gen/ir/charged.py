@@ -195,6 +195,24 @@ class Charged:
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
 
+    def membrane_bits(self, levels: Sequence[int], code: str = "phase") -> int:
+        """Bits of a membrane that provably never overflows (docs/methods.md, 5).
+
+        Sums on the way may wrap, because only potentials that are compared count. The greatest of
+        these is the greatest potential. The least is the least potential, or 0 if that is less,
+        minus the greatest threshold. The threshold itself fits the same width.
+
+        Parameters
+        ----------
+        levels : greatest count of each source
+        code : how the layer's own counts are replayed
+        """
+        least, greatest = self.potential_range(levels)
+        low, high = self.schedule(code=code).potential_range(least, greatest, self.threshold)
+        low, high = int(low.min()), int(high.max())
+        return 1 + max((-low - 1).bit_length() if low < 0 else 0,
+                       high.bit_length() if high > 0 else 0)
+
     def timed(self, dynamics: Dynamics, times: int, half: bool) -> Self:
         """The layer with time-steps (docs/methods.md, 8).
 

@@ -70,6 +70,10 @@ class Layer(Protocol):
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse a layer whose sums may leave the exact range."""
 
+    def membrane_bits(self, levels: Sequence[int], code: str = "phase") -> int | None:
+        """Bits of a membrane that never overflows for sources with ``levels``, if the layer's own
+        counts are replayed in ``code``; None if it has no membranes."""
+
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """What comes of each source's counts.
 

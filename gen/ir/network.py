@@ -15,7 +15,7 @@ With ``step`` a neuron fires in each time-step, as the network's :class:`hw.dyna
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 from gen.errors import NetworkError
 from hw.dynamics import Dynamics
 
+from .batches import batches
 from .exact import check_levels, check_pixels, check_values, encode, frozen, require_name
 from .layers import INPUT, Layer
 from .logits import logit_shape, predicted
@@ -382,17 +383,11 @@ class Network:
         exact = self.exact(trace)
         return None if exact is None else (before or 0) + int(exact.sum())
 
-    def predict(self, images: np.ndarray, *, batch: int = 500,
-                progress: Callable[[range], Iterable[int]] = iter) -> np.ndarray:
-        """Logits ``(N, *logit_shape)`` of raw images, in batches, so that memory stays small.
-
-        Parameters
-        ----------
-        progress : wraps the iteration over the batches' first images
-        """
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Logits ``(N, *logit_shape)`` of raw images, in batches, so that memory stays small."""
         logits = [np.empty((0, *self.logit_shape), dtype=np.int64)]
-        for start in progress(range(0, len(images), batch)):
-            logits.append(self.run(self.encode(images[start:start + batch])).logits)
+        for part in batches(self, len(images)):
+            logits.append(self.run(self.encode(images[part])).logits)
         return np.concatenate(logits)
 
 

@@ -99,6 +99,9 @@ class Pool:
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse nothing: the network bounds the counts of a map, and so the sums."""
 
+    def membrane_bits(self, levels: Sequence[int], code: str = "phase") -> None:
+        """None: nothing is added to what was there."""
+
     def timed(self, dynamics: Dynamics, times: int, half: bool) -> Self:
         """The same: a pooling follows its source."""
         return self

@@ -9,13 +9,12 @@ from gen.errors import DataError
 from gen.system.progress import bar
 from host.meaning import Meaning
 
+from .batches import batches
 from .logits import predicted
 from .network import Network
 from .spikes import neuron_spikes
 
 __all__ = ["run"]
-
-_BATCH = 250
 
 
 def run(network: Network, *, images_file: str | Path | None = None, dataset: str | None = None,
@@ -83,9 +82,9 @@ def _totals(network, images, progress):
     """Spikes of each layer over all images, logits, and how many images are exact or ``None``."""
     spikes = dict.fromkeys((name for name in network.levels), 0)
     logits, exact = [], None
-    for start in bar(range(0, len(images), _BATCH), desc="run", unit="batch",
-                     disable=not progress):
-        counts = network.encode(images[start:start + _BATCH])
+    for part in bar(batches(network, len(images)), desc="run", unit="batch",
+                    disable=not progress):
+        counts = network.encode(images[part])
         trace = network.run(counts)
         for name, values in neuron_spikes(network, trace, counts).items():
             spikes[name] += int(values.sum())

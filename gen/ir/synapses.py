@@ -1,5 +1,7 @@
 """Synapses, and the windows through which layers look at their sources."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, TypeAlias
@@ -11,6 +13,9 @@ from gen.errors import NetworkError
 from .exact import frozen, require_padding, require_pair, require_positive
 
 __all__ = ["Edges", "Synapses", "Window", "edges", "out_size", "padded", "sliding_windows"]
+
+# Values of windows that are copied at a time: 32 MB.
+_VALUES = 1 << 22
 
 Edges: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """Rows of zeros above and below a map, and columns of them at its left and its right. Of a negative
@@ -123,15 +128,21 @@ class Synapses:
 
     def charge(self, counts: np.ndarray) -> np.ndarray:
         """``(N, C, H, W)`` counts -> ``(N, O, OY, OX)`` charge, exact."""
-        windows = sliding_windows(counts, self.kernel, self.stride, self.edges)
-        n, c, oy, ox, ky, kx = windows.shape
-        windows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(
-            n * oy * ox, self.groups, (c // self.groups) * ky * kx).astype(np.float64)
+        windows = sliding_windows(counts.astype(np.float64), self.kernel, self.stride, self.edges)
+        windows = windows.transpose(0, 2, 3, 1, 4, 5)
         weights = self.weights.reshape(self.groups, self.out_channels // self.groups, -1)
-        weights = weights.astype(np.float64)
-        charge = np.matmul(windows.transpose(1, 0, 2), weights.transpose(0, 2, 1))
-        charge = charge.transpose(1, 0, 2).reshape(n, oy, ox, self.out_channels)
-        return charge.transpose(0, 3, 1, 2).astype(np.int64)
+        columns = weights.astype(np.float64).transpose(0, 2, 1)
+        charge = np.empty((*windows.shape[:3], self.out_channels), dtype=np.int64)
+        for part in _parts(windows.shape):
+            charge[part] = self._charged(windows[part], columns)
+        return charge.transpose(0, 3, 1, 2)
+
+    def _charged(self, windows, columns):
+        """The charge of ``(n, oy, ox, C, KY, KX)`` counts, ``(n, oy, ox, O)``. The windows overlap,
+        so what is copied of them here takes more memory than the map."""
+        place = windows.shape[:3]
+        rows = windows.reshape(math.prod(place), self.groups, -1).transpose(1, 0, 2)
+        return np.matmul(rows, columns).transpose(1, 0, 2).reshape(*place, self.out_channels)
 
     def row_charge(self, counts: np.ndarray, row: int) -> np.ndarray:
         """The charge of one output row, ``(N, O, 1, OX)``; see :meth:`charge`."""
@@ -165,6 +176,18 @@ class Synapses:
     def charge_bound(self, levels: int) -> int:
         """Bound on the magnitude of every partial sum of charges, for counts in ``0..levels``."""
         return levels * int(np.abs(self.weights).sum(axis=(1, 2, 3)).max())
+
+
+def _parts(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Samples and rows of windows ``(N, OY, ...)`` in parts of at most :data:`_VALUES` values, or
+    of a row."""
+    samples, height, *row = shape
+    values = math.prod(row)
+    rows = min(height, max(1, _VALUES // values))
+    number = max(1, _VALUES // (values * height))
+    for sample in range(0, samples, number):
+        for top in range(0, height, rows):
+            yield slice(sample, sample + number), slice(top, top + rows)
 
 
 def edges(window: Window) -> Edges:

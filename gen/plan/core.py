@@ -27,7 +27,7 @@ from .parts import (
     varying_bits,
     walk_features,
 )
-from .weights import charging, connections, live_rows, membrane_bits, memories
+from .weights import charging, connections, live_rows, memories
 
 __all__ = ["NAME", "Flow", "busiest", "clocks", "configure", "memories", "memory_bits", "parts",
            "word_limits"]
@@ -82,7 +82,7 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
         name=layer.name, port=port, sources=sources, lanes=count, channels=layer.channels,
         weight_bits=max(synapses.bits for synapses, source
                         in zip(layer.synapses, sources, strict=True) if not source.fixed),
-        membrane_bits=membrane_bits(layer, levels, code),
+        membrane_bits=layer.membrane_bits(levels, code),
         masks=connections(layer, sources, count),
         schedule=layer.schedule([source.map for source in sources], code),
         live=live_rows(layer, sources, count),
@@ -104,7 +104,7 @@ def memory_bits(layer: Neurons | Readout, levels: Sequence[int], code: str) -> i
     for each channel."""
     rows = 1 if layer.levels is None else 2
     return (sum(synapses.bits * synapses.weights.size for synapses in layer.synapses)
-            + membrane_bits(layer, levels, code) * layer.channels * rows)
+            + layer.membrane_bits(levels, code) * layer.channels * rows)
 
 
 def rows_each(core: CoreConfig) -> int:

@@ -12,6 +12,7 @@ from gen.ir.spikes import held, map_spikes
 from gen.system.progress import working
 
 from . import resources, room
+from .floor import require_possible
 from .kinds import kind
 from .planner import plan_or_reason, warn_unless_kept
 from .trials import Plan
@@ -47,7 +48,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     ``clocks``, ``luts``, ``ffs``, ``cells``, ``brams``, ``memories``, ``lanes``, ``replicas`` and
     ``utilisation``. Figures that there are none of, such as lanes of a pooling, are None.
 
-    If the device is too small for the network's memories with any mapping, none is chosen. Then the
+    If the device is far too small for the network with any mapping, none is chosen. Then the
     figures are None and there are no layers.
 
     Raises
@@ -59,7 +60,7 @@ def fit(network: Network, *, board: str, lanes: dict[str, int] | None = None,
     request = {"network": network.name, "board": target.name, "device": target.device,
                "clock_hz": target.clock_hz, "objective": objective}
     try:
-        room.require_memory(network.name, target, room.memory_bits(network, code))
+        require_possible(network, target, code)
     except FitError as error:
         return {**request, **_refused(str(error)), **_limits(target), "layers": []}
     workload = calibrate(network, calibration)

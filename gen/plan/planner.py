@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from boards import Board
 from gen.errors import FitError
-from gen.ir.layers import INPUT
 from gen.ir.network import Network
 from hw.device import register_map
-from hw.maps import SLICE_STEPS
 
+from . import room
+from .floor import floor
 from .mapping import map_config
-from .room import predicted_shortage
 from .search import Search
+from .slicing import slicings
 from .trials import Plan, Trial, Trials
 from .workload import Workload
 
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 OBJECTIVES = ("throughput", "latency", "smallest")
 """Objectives for which a mapping can be chosen."""
 
+# There is no search if every layer in its smallest form, together with the others, takes more than
+# this factor times what the board has.
+_HOPE = 1.2
+
 # Of two plans for the same request the cheaper one is taken unless the other takes this many times
 # fewer clocks.
 _ALIKE = 1.02
-
-# Spikes of a neuron in a slice of its train. The encoder looks at all of them in one expression,
-# and Verilator reads no line of twice as many.
-_MOST_SPIKES = 128
 
 # Deeper spike memories are worth it where the interval is more than so many times as long without.
 _CLEARLY = 1.01
@@ -107,17 +107,18 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
         raise FitError(f"{network.name} fires in time-steps, so its counts have no code; leave "
                        f"--code out")
     _require_addresses(network, code)
-    found = []
-    for slice_steps in _slicings(network):
-        trials = Trials(network, board, workload, code=code, slice_steps=slice_steps,
-                        lanes=lanes or {}, differential=differential or {},
-                        reloadable=reloadable)
-        found.append((trials, _search(trials, workload, objective, interval)))
-    trials, best = _best(found, workload, objective, interval)
-    chosen = trials.plan(best if objective == "smallest" else _roomy(trials, best, workload))
+    least = floor(network, board, code=code, lanes=lanes, differential=differential,
+                  reloadable=reloadable)
+    each = [Trials(network, board, workload, code=code, slice_steps=slice_steps,
+                   lanes=lanes or {}, differential=differential or {}, reloadable=reloadable)
+            for slice_steps in slicings(network)]
+    if least.cells > _HOPE * room.cell_limit(board):
+        chosen = each[0].plan(_timed(each[0].trial(least.config), workload))
+    else:
+        chosen = _found(each, workload, objective, interval)
     if objective is None:
         interval = None  # as far as the board has room
-    why = predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
+    why = room.predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
     if why is None and interval is not None and chosen.interval > interval:
         clocks = "1 clock" if interval == 1 else f"{interval:,} clocks"
         why = (f"{network.name} on {board.name} can't keep {clocks} an image: by prediction it "
@@ -125,25 +126,12 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
     return chosen, why
 
 
-def _slicings(network: Network) -> list[int]:
-    """The lengths of the slices of trains that are worth a try, the longest first: the shorter, the
-    fewer bits are looked at together, and the more windows are gathered.
-
-    Raises
-    ------
-    FitError
-        If a map has too many spikes in a time-step.
-    """
-    if network.dynamics is None or network.dynamics.phases:
-        return [1]
-    spikes = {name: high - low for name, (low, high) in network.spans.items() if name != INPUT}
-    most = max(spikes, key=lambda name: spikes[name])
-    if spikes[most] > _MOST_SPIKES:
-        raise FitError(f"{most} sends up to {spikes[most]} spikes in a time-step, and "
-                       f"{_MOST_SPIKES} are the most that the array takes: let neurons send "
-                       f"fewer, or sum fewer of them")
-    longest = min(SLICE_STEPS, network.timesteps, _MOST_SPIKES // spikes[most])
-    return sorted({-(-longest >> k) for k in range(longest.bit_length())}, reverse=True)
+def _found(each: Sequence[Trials], workload: Workload, objective: str | None,
+           interval: int | None) -> Plan:
+    """The best plan of all trials."""
+    trials, best = _best([(trials, _search(trials, workload, objective, interval))
+                          for trials in each], workload, objective, interval)
+    return trials.plan(best if objective == "smallest" else _roomy(trials, best, workload))
 
 
 def _search(trials: Trials, workload: Workload, objective: str | None,

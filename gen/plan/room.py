@@ -12,11 +12,14 @@ from gen.ir.network import Network
 from .kinds import kind
 from .resources import Prediction
 
-__all__ = ["CELL_SHARE", "advice", "cell_limit", "excess", "memory_bits", "predicted_shortage",
-           "require_fit", "require_memory"]
+__all__ = ["CELL_SHARE", "FAR", "advice", "cell_limit", "excess", "far_too_large", "memory_bits",
+           "predicted_shortage", "require_fit", "require_memory"]
 
 CELL_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.9, GOWIN.name: 0.85}
 """Family -> the share of a device's logic cells that place and route can fill."""
+
+FAR = 2
+"""No prediction is wrong by this factor."""
 
 # The ratio of weights of 8 bits to those of 2 bits.
 _NARROWER = 4
@@ -92,12 +95,30 @@ def predicted_shortage(name: str, board: Board, needs: Prediction, *, allowance:
     lacking = excess(board, needs, allowance)
     if not lacking:
         return None
-    what = "its smallest mapping" if interval is None else f"{interval:,} clocks an image"
+    what = "the smallest mapping found" if interval is None else f"{interval:,} clocks an image"
     given = " with the lanes given" if lanes else ""
     needed = {"cells": math.ceil(needs.cells / CELL_SHARE[board.family.name]),
               "ffs": needs.ffs, "brams": needs.brams}
     return _shortage(name, board, f"by prediction, {what}{given} needs {', '.join(lacking)} that "
                      f"can be used", needed, lanes=bool(lanes or interval))
+
+
+def far_too_large(name: str, board: Board, cells: int, bits: int) -> str:
+    """The sentence about a network of which no mapping can be made to fit.
+
+    Parameters
+    ----------
+    name : of the network
+    cells : logic cells that its layers need at least
+    bits : that its memories store at least
+    """
+    budget, cell = board.budget, board.family.cell
+    needed = {"cells": math.ceil(cells / CELL_SHARE[board.family.name]),
+              "brams": math.ceil(bits / budget.bram_bits)}
+    return _shortage(name, board, f"by prediction, its layers need {cells:,} {cell}s of "
+                     f"{cell_limit(board):,} that can be used, with any mapping, and store "
+                     f"{bits:,} bits, of which block RAMs hold "
+                     f"{int(budget.brams * budget.bram_bits):,}", needed, lanes=False)
 
 
 def advice(board: Board, needed: Mapping[str, float], *, lanes: bool = True) -> str:

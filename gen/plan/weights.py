@@ -10,8 +10,7 @@ from hw.config import MemoryImage
 from hw.layers import CoreConfig
 from hw.maps import SourceConfig
 
-__all__ = ["DENSE", "charging", "connections", "live_rows", "membrane_bits", "memories",
-           "pack_rows"]
+__all__ = ["DENSE", "charging", "connections", "live_rows", "memories", "pack_rows"]
 
 DENSE = 1 / 2
 """The share of rows with weights other than zero from which on all rows are added."""
@@ -30,24 +29,6 @@ def pack_rows(values: np.ndarray, bits: int) -> MemoryImage:
     packed = np.packbits(planes.reshape(len(values), -1), axis=1, bitorder="little")
     width = values.shape[1] * bits
     return MemoryImage(width, tuple(int.from_bytes(row.tobytes(), "little") for row in packed))
-
-
-def membrane_bits(layer: Neurons | Readout, levels: Sequence[int], code: str) -> int:
-    """Bits of a membrane that provably never overflows (docs/methods.md, 5).
-
-    Sums on the way may wrap, because only potentials that are compared count. The greatest of these
-    is the greatest potential. The least is the least potential, or 0 if that is less, minus the
-    greatest threshold. The threshold itself fits the same width.
-
-    Parameters
-    ----------
-    levels : greatest count of each source
-    code : how the layer's own counts are replayed
-    """
-    least, greatest = layer.potential_range(levels)
-    low, high = layer.schedule(code=code).potential_range(least, greatest, layer.threshold)
-    low, high = int(low.min()), int(high.max())
-    return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
 
 
 def charging(layer: Neurons | Readout, sources: Sequence[SourceConfig], lanes: int

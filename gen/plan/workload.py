@@ -13,6 +13,7 @@ import numpy as np
 
 from gen.data.datasets import load
 from gen.errors import DataError
+from gen.ir.batches import batches
 from gen.ir.network import Network, Trace
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig, LayerConfig
@@ -23,9 +24,6 @@ from .pipeline import Pipeline
 
 __all__ = ["Calibration", "Workload", "calibrate", "layer_clocks", "sample_clocks",
            "sample_counts"]
-
-# Samples that are run and counted at a time. The limit bounds the memory that this takes.
-_BATCH = 128
 
 # Samples that follow each other in a stream. The number of streams follows from it.
 _STREAM = 32
@@ -96,7 +94,7 @@ class Workload:
                                           if _travelling(network) is not None else
                                           "random samples")
         self.counts, self.source = _compact(counts), source
-        traces = (network.run(batch, timesteps=timesteps) for batch in _batches(self.counts))
+        traces = (network.run(batch, timesteps=timesteps) for batch in self._batches(self.counts))
         parts = [{name: _compact(part) for name, part in trace.maps.items()} for trace in traces]
         self._counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         self._rows: dict[tuple, np.ndarray] = {}
@@ -107,6 +105,10 @@ class Workload:
                                      config.input.width)
         return [inputs if source.layer < 0 else
                 self._counts[config.layers[source.layer].name] for source in layer.sources]
+
+    def _batches(self, counts):
+        """``(N, ...)`` in parts."""
+        return [counts[part] for part in batches(self.network, len(counts))]
 
     def _by_row(self, config, core, count, **options):
         """The result of ``count``, a function of :mod:`gen.plan.cycles`, for each output row of a
@@ -124,7 +126,7 @@ class Workload:
         if key not in self._rows:
             group = replace(core, masks=(whole,)) if dense else core
             self._rows[key] = np.concatenate([count(group, part, **options) for part in zip(
-                *map(_batches, self.sources(config, core)), strict=True)])
+                *map(self._batches, self.sources(config, core)), strict=True)])
         return self._rows[key] * (core.groups if dense else 1)
 
     def rows(self, config: ArrayConfig, core: CoreConfig, *, idle: bool = True,
@@ -219,10 +221,6 @@ def sample_clocks(config: ArrayConfig, trace: Trace, inputs: np.ndarray) -> dict
 def _travelling(network: Network) -> np.ndarray | None:
     """The images that travel with a network, or None if there are none."""
     return None if network.samples is None or len(network.samples) == 0 else network.samples
-
-
-def _batches(counts):
-    return [counts[start:start + _BATCH] for start in range(0, len(counts), _BATCH)]
 
 
 def _compact(counts):

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gen.build.design import Design
 from gen.errors import NetworkError, OutputError
+from gen.ir.batches import batches
 from gen.ir.network import Network
 from gen.system.files import replacing, require_output
 from gen.system.progress import bar
@@ -23,8 +24,6 @@ from hw.dynamics import Dynamics
 __all__ = ["curve", "draw", "require_plot"]
 
 log = logging.getLogger(__name__)
-
-_BATCH = 100
 
 _SUFFIXES = (".svg", ".png", ".pdf")
 
@@ -124,20 +123,20 @@ class _Counted:
 
 
 def _counted(network: Network, dynamics: Dynamics, images: np.ndarray, labels: np.ndarray,
-             kept: int, progress: Callable[[Iterable[int]], Iterable[int]]) -> _Counted:
+             kept: int, progress: Callable[[Iterable[slice]], Iterable[slice]]) -> _Counted:
     """``kept``: images whose logits are kept."""
     counted = _Counted(np.zeros(dynamics.timesteps - dynamics.probe, dtype=np.int64),
                        None if dynamics.phases else 0, None,
                        np.empty((dynamics.timesteps, 0, network.classes), dtype=np.int64))
-    for first in progress(range(0, len(images), _BATCH)):
-        counts, wanted = network.encode(images[first:first + _BATCH]), labels[first:first + _BATCH]
+    for part in progress(batches(network, len(images))):
+        counts, wanted = network.encode(images[part]), labels[part]
         trace = network.run(counts)
         counted.right += (trace.steps[dynamics.probe:].argmax(axis=2) == wanted).sum(axis=1)
         if counted.quantised is not None:
             counted.quantised += int((network.quantised(counts).predictions == wanted).sum())
         counted.exact = network.count_exact(trace, counted.exact)
         counted.steps = np.concatenate(
-            [counted.steps, trace.steps[:, :max(0, kept - first)]], axis=1)
+            [counted.steps, trace.steps[:, :max(0, kept - part.start)]], axis=1)
     return counted
 
 

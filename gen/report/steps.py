@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from gen.ir.batches import batches
 from gen.ir.network import Network
 
 __all__ = ["steps"]
-
-# Images that are run at a time, to save memory.
-_BATCH = 256
 
 
 def steps(network: Network, counts: np.ndarray, labels: np.ndarray | None) -> dict[str, Any] | None:
@@ -39,8 +37,8 @@ def steps(network: Network, counts: np.ndarray, labels: np.ndarray | None) -> di
         return None
     first = network.run(counts[:1])
     classes, quiet = [], []
-    for start in range(0, len(counts), _BATCH):
-        trace = network.run(counts[start:start + _BATCH])
+    for part in batches(network, len(counts)):
+        trace = network.run(counts[part])
         classes.append(trace.steps.argmax(axis=2))
         quiet.append(np.stack(list(network.quiet(trace).values())))
     after, still = np.concatenate(classes, axis=1), np.concatenate(quiet, axis=1)

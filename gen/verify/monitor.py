@@ -1,6 +1,6 @@
 """The array with a monitor around it, so a testbench in Python wakes only when beats move."""
 
-from amaranth import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth import Cat, ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,6 +29,9 @@ class Monitor(wiring.Component):
     seen : ``Out(streams)``
     beat_<k> : ``Out``
     rows_<k>, events_<k> : ``Out(32)``
+
+    A reset takes effect a clock later. All that depends on a pin without a register is computed
+    again in each call of the simulator, and nearly all next states depend on the reset.
     """
 
     def __init__(self, config: ArrayConfig) -> None:
@@ -53,6 +56,12 @@ class Monitor(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
+        m.domains.held = ClockDomain()
+        m.d.comb += ClockSignal("held").eq(ClockSignal())
+        late = Signal(init=1, reset_less=True)
+        m.d.sync += late.eq(ResetSignal())
+        m.d.comb += ResetSignal("held").eq(late)
+
         i_ready, o_valid = Signal(), Signal()
         moved = [Signal(name=f"moved_{k}") for k in range(len(self._probed))]
         beats = [Signal(width, name=f"now_{k}") for k, width in enumerate(self._beats.values())]
@@ -68,7 +77,7 @@ class Monitor(wiring.Component):
             m.submodules[f"probe_{k}"] = Instance(f"probe_{k}", o_taken=taken)
             for counter, happened in ((f"rows_{k}", busy), (f"events_{k}", taken)):
                 counter = getattr(self, counter)
-                m.d.sync += counter.eq(counter + sum(happened))
+                m.d.held += counter.eq(counter + sum(happened))
         seen = [*moved, o_valid & self.o_ready]
         if self._config.settling:
             ports["o_quiet"] = beats[-1]
@@ -77,19 +86,19 @@ class Monitor(wiring.Component):
             ports["i_timesteps"] = self.timesteps
         ports |= idle_contents(self._config)
         m.submodules.array = Instance(
-            "array", i_clk=ClockSignal(), i_rst=ResetSignal(),
+            "array", i_clk=ClockSignal(), i_rst=late,
             i_i__payload=self.i_payload, i_i__valid=self.i_valid, o_i__ready=i_ready,
             o_o__payload=beats[len(self._probed)], o_o__valid=o_valid, i_o__ready=self.o_ready,
             **ports)
 
-        m.d.sync += self.seen.eq(Cat(seen))
+        m.d.held += self.seen.eq(Cat(seen))
         with m.If(Cat(seen).any()):
-            m.d.sync += self.event.eq(~self.event)
+            m.d.held += self.event.eq(~self.event)
         with m.If(self.i_valid & i_ready):
-            m.d.sync += self.taken.eq(~self.taken)
+            m.d.held += self.taken.eq(~self.taken)
         for name, valid, beat in zip(self._beats, seen, beats, strict=True):
             with m.If(valid):
-                m.d.sync += getattr(self, name).eq(beat)
+                m.d.held += getattr(self, name).eq(beat)
         return m
 
     def _ends(self, m, answers):
@@ -97,7 +106,7 @@ class Monitor(wiring.Component):
         last = self._config.readout.beats - 1
         left = Signal(range(last + 1), init=last)
         with m.If(answers):
-            m.d.sync += left.eq(Mux(left == 0, last, left - 1))
+            m.d.held += left.eq(Mux(left == 0, last, left - 1))
         return answers & (left == 0)
 
 

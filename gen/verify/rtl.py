@@ -25,16 +25,18 @@ from hw.config import ArrayConfig, MemoryImage
 from .monitor import monitor_verilog
 from .streams import layer_streams, quiet_streams
 from .testbench import TESTS
-from .verilator import patience, verilate
+from .verilator import patience, stillness, verilate
 
 __all__ = ["choose_images", "compare", "verify"]
 
 log = logging.getLogger(__name__)
 
-# Only the monitor's signals can be seen by the testbench: the array is optimised as it always is.
-_VISIBLE = """`verilator_config
-public_flat_rw -module "monitor" -var "*"
-"""
+# The testbench sees the monitor's ports alone, and writes those that it drives: the array is
+# optimised as it always is.
+_VISIBLE = "`verilator_config\n" + "".join(
+    f'public_flat_{access} -module "monitor" -var "{ports}"\n' for access, ports in (
+        *(("rw", port) for port in ("clk", "rst", "i_payload", "i_valid", "o_ready", "timesteps")),
+        *(("rd", port) for port in ("taken", "event", "seen", "beat_*", "rows_*", "events_*"))))
 
 
 def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarray, trace: Trace,
@@ -72,7 +74,8 @@ def compare(config: ArrayConfig, image: dict[str, MemoryImage], counts: np.ndarr
     with processes.scratch() as directory:
         _write_plan(directory, beats.pack_input(counts, config, begins=begins), streams, expected,
                     work=_work(config, trace, counts), watchdog=patience(config),
-                    interval=_interval(config, trace, counts),
+                    interval=(interval := _interval(config, trace, counts)),
+                    still=min(2 * interval, stillness(config)),
                     timesteps=min(len(trace.steps), config.timesteps),
                     readout=len(config.layers) - 1, in_flight=config.in_flight)
         results = _run(simulator, directory, seed, len(counts))

@@ -17,6 +17,7 @@ from gen.build.verilog import array_verilog
 from gen.data.datasets import load
 from gen.errors import DataError, SimulationError
 from gen.ir import beats
+from gen.ir.batches import batches
 from gen.ir.logits import accuracy, predicted
 from gen.ir.network import Network
 from gen.ir.spikes import replayed, sample_spikes
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _HARNESS = Path(__file__).parent / "harness" / "simulate.cpp"
 
-# Samples are packed, and run through the reference, so many at a time, to save memory.
+# Samples are packed so many at a time, to save memory.
 _BATCH = 256
 
 
@@ -261,7 +262,8 @@ def array_utilisation(config: ArrayConfig, busy: dict[str, float]) -> float:
 
 
 def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
-             timesteps: int | None = None, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+             timesteps: int | None = None,
+             progress: Callable[[Iterable[slice]], Iterable[slice]] = iter
              ) -> tuple[np.ndarray, dict[str, np.ndarray], int | None]:
     """Logits of :meth:`Network.run` and spikes of each layer, in batches.
 
@@ -275,8 +277,8 @@ def expected(network: Network, config: ArrayConfig, counts: np.ndarray, *,
     samples :meth:`Network.exact` says are exact, or ``None``
     """
     parts, exact = [], None
-    for start in progress(range(0, len(counts), _BATCH)):
-        inputs = counts[start:start + _BATCH]
+    for part in progress(batches(network, len(counts))):
+        inputs = counts[part]
         trace = network.run(inputs, timesteps=timesteps)
         parts.append((trace.logits, sample_spikes(config, trace, inputs)))
         exact = network.count_exact(trace, exact)

@@ -80,6 +80,7 @@ class _Plan:
     work : for each core its name, and the ``events`` that its lanes take and the ``rows`` that they
         add for each sample
     interval : approximate clocks between samples that follow each other without a pause
+    still : clocks after which nothing will move, if nothing has moved for so long
     watchdog : clocks without any movement after which a test gives up
     timesteps : of the run
     readout : number of the stream of logits
@@ -91,6 +92,7 @@ class _Plan:
     streams: list
     work: list
     interval: int
+    still: int
     watchdog: int
     timesteps: int
     readout: int
@@ -105,7 +107,8 @@ class _Plan:
             ints = {name: [to_ints(sample) for sample in arrays[name]] for name in arrays}
         streams = [_Stream(samples=ints[f"stream_{k}"], **facts)
                    for k, facts in enumerate(plan["streams"])]
-        return cls(ints["input"], streams, plan["work"], plan["interval"], plan["watchdog"],
+        return cls(ints["input"], streams, plan["work"], plan["interval"], plan["still"],
+                   plan["watchdog"],
                    plan["timesteps"], plan["readout"], plan["in_flight"],
                    directory / "results.jsonl", directory / "progress")
 
@@ -200,6 +203,7 @@ class _Bench:
         self.score = _Score(plan, [], limited=True)
         self.began, self._origin = time.perf_counter(), get_sim_time("ns")
         self._tasks = []
+        self._paused = False  # whether the input is, for a while
         self._beats = [getattr(dut, f"beat_{k}") for k in range(len(plan.streams))]
 
     def elapsed(self):
@@ -211,12 +215,14 @@ class _Bench:
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
+        self._paused = False
         for signal in (self.dut.i_valid, self.dut.i_payload, self.dut.o_ready):
             signal.value = 0
         self.dut.timesteps.value = self.plan.timesteps
         self.dut.rst.value = 1
         await self.clocks(clocks)
         self.dut.rst.value = 0
+        await self.clocks(1)
 
     def start(self, samples, stalls, progress=None):
         """Send samples. A byte goes to ``progress`` for each complete one."""
@@ -272,7 +278,9 @@ class _Bench:
             for index, beat in enumerate(beats):
                 if stalled and (index == long or self.rng.random() < share):
                     self.dut.i_valid.value = 0
+                    self._paused = True
                     await self._pause(interval if index == long else moment)
+                    self._paused = False
                 self.dut.i_payload.value = beat
                 self.dut.i_valid.value = 1
                 await taken
@@ -281,9 +289,9 @@ class _Bench:
     async def full(self):
         """Wait until nothing moves any more, because nothing is taken."""
         moved = -1
-        while self.score.moved > moved:
+        while self._paused or self.score.moved > moved:
             moved = self.score.moved
-            await self.clocks(2 * self.plan.interval)
+            await self.clocks(self.plan.still)
 
     async def _drain(self, stalled):
         if stalled:

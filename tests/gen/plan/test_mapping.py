@@ -8,7 +8,7 @@ from gen.ir.layers import INPUT, Neurons, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
 from gen.plan.mapping import flat_input, map_config, map_network, options
-from gen.plan.weights import membrane_bits, pack_rows
+from gen.plan.weights import pack_rows
 from gen.plan.workload import layer_clocks
 from tests import networks, sequences
 from tests.hw.cases import LAYERS, NETWORKS, mapped, network
@@ -36,7 +36,7 @@ def test_rows_are_taken_modulo_their_width():
 def test_membranes_are_as_wide_as_they_must_be(weights, initial, threshold, levels, code, bits):
     synapses = Synapses(INPUT, np.array(weights).reshape(1, -1, 1, 1), bits=4)
     layer = Neurons("n", (synapses,), np.array([initial]), np.array([threshold]), levels)
-    assert membrane_bits(layer, [1], code) == bits
+    assert layer.membrane_bits([1], code) == bits
 
 
 @pytest.mark.parametrize("name", [*LAYERS, *NETWORKS])

@@ -11,7 +11,7 @@ from gen.errors import DataError, FitError
 from gen.ir import shipped
 from gen.ir.layers import INPUT, Pool
 from gen.ir.network import Network
-from gen.plan import planner
+from gen.plan import planner, slicing
 from gen.plan.cycles import row_clocks
 from gen.plan.mapping import map_config, map_network
 from gen.plan.planner import OBJECTIVES, plan
@@ -148,9 +148,9 @@ def test_given_lanes_are_kept():
 
 def test_what_does_not_fit_is_said_with_figures():
     net = network("residual")
-    with pytest.raises(FitError, match=r"^\S+ does not fit arty-a7 \(\S+\): by prediction, its "
-                                       r"smallest mapping needs [\d,]+ LUTs of 900 that can be "
-                                       r"used; weights of fewer bits, or a larger board \("):
+    with pytest.raises(FitError, match=r"^\S+ does not fit arty-a7 \(\S+\): by prediction, the "
+                                       r"smallest mapping found needs [\d,]+ LUTs of 900 that can "
+                                       r"be used; weights of fewer bits, or a larger board \("):
         plan(net, smaller(luts=1000), objective="smallest")
     with pytest.raises(FitError, match=r"can't keep 1 clock an image: by prediction it takes \d+"):
         plan(net, BOARD, objective="smallest", interval=1)
@@ -212,7 +212,7 @@ def test_slices_are_as_long_as_the_objective_wants():
     workload = Workload(network)
 
     def merits(slicings):
-        with mock.patch.object(planner, "_slicings", return_value=slicings):
+        with mock.patch.object(planner, "slicings", return_value=slicings):
             return [value(plan(network, BOARD, objective=objective, workload=workload))
                     for objective, value in (
                         ("latency", lambda found: workload.latency(found.config)),
@@ -239,7 +239,7 @@ def test_slices_have_no_more_spikes_than_the_encoder_looks_at(burst, side, slici
                            r"fewer of them$"):
             plan(network, BOARD)
     else:
-        assert planner._slicings(network) == slicings
+        assert slicing.slicings(network) == slicings
 
 
 def test_default_slices_are_short():
@@ -247,7 +247,7 @@ def test_default_slices_are_short():
     network = networks.stepping(Dynamics(16))
     found = plan(network, BOARD)
     assert found.options["slice_steps"] < 16
-    with mock.patch.object(planner, "_slicings", return_value=[16]):
+    with mock.patch.object(planner, "slicings", return_value=[16]):
         whole = plan(network, BOARD)
     assert found.needs.cells < 0.9 * whole.needs.cells
     assert found.interval <= 1.02 * whole.interval

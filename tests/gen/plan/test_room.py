@@ -86,8 +86,10 @@ class TestEarly:
 
     def test_by_prediction(self, moments, tmp_path):
         """A fan-in of 65,536, whose Verilog took minutes."""
-        with pytest.raises(FitError, match=r": by prediction, its smallest mapping needs [\d,]+ "
-                                           r"LUTs of 18,720 that can be used; "):
+        with pytest.raises(FitError, match=r": by prediction, its layers need [\d,]+ LUTs of "
+                                           r"18,720 that can be used, with any mapping, and "
+                                           r"store 2,097,840 bits, of which block RAMs hold "
+                                           r"1,843,200; weights of fewer bits, or a larger "):
             build(wide(inputs=65_536, channels=16), board="arty-a7", out=tmp_path)
 
     def test_many_channels_are_planned_quickly(self):
@@ -99,8 +101,8 @@ class TestEarly:
 class TestCommand:
     @pytest.fixture
     def small(self, monkeypatch):
-        """An Arty of 700 LUTs."""
-        less = dataclasses.replace(ARTY, budget=dataclasses.replace(ARTY.budget, luts=700))
+        """An Arty of 2,500 LUTs."""
+        less = dataclasses.replace(ARTY, budget=dataclasses.replace(ARTY.budget, luts=2500))
         monkeypatch.setattr(boards, "BOARDS", (less, *boards.BOARDS[1:]))
 
     @pytest.fixture
@@ -111,7 +113,7 @@ class TestCommand:
     def test_what_does_not_fit_is_shown_and_said(self, small, file, capsys):
         assert cli.main(["fit", file]) == 1
         out, err = capsys.readouterr()
-        assert "that can be filled  630" in out
+        assert "that can be filled  2,250" in out
         assert err.splitlines()[-1].startswith("error: case does not fit arty-a7 ")
         assert err.endswith("a larger board (arty-a7-100, nexys4-ddr, litefury, nitefury) would "
                             "help\n")
@@ -121,7 +123,7 @@ class TestCommand:
         assert cli.main(["fit", file, "--json", *objective]) == 1
         result = json.loads(capsys.readouterr().out)
         assert result["fits"] is False
-        assert result["cells"] > 700
+        assert result["cells"] > 2250
         assert result["layers"]
         assert result["reason"].startswith("case does not fit arty-a7 ")
 

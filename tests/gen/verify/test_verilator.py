@@ -10,7 +10,7 @@ import pytest
 
 from gen.errors import SimulationError
 from gen.verify import verilator
-from gen.verify.verilator import environment, patience, verilate
+from gen.verify.verilator import environment, patience, stillness, verilate
 from hw.config import ArrayConfig
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
@@ -178,3 +178,5 @@ def test_patience_grows_with_the_work():
         return ArrayConfig(source.map, (core,))
 
     assert 9 * 400 * 2 < patience(config(400)) < patience(config(800))
+    # Of each turn, not of all.
+    assert 400 * 2 < stillness(config(400)) < stillness(config(800)) < patience(config(800))
