@@ -46,7 +46,7 @@ class Scaled:
     scale : makes of them what the module is given
     """
 
-    images: "np.ndarray | Pixels"
+    images: "Images"
     scale: Callable[[torch.Tensor], torch.Tensor]
 
     @property

@@ -96,7 +96,7 @@ def _correct(quantised: QuantisedModel, name: str, seen: dict[str, torch.Tensor]
              theirs: dict[str, torch.Tensor], lowered: Lowered) -> None:
     """Bias correction of a layer that sees counts, for the values that the module has instead."""
     layer = next(layer for layer in lowered.charged if layer.name == name)
-    wanted = layer.bias[:, None, None]
+    wanted: torch.Tensor = layer.bias[:, None, None]
     for term in layer.terms:
         if term.source != name:
             wanted = wanted + term.convolved(theirs[term.source], term.weight)

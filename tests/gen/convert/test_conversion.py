@@ -163,7 +163,7 @@ def build():
 ''')
     save_file(state(files["target"]), files["weights"])
     assert convert(**files, activation="model.QCFS,up/t,t")["steps"] == {"1": 0.5}
-    with pytest.raises(ConversionError, match=r"^function 'floor' \(in 2, model\.py:\d+\): if it is part of a"):
+    with pytest.raises(ConversionError, match=r"^function 'floor' \(in 2, model\.py:\d+\): if"):
         convert(**files)
 
 

@@ -392,7 +392,7 @@ REFUSED = {
     "softmax inside": (Shapes(lambda m, x: m.conv(F.softmax(x, 1))),
                        r"^function 'softmax' .*: leave it out"),
     "permute": (Shapes(lambda m, x: m.conv(x.permute(0, 1, 3, 2))),
-                r"^function 'permute' \(in the top module, .*\.py:\d+\): only the elements and the"),
+                r"^function 'permute' \(in the top module, .*\.py:\d+\): only the elements"),
     "tuple": (Shapes(lambda m, x: (m.conv(x), 3)),
               r"^the module's result 1: must be a tensor, not 3$"),
     "two sizes": (Shapes(lambda m, x: (m.conv(x), x)), r"the maps must have one size"),
