@@ -10,18 +10,12 @@ import stat
 import sys
 import time
 import warnings
-from contextlib import contextmanager
 from functools import partial
 
 from .errors import HostError
 from .terminal import Parser, fail, number, open_streams, put
 
 __all__ = ["main"]
-
-# Seconds to wait for an answer. A simulated line is as much slower as the simulation. It loses
-# nothing, and the end of its process is noticed at once.
-_PATIENCE = {"virtual": 60.0, "virtual-pcie": 60.0}
-_SERIAL_PATIENCE = 0.5
 
 # Blocks of a sequence that are sent before the answer to the first one is waited for.
 _UNDER_WAY = 3
@@ -65,35 +59,10 @@ def _integers(path, what, ndim):
     return array
 
 
-@contextmanager
 def _device(args, manifest):
-    """The device at the port."""
-    from .device import Device
-    patience = args.timeout or _PATIENCE.get(args.port, _SERIAL_PATIENCE)
-    with _link(args, manifest, patience) as link:
-        yield Device(link, manifest)
-
-
-@contextmanager
-def _link(args, manifest, patience):
-    from .pcie import PcieLink, is_pcie, open_function
-    if is_pcie(args.port):
-        with open_function(args.port, args.board) as function:
-            link = PcieLink(function, manifest, patience=patience)
-            try:
-                yield link
-            finally:
-                link.close()
-        return
-    from .link import SerialLink
-    from .mailbox import Mailbox
-    from .transport import open_port
-    baud = args.baud or manifest.baud
-    if baud is None:
-        raise HostError(f"{manifest.path}: the build's link is PCI Express; give --port "
-                        f"pcie:ADDRESS or virtual-pcie")
-    with open_port(args.port, baud, args.board) as transport:
-        yield Mailbox(SerialLink(transport, patience=patience), manifest, patience=patience)
+    """The device at the port, as a context."""
+    from .ports import open_device
+    return open_device(manifest, args.board, args.port, baud=args.baud, timeout=args.timeout)
 
 
 def _progress(images, what="images"):
@@ -262,6 +231,11 @@ def _devices(args):
     return {"devices": devices(args.baud)}
 
 
+def _serve(args):
+    from .serve import serve
+    return serve(args)
+
+
 def _lines(report):
     """A report for a person: a line for each figure. Only ``--json`` shows long lists."""
     if "devices" in report:
@@ -285,22 +259,8 @@ def _lines(report):
             yield f"{name.replace('_', ' ') + ' ':<18}{text}"
 
 
-def _parser():
-    common = Parser(add_help=False)
-    common.add_argument("--board", metavar="DIR", required=True,
-                        help="directory that `python -m gen build` has filled")
-    common.add_argument("--port", required=True,
-                        help="serial port or pcie:ADDRESS, or 'virtual' or 'virtual-pcie' to "
-                             "start the virtual board of DIR")
-    common.add_argument("--baud", type=number(int, "an integer", 1, 100_000_000), metavar="N",
-                        help="rate of the line, if it is not that of the build")
-    common.add_argument("--timeout", type=number(float, "a number", 0.001, 86_400), metavar="S",
-                        help="seconds to wait for an answer (0.5; 60 on a virtual board)")
-    common.add_argument("--json", action="store_true", help="one JSON object on standard output")
-
-    parser = Parser(prog="python -m host",
-                     description="Run images or sequences on a device, or show its status.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def _add_runs(commands, common):
+    """Add the commands that run something on a device."""
     infer = commands.add_parser("infer", parents=[common], help="send images, get logits")
     infer.add_argument("images", metavar="IMAGES.npy",
                        help="raw images, integers, (N, C, H, W), (N, H, W) or (N, features)")
@@ -328,11 +288,37 @@ def _parser():
                         help="report how many logits differ, of (blocks, classes); the exit status "
                              "is 1 if any do")
     stream.set_defaults(run=_stream)
+
+
+def _parser():
+    common = Parser(add_help=False)
+    common.add_argument("--board", metavar="DIR", required=True,
+                        help="directory that `python -m gen build` has filled")
+    common.add_argument("--port", required=True,
+                        help="serial port or pcie:ADDRESS, or 'virtual' or 'virtual-pcie' to "
+                             "start the virtual board of DIR")
+    common.add_argument("--baud", type=number(int, "an integer", 1, 100_000_000), metavar="N",
+                        help="rate of the line, if it is not that of the build")
+    common.add_argument("--timeout", type=number(float, "a number", 0.001, 86_400), metavar="S",
+                        help="seconds to wait for an answer (0.5; 60 on a virtual board)")
+    common.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+    parser = Parser(prog="python -m host",
+                     description="Run images or sequences on a device, or show its status.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_runs(commands, common)
     load = commands.add_parser("load", parents=[common],
                                help="load weights and thresholds of a network into a device")
     load.add_argument("image", metavar="MEMORY.img",
                       help="memory.img of DIR, a build with --reloadable, or one with --image-only")
     load.set_defaults(run=_load)
+    serve = commands.add_parser("serve", parents=[common],
+                                help="serve a page on which images are drawn and seen to go "
+                                     "through a device, until Ctrl-C; its address is printed")
+    serve.add_argument("--listen", type=number(int, "an integer", 0, 65535), metavar="N",
+                       default=8000,
+                       help="port of 127.0.0.1 for the page (8000; 0 takes a free one)")
+    serve.set_defaults(run=_serve)
     devices = commands.add_parser("devices", help="list the devices that are there, and what each "
                                                   "says of itself")
     devices.add_argument("--baud", type=number(int, "an integer", 1, 100_000_000), metavar="N",
