@@ -71,9 +71,9 @@ class Owner:
                     device = device or self._open(stack)
                     result.set_result(job(device))
                 except Exception as error:  # whoever asked gets it
+                    result.set_exception(error)
                     device = None
                     stack.close()
-                    result.set_exception(error)
 
     def _open(self, stack):
         device = stack.enter_context(self._opened())

@@ -104,7 +104,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: Server
     timeout = _SECONDS
-    server_version, sys_version = "spikeloom", ""
 
     def do_GET(self) -> None:
         if not self._from_here():
@@ -183,6 +182,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def version_string(self) -> str:
+        """What the header `Server` says."""
+        return "spikeloom"
 
     def log_message(self, *_: object) -> None:
         """Keep quiet: the page shows errors."""
