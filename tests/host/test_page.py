@@ -235,12 +235,12 @@ def test_time_steps_colours_and_a_real_board(acted, visit):
     assert text(page, "#exact") == "no"
     assert text(page, "#layers h3") == "<b>conv</b>"
     assert "4 spikes, from 3 of 8; the most from one: 2" in text(page, "#layers p")
+    assert page.locator("#signs").is_hidden()
     page.fill("#step", "3")
     assert "2 spikes in time-step 3, from 2 of 8" in text(page, "#layers p")
     assert page.locator("#signs").is_visible()
     page.fill("#step", "2")
     assert "0 spikes in time-step 2" in text(page, "#layers p")
-    assert page.locator("#signs").is_hidden()
     page.click("#play")
     page.locator("#shown").filter(has_text="3").wait_for()
     page.locator("#shown").filter(has_text="1").wait_for()
