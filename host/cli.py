@@ -6,18 +6,12 @@ Packages that are heavy or may be missing are imported when a command needs them
 import json
 import sys
 import time
-from contextlib import contextmanager
 from functools import partial
 
 from .errors import HostError
 from .terminal import Parser, fail, number, open_streams, put
 
 __all__ = ["main"]
-
-# Seconds to wait for an answer. A simulated line is as much slower as the simulation. It loses
-# nothing, and the end of its process is noticed at once.
-_PATIENCE = {"virtual": 60.0, "virtual-pcie": 60.0}
-_SERIAL_PATIENCE = 0.5
 
 # Blocks of a sequence that are sent before the answer to the first one is waited for.
 _UNDER_WAY = 3
@@ -26,35 +20,10 @@ _UNDER_WAY = 3
 _PAUSE = 30.0
 
 
-@contextmanager
 def _device(args, manifest):
-    """The device at the port."""
-    from .device import Device
-    patience = args.timeout or _PATIENCE.get(args.port, _SERIAL_PATIENCE)
-    with _link(args, manifest, patience) as link:
-        yield Device(link, manifest)
-
-
-@contextmanager
-def _link(args, manifest, patience):
-    from .pcie import PcieLink, is_pcie, open_function
-    if is_pcie(args.port):
-        with open_function(args.port, args.board) as function:
-            link = PcieLink(function, manifest, patience=patience)
-            try:
-                yield link
-            finally:
-                link.close()
-        return
-    from .link import SerialLink
-    from .mailbox import Mailbox
-    from .transport import open_port
-    baud = args.baud or manifest.baud
-    if baud is None:
-        raise HostError(f"{manifest.path}: the build's link is PCI Express; give --port "
-                        f"pcie:ADDRESS or virtual-pcie")
-    with open_port(args.port, baud, args.board) as transport:
-        yield Mailbox(SerialLink(transport, patience=patience), manifest, patience=patience)
+    """The device at the port, as a context."""
+    from .ports import open_device
+    return open_device(manifest, args.board, args.port, baud=args.baud, timeout=args.timeout)
 
 
 def _progress(images, what="images"):
@@ -236,6 +205,11 @@ def _devices(args):
     return {"devices": devices(args.baud)}
 
 
+def _serve(args):
+    from .serve import serve
+    return serve(args)
+
+
 def _lines(report):
     """A report for a person: a line for each figure. Only ``--json`` shows long lists."""
     if "devices" in report:
@@ -330,6 +304,13 @@ def _parser():
     load.add_argument("image", metavar="MEMORY.img",
                       help="memory.img of DIR, a build with --reloadable, or one with --image-only")
     load.set_defaults(run=_load)
+    serve = commands.add_parser("serve", parents=[common],
+                                help="serve a page on which images are drawn and seen to go "
+                                     "through a device, until Ctrl-C; its address is printed")
+    serve.add_argument("--listen", type=number(int, "an integer", 0, 65535), metavar="N",
+                       default=8000,
+                       help="port of 127.0.0.1 for the page (8000; 0 takes a free one)")
+    serve.set_defaults(run=_serve)
     devices = commands.add_parser("devices", help="list the devices that are there, and what each "
                                                   "says of itself")
     devices.add_argument("--baud", type=number(int, "an integer", 1, 100_000_000), metavar="N",

@@ -1,6 +1,6 @@
 """What can go wrong. Every message is one line; the command line prints it and exits with 1."""
 
-__all__ = ["HostError", "LinkError", "Lost", "Refused"]
+__all__ = ["Busy", "HostError", "LinkError", "Lost", "Refused", "Rejected"]
 
 
 class HostError(Exception):
@@ -17,3 +17,11 @@ class Refused(HostError):
 
 class Lost(Refused):
     """The device was taken over or reset, so it has no results for this host."""
+
+
+class Busy(HostError):
+    """Too many wait for the device."""
+
+
+class Rejected(HostError):
+    """What somebody wants of the device is out of range."""

@@ -34,7 +34,8 @@ def is_pcie(port: str) -> bool:
 
 
 @contextmanager
-def open_function(port: str, directory: str | Path) -> Iterator[Function]:
+def open_function(port: str, directory: str | Path, beats: int | None = None
+                  ) -> Iterator[Function]:
     """The function at a port.
 
     Parameters
@@ -42,6 +43,7 @@ def open_function(port: str, directory: str | Path) -> Iterator[Function]:
     port : ``"pcie:"`` and an address, or ``"virtual-pcie"`` for a virtual board that this function
         starts
     directory : build of the virtual board
+    beats : what it records, see :func:`~host.virtual.virtual_board`
 
     Raises
     ------
@@ -55,7 +57,7 @@ def open_function(port: str, directory: str | Path) -> Iterator[Function]:
         finally:
             function.close()
         return
-    with virtual_board(directory) as line, mapped(line, port) as mapped_function:
+    with virtual_board(directory, beats) as line, mapped(line, port) as mapped_function:
         yield mapped_function
 
 

@@ -115,7 +115,8 @@ class Transport:
 
 
 @contextmanager
-def open_port(port: str, baud: int, directory: str | Path) -> Iterator[Transport]:
+def open_port(port: str, baud: int, directory: str | Path, beats: int | None = None
+              ) -> Iterator[Transport]:
     """A :class:`Transport` to a port.
 
     Parameters
@@ -123,6 +124,7 @@ def open_port(port: str, baud: int, directory: str | Path) -> Iterator[Transport
     port : path or name, or ``"virtual"`` for a virtual board that this function starts
     baud : rate of the line
     directory : build of the virtual board
+    beats : what it records, see :func:`~host.virtual.virtual_board`
 
     Raises
     ------
@@ -133,5 +135,6 @@ def open_port(port: str, baud: int, directory: str | Path) -> Iterator[Transport
         with Transport(port, baud) as transport:
             yield transport
         return
-    with virtual_board(directory) as path, Transport(path, baud, name="virtual") as transport:
+    with (virtual_board(directory, beats) as path,
+          Transport(path, baud, name="virtual") as transport):
         yield transport

@@ -26,22 +26,28 @@ _WATCHER = f"trap '' HUP INT TERM; read -r _; kill -TERM 0; sleep {_GRACE}; kill
 
 
 @contextmanager
-def virtual_board(directory: str | Path) -> Iterator[str]:
+def virtual_board(directory: str | Path, beats: int | None = None) -> Iterator[str]:
     """Start the virtual board of a build. The context yields the path of its serial port.
 
     The board and all compilers that it runs end with the context or with this process.
+
+    Parameters
+    ----------
+    beats : descriptor of a file to which the board appends each beat that leaves a layer, as
+        `gen.verify.recorded` says
 
     Raises
     ------
     HostError
         If it does not start.
     """
-    command = [sys.executable, "-m", "gen", "virtual", "--", str(directory)]
+    record = [] if beats is None else [f"--beats=/dev/fd/{beats}"]
+    command = [sys.executable, "-m", "gen", "virtual", *record, "--", str(directory)]
     with subprocess.Popen(["/bin/sh", "-c", _WATCHER], stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL,
                           process_group=0, env={"PATH": os.defpath}) as watcher:
         try:
-            with subprocess.Popen(command, stdin=DEVNULL, stdout=PIPE,
-                                  process_group=watcher.pid) as board:
+            with subprocess.Popen(command, stdin=DEVNULL, stdout=PIPE, process_group=watcher.pid,
+                                  pass_fds=() if beats is None else (beats,)) as board:
                 try:
                     yield _path(board, directory)
                 finally:

@@ -62,6 +62,7 @@ FIXED = {
     ("host", "infer"): {"images": "images.npy", "--board": "built", "--port": "absent"},
     ("host", "stream"): {"elements": "elements.npy", "--board": "streams", "--port": "absent"},
     ("host", "load"): {"image": "loads/memory.img", "--board": "loads", "--port": "absent"},
+    ("host", "serve"): {"--board": "built", "--port": "absent", "--listen": "0"},
     ("host", "devices"): {},
     ("host", "status"): {"--board": "built", "--port": "absent"},
 }

@@ -12,7 +12,7 @@ def _run(args):
     from gen.build.builder import build_for
     from gen.verify.virtual import run
     make = partial(build_for, "virtual", synthesise=False)  # Verilog is enough
-    return run(find_build(args, make, images=False))
+    return run(find_build(args, make, images=False), args.beats)
 
 
 def add(commands: Commands) -> None:
@@ -22,3 +22,6 @@ def add(commands: Commands) -> None:
                      "virtual build/digits")
     add_design(parser)
     add_dataset(parser)
+    parser.add_argument("--beats", metavar="FILE",
+                        help="append the spikes of each layer to FILE, a line for each beat: the "
+                             "layer's number, and the beat in hexadecimal digits")

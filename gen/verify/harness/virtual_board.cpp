@@ -1,7 +1,7 @@
 // A board on this machine: the Verilated top level, its UART pins on a pseudo-terminal.
 //
-// Arguments: the clocks a bit lasts, and the process to end with, if that is not the one that started
-// it. The first line on standard output is the terminal's path. Ends with that process, or by a signal.
+// Arguments: the clocks a bit lasts, the process to end with, if that is not the one that started it, and
+// +beats=FILE, if the board records beats. The first line on standard output is the terminal's path. Ends with that process, or by a signal.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -112,17 +112,18 @@ private:
 }  // namespace
 
 int main(int argc, char **argv) {
-    unsigned divisor = argc == 2 || argc == 3 ? std::strtoul(argv[1], nullptr, 10) : 0;
+    unsigned divisor = argc >= 2 && argc <= 4 ? std::strtoul(argv[1], nullptr, 10) : 0;
     if (divisor < 2) {
-        std::fprintf(stderr, "usage: %s CLOCKS_PER_BIT [PARENT]\n", argv[0]);
+        std::fprintf(stderr, "usage: %s CLOCKS_PER_BIT [PARENT [+beats=FILE]]\n", argv[0]);
         return 2;
     }
     // A shell starts its background jobs with some signals ignored, which would be inherited.
     std::signal(SIGINT, SIG_DFL);
     std::signal(SIGTERM, SIG_DFL);
     // It may be gone already: compiling took a while.
-    pid_t parent = argc == 3 ? std::strtol(argv[2], nullptr, 10) : getppid();
+    pid_t parent = argc >= 3 ? std::strtol(argv[2], nullptr, 10) : getppid();
     VerilatedContext context;
+    context.commandArgs(argc, argv);
     Vtop top(&context);
     Line line(open_terminal(), divisor);
 

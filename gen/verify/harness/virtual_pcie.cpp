@@ -1,8 +1,8 @@
 // A board on this machine: the Verilated top level behind a small root complex. BAR0 and the host's memory
 // are files that a driver maps.
 //
-// Arguments: bytes of memory, its bus address, bytes a clock that the link carries, and the process to end
-// with, if that is not the one that started it. The first line on standard output has the paths of both files
+// Arguments: bytes of memory, its bus address, bytes a clock that the link carries, the process to end with,
+// if that is not the one that started it, and +beats=FILE, if the board records beats. The first line on standard output has the paths of both files
 // and the bus address. Ends with that process, or by a signal.
 //
 // A mapped file tells nobody that it is accessed. What a driver has written to BAR0 is found by comparing it with
@@ -266,16 +266,17 @@ private:
 }  // namespace
 
 int main(int argc, char **argv) {
-    if (argc != 4 && argc != 5) {
-        std::fprintf(stderr, "usage: %s BYTES BASE RATE [PARENT]\n", argv[0]);
+    if (argc < 4 || argc > 6) {
+        std::fprintf(stderr, "usage: %s BYTES BASE RATE [PARENT [+beats=FILE]]\n", argv[0]);
         return 2;
     }
     // A shell starts its background jobs with some signals ignored, which would be inherited.
     std::signal(SIGINT, SIG_DFL);
     std::signal(SIGTERM, SIG_DFL);
     // It may be gone already: compiling took a while.
-    const pid_t parent = argc == 5 ? std::strtol(argv[4], nullptr, 10) : getppid();
+    const pid_t parent = argc >= 5 ? std::strtol(argv[4], nullptr, 10) : getppid();
     VerilatedContext context;
+    context.commandArgs(argc, argv);
     Vtop top(&context);
     Root root(top, std::strtoull(argv[1], nullptr, 0), std::strtoull(argv[2], nullptr, 0),
               std::strtoul(argv[3], nullptr, 0));
