@@ -65,7 +65,7 @@ def write(design: Design, out: str | Path, images: np.ndarray) -> dict:
     FitError
         If memories may be loaded, which needs another link.
     NetworkError
-        If the images are not of the network's shape, type or range, or not a block of a sequence.
+        If the images are not of the network's shape, type or range.
     OutputError
         If the directory can't be written, before anything is done.
     """
@@ -75,7 +75,7 @@ def write(design: Design, out: str | Path, images: np.ndarray) -> dict:
                        f"IP core does not have; leave --reloadable out")
     files.require_directory(out, (f"{name}.v", f"{name}.core", _TESTBENCH, _VECTORS, _SAMPLES,
                                   _ANSWERS, _FACTS))
-    samples, answers = words(design.network, design.config, design.whole(images))
+    samples, answers = words(design.network, design.config, design.network.shaped(images))
     texts = {
         f"{name}.v": _verilog(design, name),
         f"{name}.core": _core(name, design.network.name),
