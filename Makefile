@@ -36,6 +36,7 @@ docs: $(STAMP)
 	$(VENV)/bin/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/docs
 
 notebook: $(STAMP)
+	mkdir -p build
 	$(VENV)/bin/jupytext --from md:myst --to ipynb --output build/tutorial.ipynb docs/tutorial.md
 
 clean:
