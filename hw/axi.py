@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .array import Array as CoreArray
-from .device import Device, packing
+from .device import Device, identity, packing
 from .feeder import Word
 from .packets import Answer, Packets
 from .run import timesteps_member
@@ -45,11 +45,11 @@ class AxiStream(wiring.Component):
     """
 
     def __init__(self, config, image, *, digest, clock_hz):
+        identity(config, digest=digest, clock_hz=clock_hz)
         if config.reloadable:
             raise ValueError("there is no port to load memories by")
-        self._config = config
-        self._device = Device(CoreArray(config, image), config, digest=digest, clock_hz=clock_hz,
-                              selftest=selftest_words(config, image))
+        self._config, self._image = config, image
+        self._digest, self._clock_hz = digest, clock_hz
         super().__init__({
             "s_axis_tdata": In(32), "s_axis_tvalid": In(1), "s_axis_tlast": In(1),
             "s_axis_tready": Out(1),
@@ -63,7 +63,9 @@ class AxiStream(wiring.Component):
         m = Module()
 
         config = self._config
-        m.submodules.device = device = self._device
+        m.submodules.device = device = Device(
+            CoreArray(config, self._image), config, digest=self._digest, clock_hz=self._clock_hz,
+            selftest=selftest_words(config, self._image))
         m.submodules.packets = packets = Packets(
             packing(config).words, ahead=config.in_flight + 2,
             begins=config.input_bits - 1 if config.continues else None)

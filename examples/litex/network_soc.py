@@ -7,8 +7,7 @@
 
 writes the SoC's Verilog, ``soc.v``, with the contents of its memories, and the addresses of its
 registers, ``csr.json``. Its master is whoever is at the Wishbone pins: a testbench, or a bridge. A
-SoC with a processor, for a board, takes the same :class:`Network` and
-:meth:`NetworkSoC.add_network`.
+SoC with a processor, for a board, takes the same :func:`add_network`.
 """
 
 import argparse
@@ -63,6 +62,20 @@ class Network(LiteXModule):
         platform.add_source(str(Path(directory) / f"{module}.v"))
 
 
+def add_network(soc, directory):
+    """Add a network and its DMA to a SoC. A transfer of the reader is a sample."""
+    soc.network = network = Network(soc.platform, directory)
+    for name, kind in (("reader", WishboneDMAReader), ("writer", WishboneDMAWriter)):
+        bus = wishbone.Interface(data_width=32, address_width=32, addressing="word")
+        # A word of the memory is a word of the stream: no bytes are swapped.
+        soc.add_module(name, kind(bus, endianness="big", with_csr=True))
+        soc.bus.add_master(name, bus)
+    soc.comb += [
+        soc.reader.source.connect(network.sink),
+        network.source.connect(soc.writer.sink, omit={"error"}),
+    ]
+
+
 class NetworkSoC(SoCMini):
     """A network, a memory, and what moves words between them.
 
@@ -79,20 +92,7 @@ class NetworkSoC(SoCMini):
         host = wishbone.Interface(data_width=32, address_width=32, addressing="word")
         self.comb += host.connect_to_pads(platform.request("wishbone"), mode="slave")
         self.bus.add_master("host", host)
-        self.add_network(directory)
-
-    def add_network(self, directory):
-        """Add a network and its DMA. A transfer of the reader is a sample."""
-        self.network = network = Network(self.platform, directory)
-        for name, kind in (("reader", WishboneDMAReader), ("writer", WishboneDMAWriter)):
-            bus = wishbone.Interface(data_width=32, address_width=32, addressing="word")
-            # A word of the memory is a word of the stream: no bytes are swapped.
-            self.add_module(name, kind(bus, endianness="big", with_csr=True))
-            self.bus.add_master(name, bus)
-        self.comb += [
-            self.reader.source.connect(network.sink),
-            network.source.connect(self.writer.sink, omit={"error"}),
-        ]
+        add_network(self, directory)
 
 
 def write(directory, out):
