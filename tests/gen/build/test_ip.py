@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import boards
-from gen.build import ip
+from gen.build import ip, synthesis
 from gen.build.planning import design_for
 from gen.cli.main import main
 from gen.errors import FitError, NetworkError, OutputError
@@ -111,6 +112,20 @@ def test_the_testbench(network, options, tmp_path):
                           check=False)
     assert done.returncode
     assert f"answer 9, word {made['answer_words'] - 2}: " in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_synthesis(tmp_path):
+    """It has neither multipliers nor latches, as a build."""
+    network = linear()
+    planned = design(network)
+    made = ip.write(planned, tmp_path, images(network))
+    sources, synth = [Path(made["verilog"]).name], planned.board.synth
+    (tmp_path / synthesis.SCRIPT).write_text(synthesis.script(
+        sources, top=made["module"], command=synth))
+    resources = synthesis.synthesise(tmp_path, sources, top=made["module"], command=synth)
+    synthesis.require_pure(resources, network.name)
+    assert 100 < resources.luts < planned.board.budget.luts
 
 
 def test_command(tmp_path, capsys):
