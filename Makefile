@@ -3,6 +3,8 @@
 # make test-all  all tests
 # make figures   the figures that the pages quote, as far as they are missing or out of date; the
 #                data sets are looked for in $SPIKELOOM_DATA. In the background: make figures &
+# make docs      the site of the pages in docs, in build/docs
+# make notebook  the tutorial as a notebook for Jupyter, build/tutorial.ipynb
 # make clean     removes what was built, and the environment
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ TORCH  := torch==2.13.0
 
 comma  := ,
 
-.PHONY: demo test test-all figures clean
+.PHONY: demo test test-all figures docs notebook clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -29,6 +31,13 @@ test-all: $(STAMP)
 
 figures: $(STAMP)
 	$(VENV)/bin/python -m bench
+
+docs: $(STAMP)
+	$(VENV)/bin/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/docs
+
+notebook: $(STAMP)
+	mkdir -p build
+	$(VENV)/bin/jupytext --from md:myst --to ipynb --output build/tutorial.ipynb docs/tutorial.md
 
 clean:
 	rm -rf build $(VENV)
@@ -46,7 +55,7 @@ $(STAMP): pyproject.toml
 	$(call need,command -v perl,perl,perl)
 	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
-	    $(TORCH) --editable ".[gen,explore,host,toolchain,test]"
+	    $(TORCH) --editable ".[gen,explore,host,toolchain,test,docs]"
 	# These compile themselves on first use.
 	for tool in yosys nextpnr-ecp5 ecppack nextpnr-ice40 icepack nextpnr-himbaechel-gowin; do \
 	    $(VENV)/bin/yowasp-$$tool --help >/dev/null 2>&1; done

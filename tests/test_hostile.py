@@ -57,6 +57,7 @@ FIXED = {
     ("gen", "report"): {"design": "empty"},
     ("gen", "virtual"): {"design": "empty"},
     ("gen", "program"): {"design": "empty"},
+    ("gen", "ip"): {"design": "net.npz", "--images-file": "absent.npy", "-o": "out"},
     ("gen", "boards"): {},
     ("gen", "demo"): {"--network": "absent.npz"},
     ("host", "infer"): {"images": "images.npy", "--board": "built", "--port": "absent"},

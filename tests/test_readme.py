@@ -17,7 +17,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"
 def commands(program):
     """Commands in the documents' code blocks, a tuple of arguments each."""
     text = "\n".join(document.read_text() for document in DOCUMENTS)
-    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    blocks = "\n".join(re.findall(r"^```[^`\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
     lines = re.findall(rf"^{re.escape(program)} (.*)$", blocks, re.MULTILINE)
     return [tuple(shlex.split(line, comments=True)) for line in lines]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = "bench|boards|docs|firmware|gen|host|hw|tests"
+PACKAGES = "bench|boards|docs|examples|firmware|gen|host|hw|tests"
 FOREIGN = re.compile(r"\bCONVERSIONS\b|\b(?:DESIGN|RESULTS|STYLE|PEERS|BOARDS)\.md\b")
 """Notes that are no part of the repository."""
 

@@ -113,7 +113,7 @@ class TestPackages:
     def test_every_extra_is_known(self):
         declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
         optional = declared["project"]["optional-dependencies"]
-        assert extras.EXTRAS.keys() == optional.keys() - {"test", "bench"}
+        assert extras.EXTRAS.keys() == optional.keys() - {"test", "docs", "bench"}
 
     def test_an_error_of_ours_is_a_bug(self):
         error = ModuleNotFoundError("No module named 'gen.nothing'", name="gen.nothing")
