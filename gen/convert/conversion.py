@@ -1,10 +1,13 @@
 """Conversion of a network that was trained elsewhere: ``python -m gen convert``.
 
-The module comes from a Python file of the user's, which is executed. The weights come from a
-safetensors file and the calibration images from a ``.npy`` file. Reading these executes nothing.
+The module comes from a Python file of the user's, which is executed, and its weights from a
+safetensors file; or both come from an ONNX file. The calibration images come from a ``.npy`` file.
+Reading these files executes nothing.
 """
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,8 @@ from .lowered import Lowered
 from .quantised import QuantisedModel
 from .recurrent import warn_if_coarse
 from .usercode import blamed, loaded
-from .widths import Bits
+from .whole import keep_whole
+from .widths import Bits, layer_bits
 
 __all__ = ["AGREEMENT", "convert", "to_quantised"]
 
@@ -54,7 +58,7 @@ _SAMPLES = 32
 _ONCE = Firing()
 
 
-def convert(target: str, *, weights: str | Path, calibration: str | Path,
+def convert(target: str, *, weights: str | Path | None = None, calibration: str | Path,
             out: str | Path, name: str | None = None, bits: Bits = 8,
             levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
             activation: str | None = None, require_agreement: float | None = None,
@@ -65,8 +69,8 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
 
     Parameters
     ----------
-    target : ``FILE.py:FUNCTION``, which returns the module
-    weights : a ``.safetensors`` file with the module's state
+    target : ``FILE.py:FUNCTION``, which returns the module, or an ONNX file
+    weights : a ``.safetensors`` file with the module's state; None for an ONNX file
     calibration : a ``.npy`` file of images or sequences as the module takes them (``(N, H, W)``
         stands for one channel): integers in ``0..pixel_max``, which the module sees as ``pixel /
         pixel_max``, or real numbers in ``0..1``
@@ -93,14 +97,14 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
         If the network can't have that name, counts or pixels, or can't be written.
     """
     out, name = Path(out), require_name(name or Path(out).stem)
-    files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
+    target = str(target)
+    read = (target.rpartition(":")[0] or target, weights, calibration)
+    files.require_output(out, inputs=[path for path in read if path is not None])
     firing = Firing(method, schedule, timesteps, sleep, until_quiet, burst, probe)
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
-    with loaded(str(target)) as module, blamed(target):
-        require_plain(module)
-        load_weights(module, weights)
+    with _opened(target, weights, input_levels) as module, blamed(target):
         pixels = load_calibration(calibration, pixel_max, sequences=takes_sequences(module))
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
@@ -156,7 +160,9 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
                     "activations have their own levels", levels)
     lowered, scores = calibrate(module, lowered, images, firing.levels(levels), firing)
     warn_if_coarse(lowered)
-    return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
+    lowered, widths, _ = keep_whole(
+        lowered, layer_bits(bits, [layer.name for layer in lowered.charged]), input_levels)
+    return QuantisedModel(lowered, input_levels=input_levels, bits=widths), lowered, scores
 
 
 def _check_counts(levels: int | None, input_levels: int) -> None:
@@ -205,6 +211,25 @@ def _summary(network: Network, lowered: Lowered) -> dict:
 
 
 # The user's files.
+
+
+@contextlib.contextmanager
+def _opened(target: str, weights: str | Path | None, input_levels: int) -> Iterator[nn.Module]:
+    """The module of a target, with its weights, as :func:`convert` takes them."""
+    if target.lower().endswith(".onnx"):
+        if weights is not None:
+            raise ConversionError(f"{weights}: an ONNX file has its own weights; leave out "
+                                  f"--weights")
+        from .graphs.module import from_onnx
+        yield from_onnx(target, input_levels)
+        return
+    with loaded(target) as module:
+        if weights is None:
+            raise ConversionError(f"{target}: needs the module's weights: --weights W.safetensors")
+        with blamed(target):
+            require_plain(module)
+            load_weights(module, weights)
+        yield module
 
 
 def load_weights(module: nn.Module, path: str | Path) -> None:

@@ -63,6 +63,7 @@ class Term:
     groups : as in ``torch.nn.Conv2d``
     identity : whether this is the diagonal of a residual connection, which is not trained and has
         as many bits as it needs
+    unit : ``(O,)``: the weights of each output channel are whole multiples of it; or None
     """
 
     path: str
@@ -75,6 +76,7 @@ class Term:
     groups: int = 1
     identity: bool = False
     below: int | None = None
+    unit: torch.Tensor | None = None
 
     def convolved(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """The convolution of ``(N, C, H, W)`` values with weights like :attr:`weight`."""
@@ -93,7 +95,8 @@ class Fire:
     at ``-levels`` and not at 0. They are recurrent if they are the source of one of their terms.
 
     ``activation`` is the path of the module that has the step and the levels, or None for a
-    calibrated ReLU. Layers that share the module share its step. ``bias`` is ``(O,)``.
+    calibrated ReLU. Layers that share the module share its step. ``bias`` is ``(O,)``. ``theta``
+    are the thresholds ``(O,)`` if they are given, in whole numbers.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Fire:
     levels: int
     floor: bool = False
     symmetric: bool = False
+    theta: torch.Tensor | None = None
 
     @property
     def key(self) -> tuple[str | None, str | None]:
@@ -128,11 +132,13 @@ class Relu:
 
 @dataclass(frozen=True)
 class Out:
-    """The read-out: the charge of the last layer, which never fires. ``bias`` is ``(classes,)``."""
+    """The read-out: the charge of the last layer, which never fires. ``bias`` is ``(classes,)``.
+    ``scale`` is the value of a unit of charge, if it is given."""
 
     name: str
     terms: tuple[Term, ...]
     bias: torch.Tensor
+    scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -230,11 +236,12 @@ class Map:
     signed: bool = False
 
     def term(self, path: str, weight: torch.Tensor, *, stride: tuple[int, int] = (1, 1),
-             padding: tuple[int, int] = (0, 0), groups: int = 1, identity: bool = False) -> Term:
+             padding: tuple[int, int] = (0, 0), groups: int = 1, identity: bool = False,
+             unit: torch.Tensor | None = None) -> Term:
         """A convolution of the map, see :class:`Term`."""
         below = padding[0] if self.above else None
         return Term(path, self.source, self.step, self.factor, weight, stride,
-                    (padding[0] + self.above, padding[1]), groups, identity, below)
+                    (padding[0] + self.above, padding[1]), groups, identity, below, unit)
 
 
 @dataclass(frozen=True)
@@ -254,5 +261,6 @@ class Charge:
 
     def scaled(self, gain: torch.Tensor, shift: torch.Tensor) -> "Charge":
         """The charge times ``gain`` plus ``shift``, both ``(C,)``: a batch norm."""
-        terms = tuple(replace(t, weight=t.weight * gain[:, None, None, None]) for t in self.terms)
+        terms = tuple(replace(t, weight=t.weight * gain[:, None, None, None], unit=t.unit if t.unit
+                              is None else t.unit * gain.abs()) for t in self.terms)
         return replace(self, terms=terms, bias=self.bias * gain + shift)

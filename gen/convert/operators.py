@@ -21,6 +21,7 @@ from .foreign import Activation
 from .lowered import Charge, Form, Map
 from .qcfs import ClipQuan, Qcfs
 from .recurrent import Recurrent
+from .uniform import Uniform, unit_of
 
 __all__ = ["SUPPORTED", "Operators"]
 
@@ -98,6 +99,9 @@ class Operators(ElementOperators):
                 return self._fire(x, path, step, module.levels, symmetric=module.symmetric)
             case ClipQuan():
                 return self._fire(x, path, 1 / module.levels, module.levels, floor=True)
+            case Uniform():
+                return self._fire(self._charged(x) if isinstance(x, Map) else x, path, module.step,
+                                  module.levels, floor=module.floor, symmetric=module.symmetric)
             case Recurrent():
                 return self._recurrent(module, path, x)
             case nn.ReLU():
@@ -147,7 +151,8 @@ class Operators(ElementOperators):
         if any(p >= k for p, k in zip(padding, kernel, strict=True)):
             self.refuse(f"padding {padding} must be smaller than the kernel {kernel}")
         weight = module.weight.detach().clone().reshape(*module.weight.shape[:2], *kernel)
-        term = x.term(path, weight, stride=stride, padding=padding, groups=module.groups)
+        term = x.term(path, weight, stride=stride, padding=padding, groups=module.groups,
+                      unit=unit_of(module))
         return Charge((term,), _bias(module), shape, form)
 
     def _padding(self, module: nn.Conv1d | nn.Conv2d) -> tuple[int, ...]:
@@ -179,7 +184,7 @@ class Operators(ElementOperators):
             self.refuse(f"expects {module.in_features} features, but its input has {features}")
         weight = module.weight.detach().clone()
         weight = weight[:, :, None, None] if each else x.form.as_map(weight, x.shape)
-        return Charge((x.term(path, weight),), _bias(module),
+        return Charge((x.term(path, weight, unit=unit_of(module)),), _bias(module),
                       (module.out_features, rows if each else 1, 1),
                       x.form if each else Form.VECTOR)
 
