@@ -10,6 +10,7 @@ are rounded to even counts.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import singledispatch
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ _IDENTITY_BITS = 16
 _WHOLE, _RATIO, _TIE = 1e-3, 1e-6, 1e-9
 """How near to a whole number a weight, a ratio of units, and the border of a count must be."""
 
-_MOST_THETA = float(1 << 36)
+_MOST_THETA, _MOST_FACTOR = float(1 << 36), 256
 
 _TRIED = (0, 1, -1)
 """Thresholds that are tried, from the whole number below the exact one."""
@@ -58,6 +59,27 @@ class _Rows:
     room: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What a layer lies among.
+
+    Members
+    -------
+    steps, ranges : by layer the value of a count, and the least and the greatest count
+    bits : the widest that the layer's weights may be
+    lowered : all layers
+    """
+
+    steps: Mapping[str, float]
+    ranges: Mapping[str, tuple[int, int]]
+    bits: int
+    lowered: Lowered
+
+    def paired(self, layer: Fire | Out, term: Term) -> bool:
+        """Whether the opposite of each weight is needed, too."""
+        return not self.lowered.signed.isdisjoint((layer.name, term.source))
+
+
 def keep_whole(lowered: Lowered, widths: Mapping[str, int], input_levels: int
                ) -> tuple[Lowered, dict[str, int], dict[str, float]]:
     """Fix the thresholds of layers whose weights are whole numbers, so that they stay so.
@@ -71,7 +93,8 @@ def keep_whole(lowered: Lowered, widths: Mapping[str, int], input_levels: int
     Returns
     -------
     The layers, whose weights are whole on the grid of their thresholds; the widths that they need;
-    and by layer the share of the charges that can arrive for which a count differs from the file's.
+    and for each of these layers the share of the charges that can arrive at its worst channel for
+    which a count differs from the file's, about which there is a warning.
 
     Raises
     ------
@@ -80,46 +103,59 @@ def keep_whole(lowered: Lowered, widths: Mapping[str, int], input_levels: int
     """
     steps = {layer.name: float(np.float32(layer.step)) for layer in lowered.neurons}
     steps[INPUT] = 1 / input_levels
-    ranges, layers, shares, needed = _ranges(lowered, input_levels), [], {}, dict(widths)
-    for layer in lowered.layers:
-        if not isinstance(layer, Pool) and any(term.unit is not None for term in layer.terms):
-            rows = _rows(layer, steps, ranges, widths[layer.name], lowered.signed)
-            if rows is None:
-                log.warning("warning: %s: its whole weights have no common unit, so they are "
-                            "quantised again", layer.name)
-            else:
-                layer, shares[layer.name], needed[layer.name] = _kept(layer, rows, steps, lowered)
-        layers.append(layer)
-    for name, share in shares.items():
-        if share:
-            log.warning("warning: %s: its whole weights are kept, but for %.2g %% of the charges "
-                        "that can arrive a count differs from the file's%s", name, 100 * share,
-                        "" if widths[name] == BITS[-1] else "; more --bits bring them closer")
-    return replace(lowered, layers=tuple(layers)), needed, shares
-
-
-def _ranges(lowered: Lowered, input_levels: int) -> _Ranges:
-    """Least and greatest count of the input and of each layer."""
     ranges: _Ranges = {INPUT: (0, input_levels)}
     for layer in lowered.layers:
-        if isinstance(layer, Fire):
-            ranges[layer.name] = (-layer.levels if layer.symmetric else 0, layer.levels)
-        elif isinstance(layer, Pool):
-            low, high = ranges[layer.source]
-            window = layer.kernel[0] * layer.kernel[1] if layer.kind == "sum" else 1
-            ranges[layer.name] = (min(0, low * window), high * window)
-    return ranges
+        ranges[layer.name] = _range(layer, ranges)
+    made, needed, shares = {}, dict(widths), {}
+    for layer in lowered.charged:
+        if all(term.unit is None for term in layer.terms):
+            continue
+        kept = _kept(layer, _Place(steps, ranges, widths[layer.name], lowered))
+        if kept is None:
+            log.warning("warning: %s: its whole weights have no common unit, so they are "
+                        "quantised again", layer.name)
+            continue
+        made[layer.name], needed[layer.name], shares[layer.name] = kept
+        if shares[layer.name]:
+            log.warning("warning: %s: its whole weights are kept, but for %.2g %% of the charges "
+                        "that can arrive a count differs from the file's%s", layer.name,
+                        100 * shares[layer.name], "" if widths[layer.name] == BITS[-1] else
+                        "; more --bits bring them closer")
+    layers = tuple(made.get(layer.name, layer) for layer in lowered.layers)
+    return replace(lowered, layers=layers), needed, shares
 
 
-def _rows(layer: Fire | Relu | Out, steps: Mapping[str, float], ranges: _Ranges, bits: int,
-          signed: frozenset[str]) -> _Rows | None:
-    """The layer's weights as whole numbers, or None if they have no common unit."""
-    found = [_counted(term, steps) for term in layer.terms]
+@singledispatch
+def _range(layer: Fire | Relu | Pool | Out, ranges: _Ranges) -> tuple[int, int]:
+    """Least and greatest count of a layer; none of one without counts."""
+    return 0, 0
+
+
+@_range.register
+def _(layer: Fire, ranges: _Ranges) -> tuple[int, int]:
+    return -layer.levels if layer.symmetric else 0, layer.levels
+
+
+@_range.register
+def _(layer: Pool, ranges: _Ranges) -> tuple[int, int]:
+    low, high = ranges[layer.source]
+    window = layer.kernel[0] * layer.kernel[1] if layer.kind == "sum" else 1
+    return min(0, low * window), high * window
+
+
+def _rows(layer: Fire | Out, place: _Place, common: bool) -> _Rows | None:
+    """The layer's weights as whole numbers, or None if they have no common unit.
+
+    Parameters
+    ----------
+    common : whether all channels need the same unit
+    """
+    found = [_counted(term, place.steps) for term in layer.terms]
     if any(one is None for one in found):
         return None
     values = [one for one in found if one is not None]
     unit = np.min([value for _, value in values], axis=0)
-    if isinstance(layer, Out):
+    if common:
         unit = np.full_like(unit, unit.min())
     weights, room = [], np.full(len(unit), np.inf)
     least, most = np.zeros(len(unit)), np.zeros(len(unit))
@@ -129,15 +165,15 @@ def _rows(layer: Fire | Relu | Out, steps: Mapping[str, float], ranges: _Ranges,
             return None
         whole = whole * torch.from_numpy(times.round()).reshape(-1, 1, 1, 1)
         flat = whole.flatten(1).numpy()
-        low, high = limits(_IDENTITY_BITS if term.identity else bits,
-                           not signed.isdisjoint((layer.name, term.source)))
-        _require_width(layer.name, flat, low, high, bits)
+        low, high = limits(_IDENTITY_BITS if term.identity else place.bits,
+                           place.paired(layer, term))
+        _require_width(layer.name, flat, low, high, place.bits)
         with np.errstate(divide="ignore"):
             room = np.minimum(room, np.minimum(high / flat.max(1).clip(0), low / flat.min(1).clip(
                 None, -0.0)))
-        zero, ten = ranges[term.source]
-        least += (flat.clip(0) * zero + flat.clip(None, 0) * ten).sum(1)
-        most += (flat.clip(0) * ten + flat.clip(None, 0) * zero).sum(1)
+        few, many = place.ranges[term.source]
+        least += (flat.clip(0) * few + flat.clip(None, 0) * many).sum(1)
+        most += (flat.clip(0) * many + flat.clip(None, 0) * few).sum(1)
         weights.append(whole)
     return _Rows(weights, unit, least, most, np.floor(room))
 
@@ -172,25 +208,49 @@ def _bits(weights: np.ndarray, symmetric: bool) -> int:
     return int(max(weights.max(), -least, 0)).bit_length() + 1
 
 
-def _kept(layer: Fire | Relu | Out, rows: _Rows, steps: Mapping[str, float], lowered: Lowered
-          ) -> tuple[Fire | Out, float, int]:
-    """The layer with whole weights on its grid, the share of charges whose count differs, and the
-    bits that its weights need."""
-    if isinstance(layer, Out):
-        made, factor = _read_out(layer, rows, steps), None
-        share = 0.0
-        factor = np.full(len(rows.unit), rows.unit[0] / made.scale)
-    elif isinstance(layer, Fire):
-        made, factor, share = _neurons(layer, rows, steps, lowered)
-    else:
-        raise ValueError(f"{layer.name}: this ReLU has no step; calibrate the layers first")
-    needed = [BITS[0]]
-    for term, weight in zip(layer.terms, rows.weights, strict=True):
-        if not term.identity:
-            pairs = not lowered.signed.isdisjoint((layer.name, term.source))
-            grid = weight.flatten(1).numpy() * factor.round()[:, None]
-            needed.append(_bits(grid, pairs))
-    return made, share, max(needed)
+@singledispatch
+def _kept(layer: Fire | Relu | Out, place: _Place) -> tuple[Fire | Out, int, float] | None:
+    """The layer with whole weights on its grid, the bits that they need, and the share of charges
+    for which a count differs; None if it has no common unit."""
+    raise ValueError(f"{layer.name}: this ReLU has no step; calibrate the layers first")
+
+
+@_kept.register
+def _(layer: Fire, place: _Place) -> tuple[Fire | Out, int, float] | None:
+    rows = _rows(layer, place, common=False)
+    if rows is None:
+        return None
+    step = place.steps[layer.name]
+    borders = _borders(layer, rows, step, place.lowered)
+    factor, theta, initial = _searched(borders, rows, step)
+    bias = initial if layer.floor else initial - np.floor(theta / 2)
+    made = replace(layer, terms=_on_grid(layer, rows, factor, step / theta, place.steps),
+                   bias=torch.from_numpy(bias * step / theta), theta=torch.from_numpy(theta))
+    begin = np.ceil((borders.counts * theta[:, None] - initial[:, None]) / factor[:, None]).clip(
+        rows.least[:, None], rows.most[:, None] + 1)
+    differing = np.abs(begin - borders.charges).sum(1) / (rows.most - rows.least + 1)
+    return made, _needed(layer, rows, factor, place), float(differing.max())
+
+
+@_kept.register
+def _(layer: Out, place: _Place) -> tuple[Fire | Out, int, float] | None:
+    rows = _rows(layer, place, common=True)
+    if rows is None:
+        return None
+    bias = layer.bias.double().numpy() / rows.unit
+    most = int(min(rows.room.min(), _MOST_FACTOR))
+    factor = np.full_like(rows.unit, next((m for m in range(1, most + 1) if _ordered(bias, m)), 1))
+    unit = rows.unit / factor
+    made = replace(layer, terms=_on_grid(layer, rows, factor, unit, place.steps),
+                   bias=torch.from_numpy(np.round(bias * factor) * unit), scale=float(unit[0]))
+    return made, _needed(layer, rows, factor, place), 0.0
+
+
+def _needed(layer: Fire | Out, rows: _Rows, factor: np.ndarray, place: _Place) -> int:
+    """The bits of the weights."""
+    return max(BITS[0], *(
+        _bits(weight.flatten(1).numpy() * factor[:, None], place.paired(layer, term))
+        for term, weight in zip(layer.terms, rows.weights, strict=True) if not term.identity))
 
 
 def _on_grid(layer: Fire | Out, rows: _Rows, factor: np.ndarray, unit: np.ndarray,
@@ -200,21 +260,6 @@ def _on_grid(layer: Fire | Out, rows: _Rows, factor: np.ndarray, unit: np.ndarra
         replace(term, weight=(weight * torch.from_numpy(factor * unit / (
             steps[term.step] * term.factor)).reshape(-1, 1, 1, 1)))
         for term, weight in zip(layer.terms, rows.weights, strict=True))
-
-
-def _neurons(layer: Fire, rows: _Rows, steps: Mapping[str, float], lowered: Lowered
-             ) -> tuple[Fire, np.ndarray, float]:
-    step = steps[layer.name]
-    borders = _borders(layer, rows, step, lowered)
-    factor, theta, initial = _searched(borders, rows, step)
-    reached = np.ceil((borders.counts * theta[:, None] - initial[:, None]) / factor[:, None]).clip(
-        rows.least[:, None], rows.most[:, None] + 1)
-    share = np.abs(reached - borders.charges).sum(1) / (rows.most - rows.least + 1)
-    bias = initial if layer.floor else initial - np.floor(theta / 2)
-    unit = step / theta
-    made = replace(layer, terms=_on_grid(layer, rows, factor, unit, steps),
-                   bias=torch.from_numpy(bias * unit), theta=torch.from_numpy(theta))
-    return made, factor, float(share.max())
 
 
 @dataclass(frozen=True)
@@ -257,7 +302,7 @@ def _searched(borders: _Borders, rows: _Rows, step: float
     counts, charges = borders.counts, borders.charges
     # A border that is beyond all charges binds from one side only.
     below, above = charges <= rows.most[:, None], charges > rows.least[:, None]
-    for m in range(1, int(min(rows.room.max(), _most_factor(borders))) + 1):
+    for m in range(1, int(min(rows.room.max(), _MOST_FACTOR)) + 1):
         for more in _TRIED:
             theta = (np.floor(slope * m) + more).clip(1)
             line = counts * theta[:, None]
@@ -266,7 +311,8 @@ def _searched(borders: _Borders, rows: _Rows, step: float
             missing = (low - high).clip(0) / m
             better = (missing < gap) & (m <= rows.room)
             middle = np.floor((low + high) / 2)
-            initial = np.where(low > high, middle, np.clip(np.round(m * borders.initial), low, high))
+            initial = np.round(m * borders.initial).clip(low, high)
+            initial = np.where(low > high, middle, initial)
             for kept, value in zip(best, (np.full_like(slope, m), theta, initial), strict=True):
                 np.copyto(kept, value, where=better)
             gap = np.where(better, missing, gap)
@@ -275,30 +321,11 @@ def _searched(borders: _Borders, rows: _Rows, step: float
     return best[0], best[1], best[2]
 
 
-def _most_factor(borders: _Borders) -> int:
-    """A factor beyond which there is nothing to find."""
-    return max(16, 2 * borders.counts.size)
-
-
-def _read_out(layer: Out, rows: _Rows, steps: Mapping[str, float]) -> Out:
-    """The read-out with the least factor for which the order of any two scores is the file's."""
-    bias = layer.bias.double().numpy() / rows.unit
-    factor = next((m for m in range(1, int(min(rows.room.min(), 1 << 8)) + 1)
-                   if _ordered(bias, m)), 1)
-    unit = rows.unit / factor
-    terms = _on_grid_of_read_out(layer, rows, factor, unit, steps)
-    return replace(layer, terms=terms, bias=torch.from_numpy(np.round(bias * factor) * unit),
-                   scale=float(unit[0]))
-
-
-def _on_grid_of_read_out(layer, rows, factor, unit, steps):
-    return _on_grid(layer, rows, np.full_like(unit, factor), unit, steps)
-
-
 def _ordered(bias: np.ndarray, factor: int) -> bool:
     """Whether charges with rounded biases are in the order of those with biases that are not."""
     exact = bias[:, None] - bias
-    exact = np.where(np.abs(exact - exact.round()) <= _TIE * (1 + np.abs(bias)), exact.round(), exact)
+    near = np.abs(exact - exact.round()) <= _TIE * (1 + np.abs(bias))
+    exact = np.where(near, exact.round(), exact)
     whole = np.round(bias * factor)
     ours = whole[:, None] - whole
     return bool((np.floor(exact) == np.floor(ours / factor)).all() and (

@@ -20,7 +20,7 @@ from .file import array
 
 __all__ = ["Builder", "Constant", "Node", "Value"]
 
-_SUFFIX = re.compile(r"\.weight$")
+_SUFFIX = re.compile(r"\.(weight|bias)$")
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,12 @@ class Constant:
     -------
     numbers : of any shape
     unit : of the same shape: the numbers are whole multiples of it; or None
+    name : of the tensor in the file that they come from, if there is one
     """
 
     numbers: np.ndarray
     unit: np.ndarray | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -261,9 +263,10 @@ class Builder:
 
     def _label(self, node: Node) -> str:
         """What a node's layer is called: like its weights, or the node."""
-        weights = _SUFFIX.sub("", node.input(1))
-        if weights != node.input(1) and node.input(1) in self.constants:
-            return weights
+        for name in node.inputs[1:3]:
+            held = self.constants.get(name)
+            if held is not None and _SUFFIX.search(held.name):
+                return _SUFFIX.sub("", held.name)
         parts = [part for part in node.name.split("/") if part]
         if len(parts) > 1 and parts[-1].partition("_")[0] == node.op:
             parts.pop()

@@ -31,7 +31,7 @@ def folded(b: Builder, node: Node) -> Constant | None:
         return None
     move, (x, *_) = _MOVES[node.op], given
     unit = None if x.unit is None else move(x.unit, node, b)
-    return Constant(move(x.numbers, node, b), unit)
+    return Constant(move(x.numbers, node, b), unit, x.name)
 
 
 def _constant(b: Builder, node: Node) -> Constant:

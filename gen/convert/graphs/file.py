@@ -150,9 +150,9 @@ def sample_shape(model: onnx.ModelProto, path: str | Path
     sizes = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
              for dim in tensor.shape.dim]
     if not 2 <= len(sizes) <= 4 or None in sizes[1:]:
-        shape = ", ".join(dim.dim_param or str(size or "?") for dim, size in zip(
+        text = ", ".join(dim.dim_param or str(size or "?") for dim, size in zip(
             tensor.shape.dim, sizes, strict=True))
-        raise ConversionError(f"{where}: has the shape ({shape}); only the number of samples may "
+        raise ConversionError(f"{where}: has the shape ({text}); only the number of samples may "
                               f"be open, and one to three axes must follow: export it with a fixed "
                               f"shape")
     batch, *shape = sizes

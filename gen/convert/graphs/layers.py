@@ -1,6 +1,7 @@
 """Operators with weights, and poolings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def _filled(module: nn.Module, **tensors: np.ndarray | None) -> Any:
     return module
 
 
-def _weighted(b: Builder, node: Node, module: nn.Module, x: Value, weight: Constant,
+def _weighted(b: Builder, node: Node, module: Any, x: Value, weight: Constant,
               bias: np.ndarray | None, channels_first: bool = True) -> None:
     """Finish a layer: with weights as the module has them, and their unit if they are whole."""
     if tuple(module.weight.shape) != weight.numbers.shape or (
@@ -118,7 +119,8 @@ def _gained(x: Value, gain: float) -> Value:
 def _conv_transpose(b: Builder, node: Node) -> None:
     x, weight = b.value(node.input(0)), b.constant(node.input(1))
     kind = _of_rank(b, _TRANSPOSED, x)
-    shape, kernel, groups = weight.numbers.shape, weight.numbers.shape[2:], int(node.get("group", 1))
+    shape, groups = weight.numbers.shape, int(node.get("group", 1))
+    kernel = shape[2:]
     strides, dilations, before, after = _window(b, node, x, kernel)
     extra = list(node.get("output_padding", [0] * len(kernel)))
     if before != after or node.get("auto_pad", "NOTSET") != "NOTSET" or node.get("output_shape"):
@@ -141,7 +143,7 @@ def _gemm(b: Builder, node: Node) -> None:
     alpha, beta = np.float32(node.get("alpha", 1.0)), np.float32(node.get("beta", 1.0))
     if alpha != 1:
         unit = None if weight.unit is None else weight.unit * abs(alpha)
-        weight = Constant(weight.numbers * alpha, unit)
+        weight = replace(weight, numbers=weight.numbers * alpha, unit=unit)
     bias = _bias(b, node, 2)
     if bias is not None:
         bias = beta * np.broadcast_to(bias.reshape(-1), (len(weight.numbers),)) if bias.size in (
@@ -157,7 +159,8 @@ def _matmul(b: Builder, node: Node) -> None:
 def _turned(b: Builder, weight: Constant) -> Constant:
     if weight.numbers.ndim != 2:
         b.refuse(f"its weights must have two axes, not the shape {weight.numbers.shape}")
-    return Constant(weight.numbers.T, None if weight.unit is None else weight.unit.T)
+    return replace(weight, numbers=weight.numbers.T,
+                   unit=None if weight.unit is None else weight.unit.T)
 
 
 def _linear(b: Builder, node: Node, x: Value, weight: Constant, bias: np.ndarray | None) -> None:

@@ -26,11 +26,10 @@ _READ = {"": OPERATORS | LAYERS | QUANTISERS, "ai.onnx": OPERATORS | LAYERS | QU
 SUPPORTED = tuple(sorted({*OPERATORS, *LAYERS, *QUANTISERS, "Constant"}))
 """The operators that are read."""
 
-_GATED = dict.fromkeys(("LSTM", "GRU"), "its gates need products, which accumulate-only lanes don't "
-                       "have; use an RNN with ReLUs, as a PyTorch module")
-
 _HINTS = {
-    **_GATED, "RNN": "convert the PyTorch module that it was exported from",
+    **dict.fromkeys(("LSTM", "GRU"), "its gates need products, which accumulate-only lanes don't "
+                    "have; use an RNN with ReLUs, as a PyTorch module"),
+    "RNN": "convert the PyTorch module that it was exported from",
     "Trunc": "its division drops bits between layers; use average pooling and a Quant",
     **dict.fromkeys(("Erf", "Gelu"), "a GELU is not made of whole steps; train with ReLU"),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"),
@@ -68,7 +67,7 @@ def from_onnx(path: str | Path, input_levels: int) -> nn.Module:
     shape = (batch or 1, *shape)
     builder = Builder(model, path, name, shape, input_levels)
     for tensor in model.graph.initializer:
-        builder.constants[tensor.name] = Constant(array(tensor, path))
+        builder.constants[tensor.name] = Constant(array(tensor, path), name=tensor.name)
     for number, proto in enumerate(model.graph.node):
         _read(builder, proto, number)
     module = builder.finish(outputs[0])

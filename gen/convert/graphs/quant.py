@@ -71,9 +71,10 @@ def _quantised(b: Builder, node: Node, of: Range, scale: np.ndarray, zero: np.nd
     if not (np.isfinite(scale).all() and (scale > 0).all() and (zero == zero.round()).all()):
         b.refuse("its scales must be positive numbers, and its zero points whole ones")
     if node.input(0) in b.constants:
-        x = b.constant(node.input(0)).numbers
-        counts = rounded(x, scale, zero, of)
-        b.constants[node.outputs[0]] = Constant(counts * scale, np.broadcast_to(scale, x.shape))
+        held = b.constant(node.input(0))
+        counts = rounded(held.numbers, scale, zero, of)
+        b.constants[node.outputs[0]] = Constant(
+            counts * scale, np.broadcast_to(scale, counts.shape), held.name)
         return
     if scale.size != 1 or zero.size != 1:
         b.refuse(f"an activation must have one scale and one zero point, not {scale.shape} and "
@@ -119,23 +120,25 @@ def _has_passed(x: Value, quantiser: Uniform) -> bool:
 
 def _fitting(b: Builder, x: Value, quantiser: Uniform) -> float | None:
     """The gain that makes the input what the quantiser makes of it, if each count of a pixel is its
-    count."""
+    count, or the same multiple of it."""
     if x.node is not b.input.node or x.gain != 1 or quantiser.floor:
         return None
     counts = np.arange(b.input_levels + 1)
     own = (counts / b.input_levels / quantiser.step).clip(0, quantiser.levels).round()
-    return quantiser.step * b.input_levels if (own == counts).all() else None
+    whole = own[1] > 0 and (own == own[1] * counts).all()
+    return float(quantiser.step * own[1] * b.input_levels) if whole else None
 
 
 def _bipolar(b: Builder, node: Node) -> None:
     if node.input(0) not in b.constants:
         b.refuse("an activation of two values, one of them negative, is no spike count; use a "
                  "Quant with 2 bits and narrow=1, or one without a sign")
-    x, scale = b.constant(node.input(0)).numbers, b.constant(node.input(1)).numbers
+    held, scale = b.constant(node.input(0)), b.constant(node.input(1)).numbers
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         b.refuse("its scales must be positive numbers")
-    signs = np.where(x >= 0, 1, -1).astype(np.float32)
-    b.constants[node.outputs[0]] = Constant(signs * scale, np.broadcast_to(scale, x.shape))
+    signs = np.where(held.numbers >= 0, 1, -1).astype(np.float32)
+    b.constants[node.outputs[0]] = Constant(
+        signs * scale, np.broadcast_to(scale, signs.shape), held.name)
 
 
 def _linear_parameters(b: Builder, node: Node, rank: int) -> tuple[np.ndarray, Any]:
@@ -178,7 +181,8 @@ def _dequantize_linear(b: Builder, node: Node) -> None:
         return None
     counts = held.numbers.astype(np.float64) - (0 if zero is None else zero.astype(np.float64))
     numbers = (counts * scale).astype(np.float32)
-    b.constants[node.outputs[0]] = Constant(numbers, np.broadcast_to(scale, numbers.shape))
+    b.constants[node.outputs[0]] = Constant(
+        numbers, np.broadcast_to(scale, numbers.shape), held.name)
 
 
 QUANTISERS: dict[str, Callable[[Builder, Node], None]] = {

@@ -78,7 +78,7 @@ def _in_double(model: onnx.ModelProto) -> onnx.ModelProto:
         tensor.CopyFrom(_widened(tensor))
     for node in model.graph.node:
         for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR:
+            if attribute.HasField("t"):
                 attribute.t.CopyFrom(_widened(attribute.t))
             if node.op_type == "Cast" and attribute.name == "to" and attribute.i == 1:
                 attribute.i = onnx.TensorProto.DOUBLE
@@ -109,7 +109,7 @@ def _made(domain: str) -> list[type[OpRun]]:
     class Quant(OpRun):
         op_domain = domain
 
-        def _run(self, x, scale, zero, bits, signed=1, narrow=0, rounding_mode="ROUND"):  # type: ignore[override]
+        def _run(self, x, scale, zero, bits, signed=1, narrow=0, rounding_mode="ROUND"):
             return (_quant(x, scale, zero, bits, signed, narrow, rounding_mode),)
 
     class IntQuant(Quant):
@@ -118,7 +118,7 @@ def _made(domain: str) -> list[type[OpRun]]:
     class BipolarQuant(OpRun):
         op_domain = domain
 
-        def _run(self, x, scale):  # type: ignore[override]
+        def _run(self, x, scale):
             return (_bipolar(x, scale),)
 
     return [Quant, IntQuant, BipolarQuant]
