@@ -19,9 +19,7 @@ _CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d}
 _TRANSPOSED = {3: nn.ConvTranspose1d, 4: nn.ConvTranspose2d}
 _MAX_POOLS = {3: nn.MaxPool1d, 4: nn.MaxPool2d}
 _AVG_POOLS = {3: nn.AvgPool1d, 4: nn.AvgPool2d}
-_GLOBAL = {("GlobalAveragePool", 3): nn.AdaptiveAvgPool1d, ("GlobalAveragePool", 4):
-           nn.AdaptiveAvgPool2d, ("GlobalMaxPool", 3): nn.AdaptiveMaxPool1d,
-           ("GlobalMaxPool", 4): nn.AdaptiveMaxPool2d}
+_GLOBAL_POOLS = {3: nn.AdaptiveAvgPool1d, 4: nn.AdaptiveAvgPool2d}
 _NORMS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}
 
 
@@ -232,7 +230,7 @@ def _max_pool(b: Builder, node: Node) -> None:
         b.refuse("must have one result, not the indices")
     kind = _of_rank(b, _MAX_POOLS, x)
     module = kind(kernel, strides, before, dilations, ceil_mode=bool(node.get("ceil_mode", 0)))
-    b.call(node, module, x, **(x.passed if x.gain > 0 else {}))
+    b.call(node, module, x, **x.passed)
 
 
 def _avg_pool(b: Builder, node: Node) -> None:
@@ -252,14 +250,12 @@ def _avg_pool(b: Builder, node: Node) -> None:
 
 def _global_pool(b: Builder, node: Node) -> None:
     x = b.pending(node.input(0))
-    kind = _of_rank(b, {rank: made for (op, rank), made in _GLOBAL.items() if op == node.op}, x)
-    moved = x.passed if node.op == "GlobalMaxPool" else {"positive": x.positive, "gain": x.gain}
-    b.call(node, kind(1), x, **moved)
+    b.call(node, _of_rank(b, _GLOBAL_POOLS, x)(1), x, positive=x.positive, gain=x.gain)
 
 
 LAYERS = {
     "Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul,
     "BatchNormalization": _batch_norm, "MaxPool": _max_pool, "AveragePool": _avg_pool,
-    "GlobalAveragePool": _global_pool, "GlobalMaxPool": _global_pool,
+    "GlobalAveragePool": _global_pool,
 }
 """Operator -> what it does with the builder."""

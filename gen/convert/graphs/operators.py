@@ -133,7 +133,9 @@ def _reshape(b: Builder, node: Node) -> None:
         return b.same(node, x)
     if not sizes or sizes[0] not in (-1, x.shape[0]):
         b.refuse(f"must keep the samples, which come first, not make {sizes} of {x.shape}")
-    b.function(node, "reshape", x, (-1, *sizes[1:]), positive=x.positive, gain=x.gain)
+    known = math.prod(size for size in sizes[1:] if size != -1)
+    sizes = [rest // known if size == -1 and known > 0 else size for size in sizes[1:]]
+    b.function(node, "reshape", x, (-1, *sizes), positive=x.positive, gain=x.gain)
 
 
 def _transpose(b: Builder, node: Node) -> None:

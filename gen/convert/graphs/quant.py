@@ -1,5 +1,6 @@
 """Quantisers: QONNX' Quant and BipolarQuant, and ONNX' QuantizeLinear and DequantizeLinear."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from gen.convert.uniform import Uniform
 from .builder import Builder, Constant, Node, Value
 
 __all__ = ["QUANTISERS", "Range", "rounded"]
+
+log = logging.getLogger(__name__)
 
 _ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "ROUND": np.round, "HALF_EVEN": np.round, "CEIL": np.ceil, "FLOOR": np.floor,
@@ -103,8 +106,10 @@ def _uniform(b: Builder, x: Value, of: Range, step: float, zero: int) -> Uniform
 def _applied(b: Builder, node: Node, x: Value, quantiser: Uniform) -> None:
     if _has_passed(x, quantiser):
         return b.same(node, x)
-    if fits := _fitting(b, x, quantiser):
-        return b.same(node, Value(x.node, x.shape, positive=True, grid=quantiser, gain=fits))
+    if x.node is b.input.node and x.gain == 1 and not quantiser.floor:
+        if fits := _fitting(quantiser, b.input_levels):
+            return b.same(node, Value(x.node, x.shape, positive=True, grid=quantiser, gain=fits))
+        _advise(b, quantiser)
     x = b.value(node.input(0))
     if isinstance(x.module, nn.ReLU) and b.once(node.input(0)):
         x = b.without(x)
@@ -118,15 +123,22 @@ def _has_passed(x: Value, quantiser: Uniform) -> bool:
         before.levels <= quantiser.levels) and (x.positive or quantiser.symmetric)
 
 
-def _fitting(b: Builder, x: Value, quantiser: Uniform) -> float | None:
+def _fitting(quantiser: Uniform, input_levels: int) -> float | None:
     """The gain that makes the input what the quantiser makes of it, if each count of a pixel is its
     count, or the same multiple of it."""
-    if x.node is not b.input.node or x.gain != 1 or quantiser.floor:
-        return None
-    counts = np.arange(b.input_levels + 1)
-    own = (counts / b.input_levels / quantiser.step).clip(0, quantiser.levels).round()
+    counts = np.arange(input_levels + 1)
+    own = (counts / input_levels / quantiser.step).clip(0, quantiser.levels).round()
     whole = own[1] > 0 and (own == own[1] * counts).all()
-    return float(quantiser.step * own[1] * b.input_levels) if whole else None
+    return float(quantiser.step * own[1] * input_levels) if whole else None
+
+
+def _advise(b: Builder, quantiser: Uniform) -> None:
+    """Say what would save the layer that quantises the input."""
+    levels = next((n for n in range(min(quantiser.levels, 255), 0, -1) if _fitting(quantiser, n)
+                   and n > quantiser.levels // 2), None)
+    if levels:
+        log.info("%s: is a layer of its own; with --input-levels %d the input's Quant takes no "
+                 "layer", b.where, levels)
 
 
 def _bipolar(b: Builder, node: Node) -> None:

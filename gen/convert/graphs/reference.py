@@ -124,4 +124,34 @@ def _made(domain: str) -> list[type[OpRun]]:
     return [Quant, IntQuant, BipolarQuant]
 
 
-_OWN = [made for domain in QUANT_DOMAINS for made in _made(domain)]
+class QuantizeLinear(OpRun):
+    """That of all versions of ONNX; its reference has only the latest ones."""
+
+    op_domain = ""
+
+    def _run(self, x, scale, zero=None, axis=1, **_):
+        zero = np.zeros((), np.uint8) if zero is None else zero
+        bounds, (scale, offset) = np.iinfo(zero.dtype), _along(axis, x.ndim, scale, zero)
+        return ((np.rint(x / scale) + offset).clip(bounds.min, bounds.max).astype(zero.dtype),)
+
+
+class DequantizeLinear(OpRun):
+    """That of all versions of ONNX; its reference has only the latest ones."""
+
+    op_domain = ""
+
+    def _run(self, x, scale, zero=None, axis=1, **_):
+        zero = np.zeros((), x.dtype) if zero is None else zero
+        scale, offset = _along(axis, x.ndim, scale, zero)
+        return ((x.astype(np.float64) - offset) * scale,)
+
+
+def _along(axis: int, rank: int, *parameters: np.ndarray) -> list[np.ndarray]:
+    """Parameters of a channel each, or of all, as they are broadcast."""
+    shape = [-1 if k == axis % rank else 1 for k in range(rank)]
+    return [p.reshape(()) if p.size == 1 else p.astype(np.float64).reshape(shape)
+            for p in parameters]
+
+
+_OWN = [QuantizeLinear, DequantizeLinear, *(made for domain in QUANT_DOMAINS
+                                             for made in _made(domain))]
