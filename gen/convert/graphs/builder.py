@@ -15,6 +15,7 @@ from torch import fx, nn
 from gen.convert.uniform import Uniform
 from gen.convert.usercode import first_line
 from gen.errors import ConversionError
+from gen.ir.artifact import MAX_WEIGHTS
 
 from .file import array
 
@@ -186,6 +187,8 @@ class Builder:
         ----------
         changes : members of the :class:`Value`
         """
+        if not all(tensor.isfinite().all() for tensor in module.state_dict().values()):
+            self.refuse("its weights must be finite numbers")
         name = self._unused(self._label(node))
         self._root.add_module(name, module)
         made = self._graph.call_module(name, (x.node,))
@@ -239,7 +242,7 @@ class Builder:
     def _argument(self, arg: Any) -> tuple[Any, Any]:
         """An argument in the graph, and one of its kind to compute with."""
         if isinstance(arg, Value):
-            return arg.node, torch.zeros(arg.shape)
+            return arg.node, torch.empty(arg.shape, device="meta")
         if not isinstance(arg, np.ndarray):
             return arg, arg
         if arg.size == 1:
@@ -247,19 +250,25 @@ class Builder:
         tensor = torch.from_numpy(np.array(arg, np.float32))
         name = self._unused("constant")
         self._root.register_buffer(name, tensor)
-        return self._graph.get_attr(name), tensor
+        return self._graph.get_attr(name), tensor.to("meta")
 
     @torch.no_grad()
     def _shape(self, computed: Callable, x: Value, *others: Any) -> tuple[int, ...]:
-        if isinstance(computed, nn.Module):
-            computed.eval()
+        """The shape of a result, which is not computed: there may be no memory that holds it."""
+        given = (torch.empty(x.shape, device="meta"), *others)
         try:
-            result = computed(torch.zeros(x.shape), *others)
-        except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+            if isinstance(computed, nn.Module):
+                state = {name: torch.empty_like(tensor, device="meta") for name, tensor in (
+                    *computed.named_parameters(), *computed.named_buffers())}
+                result = torch.func.functional_call(computed.eval(), state, given)
+            else:
+                result = computed(*given)
+        except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
             self.refuse(f"does not fit its input of {x.shape}: {first_line(error)}")
-        if isinstance(result, torch.Tensor):
-            return tuple(result.shape)
-        self.refuse("must have one result")
+        if result.numel() > MAX_WEIGHTS:
+            self.refuse(f"its result has the shape {tuple(result.shape)}, more than "
+                        f"{MAX_WEIGHTS:,} numbers")
+        return tuple(result.shape)
 
     def _label(self, node: Node) -> str:
         """What a node's layer is called: like its weights, or the node."""

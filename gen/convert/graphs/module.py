@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 from torch import nn
 
+from gen.convert.usercode import first_line
 from gen.errors import ConversionError
 
 from .builder import Builder, Constant, Node
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _READ = {"": OPERATORS | LAYERS | QUANTISERS, "ai.onnx": OPERATORS | LAYERS | QUANTISERS,
          **dict.fromkeys(QUANT_DOMAINS, QUANTISERS)}
+
+_UNFIT = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+"""What attributes and constants that no exporter writes end in."""
 
 SUPPORTED = tuple(sorted({*OPERATORS, *LAYERS, *QUANTISERS, "Constant"}))
 """The operators that are read."""
@@ -84,8 +88,8 @@ def _read(b: Builder, proto: onnx.NodeProto, number: int) -> None:
     if constant and node.op not in QUANTISERS:
         try:
             held = folded(b, node)
-        except (ValueError, TypeError, IndexError) as error:
-            b.refuse(f"can't be computed from the file's constants ({error})")
+        except _UNFIT as error:
+            b.refuse(f"can't be computed from the file's constants ({first_line(error)})")
         if held is not None:
             b.constants[node.outputs[0]] = held
             return
@@ -95,5 +99,6 @@ def _read(b: Builder, proto: onnx.NodeProto, number: int) -> None:
             node.op, f"supported are {', '.join(SUPPORTED)}"))
     try:
         handler(b, node)
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
-        b.refuse(f"its inputs and attributes don't fit each other ({error}); export it again")
+    except _UNFIT as error:
+        b.refuse(f"its inputs and attributes don't fit each other ({first_line(error)}); export it "
+                 f"again")

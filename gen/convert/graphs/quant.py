@@ -52,7 +52,8 @@ class Range:
 
 def rounded(x: np.ndarray, scale: np.ndarray, zero: np.ndarray, of: Range) -> np.ndarray:
     """The integers of a quantiser, less its zero point, as QONNX has it."""
-    counts = (x / scale + zero).clip(of.least, of.most)
+    with np.errstate(all="ignore"):
+        counts = (x / scale + zero).clip(of.least, of.most)
     return _ROUNDINGS[of.rounding](counts) - zero
 
 

@@ -180,7 +180,7 @@ def test_weights_are_in_the_file(tmp_path, images):
 
 def test_a_module_needs_weights(tmp_path, images):
     (tmp_path / "model.py").write_text("from torch import nn\ndef build(): return nn.Linear(3, 2)")
-    with pytest.raises(ConversionError, match="model.py:build: needs the module's weights: "
+    with pytest.raises(ConversionError, match=r"model\.py:build: needs the module's weights: "
                                               "--weights"):
         convert(f"{tmp_path}/model.py:build", calibration=images, out=tmp_path / "net.npz")
 

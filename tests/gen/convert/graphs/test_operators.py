@@ -1,6 +1,7 @@
 """Reading compares each module with ONNX' own reference, so what is read without an error is
 right."""
 
+import contextlib
 import re
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 from gen.convert.graphs.module import SUPPORTED, from_onnx
 from gen.convert.uniform import Uniform, unit_of
 from gen.errors import ConversionError
-from tests.onnx_files import QONNX, mlp, model, node, quant, saved
+from tests.onnx_files import QONNX, mlp, model, node, quant, quantised_cnn, saved
 
 torch.set_num_threads(1)
 
@@ -178,6 +179,15 @@ REFUSED = {
     "other axis": (MAP, node("Flatten", ["x"], "y", axis=2), {}, "axis must be 1"),
     "samples that are cut": (MAP, node("Slice", ["x", "a", "b"], "y"), {"a": [0], "b": [1]},
                              "must keep all samples"),
+    "zeros without end": (MAP, node("Pad", ["x", "to"], "y"), {"to": [0] * 6 + [1 << 40, 0]},
+                          "its result has the shape .*, more than 268,435,456 numbers"),
+    "a stride of 0": (MAP, node("Conv", ["x", "w"], "y", strides=[0, 1]), {"w": CONV},
+                      "its inputs and attributes don't fit each other"),
+    "a stride of 0, padded": (MAP, node("Conv", ["x", "w"], "y", strides=[0, 1],
+                                        auto_pad="SAME_LOWER"), {"w": CONV},
+                              "its inputs and attributes don't fit each other"),
+    "no number": (MAP, node("Conv", ["x", "w"], "y"), {"w": CONV * np.nan},
+                  "its weights must be finite numbers"),
     "no divisor": (VECTOR, node("Div", ["x", "zero"], "y"), {}, "divides by 0"),
     "no whole factor": (MAP, node("Resize", ["x", "", "s"], "y", mode="nearest"),
                         {"s": [1, 1, 1.5, 2.0]}, "must repeat values a whole number of times"),
@@ -222,6 +232,23 @@ def test_constants_that_would_be_huge(tmp_path):
     constants = {"a": np.ones((1 << 15, 1)), "b": np.ones((1, 1 << 15))}
     with pytest.raises(ConversionError, match=r"its result has the shape \(32768, 32768\), more"):
         made(tmp_path, nodes, VECTOR, constants)
+
+
+def test_flipped_bits_are_errors_or_a_module(tmp_path):
+    """Whatever is in a file, there is no other error."""
+    nodes, constants = quantised_cnn()
+    content = saved(tmp_path, model(nodes, (1, 8, 8), constants)).read_bytes()
+    few = [k for k in range(len(content)) if content[k:k + 1].isascii()]
+    rng = np.random.default_rng(0)
+    read = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        damaged[rng.choice(few)] ^= 1 << rng.integers(7)
+        (tmp_path / "bad.onnx").write_bytes(damaged)
+        with contextlib.suppress(ConversionError):
+            from_onnx(tmp_path / "bad.onnx", 15)
+            read += 1
+    assert read < 150
 
 
 def test_a_misreading_is_found(tmp_path, monkeypatch):
