@@ -34,6 +34,9 @@ _WHOLE, _RATIO, _TIE = 1e-3, 1e-6, 1e-9
 
 _MOST_THETA, _MOST_FACTOR = float(1 << 36), 256
 
+# Borders that are looked at for all factors together: a few seconds.
+_MOST_WORK = 1 << 25
+
 _TRIED = (0, 1, -1)
 """Thresholds that are tried, from the whole number below the exact one."""
 
@@ -302,7 +305,8 @@ def _searched(borders: _Borders, rows: _Rows, step: float
     counts, charges = borders.counts, borders.charges
     # A border that is beyond all charges binds from one side only.
     below, above = charges <= rows.most[:, None], charges > rows.least[:, None]
-    for m in range(1, int(min(rows.room.max(), _MOST_FACTOR)) + 1):
+    most = min(rows.room.max(), _MOST_FACTOR, max(1, _MOST_WORK // charges.size))
+    for m in range(1, int(most) + 1):
         for more in _TRIED:
             theta = (np.floor(slope * m) + more).clip(1)
             line = counts * theta[:, None]

@@ -94,7 +94,15 @@ def _slice(x: np.ndarray, node: Node, b: Builder) -> np.ndarray:
     return x[tuple(chosen)]
 
 
+def _filled(x: np.ndarray, node: Node, b: Builder) -> np.ndarray:
+    value = np.asarray(node.get("value", np.zeros(1, np.float32))).reshape(-1)[:1]
+    if math.prod(x.tolist()) > MAX_WEIGHTS or min(x, default=0) < 0:
+        b.refuse(f"its result has the shape {x.tolist()}; {MAX_WEIGHTS:,} numbers are the most")
+    return np.full(x.tolist(), value[0])
+
+
 _MOVES |= {
-    "Cast": _cast, "Transpose": _transpose, "Reshape": _reshape, "Squeeze": _squeeze,
+    "Cast": _cast, "ConstantOfShape": _filled,
+    "Transpose": _transpose, "Reshape": _reshape, "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze, "Gather": _gather, "Slice": _slice, "Identity": lambda x, *_: x,
 }

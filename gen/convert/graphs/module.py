@@ -68,15 +68,27 @@ def from_onnx(path: str | Path, input_levels: int) -> nn.Module:
     if len(outputs) != 1:
         raise ConversionError(f"{path}: has {len(outputs)} outputs; a network has one: export it "
                               f"with the scores alone")
+    _leave_out_last_quant(model, path)
     shape = (batch or 1, *shape)
     builder = Builder(model, path, name, shape, input_levels)
     for tensor in model.graph.initializer:
         builder.constants[tensor.name] = Constant(array(tensor, path), name=tensor.name)
     for number, proto in enumerate(model.graph.node):
         _read(builder, proto, number)
-    module = builder.finish(outputs[0])
+    module = builder.finish(model.graph.output[0].name)
     require_equal(model, module, name, shape, input_levels, path)
     return module
+
+
+def _leave_out_last_quant(model: onnx.ModelProto, path: str) -> None:
+    """Let the scores be what they are before they are quantised: a read-out never fires."""
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    output = model.graph.output[0]
+    while (last := made_by.get(output.name)) is not None and last.op_type in QUANTISERS:
+        log.warning("warning: %s: %s %r, which rounds the scores, is left out", path, last.op_type,
+                    last.name)
+        output.name = last.input[0]
+        model.graph.node.remove(last)
 
 
 def _read(b: Builder, proto: onnx.NodeProto, number: int) -> None:

@@ -119,6 +119,10 @@ SEVERAL = {
               node("Unsqueeze", ["n", "axes"], "u"), node("Concat", ["u", "rest"], "to", axis=0),
               node("Reshape", ["x", "to"], "y")],
         {"first": 0, "axes": [0], "rest": [-1]}, [nn.Flatten]),
+    "padding that is computed": (
+        MAP, [node("ConstantOfShape", ["four"], "zeros"), node("Cast", ["zeros"], "whole", to=7),
+              node("Concat", ["whole", "sides"], "to", axis=0), node("Pad", ["x", "to"], "y")],
+        {"four": [4], "sides": [0, 0, 2, 1]}, []),
     "axes that come and go": (
         VECTOR, [node("Unsqueeze", ["x", "axes"], "u"), node("Squeeze", ["u", "axes"], "y")],
         {"axes": [2, 3]}, [nn.Flatten]),
@@ -215,6 +219,13 @@ def test_refused(tmp_path, name):
     assert "\n" not in str(error.value)
 
 
+def test_scores_are_not_quantised(tmp_path, caplog):
+    nodes = [node("MatMul", ["x", "w"], "m"), quant("m", "scale", "bits", "y", signed=1)]
+    module = made(tmp_path, nodes, VECTOR, {"w": np.eye(7), "scale": 0.1, "bits": 4.0})
+    assert layers(module) == [nn.Linear]
+    assert "net.onnx: Quant 'node_y', which rounds the scores, is left out" in caplog.text
+
+
 def test_several_outputs(tmp_path):
     nodes = [node("Relu", ["x"], "y"), node("Sigmoid", ["x"], "z")]
     with pytest.raises(ConversionError, match="has 2 outputs; a network has one"):
@@ -299,7 +310,8 @@ def quantisers(module):
     ({"signed": 1, "narrow": 1}, 4.0, "levels=7, even, symmetric"),
 ])
 def test_activations(tmp_path, attributes, bits, text):
-    nodes = [node("MatMul", ["x", "w"], "m"), quant("m", "scale", "bits", "y", **attributes)]
+    nodes = [node("MatMul", ["x", "w"], "m"), quant("m", "scale", "bits", "q", **attributes),
+             node("Identity", ["q"], "y")]
     module = made(tmp_path, nodes, VECTOR, {"w": RNG.normal(size=(7, 5)), "scale": 0.1,
                                             "bits": bits})
     (quantiser,) = quantisers(module)
@@ -313,7 +325,8 @@ def test_activations(tmp_path, attributes, bits, text):
 ])
 def test_activations_after_a_relu_are_not_negative(tmp_path, attributes, zero, text):
     nodes = [node("MatMul", ["x", "w"], "m"), node("Relu", ["m"], "r"),
-             quant("r", "scale", "bits", "y", zero="z", **attributes)]
+             quant("r", "scale", "bits", "q", zero="z", **attributes),
+             node("Identity", ["q"], "y")]
     module = made(tmp_path, nodes, VECTOR, {"w": RNG.normal(size=(7, 5)), "scale": 0.1,
                                             "bits": 4.0, "z": zero})
     assert [repr(part) for part in quantisers(module)] == [f"Uniform(step=0.1, {text})"]
@@ -336,8 +349,9 @@ def test_activations_after_a_relu_are_not_negative(tmp_path, attributes, zero, t
 ])
 def test_activations_that_are_no_counts(tmp_path, attributes, change, message):
     constants = {"w": RNG.normal(size=(7, 5)), "scale": 0.1, "bits": 4.0} | change
-    nodes = [node("MatMul", ["x", "w"], "m"), quant("m", "scale", "bits", "y", **attributes)]
-    with pytest.raises(ConversionError, match=f"Quant 'node_y': .*{message}"):
+    nodes = [node("MatMul", ["x", "w"], "m"), quant("m", "scale", "bits", "q", **attributes),
+             node("Identity", ["q"], "y")]
+    with pytest.raises(ConversionError, match=f"Quant 'node_q': .*{message}"):
         made(tmp_path, nodes, VECTOR, constants)
 
 
