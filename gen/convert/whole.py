@@ -32,6 +32,9 @@ _IDENTITY_BITS = 16
 _WHOLE, _RATIO, _TIE = 1e-3, 1e-6, 1e-9
 """How near to a whole number a weight, a ratio of units, and the border of a count must be."""
 
+_DIGITS = 9
+"""Digits of a bias that count, in units of charge."""
+
 _MOST_THETA, _MOST_FACTOR = float(1 << 36), 256
 
 # Borders that are looked at for all factors together: a few seconds.
@@ -63,7 +66,7 @@ class _Rows:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Among:
     """What a layer lies among.
 
     Members
@@ -113,7 +116,7 @@ def keep_whole(lowered: Lowered, widths: Mapping[str, int], input_levels: int
     for layer in lowered.charged:
         if all(term.unit is None for term in layer.terms):
             continue
-        kept = _kept(layer, _Place(steps, ranges, widths[layer.name], lowered))
+        kept = _kept(layer, _Among(steps, ranges, widths[layer.name], lowered))
         if kept is None:
             log.warning("warning: %s: its whole weights have no common unit, so they are "
                         "quantised again", layer.name)
@@ -146,7 +149,7 @@ def _(layer: Pool, ranges: _Ranges) -> tuple[int, int]:
     return min(0, low * window), high * window
 
 
-def _rows(layer: Fire | Out, place: _Place, common: bool) -> _Rows | None:
+def _rows(layer: Fire | Out, place: _Among, common: bool) -> _Rows | None:
     """The layer's weights as whole numbers, or None if they have no common unit.
 
     Parameters
@@ -166,14 +169,16 @@ def _rows(layer: Fire | Out, place: _Place, common: bool) -> _Rows | None:
         times = value / unit
         if not (np.abs(times - times.round()) <= _RATIO * times).all():
             return None
-        whole = whole * torch.from_numpy(times.round()).reshape(-1, 1, 1, 1)
-        flat = whole.flatten(1).numpy()
         low, high = limits(_IDENTITY_BITS if term.identity else place.bits,
                            place.paired(layer, term))
-        _require_width(layer.name, flat, low, high, place.bits)
+        _require_width(layer.name, whole.numpy(), low, high, place.bits)
+        whole = whole * torch.from_numpy(times.round()).reshape(-1, 1, 1, 1)
+        flat = whole.flatten(1).numpy()
         with np.errstate(divide="ignore"):
             room = np.minimum(room, np.minimum(high / flat.max(1).clip(0), low / flat.min(1).clip(
                 None, -0.0)))
+        if room.min() < 1:
+            return None
         few, many = place.ranges[term.source]
         least += (flat.clip(0) * few + flat.clip(None, 0) * many).sum(1)
         most += (flat.clip(0) * many + flat.clip(None, 0) * few).sum(1)
@@ -212,14 +217,14 @@ def _bits(weights: np.ndarray, symmetric: bool) -> int:
 
 
 @singledispatch
-def _kept(layer: Fire | Relu | Out, place: _Place) -> tuple[Fire | Out, int, float] | None:
+def _kept(layer: Fire | Relu | Out, place: _Among) -> tuple[Fire | Out, int, float] | None:
     """The layer with whole weights on its grid, the bits that they need, and the share of charges
     for which a count differs; None if it has no common unit."""
     raise ValueError(f"{layer.name}: this ReLU has no step; calibrate the layers first")
 
 
 @_kept.register
-def _(layer: Fire, place: _Place) -> tuple[Fire | Out, int, float] | None:
+def _(layer: Fire, place: _Among) -> tuple[Fire | Out, int, float] | None:
     rows = _rows(layer, place, common=False)
     if rows is None:
         return None
@@ -236,20 +241,24 @@ def _(layer: Fire, place: _Place) -> tuple[Fire | Out, int, float] | None:
 
 
 @_kept.register
-def _(layer: Out, place: _Place) -> tuple[Fire | Out, int, float] | None:
+def _(layer: Out, place: _Among) -> tuple[Fire | Out, int, float] | None:
     rows = _rows(layer, place, common=True)
     if rows is None:
         return None
-    bias = layer.bias.double().numpy() / rows.unit
     most = int(min(rows.room.min(), _MOST_FACTOR))
-    factor = np.full_like(rows.unit, next((m for m in range(1, most + 1) if _ordered(bias, m)), 1))
+    bias, m = _ranked(layer.bias.double().numpy() / rows.unit, most)
+    if m is None:
+        log.warning("warning: %s: its whole weights are kept, but biases are rounded, so scores "
+                    "that are nearly equal may change places%s", layer.name,
+                    "" if place.bits == BITS[-1] else "; more --bits bring them closer")
+    factor = np.full_like(rows.unit, m or most)
     unit = rows.unit / factor
     made = replace(layer, terms=_on_grid(layer, rows, factor, unit, place.steps),
-                   bias=torch.from_numpy(np.round(bias * factor) * unit), scale=float(unit[0]))
+                   bias=torch.from_numpy(bias * unit), scale=float(unit[0]))
     return made, _needed(layer, rows, factor, place), 0.0
 
 
-def _needed(layer: Fire | Out, rows: _Rows, factor: np.ndarray, place: _Place) -> int:
+def _needed(layer: Fire | Out, rows: _Rows, factor: np.ndarray, place: _Among) -> int:
     """The bits of the weights."""
     return max(BITS[0], *(
         _bits(weight.flatten(1).numpy() * factor[:, None], place.paired(layer, term))
@@ -260,8 +269,8 @@ def _on_grid(layer: Fire | Out, rows: _Rows, factor: np.ndarray, unit: np.ndarra
              steps: Mapping[str, float]) -> tuple[Term, ...]:
     """Terms whose weights are ``factor`` times whole numbers, for a ``unit`` ``(O,)`` of charge."""
     return tuple(
-        replace(term, weight=(weight * torch.from_numpy(factor * unit / (
-            steps[term.step] * term.factor)).reshape(-1, 1, 1, 1)))
+        replace(term, unit=None, weight=weight * torch.from_numpy(factor * unit / (
+            steps[term.step] * term.factor)).reshape(-1, 1, 1, 1))
         for term, weight in zip(layer.terms, rows.weights, strict=True))
 
 
@@ -325,12 +334,15 @@ def _searched(borders: _Borders, rows: _Rows, step: float
     return best[0], best[1], best[2]
 
 
-def _ordered(bias: np.ndarray, factor: int) -> bool:
-    """Whether charges with rounded biases are in the order of those with biases that are not."""
-    exact = bias[:, None] - bias
-    near = np.abs(exact - exact.round()) <= _TIE * (1 + np.abs(bias))
-    exact = np.where(near, exact.round(), exact)
-    whole = np.round(bias * factor)
-    ours = whole[:, None] - whole
-    return bool((np.floor(exact) == np.floor(ours / factor)).all() and (
-        (exact == exact.round()) == (ours % factor == 0)).all())
+def _ranked(bias: np.ndarray, most: int) -> tuple[np.ndarray, int | None]:
+    """Whole biases and the least factor for which any two scores are in the order of those with the
+    biases of the file; or rounded ones for the factor ``most`` and None if that is too small.
+
+    Whole numbers that are added to two biases change their order only with the biases' fractions.
+    So there are as many places between two whole numbers as there are different fractions.
+    """
+    near = bias.round(_DIGITS)
+    fractions, place = np.unique((near - np.floor(near)).round(_DIGITS), return_inverse=True)
+    if len(fractions) > most:
+        return np.round(bias * most), None
+    return np.floor(near) * len(fractions) + place, len(fractions)

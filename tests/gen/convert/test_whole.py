@@ -9,7 +9,7 @@ from torch import nn
 from gen.convert.lowered import Fire, Lowered, Out, Term
 from gen.convert.quantised import QuantisedModel
 from gen.convert.uniform import Uniform
-from gen.convert.whole import _ordered, keep_whole
+from gen.convert.whole import keep_whole
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT
 
@@ -158,20 +158,35 @@ def readout(unit, bias):
     return Lowered((out,), (2, 1, 1), nn.Module(), {})
 
 
-def test_scores_keep_their_order():
-    bias = [0.013, -0.021, 0.2]
+@pytest.mark.parametrize("bias", [[0.013, -0.021, 0.2], [0.0125, -0.025, 0.1], [0.0, 0.0, 0.0051]])
+def test_scores_keep_their_order(bias):
     kept, widths, shares = keep_whole(readout([0.1] * 3, bias), {"out": 8}, LEVELS_IN)
     model = QuantisedModel(kept, input_levels=LEVELS_IN, bits=widths).eval()
     network = model.to_network("net")
     weights = network.layers[0].synapses[0].weights.reshape(3, 2)
     factor = int(weights[0, 0])
     assert (weights == factor * np.array([[1, 2], [-3, 4], [5, 0]])).all()
+    assert factor <= 3
     assert shares == {"out": 0.0}
     pixels = np.array(list(itertools.product(range(LEVELS_IN + 1), repeat=2)))
     logits = weights @ pixels.T + network.layers[0].initial[:, None]
-    exact = weights // factor @ pixels.T * 0.1 / LEVELS_IN + np.array(bias)[:, None]
+    exact = weights // factor @ pixels.T + np.array(bias)[:, None] * LEVELS_IN / 0.1
     for a, b in itertools.combinations(range(3), 2):
-        assert (np.sign(logits[a] - logits[b]) == np.sign(exact[a] - exact[b])).all()
+        difference = (exact[a] - exact[b]).round(6)
+        assert (np.sign(logits[a] - logits[b]) == np.sign(difference)).all()
+
+
+def test_scores_of_many_classes_may_change_places(caplog):
+    out = Out("out", (term([[7, k] for k in range(8)], [0.1] * 8),),
+              torch.linspace(0, 0.01, 8))
+    layers = Lowered((out,), (2, 1, 1), nn.Module(), {})
+    keep_whole(layers, {"out": 8}, LEVELS_IN)
+    assert not caplog.text
+    kept, widths, _ = keep_whole(layers, {"out": 6}, LEVELS_IN)
+    assert "out: its whole weights are kept, but biases are rounded, so scores that are nearly" in (
+        caplog.text)
+    assert widths == {"out": 6}
+    assert kept.layers[0].scale == pytest.approx(0.1 / LEVELS_IN / 4)
 
 
 def test_scores_of_several_units_are_quantised_again(caplog):
@@ -179,9 +194,3 @@ def test_scores_of_several_units_are_quantised_again(caplog):
     kept, _, shares = keep_whole(layers, {"out": 8}, LEVELS_IN)
     assert (kept.layers, shares) == (layers.layers, {})
     assert "out: its whole weights have no common unit" in caplog.text
-
-
-def test_order():
-    assert _ordered(np.array([0.0, 3.0, -1.0]), 1)
-    assert not _ordered(np.array([0.0, 0.3, 0.6]), 1)
-    assert _ordered(np.array([0.0, 0.3, 0.6]), 3)
