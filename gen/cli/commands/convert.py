@@ -1,4 +1,4 @@
-"""Convert a PyTorch module to integers."""
+"""Convert a PyTorch module or an ONNX file to integers."""
 
 from .arguments import LEVELS, PIXEL, Commands, bits, command, integer, real
 from .firing import add_firing, firing_options
@@ -17,7 +17,8 @@ def _run(args):
 
 def add(commands: Commands) -> None:
     """Add the command ``convert`` to those of ``python -m gen``."""
-    parser = command(commands, "convert", _run, "convert a PyTorch module to integers",
+    parser = command(commands, "convert", _run,
+                     "convert a PyTorch module or an ONNX file to integers",
                      "convert model.py:build --weights model.safetensors --calibration images.npy "
                      "-o model.npz")
     parser.add_argument("target", metavar="FILE",

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from gen.convert.graphs.file import QUANT_DOMAINS
 from gen.convert.graphs.module import SUPPORTED, from_onnx
 from gen.convert.uniform import Uniform, unit_of
 from gen.errors import ConversionError
@@ -296,6 +297,15 @@ def test_units_of_the_inputs_channels_are_none(tmp_path):
     constants = {"w": np.eye(7), "scale": np.linspace(0.1, 1, 7), "bits": 4.0}
     (linear,) = made(tmp_path, nodes, VECTOR, constants).children()
     assert unit_of(linear) is None
+
+
+@pytest.mark.parametrize("domain", QUANT_DOMAINS)
+def test_domains_of_quantisers(tmp_path, domain):
+    nodes = [quant("x", "scale", "bits", "q"), node("MatMul", ["q", "w"], "y")]
+    nodes[0].domain = domain
+    held = model(nodes, VECTOR, {"w": np.eye(7), "scale": 0.3, "bits": 2.0})
+    held.opset_import[1].domain = domain
+    assert layers(from_onnx(saved(tmp_path, held), 255)) == [Uniform, nn.Linear]
 
 
 def quantisers(module):
