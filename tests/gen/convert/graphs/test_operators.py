@@ -253,14 +253,14 @@ def test_flipped_bits_are_errors_or_a_module(tmp_path):
     few = [k for k in range(len(content)) if content[k:k + 1].isascii()]
     rng = np.random.default_rng(0)
     read = 0
-    for _ in range(150):
+    for _ in range(60):
         damaged = bytearray(content)
         damaged[rng.choice(few)] ^= 1 << rng.integers(7)
         (tmp_path / "bad.onnx").write_bytes(damaged)
         with contextlib.suppress(ConversionError):
             from_onnx(tmp_path / "bad.onnx", 15)
             read += 1
-    assert read < 150
+    assert 0 < read < 60
 
 
 def test_a_misreading_is_found(tmp_path, monkeypatch):
