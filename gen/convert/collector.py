@@ -224,5 +224,6 @@ def _curve_layer(name: str, x: Charge, curve: Curve) -> Relu:
     slope, shift = spread.slope.flatten(), spread.shift.flatten()
     terms = tuple(replace(
         term, weight=term.weight.repeat_interleave(number, 0) * slope[:, None, None, None],
+        unit=None if term.unit is None else term.unit.repeat_interleave(number) * slope.abs(),
         identity=term.identity and number == 1) for term in x.terms)
     return Relu(name, terms, x.bias.repeat_interleave(number) * slope + shift, curve.cap, curve)

@@ -1,7 +1,8 @@
 """Conversion of a network that was trained elsewhere: ``python -m gen convert``.
 
-The module comes from a Python file of the user's, which is executed. The weights come from a
-safetensors file and the calibration images from a ``.npy`` file. Reading these executes nothing.
+The module comes from a Python file of the user's, which is executed, and its weights from a
+safetensors file; or both come from an ONNX file. The calibration images come from a ``.npy`` file.
+Reading these files executes nothing.
 """
 
 import logging
@@ -33,9 +34,10 @@ from .quantised import QuantisedModel
 from .recurrent import warn_if_coarse
 from .scale import UNIT, InputScale
 from .tuning import Tuning, tuned
-from .usercode import blamed, loaded
-from .userfiles import load_calibration, loaded_module
-from .widths import Bits
+from .usercode import blamed
+from .userfiles import load_calibration, opened
+from .whole import keep_whole
+from .widths import Bits, layer_bits
 
 __all__ = ["convert", "to_quantised"]
 
@@ -53,7 +55,7 @@ _SAMPLES = 32
 _ONCE = Firing()
 
 
-def convert(target: str, *, weights: str | Path, calibration: str | Path,
+def convert(target: str, *, weights: str | Path | None = None, calibration: str | Path,
             out: str | Path, name: str | None = None, bits: Bits = 8,
             levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
             activation: str | None = None, require_agreement: float | None = None,
@@ -64,8 +66,8 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
 
     Parameters
     ----------
-    target : ``FILE.py:FUNCTION``, which returns the module
-    weights : a ``.safetensors`` file with the module's state
+    target : ``FILE.py:FUNCTION``, which returns the module, or an ONNX file
+    weights : a ``.safetensors`` file with the module's state; None for an ONNX file
     calibration : a ``.npy`` file, or a ``.npz`` file with ``images`` and ``labels``, of images or
         sequences as the module takes them (``(N, H, W)`` stands for one channel): integers in
         ``0..pixel_max``, which the module sees as ``pixel / pixel_max``, or real numbers
@@ -94,15 +96,16 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
         If the network can't have that name, counts or pixels, or can't be written.
     """
     out, name = Path(out), require_name(name or Path(out).stem)
-    files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
+    target = str(target)
+    read = (target.rpartition(":")[0] or target, weights, calibration, labels_file)
+    files.require_output(out, inputs=[path for path in read if path is not None])
     tuning = None if tune is None else Tuning(**tune)
     scale = InputScale.given(between, mean, std)
     method = Firing(**firing)
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
-    with loaded(str(target)) as module, blamed(target):
-        module = loaded_module(module, weights)
+    with opened(target, weights, input_levels) as module, blamed(target):
         pixels, labels = load_calibration(
             calibration, pixel_max, sequences=takes_sequences(module),
             between=between or (0.0, 1.0), labels=labels_file)
@@ -166,7 +169,9 @@ def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
     real = Scaled(images, lowered.real)
     lowered, scores = calibrate(module, lowered, real, firing.levels(levels), firing)
     warn_if_coarse(lowered)
-    return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
+    lowered, widths, _ = keep_whole(
+        lowered, layer_bits(bits, [layer.name for layer in lowered.charged]), input_levels)
+    return QuantisedModel(lowered, input_levels=input_levels, bits=widths), lowered, scores
 
 
 def _lowered(module: nn.Module, images: Images, activation: Activation | None,

@@ -28,13 +28,15 @@ class LinearOperators(Collector):
 
     def _convolved(self, value: Map | Charge, path: str, weight: torch.Tensor, bias: torch.Tensor,
                    *, stride: tuple[int, int] = (1, 1), edges: Edges = _NO_EDGES, groups: int = 1,
-                   dilation: tuple[int, int] = (1, 1)) -> Charge:
+                   dilation: tuple[int, int] = (1, 1), unit: torch.Tensor | None = None
+                   ) -> Charge:
         """A convolution.
 
         Parameters
         ----------
         path : of the module that has the weights
         weight : ``(O, C / groups, KY, KX)``
+        unit : see :class:`gen.convert.terms.Term`
         """
         out = self._windows(value.shape[1:], weight, stride, edges, dilation)
         shape = (len(weight), *out)
@@ -48,7 +50,8 @@ class LinearOperators(Collector):
             return self._over_phases(value, path, dense(weight, groups), bias, stride, edges,
                                      dilation, shape)
         seen = self._padded(value, edges)
-        terms = tuple(part.term(path, weight, groups, stride, dilation) for part in seen.parts)
+        terms = tuple(part.term(path, weight, groups, stride, dilation, unit)
+                      for part in seen.parts)
         if seen.offset is not None:
             bias = bias + dense(weight, groups).sum(dim=(2, 3)) @ seen.offset
         return Charge(terms, bias, shape, value.form)
@@ -85,7 +88,7 @@ class LinearOperators(Collector):
             if below is None and term.padding[0] >= kernel.shape[2]:
                 below = term.padding[0]
             terms.append(replace(term, path=path, weight=kernel, stride=(step[0], step[1]),
-                                 groups=1, below=below, wide=False, identity=False))
+                                 groups=1, below=below, wide=False, identity=False, unit=None))
         return Charge(tuple(terms), weight.sum(dim=(2, 3)) @ x.bias + bias, shape, x.form)
 
     def _over_phases(self, x: Map, path: str, weight: torch.Tensor, bias: torch.Tensor,
@@ -196,8 +199,8 @@ class LinearOperators(Collector):
         offset = None if x.offset is None else x.offset * (factor * n)
         return Map(parts, (shape[0] // n, *shape[1:]), x.form, offset)
 
-    def _linear(self, value: Map | Charge, path: str, weight: torch.Tensor, bias: torch.Tensor
-                ) -> Charge:
+    def _linear(self, value: Map | Charge, path: str, weight: torch.Tensor, bias: torch.Tensor,
+                unit: torch.Tensor | None = None) -> Charge:
         """A linear layer of all features, or of those of each element; ``weight`` is ``(O, I)``."""
         x = value
         channels, rows, width = x.shape
@@ -206,14 +209,14 @@ class LinearOperators(Collector):
         if weight.shape[1] != features:
             self.refuse(f"expects {weight.shape[1]} features, but its input has {features}")
         if each:
-            return self._convolved(x, path, weight[:, :, None, None], bias)
+            return self._convolved(x, path, weight[:, :, None, None], bias, unit=unit)
         if x.spread:
             x = self._kept(x) if isinstance(x, Charge) else x
             kernel = spread_over(x.form.as_map(weight, x.shape), x.phases)
             x = self._unspread(x)
         else:
             kernel = x.form.as_map(weight, x.shape)
-        charge = self._convolved(x, path, kernel, bias)
+        charge = self._convolved(x, path, kernel, bias, unit=unit)
         return replace(charge, form=Form.VECTOR)
 
 

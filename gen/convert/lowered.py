@@ -28,7 +28,8 @@ class Fire:
     at ``-levels`` and not at 0. They are recurrent if they are the source of one of their terms.
 
     ``activation`` is the path of the module that has the step and the levels, or None for a
-    calibrated ReLU. Layers that share the module share its step. ``bias`` is ``(O,)``.
+    calibrated ReLU. Layers that share the module share its step. ``bias`` is ``(O,)``. ``theta``
+    are the thresholds ``(O,)`` if they are given, in whole numbers.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Fire:
     levels: int
     floor: bool = False
     symmetric: bool = False
+    theta: torch.Tensor | None = None
 
     @property
     def key(self) -> tuple[str | None, str | None]:
@@ -67,11 +69,13 @@ class Relu:
 
 @dataclass(frozen=True)
 class Out:
-    """The read-out: the charge of the last layer, which never fires. ``bias`` is ``(classes,)``."""
+    """The read-out: the charge of the last layer, which never fires. ``bias`` is ``(classes,)``.
+    ``scale`` is the value of a unit of charge, if it is given."""
 
     name: str
     terms: tuple[Term, ...]
     bias: torch.Tensor
+    scale: float | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import nn
 
 from .elements import ElementOperators
 from .terms import Form
+from .uniform import unit_of
 from .values import Charge, Constant, Map
 
 __all__ = ["LayerOperators"]
@@ -35,11 +36,12 @@ class LayerOperators(ElementOperators):
             self.refuse(f"padding_mode must be 'zeros', not {module.padding_mode!r}: neurons "
                         f"beyond the edge send nothing")
         return self._f_conv(x, module.weight.detach().clone(), module.bias, module.stride,
-                            module.padding, module.dilation, module.groups, path=path)
+                            module.padding, module.dilation, module.groups, path=path,
+                            unit=unit_of(module))
 
     def _f_conv(self, value: object, weight: object, bias: object = None, stride: Any = 1,
-                padding: Any = 0, dilation: Any = 1, groups: int = 1, *, path: str | None = None
-                ) -> Charge:
+                padding: Any = 0, dilation: Any = 1, groups: int = 1, *, path: str | None = None,
+                unit: torch.Tensor | None = None) -> Charge:
         x, weight = self._tensor(value), self._known(weight)
         if weight.shape[1] * groups != x.shape[0]:
             self.refuse(f"expects {weight.shape[1] * groups} channels, but its input has "
@@ -57,7 +59,7 @@ class LayerOperators(ElementOperators):
         return self._convolved(
             x, path or self.node, _square(weight), self._bias(bias, len(weight)),
             stride=_both(stride, 1), edges=_both(edges, (0, 0)), groups=groups,
-            dilation=_both(spacing, 1))
+            dilation=_both(spacing, 1), unit=unit)
 
     def _conv_transpose(self, module: nn.ConvTranspose1d | nn.ConvTranspose2d, path: str,
                         value: object) -> Charge:
@@ -97,13 +99,14 @@ class LayerOperators(ElementOperators):
         return x
 
     def _dense(self, module: nn.Linear, path: str, value: object) -> Charge:
-        return self._f_linear(value, module.weight.detach().clone(), module.bias, path=path)
+        return self._f_linear(value, module.weight.detach().clone(), module.bias, path=path,
+                              unit=unit_of(module))
 
     def _f_linear(self, value: object, weight: object, bias: object = None, *,
-                  path: str | None = None) -> Charge:
+                  path: str | None = None, unit: torch.Tensor | None = None) -> Charge:
         x = self._of_form(value, Form.VECTOR, Form.FLATTENED, Form.ELEMENTS, Form.LEADING)
         weight = self._known(weight)
-        return self._linear(x, path or self.node, weight, self._bias(bias, len(weight)))
+        return self._linear(x, path or self.node, weight, self._bias(bias, len(weight)), unit)
 
     # Batch norms.
 

@@ -20,6 +20,7 @@ from .foreign import Activation
 from .qcfs import ClipQuan, Qcfs
 from .recurrent import Recurrent
 from .shapes import BATCH, Blocks
+from .uniform import Uniform
 from .usercode import first_line
 from .values import Charge, Constant, Map
 
@@ -115,6 +116,9 @@ class Operators(ActivationOperators):
                 return self._fire(x, path, step, module.levels, symmetric=module.symmetric)
             case ClipQuan():
                 return self._fire(x, path, 1 / module.levels, module.levels, floor=True)
+            case Uniform():
+                return self._fire(x, path, module.step, module.levels, floor=module.floor,
+                                  symmetric=module.symmetric)
             case Recurrent():
                 return self._recurrent(module, path, x)
             case nn.Conv1d() | nn.Conv2d():

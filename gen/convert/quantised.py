@@ -337,9 +337,12 @@ class _Fire(_Charged):
         check_levels(spec.levels, f"{spec.name}: levels")
         self.levels, self.floor = spec.levels, spec.floor
         self.least = -spec.levels if spec.symmetric else 0
-        with torch.no_grad():
-            ratios = [ratio / step(spec.name) for ratio in self._ratios(step)]
-            self.register_buffer("theta", thresholds(self._scaled(ratios)))
+        theta = spec.theta
+        if theta is None:
+            with torch.no_grad():
+                ratios = [ratio / step(spec.name) for ratio in self._ratios(step)]
+                theta = thresholds(self._scaled(ratios))
+        self.register_buffer("theta", theta)
 
     def _unit(self, step: _Step) -> torch.Tensor:
         return step(self.name)
@@ -380,12 +383,15 @@ class _Sum(_Charged):
 
     def __init__(self, spec: Out, bits: int, step: _Step, signed: frozenset[str]) -> None:
         super().__init__(spec, bits, signed)
-        with torch.no_grad():
-            rows = [(weight.reshape(1, -1), between)
-                    for weight, between in self._scaled(self._ratios(step))]
-            # The scale is coarse enough for the greatest bias to stay well within 53 bits.
-            least = spec.bias.double().abs().max() * 2.0**-50
-            self.register_buffer("scale", torch.maximum(1 / best_grid(rows)[0], least))
+        scale = torch.tensor(spec.scale, dtype=torch.float64) if spec.scale else None
+        if scale is None:
+            with torch.no_grad():
+                rows = [(weight.reshape(1, -1), between)
+                        for weight, between in self._scaled(self._ratios(step))]
+                # The scale is coarse enough for the greatest bias to stay well within 53 bits.
+                least = spec.bias.double().abs().max() * 2.0**-50
+                scale = torch.maximum(1 / best_grid(rows)[0], least)
+        self.register_buffer("scale", scale)
         self.register_buffer("theta", torch.ones(len(spec.bias), dtype=torch.float64))
 
     def _unit(self, step: _Step) -> torch.Tensor:

@@ -350,7 +350,7 @@ def _joined_sums(given: list[Charge]) -> Charge:
             whole = dense(term.weight, term.groups)
             weight = whole.new_zeros(total, *whole.shape[1:])
             weight[first:first + len(whole)] = whole
-            terms.append(replace(term, weight=weight, groups=1, identity=False))
+            terms.append(replace(term, weight=weight, groups=1, identity=False, unit=None))
         first += x.stored[0]
     return replace(given[0], terms=tuple(terms), bias=torch.cat([x.bias for x in given]),
                    shape=(sum(x.shape[0] for x in given), *given[0].shape[1:]))

@@ -54,6 +54,7 @@ class Term:
     wide : whether weights are not trained and have as many bits as they need: those of residual
         connections and of constants
     identity : whether this is the diagonal of a residual connection
+    unit : ``(O,)``: the weights of each output channel are whole multiples of it; or None
     """
 
     path: str
@@ -67,6 +68,7 @@ class Term:
     wide: bool = False
     identity: bool = False
     below: int | None = None
+    unit: torch.Tensor | None = None
 
     def convolved(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """The convolution of ``(N, C, H, W)`` values with weights like :attr:`weight`."""

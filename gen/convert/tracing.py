@@ -20,6 +20,7 @@ from gen.errors import ConversionError
 from .foreign import Activation
 from .qcfs import ClipQuan, Qcfs
 from .recurrent import Recurrent
+from .uniform import Uniform
 
 __all__ = ["line_of", "trace"]
 
@@ -101,7 +102,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, path: str) -> bool:
         foreign = self._activation is not None and self._activation.matches(m)
-        own = isinstance(m, Qcfs | ClipQuan | Recurrent)
+        own = isinstance(m, Qcfs | ClipQuan | Recurrent | Uniform)
         return foreign or own or _inherits(m) or super().is_leaf_module(m, path)
 
 

@@ -99,7 +99,7 @@ def _correct(quantised: QuantisedModel, name: str, seen: dict[str, torch.Tensor]
     wanted: torch.Tensor = layer.bias[:, None, None]
     for term in layer.terms:
         if term.source != name:
-            wanted = wanted + term.convolved(theirs[term.source], term.weight)
+            wanted = torch.add(wanted, term.convolved(theirs[term.source], term.weight))
     missing = (wanted - quantised.sums(name, seen)).mean(dim=(0, 2, 3))
     quantised.layer(name).bias += missing.float()
 

@@ -16,9 +16,7 @@ from gen.errors import ConversionError, SpikeloomError
 
 __all__ = ["blamed", "first_line", "loaded"]
 
-_NO_MODULE = {
-    ".onnx": "an ONNX graph", ".nir": "a NIR graph",
-}
+_NO_MODULE = {".nir": "a NIR graph"}
 _NOT_READ = ("can't be converted; give the PyTorch module that it was exported from, as "
              "FILE.py:FUNCTION, and its state, as --weights")
 

@@ -1,8 +1,12 @@
-"""The user's weights and calibration images. Reading them executes nothing."""
+"""The user's files: a module, its weights, and calibration images.
 
+Only a Python file is executed.
+"""
+
+import contextlib
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from zipfile import BadZipFile
@@ -19,9 +23,9 @@ from gen.errors import ConversionError, DataError
 from gen.system import files
 
 from .lower import plain
-from .usercode import blamed, first_line
+from .usercode import blamed, first_line, loaded
 
-__all__ = ["load_calibration", "load_weights", "loaded_module", "read_state"]
+__all__ = ["load_calibration", "load_weights", "opened", "read_state"]
 
 _STATES = ("state_dict", "model_state_dict", "model", "net")
 """Entries under which training scripts store a state beside other things."""
@@ -31,12 +35,32 @@ _OBSERVED = re.compile(r"(^|\.)(\w*fake_quant\w*|activation_post_process|\w*obse
 in evaluation."""
 
 
-def loaded_module(module: nn.Module, weights: str | Path) -> nn.Module:
-    """The module with its state, without what wraps it. The state may be that of the wrapper."""
-    inner = plain(module)
-    keys = set(read_state(weights))
-    load_weights(module if keys & set(module.state_dict()) else inner, weights)
-    return inner
+@contextlib.contextmanager
+def opened(target: str, weights: str | Path | None, input_levels: int) -> Iterator[nn.Module]:
+    """The module of a target, with its weights and without what wraps it, as
+    :func:`gen.convert.conversion.convert` takes them.
+
+    Raises
+    ------
+    ConversionError
+        If a file can't be read, the module can't be made, or the weights are not its own.
+    """
+    if target.lower().endswith(".onnx"):
+        if weights is not None:
+            raise ConversionError(f"{weights}: an ONNX file has its own weights; leave out "
+                                  f"--weights")
+        from .graphs.module import from_onnx
+        yield from_onnx(target, input_levels)
+        return
+    with loaded(target) as module:
+        if weights is None:
+            raise ConversionError(f"{target}: needs the module's weights: --weights W.safetensors")
+        with blamed(target):
+            inner = plain(module)
+            # The state may be that of the wrapper.
+            keys = set(read_state(weights))
+            load_weights(module if keys & set(module.state_dict()) else inner, weights)
+        yield inner
 
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:

@@ -113,14 +113,18 @@ class Part:
         return torch.equal(self.of, channels) and torch.equal(self.to, channels)
 
     def term(self, path: str, weight: torch.Tensor, groups: int, stride: tuple[int, int] = (1, 1),
-             dilation: tuple[int, int] = (1, 1)) -> Term:
+             dilation: tuple[int, int] = (1, 1), unit: torch.Tensor | None = None) -> Term:
         """A convolution of the map's part, see :class:`gen.convert.terms.Term`.
 
         Parameters
         ----------
         weight : ``(O, C / groups, KY, KX)`` for all channels of the map
         stride, dilation : on the map
+        unit : of the weights; it is lost where gains differ
         """
+        if unit is not None:
+            same = len(self.gain.abs().unique()) == 1
+            unit = unit * float(self.gain[0].abs()) if same else None
         if not self.straight or weight.shape[1] * groups != self.channels:
             weight, groups = mixed(weight, groups, self.channels, self.of, self.to, self.gain)
         elif (self.gain != 1).any():
@@ -136,7 +140,7 @@ class Part:
             weight, beside = widened(weight, left, right)
         even = above == below and 0 <= above < weight.shape[2]
         return Term(path, self.source, self.step, self.factor, weight, step, (above, beside),
-                    groups, below=None if even else below)
+                    groups, below=None if even else below, unit=unit)
 
     def taken(self, channels: torch.Tensor) -> "Part":
         """The part of the map that has those channels of this one, in their order."""
@@ -257,7 +261,8 @@ class Charge:
     def scaled(self, gain: torch.Tensor, shift: torch.Tensor) -> "Charge":
         """The charge times ``gain`` plus ``shift``, both ``(C,)``: a batch norm."""
         gain, shift = over_phases(gain, self.phases), over_phases(shift, self.phases)
-        terms = tuple(replace(t, weight=t.weight * gain[:, None, None, None]) for t in self.terms)
+        terms = tuple(replace(t, weight=t.weight * gain[:, None, None, None], unit=t.unit if t.unit
+                              is None else t.unit * gain.abs()) for t in self.terms)
         return replace(self, terms=terms, bias=self.bias * gain + shift)
 
     def taken(self, channels: torch.Tensor) -> "Charge":
@@ -268,6 +273,7 @@ class Charge:
         for term in self.terms:
             weight, groups = regrouped(dense(term.weight, term.groups)[rows], term.groups)
             terms.append(replace(term, weight=weight, groups=groups,
+                                 unit=None if term.unit is None else term.unit[rows],
                                  identity=term.identity and len(rows) == len(term.weight)
                                  and torch.equal(rows, torch.arange(len(rows)))))
         return replace(self, terms=tuple(terms), bias=self.bias[rows],

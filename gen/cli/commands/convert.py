@@ -1,4 +1,4 @@
-"""Convert a PyTorch module to integers."""
+"""Convert a PyTorch module or an ONNX file to integers."""
 
 from .arguments import FINITE, LEVELS, PIXEL, Commands, bits, command, integer, real
 from .firing import add_firing, firing_options
@@ -18,13 +18,14 @@ def _run(args):
 
 def add(commands: Commands) -> None:
     """Add the command ``convert`` to those of ``python -m gen``."""
-    parser = command(commands, "convert", _run, "convert a PyTorch module to integers",
+    parser = command(commands, "convert", _run,
+                     "convert a PyTorch module or an ONNX file to integers",
                      "convert model.py:build --weights model.safetensors --calibration images.npy "
                      "-o model.npz")
-    parser.add_argument("target", metavar="FILE.py:FUNCTION",
-                        help="function that returns the module")
-    parser.add_argument("--weights", metavar="W.safetensors", required=True,
-                        help="its state dictionary")
+    parser.add_argument("target", metavar="FILE",
+                        help="FILE.py:FUNCTION, which returns the module, or an ONNX file")
+    parser.add_argument("--weights", metavar="W.safetensors",
+                        help="the module's state dictionary (an ONNX file has its own)")
     parser.add_argument("--calibration", metavar="X.npy", required=True,
                         help="raw images that the ranges of plain ReLUs are taken from")
     parser.add_argument("-o", "--output", metavar="NET.npz", required=True,
