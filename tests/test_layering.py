@@ -52,7 +52,7 @@ KINDS = {"Neurons", "Readout", "Pool", "CoreConfig", "PoolConfig", "Fire", "Relu
 DEFINING = {"gen/ir/neurons.py", "gen/ir/pool.py", "gen/convert/lowered.py", "hw/layers.py"}
 """Where they are defined. Only there may a layer be asked for its kind."""
 
-TABLES = {"gen/plan/kinds.py", "gen/convert/quantised.py", "gen/convert/fidelity.py",
+TABLES = {"gen/plan/kinds.py", "gen/convert/integers.py", "gen/convert/fidelity.py",
           "gen/convert/whole.py", "gen/report/layers.py", "hw/array.py"}
 """Where a kind leads to what the room knows about it: a table of all kinds, or a function that is
 registered for each."""

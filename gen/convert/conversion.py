@@ -73,8 +73,7 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
         ``0..pixel_max``, which the module sees as ``pixel / pixel_max``, or real numbers
         ``between`` two numbers, by default 0 and 1
     out, name : where the network goes; its name, by default the stem of ``out``
-    bits : weight widths (:func:`gen.convert.widths.layer_bits`)
-    levels : greatest spike count of the neurons of a plain ReLU, see :meth:`.firing.Firing.levels`
+    bits, levels : see :func:`.widths.layer_bits` and :meth:`.firing.Firing.levels`
     input_levels, pixel_max : greatest count of a pixel, and its greatest raw value
     activation : ``CLASS,STEP,LEVELS`` of another library's :class:`~.foreign.Activation`
     require_agreement : least ``agreement``; by default a warning comes below :data:`AGREEMENT`
@@ -89,20 +88,14 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
 
     Raises
     ------
-    ConversionError, DataError
-        If files, module and images do not fit together, the module computes something else than
-        its parameters say, or the integers agree with it too seldom.
-    NetworkError, OutputError
-        If the network can't have that name, counts or pixels, or can't be written.
+    ConversionError, DataError, NetworkError, OutputError
+        If files, module, images and name do not fit together, the module computes something else
+        than its parameters say, the integers agree with it too seldom, or can't be written.
     """
-    out, name = Path(out), require_name(name or Path(out).stem)
-    target = str(target)
-    read = (target.rpartition(":")[0] or target, weights, calibration, labels_file)
-    files.require_output(out, inputs=[path for path in read if path is not None])
-    tuning = None if tune is None else Tuning(**tune)
+    target, out, name = str(target), Path(out), require_name(name or Path(out).stem)
+    _require_output(out, target.rpartition(":")[0] or target, weights, calibration, labels_file)
     scale = InputScale.given(between, mean, std)
-    method = Firing(**firing)
-    foreign = Activation.parse(activation) if activation else None
+    method, foreign = Firing(**firing), Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
     with opened(target, weights, input_levels) as module, blamed(target):
@@ -113,10 +106,7 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
             quantised, lowered, scores = to_quantised(
                 module, Pixels(pixels, pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign, firing=method, scale=scale)
-        real = Scaled(Pixels(pixels, pixel_max), lowered.real)
-        if tuning:
-            tuned(quantised, module, lowered, real, labels, tuning)
-        errors = layer_errors(module, lowered, quantised, real[:_JUDGED])
+        errors = _tuned(quantised, module, lowered, Pixels(pixels, pixel_max), labels, tune)
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels),
@@ -125,6 +115,11 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
     network, costs = _judged(network, quantised, pixels, scores, labels, errors, require_agreement)
     artifact.save(network, out)
     return {"network": str(out), **_summary(network, lowered), **costs, "errors": errors, **timed}
+
+
+def _require_output(out: Path, *read: str | Path | None) -> None:
+    """Make sure that the network can be written, and replaces no file that is read."""
+    files.require_output(out, inputs=[path for path in read if path is not None])
 
 
 def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
@@ -172,6 +167,15 @@ def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
     lowered, widths, _ = keep_whole(
         lowered, layer_bits(bits, [layer.name for layer in lowered.charged]), input_levels)
     return QuantisedModel(lowered, input_levels=input_levels, bits=widths), lowered, scores
+
+
+def _tuned(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images: Images,
+           labels: np.ndarray | None, tune: Mapping[str, Any] | None) -> dict[str, float]:
+    """Tune a network if that is wanted, and return the errors of its layers."""
+    real = Scaled(images, lowered.real)
+    if tune is not None:
+        tuned(quantised, module, lowered, real, labels, Tuning(**tune))
+    return layer_errors(module, lowered, quantised, real[:_JUDGED])
 
 
 def _lowered(module: nn.Module, images: Images, activation: Activation | None,

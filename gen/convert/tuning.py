@@ -96,10 +96,9 @@ def _correct(quantised: QuantisedModel, name: str, seen: dict[str, torch.Tensor]
              theirs: dict[str, torch.Tensor], lowered: Lowered) -> None:
     """Bias correction of a layer that sees counts, for the values that the module has instead."""
     layer = next(layer for layer in lowered.charged if layer.name == name)
-    wanted: torch.Tensor = layer.bias[:, None, None]
-    for term in layer.terms:
-        if term.source != name:
-            wanted = torch.add(wanted, term.convolved(theirs[term.source], term.weight))
+    sums = [term.convolved(theirs[term.source], term.weight) for term in layer.terms
+            if term.source != name]
+    wanted = torch.stack(sums).sum(dim=0) + layer.bias[:, None, None]
     missing = (wanted - quantised.sums(name, seen)).mean(dim=(0, 2, 3))
     quantised.layer(name).bias += missing.float()
 

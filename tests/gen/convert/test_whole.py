@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from gen.convert.lowered import Fire, Lowered, Out, Term
+from gen.convert.lowered import Fire, Lowered, Out
 from gen.convert.quantised import QuantisedModel
+from gen.convert.terms import Form, Term
 from gen.convert.uniform import Uniform
+from gen.convert.values import Map, Part
 from gen.convert.whole import keep_whole
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT
@@ -25,6 +27,11 @@ def term(whole, unit, **members):
     return Term("fc", INPUT, INPUT, 1.0, weight.float()[:, :, None, None], unit=unit, **members)
 
 
+def of(layers, shape, module):
+    """Layers of a module whose samples have a shape."""
+    return Lowered(layers, Map((Part.all_of(INPUT, shape),), shape, Form.MAP), module, {}, ())
+
+
 def lowered(whole, unit, bias, *, step, levels, **kind):
     """A layer of neurons on the input, and a read-out of plain weights."""
     activation = Uniform(step, levels, **kind)
@@ -33,7 +40,7 @@ def lowered(whole, unit, bias, *, step, levels, **kind):
                 levels, **kind)
     classes = torch.ones(2, len(whole), 1, 1)
     out = Out("out", (Term("out", "fc", "fc", 1.0, classes),), torch.zeros(2))
-    return Lowered((fire, out), (len(whole[0]), 1, 1), nn.ModuleDict({"act": activation}), {})
+    return of((fire, out), (len(whole[0]), 1, 1), nn.ModuleDict({"act": activation}))
 
 
 def made(layers, bits=8):
@@ -105,7 +112,7 @@ def test_signs_of_a_batch_norm_and_channels_of_zeros():
     turned = replace(plain, weight=plain.weight * gain[:, None, None, None],
                      unit=plain.unit * gain.abs())
     flipped = replace(fire, terms=(turned,))
-    neurons, share = made(Lowered((flipped, out), layers.input_shape, layers.module, {}))
+    neurons, share = made(of((flipped, out), layers.input_shape, layers.module))
     first, second, third = neurons.synapses[0].weights.reshape(3, 2).tolist()
     assert second == third == [0, 0]
     assert first[0] < 0
@@ -147,7 +154,7 @@ def test_a_residual_in_another_unit(caplog):
     for times, kept in ((10, True), (3.7, False)):
         both = Fire("fc", (term([[1, 2], [2, 1]], [1 / times] * 2), identity), fire.bias, "act",
                     fire.step, fire.levels)
-        network = Lowered((both, out), layers.input_shape, layers.module, {})
+        network = of((both, out), layers.input_shape, layers.module)
         _, _, shares = keep_whole(network, {"fc": 8, "out": 8}, LEVELS_IN)
         assert (shares == {"fc": 0.0}) is kept
     assert "no common unit" in caplog.text
@@ -155,7 +162,7 @@ def test_a_residual_in_another_unit(caplog):
 
 def readout(unit, bias):
     out = Out("out", (term([[1, 2], [-3, 4], [5, 0]], unit),), torch.tensor(bias))
-    return Lowered((out,), (2, 1, 1), nn.Module(), {})
+    return of((out,), (2, 1, 1), nn.Module())
 
 
 @pytest.mark.parametrize("bias", [[0.013, -0.021, 0.2], [0.0125, -0.025, 0.1], [0.0, 0.0, 0.0051]])
@@ -179,7 +186,7 @@ def test_scores_keep_their_order(bias):
 def test_scores_of_many_classes_may_change_places(caplog):
     out = Out("out", (term([[7, k] for k in range(8)], [0.1] * 8),),
               torch.linspace(0, 0.01, 8))
-    layers = Lowered((out,), (2, 1, 1), nn.Module(), {})
+    layers = of((out,), (2, 1, 1), nn.Module())
     keep_whole(layers, {"out": 8}, LEVELS_IN)
     assert not caplog.text
     kept, widths, _ = keep_whole(layers, {"out": 6}, LEVELS_IN)
