@@ -62,7 +62,7 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
             between: Sequence[float] | None = None, mean: Sequence[float] | None = None,
             std: Sequence[float] | None = None, labels_file: str | Path | None = None,
             tune: Mapping[str, Any] | None = None, **firing: Any) -> dict[str, Any]:
-    """Convert a trained module and save the network.
+    """Convert a trained module, or a graph, and save the network.
 
     Parameters
     ----------
@@ -82,9 +82,7 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
     tune : options of :class:`.tuning.Tuning`, if the network is to be tuned
     firing : see :class:`.firing.Firing`
 
-    Returns
-    -------
-    What :func:`_summary` and :meth:`.firing.Firing.applied` say, and ``network``, the path.
+    Returns ``network``, the path, and what :func:`_summary` and :meth:`.firing.Firing.applied` say.
 
     Raises
     ------

@@ -100,7 +100,7 @@ def _correct(quantised: QuantisedModel, name: str, seen: dict[str, torch.Tensor]
             if term.source != name]
     wanted = torch.stack(sums).sum(dim=0) + layer.bias[:, None, None]
     missing = (wanted - quantised.sums(name, seen)).mean(dim=(0, 2, 3))
-    quantised.layer(name).bias += missing.float()
+    quantised.layer(name).bias.add_(missing.float())
 
 
 def _round(quantised: QuantisedModel, name: str, seen: dict[str, torch.Tensor],

@@ -150,7 +150,8 @@ def test_weights_that_are_not_whole(caplog):
 def test_a_residual_in_another_unit(caplog):
     layers = lowered([[1, 0], [0, 1]], [0.1, 0.1], [0.0, 0.0], step=0.1, levels=3)
     fire, out = layers.layers
-    identity = Term("add", INPUT, INPUT, 1.0, torch.ones(2, 1, 1, 1), groups=2, identity=True)
+    identity = Term("add", INPUT, INPUT, 1.0, torch.ones(2, 1, 1, 1), groups=2, wide=True,
+                    identity=True)
     for times, kept in ((10, True), (3.7, False)):
         both = Fire("fc", (term([[1, 2], [2, 1]], [1 / times] * 2), identity), fire.bias, "act",
                     fire.step, fire.levels)
