@@ -15,7 +15,7 @@ from firmware import header
 from gen.errors import BuildError, FitError
 from gen.ir.network import Network
 from gen.plan.floor import require_possible
-from gen.plan.room import FAR, advice, predicted_shortage, require_fit, require_memory
+from gen.plan.room import advice, predicted_shortage, require_fit, require_memory
 from gen.plan.workload import Calibration
 from gen.system import files
 from gen.system.progress import working
@@ -32,6 +32,10 @@ __all__ = ["build", "build_for", "default_directory"]
 
 log = logging.getLogger(__name__)
 
+# No prediction is wrong by this factor.
+_FAR = 2
+
+
 def _no_room(design, resources, error):
     """The error if nextpnr finds no places for a design that should fit."""
     board, budget = design.board, design.board.budget
@@ -47,7 +51,7 @@ def _require_room(design, lanes):
     name, board = design.network.name, design.board
     require_memory(name, board, sum(memory.width * len(memory.rows)
                                     for memory in design.image.values()))
-    if why := predicted_shortage(name, board, design.needs, allowance=FAR, lanes=lanes):
+    if why := predicted_shortage(name, board, design.needs, allowance=_FAR, lanes=lanes):
         raise FitError(why)
 
 

@@ -14,9 +14,9 @@ from gen.errors import FitError
 from gen.ir.network import Network
 from hw.device import register_map
 
-from . import room
-from .floor import floor
+from .floor import hopeless
 from .mapping import map_config
+from .room import predicted_shortage
 from .search import Search
 from .slicing import slicings
 from .trials import Plan, Trial, Trials
@@ -28,10 +28,6 @@ log = logging.getLogger(__name__)
 
 OBJECTIVES = ("throughput", "latency", "smallest")
 """Objectives for which a mapping can be chosen."""
-
-# There is no search if every layer in its smallest form, together with the others, takes more than
-# this factor times what the board has.
-_HOPE = 1.2
 
 # Of two plans for the same request the cheaper one is taken unless the other takes this many times
 # fewer clocks.
@@ -93,7 +89,8 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
                    differential: Mapping[str, Sequence[str]] | None = None,
                    reloadable: bool = False) -> tuple[Plan, str | None]:
     """The best plan that was found, and the sentence that says why it does not meet the request,
-    or None if it does. The parameters are those of :func:`plan`.
+    or None if it does. For a network that is hopeless on the board, nothing is searched for: it
+    gets at most 16 lanes a layer, for simulation. The parameters are those of :func:`plan`.
 
     Raises
     ------
@@ -107,18 +104,16 @@ def plan_or_reason(network: Network, board: Board, workload: Workload, *, code: 
         raise FitError(f"{network.name} fires in time-steps, so its counts have no code; leave "
                        f"--code out")
     _require_addresses(network, code)
-    least = floor(network, board, code=code, lanes=lanes, differential=differential,
-                  reloadable=reloadable)
     each = [Trials(network, board, workload, code=code, slice_steps=slice_steps,
                    lanes=lanes or {}, differential=differential or {}, reloadable=reloadable)
             for slice_steps in slicings(network)]
-    if least.cells > _HOPE * room.cell_limit(board):
-        chosen = each[0].plan(_timed(each[0].trial(least.config), workload))
-    else:
-        chosen = _found(each, workload, objective, interval)
+    if why := hopeless(network, board, code=code, lanes=lanes, differential=differential,
+                       reloadable=reloadable):
+        return each[0].plan(_timed(each[0].trial(each[0].config({}, {})), workload)), why
+    chosen = _found(each, workload, objective, interval)
     if objective is None:
         interval = None  # as far as the board has room
-    why = room.predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
+    why = predicted_shortage(network.name, board, chosen.needs, interval=interval, lanes=lanes)
     if why is None and interval is not None and chosen.interval > interval:
         clocks = "1 clock" if interval == 1 else f"{interval:,} clocks"
         why = (f"{network.name} on {board.name} can't keep {clocks} an image: by prediction it "

@@ -12,14 +12,11 @@ from gen.ir.network import Network
 from .kinds import kind
 from .resources import Prediction
 
-__all__ = ["CELL_SHARE", "FAR", "advice", "cell_limit", "excess", "far_too_large", "memory_bits",
-           "predicted_shortage", "require_fit", "require_memory"]
+__all__ = ["CELL_SHARE", "advice", "cell_limit", "excess", "memory_bits", "predicted_shortage",
+           "require_fit", "require_memory", "too_large"]
 
 CELL_SHARE = {XC7.name: 0.9, ECP5.name: 0.85, ICE40.name: 0.9, GOWIN.name: 0.85}
 """Family -> the share of a device's logic cells that place and route can fill."""
-
-FAR = 2
-"""No prediction is wrong by this factor."""
 
 # The ratio of weights of 8 bits to those of 2 bits.
 _NARROWER = 4
@@ -95,7 +92,7 @@ def predicted_shortage(name: str, board: Board, needs: Prediction, *, allowance:
     lacking = excess(board, needs, allowance)
     if not lacking:
         return None
-    what = "the smallest mapping found" if interval is None else f"{interval:,} clocks an image"
+    what = "its smallest mapping" if interval is None else f"{interval:,} clocks an image"
     given = " with the lanes given" if lanes else ""
     needed = {"cells": math.ceil(needs.cells / CELL_SHARE[board.family.name]),
               "ffs": needs.ffs, "brams": needs.brams}
@@ -103,7 +100,7 @@ def predicted_shortage(name: str, board: Board, needs: Prediction, *, allowance:
                      f"can be used", needed, lanes=bool(lanes or interval))
 
 
-def far_too_large(name: str, board: Board, cells: int, bits: int) -> str:
+def too_large(name: str, board: Board, cells: int, bits: int) -> str:
     """The sentence about a network of which no mapping can be made to fit.
 
     Parameters

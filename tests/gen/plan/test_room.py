@@ -101,8 +101,8 @@ class TestEarly:
 class TestCommand:
     @pytest.fixture
     def small(self, monkeypatch):
-        """An Arty of 2,500 LUTs."""
-        less = dataclasses.replace(ARTY, budget=dataclasses.replace(ARTY.budget, luts=2500))
+        """An Arty of 2,900 LUTs."""
+        less = dataclasses.replace(ARTY, budget=dataclasses.replace(ARTY.budget, luts=2900))
         monkeypatch.setattr(boards, "BOARDS", (less, *boards.BOARDS[1:]))
 
     @pytest.fixture
@@ -113,7 +113,7 @@ class TestCommand:
     def test_what_does_not_fit_is_shown_and_said(self, small, file, capsys):
         assert cli.main(["fit", file]) == 1
         out, err = capsys.readouterr()
-        assert "that can be filled  2,250" in out
+        assert "that can be filled  2,610" in out
         assert err.splitlines()[-1].startswith("error: case does not fit arty-a7 ")
         assert err.endswith("a larger board (arty-a7-100, nexys4-ddr, litefury, nitefury) would "
                             "help\n")
@@ -123,7 +123,7 @@ class TestCommand:
         assert cli.main(["fit", file, "--json", *objective]) == 1
         result = json.loads(capsys.readouterr().out)
         assert result["fits"] is False
-        assert result["cells"] > 2250
+        assert result["cells"] > 2610
         assert result["layers"]
         assert result["reason"].startswith("case does not fit arty-a7 ")
 
