@@ -1,17 +1,14 @@
 """What a device tests itself with: samples that travel with the network, and their results."""
 
-
 from gen.errors import FitError
 from gen.ir.beats import pack_input, to_ints
 from gen.ir.blocks import answering
 from gen.ir.interleaved import interleave, together
 from gen.ir.network import Network
 from hw.config import ArrayConfig, MemoryImage
-from hw.device import packing
+from hw.device import answer, packing
 
 __all__ = ["image"]
-
-_WORD = 0xffffffff
 
 
 def image(network: Network, config: ArrayConfig) -> dict[str, MemoryImage]:
@@ -42,18 +39,8 @@ def image(network: Network, config: ArrayConfig) -> dict[str, MemoryImage]:
     quiet = [seen.quiet(trace)[core.name] for core in config.settling]
     # As the array sends them: all logits of a position, then those of the next.
     logits = trace.logits.reshape(count, config.readout.channels, -1).swapaxes(1, 2)
-    answers = [word for k in range(count) for word in (
-        *_split(logits[k].ravel().tolist(), -(-config.readout.membrane_bits // 32)),
-        *_bits([bool(layer[k]) for layer in quiet]))]
+    answers = [word for k in range(count) for word in answer(
+        config, logits[k].ravel().tolist(),
+        sum(int(layer[k]) << place for place, layer in enumerate(quiet)))]
     return {"selftest.samples": MemoryImage(32, tuple(words)),
             "selftest.results": MemoryImage(32, tuple(answers))}
-
-
-def _split(values, each):
-    """Words of integers, the lowest first."""
-    return [value >> 32 * k & _WORD for value in values for k in range(each)]
-
-
-def _bits(flags):
-    return [sum(int(flag) << k for k, flag in enumerate(flags[start:start + 32]))
-            for start in range(0, len(flags), 32)]
