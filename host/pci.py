@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 from .errors import HostError, LinkError
 
@@ -185,12 +185,6 @@ class MappedFunction:
         """Close and unlock the files."""
         release(self._mappings, self._files)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def require_function(address: str) -> Path:
     """Where the system has a function.
@@ -305,12 +299,6 @@ class SysfsFunction:
                 self._command(clear=_MASTER)
             self._config = -1
         release(self._mappings, self._files)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _reason(error, remedy):

@@ -4,7 +4,7 @@ import secrets
 import time
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from .errors import HostError, LinkError, Lost, Refused
@@ -51,14 +51,11 @@ def open_function(port: str, directory: str | Path, beats: int | None = None
         If it can't be used, or the virtual board does not start.
     """
     if port != "virtual-pcie":
-        function = function_at(port.removeprefix("pcie:"))
-        try:
+        with closing(function_at(port.removeprefix("pcie:"))) as function:
             yield function
-        finally:
-            function.close()
         return
-    with virtual_board(directory, beats) as line, mapped(line, port) as mapped_function:
-        yield mapped_function
+    with virtual_board(directory, beats) as line, closing(mapped(line, port)) as function:
+        yield function
 
 
 def mapped(line: str, name: str) -> MappedFunction:

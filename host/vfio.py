@@ -10,7 +10,6 @@ import select
 import struct
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from .errors import HostError
 from .pci import Buffer, Mapping, driver_of, release, require_function
@@ -173,9 +172,3 @@ class VfioFunction:
                 self._command(clear=_MASTER)
             self._device = -1
         release(self._mappings, self._files)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -78,11 +78,7 @@ class Changes(wiring.Component):
             m.submodules.turn = turn = Turn(len(self.begun.fresh))
             tell(m, self.begun, [turn])
             m.d.comb += turn.next.eq(advance & arrived & ended)
-            # After a reset there is nothing above, whatever the sample says.
-            reset = Signal(init=1)
-            with m.If(advance & arrived & ended):
-                m.d.sync += reset.eq(0)
-            fresh = alone & (turn.fresh | reset)
+            fresh = alone & turn.fresh
         layout = counts_layout(source.arriving)
         before = Signal(layout)
         m.d.comb += before.eq(Mux(fresh, 0, r_port.data))

@@ -72,10 +72,19 @@ class ArrayConfig:
         return self.input.beat_bits + self.continues
 
     @property
+    def logit_words(self):
+        """Words of 32 bits of a logit in a result."""
+        return -(-self.readout.membrane_bits // 32)
+
+    @property
+    def quiet_words(self):
+        """Words of 32 bits in a result that tell of the layers that were quiet."""
+        return -(-len(self.settling) // 32)
+
+    @property
     def answer_words(self):
-        """Words of 32 bits of the logits of a sample, and of the layers that were quiet."""
-        logits = self.readout.channels * self.positions
-        return logits * -(-self.readout.membrane_bits // 32) + -(-len(self.settling) // 32)
+        """Words of a result, without the clocks."""
+        return self.readout.channels * self.positions * self.logit_words + self.quiet_words
 
     @property
     def settling(self):

@@ -15,19 +15,25 @@ from .run import timesteps_member
 from .selftest import SelfTest
 from .stream import Queue
 
-__all__ = ["Device", "DeviceModel", "identity", "packing", "register_map"]
+__all__ = ["Device", "DeviceModel", "answer", "identity", "packing", "register_map"]
 
 def packing(config):
     """How the input of an array lies in words of a sample."""
     return Packing(config.input.beats, config.input_bits)
 
 
+def answer(config, logits, quiet):
+    """Words of a result, without the clocks: of the logits, a position's after the other, and of
+    ``quiet``, a bit for each layer that was."""
+    return [*(logit >> 32 * k & 0xffffffff for logit in logits for k in range(config.logit_words)),
+            *(quiet >> 32 * k & 0xffffffff for k in range(config.quiet_words))]
+
+
 def register_map(config):
     """The register map that a host sees of the device around an array."""
     readout = config.readout
     return RegisterMap(packing(config).words, readout.channels * config.positions,
-                       -(-readout.membrane_bits // 32),
-                       quiet_words=-(-len(config.settling) // 32),
+                       config.logit_words, quiet_words=config.quiet_words,
                        most_timesteps=config.timesteps,
                        memories=len(shapes(config)) if config.reloadable else 0,
                        selftests=config.selftests)
@@ -62,7 +68,7 @@ class DeviceModel:
 
     def __init__(self, config, compute, *, digest, clock_hz):
         where = self.registers = register_map(config)
-        self._packing, self._compute = packing(config), compute
+        self._config, self._packing, self._compute = config, packing(config), compute
         self._facts = dict(enumerate(identity(config, digest=digest, clock_hz=clock_hz)))
         self._facts |= {where.input_size: where.input_words, where.output_size: where.classes}
 
@@ -73,9 +79,7 @@ class DeviceModel:
     def run(self, words, timesteps=1):
         """The words of a sample to those of its result."""
         logits, quiet, clocks = self._compute(self._packing.unpack(words), timesteps)
-        return [*(logit >> 32 * k & 0xffffffff for logit in logits
-                  for k in range(self.registers.logit_words)),
-                *(quiet >> 32 * k & 0xffffffff for k in range(self.registers.quiet_words)), clocks]
+        return [*answer(self._config, logits, quiet), clocks]
 
 
 class Device(wiring.Component):

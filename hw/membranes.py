@@ -64,13 +64,9 @@ class Membranes(wiring.Component):
         if self._core.continues:
             m.submodules.turn = turn = Turn(len(self.begun.fresh))
             tell(m, self.begun, [turn])
-            # After a reset there is nothing above, whatever the sample says.
-            reset = Signal(init=1)
-            with m.If(ends):
-                m.d.sync += reset.eq(0)
             m.d.comb += [
                 turn.next.eq(ends & (row == rows - 1)),
-                self.fresh.eq(first & (turn.fresh | reset)),
+                self.fresh.eq(first & turn.fresh),
             ]
 
         if words == 1:

@@ -100,8 +100,8 @@ class Turn(wiring.Component):
     -------
     begun : ``In(begun_signature(most))``
     next : ``In(1)``: go on to the next sample
-    fresh : ``Out(1)``: the present sample begins a sequence; right as soon as it has entered the
-        array
+    fresh : ``Out(1)``: the present sample begins a sequence, as the first one after a reset does
+        whatever it says; right as soon as it has entered the array
     """
 
     def __init__(self, most):
@@ -110,10 +110,10 @@ class Turn(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        turn = Signal.like(self.begun.entered)
-        m.d.sync += turn.eq(turn + self.next)
+        turn, reset = Signal.like(self.begun.entered), Signal(init=1)
+        m.d.sync += [turn.eq(turn + self.next), reset.eq(reset & ~self.next)]
         m.d.comb += self.fresh.eq(
-            self.begun.fresh.bit_select(turn[:exact_log2(self._most)], 1))
+            reset | self.begun.fresh.bit_select(turn[:exact_log2(self._most)], 1))
         _keep_room(m, self.begun, turn)
         return m
 

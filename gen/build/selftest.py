@@ -2,19 +2,15 @@
 
 from itertools import chain
 
-import numpy as np
-
 from gen.errors import FitError
 from gen.ir.beats import pack_input, to_ints
 from gen.ir.blocks import answering
 from gen.ir.interleaved import interleave, together
 from gen.ir.network import Network
 from hw.config import ArrayConfig, MemoryImage
-from hw.device import packing
+from hw.device import answer, packing
 
 __all__ = ["image", "words"]
-
-_WORD = 0xffffffff
 
 
 def image(network: Network, config: ArrayConfig) -> dict[str, MemoryImage]:
@@ -58,16 +54,7 @@ def words(network: Network, config: ArrayConfig, images: np.ndarray
     quiet = [seen.quiet(trace)[core.name] for core in config.settling]
     # As the array sends them: all logits of a position, then those of the next.
     logits = trace.logits.reshape(len(samples), config.readout.channels, -1).swapaxes(1, 2)
-    answers = [[*_split(logits[k].ravel().tolist(), -(-config.readout.membrane_bits // 32)),
-                *_bits([bool(layer[k]) for layer in quiet])] for k in range(len(samples))]
+    answers = [answer(config, logits[k].ravel().tolist(),
+                      sum(int(layer[k]) << place for place, layer in enumerate(quiet)))
+               for k in range(len(samples))]
     return [packing(config).pack(to_ints(sample)) for sample in beats], answers
-
-
-def _split(values, each):
-    """Words of integers, the lowest first."""
-    return [value >> 32 * k & _WORD for value in values for k in range(each)]
-
-
-def _bits(flags):
-    return [sum(int(flag) << k for k, flag in enumerate(flags[start:start + 32]))
-            for start in range(0, len(flags), 32)]

@@ -11,7 +11,7 @@ from hw import registers
 from hw.bus import Status
 from hw.link import Op
 from tests.host.conftest import NETWORKS, ModelTransport
-from tests.host.test_device import Interleaved, Vandal
+from tests.host.test_device import Interleaved, Slow, Vandal
 
 from .compiling import DRIVER, enumerators
 from .conftest import LARGE
@@ -66,44 +66,6 @@ def test_logits(name, link, ahead, board, images):
     assert driver.clocks == 1234
     assert driver.predicted() == expected[-1].argmax()
     assert driver.c.shim_retries() == 0
-
-
-class Slow:
-    """Makes a device complete a sample when it has been asked for that so many times, and have room
-    for two that are not completed."""
-
-    def __init__(self, target, looks):
-        self._target, self._looks, self._left = target, looks, looks
-        self._write, self._read = target.write, target.read
-        self._completed, self.most, self._held = target.submitted, 0, False
-        target.write, target.read, target.begin = self.write, self.read, self.begin
-
-    def _under_way(self):
-        return (self._target.submitted - self._completed) & 0xffff
-
-    def begin(self):
-        self._held = self._under_way() == 2
-
-    def write(self, addr, value):
-        where, target = self._target.registers, self._target
-        repeats = addr == where.submit and (target.submitted - value) & 0xffff < 4
-        chooses = addr == where.timesteps and self._under_way()
-        if (self._held and addr > where.open and not repeats) or chooses:
-            return Status.BUSY
-        status = self._write(addr, value)
-        self.most = max(self.most, self._under_way())
-        return status
-
-    def read(self, addr):
-        where = self._target.registers
-        if addr != where.completed and (
-                addr < where.result or (addr - where.result) % where.stride):
-            return self._read(addr)
-        if self._under_way():
-            self._left -= 1
-            if self._left == 0:
-                self._left, self._completed = self._looks, self._completed + 1 & 0xffff
-        return self._completed
 
 
 @pytest.mark.parametrize("name, logits, label", [

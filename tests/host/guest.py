@@ -7,6 +7,7 @@ its buffer and memory, and interrupts.
 import os
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from host.errors import HostError
@@ -101,13 +102,13 @@ def sysfs(address):
     refuses("there is no IOMMU, which VFIO needs; turn it on (intel_iommu=on", VfioFunction,
             address)
     as_nobody("permission denied", function_at, address)
-    with function_at(address) as function:
+    with closing(function_at(address)) as function:
         assert isinstance(function, SysfsFunction)
         refuses("no huge page is free: echo 4 > /proc/sys/vm/nr_hugepages", function.buffer, SIZE)
         refuses("another program uses the device; end it first", function_at, address)
         Path("/proc/sys/vm/nr_hugepages").write_text("4")
         exercise(function)
-    with function_at(address) as function:
+    with closing(function_at(address)) as function:
         exercise(function)
     (require_function(address) / "driver_override").write_text("uio_pci_generic")
     Path("/sys/bus/pci/drivers_probe").write_text(address)
@@ -119,12 +120,12 @@ def vfio(address):
     """With an IOMMU."""
     refuses("the IOMMU translates the device's accesses", SysfsFunction, address)
     as_nobody("vfio-pci must be bound to the device, which root may do", function_at, address)
-    with function_at(address) as function:
+    with closing(function_at(address)) as function:
         assert isinstance(function, VfioFunction)
         exercise(function)
         refuses("another program uses the device; end it first", function_at, address)
     as_nobody("permission denied; as root: chown", function_at, address)
-    with function_at(address) as function:
+    with closing(function_at(address)) as function:
         exercise(function)
     path = require_function(address)
     Path(path / "driver/unbind").write_text(address)

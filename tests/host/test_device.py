@@ -294,11 +294,11 @@ def test_a_device_that_stays_busy_is_an_error(board, images):
 
 
 class Slow:
-    """Makes a device complete a sample when it has been asked for the number so many times, and
-    have room for two that are not completed."""
+    """Makes a device complete a sample when it has been asked for that so many times, and have room
+    for two that are not completed."""
 
-    def __init__(self, target, polls):
-        self._target, self._polls, self._left = target, polls, polls
+    def __init__(self, target, looks):
+        self._target, self._looks, self._left = target, looks, looks
         self._write, self._read = target.write, target.read
         self._completed, self.most, self.busy, self._held = target.submitted, 0, 0, False
         target.write, target.read, target.begin = self.write, self.read, self.begin
@@ -312,7 +312,8 @@ class Slow:
     def write(self, addr, value):
         where, target = self._target.registers, self._target
         repeats = addr == where.submit and (target.submitted - value) & 0xffff < 4
-        if self._held and addr != where.open and not repeats:
+        chooses = addr == where.timesteps and self._under_way()
+        if (self._held and addr != where.open and not repeats) or chooses:
             self.busy += 1
             return Status.BUSY
         status = self._write(addr, value)
@@ -321,12 +322,13 @@ class Slow:
 
     def read(self, addr):
         where = self._target.registers
-        if addr < where.result or (addr - where.result) % where.stride:
+        if addr != where.completed and (
+                addr < where.result or (addr - where.result) % where.stride):
             return self._read(addr)
         if self._under_way():
             self._left -= 1
             if self._left == 0:
-                self._left, self._completed = self._polls, self._completed + 1 & 0xffff
+                self._left, self._completed = self._looks, self._completed + 1 & 0xffff
         return self._completed
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 import numpy as np
@@ -45,7 +45,7 @@ def board(folder):
 @contextmanager
 def device(line, folder, *, patience=30):
     manifest = load(folder)
-    with mapped(line, "virtual-pcie") as function:
+    with closing(mapped(line, "virtual-pcie")) as function:
         yield Device(PcieLink(function, manifest, patience=patience), manifest)
 
 

@@ -100,6 +100,22 @@ class Bench:
         for k in range(8):
             assert await self.word(WHERE.holds + k, rng.getrandbits(32)) == Status.OK
 
+    async def loaded(self, image, rng):
+        """Load all memories, and see that they are intact."""
+        assert await self.word(WHERE.load, 1) == Status.OK
+        await self.blocks(image, rng)
+        assert await self.word(WHERE.check, 1) == Status.OK
+        await self.checked()
+        self.agree()
+        assert self.model.intact
+
+
+def run(dut, script):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(script)
+    simulator.run()
+
 
 def simulate(script):
     dut = Dut()
@@ -107,10 +123,7 @@ def simulate(script):
     async def bench(ctx):
         await script(ctx, Bench(ctx, dut), dut.loader)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
+    run(dut, bench)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -143,12 +156,7 @@ def test_a_load(seed):
         bench.agree()
         assert bench.model.memory == wrong
         assert await bench.word(WHERE.check, 1) == Status.ORDER
-        assert await bench.word(WHERE.load, 1) == Status.OK
-        await bench.blocks(IMAGE, rng)
-        assert await bench.word(WHERE.check, 1) == Status.OK
-        await bench.checked()
-        bench.agree()
-        assert bench.model.intact
+        await bench.loaded(IMAGE, rng)
 
     simulate(script)
 
@@ -205,17 +213,9 @@ def test_a_flipped_bit_is_found_and_repaired(seed):
         bench.model.scrub()
         bench.agree()
         assert ctx.get(loader.health.memory) == number
-        assert await bench.word(WHERE.load, 1) == Status.OK
-        await bench.blocks(IMAGE, rng)
-        assert await bench.word(WHERE.check, 1) == Status.OK
-        await bench.checked()
-        bench.agree()
-        assert bench.model.intact
+        await bench.loaded(IMAGE, rng)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(script)
-    simulator.run()
+    run(dut, script)
 
 
 def test_a_reset_does_not_forget_a_load():
@@ -241,7 +241,4 @@ def test_a_reset_does_not_forget_a_load():
         bench.agree()
         assert bench.model.intact
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(script)
-    simulator.run()
+    run(dut, script)
