@@ -24,6 +24,7 @@ from .commands import (
     events,
     explore,
     fit,
+    nir,
     program,
     report,
     run,
@@ -82,6 +83,6 @@ def _parser():
                "else by its path, and a build by its directory.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in (train, convert, events, run, fit, explore, build, verify, simulate, curve,
-                   report, virtual, program, boards, demo):
+                   report, virtual, program, boards, nir, demo):
         module.add(commands)
     return parser

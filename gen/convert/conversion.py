@@ -32,6 +32,8 @@ from .lower import lower, require_plain, takes_sequences
 from .lowered import Lowered
 from .quantised import QuantisedModel
 from .recurrent import warn_if_coarse
+from .spiking.conversion import convert_module
+from .spiking.recorded import is_spiking
 from .usercode import blamed, loaded
 from .widths import Bits
 
@@ -94,11 +96,20 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     """
     out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
-    firing = Firing(method, schedule, timesteps, sleep, until_quiet, burst, probe)
+    firing = Firing(method, schedule, None if method is None else timesteps, sleep, until_quiet,
+                    burst, probe)
     foreign = Activation.parse(activation) if activation else None
     _check_counts(levels, input_levels)
     check_pixels(input_levels, pixel_max)
     with loaded(str(target)) as module, blamed(target):
+        if is_spiking(module):
+            _check_spiking(firing, levels, activation)
+            load_weights(module, weights)
+            return convert_module(module, target=target, calibration=calibration, out=out,
+                                  name=name, bits=bits, input_levels=input_levels,
+                                  pixel_max=pixel_max, timesteps=timesteps,
+                                  require_agreement=require_agreement)
+        replace(firing, timesteps=timesteps)  # refuses them without a method
         require_plain(module)
         load_weights(module, weights)
         pixels = load_calibration(calibration, pixel_max, sequences=takes_sequences(module))
@@ -157,6 +168,14 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
     lowered, scores = calibrate(module, lowered, images, firing.levels(levels), firing)
     warn_if_coarse(lowered)
     return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
+
+
+def _check_spiking(firing: Firing, levels: int | None, activation: str | None) -> None:
+    for given, option in ((firing != _ONCE, "method"), (levels is not None, "levels"),
+                          (activation is not None, "activation")):
+        if given:
+            raise ConversionError(f"the module has neurons that spike already, so --{option} means "
+                                  f"nothing; leave it out")
 
 
 def _check_counts(levels: int | None, input_levels: int) -> None:

@@ -1,12 +1,20 @@
-"""Convert a PyTorch module to integers."""
+"""Convert a PyTorch module, or a NIR file, to integers."""
+
+from gen.errors import ConversionError
 
 from .arguments import LEVELS, PIXEL, Commands, bits, command, integer, real
 from .firing import add_firing, firing_options
+from .nir import add_reading, is_nir, refuse_reading, run_nir
 
 __all__ = ["add"]
 
 
 def _run(args):
+    if is_nir(args.target):
+        return run_nir(args)
+    refuse_reading(args)
+    if args.weights is None:
+        raise ConversionError("--weights is missing: the state of the module, a .safetensors file")
     from gen.convert.apart import convert_apart
     return convert_apart(args.target, weights=args.weights, calibration=args.calibration,
                          out=args.output, name=args.name, bits=args.bits, levels=args.levels,
@@ -21,11 +29,12 @@ def add(commands: Commands) -> None:
                      "convert model.py:build --weights model.safetensors --calibration images.npy "
                      "-o model.npz")
     parser.add_argument("target", metavar="FILE.py:FUNCTION",
-                        help="function that returns the module")
-    parser.add_argument("--weights", metavar="W.safetensors", required=True,
-                        help="its state dictionary")
+                        help="function that returns the module; or a .nir file")
+    parser.add_argument("--weights", metavar="W.safetensors",
+                        help="the state dictionary of the module")
     parser.add_argument("--calibration", metavar="X.npy", required=True,
-                        help="raw images that the ranges of plain ReLUs are taken from")
+                        help="raw images that the ranges of plain ReLUs are taken from; of a "
+                             "network that spikes already also events, (N, T, ...)")
     parser.add_argument("-o", "--output", metavar="NET.npz", required=True,
                         help="file that the network is written to")
     parser.add_argument("--name", help="name of the network (default: the output's stem)")
@@ -56,3 +65,4 @@ def add(commands: Commands) -> None:
     parser.add_argument("--require-agreement", type=real(0, 1), metavar="SHARE",
                         help="fail if integers and module agree on less than this share, 0 to 1, "
                              "of the calibration images (default: only warn, below 0.97)")
+    add_reading(parser)
