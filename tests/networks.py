@@ -215,7 +215,7 @@ def stepping(dynamics, *, seed=0, levels=3, ahead=0):
         Pool("largest", "second", "max", (2, 2), (2, 2)), third, fourth, out))
 
 
-def spiking(*, seed=4):
+def spiking(*, seed=9):
     """Like :func:`stepping`, on events, with another membrane in each layer."""
     network = stepping(Dynamics(6, events=1), seed=seed, ahead=1)
     kinds = iter(("delayed", "zero", "two leaks", "above"))

@@ -60,6 +60,7 @@ def graph_of(network: Network) -> nir.NIRGraph:
         if layer.name in layer.sources:
             raise ConversionError(f"{layer.name}: is recurrent over the elements of a sequence, "
                                   f"which NIR does not tell from time")
+    for layer in network.layers:
         if not layer.synapses:
             nodes[layer.name] = _pool(layer)
             edges.append((layer.sources[0], layer.name))
