@@ -110,7 +110,7 @@ class ArrayConfig:
         """SHA-256 of the configuration, as 64 hexadecimal digits."""
         facts = _without(asdict(self), {
             "continues": False, "interleaved": 1, "reloadable": False,
-            "selftests": 0})
+            "selftests": 0, "unit": 0, "moves": True})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

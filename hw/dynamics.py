@@ -1,9 +1,10 @@
 """Time-steps of a network, and what its neurons may do in them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-__all__ = ["MOST_BURST", "MOST_PHASES", "MOST_STEPS", "Dynamics"]
+__all__ = ["MOST_BURST", "MOST_PHASES", "MOST_SHIFT", "MOST_STEPS", "RESETS", "Dynamics",
+           "Membrane"]
 
 MOST_STEPS = 64
 """Greatest number of time-steps."""
@@ -14,8 +15,71 @@ MOST_BURST = 64
 MOST_PHASES = 15
 """Greatest number of phases of a time-step."""
 
-_LATER = ("burst", "phases", "probe")
+MOST_SHIFT = 15
+"""Greatest shift of a leak."""
+
+RESETS = ("subtract", "zero")
+"""What a spike does to the potential: the threshold is subtracted, or it begins anew at 0."""
+
+_LATER = ("burst", "phases", "probe", "membrane", "events")
 """Arguments that came after the first networks with time-steps had been written to files."""
+
+
+@dataclass(frozen=True)
+class Membrane:
+    """What a membrane does between the time-steps (docs/methods.md, 17).
+
+    Parameters
+    ----------
+    leak : shifts ``k``, at most two, one after the other: ``V -= V >> k``; or, of the second one
+        alone and if it is negative, ``V += V >> -k``. None: the potential does not leak. A shift
+        of 0, which leaves nothing, stands alone
+    reset : one of :data:`RESETS`
+    strict : whether a spike needs a potential above the threshold, and not one that equals it
+    delayed : whether the threshold is subtracted after the leak, and not before it
+
+    Raises
+    ------
+    ValueError
+        If a shift is out of range, if a potential may grow by its leak, or if a reset to 0 is
+        delayed, which is the same as one that is not.
+    """
+
+    leak: tuple[int, ...] = ()
+    reset: str = "subtract"
+    strict: bool = False
+    delayed: bool = False
+
+    def __post_init__(self):
+        if (not isinstance(self.leak, tuple) or len(self.leak) > 2
+                or not all(type(k) is int and abs(k) <= MOST_SHIFT for k in self.leak)
+                or (0 in self.leak and self.leak != (0,))):
+            raise ValueError(f"leak must be at most two shifts of 1 to {MOST_SHIFT}, or 0 alone, "
+                             f"not {self.leak!r}")
+        if any(k < 0 for k in self.leak[:1]) or (
+                len(self.leak) == 2 and -self.leak[1] in range(1, self.leak[0])):
+            raise ValueError(f"leak must make potentials less, and {self.leak!r} may not: the "
+                             f"second shift must be the greater one if it adds")
+        if self.reset not in RESETS:
+            raise ValueError(f"reset must be 'subtract' or 'zero', not {self.reset!r}")
+        for name in ("strict", "delayed"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        if self.delayed and self.reset == "zero":
+            raise ValueError("a reset to zero that is delayed is one that is not; leave it out")
+
+    @property
+    def plain(self) -> bool:
+        """Whether the threshold is subtracted with the very comparison."""
+        return (self.reset, self.strict, self.delayed) == ("subtract", False, False)
+
+    @property
+    def decay(self) -> float:
+        """What is left of a large potential after a leak, as a factor."""
+        left = 1.0
+        for k in self.leak:
+            left *= 1 - 2.0 ** -k if k >= 0 else 1 + 2.0 ** k
+        return left
 
 
 @dataclass(frozen=True)
@@ -38,13 +102,17 @@ class Dynamics:
     phases : of the only step, if there are any: a spike in one of them weighs twice as much as in
         the next one, the last one weighs 1, and a neuron spikes once
     probe : number of steps
+    membrane : leak, reset and comparison of a neuron. Layers of a network may differ in it
+    events : greatest number of spikes of the input in a step. The input is then a train like
+        others; 0: it charges the membranes by the same in all wake steps
 
     Raises
     ------
     ValueError
         If a number is out of range, if neurons that take spikes back have no bound, if neurons
-        with a bound spike more than once in a step or are probed, or if there are phases and
-        anything else.
+        with a bound spike more than once in a step or are probed, if there are phases and
+        anything else, if neurons that leak or have another reset do more than to spike once in a
+        step, or if an input that is a train has steps of sleep or a probe.
     """
 
     wake: int
@@ -55,10 +123,12 @@ class Dynamics:
     burst: int = 1
     phases: int = 0
     probe: int = 0
+    membrane: Membrane = field(default_factory=Membrane)
+    events: int = 0
 
     def __post_init__(self):
         for name, least in (("wake", 1), ("sleep", 0), ("cycles", 1), ("burst", 1),
-                            ("phases", 0), ("probe", 0)):
+                            ("phases", 0), ("probe", 0), ("events", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
@@ -81,13 +151,52 @@ class Dynamics:
             raise ValueError(f"there are {self.phases} phases; {MOST_PHASES} are the most")
         if self.phases and (self.timesteps, self.bound, self.burst) != (1, None, 1):
             raise ValueError("phases are those of a single time-step, with one spike")
+        self._check_membrane()
+
+    def _check_membrane(self):
+        if not isinstance(self.membrane, Membrane):
+            raise ValueError(f"membrane must be a Membrane, not {self.membrane!r}")
+        others = (self.signed, self.bound, self.burst, self.phases, self.probe)
+        if self.membrane != Membrane() and others != (False, None, 1, 0, 0):
+            raise ValueError("neurons that leak, or have another reset or comparison, spike once "
+                             "in a time-step, without a bound")
+        if self.events & self.events + 1:
+            raise ValueError(f"events must be one less than a power of two, not {self.events}")
+        if self.events and (self.sleep, self.cycles, self.phases, self.probe) != (0, 1, 0, 0):
+            raise ValueError("an input that is a train arrives in wake steps alone")
+
+    @classmethod
+    def restored(cls, facts: dict[str, Any]) -> "Dynamics":
+        """Those of :attr:`facts`.
+
+        Raises
+        ------
+        ValueError
+            If they are none.
+        """
+        facts = dict(facts)
+        if "membrane" in facts:
+            membrane = dict(facts["membrane"])
+            facts["membrane"] = Membrane(**membrane | {"leak": tuple(membrane["leak"])})
+        return cls(**facts)
 
     @property
     def facts(self) -> dict[str, Any]:
         """As in files and digests: of the arguments that came later those that are not at their
         defaults."""
+        usual = asdict(Dynamics(1))
         return {name: value for name, value in asdict(self).items()
-                if name not in _LATER or value != getattr(Dynamics, name)}
+                if name not in _LATER or value != usual[name]}
+
+    @property
+    def shared(self) -> "Dynamics":
+        """What all layers of a network have in common."""
+        return replace(self, membrane=Membrane())
+
+    @property
+    def whole(self) -> bool:
+        """Whether every run has all the time-steps."""
+        return self.probe > 0 or self.events > 0
 
     @property
     def timesteps(self) -> int:
@@ -116,8 +225,9 @@ class Dynamics:
 
     @property
     def shortest(self) -> int:
-        """Time-steps of the shortest run: with a probe a run has all of them."""
-        return self.timesteps if self.probe else 1
+        """Time-steps of the shortest run: with a probe, or with an input that is a train, a run has
+        all of them."""
+        return self.timesteps if self.whole else 1
 
     @property
     def charged(self) -> int:

@@ -1,11 +1,15 @@
 """The lanes: membrane potentials, and the one adder that charges and fires them."""
 
+import operator
+from functools import partial, reduce
+
 from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .contents import ContentsBus, ContentsPort, Rows
 from .encoder import event_layout
+from .forks import copies, own_copy
 from .membranes import Membranes
 from .neuron import State
 from .past import begun_member, tell
@@ -15,10 +19,6 @@ from .stream import Queue
 from .weights import Weights
 
 __all__ = ["Lanes"]
-
-_LANES_PER_COPY = 4
-"""A control signal gets further copies while more lanes than this share one."""
-
 
 class Lanes(wiring.Component):
     """``lanes`` integrate-and-fire neurons side by side, each a register, an adder and a sign.
@@ -35,10 +35,13 @@ class Lanes(wiring.Component):
     potentials are cleared. Of trains with several slices each slice is a result of its own, and
     potentials stay until the last one.
 
-    Two registers of a lane exist only where the schedule uses them. The *held* charge is a sum that
-    later operations add again. If it is charge of the row of outputs before, it is in a memory
+    Some registers of a lane exist only where the schedule uses them. The *held* charge is a sum
+    that later operations add again. If it is charge of the row of outputs before, it is in a memory
     instead (:class:`hw.membranes.Membranes`). The *silent* bit keeps the lane from firing. It is
     set by a *restart*, which replaces the potential by a row, if the potential was not above zero.
+    The *spiked* bit remembers a fire, which then moves no potential, until a *reset* does. A *leak*
+    adds the potential to itself, shifted and, if it is to become less, negated. The shift is made
+    where rows are chosen, a clock before the addition, so the potential must not change in between.
 
     An output position therefore takes as many clocks as it has events and operations; a last event
     without a spike takes none, unless only one operation is left. Results wait in a queue. While it
@@ -197,9 +200,10 @@ class Lanes(wiring.Component):
             self._open(m, weights, parameter)
 
         # Third stage: the row to be added is chosen.
+        forked, ours = partial(copies, m, core.lanes), partial(own_copy, lanes=core.lanes)
         addend = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
         m.d.sync += running.eq(loaded)
-        adds, others = (self._forked(m, name, op[name], stages=2) for name in ("add", "parameter"))
+        adds, others = (forked(name, op[name], stages=2) for name in ("add", "parameter"))
         held = Signal(data.ArrayLayout(signed(width), core.lanes), reset_less=True)
         again = op.held
         if core.keeps:
@@ -209,34 +213,45 @@ class Lanes(wiring.Component):
             m.d.comb += membranes.done.eq(op.valid & op.emit)
             if core.continues:
                 tell(m, self.begun, [membranes])
-        keeps = self._forked(m, "held", again, stages=2) if core.schedule.holds else [Const(0)]
+        keeps = forked("held", again, stages=2) if core.schedule.holds else [Const(0)]
         taken_back = idle & self.i.p.add & self.i.p.subtract.any()
-        subtracts = self._forked(m, "subtract", taken_back, stages=2) if core.subtracts else None
+        subtracts = forked("subtract", taken_back, stages=2) if core.subtracts else None
+        shifts = core.schedule.shifts
+        leaking = [forked(f"leak_{j}", op.leak[j], stages=2) for j in range(len(shifts))]
         sees = self._sees(m, idle)
+        v = [Signal(signed(width), name=f"v_{k}", reset_less=True) for k in range(core.lanes)]
         for k in range(core.lanes):
             # Of a row that is subtracted the complement, and 1 when it is added.
-            sign = self._own(subtracts, k).as_signed() if subtracts else 0
-            with m.If(self._own(adds, k) & sees[k]):
+            sign = ours(subtracts, k).as_signed() if subtracts else 0
+            with m.If(ours(adds, k) & sees[k]):
                 charge = weights.weights.word_select(k, core.weight_bits).as_signed()
                 m.d.sync += addend[k].eq(charge ^ sign if subtracts else charge)
-            with m.Elif(self._own(others, k) & sees[k]):
+            with m.Elif(ours(others, k) & sees[k]):
                 own = parameter.data.word_select(k, width).as_signed()
                 m.d.sync += addend[k].eq(own ^ sign if subtracts else own)
-            with m.Elif(self._own(keeps, k)):
+            for shift, leaks in zip(shifts, leaking, strict=True):
+                with m.Elif(ours(leaks, k)):
+                    shifted = v[k][min(abs(shift), width - 1):].as_signed()
+                    m.d.sync += addend[k].eq(~shifted if shift >= 0 else shifted)
+            with m.Elif(ours(keeps, k)):
                 m.d.sync += addend[k].eq(held[k])
             with m.Else():
                 m.d.sync += addend[k].eq(sign)
 
         # Fourth stage: the adder. A reset clears the potentials as a result does.
         m.d.comb += self.busy.eq(running.valid & Cat(
-            running.add, running.parameter, running.held).any())
+            running.add, running.parameter, running.held, running.leak if shifts else []).any())
         clear, fires = Signal(init=1), Signal()
         m.d.sync += clear.eq(loaded.valid & loaded.emit & ~loaded.stays if core.sends_slices else
                              loaded.valid & loaded.emit)
         m.d.sync += fires.eq(loaded.valid & loaded.fire)
-        doubles = self._forked(m, "double", idle & self.i.p.double, stages=3)
-        carries = self._forked(m, "carry", taken_back, stages=3) if core.subtracts else [Const(0)]
-        restarts = (self._forked(m, "restart", op.restart, stages=3) if core.schedule.restarts
+        doubles = forked("double", idle & self.i.p.double, stages=3)
+        carried = [taken_back] * core.subtracts + [
+            op.leak[j] for j, shift in enumerate(shifts) if shift >= 0]
+        carries = (forked("carry", reduce(operator.or_, carried), stages=3)
+                   if carried else None)
+        restarts = (forked("restart", op.restart, stages=3) if core.schedule.restarts
+                    else forked("blank", op.blank, stages=3) if core.schedule.blanks
                     else None)
 
         # A bit takes one LUT if a register feeds the carry chain's data input, and the choice
@@ -250,20 +265,19 @@ class Lanes(wiring.Component):
             m.d.sync += begun.eq(1)
             m.d.comb += vacated.eq((made & whole if core.sends_slices else made) & taken | ~begun)
         for k in range(core.lanes):
-            v = Signal(signed(width), name=f"v_{k}", reset_less=True)
             base = Signal(signed(width + 1), name=f"base_{k}")
             total = Signal(signed(width + 1), name=f"sum_{k}")
             spike = Signal(name=f"spike_{k}")
-            kept = Mux(self._own(doubles, k), v << 1, v)
+            kept = Mux(ours(doubles, k), v[k] << 1, v[k])
             m.d.comb += [
-                base.eq(Mux(self._own(restarts, k), 0, kept) if restarts else kept),
-                total.eq(self._sum(addend[k], base, self._own(carries, k))),
-                spike.eq(self._spikes(m, k, v, total, spike, running, fires, clear)),
+                base.eq(Mux(ours(restarts, k), 0, kept) if restarts else kept),
+                total.eq(self._sum(addend[k], base, carries and ours(carries, k))),
+                spike.eq(self._spikes(m, k, v[k], total, spike, running, fires, clear)),
             ]
             with m.If(clear | running.valid & running.aside if core.schedule.puts_aside else clear):
-                m.d.sync += v.eq(0)
-            with m.Elif(running.valid & ~(running.fire & ~spike)):
-                m.d.sync += v.eq(total)
+                m.d.sync += v[k].eq(0)
+            with m.Elif(running.valid & self._moves(m, k, running, spike, fires)):
+                m.d.sync += v[k].eq(total)
             if core.keeps:
                 m.d.comb += membranes.i.word_select(k, width).eq(total)
             elif core.schedule.holds:
@@ -307,8 +321,17 @@ class Lanes(wiring.Component):
             with m.If(asked):
                 m.d.comb += memory_row.eq(port.row)
 
+    def _moves(self, m, k, running, spike, fires):
+        """Whether a lane keeps what it has added."""
+        if not self._core.schedule.resets:
+            return ~(running.fire & ~spike)
+        spiked = Signal(name=f"spiked_{k}", reset_less=True)
+        with m.If(fires):
+            m.d.sync += spiked.eq(spike)
+        return ~running.fire & (~running.reset | spiked)
+
     def _sum(self, addend, base, carry):
-        if not self._core.subtracts:
+        if carry is None:
             return addend + base
         # One bit more below, from which the carry comes.
         return (Cat(carry, addend).as_signed() + Cat(carry, base).as_signed()) >> 1
@@ -333,20 +356,6 @@ class Lanes(wiring.Component):
             m.d.sync += tracer.eq(Mux(taken_back, tracer - 1, tracer + 1))
         return Mux(taken_back, v[-1] & (tracer != 0), ~total[-1] & (tracer < running.bound))
 
-    def _forked(self, m, name, source, stages):
-        """``source``, ``stages`` clocks later, in a register for every few lanes, since it goes to
-        a LUT in front of each of their bits. Where two registers copy the same one, their initial
-        values differ, because synthesis merges equal registers."""
-        copies = [source]
-        for stage in range(stages):
-            forks = 2 if len(copies) * _LANES_PER_COPY < self._core.lanes else 1
-            behind = [(copy, begins) for copy in copies for begins in range(forks)]
-            copies = [Signal(name=f"{name}_{stage}_{k}", init=begins, reset_less=True)
-                      for k, (_, begins) in enumerate(behind)]
-            m.d.sync += [copy.eq(source)
-                         for copy, (source, _) in zip(copies, behind, strict=True)]
-        return copies
-
     def _sees(self, m, idle):
         """For each lane whether the row is added there, two clocks later."""
         if not self._core.masked:
@@ -358,10 +367,6 @@ class Lanes(wiring.Component):
             m.d.sync += register.eq(sees)
             sees = register
         return sees
-
-    def _own(self, copies, k):
-        """The copy of lane ``k``."""
-        return copies[k * len(copies) // self._core.lanes]
 
     def _result(self, m, k, total, spike, fires, clear, running, vacated):
         """What a lane offers: a count that grows spike by spike, or its potential."""

@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Add", "Aside", "Fire", "Restart", "Row", "State"]
+__all__ = ["Add", "Aside", "Fire", "Leak", "Reset", "Restart", "Row", "State"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the parameter memory: multiples of a channel's initial potential, of its bias and of
-    its threshold, added up."""
+    """A row of the parameter memory: multiples of a channel's initial potential, of its bias, of
+    its threshold and of 1, added up."""
 
     initial: int = 0
     bias: int = 0
     threshold: int = 0
+    unit: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,34 @@ class Restart(Add):
 
 
 @dataclass(frozen=True)
+class Leak:
+    """The potential becomes less, rounded towards minus infinity on the way.
+
+    Parameters
+    ----------
+    shift : ``V -= V >> shift``; if it is negative, ``V += V >> -shift``
+    """
+
+    shift: int
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Only if the neuron has spiked in the last fire: a row is added, or the potential begins anew
+    at 0.
+
+    Parameters
+    ----------
+    spent : number of the row, or ``None`` for 0
+    """
+
+    spent: int | None
+
+
+@dataclass(frozen=True)
 class Fire:
-    """The neuron may spike; what it is compared with is then subtracted (soft reset).
+    """The neuron may spike; what it is compared with is then subtracted (soft reset), unless a
+    :class:`Reset` follows.
 
     A positive spike needs a potential that has reached the threshold, a negative one a potential
     below zero. The *tracer* is the sum of the spikes of all fires before.
@@ -58,11 +85,13 @@ class Fire:
     value : what the spike adds to the count; less than zero for a negative spike
     bound : a positive spike needs a tracer below it, a negative one a tracer above it; ``None`` if
         the tracer does not matter
+    moves : whether it is subtracted
     """
 
     row: int
     value: int
     bound: int | None = None
+    moves: bool = True
 
 
 @dataclass
@@ -73,14 +102,16 @@ class State:
     ----------
     potential, held, tracer : membrane potential; charge that is held; sum of the spikes
     mask : whether the neuron may spike
+    spiked : whether it has, in the last fire
     """
 
     potential: Any = 0
     held: Any = 0
     tracer: Any = 0
     mask: Any = True
+    spiked: Any = False
 
-    def add(self, adds: Sequence[Add], rows: Sequence) -> None:
+    def add(self, adds: Sequence[Add | Leak | Reset], rows: Sequence) -> None:
         """Adds of a step whose charge has arrived.
 
         Parameters
@@ -88,6 +119,14 @@ class State:
         rows : a value for each row of the schedule
         """
         for add in adds:
+            if isinstance(add, Leak):
+                moved = self.potential >> abs(add.shift)
+                self.potential = self.potential + (-moved if add.shift >= 0 else moved)
+                continue
+            if isinstance(add, Reset):
+                moved = -self.potential if add.spent is None else rows[add.spent]
+                self.potential = self.potential + self.spiked * moved
+                continue
             if isinstance(add, Restart):
                 self.mask, self.potential = self.potential > 0, 0
             self.potential = self.potential + (self.held if add.row is None else rows[add.row])
@@ -105,7 +144,8 @@ class State:
             if fire.bound is not None:
                 spike = spike & (self.tracer < fire.bound if fire.value > 0
                                  else self.tracer > fire.bound)
-            self.potential = self.potential + spike * rows[fire.row]
+            self.potential = self.potential + fire.moves * spike * rows[fire.row]
+            self.spiked = spike
             self.tracer = self.tracer + spike * fire.value
             fired = fired + spike * fire.value
         return fired

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .dynamics import Dynamics
-from .neuron import Add, Aside, Fire, Restart, Row
+from .neuron import Add, Aside, Fire, Leak, Reset, Restart, Row
 from .schedule import Charge, Schedule, Step
 
 __all__ = ["settle", "step"]
@@ -71,13 +71,17 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
     if levels is None:
         return _readout(images, trains, dynamics)
     biased = dynamics.probe + dynamics.wakes > 1
-    values = dynamics.values
+    values, membrane = dynamics.values, dynamics.membrane
+    strict = int(membrane.strict)
     # The first bias comes with the initial potential, or with the input.
     rows = [Row(initial=1, bias=int(not (images and biased)))]
-    rows += [Row(threshold=-value) for value in sorted(set(values))[::-1]]
-    bursts = [Fire(rows.index(Row(threshold=-value)), value) for value in values]
+    rows += [Row(threshold=-value, unit=-strict) for value in sorted(set(values))[::-1]]
+    bursts = [Fire(rows.index(Row(threshold=-value, unit=-strict)), value, moves=membrane.plain)
+              for value in values]
     back = [Fire(len(rows), -1, 0)] * dynamics.signed
-    rows += [Row(threshold=1)] * dynamics.signed + [Row(bias=1)] * biased
+    rows += [Row(threshold=1)] * dynamics.signed
+    between = _between(membrane, rows)
+    rows += [Row(bias=1)] * biased
     again = None if images else len(rows) - 1
     steps = []
     if images and biased:
@@ -91,9 +95,25 @@ def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:
             adds = (Add(None),) if again is None else ()
         most = dynamics.most(levels, number)
         fires = (*[replace(fire, bound=most) for fire in bursts], *back)
-        steps.append(Step(charges, adds, fires, 0 if dynamics.probe else number))
+        place = 0 if dynamics.whole else number
+        if number and between:
+            steps.append(Step((), between, (), place))
+        steps.append(Step(charges, adds, fires, place))
     return Schedule(tuple(steps), tuple(rows), dynamics.burst, "train", dynamics.timesteps,
                     -int(dynamics.signed))
+
+
+def _between(membrane, rows):
+    """What a membrane does between two time-steps. The row that it subtracts is added to the rows
+    unless it is there."""
+    spent = Row(threshold=-1)
+    resets = () if membrane.plain else (
+        Reset(None if membrane.reset == "zero" else
+              rows.index(spent) if spent in rows else len(rows)),)
+    if resets and resets[0].spent == len(rows):
+        rows.append(spent)
+    leaks = tuple(map(Leak, membrane.leak))
+    return leaks + resets if membrane.delayed else resets + leaks
 
 
 def _one_spike(sources, levels):
@@ -119,7 +139,7 @@ def _readout(images, trains, dynamics):
         begin = ([Step(tuple(images), (hold,), ()), Step(trains, (initial,), ())] if trains else
                  [Step(tuple(images), (hold, initial), ())])
         rows, again = (Row(initial=1), Row(bias=1)), None
-    whole = dynamics.probe > 0
+    whole = dynamics.whole
     more = [Step((), (Add(again),), (), 0 if whole else number) for number in wakes[1:]]
     return Schedule((*begin, *more), rows[:1 + (len(wakes) > 1)], None,
                     timesteps=1 if whole else dynamics.timesteps)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from .maps import grown
-from .neuron import Add, Aside, Fire, Restart, Row, State
+from .neuron import Add, Aside, Fire, Leak, Reset, Restart, Row, State
 
 __all__ = ["Charge", "Operation", "Schedule", "Step"]
 
@@ -46,7 +46,7 @@ class Step:
     """
 
     charges: tuple[Charge, ...]
-    adds: tuple[Add | Aside | Restart, ...]
+    adds: tuple[Add | Aside | Leak | Reset | Restart, ...]
     fires: tuple[Fire, ...]
     number: int = 0
 
@@ -57,7 +57,8 @@ class Operation:
 
     Parameters
     ----------
-    row : of the schedule, or ``None`` for the charge that is held
+    row : of the schedule, or ``None``
+    held : whether the charge that is held is added
     fire : the :class:`Fire` that decides whether they keep the sum, or ``None`` if they do
     hold : whether the sum is held, too
     first : whether this is the first fire of the program
@@ -69,9 +70,12 @@ class Operation:
     until : greatest number of time-steps with which the program ends here, or ``None`` if it always
         does; 0 if it never does
     closes : whether it is the last fire of a step
+    leak : shift of a :class:`hw.neuron.Leak`, or ``None``
+    reset : whether this is a :class:`hw.neuron.Reset`; without a row the potential becomes 0
     """
 
     row: int | None
+    held: bool
     fire: Fire | None
     hold: bool
     first: bool
@@ -82,6 +86,17 @@ class Operation:
     waits: bool
     until: int | None
     closes: bool
+    leak: int | None = None
+    reset: bool = False
+
+    @property
+    def adds(self) -> bool:
+        """Whether anything is added."""
+        return self.row is not None or self.held or self.leak is not None
+
+
+_NOTHING = Operation(None, False, None, False, False, False, 0, False, False, False, 0, False)
+"""Nothing is added."""
 
 
 @dataclass(frozen=True)
@@ -163,21 +178,47 @@ class Schedule:
         """Those of all steps, beside the events of their charges."""
         operations, fired = [], False
         for number, step in enumerate(self.steps):
-            todo = [(add.row, None, add.hold, type(add)) for add in step.adds]
-            todo += [(fire.row, fire, False, None) for fire in step.fires]
+            todo = self._todo(number)
             behind, opens = self.steps[number + 1:], self.tallied
-            for k, (row, fire, hold, kind) in enumerate(todo):
-                ends = k == len(todo) - 1
-                operations.append(Operation(
-                    row, fire, hold, fire is not None and not fired,
+            later = bool(behind) and behind[0].number > step.number
+            for k, operation in enumerate(todo):
+                ends, fire = k == len(todo) - 1, operation.fire
+                operations.append(replace(
+                    operation, first=fire is not None and not fired,
                     opens=fire is not None and opens,
                     tally=fire.value if fire is not None and self.tallied else 0,
-                    restart=kind is Restart, aside=kind is Aside, closes=ends and fire is not None,
+                    closes=ends and fire is not None,
                     waits=ends and bool(behind) and bool(behind[0].charges),
-                    until=(behind[0].number if behind else None) if ends else 0))
+                    until=(behind[0].number * later if behind else None) if ends else 0))
                 fired |= fire is not None
                 opens &= fire is None
         return tuple(operations)
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Operations of each step."""
+        return tuple(len(self._todo(number)) for number in range(len(self.steps)))
+
+    def _todo(self, number):
+        """The operations of a step, without their places in the program.
+
+        A potential is shifted a clock before what is left of it is known, so a clock without an
+        addition comes before a leak; a fire that moves nothing is one.
+        """
+        step, todo = self.steps[number], []
+        before = self.steps[number - 1].fires[-1:] if number and not step.charges else ()
+        still = any(not fire.moves for fire in before)
+        for add in step.adds:
+            if isinstance(add, Leak):
+                todo += [] if still else [_NOTHING]
+                todo.append(replace(_NOTHING, leak=add.shift))
+            elif isinstance(add, Reset):
+                todo.append(replace(_NOTHING, row=add.spent, reset=True))
+            else:
+                todo.append(replace(_NOTHING, row=add.row, held=add.row is None, hold=add.hold,
+                                    restart=isinstance(add, Restart), aside=isinstance(add, Aside)))
+            still = False
+        return todo + [replace(_NOTHING, row=fire.row, fire=fire) for fire in step.fires]
 
     @cached_property
     def ends(self) -> frozenset[int]:
@@ -188,12 +229,12 @@ class Schedule:
     @cached_property
     def holds(self) -> bool:
         """Whether charge is held."""
-        return any(add.hold for step in self.steps for add in step.adds)
+        return any(operation.hold for operation in self.operations)
 
     @cached_property
     def keeps(self) -> bool:
         """Whether charge that was held for one row of outputs is added in the next."""
-        return any(add.hold and add.row is None for step in self.steps for add in step.adds)
+        return any(operation.hold and operation.held for operation in self.operations)
 
     @cached_property
     def puts_aside(self) -> bool:
@@ -206,6 +247,26 @@ class Schedule:
         return any(operation.restart for operation in self.operations)
 
     @cached_property
+    def shifts(self) -> tuple[int, ...]:
+        """The shifts of leaks, each of them once."""
+        return tuple(sorted({operation.leak for operation in self.operations} - {None}))
+
+    @cached_property
+    def resets(self) -> bool:
+        """Whether a spike resets the potential by an operation of its own."""
+        return any(operation.reset for operation in self.operations)
+
+    @cached_property
+    def blanks(self) -> bool:
+        """Whether a reset makes the potential 0."""
+        return any(operation.reset and operation.row is None for operation in self.operations)
+
+    @property
+    def additions(self) -> int:
+        """Operations that add something."""
+        return sum(operation.adds for operation in self.operations)
+
+    @cached_property
     def bound(self) -> int | None:
         """What no tracer exceeds, or ``None`` if there is none."""
         bounds = [fire.bound for step in self.steps for fire in step.fires if fire.value > 0]
@@ -213,7 +274,7 @@ class Schedule:
 
     def parameters(self, initial, threshold, bias=0) -> list:
         """Values of :attr:`rows`, integers or arrays like the arguments."""
-        return [row.initial * initial + row.bias * bias + row.threshold * threshold
+        return [row.initial * initial + row.bias * bias + row.threshold * threshold + row.unit
                 for row in self.rows]
 
     def run(self, charges: Iterable, initial, threshold, bias=0) -> tuple[list, State]:
@@ -275,4 +336,6 @@ class Schedule:
             most = max(fire.bound for fire in fires)
             return low - most * threshold, high + (threshold > high) * (threshold - high)
         # From the least one, or 0, to the greatest threshold below.
-        return least + threshold * min(self.rows[fire.row].threshold for fire in fires), high
+        rows = [self.rows[fire.row] for fire in fires]
+        return (least + threshold * min(row.threshold for row in rows)
+                + min(row.unit for row in rows)), high

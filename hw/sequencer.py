@@ -22,7 +22,10 @@ def operation_layout(core):
     potential, and that a potential that is not above 0 silences the lane. ``aside`` says that the
     sum is held alone, and the potential begins anew at 0. Of trains with several
     slices, ``emit`` marks the last operation of each slice, and ``stays`` says that another slice
-    of the same position follows.
+    of the same position follows. ``leak`` has a bit for each shift of a leak, which says that the
+    potential, shifted so far, is subtracted from it, or is added. ``reset`` says that only lanes
+    which have spiked in the last fire do what the operation says, and ``blank`` that the potential
+    begins anew at 0.
     """
     # What a core does not need takes no bit.
     schedule, fires = core.schedule, int(not core.sends_logits)
@@ -38,18 +41,23 @@ def _rare(core):
     return ({"opens": 1, "tally": most.bit_length()} if most else {}) | (
         {"restart": 1} if core.schedule.restarts else {}) | (
         {"aside": 1} if core.schedule.puts_aside else {}) | (
-        {"stays": 1} if core.sends_slices else {})
+        {"stays": 1} if core.sends_slices else {}) | (
+        {"leak": len(core.schedule.shifts)} if core.schedule.shifts else {}) | (
+        {"reset": 1} if core.schedule.resets else {}) | (
+        {"blank": 1} if core.schedule.blanks else {})
 
 
-def _fields(operation):
+def _fields(operation, shifts):
     """The nonzero fields of an operation. ``emit`` is left out where only shorter runs end."""
     fire = operation.fire
-    fields = {"parameter": operation.row is not None, "held": operation.row is None,
+    fields = {"parameter": operation.row is not None, "held": operation.held,
               "hold": operation.hold, "first": operation.first, "fire": fire is not None,
               "emit": operation.until is None, "negative": fire is not None and fire.value < 0,
               "bound": fire is not None and fire.value > 0 and fire.bound,
               "opens": operation.opens, "tally": operation.tally, "restart": operation.restart,
-              "aside": operation.aside}
+              "aside": operation.aside, "reset": operation.reset,
+              "leak": operation.leak is not None and 1 << shifts.index(operation.leak),
+              "blank": operation.reset and operation.row is None}
     return {name: int(value) for name, value in fields.items() if value}
 
 
@@ -161,13 +169,15 @@ class Sequencer(wiring.Component):
         """
         operations = self._core.schedule.operations
         # A signal for each field, because a part of a signal must not be constant.
-        names = {name for operation in operations for name in _fields(operation)} | results.fields
+        shifts = self._core.schedule.shifts
+        names = {name for operation in operations
+                 for name in _fields(operation, shifts)} | results.fields
         tail = {name: Signal(len(self.op[name]), name=f"tail_{name}") for name in sorted(names)}
         with m.Switch(current):
             for number, operation in enumerate(operations):
                 with m.Case(number):
                     m.d.comb += [tail[name].eq(value)
-                                 for name, value in _fields(operation).items()
+                                 for name, value in _fields(operation, shifts).items()
                                  if name not in results.fields]
                     if operation.waits:
                         m.d.comb += waits.eq(1)
@@ -187,12 +197,12 @@ class Sequencer(wiring.Component):
         -------
         Its fields, in the order of their names.
         """
-        operations = self._core.schedule.operations
+        operations, shifts = self._core.schedule.operations, self._core.schedule.shifts
         begins = [operations[0]] + [operations[k + 1] for k, operation in enumerate(operations)
                                     if operation.waits]
-        names = {name for begin in begins for name in _fields(begin)} | unknown
+        names = {name for begin in begins for name in _fields(begin, shifts)} | unknown
         names |= {"emit" for begin in begins if begin.until}
-        first = _fields(operations[0])
+        first = _fields(operations[0], shifts)
         return {name: tail[name] if resumes else Const(first.get(name, 0), len(tail[name]))
                 for name in sorted(names)}
 

@@ -8,7 +8,7 @@ import numpy as np
 from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
-from hw.dynamics import Dynamics
+from hw.dynamics import Dynamics, Membrane
 from hw.maps import MapConfig
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "residual",
     "settling",
     "skipping",
+    "spiking",
     "stepping",
     "synapses",
     "telling",
@@ -160,6 +161,24 @@ STEPPING = {
     "burst": Dynamics(3, burst=5), "group": Dynamics(2, 1, burst=3),
 }
 
+MEMBRANES = {
+    "leak": Membrane((2,)),
+    "two leaks": Membrane((1, -3)),
+    "above": Membrane(strict=True),
+    "zero": Membrane((3,), reset="zero"),
+    "zero above": Membrane(reset="zero", strict=True),
+    "delayed": Membrane((2, 4), strict=True, delayed=True),
+    "delayed alone": Membrane(delayed=True),
+}
+"""What SpikingJelly and snnTorch have: leaks by shifts, resets and comparisons."""
+
+SPIKING = {name: Dynamics(5, 1, membrane=membrane) for name, membrane in MEMBRANES.items()} | {
+    "events": Dynamics(6, membrane=MEMBRANES["two leaks"], events=1),
+    "counts": Dynamics(4, membrane=MEMBRANES["delayed"], events=3),
+    "plain events": Dynamics(7, events=1),
+}
+"""Networks that are spiking ones from the beginning."""
+
 
 def _fires(rng, name, *bundles, levels, dynamics, ahead=0):
     """Neurons that fire in every time-step."""
@@ -190,9 +209,19 @@ def stepping(dynamics, *, seed=0, levels=3, ahead=0):
                    synapses(rng, "third", (6, 5, 1, 1)))
     out = Readout("out", (synapses(rng, "fourth", (5, 6, 1, 1)),), rng.integers(-9, 10, 5),
                   dynamics=dynamics, bias=rng.integers(-4, 5, 5))
-    return Network("stepping", (2, 4, 4), 3, 3, (
+    top = (1 << dynamics.events.bit_length() * dynamics.timesteps) - 1 or 3
+    return Network("stepping", (2, 4, 4), top, top, (
         first, second, Pool("mean", "second", "sum", (2, 2), (2, 2)),
         Pool("largest", "second", "max", (2, 2), (2, 2)), third, fourth, out))
+
+
+def spiking(*, seed=9):
+    """Like :func:`stepping`, on events, with another membrane in each layer."""
+    network = stepping(Dynamics(6, events=1), seed=seed, ahead=1)
+    kinds = iter(("delayed", "zero", "two leaks", "above"))
+    return replace(network, layers=tuple(
+        replace(layer, dynamics=replace(layer.dynamics, membrane=MEMBRANES[next(kinds)]))
+        if layer in network.neurons else layer for layer in network.layers))
 
 
 def settling(*, seed=50):

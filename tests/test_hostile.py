@@ -47,6 +47,7 @@ FIXED = {
                          "--calibration": "images.npy", "-o": "out.npz"},
     ("gen", "events"): {"files": "events.npy", "-o": "out.npy", "--sensor": "3x3",
                         "--window": "1000"},
+    ("gen", "export-nir"): {"network": "net.npz", "-o": "out.nir"},
     ("gen", "run"): {"network": "net.npz", "images": "images.npy"},
     ("gen", "show"): {"network": "net.npz", "-o": "shown"},
     ("gen", "fit"): {"network": "net.npz"},

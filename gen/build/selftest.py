@@ -2,6 +2,8 @@
 
 from itertools import chain
 
+import numpy as np
+
 from gen.errors import FitError
 from gen.ir.beats import pack_input, to_ints
 from gen.ir.blocks import answering

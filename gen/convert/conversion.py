@@ -6,7 +6,7 @@ Reading these files executes nothing.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch import nn
 
 from gen.errors import ConversionError, NetworkError
 from gen.ir import artifact
-from gen.ir.exact import check_pixels, require_name
+from gen.ir.exact import require_name
 from gen.ir.network import Network
 from gen.system import files
 from gen.system.progress import working
@@ -30,9 +30,12 @@ from .foreign import Activation
 from .images import Images, Pixels, Scaled
 from .lower import lower, takes_sequences
 from .lowered import Lowered
+from .options import Options, check_counts
 from .quantised import QuantisedModel
 from .recurrent import warn_if_coarse
 from .scale import UNIT, InputScale
+from .spiking.conversion import convert_module
+from .spiking.recorded import is_spiking
 from .tuning import Tuning, tuned
 from .usercode import blamed
 from .userfiles import load_calibration, opened
@@ -42,9 +45,6 @@ from .widths import Bits, layer_bits
 __all__ = ["convert", "to_quantised"]
 
 log = logging.getLogger(__name__)
-
-PIXEL_MAX = 255
-"""Greatest raw pixel value, unless another is given."""
 
 _JUDGED = 100
 """Images on which the layers are compared with the module's."""
@@ -56,33 +56,27 @@ _ONCE = Firing()
 
 
 def convert(target: str, *, weights: str | Path | None = None, calibration: str | Path,
-            out: str | Path, name: str | None = None, bits: Bits = 8,
-            levels: int | None = None, input_levels: int = 255, pixel_max: int = PIXEL_MAX,
-            activation: str | None = None, require_agreement: float | None = None,
-            between: Sequence[float] | None = None, mean: Sequence[float] | None = None,
-            std: Sequence[float] | None = None, labels_file: str | Path | None = None,
-            tune: Mapping[str, Any] | None = None, **firing: Any) -> dict[str, Any]:
+            out: str | Path, name: str | None = None, labels: str | Path | None = None,
+            **options: Any) -> dict[str, Any]:
     """Convert a trained module, or a graph, and save the network.
 
     Parameters
     ----------
     target : ``FILE.py:FUNCTION``, which returns the module, or an ONNX file
-    weights : a ``.safetensors`` file with the module's state; None for an ONNX file
+    weights : a file with the module's state (:func:`.userfiles.read_state`); None for an ONNX file
     calibration : a ``.npy`` file, or a ``.npz`` file with ``images`` and ``labels``, of images or
         sequences as the module takes them (``(N, H, W)`` stands for one channel): integers in
         ``0..pixel_max``, which the module sees as ``pixel / pixel_max``, or real numbers
         ``between`` two numbers, by default 0 and 1
     out, name : where the network goes; its name, by default the stem of ``out``
-    bits, levels : see :func:`.widths.layer_bits` and :meth:`.firing.Firing.levels`
-    input_levels, pixel_max : greatest count of a pixel, and its greatest raw value
-    activation : ``CLASS,STEP,LEVELS`` of another library's :class:`~.foreign.Activation`
-    require_agreement : least ``agreement``; by default a warning comes below :data:`AGREEMENT`
-    between, mean, std : see :meth:`.scale.InputScale.given`
-    labels_file : a ``.npy`` file with the classes of the calibration images
-    tune : options of :class:`.tuning.Tuning`, if the network is to be tuned
-    firing : see :class:`.firing.Firing`
+    labels : a ``.npy`` file with the classes of the calibration images
+    options : see :class:`.options.Options`
 
-    Returns ``network``, the path, and what :func:`_summary` and :meth:`.firing.Firing.applied` say.
+    Returns
+    -------
+    ``network``, the path, and what :func:`_summary`, :meth:`.firing.Firing.applied` and
+    :attr:`.accuracy.Cost.facts` say, or :func:`.spiking.conversion.convert_nir` for a module that
+    spikes already
 
     Raises
     ------
@@ -91,26 +85,32 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
         than its parameters say, the integers agree with it too seldom, or can't be written.
     """
     target, out, name = str(target), Path(out), require_name(name or Path(out).stem)
-    _require_output(out, target.rpartition(":")[0] or target, weights, calibration, labels_file)
-    scale = InputScale.given(between, mean, std)
-    method, foreign = Firing(**firing), Activation.parse(activation) if activation else None
-    _check_counts(levels, input_levels)
-    check_pixels(input_levels, pixel_max)
-    with opened(target, weights, input_levels) as module, blamed(target):
-        pixels, labels = load_calibration(
-            calibration, pixel_max, sequences=takes_sequences(module),
-            between=between or (0.0, 1.0), labels=labels_file)
+    _require_output(out, target.rpartition(":")[0] or target, weights, calibration, labels)
+    told = Options(**options)
+    with opened(target, weights, told.input_levels) as module, blamed(target):
+        if is_spiking(module):
+            told.require_none_of_neurons()
+            return convert_module(module, target=target, calibration=calibration, out=out,
+                                  name=name, bits=told.bits, input_levels=told.input_levels,
+                                  pixel_max=told.pixel_max, timesteps=told.timesteps,
+                                  require_agreement=told.require_agreement)
+        firing = told.firing
+        pixels, classes = load_calibration(
+            calibration, told.pixel_max, sequences=takes_sequences(module),
+            between=told.between or (0.0, 1.0), labels=labels)
+        images = Pixels(pixels, told.pixel_max)
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
-                module, Pixels(pixels, pixel_max), bits=bits, levels=levels,
-                input_levels=input_levels, activation=foreign, firing=method, scale=scale)
-        errors = _tuned(quantised, module, lowered, Pixels(pixels, pixel_max), labels, tune)
+                module, images, bits=told.bits, levels=told.levels, firing=firing,
+                input_levels=told.input_levels, activation=told.foreign, scale=told.scale)
+        errors = _tuned(quantised, module, lowered, images, classes, told.tune)
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
-    network = _network(quantised, name, pixel_max, {
+    network = _network(quantised, name, told.pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels),
-        "meaning": _meaning(quantised, lowered, between, pixel_max)})
-    network, timed = method.applied(network, pixels, quantised.floor)
-    network, costs = _judged(network, quantised, pixels, scores, labels, errors, require_agreement)
+        "meaning": _meaning(quantised, lowered, told)})
+    network, timed = firing.applied(network, pixels, quantised.floor)
+    network, costs = _judged(network, quantised, pixels, scores, classes, errors,
+                             told.require_agreement)
     artifact.save(network, out)
     return {"network": str(out), **_summary(network, lowered), **costs, "errors": errors, **timed}
 
@@ -146,7 +146,7 @@ def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
     ArtifactError
         If it has more weights than can be saved.
     """
-    _check_counts(levels, input_levels)
+    check_counts(levels, input_levels)
     lowered = _lowered(module, images, activation, scale)
     artifact.check_weights(sum(term.weight.numel() for layer in lowered.charged
                                for term in layer.terms))
@@ -183,12 +183,6 @@ def _lowered(module: nn.Module, images: Images, activation: Activation | None,
     return lower(module, images.shape[1:], activation, scale)
 
 
-def _check_counts(levels: int | None, input_levels: int) -> None:
-    for value, what in ((levels, "levels"), (input_levels, "input_levels")):
-        if value is not None and (type(value) is not int or not 1 <= value <= 65535):
-            raise ConversionError(f"{what} must be an integer in 1..65535, not {value!r}")
-
-
 def _network(quantised: QuantisedModel, name: str, pixel_max: int,
              metadata: dict[str, object]) -> Network:
     try:
@@ -197,14 +191,13 @@ def _network(quantised: QuantisedModel, name: str, pixel_max: int,
         raise ConversionError(f"the converted network is not valid: {error}") from error
 
 
-def _meaning(quantised: QuantisedModel, lowered: Lowered, between: Sequence[float] | None,
-             pixel_max: int) -> dict[str, object]:
+def _meaning(quantised: QuantisedModel, lowered: Lowered, told: Options) -> dict[str, object]:
     """What the network's integers stand for, as :meth:`host.meaning.Meaning.parse` reads it."""
     return {"step": quantised.logit_step,
             "results": [{"name": output.name, "classes": classes, "function": output.function}
                         for output, classes in lowered.outputs],
             "phases": list(lowered.places[lowered.layers[-1].name].phases),
-            "between": list(between or (0.0, 1.0)), "pixel_max": pixel_max}
+            "between": list(told.between or (0.0, 1.0)), "pixel_max": told.pixel_max}
 
 
 def _judged(network: Network, quantised: QuantisedModel, pixels: np.ndarray,

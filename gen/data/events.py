@@ -27,7 +27,8 @@ from gen.system.progress import bar
 
 from .datasets import read_array
 
-__all__ = ["LAYOUTS", "Binned", "Events", "as_frames", "as_rows", "bins", "read_events",
+__all__ = ["LAYOUTS", "Binned", "Events", "as_frames", "as_rows", "as_steps",
+           "as_trains", "bins", "read_events",
            "write_counts"]
 
 _BYTES = 5
@@ -38,6 +39,9 @@ _OVERFLOW = 1 << 13
 _MOST_BYTES = 1 << 28
 # As many as a map of a network may have.
 _MOST_COUNTS = 1 << 28
+
+# Bits of an input count, of which a time-step has one.
+_MOST_STEPS = 24
 
 _MOST = {"x": (1 << 16) - 1, "y": (1 << 16) - 1, "t": (1 << 62) - 1}
 
@@ -247,8 +251,36 @@ def as_rows(counts: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(counts.reshape(len(counts), -1).T)[None, :, :, None]
 
 
-LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"frames": as_frames, "rows": as_rows}
-"""Shapes that networks take. The first is that of images, the second that of sequences."""
+def as_steps(counts: np.ndarray) -> np.ndarray:
+    """Counts ``(elements, 2, height, width)`` as one sample ``(1, elements, 2, height, width)``:
+    each element is a time-step."""
+    return counts[None]
+
+
+def as_trains(counts: np.ndarray) -> np.ndarray:
+    """Counts ``(elements, 2, height, width)`` as one sample ``(1, 2, height, width)``, 32 bits a
+    pixel: the bits of its count are those of its events in each time-step, the first in the
+    highest, one bit each (see :class:`hw.maps.MapConfig`).
+
+    Raises
+    ------
+    DataError
+        If there are more than 24 elements, or several events of a pixel in one.
+    """
+    if len(counts) > _MOST_STEPS:
+        raise DataError(f"{len(counts)} elements are more than a train may have time-steps, "
+                        f"{_MOST_STEPS}: take fewer elements or a longer window")
+    if counts.max(initial=0) > 1:
+        raise DataError("a train has one event of a pixel in a time-step; give --levels 1")
+    places = np.arange(len(counts), dtype=np.uint32)[::-1]
+    return (counts.astype(np.uint32) << places[:, None, None, None]).sum(
+        axis=0, dtype=np.uint32)[None]
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "frames": as_frames, "rows": as_rows, "steps": as_steps, "trains": as_trains}
+"""Shapes that networks take: those of images, of sequences, and, of networks that spike already,
+those of calibration data and of their input."""
 
 
 def write_counts(paths: Sequence[str | os.PathLike], out: str | os.PathLike, *, width: int,
@@ -277,6 +309,9 @@ def write_counts(paths: Sequence[str | os.PathLike], out: str | os.PathLike, *, 
     """
     if layout not in LAYOUTS:
         raise DataError(unknown("layout", layout, LAYOUTS))
+    if layout == "trains" and elements is None:
+        raise DataError("trains have as many elements as the network has time-steps: give "
+                        "--elements")
     if not paths:
         raise DataError("no recordings are given")
     files.require_output(out, inputs=paths)
@@ -288,8 +323,10 @@ def write_counts(paths: Sequence[str | os.PathLike], out: str | os.PathLike, *, 
                       elements=elements, start=start)
         parts.append(LAYOUTS[layout](binned.counts))
         if parts[-1].shape[1:] != parts[0].shape[1:]:
-            raise DataError(f"{path}: the number of elements is {parts[-1].shape[2]}, not "
-                            f"{parts[0].shape[2]} as in {paths[0]}; give one for all sequences")
+            elements_at = 1 if layout == "steps" else 2
+            raise DataError(f"{path}: the number of elements is {parts[-1].shape[elements_at]}, "
+                            f"not {parts[0].shape[elements_at]} as in {paths[0]}; give one for all "
+                            f"sequences")
         for name, value in (("events", len(events)), ("elements", len(binned.counts)),
                             ("clipped", binned.clipped), ("outside", binned.outside)):
             total[name] += value
@@ -298,11 +335,12 @@ def write_counts(paths: Sequence[str | os.PathLike], out: str | os.PathLike, *, 
 
 
 def _write(out, parts):
-    """Write arrays of bytes to a ``.npy`` file as one, without a copy of them all; its shape."""
+    """Write arrays to a ``.npy`` file as one, without a copy of them all; its shape."""
     shape = (sum(map(len, parts)), *parts[0].shape[1:])
     with files.replacing(out) as draft, draft.open("wb") as file:
         np.lib.format.write_array_header_1_0(
-            file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            file, {"descr": np.lib.format.dtype_to_descr(parts[0].dtype), "fortran_order": False,
+                   "shape": shape})
         for part in parts:
             file.write(part.data)
     return shape

@@ -178,10 +178,12 @@ class Charged:
     def check_sums(self, levels: Sequence[int]) -> None:
         """Refuse a layer whose potentials may need more than 53 bits."""
         awake = 1 if self.dynamics is None else self.dynamics.charged
-        bound = sum(max(int(values.max()), -int(values.min())) * times
+        delayed = self.dynamics is not None and self.dynamics.membrane.delayed
+        bound = int(self.threshold.max()) * delayed
+        bound += sum(max(int(values.max()), -int(values.min())) * times
                     for values, times in ((self.initial, 1), (self.bias, awake)))
-        bound += sum(s.charge_bound(awake * top if s.source == INPUT else top)
-                     for s, top in zip(self.synapses, levels, strict=True))
+        bound += sum(s.charge_bound(awake * top if image else top) for s, image, top in zip(
+            self.synapses, self._images, levels, strict=True))
         if bound >= EXACT:
             raise NetworkError(f"{self.name}: potentials need more than 53 bits")
 
@@ -189,8 +191,7 @@ class Charged:
         """Least and greatest potential of each channel, ``(C,)`` (docs/methods.md, 5); with
         time-steps see :func:`gen.ir.stepping.charge_range`."""
         if self.dynamics is not None:
-            return stepping.charge_range(self, self.dynamics,
-                                         [source == INPUT for source in self.sources], levels)
+            return stepping.charge_range(self, self.dynamics, self._images, levels)
         ranges = [s.charge_range(top) for s, top in zip(self.synapses, levels, strict=True)]
         return (self.initial + sum(low for low, _ in ranges),
                 self.initial + sum(high for _, high in ranges))
@@ -212,6 +213,12 @@ class Charged:
         low, high = int(low.min()), int(high.max())
         return 1 + max((-low - 1).bit_length() if low < 0 else 0,
                        high.bit_length() if high > 0 else 0)
+
+    @property
+    def _images(self):
+        """For each source, whether it charges the membranes by the same in all wake steps."""
+        train = self.dynamics is not None and self.dynamics.events > 0
+        return [source == INPUT and not train for source in self.sources]
 
     def timed(self, dynamics: Dynamics, times: int, half: bool) -> Self:
         """The layer with time-steps (docs/methods.md, 8).
@@ -317,8 +324,8 @@ class Charged:
         stepped: dict[str, Any] = {}
         if "dynamics" in facts:
             try:
-                stepped = {"dynamics": Dynamics(**facts["dynamics"]), "bias": array("bias")}
-            except ValueError as error:
+                stepped = {"dynamics": Dynamics.restored(facts["dynamics"]), "bias": array("bias")}
+            except (KeyError, TypeError, ValueError) as error:
                 raise NetworkError(f"{facts['name']}: {error}") from error
         return cls(facts["name"], synapses, array("initial"), **cls._own(facts, array), **stepped)
 

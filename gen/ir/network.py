@@ -31,7 +31,7 @@ from .batches import batches
 from .exact import check_levels, check_pixels, check_values, encode, frozen, require_name
 from .layers import INPUT, Layer
 from .logits import logit_shape, predicted
-from .stepping import encoded
+from .stepping import arrived, check_steps, encoded
 
 __all__ = ["Network", "Trace"]
 
@@ -118,6 +118,8 @@ class Network:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         shapes, levels = {INPUT: self.input_shape}, {INPUT: self.input_levels}
         spans = {INPUT: (0, self.input_levels)}
+        if events := self.dynamics.events if self.dynamics else 0:
+            levels[INPUT], spans[INPUT] = self.timesteps * events, (0, events)
         check_values(INPUT, self.input_shape)
         for layer in self.layers:
             if layer.name in shapes:
@@ -140,7 +142,7 @@ class Network:
         readouts = [layer for layer in self.layers if layer.name not in levels]
         if len(readouts) != 1 or self.layers[-1] is not readouts[0]:
             raise NetworkError("a network must end with its one read-out layer")
-        self._check_dynamics()
+        check_steps(self)
         if self.samples is not None:
             object.__setattr__(self, "samples", self.shaped(frozen(self.samples, "samples")))
             self.encode(self.samples)
@@ -149,25 +151,10 @@ class Network:
             if name not in used:
                 raise NetworkError(f"nothing uses the spikes of {name!r}")
 
-    def _check_dynamics(self):
-        """All layers that charge membranes take the same time-steps."""
-        first, *others = (layer for layer in self.layers if layer.synapses)
-        for layer in others:
-            if layer.dynamics != first.dynamics:
-                raise NetworkError(f"{layer.name}: its time-steps are not those of {first.name}")
-        if first.dynamics is not None:
-            if self.positions != (1, 1):
-                raise NetworkError(f"{self.readout.name}: with time-steps the read-out must be one "
-                                   f"position, not {self.positions}")
-            for layer in self.layers:
-                if not layer.synapses and INPUT in layer.sources:
-                    raise NetworkError(f"{layer.name}: pools the input, which a network with "
-                                       f"time-steps can't; use a convolution")
-
     @property
     def dynamics(self) -> Dynamics | None:
-        """The time-steps, or ``None`` if neurons fire after all the charge of a sample."""
-        return next(layer.dynamics for layer in self.layers if layer.synapses)
+        """The time-steps, with the first layer's membrane; ``None`` if neurons fire once."""
+        return next((layer.dynamics for layer in self.layers if layer.synapses), None)
 
     @property
     def readout(self) -> Layer:
@@ -265,6 +252,14 @@ class Network:
                       pixel_max=self.pixel_max)
 
     @property
+    def approximates(self) -> bool:
+        """Whether neurons fire as those of a quantised network, had they all the charge. Neurons
+        that leak or have another reset don't, nor those that get events."""
+        layers = [layer.dynamics for layer in self.layers if layer.dynamics is not None]
+        return all(dynamics == dynamics.shared and not dynamics.events and not dynamics.phases
+                   for dynamics in layers)
+
+    @property
     def timesteps(self) -> int:
         """Those of the longest run; 1 if neurons fire after all the charge of a sample."""
         return 1 if self.dynamics is None else self.dynamics.timesteps
@@ -304,10 +299,11 @@ class Network:
                                f"not {counts.shape}")
         if counts.size and (counts.min() < 0 or counts.max() > self.input_levels):
             raise NetworkError(f"input counts must lie in 0..{self.input_levels}")
-        values = {INPUT: counts}
+        values = {INPUT: arrived(counts, self.dynamics)}
         for layer in self.layers:
             values[layer.name] = layer.run([values[s] for s in layer.sources if s != layer.name])
         steps = values.pop(self.readout.name).reshape(-1, len(counts), *self.logit_shape)
+        values[INPUT] = counts
         # A shorter run is the beginning of a longer one.
         steps = steps[:timesteps]
         trains = {name: train[:timesteps] for name, train in values.items() if train.ndim == 5}
@@ -348,13 +344,17 @@ class Network:
         Raises
         ------
         NetworkError
-            If neurons spike once, with thresholds that are not those of the quantised network.
+            If neurons spike once, with thresholds that are not those of the quantised network, or
+            if it does not :attr:`approximates` one.
         """
         if self.dynamics is None:
             return self.run(counts)
         if self.dynamics.phases:
             raise NetworkError(f"{self.name} has thresholds for one spike, from which the "
                                f"quantised network does not follow")
+        if not self.approximates:
+            raise NetworkError(f"{self.name} is defined by its time-steps, and approximates no "
+                               f"quantised network")
         times = (1 if self.dynamics.once else
                  max(self.neuron_levels.values()) // self.dynamics.burst)
         return replace(self, layers=tuple(layer.settled(times) for layer in self.layers),

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gen.errors import NetworkError
 from hw.dynamics import Dynamics
 from hw.maps import MapConfig, grown
 
+from .layer import INPUT, Layer
+
 if TYPE_CHECKING:
     from .charged import Charged
+    from .network import Network
     from .neurons import Neurons, Readout
 
-__all__ = ["charge_range", "encoded", "largest", "logits", "trains"]
+__all__ = ["arrived", "charge_range", "check_steps", "encoded", "largest", "logits", "trains"]
 
 # Bits of a train for which numpy has a number.
 _WIDTH = 62
@@ -90,7 +94,7 @@ def charge_range(layer: "Charged", dynamics: Dynamics, images: Sequence[bool],
 
     Parameters
     ----------
-    images : whether a source is the input, for each source
+    images : whether a source charges by the same in all wake steps, for each source
     levels : of each source, greatest count of all time-steps together
     """
     awake = dynamics.charged
@@ -100,7 +104,14 @@ def charge_range(layer: "Charged", dynamics: Dynamics, images: Sequence[bool],
         low, high = low + least, high + most
     low, high = low + awake * layer.bias.clip(max=0), high + awake * layer.bias.clip(min=0)
     start = layer.initial if dynamics.signed else layer.initial.clip(max=0)
-    return low + start, high + layer.initial
+    most, membrane = layer.initial, dynamics.membrane
+    if membrane.delayed:
+        # Of a potential that has reached the threshold, and has leaked since.
+        start = start - layer.threshold
+    if membrane.leak or membrane.reset == "zero":
+        # What is less than 0 in the beginning may be gone later.
+        most = most.clip(min=0)
+    return low + start, high + most
 
 
 def encoded(train: np.ndarray, span: tuple[int, int]) -> np.ndarray:
@@ -120,6 +131,16 @@ def encoded(train: np.ndarray, span: tuple[int, int]) -> np.ndarray:
     return result
 
 
+def arrived(counts: np.ndarray, dynamics: Dynamics | None) -> np.ndarray:
+    """Counts of the input; or, if they hold a train (see :class:`hw.maps.MapConfig`), that,
+    ``(T, N, C, H, W)``."""
+    if dynamics is None or not dynamics.events:
+        return counts
+    bits = dynamics.events.bit_length()
+    places = bits * np.arange(dynamics.timesteps)[::-1]
+    return counts[None] >> places.reshape(-1, 1, 1, 1, 1) & dynamics.events
+
+
 def largest(windows: np.ndarray) -> np.ndarray:
     """Changes of the greatest count in a window: accumulated maximum pooling (docs/methods.md, 8).
 
@@ -129,3 +150,41 @@ def largest(windows: np.ndarray) -> np.ndarray:
     """
     counts = windows.cumsum(axis=0).max(axis=(-2, -1))
     return np.diff(counts, axis=0, prepend=np.zeros_like(counts[:1]))
+
+
+def check_steps(network: "Network") -> None:
+    """Refuse a network whose layers do not take the same time-steps, or that can't take any.
+
+    Raises
+    ------
+    NetworkError
+        The message names the layer.
+    """
+    first, *others = (layer for layer in network.layers if layer.synapses)
+    for layer in others:
+        if _shared(layer) != _shared(first):
+            raise NetworkError(f"{layer.name}: its time-steps are not those of {first.name}")
+    if first.dynamics is None:
+        return
+    if network.positions != (1, 1):
+        raise NetworkError(f"{network.readout.name}: with time-steps the read-out must be one "
+                           f"position, not {network.positions}")
+    _check_events(network, first.dynamics)
+    for layer in network.layers:
+        if not (layer.synapses or first.dynamics.events) and INPUT in layer.sources:
+            raise NetworkError(f"{layer.name}: pools the input, which a network with time-steps "
+                               f"can't; use a convolution")
+
+
+def _shared(layer: Layer) -> Dynamics | None:
+    """The time-steps of a layer, as all layers have to have them."""
+    return None if layer.dynamics is None else layer.dynamics.shared
+
+
+def _check_events(network: "Network", dynamics: Dynamics) -> None:
+    """The counts of an input that is a train have its bits."""
+    top = (1 << dynamics.events.bit_length() * dynamics.timesteps) - 1
+    if dynamics.events and (network.input_levels, network.pixel_max) != (top, top):
+        raise NetworkError(f"an input of {dynamics.timesteps} time-steps with up to "
+                           f"{dynamics.events} spikes each has pixels and counts up to {top}, not "
+                           f"{network.pixel_max} and {network.input_levels}")

@@ -323,13 +323,15 @@ def _encoder(core, copies):
 def _stepping(core):
     """Features of lanes that fire in each time-step."""
     schedule, lanes = core.schedule, core.lanes
-    if not schedule.timed and schedule.bound is None and not core.subtracts:
+    plain = schedule.bound is None and not schedule.shifts and not schedule.resets
+    if not schedule.timed and plain and not core.subtracts:
         return {}
     return {"operations": len(schedule.operations),
-            "subtracted": lanes * core.membrane_bits * core.subtracts,
-            "held": lanes * core.membrane_bits * schedule.holds,
+            "subtracted": lanes * core.membrane_bits * (core.subtracts or bool(schedule.shifts)),
+            # A shifted potential is chosen like charge that is held.
+            "held": lanes * core.membrane_bits * (schedule.holds + len(schedule.shifts)),
             "tracers": lanes * (schedule.bound or 0).bit_length(),
-            "taken": lanes * (schedule.low < 0)}
+            "taken": lanes * (schedule.low < 0 or schedule.resets)}
 
 
 def _lanes(core, copies):

@@ -43,7 +43,7 @@ def row_clocks(core: CoreConfig, counts: Sequence[np.ndarray], *, idle: bool = T
     """
     groups = events(core, counts)
     if not idle:
-        return _by_row(group.adding.sum(axis=0) + len(core.schedule.operations) for group in groups)
+        return _by_row(group.adding.sum(axis=0) + core.schedule.additions for group in groups)
     if core.slices > 1:
         window = window_clocks(core) if window is None else window
         work = (_sliced_clocks(core, group, window) for group in groups)
@@ -95,11 +95,11 @@ def _slice_operations(core):
     """Operations beside the events, of the steps that end in each slice."""
     turns = {number: turn for turn, numbers in enumerate(core.scan.numbers) for number in numbers}
     operations, turn, charges = [0] * core.slices, 0, 0
-    for step in core.schedule.steps:
+    for step, length in zip(core.schedule.steps, core.schedule.lengths, strict=True):
         charges += len(step.charges)
         if step.charges:
             turn = turns[charges - 1]
-        operations[turn] += len(step.adds) + len(step.fires)
+        operations[turn] += length
     return operations
 
 

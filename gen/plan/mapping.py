@@ -97,9 +97,9 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     network = _sampled(network, stream, interleaved)
     channels, height, width = network.input_shape
     flat = height * width == 1 and stream is None
-    fmap = MapConfig(channels, height, width, network.input_levels,
+    fmap = MapConfig(channels, height, width, network.spans[INPUT][1],
                      min(channels, _FLAT_WORD) if flat else min(channels, 32),
-                     most_steps=slice_steps)
+                     most_steps=slice_steps, **_train(network))
     layers = _layers(network, fmap, given, code, stream is not None)
     config = ArrayConfig(fmap, layers, interleaved, membranes is not None, selftests)
     if config.reloadable:
@@ -109,6 +109,12 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
             cores = [core.name for core in config.cores]
             raise FitError(f"{what}: {unknown('layer with synapses', sorted(left)[0], cores)}")
     return with_rings(config, rows)
+
+
+def _train(network):
+    """What the map of an input has if it is a train."""
+    events = network.dynamics is not None and network.dynamics.events
+    return {"code": "train", "timesteps": network.timesteps} if events else {}
 
 
 @dataclass(frozen=True)

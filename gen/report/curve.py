@@ -126,7 +126,7 @@ def _counted(network: Network, dynamics: Dynamics, images: np.ndarray, labels: n
              kept: int, progress: Callable[[Iterable[slice]], Iterable[slice]]) -> _Counted:
     """``kept``: images whose logits are kept."""
     counted = _Counted(np.zeros(dynamics.timesteps - dynamics.probe, dtype=np.int64),
-                       None if dynamics.phases else 0, None,
+                       0 if network.approximates else None, None,
                        np.empty((dynamics.timesteps, 0, network.classes), dtype=np.int64))
     for part in progress(batches(network, len(images))):
         counts, wanted = network.encode(images[part]), labels[part]

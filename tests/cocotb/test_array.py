@@ -39,9 +39,11 @@ _LANES = {"first": 3, "second": 4, "third": 2, "fourth": 3, "out": 2}
 
 STEPPING = {"stepping": (_CIF, {"lanes": _LANES}),
             "slices": (_CIF, {"lanes": _LANES, "slice_steps": 2}),
-            "bursts": (_BURSTS, {"lanes": _LANES})}
+            "bursts": (_BURSTS, {"lanes": _LANES}),
+            "spiking": (networks.spiking(), {"lanes": _LANES})}
 """Networks that fire in every time-step: of seven steps, whole and in slices of two, where spikes
-are taken back; and of three steps with up to five spikes each, after two that only probe."""
+are taken back; of three steps with up to five spikes each, after two that only probe; and of six,
+with leaks and resets of all kinds, on events."""
 
 _LAYERED = {"conv": 4, "dense": 5, "diagonal": 8, "out": 3}
 
@@ -89,7 +91,7 @@ def stimuli(case, variant):
 def runs(case):
     """Time-steps of the runs of a case: all of them, and fewer, unless it has none or probes."""
     dynamics = SUBJECTS[case][0].dynamics
-    return (None, 5, 3) if dynamics is not None and not dynamics.probe else (None,)
+    return (None, 5, 3) if dynamics is not None and not dynamics.whole else (None,)
 
 
 ALIKE = ("rate", "residual-rate", "slices", "changes")

@@ -6,11 +6,11 @@ from dataclasses import replace
 from amaranth import *
 from amaranth.hdl import Assume, Cover
 
-from hw.dynamics import Dynamics
+from hw.dynamics import Dynamics, Membrane
 from hw.lanes import Lanes
 from hw.layers import CoreConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.neuron import Restart
+from hw.neuron import Leak, Reset, Restart
 from hw.programs import settle, step
 
 from .properties import Proof, anything, in_order, moves, paced, waits
@@ -159,7 +159,7 @@ def _lane(m, config, i, arrival, charge, rows, lane):
     half = Const(1 << width - 1, width + 1)
     shapes = {"v": signed(width), "held": signed(width),
               "tracer": range((schedule.bound or 0) + (schedule.levels or 0) + 1),
-              "spikes": unsigned(8), "silent": 1}
+              "spikes": unsigned(8), "silent": 1, "spiked": 1}
     kept = {name: Signal(shape, name=f"kept_{name}_{lane}") for name, shape in shapes.items()}
 
     now = signal(signed(width), Mux(i.p.double, 2 * kept["v"], kept["v"]))
@@ -168,9 +168,17 @@ def _lane(m, config, i, arrival, charge, rows, lane):
     with m.Switch(arrival):
         for turn, (begin, end) in enumerate(itertools.pairwise(
                 (*schedule.arrivals, len(schedule.steps)))):
-            v, (_, held, tracer, spikes, silent) = now, kept.values()
+            v, (_, held, tracer, spikes, silent, spiked) = now, kept.values()
             for each in schedule.steps[begin:end]:
                 for add in each.adds:
+                    if isinstance(add, Leak):
+                        left = v >> abs(add.shift)
+                        v = signal(signed(width), v - left if add.shift >= 0 else v + left)
+                        continue
+                    if isinstance(add, Reset):
+                        less = Const(0) if add.spent is None else v + rows[add.spent]
+                        v = signal(signed(width), Mux(spiked, less, v))
+                        continue
                     if isinstance(add, Restart):
                         silent, v = signal(1, v <= 0), Const(0)
                     v = signal(signed(width), v + (held if add.row is None else rows[add.row]))
@@ -185,7 +193,8 @@ def _lane(m, config, i, arrival, charge, rows, lane):
                     else:
                         spike, free = v < 0, tracer > fire.bound
                     spike = signal(1, ~silent & (spike if fire.bound is None else spike & free))
-                    v = signal(signed(width), Mux(spike, moved, v))
+                    v = signal(signed(width), Mux(spike, moved, v)) if fire.moves else v
+                    spiked = spike
                     tracer = signal(shapes["tracer"], tracer + Mux(spike, fire.value, 0))
                     fired = fired + Mux(spike, fire.value, 0)
                 more = schedule.levels if schedule.code == "train" else 0
@@ -194,7 +203,7 @@ def _lane(m, config, i, arrival, charge, rows, lane):
                     if more and each.fires else spikes + fired)
             with m.Case(turn):
                 m.d.comb += [signal.eq(value) for signal, value in zip(
-                    after.values(), (v, held, tracer, spikes, silent), strict=True)]
+                    after.values(), (v, held, tracer, spikes, silent, spiked), strict=True)]
     complete = arrived & (arrival == len(schedule.arrivals) - 1)
     with m.If(moves(i)):
         m.d.sync += [signal.eq(Mux(complete, 0, Mux(i.p.last, value, signal)))
@@ -237,6 +246,11 @@ PROOFS = {
     "lanes-step-levels": stepping(Dynamics(1, 2, signed=True, bound="levels"), "train", bound=20),
     "lanes-step-both": stepping(Dynamics(2), "image", "train", bound=16),
     "lanes-step-restart": stepping(Dynamics(1, probe=1), "train", bound=16),
+    "lanes-step-leak": stepping(Dynamics(2, membrane=Membrane((1,))), "train", bound=18),
+    "lanes-step-zero": stepping(Dynamics(2, membrane=Membrane(
+        reset="zero", strict=True)), "train", bound=18),
+    "lanes-step-delayed": stepping(Dynamics(2, membrane=Membrane(
+        (1, -2), strict=True, delayed=True)), "train", width=4, bound=18),
     "lanes-one-spike": one_spike(2, channels=2, bound=16),
     "lanes-step-burst": stepping(Dynamics(2, burst=2), "train", width=4, bound=16),
     "lanes-step-read-out": stepping(Dynamics(2), "train", levels=None),

@@ -1,10 +1,10 @@
 """Small cores that fire in every time-step."""
 
-from hw.dynamics import Dynamics
+from hw.dynamics import Dynamics, Membrane
 from hw.layers import CoreConfig
 from hw.maps import SLICE_STEPS, MapConfig, SourceConfig
 from hw.programs import step
-from tests.networks import STEPPING
+from tests.networks import MEMBRANES, STEPPING
 
 SLICED = {
     "two slices": Dynamics(1, 19, signed=True, bound="levels"),
@@ -25,6 +25,12 @@ DYNAMICS = STEPPING | SLICED | {
     "probed bursts": Dynamics(2, 1, burst=2, probe=1),
     "two phases": Dynamics(1, phases=2),
     "burst alone": Dynamics(1, burst=6),
+    "leak": Dynamics(3, 1, membrane=MEMBRANES["leak"]),
+    "zero": Dynamics(20, membrane=MEMBRANES["zero"]),
+    "zero above": Dynamics(3, membrane=MEMBRANES["zero above"]),
+    "delayed": Dynamics(4, 2, membrane=MEMBRANES["delayed"]),
+    "added leak": Dynamics(3, membrane=Membrane((1, -3), strict=True)),
+    "at once": Dynamics(3, membrane=MEMBRANES["delayed alone"], events=1),
 }
 
 

@@ -105,7 +105,7 @@ def test_lanes_that_step_equal_model(name, levels, kinds, stalls):
     assert received == expected
     assert len(set(expected)) > 1
     operations = len(config.schedule.operations) * 20
-    assert busy == sum(event["add"] for event in events) + operations
+    assert busy == sum(event["add"] for event in events) + 20 * config.schedule.additions
     if stalls == "none" and levels is not None:
         assert clocks == len(events) - free + operations + 6
 

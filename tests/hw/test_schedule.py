@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw.dynamics import Dynamics
+from hw.dynamics import Dynamics, Membrane
 from hw.maps import MapConfig
+from hw.neuron import Leak, State
 from hw.programs import settle, step
 from hw.schedule import Charge
+from tests.networks import MEMBRANES
 
 from .stepping import DYNAMICS, stepping
 
@@ -119,6 +121,73 @@ def test_step_is_the_neuron_of_the_methods(dynamics, image, train):
     assert seen == set(range(low, most + 1)) or (not train and seen == set(range(most + 1)))
 
 
+@pytest.mark.parametrize("name", MEMBRANES)
+def test_no_potential_that_is_compared_leaves_its_range_whatever_the_membrane(name):
+    """Between leaks and resets, too."""
+    membrane = MEMBRANES[name]
+    schedule = step([TRAIN[0]], 3, Dynamics(7, membrane=membrane))
+    rng = random.Random(name)
+    for _ in range(300):
+        initial, threshold = rng.randrange(-9, 10), rng.randrange(1, 12)
+        charges = [rng.randrange(-20, 21) * bool(each.charges) for each in schedule.steps]
+        low = sum(c for c in charges if c < 0) + min(initial, 0) - threshold * membrane.delayed
+        high = sum(c for c in charges if c > 0) + max(initial, 0)
+        rows, state = schedule.parameters(initial, threshold), State()
+        least, most = schedule.potential_range(low, high, threshold)
+        for each, charge in zip(schedule.steps, charges, strict=True):
+            state.potential += charge
+            for add in each.adds:
+                state.add([add], rows)
+                assert each.charges or least <= state.potential <= most
+            for fire in each.fires:
+                assert least <= state.potential + rows[fire.row] <= state.potential <= most
+            state.fire(each.fires, rows)
+
+
+def test_a_leak_comes_a_clock_after_what_changes_the_potential():
+    def operations(membrane):
+        program = step([TRAIN[0]], 3, Dynamics(2, membrane=membrane)).operations
+        return [("fire" if o.fire else "reset" if o.reset else "add" if o.row is not None else
+                 "nothing" if o.leak is None else o.leak) for o in program]
+
+    assert operations(Membrane((2,))) == ["add", "fire", "nothing", 2, "add", "fire"]
+    assert operations(Membrane((2, -3), delayed=True)) == [
+        "add", "fire", 2, "nothing", -3, "reset", "add", "fire"]
+    assert operations(Membrane((0,), "zero")) == [
+        "add", "fire", "reset", "nothing", 0, "add", "fire"]
+    assert step([TRAIN[0]], 3, Dynamics(2, membrane=Membrane((2,)))).additions == 5
+
+
+@pytest.mark.parametrize("leak", [(k, j) for k in range(1, 5) for j in range(-6, 7)
+                                  if j and (j > 0 or -j >= k)] + [(k,) for k in range(5)])
+def test_a_leak_never_makes_a_potential_greater_nor_turns_its_sign(leak):
+    potential = np.arange(-300, 301)
+    state = State(potential)
+    state.add([Leak(k) for k in leak], [])
+    assert (np.abs(state.potential) <= np.abs(potential)).all()
+    assert (state.potential * potential >= 0).all()
+    large = State(1 << 40)
+    large.add([Leak(k) for k in leak], [])
+    assert large.potential / (1 << 40) == pytest.approx(Membrane(leak).decay, abs=1e-9)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"leak": [2]}, r"leak must be at most two shifts of 1 to 15, or 0 alone, not \[2\]"),
+    ({"leak": (2, 0)}, r"leak must be at most two shifts of 1 to 15, or 0 alone, not \(2, 0\)"),
+    ({"leak": (16,)}, r"leak must be at most two shifts of 1 to 15, or 0 alone, not \(16,\)"),
+    ({"leak": (-3,)}, (r"leak must make potentials less, and \(-3,\) may not: the second shift "
+                       r"must be the greater one if it adds")),
+    ({"leak": (3, -2)}, r"leak must make potentials less, and \(3, -2\) may not: .*"),
+    ({"reset": "hard"}, "reset must be 'subtract' or 'zero', not 'hard'"),
+    ({"strict": 1}, "strict must be true or false, not 1"),
+    ({"reset": "zero", "delayed": True},
+     "a reset to zero that is delayed is one that is not; leave it out"),
+])
+def test_membranes_that_cannot_be(arguments, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Membrane(**arguments)
+
+
 @pytest.mark.parametrize("most", range(1, 65))
 def test_a_burst_has_as_many_spikes_as_the_potential_has_thresholds(most):
     schedule = step([TRAIN[0]], 3, Dynamics(1, burst=most))
@@ -207,6 +276,12 @@ def test_planes_of_a_train():
     ({"wake": 2, "phases": 3}, "phases are those of a single time-step, with one spike"),
     ({"wake": 1, "phases": 3, "burst": 2},
      "phases are those of a single time-step, with one spike"),
+    ({"wake": 4, "burst": 2, "membrane": MEMBRANES["leak"]},
+     ("neurons that leak, or have another reset or comparison, spike once in a time-step, without "
+      "a bound")),
+    ({"wake": 4, "membrane": (2,)}, r"membrane must be a Membrane, not \(2,\)"),
+    ({"wake": 4, "events": 2}, "events must be one less than a power of two, not 2"),
+    ({"wake": 4, "sleep": 1, "events": 1}, "an input that is a train arrives in wake steps alone"),
     ({"wake": 4, "burst": 2, "bound": "levels"},
      "neurons with a bound spike once in a time-step"),
 ])
@@ -264,8 +339,9 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one(name, levels, kinds):
         (-9, 9), (1, 12), (-5, 5))]
     for timesteps in range(dynamics.shortest, dynamics.timesteps + 1):
         short = program.shortened(timesteps)
-        assert levels is None or len(short.steps) == len(program.steps) - (
-            dynamics.timesteps - timesteps)
+        fires = [each for each in short.steps if each.fires]
+        assert levels is None or len(fires) == timesteps
+        assert short.steps[-1].fires or levels is None
         assert short.charges == program.charges
         assert short.rows == program.rows
         assert len(short.arrivals) == len([k for k in program.arrivals
@@ -278,7 +354,7 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one(name, levels, kinds):
             assert all(np.array_equal(*pair) for pair in pairs)
     assert program.shortened(dynamics.timesteps) == program
     assert program.timed == (sum(dynamics.awake) > 1 if levels is None
-                             else dynamics.timesteps > 1) * (not dynamics.probe)
+                             else dynamics.timesteps > 1) * (not dynamics.whole)
 
 
 @pytest.mark.parametrize("kinds", [("image",), ("train",), ("image", "train")])

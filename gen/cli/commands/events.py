@@ -47,6 +47,8 @@ def add(commands: Commands) -> None:
                              "--input-levels")
     parser.add_argument("--elements", metavar="N", type=integer(1, 1 << 28),
                         help="elements of each recording (default: up to its last event)")
-    parser.add_argument("--layout", choices=("frames", "rows"), default="frames",
+    parser.add_argument("--layout", choices=("frames", "rows", "steps", "trains"), default="frames",
                         help="each element as a sample (N, 2, H, W), or each recording as a "
-                             "sequence (1, 2 H W, N, 1)")
+                             "sequence (1, 2 H W, N, 1); of networks that spike already, each "
+                             "recording as time-steps (1, N, 2, H, W) to convert with, and as "
+                             "trains of N bits (1, 2, H, W) to run on")

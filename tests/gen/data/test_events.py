@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gen.data import events as module
-from gen.data.events import LAYOUTS, Events, as_frames, as_rows, bins, read_events, write_counts
+from gen.data.events import (
+    LAYOUTS,
+    Events,
+    as_frames,
+    as_rows,
+    as_steps,
+    as_trains,
+    bins,
+    read_events,
+    write_counts,
+)
 from gen.errors import DataError, OutputError
 from gen.ir.layers import INPUT
 from gen.ir.network import Network
@@ -271,6 +281,19 @@ def test_layouts():
         assert rows[0, channel, :, 0].tolist() == counts[:, polarity, y, x].tolist()
 
 
+def test_trains_are_the_bits_of_time_steps():
+    counts = (np.random.default_rng(0).random((24, 2, 3, 4)) < 0.4).astype(np.uint8)
+    steps, trains = as_steps(counts), as_trains(counts)
+    assert np.array_equal(steps, counts[None])
+    assert (trains.shape, trains.dtype) == ((1, 2, 3, 4), np.uint32)
+    for number in range(24):
+        assert np.array_equal(trains[0] >> 23 - number & 1, counts[number])
+    with pytest.raises(DataError, match=r"^25 elements are more than a train may have time-steps"):
+        as_trains(np.zeros((25, 2, 3, 4), np.uint8))
+    with pytest.raises(DataError, match=r"^a train has one event of a pixel in a time-step; give "):
+        as_trains(2 * counts)
+
+
 class TestWrite:
     SENSOR = {"width": 34, "height": 34, "window": 1000, "progress": False}
 
@@ -295,6 +318,17 @@ class TestWrite:
         written = np.load(tmp_path / "out.npy")
         assert np.array_equal(written[:1], as_rows(counted(SOME, 34, 34, 1000, 255, 4)))
         assert written[1, 34 * 34, :, 0].tolist() == [0, 0, 3, 0]
+
+    def test_trains(self, paths, tmp_path):
+        with pytest.raises(DataError, match=r"^trains have as many elements as the network has "):
+            write_counts(paths, tmp_path / "out.npy", layout="trains", levels=1, **self.SENSOR)
+        for layout, shape in (("steps", [2, 4, 2, 34, 34]), ("trains", [2, 2, 34, 34])):
+            result = write_counts(paths, tmp_path / f"{layout}.npy", layout=layout, elements=4,
+                                  levels=1, **self.SENSOR)
+            assert result["shape"] == shape
+        steps, trains = np.load(tmp_path / "steps.npy"), np.load(tmp_path / "trains.npy")
+        assert np.array_equal(as_trains(steps[1]), trains[1:])
+        assert trains.any()
 
     def test_sequences_of_one_length(self, paths, tmp_path):
         with pytest.raises(DataError, match=r"b.npy: the number of elements is 3, not 71 as"):

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from gen.errors import NetworkError
 from gen.ir import artifact
 from gen.ir.layers import INPUT, Neurons, Pool, Readout
 from gen.ir.network import Network
+from gen.ir.stepping import arrived
 from gen.ir.synapses import Synapses
-from hw.dynamics import Dynamics
+from hw.dynamics import Dynamics, Membrane
 from hw.neuron import State
 from tests import networks
-from tests.networks import STEPPING
+from tests.networks import SPIKING, STEPPING
 
 
 def stepped(dynamics, seed):
@@ -44,12 +46,28 @@ def quantised(trace):
 class Neuron:
     """docs/methods.md, 8, for one neuron."""
 
-    def __init__(self, initial, threshold):
+    def __init__(self, initial, threshold, membrane):
         self.v, self.threshold, self.spikes = initial, threshold, 0
         self.initial, self.silent = initial, False
+        self.membrane, self.spent = membrane, 0
 
     def restart(self):
         self.silent, self.v = self.v <= 0, self.initial
+
+    def spiking(self, charge, begins):
+        """The same for a neuron with a membrane that is not plain."""
+        if not begins:
+            for k in self.membrane.leak:
+                self.v += -(self.v // 2 ** k) if k >= 0 else self.v // 2 ** -k
+            self.v -= self.spent
+        self.v += charge
+        spike = self.v > self.threshold if self.membrane.strict else self.v >= self.threshold
+        self.spent = spike * self.threshold * self.membrane.delayed
+        if spike and self.membrane.reset == "zero":
+            self.v = 0
+        elif not self.membrane.delayed:
+            self.v -= spike * self.threshold
+        return int(spike)
 
     def step(self, charge, most, signed, burst, phases):
         self.v += charge
@@ -70,12 +88,15 @@ class Neuron:
 def simulated(network, image):
     """Trains of a sample, layer by layer, one neuron after the other."""
     dynamics, values = network.dynamics, {}
+    if dynamics.events:
+        values[INPUT] = arrived(image[None], dynamics)[:, 0]
     for layer in network.layers[:-1]:
         shape = network.shapes[layer.name]
         train = np.zeros((dynamics.timesteps, *shape), dtype=int)
         if layer.synapses:
             for place in np.ndindex(shape):
-                neuron = Neuron(int(layer.initial[place[0]]), int(layer.threshold[place[0]]))
+                neuron = Neuron(int(layer.initial[place[0]]), int(layer.threshold[place[0]]),
+                                layer.dynamics.membrane)
                 elapsed = 0
                 for t, awake in enumerate(dynamics.awake):
                     elapsed += awake
@@ -83,9 +104,12 @@ def simulated(network, image):
                         neuron.restart()
                     charge = awake * int(layer.bias[place[0]])
                     for synapses in layer.synapses:
-                        source = image * awake if synapses.source == INPUT else \
-                            values[synapses.source][t]
+                        source = values[synapses.source][t] if synapses.source in values else \
+                            image * awake
                         charge += int(synapses.charge(source[None])[0][place])
+                    if layer.dynamics.membrane != Dynamics(1).membrane:
+                        train[t][place] = neuron.spiking(charge, t == 0)
+                        continue
                     most = {None: None, "levels": layer.levels, "elapsed": elapsed}[dynamics.bound]
                     train[t][place] = neuron.step(charge, most, dynamics.signed,
                                                   dynamics.burst, dynamics.phases)
@@ -94,6 +118,7 @@ def simulated(network, image):
             made = [replace(layer).run([each[None]])[0] for each in counts]
             train = np.diff(made, axis=0, prepend=np.zeros_like(made[:1]))
         values[layer.name] = train
+    values.pop(INPUT, None)
     return values
 
 
@@ -113,6 +138,66 @@ def test_equals_a_simulation_neuron_by_neuron(name, seeds):
                 seen |= set(np.unique(train))
     assert {0, 1} <= seen
     assert (-1 in seen) == (STEPPING[name].signed and STEPPING[name].timesteps > 2)
+
+
+SPIKING_NETWORKS = {name: partial(networks.stepping, dynamics, ahead=1)
+                    for name, dynamics in SPIKING.items()} | {"each": networks.spiking}
+
+
+@pytest.mark.parametrize("name", SPIKING_NETWORKS)
+def test_spiking_networks_equal_a_simulation_neuron_by_neuron(name):
+    """Leaks, resets and comparisons of all kinds, and events."""
+    seen = set()
+    for seed in range(2):
+        network = SPIKING_NETWORKS[name](seed=seed)
+        counts = inputs(network, 2, seed)
+        trace = network.run(counts)
+        for n, image in enumerate(counts):
+            for layer, train in simulated(network, image).items():
+                assert np.array_equal(trace.trains[layer][:, n], train), layer
+                seen |= set(np.unique(train))
+        assert np.array_equal(trace.counts[INPUT], counts)
+    assert {0, 1} <= seen
+
+
+def test_membranes_differ():
+    """Each kind makes other spikes."""
+    trains = {}
+    for name, dynamics in SPIKING.items():
+        steps = replace(dynamics, wake=6, sleep=0, events=0)
+        network = networks.stepping(steps, seed=1, ahead=1)
+        trains[name] = network.run(inputs(network, 20, 1)).trains["fourth"].tobytes()
+    kinds = {dynamics.membrane for dynamics in SPIKING.values()}
+    # Without a leak nothing comes between a reset and a delayed one.
+    assert trains["delayed alone"] == trains["plain events"]
+    assert len(set(trains.values())) == len(kinds) - 1
+
+
+def test_a_delayed_reset_follows_the_leak():
+    """A potential of 8 leaks by a quarter, and loses the threshold after that, or before."""
+    values = {}
+    for delayed in (False, True):
+        dynamics = Dynamics(2, membrane=Membrane((2,), delayed=delayed))
+        layer = Neurons("a", (Synapses(INPUT, np.ones((1, 1, 1, 1), np.int64)),),
+                        np.array([8]), np.array([4]), 1, dynamics=dynamics)
+        program = layer.schedule([networks.TRAIN])
+        _, state = program.run([0] * len(program.steps), 8, 4)
+        values[delayed] = int(state.potential)
+    assert values == {False: 8 - 4 - 1, True: 8 - 2 - 4}
+
+
+def test_a_train_of_events_has_as_many_bits_as_time_steps():
+    network = networks.stepping(SPIKING["counts"])
+    assert (network.input_levels, network.levels[INPUT], network.spans[INPUT]) == (255, 12, (0, 3))
+    counts = np.full((1, 2, 4, 4), 0b01_10_00_11)
+    assert arrived(counts, network.dynamics)[:, 0, 0, 0, 0].tolist() == [1, 2, 0, 3]
+    with pytest.raises(NetworkError, match=r"^an input of 4 time-steps with up to 3 spikes each "
+                                           r"has pixels and counts up to 255, not 255 and 15$"):
+        replace(network, input_levels=15)
+    with pytest.raises(NetworkError, match=r"has no time-steps to choose"):
+        network.checked(3)
+    with pytest.raises(NetworkError, match=r"^stepping is defined by its time-steps, and approx"):
+        network.quantised(counts)
 
 
 @pytest.mark.parametrize("name", STEPPING)
@@ -254,9 +339,10 @@ def test_the_first_layer_of_plain_neurons_is_exact():
     assert errors > 40
 
 
-@pytest.mark.parametrize("name", STEPPING)
+@pytest.mark.parametrize("name", [*STEPPING, *SPIKING_NETWORKS])
 def test_potentials_stay_in_their_range(name, monkeypatch):
     seen, fire = [], State.fire
+    seeds = 200 if name in STEPPING else 20
 
     def note(potential):
         seen.append((potential.min(axis=(0, 2, 3)), potential.max(axis=(0, 2, 3))))
@@ -269,10 +355,12 @@ def test_potentials_stay_in_their_range(name, monkeypatch):
         return result
 
     monkeypatch.setattr(State, "fire", watched)
-    for seed in range(200):
-        network = stepped(STEPPING[name], seed)
-        trace = network.run(inputs(network, 4, seed))
-        values = trace.counts | trace.trains | {INPUT: inputs(network, 4, seed)}
+    for seed in range(seeds):
+        network = (stepped(STEPPING[name], seed) if name in STEPPING else
+                   SPIKING_NETWORKS[name](seed=seed))
+        counts = inputs(network, 4, seed)
+        trace = network.run(counts)
+        values = trace.counts | trace.trains | {INPUT: arrived(counts, network.dynamics)}
         for layer in network.neurons:
             seen.clear()
             layer.run([values[s] for s in layer.sources])
@@ -292,6 +380,12 @@ def test_artifact(tmp_path):
     assert again.dynamics == network.dynamics
     counts = inputs(network, 3, 1)
     assert np.array_equal(again.run(counts).steps, network.run(counts).steps)
+    spiking = networks.spiking()
+    artifact.save(spiking, tmp_path / "s.npz")
+    again = artifact.load(tmp_path / "s.npz")
+    assert again.digest == spiking.digest
+    assert [layer.dynamics for layer in again.layers if layer.synapses] == [
+        layer.dynamics for layer in spiking.layers if layer.synapses]
     others = {networks.stepping(Dynamics(4, sleep, signed=True, bound="elapsed"), seed=1).digest
               for sleep in (2, 3)}
     assert len(others | {settled(network).digest}) == 3

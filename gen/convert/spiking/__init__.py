@@ -1,0 +1,1 @@
+"""Networks that spike already: NIR files, and modules of snnTorch, SpikingJelly and Sinabs."""

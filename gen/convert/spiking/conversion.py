@@ -1,0 +1,194 @@
+"""Conversion of networks that spike already, and how well they agree with what they come from."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gen.convert.widths import Bits
+from gen.errors import ConversionError
+from gen.ir import artifact
+from gen.ir.exact import check_pixels, require_name
+from gen.ir.logits import predicted
+from gen.ir.network import Network
+from gen.system import files
+from gen.system.progress import working
+from hw.dynamics import MOST_BURST, Membrane
+
+from .data import Data, read_data
+from .graph import Graph
+from .integers import Input, in_integers
+from .layers import Layer, layers_of
+from .leaks import common, shifts, spoken
+from .nirfile import Reading, read_nir
+from .recorded import record
+from .simulation import simulate
+
+__all__ = ["convert_module", "convert_nir"]
+
+log = logging.getLogger(__name__)
+
+WARNED = 0.99
+"""Share of spikes that should agree in every layer. A lower share is a warning."""
+
+_SAMPLES = 32
+
+
+def convert_nir(target: str | Path, *, calibration: str | Path, out: str | Path,
+                name: str | None = None, bits: Bits = 8, input_levels: int = 255,
+                pixel_max: int = 255, timesteps: int | None = None, origin: str | None = None,
+                reset: str | None = None, discretisation: str = "euler", dt: float | None = None,
+                require_agreement: float | None = None) -> dict[str, Any]:
+    """Convert a NIR file and save the network.
+
+    Parameters
+    ----------
+    target : the file
+    calibration : see :func:`.data.read_data`
+    out, name, bits, input_levels, pixel_max : see :func:`gen.convert.conversion.convert`
+    timesteps : of a run, see :func:`.data.read_data`
+    origin, reset, discretisation, dt : see :class:`.nirfile.Reading`
+    require_agreement : least share of the samples for which the integers name the same class
+
+    Returns
+    -------
+    ``network`` (the path), ``layers`` (name -> kind), ``weights``, ``timesteps``,
+    ``calibration_images`` (the number of samples) and ``digest``; ``leaks``, name -> the decay that
+    was asked for, what became of it, and how; and of the samples ``spikes``, the share of those of
+    each layer, in every time-step, that are the same as in the original, ``counts``, the share of
+    neurons that spike as often, and ``agreement``, the share of samples that both put into the same
+    class
+
+    Raises
+    ------
+    ConversionError, DataError
+        If the file can't be converted, the data do not suit it, or the integers agree too seldom.
+    """
+    files.require_output(out, inputs=(target, calibration))
+    graph = read_nir(target, Reading(origin, reset, discretisation, dt))
+    data = read_data(calibration, graph.shape, timesteps=timesteps, pixel_max=pixel_max)
+    return _converted(graph, data, out=out, name=name, bits=bits, input_levels=input_levels,
+                     source=Path(target).name, require_agreement=require_agreement)
+
+
+def convert_module(module: nn.Module, *, target: str, calibration: str | Path, out: str | Path,
+                   name: str | None = None, bits: Bits = 8, input_levels: int = 255,
+                   pixel_max: int = 255, timesteps: int | None = None,
+                   require_agreement: float | None = None) -> dict[str, Any]:
+    """Convert a module with neurons of snnTorch, SpikingJelly or Sinabs, and save the network.
+
+    Parameters
+    ----------
+    module : with its weights
+    target : where it comes from
+    calibration, out, name, bits, input_levels, pixel_max, timesteps, require_agreement : see
+        :func:`convert_nir`
+
+    Returns
+    -------
+    As :func:`convert_nir`.
+
+    Raises
+    ------
+    ConversionError, DataError
+        As :func:`convert_nir`.
+    """
+    data = read_data(calibration, None, timesteps=timesteps, pixel_max=pixel_max)
+    with working(f"{target}: {data.samples:,} samples in {data.timesteps} time-steps"):
+        graph, trains = record(module, data)
+    return _converted(graph, data, out=out, name=name, bits=bits, input_levels=input_levels,
+                      source=Path(target).name, require_agreement=require_agreement,
+                      trains=trains)
+
+
+def _converted(graph: Graph, data: Data, *, out: str | Path, name: str | None, bits: Bits,
+              input_levels: int, source: str, require_agreement: float | None = None,
+              trains: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
+    """Convert a graph and save the network; see :func:`convert_nir`.
+
+    Parameters
+    ----------
+    source : name of what it comes from
+    trains : spikes of the original, name of a node of neurons -> ``(T, N, ...)``; by default those
+        of the graph in float64
+    """
+    out, name = Path(out), require_name(name or Path(out).stem)
+    check_pixels(input_levels, data.pixel_max)
+    layers, shape = layers_of(graph)
+    with working(f"{name}: {data.samples:,} samples in real numbers"):
+        real = simulate(layers, data.real)
+    burst = _burst(layers, real)
+    given = Input(shape, data.timesteps, input_levels, data.events)
+    metadata = {"converted": source, "calibration_images": data.samples, "schedule": "step",
+                "timesteps": data.timesteps}
+    network = in_integers(layers, given, name=name, bits=bits, burst=burst,
+                          pixel_max=data.pixel_max, metadata=metadata)
+    with working(f"{name}: the samples in integers"):
+        told = _compared(network, data, real, trains or {})
+    network = replace(network, metadata={**metadata, "agreement": told["agreement"]},
+                      samples=data.pixels[:_SAMPLES])
+    _judge(told, require_agreement)
+    artifact.save(network, out)
+    return {"network": str(out), "layers": {layer.name: layer.label for layer in network.layers},
+            "weights": network.weight_count, "timesteps": data.timesteps,
+            "calibration_images": data.samples, "digest": network.digest,
+            "leaks": _leaks(layers), **told}
+
+
+def _burst(layers, real):
+    """The most spikes of a neuron in a time-step."""
+    most = max((int(real[layer.name].max()) for layer in layers
+                if isinstance(layer, Layer) and layer.neuron is not None), default=1)
+    if most > MOST_BURST:
+        raise ConversionError(f"a neuron spikes {most} times in a time-step; {MOST_BURST} are the "
+                              f"most")
+    return max(1, most)
+
+
+def _leaks(layers):
+    told = {}
+    for layer in layers:
+        if isinstance(layer, Layer) and layer.neuron is not None:
+            decay = common(layer.neuron.decay, layer.name)
+            leak = shifts(decay)
+            made = Membrane(leak).decay
+            told[layer.name] = {"decay": decay, "shifts": made, "as": spoken(leak)}
+            log.info("%s: a decay of %.4f is %.4f: %s", layer.name, decay, made, spoken(leak))
+    return told
+
+
+def _compared(network: Network, data: Data, real: Mapping[str, np.ndarray],
+              trains: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Shares that are the same."""
+    trace = network.run(network.encode(data.pixels))
+    spikes, counts = {}, {}
+    for layer in network.neurons:
+        wanted, got = trains.get(layer.name, real[layer.name]), trace.trains[layer.name]
+        wanted = np.asarray(wanted).reshape(got.shape)
+        spikes[layer.name] = float((wanted == got).mean())
+        counts[layer.name] = float((wanted.sum(axis=0) == got.sum(axis=0)).mean())
+    scores = real[network.readout.name].sum(axis=0).reshape(data.samples, -1)
+    last = network.readout.sources
+    if len(last) == 1 and last[0] in trains:
+        scores = np.asarray(trains[last[0]]).sum(axis=0).reshape(data.samples, -1)
+    agreement = float((predicted(trace.logits) == scores.argmax(axis=1)).mean())
+    return {"spikes": spikes, "counts": counts, "agreement": agreement}
+
+
+def _judge(told, required):
+    for layer, share in told["spikes"].items():
+        log.info("%s: %.3f %% of spikes as in the original, %.2f %% of counts", layer, 100 * share,
+                 100 * told["counts"][layer])
+    agreement = told["agreement"]
+    if required is not None and not agreement >= required:
+        raise ConversionError(f"the integers classify {agreement:.2%} of the samples as the "
+                              f"original does, less than the {required:.2%} required; try more "
+                              f"bits")
+    least = min(told["spikes"], key=told["spikes"].get, default=None)
+    if least is not None and told["spikes"][least] < WARNED:
+        log.warning("warning: %s: only %.2f %% of its spikes are those of the original; more bits "
+                    "bring them closer", least, 100 * told["spikes"][least])

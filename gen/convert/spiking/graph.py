@@ -1,0 +1,146 @@
+"""A spiking network in real numbers, as a graph of operations, wherever it comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
+
+import numpy as np
+
+from gen.errors import ConversionError
+
+__all__ = ["INPUT", "OUTPUT", "Flatten", "Graph", "Neuron", "Node", "Pool", "Scale", "Weights"]
+
+INPUT, OUTPUT = "input", "output"
+"""Names of the ends of a graph."""
+
+
+def _nothing():
+    return np.zeros(())
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A convolution, or a linear layer.
+
+    Parameters
+    ----------
+    weight : ``(O, I / groups, KY, KX)``; of a linear layer ``(O, I)``
+    bias : ``(O,)``
+    stride, padding : ``(y, x)``
+    groups : as in ``torch.nn.Conv2d``
+    flattens : whether a linear layer takes a map as a vector
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    groups: int = 1
+    flattens: bool = False
+
+    @property
+    def linear(self) -> bool:
+        """Whether it takes a vector."""
+        return self.weight.ndim == 2
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Sums, or means if ``average``, of windows; all pairs are ``(y, x)``."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    average: bool
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """A map becomes a vector, channels first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """A factor for each channel, or for each neuron, and what is added then: arrays that broadcast
+    with the map."""
+
+    factor: np.ndarray
+    shift: np.ndarray = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron:
+    """Neurons that leak, integrate and fire (docs/methods.md, 17).
+
+    In a time-step ::
+
+        V <- decay V + gain I + drift        spike = V >= threshold, or > if strict
+
+    and then the threshold is subtracted, or the potential becomes ``rest``.
+
+    Parameters
+    ----------
+    decay, gain, threshold, drift, rest, start : numbers, or arrays that broadcast with the map.
+        ``start`` is the potential before the first time-step
+    zero : whether the potential becomes ``rest``, and the threshold is not subtracted
+    strict : see :class:`hw.dynamics.Membrane`
+    delayed : whether the threshold is subtracted after the next decay
+    burst : the most spikes in a time-step; 0 if all that the potential is worth
+    """
+
+    decay: np.ndarray
+    gain: np.ndarray
+    threshold: np.ndarray
+    drift: np.ndarray = field(default_factory=_nothing)
+    rest: np.ndarray = field(default_factory=_nothing)
+    start: np.ndarray = field(default_factory=_nothing)
+    zero: bool = False
+    strict: bool = False
+    delayed: bool = False
+    burst: int = 1
+
+
+Node: TypeAlias = Weights | Pool | Flatten | Scale | Neuron
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operations and what feeds them.
+
+    Parameters
+    ----------
+    nodes : name -> operation, without the two ends
+    sources : name, or :data:`OUTPUT` -> names of the nodes, or :data:`INPUT`, whose values are
+        added up and go in
+    shape : of the input, ``(C, H, W)``, or ``(features,)``
+    """
+
+    nodes: Mapping[str, Node]
+    sources: Mapping[str, Sequence[str]]
+    shape: tuple[int, ...]
+
+    def order(self) -> list[str]:
+        """The nodes that the output depends on, sources first.
+
+        Raises
+        ------
+        ConversionError
+            If there is a loop, or a node is fed by nothing.
+        """
+        try:
+            found = list(TopologicalSorter(self.sources).static_order())
+        except CycleError as error:
+            loop = " -> ".join(reversed(error.args[1]))
+            raise ConversionError(f"{loop}: is a recurrent connection, which a network with "
+                                  f"time-steps can't have: the time-steps of a neuron run one "
+                                  f"after the other before the next neuron's") from error
+        needed, todo = set(), [OUTPUT]
+        while todo:
+            name = todo.pop()
+            if name == INPUT or name in needed:
+                continue
+            if not self.sources.get(name):
+                raise ConversionError(f"{name}: nothing feeds it")
+            needed.add(name)
+            todo += self.sources[name]
+        return [name for name in found if name in needed and name != OUTPUT]

@@ -1,0 +1,116 @@
+"""The neurons of snnTorch, SpikingJelly and Sinabs, by the names of their classes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gen.errors import ConversionError, unknown
+
+from .graph import Neuron
+
+__all__ = ["is_neuron", "neuron_of", "package_of"]
+
+_PACKAGES = ("snntorch", "spikingjelly", "sinabs")
+
+# Classes in the packages that hold layers and are none, or only shape them.
+_NEURAL = {"snntorch": ("SpikingNeuron",), "spikingjelly": ("BaseNode", "SimpleBaseNode"),
+           "sinabs": ("StatefulLayer",)}
+
+
+def package_of(module: nn.Module) -> str | None:
+    """The library that a class or one of its bases is from."""
+    for cls in type(module).__mro__:
+        package = cls.__module__.partition(".")[0]
+        if package in _PACKAGES:
+            return package
+    return None
+
+
+def is_neuron(module: nn.Module) -> bool:
+    """Whether a module is a layer of neurons of one of the libraries, whether or not it can be
+    converted."""
+    package = package_of(module)
+    return package is not None and any(
+        cls.__name__ in _NEURAL[package] for cls in type(module).__mro__)
+
+
+def neuron_of(module: nn.Module) -> Neuron:
+    """The neurons of a module.
+
+    Raises
+    ------
+    ConversionError
+        If they can't be converted.
+    """
+    name = type(module).__name__
+    if name not in _READERS:
+        raise ConversionError(unknown("layer of neurons", name, _READERS))
+    return _READERS[name](module)
+
+
+def _number(value: Any) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        return value.detach().double().cpu().numpy()
+    return np.asarray(value, dtype=np.float64)
+
+
+def _refuse(**wrong: object) -> None:
+    for what, is_so in wrong.items():
+        if is_so:
+            raise ConversionError(f"{what.replace('_', ' ')} can't be converted")
+
+
+def _leaky(layer: Any) -> Neuron:
+    """SnnTorch's ``Leaky``: ``mem <- beta mem + I - reset theta``, with the reset of the spike
+    before, and ``mem > theta``."""
+    kind = layer.reset_mechanism
+    _refuse(inhibition=layer.inhibition, a_quantised_state=layer.state_quant,
+            a_reset_mechanism_of_none=kind == "none",
+            graded_spikes=bool((_number(layer.graded_spikes_factor) != 1).any()))
+    return Neuron(_number(layer.beta).clip(0, 1), np.ones(()), _number(layer.threshold),
+                  zero=kind == "zero", strict=True,
+                  delayed=kind == "subtract" and bool(getattr(layer, "reset_delay", True)))
+
+
+def _if_node(layer: Any) -> Neuron:
+    """SpikingJelly's ``IFNode``: ``v <- v + x``, and ``v >= theta``."""
+    return Neuron(np.ones(()), np.ones(()), _number(layer.v_threshold), **_reset(layer))
+
+
+def _lif_node(layer: Any) -> Neuron:
+    """SpikingJelly's ``LIFNode``: ``v <- v + (x - (v - v_reset)) / tau``, or with ``x`` whole if
+    ``decay_input`` is false."""
+    share = 1 / _number(layer.tau)
+    found = _reset(layer)
+    return Neuron(1 - share, share if layer.decay_input else np.ones(()),
+                  _number(layer.v_threshold), drift=share * found["rest"], **found)
+
+
+def _reset(layer):
+    rest = np.zeros(()) if layer.v_reset is None else _number(layer.v_reset)
+    return {"zero": layer.v_reset is not None, "rest": rest, "start": rest}
+
+
+def _iaf(layer: Any) -> Neuron:
+    """Sinabs' ``IAF``: ``v <- v + I``, and as many spikes as ``v`` has thresholds."""
+    spikes, reset = layer.spike_fn, layer.reset_fn
+    name = getattr(spikes, "__name__", type(spikes).__name__)
+    _refuse(a_current_that_decays=layer.tau_syn is not None,
+            a_least_potential=layer.min_v_mem is not None,
+            a_fixed_value_that_is_subtracted=getattr(reset, "subtract_value", None) is not None)
+    if name not in ("MultiSpike", "SingleSpike"):
+        raise ConversionError(f"the spike function {name} can't be converted; MultiSpike and "
+                              f"SingleSpike can")
+    zero = type(reset).__name__ == "MembraneReset"
+    burst = 1 if name == "SingleSpike" else 0
+    if zero and burst != 1:
+        raise ConversionError("several spikes and a reset to zero can't be converted")
+    return Neuron(np.ones(()), np.ones(()), _number(layer.spike_threshold), zero=zero,
+                  rest=_number(getattr(reset, "reset_value", 0.0)), burst=burst)
+
+
+_READERS: dict[str, Callable[[Any], Neuron]] = {
+    "Leaky": _leaky, "IFNode": _if_node, "LIFNode": _lif_node, "IAF": _iaf, "IAFSqueeze": _iaf}

@@ -1,0 +1,64 @@
+"""A spiking network in real numbers, time-step by time-step: what its integers are compared
+with."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .graph import INPUT
+from .layers import Layer, Sums
+
+__all__ = ["simulate"]
+
+
+def simulate(layers: Sequence[Layer | Sums], train: np.ndarray) -> dict[str, np.ndarray]:
+    """Spikes of each layer, and the charge of the read-out, in each time-step, in float64.
+
+    Parameters
+    ----------
+    train : ``(T, N, C, H, W)`` input of each time-step
+
+    Returns
+    -------
+    Layer name -> ``(T, N, C, H, W)``
+    """
+    values = {INPUT: torch.from_numpy(np.array(train, dtype=np.float64))}
+    for layer in layers:
+        if isinstance(layer, Sums):
+            values[layer.name] = _each(values[layer.source], lambda x, layer=layer: F.avg_pool2d(
+                x, layer.kernel, layer.stride, divisor_override=1))
+            continue
+        current = torch.as_tensor(layer.bias)[:, None, None] + sum(
+            _each(values[term.source], lambda x, term=term: F.conv2d(
+                x, torch.as_tensor(term.weight), stride=term.stride, padding=term.padding,
+                groups=term.groups)) for term in layer.terms)
+        values[layer.name] = current if layer.neuron is None else _fired(layer.neuron, current)
+    return {name: value.numpy() for name, value in values.items() if name != INPUT}
+
+
+def _each(train, function):
+    """A function of maps, of those of all time-steps."""
+    made = function(train.flatten(0, 1))
+    return made.unflatten(0, train.shape[:2])
+
+
+def _fired(neuron, current):
+    decay, gain, threshold, drift, rest, start = (
+        torch.as_tensor(np.asarray(values))[:, None, None] for values in (
+            neuron.decay, neuron.gain, neuron.threshold, neuron.drift, neuron.rest, neuron.start))
+    potential, spent, fired = start.expand(current.shape[1:]), torch.zeros(()), []
+    for charge in current:
+        potential = decay * potential + gain * charge + drift - spent
+        spikes = (potential > threshold if neuron.strict else potential >= threshold).double()
+        if neuron.burst != 1:
+            most = neuron.burst or float("inf")
+            spikes = torch.floor(potential / threshold).clamp(0, most)
+        spent = spikes * threshold if neuron.delayed else torch.zeros(())
+        if neuron.zero:
+            potential = torch.where(spikes > 0, rest, potential)
+        elif not neuron.delayed:
+            potential = potential - spikes * threshold
+        fired.append(spikes)
+    return torch.stack(fired)
