@@ -85,7 +85,7 @@ def _parser():
                "A network is named by its name (digits, mnist, ...) if it is a shipped one, or\n"
                "else by its path, and a build by its directory.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (train, convert, tune, events, show, run, fit, explore, build, verify, simulate, curve,
-                   report, virtual, program, ip, boards, nir, demo):
+    for module in (train, convert, tune, events, show, run, fit, explore, build, verify, simulate,
+                   curve, report, virtual, program, ip, boards, nir, demo):
         module.add(commands)
     return parser

@@ -1,4 +1,4 @@
-"""Activations and arithmetic of one value (docs/methods.md, 17)."""
+"""Activations and arithmetic of one value (docs/methods.md, 18)."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Activations other than ReLU, as ReLUs of the same sum (docs/methods.md, 17).
+"""Activations other than ReLU, as ReLUs of the same sum (docs/methods.md, 18).
 
 ::
 

@@ -1,4 +1,4 @@
-"""Convolutions and poolings of what flows between layers (docs/methods.md, 17)."""
+"""Convolutions and poolings of what flows between layers (docs/methods.md, 18)."""
 
 import math
 from dataclasses import replace

@@ -1,5 +1,5 @@
 """Operators that only arrange values: slices, concatenations, zeros around a map, and enlargements
-(docs/methods.md, 17). The weights of the next layer absorb all of them."""
+(docs/methods.md, 18). The weights of the next layer absorb all of them."""
 
 import math
 from collections.abc import Iterable, Sequence

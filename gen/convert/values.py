@@ -2,7 +2,7 @@
 
 * a :class:`Map` of values, made of the spike counts of one or several layers. Concatenations,
   slices, constant factors and summands are part of it: nothing is computed until a layer's weights
-  absorb them (docs/methods.md, 17);
+  absorb them (docs/methods.md, 18);
 * a :class:`Charge`, a sum of convolutions and a bias: what membranes receive.
 """
 
