@@ -115,9 +115,7 @@ class Exhibit:
             "prediction": int(result.predictions[0]),
             # Of several positions those of the last one, as the prediction.
             "scores": result.logits[0].reshape(len(result.logits[0]), -1)[:, -1].tolist(),
-            "positions": prod(self._manifest.positions),
             "clocks": int(result.cycles[0]),
-            "retries": result.retries,
             "exact": None if result.exact is None else bool(result.exact[0]),
         }
 

@@ -206,8 +206,8 @@ def acted():
     facts = {"network": "acted", "board": "arty-a7", "port": "/dev/ttyUSB0", "clock_hz": 10**8,
              "pixel_max": 255, "planes": 3, "height": 4, "width": 4, "timesteps": 3,
              "layers": [{"name": "<b>conv</b>", "shape": [2, 2, 2]}], "samples": []}
-    answer = {"prediction": 1, "scores": [-5, 7], "positions": 1, "clocks": 12345, "retries": 0,
-              "exact": False, "seconds": 0.01, "timesteps": 3, "equal": True,
+    answer = {"prediction": 1, "scores": [-5, 7], "clocks": 12345, "exact": False,
+              "seconds": 0.01, "timesteps": 3, "equal": True,
               "spikes": {"beats": None, "difference": None, "layers": [{
                   "spikes": 4, "counts": packed([1, 0, 0, 0, 2, 0, 0, 1]),
                   "steps": packed([1, 0, 0, 0, 1, 0, 0, 0] + [0] * 8
