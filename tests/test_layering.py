@@ -23,7 +23,7 @@ MAY_IMPORT = {
 WITH_TORCH = {"gen/convert", "gen/train", "gen/ir/reference.py"}
 """Where in `gen` torch may be imported."""
 
-WITH_HOST = {"gen/ir/run.py": "host.meaning", "gen/verify/pins.py": "host",
+WITH_HOST = {"gen/ir/pixels.py": "host", "gen/verify/pins.py": "host",
              "gen/verify/gate_level.py": "host",
              "gen/cli/main.py": "host.terminal", "gen/cli/commands/arguments.py": "host.terminal"}
 """Files of `gen` that may import from `host`, and what: those that drive a simulated board the

@@ -7,11 +7,11 @@ import numpy as np
 from gen.data.datasets import load, read_array
 from gen.errors import DataError
 from gen.system.progress import bar
-from host.meaning import Meaning
 
 from .batches import batches
 from .logits import predicted
 from .network import Network
+from .pixels import pixels_of
 from .spikes import neuron_spikes
 
 __all__ = ["run"]
@@ -66,10 +66,7 @@ def run(network: Network, *, images_file: str | Path | None = None, dataset: str
 def _inputs(network, images_file, dataset, data_dir):
     """Images, labels or ``None``, and where they come from."""
     if images_file is not None:
-        images = read_array(images_file)
-        if images.dtype.kind == "f" and "meaning" in network.metadata:
-            images = Meaning.parse(network.metadata["meaning"], network.name).pixels(images)
-        return images, None, images_file
+        return pixels_of(network, read_array(images_file)), None, images_file
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
         raise DataError(f"{network.name} does not say what it was trained on; give images or "

@@ -16,6 +16,7 @@ from gen.data.datasets import load, read_array
 from gen.errors import DataError, SimulationError
 from gen.ir import beats
 from gen.ir.network import Network, Trace
+from gen.ir.pixels import pixels_of
 from gen.plan.cycles import row_clocks, row_events
 from gen.plan.workload import sample_clocks
 from gen.system import files, processes
@@ -200,7 +201,7 @@ def choose_images(network: Network, count: int, seed: int, dataset: str | None,
 def _source(network, count, seed, dataset, data_dir, images_file):
     rng = np.random.default_rng(seed)
     if images_file is not None:
-        return read_array(images_file)[:count], str(images_file)
+        return pixels_of(network, read_array(images_file)[:count]), str(images_file)
     named = dataset or network.metadata.get("dataset")
     if named is not None:
         try:
