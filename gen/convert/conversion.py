@@ -69,9 +69,8 @@ def convert(target: str, *, weights: str | Path, calibration: str | Path,
     ----------
     target : ``FILE.py:FUNCTION``, which returns the module
     weights : a ``.safetensors`` file with the module's state
-    calibration : a ``.npy`` file of images or sequences as the module takes them (``(N, H, W)``
-        stands for one channel): integers in ``0..pixel_max``, which the module sees as ``pixel /
-        pixel_max``, or real numbers in ``0..1``
+    calibration : a ``.npy`` file of images or sequences, see :func:`load_calibration`; of a module
+        that spikes already see :func:`.spiking.data.read_data`
     out, name : where the network goes; its name, by default the stem of ``out``
     bits : weight widths (:func:`gen.convert.widths.layer_bits`)
     levels : greatest spike count of the neurons of a plain ReLU, see :meth:`.firing.Firing.levels`
@@ -293,6 +292,9 @@ def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = Fals
     """The images of a ``.npy`` file, as integers in ``0..pixel_max``, ``(N, C, H, W)`` or
     ``(N, features)``; with ``sequences`` also ``(N, channels, elements)`` or ``(N, elements,
     features)``, as the module takes them.
+
+    ``(N, H, W)`` stands for one channel. In the file they are integers in ``0..pixel_max``, which
+    the module sees as ``pixel / pixel_max``, or real numbers in ``0..1``.
 
     Raises
     ------
