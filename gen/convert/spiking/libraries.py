@@ -63,43 +63,43 @@ def _refuse(**wrong: object) -> None:
             raise ConversionError(f"{what.replace('_', ' ')} can't be converted")
 
 
-def _leaky(layer: Any) -> Neuron:
+def _leaky(neurons: Any) -> Neuron:
     """SnnTorch's ``Leaky``: ``mem <- beta mem + I - reset theta``, with the reset of the spike
     before, and ``mem > theta``."""
-    kind = layer.reset_mechanism
-    _refuse(inhibition=layer.inhibition, a_quantised_state=layer.state_quant,
+    kind = neurons.reset_mechanism
+    _refuse(inhibition=neurons.inhibition, a_quantised_state=neurons.state_quant,
             a_reset_mechanism_of_none=kind == "none",
-            graded_spikes=bool((_number(layer.graded_spikes_factor) != 1).any()))
-    return Neuron(_number(layer.beta).clip(0, 1), np.ones(()), _number(layer.threshold),
+            graded_spikes=bool((_number(neurons.graded_spikes_factor) != 1).any()))
+    return Neuron(_number(neurons.beta).clip(0, 1), np.ones(()), _number(neurons.threshold),
                   zero=kind == "zero", strict=True,
-                  delayed=kind == "subtract" and bool(getattr(layer, "reset_delay", True)))
+                  delayed=kind == "subtract" and bool(getattr(neurons, "reset_delay", True)))
 
 
-def _if_node(layer: Any) -> Neuron:
+def _if_node(neurons: Any) -> Neuron:
     """SpikingJelly's ``IFNode``: ``v <- v + x``, and ``v >= theta``."""
-    return Neuron(np.ones(()), np.ones(()), _number(layer.v_threshold), **_reset(layer))
+    return Neuron(np.ones(()), np.ones(()), _number(neurons.v_threshold), **_reset(neurons))
 
 
-def _lif_node(layer: Any) -> Neuron:
+def _lif_node(neurons: Any) -> Neuron:
     """SpikingJelly's ``LIFNode``: ``v <- v + (x - (v - v_reset)) / tau``, or with ``x`` whole if
     ``decay_input`` is false."""
-    share = 1 / _number(layer.tau)
-    found = _reset(layer)
-    return Neuron(1 - share, share if layer.decay_input else np.ones(()),
-                  _number(layer.v_threshold), drift=share * found["rest"], **found)
+    share = 1 / _number(neurons.tau)
+    found = _reset(neurons)
+    return Neuron(1 - share, share if neurons.decay_input else np.ones(()),
+                  _number(neurons.v_threshold), drift=share * found["rest"], **found)
 
 
-def _reset(layer):
-    rest = np.zeros(()) if layer.v_reset is None else _number(layer.v_reset)
-    return {"zero": layer.v_reset is not None, "rest": rest, "start": rest}
+def _reset(neurons):
+    rest = np.zeros(()) if neurons.v_reset is None else _number(neurons.v_reset)
+    return {"zero": neurons.v_reset is not None, "rest": rest, "start": rest}
 
 
-def _iaf(layer: Any) -> Neuron:
+def _iaf(neurons: Any) -> Neuron:
     """Sinabs' ``IAF``: ``v <- v + I``, and as many spikes as ``v`` has thresholds."""
-    spikes, reset = layer.spike_fn, layer.reset_fn
+    spikes, reset = neurons.spike_fn, neurons.reset_fn
     name = getattr(spikes, "__name__", type(spikes).__name__)
-    _refuse(a_current_that_decays=layer.tau_syn is not None,
-            a_least_potential=layer.min_v_mem is not None,
+    _refuse(a_current_that_decays=neurons.tau_syn is not None,
+            a_least_potential=neurons.min_v_mem is not None,
             a_fixed_value_that_is_subtracted=getattr(reset, "subtract_value", None) is not None)
     if name not in ("MultiSpike", "SingleSpike"):
         raise ConversionError(f"the spike function {name} can't be converted; MultiSpike and "
@@ -108,7 +108,7 @@ def _iaf(layer: Any) -> Neuron:
     burst = 1 if name == "SingleSpike" else 0
     if zero and burst != 1:
         raise ConversionError("several spikes and a reset to zero can't be converted")
-    return Neuron(np.ones(()), np.ones(()), _number(layer.spike_threshold), zero=zero,
+    return Neuron(np.ones(()), np.ones(()), _number(neurons.spike_threshold), zero=zero,
                   rest=_number(getattr(reset, "reset_value", 0.0)), burst=burst)
 
 

@@ -19,7 +19,7 @@ from gen.errors import ConversionError
 from gen.ir.artifact import MAX_WEIGHTS
 from gen.system import files
 
-from .graph import INPUT, OUTPUT, Flatten, Graph, Neuron, Node, Pool, Scale, Weights
+from .graph import INPUT, OUTPUT, Flatten, Graph, Neuron, Node, Pooling, Scale, Weights
 
 __all__ = ["DISCRETISATIONS", "ORIGINS", "Reading", "read_nir"]
 
@@ -207,7 +207,8 @@ def _convolution(node, reading, dt):
 def _pool(node, reading, dt):
     if set(_pair(node.padding, 0)) != {0}:
         raise ConversionError("padding of a pooling can't be converted")
-    return Pool(_pair(node.kernel_size, 1), _pair(node.stride, 1), isinstance(node, nir.AvgPool2d))
+    return Pooling(_pair(node.kernel_size, 1), _pair(node.stride, 1),
+                   isinstance(node, nir.AvgPool2d))
 
 
 def _pair(value: Any, least: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from torch import nn
 from gen.errors import ConversionError
 
 from .data import Data
-from .graph import INPUT, OUTPUT, Flatten, Graph, Node, Pool, Scale, Weights
+from .graph import INPUT, OUTPUT, Flatten, Graph, Node, Pooling, Scale, Weights
 from .libraries import is_neuron, neuron_of, package_of
 
 __all__ = ["is_spiking", "record"]
@@ -87,14 +87,14 @@ def record(module: nn.Module, data: Data) -> tuple[Graph, dict[str, np.ndarray]]
     real = torch.from_numpy(np.array(data.real, dtype=np.float32)).reshape(
         data.timesteps, data.samples, *data.given)
     with torch.no_grad(), ExitStack() as hooks:
-        for name, layer in layers.items():
-            handle = layer.register_forward_hook(_hook(recording, name))
+        for name, leaf in layers.items():
+            handle = leaf.register_forward_hook(_hook(recording, name))
             hooks.callback(handle.remove)
         batch_first = _run(module, list(layers.values()), real, recording)
     trains = {name: _stacked(name, calls, data, batch_first)
               for name, calls in recording.trains.items()}
-    nodes = {name: _node(name, layer) for name, layer in layers.items()
-             if name in recording.sources and not isinstance(layer, nn.Identity | nn.Dropout)}
+    nodes = {name: _node(name, leaf) for name, leaf in layers.items()
+             if name in recording.sources and not isinstance(leaf, nn.Identity | nn.Dropout)}
     return Graph(nodes, _without_idle(recording.sources, nodes), data.given), trains
 
 
@@ -115,30 +115,30 @@ def _surrogate(module: nn.Module) -> bool:
 
 
 def _hook(recording: _Recording, name: str) -> Callable[[nn.Module, Any, Any], None]:
-    def hook(layer, inputs, output):
+    def hook(leaf, inputs, output):
         sources = [recording.source(inputs[0], name)]
         if recording.sources.setdefault(name, sources) != sources:
             raise ConversionError(f"{name}: is fed by {recording.sources[name][0]}, and also by "
                                   f"{sources[0]}; a layer must be called once in a time-step")
         result = output[0] if isinstance(output, tuple) else output
         recording.made(result, name)
-        if is_neuron(layer):
+        if is_neuron(leaf):
             recording.trains.setdefault(name, []).append(result.detach().clone())
     return hook
 
 
 def _run(module, layers, real, recording):
     """Run the module, as it takes its time-steps; whether samples come before time-steps."""
-    for layer in layers:
-        _reset(layer)
-    packages = {package_of(layer) for layer in layers if is_neuron(layer)}
+    for leaf in layers:
+        _reset(leaf)
+    packages = {package_of(leaf) for leaf in layers if is_neuron(leaf)}
     timesteps = len(real)
     if packages == {"sinabs"}:
-        squeezed = any(type(layer).__name__.endswith("Squeeze") for layer in layers)
+        squeezed = any(type(leaf).__name__.endswith("Squeeze") for leaf in layers)
         batch = real.transpose(0, 1).contiguous()
         _call(module, batch.flatten(0, 1) if squeezed else batch, recording)
         return True
-    if any(getattr(layer, "step_mode", "s") == "m" for layer in layers):
+    if any(getattr(leaf, "step_mode", "s") == "m" for leaf in layers):
         _call(module, real.contiguous(), recording)
         return False
     first = real[0].clone()
@@ -169,10 +169,10 @@ def _call(module, value, recording):
     recording.sources[OUTPUT] = [recording.source(result, "the output") if name is None else name]
 
 
-def _reset(layer):
+def _reset(leaf):
     for name in ("reset_mem", "reset_states", "reset"):
-        if is_neuron(layer) and callable(getattr(layer, name, None)):
-            getattr(layer, name)()
+        if is_neuron(leaf) and callable(getattr(leaf, name, None)):
+            getattr(leaf, name)()
             return
 
 
@@ -202,53 +202,53 @@ def _without_idle(sources, nodes):
             if name in nodes or name == OUTPUT}
 
 
-def _node(name: str, layer: nn.Module) -> Node:
+def _node(name: str, leaf: nn.Module) -> Node:
     """The operation of a layer, by the names of its class and its bases."""
-    if is_neuron(layer):
+    if is_neuron(leaf):
         try:
-            return neuron_of(layer)
+            return neuron_of(leaf)
         except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-            raise ConversionError(f"{name} ({type(layer).__name__}): its parameters can't be read "
+            raise ConversionError(f"{name} ({type(leaf).__name__}): its parameters can't be read "
                                   f"({error})") from error
         except ConversionError as error:
-            raise ConversionError(f"{name} ({type(layer).__name__}): {error}") from error
-    match layer:
+            raise ConversionError(f"{name} ({type(leaf).__name__}): {error}") from error
+    match leaf:
         case nn.Linear():
             # A view of a map has the memory of the map.
-            return Weights(_array(layer.weight), _bias(layer), flattens=True)
-        case nn.Conv2d() if layer.padding_mode == "zeros" and set(layer.dilation) == {1} and (
-                not isinstance(layer.padding, str)):
-            return Weights(_array(layer.weight), _bias(layer), _pair(layer.stride),
-                           _pair(layer.padding), layer.groups)
-        case nn.AvgPool2d() if not (layer.ceil_mode or layer.padding or layer.divisor_override):
-            return Pool(_pair(layer.kernel_size), _pair(layer.stride), True)
+            return Weights(_array(leaf.weight), _bias(leaf), flattens=True)
+        case nn.Conv2d() if leaf.padding_mode == "zeros" and set(leaf.dilation) == {1} and (
+                not isinstance(leaf.padding, str)):
+            return Weights(_array(leaf.weight), _bias(leaf), _pair(leaf.stride),
+                           _pair(leaf.padding), leaf.groups)
+        case nn.AvgPool2d() if not (leaf.ceil_mode or leaf.padding or leaf.divisor_override):
+            return Pooling(_pair(leaf.kernel_size), _pair(leaf.stride), True)
         case nn.Flatten():
             return Flatten()
-        case nn.BatchNorm1d() | nn.BatchNorm2d() if layer.running_var is not None:
-            return _normalisation(layer)
-    if type(layer).__name__ == "SumPool2d":
-        return Pool(_pair(layer.kernel_size), _pair(layer.stride or layer.kernel_size), False)
-    if type(layer).__name__ == "VoltageScaler":
-        return Scale(_array(layer.scale))
-    raise ConversionError(f"{name} ({type(layer).__name__}): can't be converted among neurons that "
+        case nn.BatchNorm1d() | nn.BatchNorm2d() if leaf.running_var is not None:
+            return _normalisation(leaf)
+    if type(leaf).__name__ == "SumPool2d":
+        return Pooling(_pair(leaf.kernel_size), _pair(leaf.stride or leaf.kernel_size), False)
+    if type(leaf).__name__ == "VoltageScaler":
+        return Scale(_array(leaf.scale))
+    raise ConversionError(f"{name} ({type(leaf).__name__}): can't be converted among neurons that "
                           f"spike; Linear, Conv2d, BatchNorm, AvgPool2d, "
                           f"SumPool2d and Flatten can")
 
 
-def _normalisation(layer):
-    factor = 1 / np.sqrt(_array(layer.running_var) + layer.eps)
-    if layer.affine:
-        factor = factor * _array(layer.weight)
-    shift = -_array(layer.running_mean) * factor
-    return Scale(factor, shift + _array(layer.bias) if layer.affine else shift)
+def _normalisation(leaf):
+    factor = 1 / np.sqrt(_array(leaf.running_var) + leaf.eps)
+    if leaf.affine:
+        factor = factor * _array(leaf.weight)
+    shift = -_array(leaf.running_mean) * factor
+    return Scale(factor, shift + _array(leaf.bias) if leaf.affine else shift)
 
 
 def _array(tensor: Any) -> np.ndarray:
     return tensor.detach().double().cpu().numpy()
 
 
-def _bias(layer):
-    return _array(layer.bias) if layer.bias is not None else np.zeros(len(layer.weight))
+def _bias(leaf):
+    return _array(leaf.bias) if leaf.bias is not None else np.zeros(len(leaf.weight))
 
 
 def _pair(value):

@@ -9,7 +9,7 @@ from gen.plan.mapping import map_network
 from gen.verify.rtl import compare, verify
 from hw.dynamics import Dynamics
 from tests import networks
-from tests.networks import STEPPING
+from tests.networks import SPIKING, STEPPING
 
 
 @pytest.mark.parametrize("name, timesteps", [
@@ -24,6 +24,19 @@ def test_every_spike(name, timesteps):
                    timesteps=timesteps)
     assert found["mismatches"] == 0
     assert found["spikes"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SPIKING)
+def test_every_spike_of_networks_that_spike_already(name):
+    network = networks.stepping(SPIKING[name], seed=3, ahead=1)
+    counts = networks.counts_for(network, 8)
+    config, image = map_network(network, lanes={"first": 3, "third": 2},
+                                slice_steps=2 if name == "counts" else 16)
+    for timesteps in {None, None if network.dynamics.whole else 3}:
+        found = compare(config, image, counts, network.run(counts, timesteps=timesteps))
+        assert found["mismatches"] == 0
+        assert found["spikes"] > 0
 
 
 def test_quiet_layers():
