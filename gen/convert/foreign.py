@@ -24,15 +24,18 @@ class Activation:
     name : the class, ``"QCFS"``, also with its module's name or the end of it, ``"mypkg.act.QCFS"``
     step : attribute that holds the step, or a quotient of two: ``"step"``, ``"thresh/L"``
     levels : attribute that holds the greatest count, or an integer: ``"L"``, ``"7"``
+    floor : whether values are rounded down to whole steps, and not to the nearest
     """
 
     name: str
     step: str = "step"
     levels: str = "levels"
+    floor: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Activation":
-        """The activation that the text ``CLASS``, ``CLASS,STEP`` or ``CLASS,STEP,LEVELS`` names.
+        """The activation that the text ``CLASS``, ``CLASS,STEP``, ``CLASS,STEP,LEVELS`` or
+        ``CLASS,STEP,LEVELS,floor`` names.
 
         Raises
         ------
@@ -40,10 +43,12 @@ class Activation:
             If the text has another form.
         """
         parts = [part.strip() for part in text.split(",")]
+        floor = len(parts) == 4 and parts.pop() == "floor"
         if len(parts) > 3 or not all(parts):
             raise ConversionError(f"activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, "
-                                  f"not {text!r}")
-        return cls(*parts)
+                                  f"with ,floor at the end if it rounds down, not {text!r}")
+        names = dict(zip(("name", "step", "levels"), parts, strict=False))
+        return cls(**names, floor=floor)
 
     def matches(self, module: nn.Module) -> bool:
         """Whether ``module`` is of this very class."""

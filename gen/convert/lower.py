@@ -67,7 +67,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     except ConversionError:
         raise
     except (Exception, SystemExit) as error:
-        raise ConversionError(f"torch.fx can't trace {type(module).__name__} "
+        raise ConversionError(f"torch.fx can't trace {_culprit(module, activation)} "
                               f"({type(error).__name__}: {first_line(error)}); forward must be "
                               f"free of data-dependent control flow") from error
     unstacked(traced)
@@ -83,6 +83,29 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     operators.finish(out)
     return Lowered(tuple(operators.layers), given, traced, operators.places, tuple(
         (output, lowering.classes[output.node]) for output in outputs))
+
+
+def _culprit(module: nn.Module, activation: Activation | None) -> str:
+    """The innermost part of a module that can't be traced on its own: its path and its class."""
+    path = ""
+    while True:
+        inner = module.get_submodule(path)
+        failing = next((name for name, child in inner.named_children()
+                        if not _traceable(child, activation)), None)
+        if failing is None:
+            return f"{path} ({type(inner).__name__})" if path else type(inner).__name__
+        path = f"{path}.{failing}".lstrip(".")
+
+
+def _traceable(module: nn.Module, activation: Activation | None) -> bool:
+    """Whether a part of a module can be traced. Containers have no forward of their own."""
+    if isinstance(module, nn.ModuleList | nn.ModuleDict):
+        return all(_traceable(child, activation) for child in module.children())
+    try:
+        trace(module, (), activation, alone=True)
+    except (Exception, SystemExit):
+        return False
+    return True
 
 
 def takes_sequences(module: nn.Module) -> bool:

@@ -101,7 +101,8 @@ class Operators(ActivationOperators):
             If its class or its settings have no counterpart, or ``x`` is not what it needs.
         """
         if self._activation is not None and self._activation.matches(module):
-            return self._fire(x, path, *self._activation.read(module, path))
+            return self._fire(x, path, *self._activation.read(module, path),
+                              floor=self._activation.floor)
         if found := activation(module):
             method, given = found
             return getattr(self, method)(x, *given)

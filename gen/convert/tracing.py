@@ -35,8 +35,8 @@ _FRAME = re.compile(r'File "(.+?)", line (\d+), in ')
 _RECURRENT = nn.RNNBase | nn.RNNCellBase
 
 
-def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None
-          ) -> fx.GraphModule:
+def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None, *,
+          alone: bool = False) -> fx.GraphModule:
     """The graph of a module. Nodes of a module with recurrent layers have their shapes for one
     sample of zeros as ``meta["sizes"]``, and don't have first states of zeros.
 
@@ -44,6 +44,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     ----------
     input_shape : of one sample
     activation : see :func:`gen.convert.lower.lower`
+    alone : whether it is a part of a module, for which no sample is known
 
     Raises
     ------
@@ -53,7 +54,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     Exception
         Of ``torch.fx`` or the module, if it can't be traced.
     """
-    over_time = any(isinstance(part, _RECURRENT) for part in module.modules())
+    over_time = not alone and any(isinstance(part, _RECURRENT) for part in module.modules())
     tracer = _WithSample(activation, input_shape) if over_time else _Tracer(activation)
     graph = tracer.trace(module, _defaults(module))
     _drop_defaults(graph)

@@ -86,7 +86,8 @@ def add_conversion(parser: ArgumentParser) -> None:
                         help="what they are divided by after that")
     parser.add_argument("--activation", metavar="CLASS,STEP,LEVELS",
                         help="a QCFS-like activation of your own: its class, and the attributes "
-                             "that hold its step and its levels, such as QCFS,thresh/L,L")
+                             "that hold its step and its levels, such as QCFS,thresh/L,L; with "
+                             ",floor at the end if it rounds down")
     parser.add_argument("--require-agreement", type=real(0, 1), metavar="SHARE",
                         help="fail if integers and module agree on less than this share, 0 to 1, "
                              "of the calibration images (default: only warn, below 0.97)")

@@ -333,7 +333,8 @@ ONE_NUMBER = "must be one number; say how the step and the levels are read"
     ("Foreign,thresh/wrong,L", "1: the step 'thresh/wrong' must be positive, not nan"),
     ("Foreign,thresh/L,2.5", "1: the levels '2.5' must be an integer in 1..65535, not 2.5"),
     ("Foreign,,L",
-     "activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, not 'Foreign,,L'"),
+     "activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, with ,floor at the end if it "
+    "rounds down, not 'Foreign,,L'"),
 ])
 def test_foreign_activation_misread(given, message):
     model = nn.Sequential(nn.Conv2d(1, 4, 3), Foreign(), nn.Flatten(), nn.Linear(4 * 64, 3))
@@ -425,3 +426,60 @@ def test_windows_that_are_none(layer, message):
     module = nn.Sequential(layer, nn.Flatten(), nn.Linear(4, 3))
     with pytest.raises(ConversionError, match=message):
         lower(module, (1, 4, 4))
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.fc(x) if x.sum() > 0 else x
+
+
+def test_the_part_that_cannot_be_traced_is_named():
+    module = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Sequential(nn.ReLU(), Branching()))
+    with pytest.raises(ConversionError, match=r"^torch\.fx can't trace 2\.1 \(Branching\) \(Trace"):
+        lower(module, (4,))
+
+
+def test_arguments_with_defaults_keep_them():
+    class Masked(nn.Sequential):
+        def forward(self, x, mask=None, return_features=False):
+            x = super().forward(x)
+            if mask is not None:
+                x = x * mask
+            return (x, x) if return_features else x
+
+    module = Masked(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert [layer.name for layer in lower(module, (4,)).layers] == ["0", "2"]
+
+
+def test_subclasses_that_inherit_forward_are_their_base():
+    class Own(nn.Conv2d):
+        def __init__(self, inside, outside):
+            super().__init__(inside, outside, 3, padding=1)
+
+    module = nn.Sequential(Own(1, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2))
+    agree(quantise(module, (1, 4, 4))[0])
+
+
+class Down(nn.Module):
+    """CASC's quantiser, as its authors have it: rounded down."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.t = nn.Parameter(torch.tensor(2.0)), 4
+
+    def forward(self, x):
+        return torch.floor((x / self.up).clamp(0, 1) * self.t) / self.t * self.up
+
+
+def test_foreign_activations_that_round_down():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 6), Down(), nn.Linear(6, 3))
+    named = Activation.parse("Down,up/t,t,floor")
+    quantised, lowered = quantise(model, (1, 4, 4), activation=named)
+    assert lowered.neurons[0].floor
+    agree(quantised)
+    with pytest.raises(ConversionError, match="this activation is not step"):
+        quantise(model, (1, 4, 4), activation=Activation.parse("Down,up/t,t"))
