@@ -332,9 +332,8 @@ ONE_NUMBER = "must be one number; say how the step and the levels are read"
     ("Foreign,wrong,L", "1: the step 'wrong' must be positive, not 0.0"),
     ("Foreign,thresh/wrong,L", "1: the step 'thresh/wrong' must be positive, not nan"),
     ("Foreign,thresh/L,2.5", "1: the levels '2.5' must be an integer in 1..65535, not 2.5"),
-    ("Foreign,,L",
-     "activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, with ,floor at the end if it "
-    "rounds down, not 'Foreign,,L'"),
+    ("Foreign,,L", ("activation must be CLASS,STEP,LEVELS such as QCFS,thresh/L,L, with ,floor at "
+                    "the end if it rounds down, not 'Foreign,,L'")),
 ])
 def test_foreign_activation_misread(given, message):
     model = nn.Sequential(nn.Conv2d(1, 4, 3), Foreign(), nn.Flatten(), nn.Linear(4 * 64, 3))
