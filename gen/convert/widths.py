@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from gen.errors import ConversionError, unknown
 
-__all__ = ["BITS", "Bits", "layer_bits"]
+__all__ = ["BITS", "WIDE", "Bits", "layer_bits"]
 
 Bits: TypeAlias = int | str | Mapping[str, int] | Iterable[str]
 """Weight widths, see :func:`layer_bits`."""
@@ -14,7 +14,11 @@ BITS = range(2, 9)
 """Widths that a weight may have. The diagonal of a residual connection may be wider."""
 
 
-def layer_bits(bits: Bits, names: Iterable[str]) -> dict[str, int]:
+WIDE = range(2, 17)
+"""Those of a network that spikes already, which has not been trained for few bits."""
+
+
+def layer_bits(bits: Bits, names: Iterable[str], known: range = BITS) -> dict[str, int]:
     """Weight width of each layer.
 
     Parameters
@@ -22,20 +26,21 @@ def layer_bits(bits: Bits, names: Iterable[str]) -> dict[str, int]:
     bits : one width for all, or widths by layer: ``{"": 8, "fc1": 4}``, ``"8,fc1=4"``,
         ``["fc1=4"]``; a layer that is not named has 8 bits
     names : of the layers
+    known : widths that there are
 
     Raises
     ------
     ConversionError
-        If a width is not 2 to 8, a layer does not exist, or a layer has two widths.
+        If a width is not one of those, a layer does not exist, or a layer has two widths.
     """
     widths = _widths(bits)
     names = list(names)
     for name, width in widths.items():
         if name and name not in names:
             raise ConversionError(f"bits: {unknown('layer', name, names)}")
-        if type(width) is not int or width not in BITS:
-            raise ConversionError(f"bits{f' of {name}' if name else ''} must be {BITS.start} to "
-                                  f"{BITS.stop - 1}, not {width!r}")
+        if type(width) is not int or width not in known:
+            raise ConversionError(f"bits{f' of {name}' if name else ''} must be {known.start} to "
+                                  f"{known.stop - 1}, not {width!r}")
     return {name: widths.get(name, widths.get("", 8)) for name in names}
 
 

@@ -50,6 +50,7 @@ __all__ = [
     "real",
     "require_calibration",
     "require_one_source",
+    "wide_bits",
 ]
 
 
@@ -123,15 +124,20 @@ def code(text: str) -> str:
     return text
 
 
-def bits(text: str) -> str:
+def bits(text: str, most: int = 8) -> str:
     """The type of widths of weights, such as ``"4,readout=8"``: see
     :func:`gen.convert.widths.layer_bits`."""
     for item in text.split(","):
         name, given, width = item.rpartition("=")
         if given and not name.strip():
             raise argparse.ArgumentTypeError(f"must be B or LAYER=B, not {item!r}")
-        integer(2, 8)(width)
+        integer(2, most)(width)
     return text
+
+
+def wide_bits(text: str) -> str:
+    """Like :func:`bits`, up to the 16 that networks may have which spike already."""
+    return bits(text, 16)
 
 
 CALIBRATION = 1000

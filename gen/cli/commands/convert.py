@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from .arguments import FINITE, LEVELS, PIXEL, Commands, bits, command, integer, real
+from .arguments import FINITE, LEVELS, PIXEL, Commands, command, integer, real, wide_bits
 from .firing import add_firing, firing_options
 from .nir import add_reading, is_nir, refuse_reading, run_nir
 
@@ -66,9 +66,9 @@ def add_conversion(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="NET.npz", required=True,
                         help="file that the network is written to")
     parser.add_argument("--name", help="name of the network (default: the output's stem)")
-    parser.add_argument("--bits", type=bits, metavar="B", default="8",
-                        help="bits of the weights, 2 to 8: one width, or widths by layer such as "
-                             "8,fc1=4")
+    parser.add_argument("--bits", type=wide_bits, metavar="B", default="8",
+                        help="bits of the weights, 2 to 8, or to 16 if the network spikes already: "
+                             "one width, or widths by layer such as 8,fc1=4")
     parser.add_argument("--levels", type=LEVELS, metavar="L",
                         help="greatest spike count of the neurons of a plain ReLU (default: 15, or "
                              "--timesteps of threshold-balance and casc)")

@@ -190,5 +190,6 @@ def _judge(told, required):
                               f"bits")
     least = min(told["spikes"], key=told["spikes"].get, default=None)
     if least is not None and told["spikes"][least] < WARNED:
-        log.warning("warning: %s: only %.2f %% of its spikes are those of the original; more bits "
-                    "bring them closer", least, 100 * told["spikes"][least])
+        log.warning("warning: %s: only %.2f %% of its spikes are those of the original; more bits, "
+                    "and decays that two shifts reach, bring them closer", least,
+                    100 * told["spikes"][least])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gen.convert.grid import best_grid, limits, thresholds
-from gen.convert.widths import Bits, layer_bits
+from gen.convert.widths import WIDE, Bits, layer_bits
 from gen.errors import ConversionError, NetworkError
 from gen.ir import layers as ir
 from gen.ir.network import Network
@@ -64,7 +64,7 @@ def in_integers(layers: Sequence[Layer | Sums], given: Input, *, name: str, bits
         If there is no such network in integers.
     """
     charged = [layer for layer in layers if isinstance(layer, Layer)]
-    widths = layer_bits(bits, [layer.name for layer in charged])
+    widths = layer_bits(bits, [layer.name for layer in charged], WIDE)
     made: list[ir.Layer] = []
     try:
         for layer in layers:

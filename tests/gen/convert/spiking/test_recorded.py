@@ -85,6 +85,19 @@ def test_the_integers_spike_as_the_module(kind, least, tmp_path):
     assert np.array_equal(trace.logits, last)
 
 
+def test_of_wide_weights_and_decays_that_shifts_reach_almost_all_spikes_agree(tmp_path):
+    data = images((64,))
+    np.save(tmp_path / "x.npy", data.values[..., 0, 0])
+    shares = {}
+    for bits in (4, 8, 14):
+        told = convert_module(lively("leaky"), "m.py:build", out=tmp_path / "n.npz", bits=bits,
+                              calibration=tmp_path / "x.npy", pixel_max=16, input_levels=16,
+                              timesteps=data.timesteps)
+        shares[bits] = min(told["spikes"].values())
+    assert shares[4] < shares[8] < shares[14]
+    assert shares[14] > 0.998
+
+
 def test_what_is_recorded():
     graph, _ = record(neurons.lively(neurons.loop), images((1, 8, 8)))
     assert dict(graph.sources) == {
