@@ -1,7 +1,7 @@
 """Conversion of networks that spike already, and how well they agree with what they come from."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from gen.system.progress import working
 from hw.dynamics import MOST_BURST, Membrane
 
 from .data import Data, read_data
-from .graph import Graph
+from .graph import OUTPUT, Graph
 from .integers import Input, in_integers
 from .layers import Layer, layers_of
 from .leaks import common, shifts, spoken
@@ -128,7 +128,7 @@ def _converted(graph: Graph, data: Data, *, out: str | Path, name: str | None, b
     network = in_integers(layers, given, name=name, bits=bits, burst=burst,
                           pixel_max=data.pixel_max, metadata=metadata)
     with working(f"{name}: the samples in integers"):
-        told = _compared(network, data, real, trains or {})
+        told = _compared(network, data, real, trains or {}, graph.sources[OUTPUT])
     network = replace(network, metadata={**metadata, "agreement": told["agreement"]},
                       samples=data.pixels[:_SAMPLES])
     _judge(told, require_agreement)
@@ -162,8 +162,14 @@ def _leaks(layers):
 
 
 def _compared(network: Network, data: Data, real: Mapping[str, np.ndarray],
-              trains: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Shares that are the same."""
+              trains: Mapping[str, np.ndarray], last: Sequence[str]) -> dict[str, Any]:
+    """Shares that are the same.
+
+    Parameters
+    ----------
+    real, trains : spikes of the graph and of the original, by layer
+    last : nodes that make the output
+    """
     trace = network.run(network.encode(data.pixels))
     spikes, counts = {}, {}
     for layer in network.neurons:
@@ -172,7 +178,6 @@ def _compared(network: Network, data: Data, real: Mapping[str, np.ndarray],
         spikes[layer.name] = float((wanted == got).mean())
         counts[layer.name] = float((wanted.sum(axis=0) == got.sum(axis=0)).mean())
     scores = real[network.readout.name].sum(axis=0).reshape(data.samples, -1)
-    last = network.readout.sources
     if len(last) == 1 and last[0] in trains:
         scores = np.asarray(trains[last[0]]).sum(axis=0).reshape(data.samples, -1)
     agreement = float((predicted(trace.logits) == scores.argmax(axis=1)).mean())
