@@ -56,7 +56,8 @@ def recordings(capsys, layout, out):
                "--window", "1000", "--levels", "1", "--elements", str(STEPS), "--layout", layout)
 
 
-def test_events_from_recordings_to_the_array(folder, capsys):
+@pytest.mark.parametrize("rtl", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_events_from_recordings_to_the_array(rtl, folder, capsys):
     """Recordings, NIR, integers, and every spike of the Verilog."""
     assert recordings(capsys, "steps", "steps.npy")["shape"] == [12, STEPS, 2, 6, 6]
     assert recordings(capsys, "trains", "trains.npy")["shape"] == [12, 2, 6, 6]
@@ -71,6 +72,8 @@ def test_events_from_recordings_to_the_array(folder, capsys):
     found = run(capsys, "run", "net.npz", "trains.npy")
     assert found["predictions"] == [k % 2 for k in range(12)]
     assert min(found["spikes"].values()) > 1
+    if not rtl:
+        return
     verified = run(capsys, "verify", "net.npz", "--images-file", "trains.npy", "--images", "2")
     assert verified["mismatches"] == 0
     assert verified["spikes"] > 0
