@@ -8,6 +8,7 @@ import nir
 import numpy as np
 import pytest
 
+import host.cli
 from gen.cli import main as cli
 from gen.ir import artifact
 from tests.networks import linear
@@ -77,6 +78,11 @@ def test_events_from_recordings_to_the_array(rtl, folder, capsys):
     verified = run(capsys, "verify", "net.npz", "--images-file", "trains.npy", "--images", "2")
     assert verified["mismatches"] == 0
     assert verified["spikes"] > 0
+    run(capsys, "build", "net.npz", "--no-synthesis", "--board", "arty-a7", "-o", "built")
+    assert host.cli.main(["infer", "trains.npy", "--board", "built", "--port", "virtual",
+                          "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert answers["logits"] == network.run(network.encode(trains)).logits.tolist()
 
 
 def test_export(folder, capsys):
