@@ -160,7 +160,7 @@ class Design(Decisions):
                 "shape": [network.input_shape[0], layout.height, network.input_shape[2]]
                 if config.continues else list(network.input_shape),
                 "map": [layout.channels, layout.height, layout.width],
-                "levels": layout.levels, "pixel_max": network.pixel_max,
+                "levels": network.input_levels, "pixel_max": network.pixel_max,
                 "word": layout.word, "bits": layout.bits, "chunks": layout.chunks,
                 "beats": layout.beats, "beat_bits": config.input_bits,
                 "words": packing(config).words,

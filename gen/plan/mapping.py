@@ -73,7 +73,8 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     code : how layers replay each other's counts, ``"phase"`` or ``"rate"``; pixels are always
         replayed as bit planes
     slice_steps : time-steps of a slice of the trains between layers, at most (see
-        :class:`hw.maps.MapConfig`)
+        :class:`hw.maps.MapConfig`). A train of events that the host sends is whole, and then all
+        are
     rows : layer name -> rows of its spike memories, see :func:`gen.plan.rings.with_rings`
     stream : rows of the input of which a sample has so many, as a block of a sequence that goes on
         (:mod:`gen.ir.blocks`); by default a sample is a whole input
@@ -99,7 +100,7 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     flat = height * width == 1 and stream is None
     fmap = MapConfig(channels, height, width, network.spans[INPUT][1],
                      min(channels, _FLAT_WORD) if flat else min(channels, 32),
-                     most_steps=slice_steps, **_train(network))
+                     **_train(network, slice_steps))
     layers = _layers(network, fmap, given, code, stream is not None)
     config = ArrayConfig(fmap, layers, interleaved, membranes is not None, selftests)
     if config.reloadable:
@@ -111,10 +112,12 @@ def map_config(network: Network, *, lanes: Mapping[str, int] | None = None,
     return with_rings(config, rows)
 
 
-def _train(network):
-    """What the map of an input has if it is a train."""
-    events = network.dynamics is not None and network.dynamics.events
-    return {"code": "train", "timesteps": network.timesteps} if events else {}
+def _train(network, slice_steps):
+    """What the map of an input has if it is a train, and the longest slices."""
+    if network.dynamics is None or not network.dynamics.events:
+        return {"most_steps": slice_steps}
+    steps = network.timesteps
+    return {"code": "train", "timesteps": steps, "most_steps": max(steps, slice_steps)}
 
 
 @dataclass(frozen=True)

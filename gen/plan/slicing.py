@@ -29,5 +29,12 @@ def slicings(network: Network) -> list[int]:
         raise FitError(f"{most} sends up to {spikes[most]} spikes in a time-step, and "
                        f"{_MOST_SPIKES} are the most that the array takes: let neurons send "
                        f"fewer, or sum fewer of them")
+    if network.dynamics.events:
+        if spikes[most] * network.timesteps > _MOST_SPIKES:
+            raise FitError(f"{most} sends up to {spikes[most]} spikes in each of "
+                           f"{network.timesteps} time-steps, and {_MOST_SPIKES} are the most that "
+                           f"the array takes together of a network with events: take fewer "
+                           f"time-steps, or sum fewer spikes")
+        return [network.timesteps]
     longest = min(SLICE_STEPS, network.timesteps, _MOST_SPIKES // spikes[most])
     return sorted({-(-longest >> k) for k in range(longest.bit_length())}, reverse=True)

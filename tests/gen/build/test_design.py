@@ -405,3 +405,13 @@ def places(value, before=()):
     for key, inner in items:
         yield (*before, key)
         yield from places(inner, (*before, key))
+
+
+def test_a_train_of_events_is_packed_by_the_host_as_it_is():
+    """Its counts are bits, which no level rounds."""
+    network = networks.spiking()
+    design = design_for(network, boards.find("arty-a7"))
+    given = design.identity["input"]
+    assert (given["levels"], given["pixel_max"], given["bits"]) == (63, 63, 6)
+    chunks = -(-given["map"][0] // given["word"])
+    assert given["beats"] == given["map"][1] * given["map"][2] * chunks

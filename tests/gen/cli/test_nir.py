@@ -8,6 +8,7 @@ import nir
 import numpy as np
 import pytest
 
+import host.cli
 from gen.cli import main as cli
 from gen.ir import artifact
 from tests.networks import linear
@@ -56,7 +57,8 @@ def recordings(capsys, layout, out):
                "--window", "1000", "--levels", "1", "--elements", str(STEPS), "--layout", layout)
 
 
-def test_events_from_recordings_to_the_array(folder, capsys):
+@pytest.mark.parametrize("rtl", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_events_from_recordings_to_the_array(rtl, folder, capsys):
     """Recordings, NIR, integers, and every spike of the Verilog."""
     assert recordings(capsys, "steps", "steps.npy")["shape"] == [12, STEPS, 2, 6, 6]
     assert recordings(capsys, "trains", "trains.npy")["shape"] == [12, 2, 6, 6]
@@ -71,9 +73,16 @@ def test_events_from_recordings_to_the_array(folder, capsys):
     found = run(capsys, "run", "net.npz", "trains.npy")
     assert found["predictions"] == [k % 2 for k in range(12)]
     assert min(found["spikes"].values()) > 1
+    if not rtl:
+        return
     verified = run(capsys, "verify", "net.npz", "--images-file", "trains.npy", "--images", "2")
     assert verified["mismatches"] == 0
     assert verified["spikes"] > 0
+    run(capsys, "build", "net.npz", "--no-synthesis", "--board", "arty-a7", "-o", "built")
+    assert host.cli.main(["infer", "trains.npy", "--board", "built", "--port", "virtual",
+                          "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert answers["logits"] == network.run(network.encode(trains)).logits.tolist()
 
 
 def test_export(folder, capsys):
