@@ -16,10 +16,6 @@ from gen.errors import ConversionError, SpikeloomError
 
 __all__ = ["blamed", "first_line", "loaded"]
 
-_NO_MODULE = {".nir": "a NIR graph"}
-_NOT_READ = ("can't be converted; give the PyTorch module that it was exported from, as "
-             "FILE.py:FUNCTION, and its state, as --weights")
-
 
 def first_line(error: BaseException) -> str:
     """First line of an error's message, or its type if it has none."""
@@ -77,9 +73,6 @@ def loaded(target: str) -> Iterator[nn.Module]:
 
 
 def _split(target: str) -> tuple[Path, str]:
-    for text in (target, target.rpartition(":")[0]):
-        if kind := _NO_MODULE.get(Path(text).suffix.lower()):
-            raise ConversionError(f"{text}: {kind} {_NOT_READ}")
     path, colon, function = target.rpartition(":")
     if not colon or not function.isidentifier():
         raise ConversionError(f"the module must be given as FILE.py:FUNCTION, not {target!r}")

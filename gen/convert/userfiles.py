@@ -36,7 +36,8 @@ in evaluation."""
 
 
 @contextlib.contextmanager
-def opened(target: str, weights: str | Path | None, input_levels: int) -> Iterator[nn.Module]:
+def opened(target: str, weights: str | Path | None, input_levels: int, scaled: bool
+           ) -> Iterator[nn.Module]:
     """The module of a target, with its weights and without what wraps it, as
     :func:`gen.convert.conversion.convert` takes them.
 
@@ -50,7 +51,7 @@ def opened(target: str, weights: str | Path | None, input_levels: int) -> Iterat
             raise ConversionError(f"{weights}: an ONNX file has its own weights; leave out "
                                   f"--weights")
         from .graphs.module import from_onnx
-        yield from_onnx(target, input_levels)
+        yield from_onnx(target, input_levels, scaled=scaled)
         return
     with loaded(target) as module:
         if weights is None:

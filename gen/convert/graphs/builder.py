@@ -108,6 +108,7 @@ class Builder:
     path : of the file, for messages
     input_name, shape : the graph's input, with the axis of the samples
     input_levels : greatest count of a pixel
+    scaled : whether pixels do not stand for 0..1
 
     Members
     -------
@@ -117,14 +118,15 @@ class Builder:
     """
 
     def __init__(self, model: onnx.ModelProto, path: str, input_name: str,
-                 shape: tuple[int, ...], input_levels: int) -> None:
-        self.path, self.where, self.input_levels = path, path, input_levels
+                 shape: tuple[int, ...], input_levels: int, scaled: bool) -> None:
+        self.path, self.where = path, path
+        self.input_levels, self.scaled = input_levels, scaled
         self.constants: dict[str, Constant] = {}
         self.values: dict[str, Value] = {}
         self._root, self._graph = nn.Module(), fx.Graph()
         self._uses = Counter(name for node in model.graph.node for name in node.input)
         self._uses.update(value.name for value in model.graph.output)
-        self.input = Value(self._graph.placeholder("x"), shape, positive=True)
+        self.input = Value(self._graph.placeholder("x"), shape, positive=not scaled)
         self.values[input_name] = self.input
 
     def refuse(self, why: str) -> NoReturn:

@@ -45,7 +45,7 @@ _HINTS = {
 }
 
 
-def from_onnx(path: str | Path, input_levels: int) -> nn.Module:
+def from_onnx(path: str | Path, input_levels: int, *, scaled: bool = False) -> nn.Module:
     """The module of an ONNX or QONNX file, in evaluation mode.
 
     Quant nodes on weights stay whole numbers (:func:`gen.convert.uniform.unit_of`). One on the
@@ -54,6 +54,7 @@ def from_onnx(path: str | Path, input_levels: int) -> nn.Module:
     Parameters
     ----------
     input_levels : greatest count of a pixel
+    scaled : whether pixels do not stand for 0..1, but for another range, or are standardised
 
     Raises
     ------
@@ -70,13 +71,13 @@ def from_onnx(path: str | Path, input_levels: int) -> nn.Module:
                               f"with the scores alone")
     _leave_out_last_quant(model, path)
     shape = (batch or 1, *shape)
-    builder = Builder(model, path, name, shape, input_levels)
+    builder = Builder(model, path, name, shape, input_levels, scaled)
     for tensor in model.graph.initializer:
         builder.constants[tensor.name] = Constant(array(tensor, path), name=tensor.name)
     for number, proto in enumerate(model.graph.node):
         _read(builder, proto, number)
     module = builder.finish(model.graph.output[0].name)
-    require_equal(model, module, name, shape, input_levels, path)
+    require_equal(model, module, name, shape, input_levels, path, scaled)
     return module
 
 

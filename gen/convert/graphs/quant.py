@@ -107,7 +107,7 @@ def _uniform(b: Builder, x: Value, of: Range, step: float, zero: int) -> Uniform
 def _applied(b: Builder, node: Node, x: Value, quantiser: Uniform) -> None:
     if _has_passed(x, quantiser):
         return b.same(node, x)
-    if x.node is b.input.node and x.gain == 1 and not quantiser.floor:
+    if x.node is b.input.node and x.gain == 1 and not (quantiser.floor or b.scaled):
         if fits := _fitting(quantiser, b.input_levels):
             return b.same(node, Value(x.node, x.shape, positive=True, grid=quantiser, gain=fits))
         _advise(b, quantiser)

@@ -29,13 +29,14 @@ _RELATIVE = 1e-5
 
 
 def require_equal(model: onnx.ModelProto, module: nn.Module, name: str, shape: tuple[int, ...],
-                  input_levels: int, path: str) -> None:
+                  input_levels: int, path: str, scaled: bool) -> None:
     """Compare a module with its file on random samples of whole input counts.
 
     Parameters
     ----------
     name, shape : of the graph's input, with the axis of the samples
     input_levels : greatest count of a pixel
+    scaled : whether samples may be negative
 
     Raises
     ------
@@ -47,6 +48,7 @@ def require_equal(model: onnx.ModelProto, module: nn.Module, name: str, shape: t
     module = copy.deepcopy(module).double()
     for probe in range(_PROBES):
         x = rng.integers(0, input_levels + 1, shape) // (probe + 1) / input_levels
+        x = 2 * x - 1 if scaled else x
         try:
             with np.errstate(all="ignore"):
                 (theirs, *_) = evaluator.run(None, {name: x})

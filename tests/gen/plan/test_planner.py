@@ -278,9 +278,9 @@ def test_an_interval_that_replicas_keep(objective):
 def test_trains_of_a_network_with_events_are_whole():
     """The host sends them so."""
     network = networks.stepping(Dynamics(20, events=1))
-    assert planner._slicings(network) == [20]
+    assert slicing.slicings(network) == [20]
     assert {layer.sources[0].map.slices for layer in map_config(network).layers} == {1}
     with pytest.raises(FitError, match=r"^mean sends up to 4 spikes in each of 24 time-steps, and "
                                        r"8 are the most that the array takes together of a "):
         with mock.patch.object(planner, "_MOST_SPIKES", 8):
-            planner._slicings(networks.stepping(Dynamics(24, events=1)))
+            slicing.slicings(networks.stepping(Dynamics(24, events=1)))

@@ -101,12 +101,11 @@ def test_an_average_that_is_quantised_is_a_layer(tmp_path, images):
 
 
 def jets(seed=0):
-    """Features of five classes like those of jets: standardised, and cut at three deviations, which
-    are mapped to 0..1. With a range of the input they can be taken as they are."""
+    """Features of five classes like those of jets: standardised, and cut at three deviations."""
     x, y = make_classification(2000, 16, n_informative=10, n_redundant=4, n_classes=5,
                                class_sep=2.0, random_state=seed)
     x = (x - x.mean(0)) / x.std(0)
-    return (x.clip(-3, 3) / 6 + 0.5).astype(np.float32), y
+    return x.clip(-3, 3).astype(np.float32), y
 
 
 def trained(x, y):
@@ -143,12 +142,12 @@ def jet_files(tmp_path_factory):
 def test_an_exported_network(jet_files, capsys):
     folder, classes = jet_files
     assert main(["convert", f"{folder}/jets.onnx", "--calibration", f"{folder}/x.npy", "-o",
-                 f"{folder}/jets.npz", "--json", "--levels", "63"]) == 0
+                 f"{folder}/jets.npz", "--json", "--levels", "63", "--range", "-3", "3"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert list(result["layers"]) == ["0", "2", "4", "6"]
     assert result["agreement"] >= 0.98
     network = load(result["network"])
-    pixels = np.floor(np.load(folder / "x.npy") * 255.0 + 0.5).astype(int)
+    pixels = np.floor((np.load(folder / "x.npy") + 3) * (255 / 6) + 0.5).astype(int)
     assert (network.predict(pixels).argmax(1) == classes).mean() > 0.8
     assert network.metadata["converted"] == "jets.onnx"
 
@@ -156,7 +155,8 @@ def test_an_exported_network(jet_files, capsys):
 @pytest.mark.slow
 def test_an_exported_network_in_verilog(jet_files, capsys):
     folder, _ = jet_files
-    convert(f"{folder}/jets.onnx", calibration=f"{folder}/x.npy", out=folder / "jets.npz")
+    convert(f"{folder}/jets.onnx", calibration=f"{folder}/x.npy", out=folder / "jets.npz",
+            between=(-3, 3))
     assert main(["verify", f"{folder}/jets.npz", "--images", "5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mismatches"] == 0
 
