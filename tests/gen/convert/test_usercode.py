@@ -106,14 +106,6 @@ def test_ctrl_c_ends_it(write):
         pass
 
 
-@pytest.mark.parametrize("target", ["net.nir", "some/NET.NIR:build"])
-def test_graphs_are_no_modules(target):
-    with pytest.raises(ConversionError, match=r"^\S+\.\S+: an? (ONNX|NIR) graph can't be "
-                                              r"converted; give the PyTorch module that it "):
-        with loaded(target):
-            pass
-
-
 def test_the_working_directory_stays(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with loaded(write("import os, torch\nos.chdir('/')\ndef build():\n    os.chdir('/tmp')\n"
