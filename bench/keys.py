@@ -19,7 +19,8 @@ from .benchmark import ROOT
 __all__ = ["BUILD", "PLAN", "SIMULATE", "VERIFY", "files", "key"]
 
 # Shipped networks have digests of their own.
-PLAN = ("hw/**/*", "boards/**/*", "gen/data/**/*", "gen/ir/**/*.py", "gen/plan/**/*")
+PLAN = ("hw/**/*", "boards/**/*", "gen/data/**/*", "gen/ir/**/*.py", "gen/plan/**/*",
+        "host/meaning.py", "host/errors.py")
 BUILD = (*PLAN, "firmware/*.py", "gen/build/**/*")
 SIMULATE = (*BUILD, "gen/verify/**/*")
 VERIFY = (*SIMULATE, "host/**/*")

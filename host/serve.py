@@ -141,7 +141,7 @@ def serve(args: Namespace) -> NoReturn:
         If the device can't be opened or holds another build, or the port can't be had.
     """
     manifest = load(args.board)
-    with tempfile.TemporaryFile() as record:
+    with tempfile.TemporaryFile("w+b") as record:
         beats = record.fileno() if args.port in ("virtual", "virtual-pcie") else None
         owner = Owner(partial(open_device, manifest, args.board, args.port, baud=args.baud,
                               timeout=args.timeout, beats=beats))

@@ -45,6 +45,8 @@ FIXED = {
     ("gen", "train"): {"--dataset": "digits", "--model": "none"},
     ("gen", "convert"): {"target": "model.py:build", "--weights": "w.safetensors",
                          "--calibration": "images.npy", "-o": "out.npz"},
+    ("gen", "tune"): {"target": "model.py:build", "--weights": "w.safetensors",
+                      "--images": "images.npy", "-o": "out.npz", "--epochs": "0"},
     ("gen", "events"): {"files": "events.npy", "-o": "out.npy", "--sensor": "3x3",
                         "--window": "1000"},
     ("gen", "export-nir"): {"network": "net.npz", "-o": "out.nir"},

@@ -107,12 +107,13 @@ def layer_errors(module: nn.Module, lowered: Lowered, quantised: QuantisedModel,
     size: dict[str, float] = {}
     for made, _ in beside(module, lowered, images):
         counts = (made[INPUT] * quantised.input_levels + 0.5).floor()
-        ours = quantised.values(counts)
-        for layer in lowered.charged:
-            theirs = made[layer.name].double()
-            miss = (ours[layer.name] - theirs).square().sum()
-            missed[layer.name] = missed.get(layer.name, 0.0) + float(miss)
-            size[layer.name] = size.get(layer.name, 0.0) + float(theirs.square().sum())
+        for k in range(len(counts)):  # one by one, because float64 takes much memory
+            ours = quantised.values(counts[k:k + 1])
+            for layer in lowered.charged:
+                theirs = made[layer.name][k:k + 1].double()
+                miss = (ours[layer.name] - theirs).square().sum()
+                missed[layer.name] = missed.get(layer.name, 0.0) + float(miss)
+                size[layer.name] = size.get(layer.name, 0.0) + float(theirs.square().sum())
     return {name: (missed[name] / size[name]) ** 0.5 if size[name] else 0.0 for name in missed}
 
 

@@ -7,6 +7,7 @@ traced beside a sample: values know their shape, and loops are unrolled.
 import inspect
 import operator
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,11 @@ def _drop_defaults(graph: fx.Graph) -> None:
 
 
 class _Tracer(fx.Tracer):
-    record_stack_traces = True
-
     def __init__(self, activation: Activation | None):
         super().__init__()
         self._activation = activation
+        # Python looks for the lines along this path, which the user's code may have spoilt.
+        self.record_stack_traces = isinstance(sys.path, list)
 
     def is_leaf_module(self, m: nn.Module, path: str) -> bool:
         foreign = self._activation is not None and self._activation.matches(m)

@@ -57,7 +57,8 @@ def test_every_board(board, fits):
     case = {"network": "digits", "board": board}
     found = every_board.measure(case)
     assert found.keys() == known(every_board.BENCHMARK, case).keys()
-    assert found["fits"] == fits == (found["cells"] <= found["limit"])
+    assert found["fits"] == fits
+    assert found["cells"] is None or fits == (found["cells"] <= found["limit"])
 
 
 @pytest.mark.slow

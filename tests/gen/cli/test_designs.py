@@ -220,7 +220,7 @@ class TestOfANetwork:
         monkeypatch.chdir(tmp_path)
         found = []
 
-        def work(directory, **_):
+        def work(directory, *_, **__):
             found.append(directory)
             return {}
         for name in ("gen.report.report", "gen.build.program.program", "gen.verify.virtual.run"):

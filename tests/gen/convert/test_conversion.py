@@ -213,7 +213,7 @@ def test_agreement_is_said_and_can_be_required(tmp_path, files, caplog):
     files["out"].unlink()
     coarse = {"bits": 2}
     refused(files, r"^the integers classify \d+\.\d\d% of the 200 calibration images as the "
-                   r"module does, less than the 90\.00% required; try more bits", **coarse,
+                   r"module does, less than the 90\.00% required; more --levels", **coarse,
             require_agreement=0.9)
     low = convert(**files, **coarse)["agreement"]
     (message,) = caplog.messages
@@ -375,9 +375,11 @@ def test_activations_of_any_size(files, mlp, gain):
 
 
 def test_relus_that_never_fire(files, mlp):
-    np.save(files["calibration"], np.zeros((50, 20), np.uint8))
+    images = np.zeros((50, 20), np.uint8)
+    images[0, 0] = 1
+    np.save(files["calibration"], images)
     state = load_file(files["weights"])
-    save_file({**state, "0.bias": -state["0.bias"].abs()}, files["weights"])
+    save_file({**state, "0.bias": -1 - state["0.bias"].abs()}, files["weights"])
     refused(files, r"^0: its ReLU is 0 for all calibration images, which leaves its range open; ")
 
 
@@ -557,7 +559,7 @@ def test_bad_calibration(files, images, message):
 
 
 def test_module_of_another_size(files):
-    np.save(files["calibration"], np.zeros((2, 3, 10, 12), np.uint8))
+    np.save(files["calibration"], np.eye(2, 360, dtype=np.uint8).reshape(2, 3, 10, 12))
     refused(files, r"^0 \(Conv2d\): expects 1 channels, but its input has 3$")
 
 

@@ -50,7 +50,7 @@ def test_calibration_images_take_the_narrowest_type(dtype, pixel_max, kept, tmp_
     if images.dtype.kind == "f":
         images = rng.random((5, 2, 3, 3)).astype(dtype)
     np.save(tmp_path / "x.npy", images)
-    found = load_calibration(tmp_path / "x.npy", pixel_max)
+    found, _ = load_calibration(tmp_path / "x.npy", pixel_max)
     assert found.dtype == kept
     expected = (np.floor(images.astype(float) * pixel_max + 0.5) if images.dtype.kind == "f"
                 else images)

@@ -312,7 +312,7 @@ class TestTimeSteps:
         assert [layer["sample"] for layer in found["quiet"]] == [True, False]
 
     def test_batches_are_one(self, stepping, found, monkeypatch):
-        monkeypatch.setattr("gen.report.steps._BATCH", 4)
+        monkeypatch.setattr("gen.ir.batches._MOST", 4)
         network = stepping.network
         assert steps(network, network.samples, np.array([0, 1, 2, 3, 0, 1])) == found
 

@@ -242,6 +242,7 @@ _FUNCTIONS = {
 }
 
 OTHERWISE = {
+    ("virtual.py", "run"): "a record grows while the board runs",
     ("apart.py", "_main"): "into a pipe",
     ("bitstream.py", "_run"): "the log of a program grows while it runs",
     ("drawings.py", "_drawn"): "into a string",

@@ -55,7 +55,7 @@ def error(capsys, arguments):
 COMMANDS = {
     "train": ("gen.data.datasets.load", True,
               lambda _: ["train", "--dataset", "digits", "--model", "mlp", "-o"]),
-    "convert": ("gen.convert.conversion.loaded", True, lambda user: [*convert(user), "-o"]),
+    "convert": ("gen.convert.conversion.opened", True, lambda user: [*convert(user), "-o"]),
     "simulate": ("gen.verify.simulation.load", True,
                  lambda _: ["simulate", "digits", "--images-out"]),
     "build": ("gen.build.builder.design_for", False, lambda _: ["build", "digits", "-o"]),
