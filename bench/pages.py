@@ -7,12 +7,12 @@ from pathlib import Path
 from gen.plan.resources import COEFFICIENTS
 from gen.system import files
 
-from . import calibrate, comparison, links, tables, tuned
+from . import calibrate, comparison, links, losses, tables
 from .benchmark import ROOT
 
 __all__ = ["TABLES", "filled", "outdated", "write"]
 
-TABLES = tables.TABLES | comparison.TABLES | links.TABLES | tuned.TABLES
+TABLES = tables.TABLES | comparison.TABLES | links.TABLES | losses.TABLES
 """Name -> what makes the Markdown of :func:`bench.benchmark.load`."""
 
 _PLACE = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->\n)", re.DOTALL)

@@ -14,8 +14,8 @@ from gen.convert.tuning import Tuning, tuned
 from gen.data.datasets import load
 from gen.ir.logits import accuracy
 
+from . import keys
 from .benchmark import Benchmark
-from .markdown import table
 
 DATASET = "mnist"
 EPOCHS, BATCH = 3, 100
@@ -62,23 +62,4 @@ def measure(case):
 
 
 BENCHMARK = Benchmark("tuned", [{"options": name} for name in OPTIONS], measure,
-                      ("gen/convert/*.py", "gen/ir/*.py", "bench/tuned.py"))
-
-
-def _spoken(options):
-    """Options as the command line has them."""
-    words = " ".join(f"--{name} {value}" for name, value in options.items())
-    return f"`{words}`" if words else "the defaults"
-
-
-def _table(measured):
-    return table([
-        ("options", lambda row: _spoken(OPTIONS[row["options"]])),
-        ("module", lambda row: f"{row['float']:.2%}"),
-        ("integers", lambda row: f"{row['integer']:.2%}"),
-        ("tuned", lambda row: f"{row['tuned']:.2%}"),
-    ], BENCHMARK.rows(measured))
-
-
-TABLES = {"tuned": _table}
-"""Name -> what makes the Markdown of :func:`bench.benchmark.load`."""
+                      (*keys.PLAN, "gen/convert/**/*.py", "bench/tuned.py"))

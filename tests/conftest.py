@@ -3,6 +3,7 @@ logging as it is before a command configures it, because tests run several in on
 
 import logging
 import os
+import re
 
 import pytest
 
@@ -22,3 +23,30 @@ def fresh_logging():
     _reset()
     yield
     _reset()
+
+
+LONG = re.compile(r"""
+    test_random\.py::.*with_time_steps\[[2-9] | test_random\.py::.*probed\[[02-9]
+    | test_random\.py::.*in_blocks\[ | test_random\.py::.*one_spike\[[4-9]
+    | test_random\.py::.*sequence\w*\[[3-9] | test_random\.py::.*skips_rows_of_zeros\[[3-9]
+    | cocotb/test_array\.py::test_random_network\[(?!linear).*-quiet
+    | cocotb/test_array\.py::test_random_network\[(rate|slices|residual-rate)-
+    | cocotb/test_array\.py::test_random_network\[.*-[35]-
+    | cocotb/test_array\.py::test_sequences_in_blocks_and_side_by_side\[(?!\{'stream':.1,)
+    | hw/test_array\.py::.*which_layers_are_quiet\[(?!cif-both)
+    | hw/test_array\.py::.*the_logits\[residual-(rate|phase-(?!both))
+    | test_own_network\.py::test_it_fits | test_curve\.py::test_the_verilog
+    | verify/test_stepping\.py::.*(long_trains|cif-3)
+    | test_report\.py::(TestTimeSteps::test_page|test_a_network_that_is_a_readout)
+    | test_virtual\.py::test_every_step | test_device\.py::test_infer\[(stepping|residual)
+    | test_driver\.py::test_logits\[(large|full) | test_planner\.py::test_slices_are_as_long
+    | test_sequence\.py::test_interleaved_sequences_on_the_virtual_board\[both
+    | test_gate_level\.py::test_wrong_bit_of_a_block | test_endpoint\.py::.*\[large-.*-4DW
+    """, re.VERBOSE)
+"""Cases that take long, and that others of their kind stand for in `make test`."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if LONG.search(item.nodeid):
+            item.add_marker(pytest.mark.slow)

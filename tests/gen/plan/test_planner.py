@@ -282,5 +282,5 @@ def test_trains_of_a_network_with_events_are_whole():
     assert {layer.sources[0].map.slices for layer in map_config(network).layers} == {1}
     with pytest.raises(FitError, match=r"^mean sends up to 4 spikes in each of 24 time-steps, and "
                                        r"8 are the most that the array takes together of a "):
-        with mock.patch.object(planner, "_MOST_SPIKES", 8):
+        with mock.patch.object(slicing, "_MOST_SPIKES", 8):
             slicing.slicings(networks.stepping(Dynamics(24, events=1)))
