@@ -19,6 +19,11 @@ def _softmax(x: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def _log_softmax(x: np.ndarray) -> np.ndarray:
+    below = x - x.max(axis=1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+
+
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     # Of the two forms the one whose power does not overflow.
     power = np.exp(-np.abs(x))
@@ -26,7 +31,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "": lambda x: x, "softmax": _softmax, "log_softmax": lambda x: np.log(_softmax(x)),
+    "": lambda x: x, "softmax": _softmax, "log_softmax": _log_softmax,
     "sigmoid": _sigmoid, "relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}
 """Last functions of modules, of scores ``(N, classes, ...)``, by their names."""
 
@@ -125,6 +130,8 @@ class Meaning:
         """
         rows, columns = self.phases
         values = logits.astype(np.float64) * self.step
+        if values.ndim == 2 and self.phases != (1, 1):
+            values = values[:, :, None, None]
         if values.ndim == 4 and self.phases != (1, 1):
             n, c, h, w = values.shape
             blocks = values.reshape(n, c // (rows * columns), rows, columns, h, w)

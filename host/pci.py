@@ -245,7 +245,7 @@ class SysfsFunction:
             (self._path / "enable").write_text("1", encoding="ascii")
             self._mappings.append(Mapping(resource, os.fstat(resource).st_size))
             self.bar = self._mappings[0].words
-            self._command(set_=_MEMORY | _MASTER)
+            self._command(set_=_MEMORY)
         except OSError as error:
             self.close()
             raise HostError(f"{self.name}: {_reason(error, 'run as root')}") from error
@@ -262,7 +262,8 @@ class SysfsFunction:
         os.pwrite(self._config, struct.pack("<H", command & ~clear | set_), _COMMAND)
 
     def buffer(self, size: int) -> Buffer:
-        """A huge page, which has one physical address."""
+        """A huge page, which has one physical address. From now on the device may reach memory:
+        what a driver before this one has left under way has ended by now."""
         if size > _HUGE:
             raise HostError(f"{self.name}: a huge page has {_HUGE:,} bytes, and not {size:,}")
         flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x40000 | mmap.MAP_POPULATE  # MAP_HUGETLB
@@ -271,6 +272,7 @@ class SysfsFunction:
         except OSError as error:
             raise HostError(f"{self.name}: no huge page is free: "
                             f"echo 4 > /proc/sys/vm/nr_hugepages") from error
+        self._command(set_=_MASTER)
         return Buffer(memoryview(page).cast("I"), self._physical(page))
 
     def _physical(self, page):

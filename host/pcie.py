@@ -1,5 +1,6 @@
 """Samples and results over PCI Express: two rings in memory that the device reads and writes."""
 
+import platform
 import secrets
 import time
 from array import array
@@ -50,6 +51,9 @@ def open_function(port: str, directory: str | Path, beats: int | None = None
     HostError
         If it can't be used, or the virtual board does not start.
     """
+    if port != "virtual-pcie" and platform.machine() not in ("x86_64", "AMD64"):
+        raise HostError(f"{port}: the driver is for x86-64, whose stores reach the device in their "
+                        f"order; on {platform.machine()} use the serial line")
     if port != "virtual-pcie":
         with closing(function_at(port.removeprefix("pcie:"))) as function:
             yield function

@@ -24,7 +24,7 @@ _TYPE1V2, _VIABLE, _MAP_BOTH = 3, 1, 3
 _CONFIG_REGION, _BAR_REGION, _MSI = 7, 0, 1
 _DATA_EVENTFD, _ACTION_TRIGGER = 1 << 2, 1 << 5
 
-_COMMAND, _ENABLE, _MASTER = 4, 6, 4
+_COMMAND, _MEMORY, _MASTER = 4, 2, 4
 
 _FIRST = 0x1_0000_0000
 """Where memory begins on the bus: above what older devices and interrupts use."""
@@ -62,7 +62,7 @@ class VfioFunction:
             size, offset = self._region(_BAR_REGION)
             self._mappings.append(Mapping(self._device, size, offset=offset))
             self.bar = self._mappings[0].words
-            self._command(set_=_ENABLE)
+            self._command(set_=_MEMORY)
             self._listen()
         except OSError as error:
             self.close()
@@ -141,7 +141,8 @@ class VfioFunction:
             "IIIIIi", 24, _DATA_EVENTFD | _ACTION_TRIGGER, _MSI, 0, 1, self._event))
 
     def buffer(self, size: int) -> Buffer:
-        """Memory at an address of our own on the bus."""
+        """Memory at an address of our own on the bus. From now on the device may reach memory:
+        what a driver before this one has left under way has ended by now."""
         page = mmap.mmap(-1, max(size, mmap.PAGESIZE), mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
         address = -(-self._next // size) * size
         try:
@@ -153,6 +154,7 @@ class VfioFunction:
                             f"({error.strerror}); raise the limit: ulimit -l") from error
         self._next = address + len(page)
         self._pages.append(page)
+        self._command(set_=_MASTER)
         return Buffer(memoryview(page).cast("I"), address)
 
     def present(self) -> bool:

@@ -33,7 +33,7 @@ static void place(const struct spikeloom_build *build, uint32_t *words, uint32_t
 static uint32_t count_of(const struct spikeloom_build *build, uint32_t pixel)
 {
     uint64_t levels = build->input.levels, most = build->input.pixel_max;
-    uint64_t target = 2 * pixel * levels + most, count = 0;
+    uint64_t target = UINT64_C(2) * pixel * levels + most, count = 0;
 
     for (uint64_t bit = UINT64_C(1) << (build->input.bits - 1); bit != 0; bit >>= 1)
         if ((count | bit) <= levels && 2 * most * (count | bit) <= target)

@@ -103,7 +103,7 @@ class Collector:
 
     def _tensor(self, x: object) -> Map | Charge:
         if not isinstance(x, Map | Charge):
-            self.refuse(f"must be given a tensor, not {x!r}")
+            self.refuse(f"must be given a tensor, not {type(x).__name__}")
         return x
 
     def _sums(self, x: object) -> Charge:

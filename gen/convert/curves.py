@@ -23,6 +23,9 @@ _RAMPS = 6
 _GRID, _AROUND = 4001, 1.5
 """Sums at which a function is looked at, and how far, relative to where it bends."""
 
+_EXACT = 1e5
+"""Weight of the sums where there is to be no error."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -122,12 +125,16 @@ def _curve(channels: int, slopes: list[float], shifts: list[float], gains: list[
 
 def _ramps(channels: int, function: Callable[[torch.Tensor], torch.Tensor], knots: torch.Tensor
            ) -> tuple[Curve, float]:
-    """Ramps of height 1 from knot to knot, and what is added: with the least squared error."""
+    """Ramps of height 1 from knot to knot, and what is added: with the least squared error, and
+    without any at 0 and far away, where most sums lie."""
     slope = 1 / knots.diff()
     shift = -knots[:-1] * slope
     z = torch.linspace(float(knots[0]), float(knots[-1]), _GRID, dtype=torch.float64) * _AROUND
     made = torch.cat((torch.ones(_GRID, 1), (z[:, None] * slope + shift).clamp(0, 1)), dim=1)
-    offset, *gains = torch.linalg.lstsq(made, function(z)[:, None]).solution[:, 0].tolist()
+    weight = torch.ones(_GRID, 1, dtype=torch.float64)
+    weight[[0, _GRID // 2, -1]] = _EXACT
+    offset, *gains = torch.linalg.lstsq(
+        made * weight, function(z)[:, None] * weight).solution[:, 0].tolist()
     return _curve(channels, slope.tolist(), shift.tolist(), gains, 1.0), offset
 
 

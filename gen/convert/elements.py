@@ -45,6 +45,8 @@ class ElementOperators(ShapeOperators):
         own : recurrent weights, as in :class:`gen.convert.recurrent.Recurrent`
         """
         x = self._sums(value)
+        if x.spread:
+            self.refuse("an enlarged map has no elements in order; enlarge after the recurrence")
         channels, per_group = own.shape[:2]
         if channels != x.shape[0]:
             self.refuse(f"expects {channels} channels, but its input has {x.shape[0]}")

@@ -190,7 +190,8 @@ class _Comparison(fx.Interpreter):
             share = part.gain / power[part.to]
             self.values[part.source] += (value - ours)[:, part.to] * share[:, None, None]
             ours = exact
-        self._compare(n, layers[0], value, ours, ours.abs().amax(dim=(0, 2, 3)), "values")
+        reach = place.made.reach(self.values.__getitem__)
+        self._compare(n, layers[0], value, ours, reach, "values")
         return result
 
     @singledispatchmethod
@@ -305,7 +306,7 @@ class _Comparison(fx.Interpreter):
                  ours: torch.Tensor, reach: torch.Tensor, what: str) -> None:
         # By channel: neither a large channel nor a bias must hide a difference in a small channel.
         tolerance = (_RELATIVE * self._ranges.widened(f"{what} of {layer.name}", ours)
-                     + _CANCELLED * reach[:, None, None])
+                     + _CANCELLED * (reach[:, None, None] + ours.abs().max()))
         self._refuse_any(_differing(own, ours, tolerance), n, layer, own, ours, what)
 
     def _refuse_any(self, different: torch.Tensor, n: fx.Node, layer: Fire | Relu | Pool | Out,

@@ -1,6 +1,5 @@
 """What a module does with its scores, which hosts do instead, and modules with several results."""
 
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,11 +36,13 @@ class Output:
     name : its key, or its place
     node : of the graph that makes its scores
     function : what makes it of them, one of :data:`FINAL`, or nothing
+    axis : over which it goes, if it does
     """
 
     name: str
     node: str
     function: str = ""
+    axis: int | None = None
 
     def of(self, scores: torch.Tensor) -> torch.Tensor:
         """The result for scores ``(N, classes, ...)``."""
@@ -63,10 +64,12 @@ def apart(traced: fx.GraphModule) -> tuple[Output, ...]:
         if not isinstance(node, fx.Node):
             raise ConversionError(f"the module's result{f' {name}' if name else ''}: must be a "
                                   f"tensor, not {node!r}")
-        function = _last(traced, node)
+        function, axis = _last(traced, node)
         node = node.all_input_nodes[0] if function else node
         nodes.append(node)
-        outputs.append(Output(name, node.name, function))
+        outputs.append(Output(name, node.name, function, axis))
+    if not nodes:
+        raise ConversionError("the module returns nothing")
     if len(nodes) > 1:
         with graph.inserting_before(end):
             nodes = [graph.call_function(torch.cat, (nodes, 1))]
@@ -80,13 +83,12 @@ def named(result: object) -> dict[str, Any]:
     if isinstance(result, Mapping):
         return {str(key): value for key, value in result.items()}
     if isinstance(result, tuple | list):
-        return {str(k): value for k, value in enumerate(result)} if len(result) > 1 else {
-            "": operator.itemgetter(0)(result)}
+        return {str(k) if len(result) > 1 else "": value for k, value in enumerate(result)}
     return {"": result}
 
 
-def _last(traced: fx.GraphModule, node: fx.Node) -> str:
-    """The function of :data:`FINAL` that a node is, or nothing."""
+def _last(traced: fx.GraphModule, node: fx.Node) -> tuple[str, int | None]:
+    """The function of :data:`FINAL` that a node is, or nothing, and its axis."""
     name = ""
     if node.op == "call_module":
         module = traced.get_submodule(str(node.target))
@@ -97,5 +99,5 @@ def _last(traced: fx.GraphModule, node: fx.Node) -> str:
                 str(node.target) if node.op == "call_method" and node.target in FINAL else "")
         axis = node.kwargs.get("dim", (*node.args, None, None)[1])
     if len(node.all_input_nodes) != 1 or (name in _OVER_CLASSES and axis not in (1, -1)):
-        return ""
-    return name
+        return "", None
+    return name, axis if name in _OVER_CLASSES else None

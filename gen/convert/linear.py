@@ -22,6 +22,10 @@ Edges: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 _NO_EDGES: Edges = ((0, 0), (0, 0))
 
+_FEW, _MOST = 4096, 1 << 24
+"""Weights that are never too many, and that are always too many, for a kernel that is made of
+others."""
+
 
 class LinearOperators(Collector):
     """Operators whose results are sums."""
@@ -41,7 +45,8 @@ class LinearOperators(Collector):
         out = self._windows(value.shape[1:], weight, stride, edges, dilation)
         shape = (len(weight), *out)
         if isinstance(value, Charge):
-            if not value.spread and edges == _NO_EDGES and dilation == (1, 1):
+            if not value.spread and edges == _NO_EDGES and dilation == (1, 1) and _stays_small(
+                    value, weight):
                 return self._merged(value, path, dense(weight, groups), bias, stride, shape)
             value = self._kept(value)
         if edges != _NO_EDGES:
@@ -68,6 +73,8 @@ class LinearOperators(Collector):
     def _padded(self, x: Map, edges: Edges) -> Map:
         """A map with zeros around it; negative ones are left out."""
         for axis, edge in enumerate(edges):
+            if x.shape[axis + 1] + sum(edge) < 1:
+                self.refuse(f"leaves nothing of a map of {x.shape[1:]}")
             seen = x.seen(partial(Axis.padded, before=edge[0], after=edge[1]), axis,
                           x.shape[axis + 1] + sum(edge))
             if seen is None:
@@ -103,6 +110,10 @@ class LinearOperators(Collector):
             self.refuse(f"its result of {shape[1:]} does not consist of whole blocks of {results}, "
                         f"as which enlarged maps are computed; choose a padding that keeps the "
                         f"size")
+        needs = weight.numel() * math.prod(results) * math.prod(x.phases)
+        if needs > _MOST:
+            self.refuse(f"needs {needs:,} weights, because each position has its own; use a "
+                        f"smaller map, or a layer without padding")
         kernel, before = polyphase(weight, x.phases, stride, (edges[0][0], edges[1][0]))
         flat = self._unspread(x)
         after = tuple((n // r - 1) * s + k - b - size for n, r, s, k, b, size in zip(
@@ -152,7 +163,8 @@ class LinearOperators(Collector):
             if kind == "max":
                 self.refuse("the greatest of sums is not known before neurons fire; put an "
                             "activation (Qcfs or ReLU) before or right after it")
-            if padding == (0, 0) and not x.spread:
+            if padding == (0, 0) and not x.spread and _stays_small(
+                    x, torch.empty(x.shape[0], 1, *kernel)):
                 weight = torch.full((x.shape[0], 1, *kernel), factor)
                 return self._convolved(x, path, weight, torch.zeros(x.shape[0]), stride=stride,
                                        groups=x.shape[0])
@@ -169,7 +181,10 @@ class LinearOperators(Collector):
         size = self._windows(x.shape[1:], torch.empty(1, 1, *kernel), stride, edges, (1, 1))
         layers = {part.source: part.channels for part in x.parts}
         names = {source: self._unique(path) for source in layers}
-        made = replace(x, shape=(x.shape[0], *size), parts=tuple(
+        offset = x.offset
+        if offset is not None and kind == "sum":
+            offset = offset * (factor * kernel[0] * kernel[1])
+        made = replace(x, shape=(x.shape[0], *size), offset=offset, parts=tuple(
             _pooled(part, names[part.source], size, factor) for part in x.parts))
         for source, channels in layers.items():
             self._append(Pool(names[source], source, kind, kernel, stride, padding),
@@ -218,6 +233,16 @@ class LinearOperators(Collector):
             kernel = x.form.as_map(weight, x.shape)
         charge = self._convolved(x, path, kernel, bias, unit=unit)
         return replace(charge, form=Form.VECTOR)
+
+
+def _stays_small(x: Charge, weight: torch.Tensor) -> bool:
+    """Whether one convolution has not many more weights than two."""
+    taps = weight.shape[2:]
+    both = weight.numel() + sum(term.weight.numel() for term in x.terms)
+    one = sum(len(weight) * term.weight.shape[1] * term.groups
+              * ((taps[0] - 1) * term.stride[0] + term.weight.shape[2])
+              * ((taps[1] - 1) * term.stride[1] + term.weight.shape[3]) for term in x.terms)
+    return one <= max(_FEW, 3 * both)
 
 
 def _pooled(part: Part, name: str, size: tuple[int, int], factor: float) -> Part:

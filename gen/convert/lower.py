@@ -14,7 +14,7 @@ from torch.fx.node import Argument, Target
 from gen.errors import ConversionError
 
 from .cells import folded, unstacked
-from .final import apart
+from .final import Output, apart
 from .foreign import Activation, refuse_spiking
 from .lowered import Lowered
 from .operators import Operators
@@ -81,8 +81,21 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     with torch.no_grad():
         out = lowering.run(given)
     operators.finish(out)
+    for output in outputs:
+        _check_axis(output, lowering.results.get(output.node))
     return Lowered(tuple(operators.layers), given, traced, operators.places, tuple(
-        (output, lowering.classes[output.node]) for output in outputs))
+        (output, lowering.results[output.node].shape[0]) for output in outputs))
+
+
+def _check_axis(output: Output, scores: Map | Charge | None) -> None:
+    """Refuse a last function that does not go over the classes of each position."""
+    if output.axis is None or scores is None:
+        return
+    alone = scores.form is Form.VECTOR and scores.shape[1:] == (1, 1)
+    if not alone and (scores.form not in (Form.MAP, Form.CHANNELS) or output.axis != 1):
+        raise ConversionError(f"the module's result{f' {output.name}' if output.name else ''}: its "
+                              f"{output.function} does not go over the channels, dim=1; leave it "
+                              f"out, and apply it to the scores")
 
 
 def _culprit(module: nn.Module, activation: Activation | None) -> str:
@@ -170,7 +183,7 @@ class _Lowering(fx.Interpreter):
     def __init__(self, module: fx.GraphModule, operators: Operators, outputs: list[str]):
         super().__init__(module)
         self.extra_traceback = False
-        self.classes: dict[str, int] = {}
+        self.results: dict[str, Map | Charge] = {}
         self._operators, self._outputs = operators, outputs
         self._inputs = 0
         self._scope = ""
@@ -181,7 +194,7 @@ class _Lowering(fx.Interpreter):
         self._scope, self._operators.node = ", ".join(filter(None, (_scope(n), line_of(n)))), n.name
         result = super().run_node(n)
         if n.name in self._outputs and isinstance(result, Map | Charge):
-            self.classes[n.name] = result.shape[0]
+            self.results[n.name] = result
         return result
 
     def placeholder(self, target: Target, args: tuple[Argument, ...],

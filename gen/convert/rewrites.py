@@ -24,9 +24,11 @@ def reordered(traced: fx.GraphModule) -> None:
     for node in list(traced.graph.nodes):
         if not _is(traced, node, _RISING, _RISING_FUNCTIONS):
             continue
-        pool = node.args[0]
-        if isinstance(pool, fx.Node) and len(pool.users) == 1 and _is(
-                traced, pool, _POOLS, _POOL_FUNCTIONS):
+        pool = node.all_input_nodes[0]
+        # An activation in place must not change what others read.
+        alone = len(pool.users) == 1 and pool.all_input_nodes and len(
+            pool.all_input_nodes[0].users) == 1
+        if alone and _is(traced, pool, _POOLS, _POOL_FUNCTIONS):
             _swap(traced.graph, pool, node)
     traced.graph.lint()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 __all__ = ["seen"]
 
@@ -33,9 +34,12 @@ def _facts(root: nn.Module, path: str, module: nn.Module) -> Iterator[str]:
     if module.training:
         yield "stays in training mode"
     own = {tensor.data_ptr(): name for name, tensor in (*module.named_parameters(recurse=False),
-                                                        *module.named_buffers(recurse=False))}
+                                                        *module.named_buffers(recurse=False))
+           if not is_lazy(tensor)}
     for other, others in root.named_modules():
         for name, tensor in (*others.named_parameters(recurse=False),
                              *others.named_buffers(recurse=False)):
-            if others is not module and tensor.numel() and tensor.data_ptr() in own:
+            if others is module or is_lazy(tensor) or not tensor.numel():
+                continue
+            if tensor.data_ptr() in own:
                 yield f"shares its {own[tensor.data_ptr()]} with {other}.{name}"

@@ -121,7 +121,10 @@ class ShapeOperators(LinearOperators):
         if axis == "channels":
             if x.form is Form.FLATTENED or (x.form is Form.VECTOR and x.shape[1:] != (1, 1)):
                 self.refuse("features of a flattened map can't be sliced; slice the map's channels")
-            return x.taken(torch.tensor(places))
+            taken = x.taken(torch.tensor(places))
+            if isinstance(taken, Map) and not taken.parts:
+                self.refuse("leaves channels of zeros alone")
+            return taken
         return self._rows(x, places, x.form, int(axis == "columns"))
 
     def _rows(self, x: Map | Charge, places: range, form: Form, axis: int = 0) -> Any:
@@ -180,7 +183,10 @@ class ShapeOperators(LinearOperators):
                 x.shape[1:] != (1, 1) for x in given):
             self.refuse("flattened maps can't be joined; join the channels of the maps, then "
                         "flatten")
-        if len({(x.form, x.shape[1:], x.phases) for x in given}) > 1:
+        if len({x.phases for x in given}) > 1:
+            self.refuse("an enlarged map and another one can't be joined; join the maps before "
+                        "they are enlarged")
+        if len({(x.form, x.shape[1:]) for x in given}) > 1:
             self.refuse(f"the maps must have one size, not "
                         f"{' and '.join(str(x.shape[1:]) for x in given)}")
         if all(isinstance(x, Map) for x in given):

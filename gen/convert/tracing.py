@@ -29,7 +29,8 @@ _GATED = ("its gates need products, which accumulate-only lanes don't have; use 
           "nn.RNN(nonlinearity='relu'), or gen.convert.recurrent.Recurrent, dense or diagonal")
 """Why a gated cell is refused."""
 
-_TORCH = Path(torch.__file__).parent
+_TORCH, _HERE = Path(torch.__file__).parent, Path(__file__).parent
+"""Whose frames are not the user's."""
 
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in ')
 
@@ -67,7 +68,8 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
 def line_of(node: fx.Node) -> str:
     """``FILE:LINE`` of the user's code that made a node, or nothing if none did."""
     lines = _FRAME.findall(node.stack_trace or "")
-    own = [f"{Path(file).name}:{line}" for file, line in lines if _TORCH not in Path(file).parents]
+    own = [f"{Path(file).name}:{line}" for file, line in lines
+           if not {_TORCH, _HERE} & set(Path(file).parents)]
     return own[-1] if own else ""
 
 

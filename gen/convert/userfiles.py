@@ -5,6 +5,7 @@ Only a Python file is executed.
 
 import contextlib
 import re
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,10 @@ __all__ = ["load_calibration", "load_weights", "opened", "read_state"]
 
 _STATES = ("state_dict", "model_state_dict", "model", "net")
 """Entries under which training scripts store a state beside other things."""
+
+_UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, EOFError, TypeError, AttributeError,
+               struct.error, UnpicklingError, SafetensorError)
+"""What files that hold something else end in."""
 
 _OBSERVED = re.compile(r"(^|\.)(\w*fake_quant\w*|activation_post_process|\w*observer\w*)(\.|$)")
 """Tensors that quantisation-aware training adds to those of a module, and that it has no use for
@@ -78,15 +83,16 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
         files.open_regular(path).close()
         state = torch.load(path, map_location="cpu", weights_only=True) if pickled else load_file(
             path)
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise ConversionError(f"{path}: can't be read as "
                               f"{'a state of tensors' if pickled else 'safetensors'} "
                               f"({first_line(error)}); write it with safetensors.torch.save_model("
                               f"module, ...)") from error
-    while isinstance(state, dict) and (inner := next(
-            (state[key] for key in _STATES if isinstance(state.get(key), dict)), None)):
-        state = inner
-    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+    if isinstance(state, dict):
+        state = next((state[key] for key in _STATES if isinstance(state.get(key), dict)), state)
+    if not isinstance(state, dict) or not all(
+            type(key) is str and torch.is_tensor(value) and value.layout is torch.strided
+            and value.device.type == "cpu" for key, value in state.items()):
         raise ConversionError(f"{path}: must hold the module's state_dict() and nothing else")
     return dict(state)
 

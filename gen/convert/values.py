@@ -230,6 +230,15 @@ class Map:
         return made
 
 
+    def reach(self, values: Callable[[str], torch.Tensor]) -> torch.Tensor:
+        """The greatest magnitude of what :meth:`assembled` adds up, for each of its channels."""
+        reach = torch.zeros(self.stored[0])
+        for part in self.parts:
+            greatest = values(part.source).abs().amax(dim=(0, 2, 3))
+            reach.index_add_(0, part.to, part.gain.abs() * greatest[part.of])
+        return reach if self.offset is None else reach + over_phases(self.offset.abs(), self.phases)
+
+
 @dataclass(frozen=True)
 class Charge:
     """What membranes receive: the sum of ``terms`` and of a ``bias``, one for each channel of the

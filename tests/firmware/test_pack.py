@@ -24,7 +24,8 @@ def layouts(manifest, seed, count):
         beats = shape[1] * shape[2] * -(-shape[0] // word)
         words = -(-beats // max(1, 32 // beat)) * -(-beat // 32)
         yield replace(manifest, shape=shape, map=shape, continues=continues, levels=levels,
-                      pixel_max=int(rng.choice([1, levels, 255, 1 << 20])), word=word, bits=bits,
+                      pixel_max=int(rng.choice([1, levels, 255, 1 << 20, (1 << 32) - 1])),
+                      word=word, bits=bits,
                       registers=manifest.registers | {"input_words": words})
         count -= 1
 

@@ -79,3 +79,15 @@ def test_networks_that_do_not_say(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"network": "a"}))
     with pytest.raises(HostError, match="leave --scores out, and give integers"):
         load(tmp_path)
+
+
+def test_vectors_that_are_maps():
+    meaning = parsed(phases=[2, 3], results=[{"name": "", "classes": 2, "function": ""}])
+    logits = np.arange(12).reshape(1, 12)
+    assert np.array_equal(meaning.scores(logits)[""], logits.reshape(1, 2, 2, 3) * 0.25)
+
+
+def test_a_share_that_is_almost_nothing():
+    meaning = parsed(step=1, results=[{"name": "", "classes": 2, "function": "log_softmax"}])
+    with np.errstate(all="raise", under="ignore"):
+        assert np.allclose(meaning.scores(np.array([[0, -800]]))[""], [[0, -800]])

