@@ -41,6 +41,8 @@ LONG = re.compile(r"""
     | test_virtual\.py::test_every_step | test_device\.py::test_infer\[(stepping|residual)
     | test_driver\.py::test_logits\[(large|full) | test_planner\.py::test_slices_are_as_long
     | test_sequence\.py::test_interleaved_sequences_on_the_virtual_board\[both
+    | cocotb/test_array\.py::test_random_network\[(residual|masked|recurrent)-
+    | hw/test_array\.py::.*the_logits\[residual | test_random\.py::.*\[[3-9]\]
     | test_gate_level\.py::test_wrong_bit_of_a_block | test_endpoint\.py::.*\[large-.*-4DW
     """, re.VERBOSE)
 """Cases that take long, and that others of their kind stand for in `make test`."""
