@@ -23,8 +23,9 @@ def layouts(manifest, seed, count):
         beat = word * bits + continues
         beats = shape[1] * shape[2] * -(-shape[0] // word)
         words = -(-beats // max(1, 32 // beat)) * -(-beat // 32)
+        most = min((1 << 32) - 1, ((1 << 53) - 1) // (2 * levels + 1))
         yield replace(manifest, shape=shape, map=shape, continues=continues, levels=levels,
-                      pixel_max=int(rng.choice([1, levels, 255, 1 << 20, (1 << 32) - 1])),
+                      pixel_max=int(rng.choice([1, levels, 255, 1 << 20, most])),
                       word=word, bits=bits,
                       registers=manifest.registers | {"input_words": words})
         count -= 1
