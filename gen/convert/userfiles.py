@@ -92,7 +92,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
         state = next((state[key] for key in _STATES if isinstance(state.get(key), dict)), state)
     if not isinstance(state, dict) or not all(
             isinstance(key, str) and torch.is_tensor(value) and value.layout is torch.strided
-            and value.device.type == "cpu" for key, value in state.items()):
+            and not value.is_meta for key, value in state.items()):
         raise ConversionError(f"{path}: must hold the module's state_dict() and nothing else")
     return dict(state)
 
