@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-__all__ = ["Images", "Pixels"]
+__all__ = ["Images", "Pixels", "Scaled"]
 
 
 @dataclass(frozen=True, eq=False)

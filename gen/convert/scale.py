@@ -63,14 +63,6 @@ class InputScale:
         low, high = (torch.tensor(values).expand(shape[0]) for values in (self.low, self.high))
         return Map((Part.all_of(INPUT, shape),), shape, form).scaled(high - low, low)
 
-    def real(self, pixels: np.ndarray, pixel_max: int, axis: int) -> np.ndarray:
-        """What the module is given for raw pixels ``0..pixel_max``, whose channels are an axis."""
-        shape = [1] * pixels.ndim
-        shape[axis] = len(self.low)
-        low, high = (np.array(values, dtype=np.float32).reshape(shape)
-                     for values in (self.low, self.high))
-        return low + (high - low) * (pixels / np.float32(pixel_max))
-
 
 UNIT = InputScale()
 """Values of 0..1."""

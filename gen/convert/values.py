@@ -148,8 +148,25 @@ class Part:
         return replace(self, of=self.of[old], to=new, gain=self.gain[old])
 
 
+class _Spread:
+    """What may have its positions spread over channels (:func:`spread_over`)."""
+
+    shape: tuple[int, int, int]
+    phases: tuple[int, int]
+
+    @property
+    def stored(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of the spread map."""
+        return stored_shape(self.shape, self.phases)
+
+    @property
+    def spread(self) -> bool:
+        """Whether positions are spread over channels."""
+        return self.phases != (1, 1)
+
+
 @dataclass(frozen=True)
-class Map:
+class Map(_Spread):
     """Values: those of ``parts``, added up, and of each channel an ``offset``.
 
     Members
@@ -171,16 +188,6 @@ class Map:
     def signed(self) -> bool:
         """Whether counts have a sign."""
         return any(part.signed for part in self.parts)
-
-    @property
-    def stored(self) -> tuple[int, int, int]:
-        """``(C, H, W)`` of the spread map."""
-        return stored_shape(self.shape, self.phases)
-
-    @property
-    def spread(self) -> bool:
-        """Whether positions are spread over channels."""
-        return self.phases != (1, 1)
 
     @property
     def plain(self) -> bool:
@@ -240,7 +247,7 @@ class Map:
 
 
 @dataclass(frozen=True)
-class Charge:
+class Charge(_Spread):
     """What membranes receive: the sum of ``terms`` and of a ``bias``, one for each channel of the
     spread map.
 
@@ -256,16 +263,6 @@ class Charge:
     shape: tuple[int, int, int]
     form: Form
     phases: tuple[int, int] = (1, 1)
-
-    @property
-    def stored(self) -> tuple[int, int, int]:
-        """``(C, H, W)`` of the spread map."""
-        return stored_shape(self.shape, self.phases)
-
-    @property
-    def spread(self) -> bool:
-        """Whether positions are spread over channels."""
-        return self.phases != (1, 1)
 
     def scaled(self, gain: torch.Tensor, shift: torch.Tensor) -> "Charge":
         """The charge times ``gain`` plus ``shift``, both ``(C,)``: a batch norm."""
