@@ -38,8 +38,8 @@ module board(input clk, input [65:0] i_payload, input i_valid, output i_ready,
     .link__i__payload(i_payload), .link__i__valid(i_valid), .link__i__ready(i_ready),
     .link__o__payload(o_payload), .link__o__valid(o_valid), .link__o__ready(o_ready),
     .link__id(id), .link__bus_master(bus_master), .link__max_payload(max_payload),
-    .link__max_read(max_read), .link__non_posted_ok(), .link__interrupt(irq),
-    .link__interrupt_taken(irq_taken));
+    .link__max_read(max_read), .link__non_posted_ok(), .link__pending(),
+    .link__interrupt(irq), .link__interrupt_taken(irq_taken));
 {recording}endmodule
 """
 

@@ -9,7 +9,7 @@ from hw.bus import DeviceBus
 from hw.registers import RegisterMap
 from hw.run import timesteps_member
 
-from .reads import FAULTS
+from .reads import BURST, FAULTS
 from .receive import COUNTS
 from .registers import RingMap, Status
 
@@ -22,6 +22,12 @@ FACTS = data.StructLayout({
 
 _DESCRIBING = ("samples_low", "samples_high", "samples_mask", "results_low", "results_high",
                "results_mask", "status_low", "status_high", "interrupt", "timesteps")
+
+
+# A burst never crosses a multiple of its length, nor the status block one of its own, whatever a
+# host writes. Bits of a register that are always 0, or always 1.
+_CLEAR = {"samples_low": 4 * BURST - 1, "results_low": 4 * BURST - 1, "status_low": 7}
+_SET = {"samples_mask": BURST - 1, "results_mask": BURST - 1}
 
 
 class Bar(wiring.Component):
@@ -58,7 +64,7 @@ class Bar(wiring.Component):
             "status": Out(32),
             "open": Out(1), "number": Out(32),
             "samples": Out(64), "results": Out(64), "block": Out(64),
-            "samples_mask": Out(32), "results_mask": Out(32),
+            "samples_mask": Out(32, init=BURST - 1), "results_mask": Out(32, init=BURST - 1),
             "samples_index": Out(32), "results_index": Out(32),
             "interrupt": Out(1),
             **timesteps_member(registers.most_timesteps, Out),
@@ -94,7 +100,7 @@ class Bar(wiring.Component):
             if name == "timesteps":
                 allowed = allowed & word.any() & (word <= self._map.most_timesteps)
             with m.If(bit & allowed):
-                m.d.sync += register.eq(word)
+                m.d.sync += register.eq(word & ~_CLEAR.get(name, 0) | _SET.get(name, 0))
         with m.If(facts.resting):
             m.d.sync += [self.samples_index.eq(0), self.results_index.eq(0)]
 

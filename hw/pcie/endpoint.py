@@ -25,14 +25,14 @@ __all__ = ["LINK", "PATIENCE", "Endpoint"]
 LINK = wiring.Signature({
     "i": In(stream.Signature(BEAT)), "o": Out(stream.Signature(BEAT)),
     "id": In(16), "bus_master": In(1), "max_payload": In(3), "max_read": In(3),
-    "non_posted_ok": Out(1), "interrupt": Out(1), "interrupt_taken": In(1)})
+    "non_posted_ok": Out(1), "pending": Out(1), "interrupt": Out(1), "interrupt_taken": In(1)})
 """What an endpoint has of its link.
 
 ``i`` and ``o`` are packets from the link and to it. ``id`` is the bus, device and function number;
 ``bus_master`` tells whether there may be requests; ``max_payload`` and ``max_read`` are the codes
 of MaxPayload and MaxReadRequest, 128 bytes times a power of two. ``non_posted_ok`` tells whether
 there is room for three more requests that want an answer: a link that holds others back meanwhile
-lets completions pass. ``interrupt`` is high until ``interrupt_taken`` is.
+lets completions pass. ``pending`` is high while reads have no complete answer. ``interrupt`` is high until ``interrupt_taken`` is.
 """
 
 PATIENCE = 1 << 21
@@ -137,6 +137,7 @@ class Endpoint(wiring.Component):
         m.d.comb += [
             session.write.eq(bar.open),
             session.number.eq(bar.number),
+            self.link.pending.eq(reads.under_way),
             session.busy.eq(reads.under_way | sampling.o.valid | recording.o.valid),
             reads.era.eq(session.era),
             reads.length.eq(sampling.length),

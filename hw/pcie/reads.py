@@ -11,8 +11,10 @@ from .receive import COMPLETION
 
 __all__ = ["BURST", "FAULTS", "TAGS", "Reads"]
 
-TAGS = 8
-"""Reads that may be under way."""
+TAGS = 4
+"""Reads that may be under way. A completion ends at a multiple of 64 bytes, so those of a read are
+eight at most, and all together no more than the 36 whose headers a 7-series block holds: an
+endpoint can't tell a host to wait with them."""
 
 BURST = 128
 """Most words of a read."""
@@ -22,6 +24,7 @@ FAULTS = data.StructLayout({"refused": 1, "poisoned": 1, "late": 1})
 data is poisoned, or one that has not come in time."""
 
 
+_PLACE = (TAGS - 1).bit_length()
 _QUEUE = 8
 
 
@@ -105,7 +108,7 @@ class Reads(wiring.Component):
     def _store(self, m, store, asked, missing):
         """Take completions; whether one has come that was waited for."""
         item = self.i.p
-        place, era, above = item.tag[:3], item.tag[3:5], item.tag[5:]
+        place, era, above = item.tag[:_PLACE], item.tag[_PLACE:_PLACE + 2], item.tag[_PLACE + 2:]
         here = Cat(place == k for k in range(TAGS))
         all_, left = Signal(range(BURST + 1)), Signal(range(BURST + 1))
         ours, kept, begun = Signal(), Signal(), Signal()

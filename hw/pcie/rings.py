@@ -30,8 +30,8 @@ class SampleRing(wiring.Component):
 
     Members
     -------
-    base : ``In(64)``, address in bytes, a multiple of the ring's size
-    mask : ``In(32)``, words of the ring less 1, at least 127
+    base : ``In(64)``, address in bytes, a multiple of the ring's size and of a burst
+    mask : ``In(32)``, words of the ring less 1, and of a burst less 1
     index : ``In(32)``, after the last word that the host has written
     max_read : ``In(3)``, MaxReadRequest, 128 bytes times a power of two
     enable : ``In(1)``, whether there may be a request
@@ -179,13 +179,16 @@ class ResultRing(wiring.Component):
                     self.words.valid.eq((telling | queue.r_rdy) & left.any()),
                     queue.r_en.eq(self.words.ready & ~telling & left.any()),
                 ]
-                m.d.sync += left.eq(left - (self.words.valid & self.words.ready))
+                moves = self.words.valid & self.words.ready
+                m.d.sync += left.eq(left - moves)
+                with m.If(moves & telling & (left == 1)):
+                    # What becomes faulty from now on has not been told.
+                    m.d.sync += faulty.eq(Value.cast(self.faults).any())
                 with m.If(self.o.ready):
                     m.d.comb += self.told.eq(telling)
                     m.d.sync += [settle.eq(0), since.eq(Mux(telling, 0, since + 1))]
                     with m.If(telling):
-                        m.d.sync += [last_told.eq(self.written),
-                                     faulty.eq(Value.cast(self.faults).any())]
+                        m.d.sync += last_told.eq(self.written)
                     with m.Else():
                         m.d.sync += self.written.eq(self.written + self.o.p.length)
                     m.next = "Idle"

@@ -40,6 +40,7 @@ class Series7(wiring.Component):
     cfg_interrupt: Out(1)
     cfg_interrupt_rdy: In(1)
     cfg_interrupt_msienable: In(1)
+    cfg_trn_pending: Out(1)
     cfg_to_turnoff: In(1)
     cfg_turnoff_ok: Out(1)
 
@@ -67,6 +68,7 @@ class Series7(wiring.Component):
             # The host turns power off when no more packets come; it is told between packets.
             link.bus_master.eq(self.cfg_command[2] & ~self.cfg_to_turnoff),
             self.cfg_turnoff_ok.eq(turned),
+            self.cfg_trn_pending.eq(link.pending),
             # Without MSI an interrupt would never be taken.
             self.cfg_interrupt.eq(link.interrupt & self.cfg_interrupt_msienable),
             link.interrupt_taken.eq(self.cfg_interrupt_rdy | ~self.cfg_interrupt_msienable),

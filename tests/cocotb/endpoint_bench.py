@@ -138,7 +138,7 @@ async def rings(dut):
     high = {kind for kind, _ in bench.block.sent}
     assert (TlpType.MEM_READ_64 in high) == (PLAN["base"] >= 1 << 32)
     report = {"nanoseconds": took, "samples": len(samples) - first, "reads": len(reads),
-              "longest": max(reads),
+              "longest": max(reads), "completions": bench.block.functions[0].most_completions,
               "written": sum(length for kind, length in bench.block.sent if kind in (
                   TlpType.MEM_WRITE, TlpType.MEM_WRITE_64))}
     Path(os.environ["SPIKELOOM_PLAN"]).with_name("report.json").write_text(json.dumps(report))

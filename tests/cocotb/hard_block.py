@@ -17,6 +17,10 @@ _PASSED = {TlpType.MEM_READ, TlpType.MEM_READ_64, TlpType.MEM_WRITE, TlpType.MEM
            TlpType.CPL, TlpType.CPL_DATA, TlpType.IO_READ, TlpType.IO_WRITE}
 
 
+_HEADERS = 36
+"""Completions that a 7-series block holds, at most. No credits keep a host from sending more."""
+
+
 class Function(Endpoint):
     """The configuration space; other packets go to the user's side."""
 
@@ -29,9 +33,13 @@ class Function(Endpoint):
         self.register_capability(self.msi)
         self.pcie_cap.max_payload_size_supported = 2
         self.configure_bar(0, 4096)
+        self.completions = self.most_completions = 0
 
     async def upstream_recv(self, tlp):
         if tlp.fmt_type in _PASSED:
+            self.completions += tlp.is_completion()
+            self.most_completions = max(self.most_completions, self.completions)
+            assert self.completions <= _HEADERS, "completions were lost"
             await self.received.put(tlp)
         else:
             await super().upstream_recv(tlp)
@@ -82,6 +90,7 @@ class HardBlock(Device):
                 await RisingEdge(dut.clk)
                 while not dut.link__i__ready.value:
                     await RisingEdge(dut.clk)
+            self.functions[0].completions -= tlp.is_completion()
             tlp.release_fc()
 
     async def _send(self):

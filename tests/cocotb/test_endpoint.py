@@ -101,15 +101,9 @@ def test_ten_thousand_samples(subject, tmp_path):
     assert report["samples"] == 7_500
 
 
-LANE = 0.5
-"""Bytes a nanosecond that a lane of the second generation carries."""
-
-
-@pytest.mark.parametrize("period, payload, share", [(8, 0, 0.9), (8, 1, 0.9), (16, 0, 0.5)],
-                         ids=["125 MHz", "256 bytes", "62.5 MHz"])
-def test_share_of_what_the_link_carries(tmp_path, period, payload, share):
-    """Samples into a device that takes a word a clock, in completions as long as they may be: at
-    125 MHz all but what headers and framing leave of a lane, at 62.5 MHz a word a clock."""
+@pytest.fixture(scope="module")
+def swift():
+    """A device that takes a word a clock."""
     shape = config(channels=8, size=16, word=8, classes=1, lanes=1)
 
     def samples(count, seed):
@@ -117,8 +111,27 @@ def test_share_of_what_the_link_carries(tmp_path, period, payload, share):
         beats = [[rng.getrandbits(32) for _ in range(shape.input.beats)] for _ in range(count)]
         return beats, [[logit & 0xffffffff for logit in logits(shape, each)] for each in beats]
 
-    subject = compiled(StandIn(shape), shape), samples, registers(shape)
-    report = run(subject, tmp_path, 80, {**QUIET, "period": period, "payload": payload,
+    return compiled(StandIn(shape), shape), samples, registers(shape)
+
+
+def test_no_completion_is_lost(swift, tmp_path):
+    """A lane brings small completions faster than they are taken at 62.5 MHz, and a hard block
+    holds no more than 36."""
+    report = run(swift, tmp_path, 80, {**QUIET, "period": 16, "late": 300, "ring": 1 << 14},
+                 "rings")
+    assert 16 < report["completions"] <= 32
+
+
+LANE = 0.5
+"""Bytes a nanosecond that a lane of the second generation carries."""
+
+
+@pytest.mark.parametrize("period, payload, share", [(8, 0, 0.9), (8, 1, 0.88), (16, 0, 0.5)],
+                         ids=["125 MHz", "256 bytes", "62.5 MHz"])
+def test_share_of_what_the_link_carries(swift, tmp_path, period, payload, share):
+    """Samples into a device that takes a word a clock, in completions as long as they may be: at
+    125 MHz all but what headers and framing leave of a lane, at 62.5 MHz a word a clock."""
+    report = run(swift, tmp_path, 80, {**QUIET, "period": period, "payload": payload,
                                          "ring": 1 << 14}, "rings")
     size = 128 << payload
     allowed = LANE * size / (size + 20)

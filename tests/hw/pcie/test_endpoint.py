@@ -2,6 +2,7 @@
 """The endpoint in front of a device, against a host that splits and reorders completions."""
 
 import random
+from collections import deque
 from dataclasses import replace
 
 import pytest
@@ -367,6 +368,42 @@ def test_bursts(code):
     reads = [tlp.length for tlp in root.seen if not tlp.has_data]
     assert max(reads) == min(32 << code, 128)
     assert sum(reads) == sum(map(len, samples))
+
+
+def test_answers_that_are_missing_are_pending():
+    """A host may wait for them before it resets a function."""
+    answered = False
+
+    async def host(root):
+        nonlocal answered
+        await opened(root, 3)
+        assert not root.ctx.get(root.link.pending)
+        root.write(RING.samples_index, WHERE.input_words)
+        await root.until(lambda: any(not tlp.has_data for tlp in root.seen))
+        assert root.ctx.get(root.link.pending)
+        answered = True
+        root.answers.append(deque(root.parts(root.seen[-1])))
+        await root.until(lambda: not root.ctx.get(root.link.pending))
+
+    simulate(host, answer=lambda tlp: None if answered else [])
+
+
+@pytest.mark.parametrize("offset", [4, 0x7c, 0x1fc, 0xffc])
+def test_no_access_crosses_a_page_whatever_a_host_writes(offset):
+    """``Root`` looks at each."""
+    async def host(root):
+        root.ctx.set(root.link.max_payload, 2)
+        root.ctx.set(root.link.max_read, 2)
+        await root.open(3, samples=PLACES[0] + offset, results=PLACES[1] + offset,
+                        block=PLACES[2] + offset, mask=0x5a)
+        root.write(RING.results_index, 1000)
+        root.write(RING.samples_index, 1000)
+        for _ in range(5_000):
+            await root.ctx.tick()
+        assert any(tlp.has_data and tlp.length == 2 for tlp in root.seen)
+        assert max(tlp.length for tlp in root.seen if not tlp.has_data) == 128
+
+    simulate(host)
 
 
 def test_requests_are_held_back_while_many_wait():

@@ -113,7 +113,7 @@ LENGTHS = [1, BURST, 2, 64, 3, 1, 1, 1, 1, 1, 1, BURST, BURST, 5] * 3
 def test_order(stalls):
     bench = Bench(LENGTHS, fair, stalls=stalls, seed=3)
     assert bench.run(sum(LENGTHS)) == list(range(sum(LENGTHS)))
-    assert bench.tags == [bench.era << 3 | k % TAGS for k in range(len(LENGTHS))]
+    assert bench.tags == [bench.era << 2 | k % TAGS for k in range(len(LENGTHS))]
     assert (bench.strangers, bench.faults, bench.under_way) == (0, 0, 0)
 
 
@@ -137,10 +137,10 @@ def test_strangers(kind):
     def answer(bench):
         if bench.random.random() < 0.5 and bench.pending:
             tag, _, left = bench.pending[0]
-            wrong = {"other era": (tag ^ 8, left), "high tag": (tag | 0x20, left),
-                     "not asked": (tag + 1 & 7 | 8 if len(bench.pending) < TAGS else tag | 0x40,
+            wrong = {"other era": (tag ^ 4, left), "high tag": (tag | 0x10, left),
+                     "not asked": (tag + 1 & 3 | 4 if len(bench.pending) < TAGS else tag | 0x40,
                                    left),
-                     "wrong count": (tag, left + 1), "again": (tag ^ 16, left)}[kind]
+                     "wrong count": (tag, left + 1), "again": (tag ^ 8, left)}[kind]
             sent["again"] += 1
             return part(wrong[0], 0xdead, wrong[1], 3)
         return fair(bench)

@@ -60,6 +60,9 @@ def test_configuration():
         ctx.set(dut.link.non_posted_ok, 1)
         assert ctx.get(dut.rx_np_ok)
         assert ctx.get(dut.rx_np_req)
+        for pending in (0, 1):
+            ctx.set(dut.link.pending, pending)
+            assert ctx.get(dut.cfg_trn_pending) == pending
 
     simulate(test)
 
