@@ -142,7 +142,15 @@ class PcieLink:
         return words
 
     def write(self, name: str, value: int) -> None:
-        """Write a register of the rings."""
+        """Write a register of the rings.
+
+        Raises
+        ------
+        LinkError
+            If the device is gone.
+        """
+        if not self.function.present():
+            raise all_ones(self.name)
         self.function.bar[self.where[f"ring_{name}"]] = value & _ONES
 
     def take_over(self) -> None:
@@ -156,10 +164,10 @@ class PcieLink:
         while True:
             self.write("open", 0)
             self._until_rest(deadline)
-            self._describe(timesteps)
+            described = self._describe(timesteps)
             session = 1 + secrets.randbelow(_ONES - 1)
             self.write("open", session)
-            if self._until_open(session, deadline):
+            if self._until_open(session, deadline) and self._holds(described, deadline):
                 break
         self._session, self._timesteps = session, timesteps
         self.sent = self.taken = 0
@@ -186,22 +194,36 @@ class PcieLink:
             self.function.wait(0.001)
 
     def _describe(self, timesteps):
-        """Tell the device where the rings are, and that they are empty."""
+        """Tell the device where the rings are, and that they are empty; registers and words."""
         if self._buffer is None:
             self._buffer = self.function.buffer(4 * 4 * self.ring)
         words, address = self._buffer.words, self._buffer.address
         self.samples, self.results = words[:self.ring], words[self.ring:2 * self.ring]
         self.block = words[2 * self.ring:2 * self.ring + 2]
         self.block[0] = self.block[1] = 0
+        described = {"interrupt": int(self.function.interrupts),
+                     "samples_mask": self.ring - 1, "results_mask": self.ring - 1}
+        if self.where["most_timesteps"] > 1:
+            described["timesteps"] = timesteps
         for k, name in enumerate(("samples", "results", "status")):
             place = address + 4 * k * self.ring
-            self.write(f"{name}_low", place)
-            self.write(f"{name}_high", place >> 32)
+            described |= {f"{name}_low": place & _ONES, f"{name}_high": place >> 32}
+        for name, word in described.items():
+            self.write(name, word)
         for name in ("samples", "results"):
-            self.write(f"{name}_mask", self.ring - 1)
             self.write(f"{name}_index", 0)
-        self.write("interrupt", self.function.interrupts)
-        self.write("timesteps", timesteps)
+        return described
+
+    def _holds(self, described, deadline):
+        """Whether the device knows the rings; it does not if it was at rest too late for a word, or
+        another program wrote to it."""
+        if all(self.read(self.where[f"ring_{name}"], 1) == [word]
+               for name, word in described.items()):
+            return True
+        if time.monotonic() > deadline:
+            raise HostError(f"{self.name}: the device does not hold what it was told; is another "
+                            f"program using it?")
+        return False
 
     def close(self) -> None:
         """End the session. Returns when the device does not access memory any more, or is gone."""

@@ -111,9 +111,15 @@ static enum spikeloom_error mapped_request(struct spikeloom_link *link,
 {
     const struct spikeloom_mapped *mapped = (const struct spikeloom_mapped *)link;
 
+    const bool owned = is_owned(mapped, request->addr);
+
     request->answered = 0;
+    request->status = SPIKELOOM_STATUS_SESSION;
+    if (owned && !is_owner(mapped))
+        return SPIKELOOM_OK;
     request->status = execute(mapped, request);
-    if (is_owned(mapped, request->addr) && !is_owner(mapped))
+    /* Another host may have come meanwhile. */
+    if (owned && !is_owner(mapped))
         request->status = SPIKELOOM_STATUS_SESSION;
     return SPIKELOOM_OK;
 }

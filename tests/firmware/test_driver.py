@@ -396,13 +396,19 @@ def test_a_session_that_is_lost(happening, error, name, number, driver_of, image
 
 
 @pytest.mark.parametrize("happening, error", [("taken", Error.TAKEN), ("reset", Error.RESET)])
-def test_registers_of_a_session_that_is_lost(happening, error, board, images):
+def test_registers_of_a_session_that_is_lost(happening, error, board, images, monkeypatch):
+    """They are not written any more: they are another host's."""
     transport, driver = board("linear", "mapped")
+    write, writes = transport.target.write, []
+    monkeypatch.setattr(transport.target, "write",
+                        lambda addr, word: writes.append(addr) or write(addr, word))
     words = driver.pack(images(transport.network, 1))
     for read in (driver.poll, lambda: driver.submit(words)):
         assert driver.open() == driver.submit(words) == Error.OK
         transport.target.session = None if happening == "reset" else 99
+        writes.clear()
         assert read() == error
+        assert not writes
 
 
 def test_a_session_that_the_device_remembers_but_does_not_own(board, images, monkeypatch):

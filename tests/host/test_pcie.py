@@ -103,6 +103,29 @@ def test_another_driver_takes_over(board, folder, images):
             first.infer(raw)
 
 
+@pytest.mark.parametrize("times", [1, 1_000_000])
+def test_another_driver_describes_its_own_rings(board, folder, images, monkeypatch, times):
+    """Between the description and the session. No sample is read from there."""
+    raw, left = images(linear(), 5), times
+    with device(board, folder) as here:
+        opens = here.link._until_open
+
+        def meanwhile(*args):
+            nonlocal left
+            if left:
+                left -= 1
+                here.link.write("samples_low", 0x1000)
+            return opens(*args)
+
+        monkeypatch.setattr(here.link, "_until_open", meanwhile)
+        here.link.patience = 1 if times > 1 else 30
+        if times == 1:
+            assert np.array_equal(here.infer(raw).logits, linear().predict(raw))
+        else:
+            with pytest.raises(HostError, match=r"does not hold what it was told|has been busy"):
+                here.infer(raw)
+
+
 _CRASH = """
 import os, sys
 import numpy as np
