@@ -125,6 +125,7 @@ class Device:
         self.name = link.name
         self._where = manifest.registers
         self._lost: str | None = None  # why the link was lost
+        self._identified = False  # whether it holds what it should
 
     @property
     def retries(self) -> int:
@@ -238,6 +239,7 @@ class Device:
         HostError
             As that; or if the device is of another build, or fails its test of itself.
         """
+        self._identified = False
         status = self.status()
         if not status["matches"]:
             self._refuse(status)
@@ -305,8 +307,10 @@ class Device:
         """The device, which is taken over if that is not done yet."""
         if self._lost is not None:
             raise HostError(self._lost)
-        if not self.link.opened:
+        if not (self.link.opened and self._identified):
             self.identify()
+            self._identified = True
+        if not self.link.opened:
             self.link.take_over()
         try:
             yield

@@ -19,6 +19,7 @@ __all__ = ["PcieLink", "is_pcie", "open_function"]
 _ONES = 0xffffffff
 
 _RESTING = 1 << 1
+_REJECTED = 1 << 11
 _FAULTS = {8: "it was refused: its address is not mapped; is an IOMMU in the way?",
            9: "its data came damaged", 10: "its answer did not come in time"}
 
@@ -81,8 +82,9 @@ def mapped(line: str, name: str) -> MappedFunction:
 class PcieLink:
     """:class:`~host.device.Link` over PCI Express.
 
-    A session lasts until another host opens one or the device is reset. After any error or an
-    interrupt it is open no more, because it is not known what the device has.
+    A session is one of samples, or loads the memories. It lasts until another host opens one or the
+    device is reset. After any error or an interrupt it is open no more, because it is not known
+    what the device has.
 
     Parameters
     ----------
@@ -117,7 +119,8 @@ class PcieLink:
         size = max(least, 4 * self.record, 4 * where["input_words"])
         self.ring = 1 << (size - 1).bit_length()
         self._buffer: Buffer | None = None
-        self._session = 0
+        self._session = 0  # of samples
+        self._loading = 0  # or one that loads
         self._timesteps: int | None = None
         self._flying = False
 
@@ -127,13 +130,20 @@ class PcieLink:
         return self._session != 0
 
     def read(self, addr: int, count: int) -> list[int]:
-        """Registers of BAR0.
+        """Registers of BAR0. Words that were written before have been taken.
 
         Raises
         ------
         LinkError
             If the device is gone.
+        HostError
+            See :meth:`write`.
         """
+        if self._loading:
+            self._await_loaded(self.ring)
+        return self._read(addr, count)
+
+    def _read(self, addr, count):
         if not self.function.present():
             raise all_ones(self.name)
         words = [self.function.bar[addr + k] for k in range(count)]
@@ -141,7 +151,50 @@ class PcieLink:
             raise all_ones(self.name)
         return words
 
-    def write(self, name: str, value: int) -> None:
+    def write(self, addr: int, words: list[int], what: str) -> None:
+        """Write registers that the memories are loaded with, by a session of its own. They go
+        through the ring of samples, and it is not waited for them.
+
+        Raises
+        ------
+        HostError
+            If the device takes no words, or has refused one; ``what`` is asked of it.
+        """
+        if self._flying:
+            raise HostError(f"{self.name}: samples are under way; end the sequence that they "
+                            f"belong to before {what} is asked of the device")
+        if not self._loading:
+            self._loading = self._open(self.where["most_timesteps"], loads=True)
+        self._await_loaded(2 * len(words))
+        for k, word in enumerate(words):
+            for part in (addr + k, word):
+                self.samples[self.sent & self.ring - 1] = part
+                self.sent += 1
+        self.set_ring("samples_index", self.sent)
+
+    def _await_loaded(self, room):
+        """Wait until so many words of the ring are free."""
+        session, self._loading = self._loading, 0
+        before, changed = None, 0.0
+        while True:
+            (loaded,), (status,) = (self._read(self.where[name], 1)
+                                    for name in ("ring_loaded", "status"))
+            if status & _REJECTED:
+                raise Refused(f"{self.name}: the device has refused what it was to be loaded with; "
+                              f"load it again")
+            if self.sent - 2 * loaded <= self.ring - room:
+                break
+            if loaded != before:
+                before, changed = loaded, time.monotonic()
+            elif not self._is_open(session):
+                raise self.diagnosis(session)
+            elif time.monotonic() > changed + self.patience:
+                raise HostError(f"{self.name}: the device has taken no word for its memories for "
+                                f"{self.patience:g} s; wait longer (--timeout), or reset it")
+            self.function.wait(0.0005)
+        self._loading = session
+
+    def set_ring(self, name: str, value: int) -> None:
         """Write a register of the rings.
 
         Raises
@@ -155,22 +208,27 @@ class PcieLink:
 
     def take_over(self) -> None:
         """Take the device over."""
-        self._open(self.where["most_timesteps"])
+        self._begin(self.where["most_timesteps"])
 
-    def _open(self, timesteps):
-        """Open a session, when what is left of the one before is gone."""
-        self._session = 0
+    def _begin(self, timesteps):
+        """Open a session of samples."""
+        self._session = self._open(timesteps)
+        self._timesteps = timesteps
+
+    def _open(self, timesteps, *, loads=False):
+        """Open a session, when what is left of the one before is gone; its number."""
+        self._session = self._loading = 0
         deadline = time.monotonic() + self.patience
         while True:
-            self.write("open", 0)
+            self.set_ring("open", 0)
             self._until_rest(deadline)
-            described = self._describe(timesteps)
+            described = self._describe(timesteps, loads)
             session = 1 + secrets.randbelow(_ONES - 1)
-            self.write("open", session)
+            self.set_ring("open", session)
             if self._until_open(session, deadline) and self._holds(described, deadline):
                 break
-        self._session, self._timesteps = session, timesteps
         self.sent = self.taken = 0
+        return session
 
     def _until_rest(self, deadline):
         while not self.read(self.where["status"], 1)[0] & _RESTING:
@@ -193,7 +251,7 @@ class PcieLink:
                 return False
             self.function.wait(0.001)
 
-    def _describe(self, timesteps):
+    def _describe(self, timesteps, loads):
         """Tell the device where the rings are, and that they are empty; registers and words."""
         if self._buffer is None:
             self._buffer = self.function.buffer(4 * 4 * self.ring)
@@ -205,13 +263,15 @@ class PcieLink:
                      "samples_mask": self.ring - 1, "results_mask": self.ring - 1}
         if self.where["most_timesteps"] > 1:
             described["timesteps"] = timesteps
+        if "load" in self.where:
+            described["load"] = int(loads)
         for k, name in enumerate(("samples", "results", "status")):
             place = address + 4 * k * self.ring
             described |= {f"{name}_low": place & _ONES, f"{name}_high": place >> 32}
         for name, word in described.items():
-            self.write(name, word)
+            self.set_ring(name, word)
         for name in ("samples", "results"):
-            self.write(f"{name}_index", 0)
+            self.set_ring(f"{name}_index", 0)
         return described
 
     def _holds(self, described, deadline):
@@ -227,10 +287,10 @@ class PcieLink:
 
     def close(self) -> None:
         """End the session. Returns when the device does not access memory any more, or is gone."""
-        self._session = 0
+        self._session = self._loading = 0
         if self._buffer is not None:
             with suppress(HostError):
-                self.write("open", 0)
+                self.set_ring("open", 0)
                 self._until_rest(time.monotonic() + self.patience)
 
     def run(self, samples: Iterable[Sequence[int]], timesteps: int
@@ -261,7 +321,7 @@ class PcieLink:
         if not self.opened:
             raise HostError(f"{self.name}: samples are sent in a session, and none is open")
         if timesteps != self._timesteps:
-            self._open(timesteps)
+            self._begin(timesteps)
         session, self._session = self._session, 0
         flight, self._flying = _Flight(self, session), True
         try:
@@ -273,9 +333,16 @@ class PcieLink:
             flight.over, self._flying = flight.over or "the sequence has ended", False
 
     def well(self, session: int) -> bool:
-        """Whether the session is open, and the device reaches memory."""
+        """Whether the session is open, and the device reaches memory and computes."""
+        return self._is_open(session) and self._intact()
+
+    def _is_open(self, session):
         (found,), (status,) = (self.read(self.where[name], 1) for name in ("session", "status"))
         return found == session and not status >> min(_FAULTS)
+
+    def _intact(self):
+        """Whether the memories are what they should be, as far as it is known."""
+        return "health" not in self.where or self.read(self.where["health"], 1)[0] & 1
 
     def diagnosis(self, session: int) -> HostError:
         """Why there is no result."""
@@ -287,6 +354,9 @@ class PcieLink:
         for bit, reason in _FAULTS.items():
             if status >> bit & 1:
                 return LinkError(f"{self.name}: the device could not read memory: {reason}")
+        if not self._intact():
+            return Refused(f"{self.name}: the device refuses samples, because its memories are not "
+                           f"what they should be; load them (python -m host load)")
         return HostError(f"{self.name}: the device has not completed a sample in "
                          f"{self.patience:g} s; wait longer (--timeout), or reset it")
 
@@ -310,7 +380,7 @@ class _Flight(Flight):
         link.samples[:len(data[room:])] = data[room:]
         link.sent += len(data)
         self._waiting += 1
-        link.write("samples_index", link.sent)
+        link.set_ring("samples_index", link.sent)
 
     def look(self):
         """Take the results that are there."""
@@ -345,7 +415,7 @@ class _Flight(Flight):
             self.landed.append(self._result())
         self._waiting -= ready
         if ready:
-            link.write("results_index", link.taken)
+            link.set_ring("results_index", link.taken)
         return ready
 
     def _result(self):

@@ -9,13 +9,13 @@ from .bus import DeviceBus
 from .config import ArrayConfig
 from .contents import QUIET, ContentsBus, shapes, share
 from .feeder import Collector, Feeder, Packing, Word
-from .loader import LoadBus, Loader
+from .loader import LoadBus, Loader, crc
 from .registers import MAGIC, VERSION, RegisterMap
 from .run import timesteps_member
-from .selftest import SelfTest
+from .selftest import SelfTest, selftest_words
 from .stream import Queue
 
-__all__ = ["Device", "DeviceModel", "answer", "identity", "packing", "register_map"]
+__all__ = ["Device", "DeviceModel", "answer", "contents", "identity", "packing", "register_map"]
 
 def packing(config):
     """How the input of an array lies in words of a sample."""
@@ -44,6 +44,23 @@ def _digest_words(digest):
         raise ValueError(f"digest must be 64 hexadecimal digits in lower case, not {digest!r}")
     octets = bytes.fromhex(digest)
     return [int.from_bytes(octets[k:k + 4], "little") for k in range(0, 32, 4)]
+
+
+def contents(config, image, holds=None):
+    """What a :class:`Device` knows of its memories, as arguments of it.
+
+    Parameters
+    ----------
+    image : contents of the memories, by name
+    holds : 64 hexadecimal digits that say what they hold, if they may be loaded
+    """
+    known = {}
+    if config.reloadable:
+        known |= {"holds": holds, "crcs": [crc(image[shape.name].rows, shape)
+                                           for shape in shapes(config)]}
+    if config.selftests:
+        known["selftest"] = selftest_words(config, image)
+    return known
 
 
 def identity(config, *, digest, clock_hz):

@@ -5,11 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .array import Array as CoreArray
-from .contents import shapes
-from .device import Device, identity, register_map
+from .device import Device, contents, identity, register_map
 from .link import ByteLink
-from .loader import crc
-from .selftest import selftest_words
 from .uart import Receiver, Transmitter, divisor
 
 __all__ = ["Top"]
@@ -56,7 +53,7 @@ class Top(wiring.Component):
 
         m.submodules.device = device = Device(
             CoreArray(self._config, self._image), self._config, digest=self._digest,
-            clock_hz=self._clock_hz, **self._contents())
+            clock_hz=self._clock_hz, **contents(self._config, self._image, self._holds))
         m.submodules.link = link = ByteLink(register_map(self._config))
         m.submodules.receiver = receiver = Receiver(self._divisor)
         m.submodules.transmitter = transmitter = Transmitter(self._divisor)
@@ -75,13 +72,3 @@ class Top(wiring.Component):
             m.d.comb += self.passed.eq(device.passed)
 
         return m
-
-    def _contents(self):
-        """What a device that may be loaded, or that tests itself, knows."""
-        known = {}
-        if self._config.reloadable:
-            known |= {"holds": self._holds, "crcs": [crc(self._image[shape.name].rows, shape)
-                                                     for shape in shapes(self._config)]}
-        if self._config.selftests:
-            known["selftest"] = selftest_words(self._config, self._image)
-        return known

@@ -4,10 +4,9 @@ from boards import Board
 from gen.plan.memories import Placement
 from hw.array import Array
 from hw.config import ArrayConfig, MemoryImage
-from hw.device import register_map
+from hw.device import contents, register_map
 from hw.pcie.registers import RingMap
 from hw.pcie.top import Top as PcieTop
-from hw.selftest import selftest_words
 from hw.top import Top
 
 from .verilog import component_verilog
@@ -31,7 +30,7 @@ def verilog(config: ArrayConfig, image: dict[str, MemoryImage], placement: Place
     holds : digest of the network in memories that may be loaded
     """
     top = (PcieTop(Array(config, image), config, digest=digest, clock_hz=clock_hz,
-                   selftest=selftest_words(config, image))
+                   **contents(config, image, holds))
            if baud is None else
            Top(config, image, digest=digest, clock_hz=clock_hz, baud=baud, holds=holds))
     return component_verilog(top, "top", placement)

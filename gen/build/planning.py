@@ -54,9 +54,6 @@ def design_for(network: Network, board: Board, *, lanes: dict[str, int] | None =
         If the board has no such clock.
     """
     line = None if board.connector else baud
-    if reloadable and line is None:
-        raise FitError("memories are loaded over a serial line; leave --reloadable out, or build "
-                       "for the serial port (--link uart)")
     clock = clocking.require(board, clock_hz or board.clock_hz, line)
     workload = calibrate(network, calibration)
     choose = (plan if stream is None and interleaved == 1 else

@@ -116,9 +116,9 @@ def compile_pcie(verilog: str, clock_hz: int, *, recorded: ArrayConfig | None = 
     clock_hz : of the fabric, which says how many bytes the link carries in a clock
     """
     rings = RingMap()
-    read = (rings.samples_read, rings.results_written)
+    read = (rings.samples_read, rings.results_written, rings.loaded)
     writable = [address for address in vars(rings).values() if address not in read]
-    words = {"FACTS": RegisterMap(1, 1).session + 1, "RING_OPEN": rings.open,
+    words = {"FACTS": RegisterMap(1, 1).holds + 8, "RING_OPEN": rings.open,
              "RING_FIRST": min(writable), "RING_LAST_WRITABLE": max(writable),
              "RING_READABLE": len(read)}
     header = "".join(f"constexpr unsigned {name} = {value};\n" for name, value in words.items())

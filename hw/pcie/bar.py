@@ -17,11 +17,11 @@ __all__ = ["FACTS", "Bar"]
 
 FACTS = data.StructLayout({
     "counts": COUNTS, "submitted": 16, "completed": 16, "session": 32, "resting": 1,
-    "faults": FAULTS, "samples_read": 32, "results_written": 32})
+    "faults": FAULTS, "rejected": 1, "samples_read": 32, "results_written": 32, "loaded": 32})
 """What the endpoint says of itself."""
 
 _DESCRIBING = ("samples_low", "samples_high", "samples_mask", "results_low", "results_high",
-               "results_mask", "status_low", "status_high", "interrupt", "timesteps")
+               "results_mask", "status_low", "status_high", "interrupt", "timesteps", "load")
 
 
 # A burst never crosses a multiple of its length, nor the status block one of its own, whatever a
@@ -49,6 +49,7 @@ class Bar(wiring.Component):
     samples, results, block : ``Out(64)``, addresses of the rings and of the status block
     samples_mask, results_mask, samples_index, results_index : ``Out(32)``
     interrupt : ``Out(1)``
+    load : ``Out(1)``, the session loads the memories
     timesteps : ``Out``, only if there are several
     """
 
@@ -66,7 +67,7 @@ class Bar(wiring.Component):
             "samples": Out(64), "results": Out(64), "block": Out(64),
             "samples_mask": Out(32, init=BURST - 1), "results_mask": Out(32, init=BURST - 1),
             "samples_index": Out(32), "results_index": Out(32),
-            "interrupt": Out(1),
+            "interrupt": Out(1), "load": Out(1),
             **timesteps_member(registers.most_timesteps, Out),
         })
 
@@ -81,6 +82,8 @@ class Bar(wiring.Component):
                 "interrupt": self.interrupt}
         if self._map.most_timesteps > 1:
             held["timesteps"] = self.timesteps
+        if self._map.memories:
+            held["load"] = self.load
         self._write(m, held)
         self._read(m, held)
         return m
@@ -112,13 +115,14 @@ class Bar(wiring.Component):
             self.status[Status.BUSY].eq(busy),
             self.status[Status.RESTING].eq(facts.resting),
             self.status[Status.REFUSED:Status.LATE + 1].eq(facts.faults),
+            self.status[Status.REJECTED].eq(facts.rejected),
         ]
         words = {
             where.frames: facts.counts.good, where.crc_errors: facts.counts.poisoned,
             where.dropped: facts.counts.dropped, where.submitted: facts.submitted,
             where.completed: facts.completed, where.status: self.status,
             where.session: facts.session, rings.samples_read: facts.samples_read,
-            rings.results_written: facts.results_written,
+            rings.results_written: facts.results_written, rings.loaded: facts.loaded,
             **{getattr(rings, name): register for name, register in held.items()}}
         here, word = Signal(len(words)), Signal(32)
         m.d.sync += [

@@ -6,11 +6,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.bus import DeviceBus
 from hw.feeder import Word
+from hw.loader import LoadBus
 from hw.registers import RegisterMap
 from hw.run import timesteps_member
 from hw.stream import Queue
 
 from .bar import Bar
+from .load import Loads
 from .reads import Reads
 from .receive import REQUEST, Receiver
 from .requests import Completer
@@ -32,7 +34,8 @@ LINK = wiring.Signature({
 ``bus_master`` tells whether there may be requests; ``max_payload`` and ``max_read`` are the codes
 of MaxPayload and MaxReadRequest, 128 bytes times a power of two. ``non_posted_ok`` tells whether
 there is room for three more requests that want an answer: a link that holds others back meanwhile
-lets completions pass. ``pending`` is high while reads have no complete answer. ``interrupt`` is high until ``interrupt_taken`` is.
+lets completions pass. ``pending`` is high while reads have no complete answer, and ``interrupt``
+until ``interrupt_taken`` is.
 """
 
 PATIENCE = 1 << 21
@@ -59,6 +62,7 @@ class Endpoint(wiring.Component):
     results : ``In(stream.Signature(Word))``, from it
     device : ``Out(DeviceBus)``
     timesteps : ``Out``, only if there are several
+    load : ``Out(LoadBus)``, only if memories may be loaded
     """
 
     def __init__(self, registers, *, patience=PATIENCE):
@@ -71,6 +75,7 @@ class Endpoint(wiring.Component):
             "results": In(stream.Signature(Word)),
             "device": Out(DeviceBus),
             **timesteps_member(registers.most_timesteps, Out),
+            **({"load": Out(LoadBus)} if registers.memories else {}),
         })
 
     def elaborate(self, platform):
@@ -126,7 +131,7 @@ class Endpoint(wiring.Component):
         m.submodules.reads, m.submodules.sampling = anew(reads), anew(sampling)
         m.submodules.recording = anew(recording)
         connect(m, receiver.completions, reads.i)
-        connect(m, reads.o, session.samples)
+        self._words(m, anew, reads, session, bar)
         connect(m, session.o_samples, flipped(self.samples))
         connect(m, flipped(self.results), session.results)
         connect(m, session.o_results, recording.i)
@@ -171,6 +176,23 @@ class Endpoint(wiring.Component):
             m.d.sync += self.link.interrupt.eq(1)
         with m.Elif(self.link.interrupt_taken):
             m.d.sync += self.link.interrupt.eq(0)
+
+    def _words(self, m, anew, reads, session, bar):
+        """Words of the ring of samples go to the device, or to its memories."""
+        if not self._map.memories:
+            connect(m, reads.o, session.samples)
+            return
+        loads = Loads()
+        m.submodules.loads = anew(loads)
+        connect(m, loads.bus, flipped(self.load))
+        m.d.comb += [
+            session.refuses.eq(self.load.refuses),
+            bar.facts.rejected.eq(loads.rejected),
+            bar.facts.loaded.eq(loads.loaded),
+        ]
+        for taker, takes in ((session.samples, ~bar.load), (loads.i, bar.load)):
+            m.d.comb += [taker.payload.eq(reads.o.payload), taker.valid.eq(reads.o.valid & takes)]
+        m.d.comb += reads.o.ready.eq(Mux(bar.load, loads.i.ready, session.samples.ready))
 
     def _left(self, m, told):
         """Whether the packet that has entered the last queue with ``told`` leaves it, so that an

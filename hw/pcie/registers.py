@@ -28,9 +28,10 @@ class Status:
     ``BUSY``: a sample is under way. ``RESTING``: no session is open, and nothing of the one before
     is left; only now may the registers be written that describe the rings. ``REFUSED``,
     ``POISONED`` and ``LATE``: a read of host memory has failed, so that the session has ended.
+    ``REJECTED``: a word for the memories was refused.
     """
 
-    BUSY, RESTING, REFUSED, POISONED, LATE = 0, 1, 8, 9, 10
+    BUSY, RESTING, REFUSED, POISONED, LATE, REJECTED = 0, 1, 8, 9, 10, 11
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,11 @@ class RingMap:
         is the index after the last word of results that the device has written, its second is
         ``status`` when the device writes it
     interrupt : bit 0: an interrupt (MSI) follows each writing of the status block
+    load : bit 0: the session loads the memories (:mod:`hw.loader`). Its ring of samples has pairs
+        of words, the address of a register and what is written to it; there only if memories may be
+        loaded
     samples_read, results_written : the device's indices, to read
+    loaded : pairs of the session that have been written, to read
     """
 
     open: int = 0x100
@@ -66,8 +71,10 @@ class RingMap:
     status_low: int = 0x10a
     status_high: int = 0x10b
     interrupt: int = 0x10c
-    samples_read: int = 0x10d
-    results_written: int = 0x10e
+    load: int = 0x10d
+    samples_read: int = 0x10e
+    results_written: int = 0x10f
+    loaded: int = 0x110
 
     def as_dict(self):
         """The map as the manifest has it: JSON-serialisable."""

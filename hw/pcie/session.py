@@ -24,6 +24,7 @@ class Session(wiring.Component):
     -------
     write, number : ``In``, for a clock: open the session ``number`` if the endpoint rests; end the
         one that is open if it does not, or if ``number`` is 0
+    refuses : ``In(1)``, no sample may be begun
     busy : ``In(1)``, whether accesses to host memory are under way
     session : ``Out(32)``, the number of the session that is open, or 0
     era : ``Out(2)``, counts sessions
@@ -39,7 +40,7 @@ class Session(wiring.Component):
             raise ValueError(f"words must be a positive integer, not {words!r}")
         self._words = words
         super().__init__({
-            "write": In(1), "number": In(32), "busy": In(1),
+            "write": In(1), "number": In(32), "refuses": In(1), "busy": In(1),
             "session": Out(32), "era": Out(2), "resting": Out(1, init=1),
             "submitted": Out(16), "completed": Out(16),
             "samples": In(stream.Signature(32)), "o_samples": Out(stream.Signature(32)),
@@ -48,18 +49,20 @@ class Session(wiring.Component):
 
     def elaborate(self, platform):
         # A word that the device has been offered stays until it is taken: `feeds` follows
-        # `session` only between words. So does `keeps`, between results that are handed on.
+        # `session` only between words, and `admits` what may be begun. So does `keeps`, between
+        # results that are handed on.
         m = Module()
 
         opened = Signal()
-        feeds, keeps = Signal(), Signal()
+        feeds, keeps, admits = Signal(), Signal(), Signal()
         place = Signal(range(self._words))
-        moves, ends = Signal(), Signal()
+        passes, moves, ends = Signal(), Signal(), Signal()
         m.d.comb += [
             opened.eq(self.session.any()),
-            self.o_samples.valid.eq(Mux(feeds, self.samples.valid, place.any())),
+            passes.eq(feeds & (admits | place.any())),
+            self.o_samples.valid.eq(Mux(feeds, self.samples.valid & passes, place.any())),
             self.o_samples.payload.eq(Mux(feeds, self.samples.payload, 0)),
-            self.samples.ready.eq(feeds & self.o_samples.ready),
+            self.samples.ready.eq(passes & self.o_samples.ready),
             self.o_results.valid.eq(keeps & self.results.valid),
             self.o_results.payload.eq(self.results.payload),
             self.results.ready.eq(~keeps | self.o_results.ready),
@@ -67,7 +70,7 @@ class Session(wiring.Component):
             ends.eq(self.results.valid & self.results.ready & self.results.p.last),
         ]
         with m.If(~self.o_samples.valid | self.o_samples.ready):
-            m.d.sync += feeds.eq(opened)
+            m.d.sync += [feeds.eq(opened), admits.eq(~self.refuses)]
         with m.If(~self.o_results.valid | self.o_results.ready):
             m.d.sync += keeps.eq(opened)
         with m.If(moves):

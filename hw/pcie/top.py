@@ -16,7 +16,7 @@ class Top(wiring.Component):
 
     Parameters
     ----------
-    array, config, digest, clock_hz, selftest : as for :class:`~hw.device.Device`
+    array, config, digest, clock_hz, crcs, holds, selftest : as for :class:`~hw.device.Device`
     patience : as for :class:`~hw.pcie.endpoint.Endpoint`
 
     Members
@@ -24,8 +24,10 @@ class Top(wiring.Component):
     link : ``Out(LINK)``
     """
 
-    def __init__(self, array, config, *, digest, clock_hz, selftest=None, patience=PATIENCE):
-        self._device = Device(array, config, digest=digest, clock_hz=clock_hz, selftest=selftest)
+    def __init__(self, array, config, *, digest, clock_hz, crcs=(), holds=None, selftest=None,
+                 patience=PATIENCE):
+        self._device = Device(array, config, digest=digest, clock_hz=clock_hz, crcs=crcs,
+                              holds=holds, selftest=selftest)
         self._config, self._patience = config, patience
         super().__init__({"link": Out(LINK)})
 
@@ -41,5 +43,7 @@ class Top(wiring.Component):
         connect(m, endpoint.device, device.bus)
         if self._config.timesteps > 1:
             m.d.comb += device.timesteps.eq(endpoint.timesteps)
+        if self._config.reloadable:
+            connect(m, endpoint.load, device.load)
 
         return m

@@ -1,6 +1,7 @@
 """Loading another network into a device: in the model of the device, over lines with errors, and on
 the Verilated board."""
 
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +14,12 @@ from gen.build.design import load as load_design
 from gen.build.planning import design_for, design_in_place
 from gen.errors import BuildError, FitError
 from host.device import Device
-from host.errors import HostError, LinkError
+from host.errors import HostError, LinkError, Refused
 from host.link import SerialLink
 from host.load import image_words
 from host.mailbox import Mailbox
 from host.manifest import load
+from host.pcie import PcieLink, mapped
 from host.transport import Transport
 from host.virtual import virtual_board
 from hw.contents import shapes
@@ -33,13 +35,33 @@ from .test_device import Vandal, driver
 FIRST, OTHER = linear(hidden=20, seed=1), linear(hidden=20, seed=2)
 
 
+LINKS = {"uart": "arty-a7", "pcie": "nitefury"}
+
+
+def built(folder, link, first=FIRST, other=OTHER, **options):
+    """A build whose memories may be loaded, and one of another network for the same device."""
+    build(first, board=LINKS[link], link=link, out=folder / "first", reloadable=True,
+          synthesise=False, **options)
+    build_in_place(other, folder / "first", out=folder / "other")
+    return folder / "first", folder / "other"
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A build whose memories may be loaded, and one of another network for the same device."""
-    first, other = (tmp_path_factory.mktemp("load") / name for name in ("first", "other"))
-    build(FIRST, board="arty-a7", out=first, reloadable=True, synthesise=False)
-    build_in_place(OTHER, first, out=other)
-    return first, other
+    return built(tmp_path_factory.mktemp("load"), "uart")
+
+
+@contextmanager
+def opened(line, folder):
+    """The driver of a virtual board."""
+    manifest = load(folder)
+    if manifest.baud is None:
+        with closing(mapped(line, "virtual-pcie")) as function:
+            yield Device(PcieLink(function, manifest, patience=30), manifest)
+        return
+    with Transport(line, manifest.baud) as transport:
+        frames = SerialLink(transport, patience=30)
+        yield Device(Mailbox(frames, manifest, patience=30), manifest)
 
 
 class LoadableTransport(ModelTransport):
@@ -210,16 +232,16 @@ def test_an_image_of_the_same_device_is_a_design(folders):
     assert theirs.network.digest == OTHER.digest
 
 
-def test_the_verilated_board(folders, images):
+@pytest.mark.parametrize("link", LINKS)
+def test_the_verilated_board(link, tmp_path, images):
     """One board, which both networks run on in turn; a host that goes away in the middle of a load
     leaves it refusing samples."""
-    first, other = folders
+    first, other = built(tmp_path, link)
     raw = images(FIRST, 6)
     with virtual_board(first) as path:
         def session(folder, action):
-            with Transport(path, load(folder).baud) as transport:
-                frames = SerialLink(transport, patience=30)
-                return action(Device(Mailbox(frames, load(folder), patience=30), load(folder)))
+            with opened(path, folder) as device:
+                return action(device)
 
         def answers(device):
             return device.infer(raw).logits
@@ -229,31 +251,39 @@ def test_the_verilated_board(folders, images):
             session(folder, lambda device, folder=folder: device.load(folder / "memory.img"))
             assert np.array_equal(session(folder, answers), network.predict(raw))
 
-        def goes(frames):
-            yield from frames[:3]
-            raise KeyboardInterrupt
+        def goes(device):
+            def frames(all_):
+                yield from all_[:3]
+                device.status()  # they have arrived
+                raise KeyboardInterrupt
+
+            device.load(first / "memory.img", progress=frames)
 
         with pytest.raises(KeyboardInterrupt):
-            session(first, lambda device: device.load(first / "memory.img", progress=goes))
-        for folder in folders:
+            session(first, goes)
+        for folder in (first, other):
             with pytest.raises(HostError, match="not completely loaded"):
                 session(folder, answers)
+
+        def insists(device):
+            device.link.take_over()
+            return list(device.link.run([[0] * device.manifest.registers["input_words"]], 1))
+
+        with pytest.raises(Refused, match="its memories are not what they should be; load them"):
+            session(first, insists)
         session(first, lambda device: device.load(first / "memory.img"))
         assert np.array_equal(session(first, answers), FIRST.predict(raw))
         status = session(first, Device.status)
         assert (status["memories"], status["holds"]) == ("intact", FIRST.digest)
 
 
-@pytest.fixture(scope="module")
-def tested(tmp_path_factory):
+@pytest.fixture(scope="module", params=LINKS)
+def tested(tmp_path_factory, request):
     """A build that tests itself with two samples, and may be loaded; and another network for it."""
     rng = np.random.default_rng(0)
     samples = rng.integers(0, FIRST.pixel_max + 1, (2, *FIRST.input_shape))
-    first, other = (tmp_path_factory.mktemp("tested") / name for name in ("first", "other"))
-    build(replace(FIRST, samples=samples), board="arty-a7", out=first, reloadable=True, selftests=2,
-          synthesise=False)
-    build_in_place(replace(OTHER, samples=samples), first, out=other)
-    return first, other
+    return built(tmp_path_factory.mktemp("tested"), request.param, replace(FIRST, samples=samples),
+                 replace(OTHER, samples=samples), selftests=2)
 
 
 def test_a_device_tests_itself_after_each_load(tested, images):
@@ -261,9 +291,7 @@ def test_a_device_tests_itself_after_each_load(tested, images):
     raw = images(FIRST, 3)
     with virtual_board(first) as path:
         for folder, network in ((first, FIRST), (other, OTHER)):
-            with Transport(path, load(folder).baud) as transport:
-                frames = SerialLink(transport, patience=30)
-                device = Device(Mailbox(frames, load(folder), patience=30), load(folder))
+            with opened(path, folder) as device:
                 if folder == other:
                     device.load(other / "memory.img")
                 assert np.array_equal(device.infer(raw).logits, network.predict(raw))
@@ -279,12 +307,9 @@ def test_results_of_another_network_make_it_fail(tested, images, tmp_path):
     (tmp_path / "memory.img").write_bytes(pack(
         [results if memory.name == results.name else memory for memory in memories],
         digest=digest))
-    with virtual_board(first) as path, Transport(path, load(other).baud) as transport:
-        frames = SerialLink(transport, patience=30)
-        device = Device(Mailbox(frames, load(other), patience=30), load(other))
+    with virtual_board(first) as path, opened(path, other) as device:
         with pytest.raises(HostError, match=r"the device fails its self-test, so its answers wou"):
             device.load(tmp_path / "memory.img")
-        device = Device(Mailbox(frames, load(other), patience=30), load(other))
         with pytest.raises(HostError, match=r"the device fails its self-test, so its answers wou"):
             device.infer(images(FIRST, 1))
         assert device.status()["selftest"] == "failed"

@@ -150,14 +150,13 @@ private:
         if (value == shadow[word]) return;
         shadow[word] = value;
         requests.push_back({0x40000001, HOST << 16 | 0xf, BAR + 4 * word, swap(value)});
-        stale = quiet = 0;
+        quiet = 0;
         rung = clock;
     }
 
-    // Ask for what the driver may read, unless there is no news.
+    // Ask for what the driver may read. What follows from a register is read before it, so that the
+    // driver does not take what is old for new.
     void refresh() {
-        if (idle() && stale > 2) return;
-        stale++;
         ask(0, FACTS);
         ask(RING_LAST_WRITABLE + 1, RING_READABLE);
     }
@@ -205,7 +204,7 @@ private:
             return;
         }
         if (type != 0) return;
-        stale = quiet = 0;
+        quiet = 0;
         const bool four = head >> 29 & 1;
         const uint64_t address = four ? uint64_t{receiving[2]} << 32 | receiving[3] : receiving[2];
         const bool there = address >= base && address - base + 4 * length <= bytes;
@@ -258,7 +257,7 @@ private:
     Packet sending, receiving;
     size_t beat = 0;
     uint64_t clock = 0, rung = 0;
-    unsigned quiet = 0, stale = 0, tag = 0;
+    unsigned quiet = 0, tag = 0;
     unsigned asked[32] = {};
     bool announced = false;
 };

@@ -18,7 +18,7 @@ CLEAR = {"samples_low": 0x1ff, "results_low": 0x1ff, "status_low": 7}
 SET = {"samples_mask": 0x7f, "results_mask": 0x7f}
 FACT = {"counts": {"good": 11, "poisoned": 12, "dropped": 13}, "submitted": 5, "completed": 3,
         "session": 0x5e55, "resting": 0, "faults": {"refused": 1, "poisoned": 0, "late": 1},
-        "samples_read": 0x1234, "results_written": 0x5678}
+        "rejected": 1, "samples_read": 0x1234, "results_written": 0x5678, "loaded": 0x9abc}
 
 
 def tied(name, word):
@@ -26,8 +26,8 @@ def tied(name, word):
     return word & ~CLEAR.get(name, 0) | SET.get(name, 0)
 
 
-def simulate(test):
-    dut = Bar(MAP)
+def simulate(test, registers=MAP):
+    dut = Bar(registers)
     verilog.convert(dut, name="dut")
 
     async def read(ctx, address):
@@ -68,10 +68,12 @@ def test_facts():
         for name, value in (("frames", 11), ("crc_errors", 12), ("dropped", 13), ("submitted", 5),
                             ("completed", 3), ("session", 0x5e55)):
             assert await read(ctx, getattr(MAP, name)) == value
-        status = 1 << Status.BUSY | 1 << Status.REFUSED | 1 << Status.LATE
+        status = sum(1 << bit for bit in (Status.BUSY, Status.REFUSED, Status.LATE,
+                                          Status.REJECTED))
         assert await read(ctx, MAP.status) == ctx.get(dut.status) == status
         assert await read(ctx, RINGS.samples_read) == 0x1234
         assert await read(ctx, RINGS.results_written) == 0x5678
+        assert await read(ctx, RINGS.loaded) == 0x9abc
         assert await read(ctx, RINGS.open) == 0
         assert await read(ctx, 0x3ff) == 0
         # What the device says of itself.
@@ -119,6 +121,20 @@ def test_time_steps():
         assert ctx.get(dut.timesteps) == 7
 
     simulate(test)
+
+
+@pytest.mark.parametrize("memories", [0, 3])
+def test_sessions_that_load(memories):
+    """They are chosen at rest, where memories may be loaded."""
+    async def test(ctx, dut, read, write):
+        ctx.set(dut.facts.resting, 1)
+        await write(ctx, RINGS.load, 1)
+        assert await read(ctx, RINGS.load) == ctx.get(dut.load) == (memories > 0)
+        ctx.set(dut.facts.resting, 0)
+        await write(ctx, RINGS.load, 0)
+        assert ctx.get(dut.load) == (memories > 0)
+
+    simulate(test, RegisterMap(9, 5, memories=memories))
 
 
 def test_bad_parameters():

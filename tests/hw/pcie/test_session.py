@@ -118,6 +118,43 @@ def test_sessions(stalls):
     assert sum(map(len, got)) > 20
 
 
+@pytest.mark.parametrize("words", range(2 * WORDS + 1))
+def test_no_sample_begins_while_they_are_refused(words):
+    """So many words came before. One that has begun goes on; others wait."""
+    dut, given = Session(WORDS), []
+
+    async def test(ctx):
+        async def until(count, clocks=30):
+            for _ in range(clocks):
+                ctx.set(dut.samples.payload, len(given) + 1)
+                ctx.set(dut.samples.valid, len(given) < count)
+                *_, moves, word = await ctx.tick().sample(
+                    dut.o_samples.valid & dut.o_samples.ready, dut.o_samples.payload)
+                given.extend([word] * moves)
+
+        ctx.set(dut.number, 9)
+        ctx.set(dut.write, 1)
+        await ctx.tick()
+        ctx.set(dut.write, 0)
+        ctx.set(dut.o_samples.ready, 1)
+        await until(words)
+        assert len(given) == words
+        ctx.set(dut.samples.valid, 0)
+        ctx.set(dut.refuses, 1)
+        await ctx.tick()
+        await until(3 * WORDS)
+        assert len(given) == -(-words // WORDS) * WORDS
+        assert not ctx.get(dut.samples.ready)
+        ctx.set(dut.refuses, 0)
+        await until(3 * WORDS)
+        assert given == list(range(1, 3 * WORDS + 1))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(test)
+    simulator.run()
+
+
 def test_only_who_finds_it_at_rest_opens_one():
     dut = Session(WORDS)
 
