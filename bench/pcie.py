@@ -16,7 +16,8 @@ from gen.system import processes
 from gen.verify.simulation import stream
 from host import manifest as host_manifest
 from host.device import Device
-from host.pcie import PcieLink, mapped
+from host.functions import mapped
+from host.pcie import PcieLink
 from host.virtual import virtual_board
 
 from . import keys

@@ -1,20 +1,17 @@
 """Samples and results over PCI Express: two rings in memory that the device reads and writes."""
 
-import platform
 import secrets
 import time
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
 from .errors import HostError, LinkError, Lost, Refused
 from .flight import Flight
 from .manifest import Manifest
-from .pci import Buffer, Function, MappedFunction, all_ones, function_at
-from .virtual import virtual_board
+from .pci import Buffer, Function, all_ones
 
-__all__ = ["PcieLink", "is_pcie", "open_function"]
+__all__ = ["PcieLink"]
 
 _ONES = 0xffffffff
 
@@ -28,55 +25,6 @@ _AGAIN = 0.1
 
 _LEAST = 4096
 """Words of the smallest ring. Both rings are in one buffer, with the status block behind them."""
-
-
-def is_pcie(port: str) -> bool:
-    """Whether a port is one on PCI Express."""
-    return port == "virtual-pcie" or port.startswith("pcie:")
-
-
-@contextmanager
-def open_function(port: str, directory: str | Path, beats: int | None = None
-                  ) -> Iterator[Function]:
-    """The function at a port.
-
-    Parameters
-    ----------
-    port : ``"pcie:"`` and an address, or ``"virtual-pcie"`` for a virtual board that this function
-        starts
-    directory : build of the virtual board
-    beats : what it records, see :func:`~host.virtual.virtual_board`
-
-    Raises
-    ------
-    HostError
-        If it can't be used, or the virtual board does not start.
-    """
-    if port != "virtual-pcie" and platform.machine() not in ("x86_64", "AMD64"):
-        raise HostError(f"{port}: the driver is for x86-64, whose stores reach the device in their "
-                        f"order; on {platform.machine()} use the serial line")
-    if port != "virtual-pcie":
-        with closing(function_at(port.removeprefix("pcie:"))) as function:
-            yield function
-        return
-    with virtual_board(directory, beats) as line, closing(mapped(line, port)) as function:
-        yield function
-
-
-def mapped(line: str, name: str) -> MappedFunction:
-    """The function of a virtual board, by the first line that it prints.
-
-    Raises
-    ------
-    HostError
-        If it is no line of a board on PCI Express, or its files can't be mapped.
-    """
-    words = line.split()
-    if len(words) != 3:
-        raise HostError(f"{name}: the build's link is a serial port; build it with --link pcie, or "
-                        f"take --port virtual")
-    bar, memory, base = words
-    return MappedFunction(name, bar, memory, int(base, 0))
 
 
 class PcieLink:

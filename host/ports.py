@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 from .device import Device
 from .errors import HostError
+from .functions import is_pcie, open_function
 from .link import SerialLink
 from .mailbox import Mailbox
 from .manifest import Manifest
-from .pcie import PcieLink, is_pcie, open_function
+from .pcie import PcieLink
 
 __all__ = ["open_device"]
 

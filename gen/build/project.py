@@ -61,7 +61,7 @@ class BoardTop(Elaboratable):
         if self._tests:
             passed = Signal()
             ports["o_passed"] = passed
-            self._show(m, platform, passed)
+            _show(m, platform, passed)
         m.submodules.top = Instance("top",
             i_clk=clk,
             i_rst=rst,
@@ -71,17 +71,18 @@ class BoardTop(Elaboratable):
         )
         return m
 
-    def _show(self, m, platform, passed):
-        """Light the board's first LED, if it has one."""
-        if ("led", 0) in platform.resources:
-            m.submodules.led = led = io.Buffer("o", platform.request("led", 0, dir="-"))
-            m.d.comb += led.o.eq(passed)
-
     def _uart(self, platform):
         """The serial port. Lines other than ``rx`` and ``tx`` are left alone."""
         link = self._board.link
         lines = [part.name for part in platform.lookup(link).ios if isinstance(part, Subsignal)]
         return platform.request(link, 0, dir=dict.fromkeys(lines, "-"))
+
+
+def _show(m, platform, passed):
+    """Light the board's first LED, if it has one."""
+    if ("led", 0) in platform.resources:
+        m.submodules.led = led = io.Buffer("o", platform.request("led", 0, dir="-"))
+        m.d.comb += led.o.eq(passed)
 
 
 class PcieTop(Elaboratable):
@@ -93,11 +94,12 @@ class PcieTop(Elaboratable):
     Parameters
     ----------
     board : where the design is to run, with its connector as the link
+    tests : whether the device tests itself, and has a port ``passed``
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, tests: bool = False) -> None:
         assert board.connector is not None
-        self._connector = board.connector
+        self._connector, self._tests = board.connector, tests
 
     def elaborate(self, platform: Platform) -> Module:
         """The design behind the core, and the core on the pins of ``platform``."""
@@ -117,8 +119,11 @@ class PcieTop(Elaboratable):
             else:
                 m.d.comb += inputs[name].eq(port)
         m.d.comb += inputs["tx_cfg_gnt"].eq(1)
-        m.submodules.top = Instance("top", i_clk=domain.clk, i_rst=domain.rst,
-                                    **self._link(adapter.link))
+        ports = self._link(adapter.link)
+        if self._tests:
+            ports["o_passed"] = passed = Signal()
+            _show(m, platform, passed)
+        m.submodules.top = Instance("top", i_clk=domain.clk, i_rst=domain.rst, **ports)
         pins = self._pins(m, platform, inputs)
         m.submodules.core = Instance(
             self._connector.core,
@@ -169,7 +174,7 @@ def project_files(board: Board, verilog: str, clock: Clock, *, tests: bool = Fal
     """
     platform = board.platform()
     platform.add_file("top.v", verilog)
-    top = PcieTop(board) if board.connector else BoardTop(board, clock, tests)
+    top = PcieTop(board, tests) if board.connector else BoardTop(board, clock, tests)
     hooks = {"script_after_read": board.connector.script(clock.hz)} if board.connector else {}
     with builtin_yosys():
         plan = platform.build(top, TOP, do_build=False, emit_src=False, **hooks)

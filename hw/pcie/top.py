@@ -22,6 +22,7 @@ class Top(wiring.Component):
     Members
     -------
     link : ``Out(LINK)``
+    passed : ``Out(1)``, its test of itself; only if there is one
     """
 
     def __init__(self, array, config, *, digest, clock_hz, crcs=(), holds=None, selftest=None,
@@ -29,7 +30,7 @@ class Top(wiring.Component):
         self._device = Device(array, config, digest=digest, clock_hz=clock_hz, crcs=crcs,
                               holds=holds, selftest=selftest)
         self._config, self._patience = config, patience
-        super().__init__({"link": Out(LINK)})
+        super().__init__({"link": Out(LINK), **({"passed": Out(1)} if selftest else {})})
 
     def elaborate(self, platform):
         m = Module()
@@ -45,5 +46,7 @@ class Top(wiring.Component):
             m.d.comb += device.timesteps.eq(endpoint.timesteps)
         if self._config.reloadable:
             connect(m, endpoint.load, device.load)
+        if "passed" in self.signature.members:
+            m.d.comb += self.passed.eq(device.passed)
 
         return m

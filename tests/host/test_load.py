@@ -15,11 +15,12 @@ from gen.build.planning import design_for, design_in_place
 from gen.errors import BuildError, FitError
 from host.device import Device
 from host.errors import HostError, LinkError, Refused
+from host.functions import mapped
 from host.link import SerialLink
 from host.load import image_words
 from host.mailbox import Mailbox
 from host.manifest import load
-from host.pcie import PcieLink, mapped
+from host.pcie import PcieLink
 from host.transport import Transport
 from host.virtual import virtual_board
 from hw.contents import shapes

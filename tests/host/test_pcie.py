@@ -20,8 +20,9 @@ from gen.ir.blocks import answering
 from host.cli import main
 from host.device import Device
 from host.errors import HostError, LinkError, Lost
+from host.functions import mapped
 from host.manifest import load
-from host.pcie import PcieLink, mapped
+from host.pcie import PcieLink
 from host.virtual import virtual_board
 from tests.leftovers import alive
 from tests.networks import linear
@@ -130,7 +131,8 @@ _CRASH = """
 import os, sys
 import numpy as np
 from host.manifest import load
-from host.pcie import PcieLink, mapped
+from host.functions import mapped
+from host.pcie import PcieLink
 manifest = load(sys.argv[1])
 link = PcieLink(mapped(sys.argv[2], "crash"), manifest, patience=30)
 link.take_over()
@@ -255,7 +257,8 @@ def test_random_interrupts_of_the_driver(board, folder, images):
     """Whatever a driver was doing when it was killed, the next one gets its own answers."""
     rng, raw = random.Random(5), images(linear(), 40)
     code = ("import sys; import numpy as np; from host.manifest import load; "
-            "from host.device import Device; from host.pcie import PcieLink, mapped; "
+            "from host.device import Device; from host.functions import mapped; "
+            "from host.pcie import PcieLink; "
             "m = load(sys.argv[1]); d = Device(PcieLink(mapped(sys.argv[2], 'x'), m, "
             "patience=30), m); print('go', flush=True); "
             "[d.infer(np.zeros((500, *m.shape), np.uint8)) for _ in range(1000)]")

@@ -63,6 +63,15 @@ class TestProject:
         core = instance(files["board.v"], "pcie_7x")
         assert ports["clk"] == core["user_clk_out"]
 
+    def test_selftest(self, board):
+        """Its result is on the first LED."""
+        linked = board.linked("pcie")
+        clock = clocking.require(linked, 125e6, None)
+        for tests in (False, True):
+            files = project.project_files(linked, TOP, clock, tests=tests)
+            assert ("passed" in instance(files["board.v"], "top")) == tests
+            assert ('[get_ports "led_0__io"]' in files["board.xdc"]) == tests
+
     def test_pins(self, board):
         """One lane, its clock and its reset; no serial port, no oscillator."""
         files, _ = files_of(board.linked("pcie"))
