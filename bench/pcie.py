@@ -7,6 +7,8 @@ adds: the difference between a run of some images and one of so many more. The a
 of the same images, back to back.
 """
 
+from contextlib import closing
+
 import numpy as np
 
 from gen.build.builder import build
@@ -56,7 +58,8 @@ def measure(case):
 def _through(directory, manifest, network, raw):
     """Clocks from image to image, and words of a result's record."""
     counts = manifest.encode(raw)
-    with (virtual_board(directory) as line, mapped(line, "virtual-pcie") as function):
+    with (virtual_board(directory) as line,
+          closing(mapped(line, "virtual-pcie")) as function):
         link = PcieLink(function, manifest, patience=_PATIENCE, least=_RING)
         device = Device(link, manifest)
         if not np.array_equal(device.infer(raw).logits, network.predict(raw)):

@@ -3,13 +3,14 @@
  * The input decides what the caller does and what comes back. Bytes alone would never have the right
  * CRC, so it mostly makes frames: those of an honest device, or those with a header, a status or a
  * number of words of its own. Everything lies in memory of its own, of just the size that it needs.
- * With STOP_AT_RESULT it stops at the first result, to show that the input gets so far. */
+ * With STOP_AT_RESULT it stops at the first result, and with STOP_AT_LOAD at the first image that was
+ * loaded, to show that the input gets so far. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "spikeloom.h"
 
-enum { HEADER = SPIKELOOM_FRAME_HEADER, LONGEST = 300, CALLS = 40 };
+enum { HEADER = SPIKELOOM_FRAME_HEADER, LONGEST = 300, CALLS = 40, LARGEST = 2048 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +51,10 @@ static uint32_t honest(uint32_t addr)
         return SPIKELOOM_PROTOCOL;
     if (addr - spikeloom_build.at.digest < 8)
         return spikeloom_build.digest[addr - spikeloom_build.at.digest];
+    if (addr == spikeloom_build.at.health)
+        return 1;
+    if (addr - spikeloom_build.at.holds < 8)
+        return spikeloom_build.network[addr - spikeloom_build.at.holds];
     if (addr == spikeloom_build.at.submitted || addr == spikeloom_build.at.completed)
         return submitted;
     if (addr >= spikeloom_build.at.result && addr % spikeloom_build.at.stride == 0)
@@ -207,6 +212,76 @@ static void read_result(const uint32_t *result)
 #endif
 }
 
+/* An image with the memories of the build, of which the input changes some bytes or cuts the end
+ * off. Its CRC is right, or else nothing of it would be read. */
+
+static void append(uint8_t *image, size_t *length, const void *bytes, size_t count)
+{
+    memcpy(image + *length, bytes, count);
+    *length += count;
+}
+
+static void append_memory(uint8_t *image, size_t *length, const char *name, uint32_t width,
+                          uint32_t depth)
+{
+    uint32_t bytes = (width + 7) / 8 * depth;
+
+    image[(*length)++] = (uint8_t)strlen(name);
+    append(image, length, name, strlen(name));
+    append_word(image, length, width);
+    append_word(image, length, depth);
+    for (uint32_t k = 0; k < bytes; k++)
+        image[(*length)++] = (uint8_t)(37 * k);
+}
+
+static size_t make_image(uint8_t *image)
+{
+    static const uint8_t magic[] = {'S', 'P', 'K', 'L', 'I', 'M', 'G', 0, 1, 0};
+    const struct spikeloom_build *build = &spikeloom_build;
+    size_t length = 0, holds;
+
+    append(image, &length, magic, sizeof magic);
+    image[length++] = (uint8_t)(build->memory_count + 1);
+    image[length++] = 0;
+    for (int k = 0; k < 8; k++)
+        append_word(image, &length, build->digest[k]);
+    for (int k = 0; k < build->memory_count; k++)
+        append_memory(image, &length, build->memories[k].name, build->memories[k].width,
+                      build->memories[k].depth);
+    append_memory(image, &length, "holds", 256, 1);
+    holds = length - 32;
+    for (uint8_t k = 0; k < 32; k++)
+        image[holds + k] = (uint8_t)(build->network[7 - k / 4] >> 8 * (3 - k % 4));
+    for (int changes = next() & 3; changes > 0; changes--) {
+        size_t place = next() | (size_t)next() << 8;
+        image[place % length] ^= next();
+    }
+    if ((next() & 7) == 7)
+        length = next_word() % length;
+    append_word(image, &length, crc_of(image, length));
+    return length;
+}
+
+static void load(struct spikeloom *device)
+{
+    static uint8_t made[LARGEST];
+    size_t size = make_image(made);
+    uint8_t *image = malloc(size);
+    enum spikeloom_error error;
+
+    if (image == NULL)
+        abort();
+    memcpy(image, made, size);
+    error = spikeloom_load(device, next(), image, size, 2);
+    free(image);
+#ifdef STOP_AT_LOAD
+    if (error == SPIKELOOM_OK)
+        abort();
+#else
+    (void)error;
+#endif
+}
+
 static void call(struct spikeloom *device, uint32_t *words, uint32_t *result)
 {
     enum spikeloom_error error = SPIKELOOM_EMPTY;
@@ -240,7 +315,7 @@ static void call(struct spikeloom *device, uint32_t *words, uint32_t *result)
         abort();
 }
 
-static void use(struct spikeloom_link *link)
+static void use(struct spikeloom_link *link, bool loads)
 {
     struct spikeloom *device = malloc(sizeof *device);
     uint32_t *words = calloc(SPIKELOOM_INPUT_WORDS, sizeof *words);
@@ -249,6 +324,10 @@ static void use(struct spikeloom_link *link)
     if (device == NULL || words == NULL || result == NULL)
         abort();
     spikeloom_init(device, &spikeloom_build, link);
+    if (loads) {
+        load(device);
+        load(device);
+    }
     (void)spikeloom_open(device, 1);
     for (int k = 0; k < CALLS && left > 0; k++)
         call(device, words, result);
@@ -257,7 +336,7 @@ static void use(struct spikeloom_link *link)
     free(device);
 }
 
-static void use_serial(void)
+static void use_serial(bool loads)
 {
     const struct spikeloom_line line = {put, get, milliseconds, NULL};
     struct spikeloom_serial *serial = malloc(sizeof *serial);
@@ -267,11 +346,11 @@ static void use_serial(void)
     spikeloom_serial_init(serial, &spikeloom_build, &line);
     serial->attempts = 2;
     serial->patience = 10;
-    use(&serial->link);
+    use(&serial->link, loads);
     free(serial);
 }
 
-static void use_mapped(void)
+static void use_mapped(bool loads)
 {
     const struct spikeloom_bus bus = {read_register, write_register, milliseconds, NULL};
     struct spikeloom_mapped *mapped = malloc(sizeof *mapped);
@@ -279,7 +358,7 @@ static void use_mapped(void)
     if (mapped == NULL)
         abort();
     spikeloom_mapped_init(mapped, &spikeloom_build, &bus);
-    use(&mapped->link);
+    use(&mapped->link, loads);
     free(mapped);
 }
 
@@ -290,9 +369,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     requested = answered = sent = 0;
     submitted = 0;
     looks = 0;
-    if (next() % 4 == 0)
-        use_mapped();
+    uint8_t first = next();
+    bool loads = first & 4;
+
+    if ((first & 3) == 0)
+        use_mapped(loads);
     else
-        use_serial();
+        use_serial(loads);
     return 0;
 }

@@ -17,13 +17,15 @@ from hw.registers import RegisterMap
 from .compiling import HERE, SOURCES, compile_c, require
 
 REGISTERS = RegisterMap(input_words=390, classes=72, logit_words=2, quiet_words=2,
-                        most_timesteps=7)
+                        most_timesteps=7, memories=2)
 
 FACTS = {
     "network": "fuzzed", "board": "no board", "digest": bytes(range(100, 132)).hex(),
     "link": {"baud": 10_000_000}, "registers": REGISTERS.as_dict(),
     "input": {"shape": (9, 5, 13), "word": 5, "bits": 13, "levels": 5000, "pixel_max": 1 << 20,
               "continues": True},
+    "memories": [("fc1.weights", 70, 40), ("fc1.thresholds", 33, 3)],
+    "network_digest": bytes(range(200, 232)).hex(),
     "output": {"positions": (2, 3), "settling": [f"layer{k}" for k in range(40)]},
 }
 """A device whose samples, results and beats take several frames or words."""
@@ -70,10 +72,11 @@ def test_ten_seconds(tmp_path):
     assert executions(said) > 1000
 
 
-def test_it_gets_as_far_as_a_result(tmp_path):
-    status, said = fuzz(target(tmp_path, "-DSTOP_AT_RESULT"), 60, tmp_path / "corpus")
+@pytest.mark.parametrize("stop, where", [("RESULT", "read_result"), ("LOAD", "in load")])
+def test_it_gets_as_far_as_that(tmp_path, stop, where):
+    status, said = fuzz(target(tmp_path, f"-DSTOP_AT_{stop}"), 120, tmp_path / "corpus")
     assert status != 0
-    assert "read_result" in said
+    assert where in said
 
 
 def test_an_access_out_of_bounds_is_noticed(tmp_path, monkeypatch):
