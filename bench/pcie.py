@@ -73,17 +73,17 @@ def _through(directory, manifest, network, raw):
 def _span(link, samples):
     """Clocks from the index of all samples, which are in the ring already, to the last result."""
     link.take_over()
-    write = link.write
+    write = link.set_ring
     try:
         with link.flight(link.where["most_timesteps"]) as flight:
-            link.write = lambda name, value: None
+            link.set_ring = lambda name, value: None
             for words in samples:
                 flight.send(words)
             write("samples_index", link.sent)
             for _ in samples:
                 flight.receive()
     finally:
-        link.write = write
+        link.set_ring = write
     return link.function.bar[_SPAN] | link.function.bar[_SPAN + 1] << 32
 
 

@@ -71,7 +71,7 @@ def write(design: Design, out: str | Path, images: np.ndarray) -> dict:
     """
     out, name = Path(out), module_name(design)
     if design.config.reloadable:
-        raise FitError(f"{design.network.name}: memories are loaded over a serial line, which an "
+        raise FitError(f"{design.network.name}: memories are loaded over a link, which an "
                        f"IP core does not have; leave --reloadable out")
     files.require_directory(out, (f"{name}.v", f"{name}.core", _TESTBENCH, _VECTORS, _SAMPLES,
                                   _ANSWERS, _FACTS))

@@ -141,7 +141,7 @@ def test_command(tmp_path, capsys):
 class TestRefused:
     def test_memories_that_may_be_loaded(self, tmp_path):
         network = linear()
-        with pytest.raises(FitError, match=r"^linear: memories are loaded over a serial line, .*; "
+        with pytest.raises(FitError, match=r"^linear: memories are loaded over a link, .*; "
                                            r"leave --reloadable out$"):
             ip.write(design(network, reloadable=True), tmp_path, images(network))
         assert not list(tmp_path.iterdir())
