@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .entries import read
 from .errors import HostError
 
 __all__ = ["Manifest", "load"]
@@ -33,9 +34,6 @@ _FACTS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed
 _IDENTITY = ("array_digest", "input", "output", "registers")
 
 _LOADING = ("memories", "health", "holds", "block", "load", "check")
-
-# Greatest size of a manifest, in bytes.
-_LARGEST = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -343,20 +341,11 @@ def load(directory: str | Path) -> Manifest:
     HostError
         If it is missing, damaged or of another format.
     """
-    path = Path(directory) / "manifest.json"
-    try:
-        raw = json.loads(_text(path))
-    except OSError as error:
-        raise HostError(f"{path}: {error.strerror}; --board takes the directory that "
-                        f"`python -m gen build` has written") from error
-    except (ValueError, RecursionError) as error:
-        raise HostError(f"{path}: not JSON ({error}); build it again") from error
-    if not isinstance(raw, dict) or raw.get("format") != 4:
-        raise HostError(f"{path}: not a manifest of format 4; build it again with this version")
+    path, raw = read(directory)
     try:
         layout = raw["input"]
         manifest = Manifest(
-            path=str(path), network=str(raw["network"]), board=str(raw["board"]),
+            path=path, network=str(raw["network"]), board=str(raw["board"]),
             digest=raw["digest"], clock_hz=raw["clock_hz"], baud=_baud(raw["link"]),
             shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
             interleaved=layout.get("interleaved", 1), continues=layout.get("continues", False),
@@ -378,17 +367,6 @@ def load(directory: str | Path) -> Manifest:
 
 def _baud(link):
     return None if link["kind"] == "pcie" and link["baud"] is None else link["baud"]
-
-
-def _text(path):
-    """Text of a regular file. Reading a FIFO or a device might never end."""
-    if path.exists() and not path.is_file():
-        raise HostError(f"{path}: not a regular file; --board takes the directory that "
-                        f"`python -m gen build` has written")
-    if path.stat().st_size > _LARGEST:
-        raise HostError(f"{path}: larger than {_LARGEST >> 20} MiB, so not a manifest; build it "
-                        f"again")
-    return path.read_text(encoding="utf-8")
 
 
 def identity_digest(facts: dict) -> str:

@@ -194,9 +194,10 @@ def _network(quantised: QuantisedModel, name: str, pixel_max: int,
 def _meaning(quantised: QuantisedModel, lowered: Lowered, told: Options) -> dict[str, object]:
     """What the network's integers stand for, as :meth:`host.meaning.Meaning.parse` reads it."""
     return {"step": quantised.logit_step,
-            "results": [{"name": output.name, "classes": classes, "function": output.function}
-                        for output, classes in lowered.outputs],
-            "phases": list(lowered.places[lowered.layers[-1].name].phases),
+            "results": [{"name": result.name, "classes": result.shape[0],
+                         "axes": list(result.form.layout), "function": result.function}
+                        for result in lowered.results],
+            "phases": list(lowered.readout.phases),
             "between": list(told.between or (0.0, 1.0)), "pixel_max": told.pixel_max}
 
 

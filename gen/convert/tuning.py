@@ -178,10 +178,8 @@ def _steps(order: torch.Tensor, epochs: int) -> Iterator[tuple[bool, torch.Tenso
 def _examples(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images: Images
               ) -> tuple[torch.Tensor, torch.Tensor]:
     """Counts, and the module's scores in the shape of the network's."""
-    place = lowered.places[lowered.layers[-1].name]
     counts, scores = [], []
-    for values, result in beside(module, lowered, images):
+    for values, maps in beside(module, lowered, images):
         counts.append((values[INPUT] * quantised.input_levels + 0.5).floor().to(torch.int32))
-        maps = place.spread(result)
         scores.append(maps.flatten(1) if maps.shape[2:] == (1, 1) else maps)
     return torch.cat(counts), torch.cat(scores)
