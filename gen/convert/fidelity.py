@@ -224,9 +224,8 @@ class _Comparison(fx.Interpreter):
     @_run_layer.register
     def _(self, layer: Out, n: fx.Node) -> object:
         result, samples = super().run_node(n), len(self.values[INPUT])
-        maps = []
-        for output, own in zip(self._lowered.results, result if isinstance(result, tuple) else (
-                result,), strict=True):
+        outputs, maps = self._lowered.results, []
+        for output, own in zip(outputs, result if len(outputs) > 1 else (result,), strict=True):
             own = _shaped(own, (samples, *output.shape), layer.name, self.module, self._modules(n))
             maps.append(output.form.as_map(own, output.shape))
         value = spread_over(torch.cat(maps, dim=1), self._places[layer.name].phases).clone()

@@ -71,6 +71,9 @@ def apart(traced: fx.GraphModule) -> tuple[Output, ...]:
     end = next(node for node in graph.nodes if node.op == "output")
     outputs, nodes = [], []
     for name, node in named(end.args[0]).items():
+        if not name.isprintable():
+            raise ConversionError(f"the module's result {name!r}: its name can't be printed; give "
+                                  f"it another key")
         if not isinstance(node, fx.Node):
             raise ConversionError(f"{Output(name, '').label}: must be a tensor, not {node!r}")
         function, axis = _last(traced, node)
