@@ -150,11 +150,9 @@ REFUSED = {
     "no name": (VECTOR, lambda m, x: {"a\nb": m.kind(hidden(m, x))},
                 "the module's result 'a\\nb': its name can't be printed; give it another key"),
     "sizes": (MAP, lambda m, x: (features(m, x), features(m, x).mean((2, 3))),
-              "the module's results: must be maps of one size, or all have one position, not of "
-              "(4, 4) and (1, 1); return those of one size"),
+              "or all have one position, not of (4, 4) and (1, 1); return those of one size"),
     "phases": (MAP, lambda m, x: (m.up(features(m, x)[:, :, ::2, ::2]), features(m, x)),
-               "the module's results: an enlarged map and another one can't be computed together; "
-               "return one of them"),
+               "an enlarged map and another one can't be computed together; return one of them"),
     "constant": (VECTOR, lambda m, x: (m.kind(hidden(m, x)), m.kind.bias),
                  "the module's result 1: must be a tensor that depends on the input"),
     "number": (VECTOR, lambda m, x: (m.kind(hidden(m, x)), 3),
@@ -164,19 +162,15 @@ REFUSED = {
     "samples, view": (VECTOR, lambda m, x: m.kind(hidden(m, x)).view(-1),
                       "must have 4 values a sample, not (-1,)"),
     "of samples": (SEQUENCE, lambda m, x: F.softmax(m.steps(steps(m, x))),
-                   "the module's result: its softmax has no dim, which PyTorch takes for 0, and so "
-                   "does not go over the channels, dim=1; leave it out, and apply it to the "
-                   "scores"),
+                   "its softmax has no dim, which PyTorch takes for 0, and so does not go over"),
     "of samples, module": (SEQUENCE, lambda m, x: m.log(m.steps(steps(m, x)).transpose(1, 2)),
-                           "its log_softmax has no dim, which PyTorch takes for 0, and so does not "
-                           "go over the channels, dim=2;"),
+                           "and so does not go over the channels, dim=2; leave it out, and"),
     "of one": (VECTOR, lambda m, x: F.softmax(m.value(hidden(m, x)).squeeze(1), 0),
                "its softmax does not go over the channels; leave it out"),
     "of rows": (MAP, lambda m, x: m.last(features(m, x)).softmax(-1),
                 "its softmax does not go over the channels, dim=1; leave it out"),
     "elements first": (ELEMENTS, lambda m, x: m.value(m.rnn(x)[0]).transpose(0, 1).squeeze(-1),
-                       "can't leave out the channels of a sequence of (elements, samples, "
-                       "features)"),
+                       "can't leave out the channels of a sequence of (elements, samples"),
 }
 
 
