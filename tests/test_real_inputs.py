@@ -58,8 +58,10 @@ def folder(tmp_path_factory):
 
 def test_what_it_costs_is_told(folder):
     _, _, _, told = folder
-    assert 0.9 < told["agreement"] <= 1
-    assert 0 < told["scores_error"] < 0.1
+    kind, size = told["results"]["kind"], told["results"]["size"]
+    assert 0.9 < kind["agreement"] <= 1
+    assert 0 < kind["scores_error"] < 0.1
+    assert 0 < size["scores_error"] < 0.1
     assert all(0 <= error < 0.1 for error in told["errors"].values())
     assert {"body.0", "body.2", "kind"} <= set(told["errors"])
 
