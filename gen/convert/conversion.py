@@ -71,8 +71,7 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
         ``0..pixel_max``, which the module sees as ``pixel / pixel_max``, or real numbers
         ``between`` two numbers, by default 0 and 1
     out, name : where the network goes; its name, by default the stem of ``out``
-    labels : a ``.npy`` file with the classes of the calibration images, or of the positions of the
-        maps that the module gives for them
+    labels : a ``.npy`` file of classes, as :func:`.accuracy.require_classes` wants them
     options : see :class:`.options.Options`
 
     Returns
@@ -92,19 +91,15 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
     told = Options(**options)
     with opened(target, weights, told.input_levels, told.scale != UNIT) as module, blamed(target):
         if is_spiking(module):
-            told.require_none_of_neurons()
-            return convert_module(module, target, calibration=calibration, out=out,
-                                  name=name, bits=told.bits, input_levels=told.input_levels,
-                                  pixel_max=told.pixel_max, timesteps=told.timesteps,
-                                  require_agreement=told.require_agreement)
-        firing = told.firing
+            told.require_none_of_neurons(labels)
+            return _spiking(module, target, told, calibration=calibration, out=out, name=name)
         pixels, classes = load_calibration(
             calibration, told.pixel_max, sequences=takes_sequences(module),
             between=told.between or (0.0, 1.0), labels=labels)
         images = Pixels(pixels, told.pixel_max)
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
-                module, images, bits=told.bits, levels=told.levels, firing=firing,
+                module, images, bits=told.bits, levels=told.levels, firing=told.firing,
                 input_levels=told.input_levels, activation=told.foreign, scale=told.scale,
                 check=partial(require_classes, labels=classes, required=told.require_agreement))
         errors = _tuned(quantised, module, lowered, images, classes, told.tune)
@@ -112,16 +107,22 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
     network = _network(quantised, name, told.pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels),
         "meaning": _meaning(quantised, lowered, told)})
-    network, timed = firing.applied(network, pixels, quantised.floor)
+    network, timed = told.firing.applied(network, pixels, quantised.floor)
     with working(f"{network.name}: the images in integers"):
         found = costs(lowered, network, quantised.logit_step, pixels, scores, classes,
                       classes=told.require_agreement is not None)
     judge(found, len(pixels), errors, told.require_agreement, told.tune is not None)
-    network = replace(network, metadata={**network.metadata, **facts(found)},
-                      samples=pixels[:_SAMPLES])
+    lost = facts(found)
+    network = replace(network, metadata={**network.metadata, **lost}, samples=pixels[:_SAMPLES])
     artifact.save(network, out)
-    return {"network": str(out), **_summary(network, lowered), **facts(found), "errors": errors,
-            **timed}
+    return {"network": str(out), **_summary(network, lowered), **lost, "errors": errors, **timed}
+
+
+def _spiking(module: nn.Module, target: str, told: Options, **given: Any) -> dict[str, Any]:
+    """Convert a module that spikes already."""
+    return convert_module(module, target, bits=told.bits, input_levels=told.input_levels,
+                          pixel_max=told.pixel_max, timesteps=told.timesteps,
+                          require_agreement=told.require_agreement, **given)
 
 
 def _require_output(out: Path, *read: str | Path | None) -> None:

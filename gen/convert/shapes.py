@@ -151,6 +151,7 @@ class ShapeOperators(LinearOperators):
         if axis or places.step != 1:
             self.refuse("sums can be cut to some of their rows; slice columns, or every other row, "
                         "after the activation")
+
         def cut(term: Term) -> Term:
             above = term.padding[0]
             below = above if term.below is None else term.below
