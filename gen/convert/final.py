@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from gen.errors import ConversionError
 
-__all__ = ["FINAL", "OVER_CLASSES", "Output", "apart", "named"]
+__all__ = ["FINAL", "OVER_CLASSES", "Output", "apart", "last_function", "named", "returned"]
 
 FINAL: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "softmax": lambda x: x.softmax(1), "log_softmax": lambda x: x.log_softmax(1),
@@ -68,23 +68,31 @@ def apart(traced: fx.GraphModule) -> tuple[Output, ...]:
         If the module returns something else than tensors, or two results of one name.
     """
     graph = traced.graph
-    end = next(node for node in graph.nodes if node.op == "output")
     outputs, nodes = [], []
-    for name, node in named(end.args[0]).items():
+    for name, node in returned(graph).items():
         if not name.isprintable():
             raise ConversionError(f"the module's result {name!r}: its name can't be printed; give "
                                   f"it another key")
         if not isinstance(node, fx.Node):
             raise ConversionError(f"{Output(name, '').label}: must be a tensor, not {node!r}")
-        function, axis = _last(traced, node)
+        function, axis = last_function(traced, node)
         node = node.all_input_nodes[0] if function else node
         nodes.append(node)
         outputs.append(Output(name, node.name, function, axis))
     if not nodes:
         raise ConversionError("the module returns nothing")
-    end.args = (nodes[0] if len(nodes) == 1 else tuple(nodes),)
+    _end(graph).args = (nodes[0] if len(nodes) == 1 else tuple(nodes),)
     graph.eliminate_dead_code()
     return tuple(outputs)
+
+
+def returned(graph: fx.Graph) -> dict[str, Any]:
+    """What a graph returns, as :func:`named`: nodes, as far as it is a module's result."""
+    return named(_end(graph).args[0])
+
+
+def _end(graph: fx.Graph) -> fx.Node:
+    return next(node for node in graph.nodes if node.op == "output")
 
 
 def named(result: object) -> dict[str, Any]:
@@ -107,8 +115,9 @@ def named(result: object) -> dict[str, Any]:
     return {"": result}
 
 
-def _last(traced: fx.GraphModule, node: fx.Node) -> tuple[str, int | None]:
-    """The function of :data:`FINAL` that a node is, or nothing, and its axis."""
+def last_function(traced: fx.GraphModule, node: fx.Node) -> tuple[str, int | None]:
+    """The function of :data:`FINAL` that a node is, or nothing; and its axis, if it is one of
+    :data:`OVER_CLASSES` and has one."""
     name = ""
     if node.op == "call_module":
         module = traced.get_submodule(str(node.target))

@@ -20,7 +20,7 @@ from .lowered import Lowered
 from .operators import Operators
 from .recurrent import Recurrent
 from .results import Result
-from .rewrites import reordered
+from .rewrites import functions_last, reordered
 from .scale import UNIT, InputScale
 from .terms import Form
 from .tracing import line_of, trace
@@ -74,6 +74,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     unstacked(traced)
     folded(traced)
     reordered(traced)
+    functions_last(traced, input_shape)
     outputs = apart(traced)
     operators = Operators(activation)
     form, shape = _input(traced, input_shape)

@@ -84,6 +84,12 @@ RESULTS = {
     "scaled": (VECTOR, lambda m, x: m.value(hidden(m, x)).squeeze(1) * 2 - 1),
     "back": (VECTOR, lambda m, x: m.value(hidden(m, x)).squeeze(1).view(-1, 1)),
     "sigmoid": (VECTOR, lambda m, x: torch.sigmoid(m.value(hidden(m, x)).squeeze(1))),
+    "sigmoid before": (VECTOR, lambda m, x: m.value(hidden(m, x)).sigmoid().squeeze(1)),
+    "tanh, first": (VECTOR, lambda m, x: torch.tanh(m.value(hidden(m, x)))[:, 0]),
+    "sigmoid, view": (VECTOR, lambda m, x: torch.sigmoid(m.value(hidden(m, x))).view(-1)),
+    "sigmoid of a map": (MAP, lambda m, x: torch.sigmoid(m.one(features(m, x))).squeeze(1)),
+    "sigmoid, several": (VECTOR, lambda m, x: (m.kind(h := hidden(m, x)), torch.sigmoid(m.value(
+        h)).squeeze(-1))),
     "softmax": (VECTOR, lambda m, x: m.softmax(m.kind(hidden(m, x)))),
     "softmax, last": (VECTOR, lambda m, x: F.softmax(m.kind(hidden(m, x)), -1)),
     "softmax, none": (VECTOR, lambda m, x: F.softmax(m.kind(hidden(m, x)))),
@@ -142,6 +148,25 @@ def _as_given(counts, shape, lowered):
     if shape == ELEMENTS:
         values = values[..., 0].transpose(1, 2)
     return values.reshape(len(counts), *shape)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "sigmoid before", "tanh, first", "sigmoid, view",
+                                  "sigmoid of a map", "sigmoid, several"])
+def test_a_last_function_needs_no_neurons(name):
+    _, quantised, lowered = converted(*RESULTS[name])
+    assert lowered.results[-1].function == name.split(",")[0].split()[0]
+    assert len(quantised.neurons) == 1
+
+
+@pytest.mark.parametrize("forward", [
+    lambda m, x: torch.sigmoid(m.kind(hidden(m, x)))[:, 1],
+    lambda m, x: (torch.sigmoid(y := m.value(hidden(m, x))) + y)[:, 0],
+    lambda m, x: torch.sigmoid(m.value(hidden(m, x))).squeeze()])
+def test_what_is_not_last_has_neurons(forward):
+    """A channel of several, a function that others use, and what has always been neurons."""
+    _, quantised, lowered = converted(VECTOR, forward)
+    assert lowered.results[0].function == ""
+    assert len(quantised.neurons) == 2
 
 
 REFUSED = {
