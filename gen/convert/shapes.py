@@ -301,6 +301,10 @@ class ShapeOperators(LinearOperators):
             return replace(x, form=Form.SINGLE)
         if len(sizes) == 1:
             return self._flattened(x)
+        own = dict(zip(_AXES[x.form], self._sizes(x), strict=True))
+        if x.form is not Form.LEADING and list(sizes) == [n for n in own.values() if n not in (
+                1, BATCH)]:
+            return self._without(x, {axis for axis, n in own.items() if n == 1})
         if x.form is Form.MAP and len(sizes) == 4 and sizes[2:] == x.shape[1:]:
             return Blocks(x, sizes[0])
         if x.form is Form.VECTOR and x.shape[1:] == (1, 1) and len(sizes) == 3:
