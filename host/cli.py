@@ -49,7 +49,7 @@ def _inputs(args, manifest):
     from .arrays import array_of, integers_of
     images = array_of(args.images, "images")
     if images.dtype.kind == "f":
-        images = _meaning(args, manifest).pixels(images)
+        images = _meaning(manifest).pixels(images)
     if images.ndim:
         if not len(images):
             raise HostError(f"{args.images} has no images")
@@ -67,9 +67,9 @@ def _inputs(args, manifest):
     return images, labels, logits
 
 
-def _meaning(args, manifest):
-    from .meaning import load
-    return load(args.board, manifest.logit_shape())
+def _meaning(manifest):
+    from .meaning import Meaning
+    return Meaning.of_device(manifest.meaning, manifest.path, manifest.logit_shape())
 
 
 def _infer(args):
@@ -78,7 +78,7 @@ def _infer(args):
     from .manifest import load
     manifest = load(args.board)
     images, labels, logits = _inputs(args, manifest)
-    meaning = _meaning(args, manifest) if args.scores else None
+    meaning = _meaning(manifest) if args.scores else None
     steps = manifest.run_steps(args.timesteps, every=args.every_step)
     with _device(args, manifest) as device:
         start = time.monotonic()

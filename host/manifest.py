@@ -64,6 +64,7 @@ class Manifest:
     memories : name, bits of a row and rows of each memory that may be loaded, in their order
     holds : digest of the network that the memories have to hold, or ``None`` if they can't be
         loaded
+    meaning : the entry of what the numbers mean, for :class:`host.meaning.Meaning`
 
     Raises
     ------
@@ -91,6 +92,7 @@ class Manifest:
     charged: int | None
     memories: tuple[tuple[str, int, int], ...] = ()
     holds: str | None = None
+    meaning: object = None
 
     def __post_init__(self) -> None:
         line = ["baud"] * (self.baud is not None)
@@ -354,7 +356,8 @@ def load(directory: str | Path) -> Manifest:
             positions=tuple(raw["output"].get("positions", (1, 1))),
             settling=tuple(raw["output"]["settling"]), charged=raw["output"]["charged"],
             memories=tuple(map(tuple, raw.get("memories", ()))),
-            holds=raw["network_digest"] if "memories" in raw else None)
+            holds=raw["network_digest"] if "memories" in raw else None,
+            meaning=raw.get("meaning"))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise HostError(f"{path}: incomplete or damaged ({type(error).__name__}: {error}); build "
                         f"it again") from error

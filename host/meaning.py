@@ -3,15 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .entries import read
 from .errors import HostError
 
-__all__ = ["FUNCTIONS", "Meaning", "Result", "load"]
+__all__ = ["FUNCTIONS", "Meaning", "Result"]
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:
@@ -156,6 +154,33 @@ class Meaning:
             raise HostError(f"{where}: what its numbers mean is damaged ({said}); build it "
                             f"again") from error
 
+    @classmethod
+    def of_device(cls, facts: Any, where: str, shape: tuple[int, ...]) -> "Meaning":
+        """The meaning that a device's manifest states.
+
+        Parameters
+        ----------
+        facts, where : see :meth:`parse`; there may be none
+        shape : of an image's logits
+
+        Raises
+        ------
+        HostError
+            If its network does not say so, because it was not converted from a module; or if what
+            it says is damaged.
+        """
+        if facts is None:
+            raise HostError(f"{where}: the network does not say what its numbers mean, as networks "
+                            f"do that `python -m gen convert` has made: leave --scores out, and "
+                            f"give integers")
+        meaning = cls.parse(facts, where)
+        try:
+            meaning.scores(np.zeros((1, *shape), dtype=np.int64))
+        except HostError as error:
+            raise HostError(f"{where}: what its numbers mean is damaged ({error}); build it "
+                            f"again") from error
+        return meaning
+
     def pixels(self, values: np.ndarray) -> np.ndarray:
         """Raw pixels for real values, rounded to the nearest; integers are pixels already.
 
@@ -194,34 +219,6 @@ class Meaning:
         parts = np.split(values, ends[:-1], axis=1)
         return {result.name: result.arranged(FUNCTIONS[result.function](part))
                 for result, part in zip(self.results, parts, strict=True)}
-
-
-def load(directory: str | Path, shape: tuple[int, ...]) -> Meaning:
-    """What the integers of a build's device stand for.
-
-    Parameters
-    ----------
-    shape : of an image's logits
-
-    Raises
-    ------
-    HostError
-        If its network does not say so, because it was not converted from a module; or if what it
-        says is damaged.
-    """
-    path, entries = read(directory)
-    facts = entries.get("meaning")
-    if facts is None:
-        raise HostError(f"{path}: the network does not say what its numbers mean, as networks do "
-                        f"that `python -m gen convert` has made: leave --scores out, and give "
-                        f"integers")
-    meaning = Meaning.parse(facts, path)
-    try:
-        meaning.scores(np.zeros((1, *shape), dtype=np.int64))
-    except HostError as error:
-        raise HostError(f"{path}: what its numbers mean is damaged ({error}); build it "
-                        f"again") from error
-    return meaning
 
 
 def _require(sound: bool, what: str) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from gen.convert.final import FINAL
 from host.errors import HostError
-from host.meaning import FUNCTIONS, Meaning, load
+from host.meaning import FUNCTIONS, Meaning
 
 
 def result(name="", classes=4, function="", axes=("N", "C")):
@@ -105,10 +105,9 @@ def test_damage(changes, said):
     assert said in str(error.value)
 
 
-def test_networks_that_do_not_say(tmp_path):
-    (tmp_path / "manifest.json").write_text(json.dumps({"format": 4, "network": "a"}))
-    with pytest.raises(HostError, match="leave --scores out, and give integers"):
-        load(tmp_path, (4,))
+def test_networks_that_do_not_say():
+    with pytest.raises(HostError, match=r"^here: .*: leave --scores out, and give integers$"):
+        Meaning.of_device(None, "here", (4,))
 
 
 @pytest.mark.parametrize("changes, shape, said", [
@@ -116,26 +115,10 @@ def test_networks_that_do_not_say(tmp_path):
     ({"phases": [2, 1]}, (4,), "there are 4 scores, but the results have 8"),
     ({"phases": [3, 1]}, (4, 2, 1), "there are 4 scores, but the results have 12"),
     ({}, (4, 2, 3), "there are scores of (4, 2, 3), but the result '' has the axes N, C alone")])
-def test_devices_with_other_logits(changes, shape, said, tmp_path):
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"format": 4, "meaning": {**FACTS, **changes}}))
+def test_devices_with_other_logits(changes, shape, said):
     with pytest.raises(HostError) as error:
-        load(tmp_path, shape)
-    assert str(error.value) == (f"{manifest}: what its numbers mean is damaged ({said}); build it "
-                                f"again")
-
-
-@pytest.mark.parametrize("text, said", [
-    (b"", "not JSON"), (b"\xff\xfe", "not JSON"), (b"[" * 100_000, "not JSON"),
-    (b"[]", "not a manifest of format 4"), (b'{"format": 3}', "not a manifest of format 4"),
-    (b'{"format": 4, "meaning": ' + b"9" * 5000 + b"}", "not JSON"),
-    (None, "No such file or directory")])
-def test_broken_manifests(text, said, tmp_path):
-    if text is not None:
-        (tmp_path / "manifest.json").write_bytes(text)
-    with pytest.raises(HostError, match=said) as error:
-        load(tmp_path, (4,))
-    assert "\n" not in str(error.value)
+        Meaning.of_device({**FACTS, **changes}, "here", shape)
+    assert str(error.value) == f"here: what its numbers mean is damaged ({said}); build it again"
 
 
 BROKEN = [None, True, -1, 0, 1.5, 10 ** 400, float("nan"), "", "N", [], [[]], {}, {"a": 1}, ["N"],
@@ -152,11 +135,11 @@ def places(value, path=()):
 
 @pytest.mark.parametrize("path", list(places({"meaning": FACTS}))[1:], ids=str)
 @pytest.mark.parametrize("gone", [False, True])
-def test_each_part_may_be_broken(path, gone, tmp_path):
+def test_each_part_may_be_broken(path, gone):
     """What is not there, or is something else, is an error of one line or does no harm."""
     said = []
     for wrong in BROKEN[:1] if gone else BROKEN:
-        entries = json.loads(json.dumps({"format": 4, "meaning": FACTS}))
+        entries = json.loads(json.dumps({"meaning": FACTS}))
         *outer, last = path
         inner = entries
         for key in outer:
@@ -165,15 +148,16 @@ def test_each_part_may_be_broken(path, gone, tmp_path):
             del inner[last]
         else:
             inner[last] = wrong
-        (tmp_path / "manifest.json").write_text(json.dumps(entries))
+        entries = json.loads(json.dumps(entries))
         try:
-            (scores,) = load(tmp_path, (4,)).scores(np.arange(8).reshape(2, 4)).values()
+            meaning = Meaning.of_device(entries.get("meaning"), "here", (4,))
+            (scores,) = meaning.scores(np.arange(8).reshape(2, 4)).values()
             assert scores.dtype == np.float64
             assert np.isfinite(scores).all()
         except HostError as error:
             said.append(str(error))
     assert len(said) >= (1 if gone else 8)
-    assert all(str(tmp_path) in text and "\n" not in text for text in said)
+    assert all(text.startswith("here: ") and "\n" not in text for text in said)
 
 
 LAYOUTS = {"N": (2,), "N C": (2, 6), "N CHW": (2, 120), "N C H W": (2, 6, 4, 5),
