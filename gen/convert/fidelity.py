@@ -124,14 +124,16 @@ def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ran
     scores = comparison.values[lowered.layers[-1].name]
     results = named(result)
     for output, part in lowered.parted(scores):
-        made = output.of(part)
-        own = output.form.as_map(_shaped(results.get(output.name, result), made.shape,
-                                         "the module itself", module, {"": module}), output.shape)
+        made, where = output.of(part), "the module itself"
+        if output.name:
+            where = f"{output.label} of {where}"
+        own = output.form.as_map(_shaped(results.get(output.name, result), made.shape, where,
+                                         module, {"": module}), output.shape)
         different = _differing(own, made, _RELATIVE * ranges.widened(f"/{output.name}", made)
                                + _CANCELLED * made.abs().amax(dim=0))
         if different.any():
             raise ConversionError(
-                f"the module itself gives other scores than its layers one after the other: "
+                f"{where} gives other scores than its layers one after the other: "
                 f"{_extent(different, own, made)}; {seen(module, {'': module})}")
         if not output.function and len(results) == 1:
             scores = spread_over(own, lowered.readout.phases)

@@ -210,3 +210,20 @@ def test_refused(name):
         converted(shape, forward)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_result_that_is_another_is_named():
+    module = Net(lambda m, x: {"a": m.kind(hidden(m, x)), "b": m.value(hidden(m, x))}).eval()
+    module.register_forward_hook(lambda m, given, out: {**out, "b": 2 * out["b"]})
+    with pytest.raises(ConversionError, match=r"^the result 'b' of the module itself gives other "
+                                              r"scores than its layers one after the other: 100% "):
+        to_quantised(module, np.random.default_rng(0).random((12, 8), dtype=np.float32))
+
+
+def test_one_image_may_lose_its_axis():
+    """``squeeze()`` takes the axis of the samples, too, if there is one."""
+    module = Net(RESULTS["squeezed at all"][1]).eval()
+    image = np.random.default_rng(0).random((1, 8), dtype=np.float32)
+    _, lowered, scores = to_quantised(module, image)
+    assert lowered.results[0].form.layout == ("N",)
+    assert scores.shape == (1, 1)
