@@ -115,8 +115,7 @@ class _Ranges:
 
 def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ranges,
               ramps: bool = False) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """One batch of :func:`beside`. With ``ramps``, quantised activations also get values over their
-    whole range."""
+    """One batch of :func:`beside`; with ``ramps`` also values over the range of activations."""
     comparison = _Comparison(lowered, x, ranges, ramps)
     with blamed("the module can't take the calibration images"):
         comparison.run(x.clone())
@@ -124,17 +123,16 @@ def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ran
     scores = comparison.values[lowered.layers[-1].name]
     results = named(result)
     for output, part in lowered.parted(scores):
-        made, where = output.of(part), "the module itself"
-        if output.name:
-            where = f"{output.label} of {where}"
+        made = output.of(part)
+        where = f"{output.label} of the module itself" if output.name else "the module itself"
         own = output.form.as_map(_shaped(results.get(output.name, result), made.shape, where,
                                          module, {"": module}), output.shape)
         different = _differing(own, made, _RELATIVE * ranges.widened(f"/{output.name}", made)
                                + _CANCELLED * made.abs().amax(dim=0))
         if different.any():
-            raise ConversionError(
-                f"{where} gives other scores than its layers one after the other: "
-                f"{_extent(different, own, made)}; {seen(module, {'': module})}")
+            raise ConversionError(f"{where} gives other scores than its layers one after the other"
+                                  f": {_extent(different, own, made)}; "
+                                  f"{seen(module, {'': module})}")
         if not output.function and len(results) == 1:
             scores = spread_over(own, lowered.readout.phases)
     return comparison.values, scores
