@@ -49,7 +49,7 @@ def _inputs(args, manifest):
     from .arrays import array_of, integers_of
     images = array_of(args.images, "images")
     if images.dtype.kind == "f":
-        images = _meaning(args).pixels(images)
+        images = _meaning(manifest).pixels(images)
     if images.ndim:
         if not len(images):
             raise HostError(f"{args.images} has no images")
@@ -67,9 +67,9 @@ def _inputs(args, manifest):
     return images, labels, logits
 
 
-def _meaning(args):
-    from .meaning import load
-    return load(args.board)
+def _meaning(manifest):
+    from .meaning import Meaning
+    return Meaning.of_device(manifest.meaning, manifest.path, manifest.logit_shape())
 
 
 def _infer(args):
@@ -78,6 +78,7 @@ def _infer(args):
     from .manifest import load
     manifest = load(args.board)
     images, labels, logits = _inputs(args, manifest)
+    meaning = _meaning(manifest) if args.scores else None
     steps = manifest.run_steps(args.timesteps, every=args.every_step)
     with _device(args, manifest) as device:
         start = time.monotonic()
@@ -106,8 +107,8 @@ def _infer(args):
                            for number, each in zip(steps, results, strict=True)]
     if logits is not None:
         report["mismatches"] = int(np.count_nonzero(result.logits != logits))
-    if args.scores:
-        scores = _meaning(args).scores(result.logits)
+    if meaning is not None:
+        scores = meaning.scores(result.logits)
         report["scores"] = {name or "result": values.tolist() for name, values in scores.items()}
     return report
 

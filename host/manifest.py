@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .entries import read
 from .errors import HostError
 
 __all__ = ["Manifest", "load"]
@@ -33,9 +34,6 @@ _FACTS = ("clock_hz", "frames", "crc_errors", "dropped", "submitted", "completed
 _IDENTITY = ("array_digest", "input", "output", "registers")
 
 _LOADING = ("memories", "health", "holds", "block", "load", "check")
-
-# Greatest size of a manifest, in bytes.
-_LARGEST = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,7 @@ class Manifest:
     memories : name, bits of a row and rows of each memory that may be loaded, in their order
     holds : digest of the network that the memories have to hold, or ``None`` if they can't be
         loaded
+    meaning : the entry of what the numbers mean, for :class:`host.meaning.Meaning`
 
     Raises
     ------
@@ -93,6 +92,7 @@ class Manifest:
     charged: int | None
     memories: tuple[tuple[str, int, int], ...] = ()
     holds: str | None = None
+    meaning: object = None
 
     def __post_init__(self) -> None:
         line = ["baud"] * (self.baud is not None)
@@ -343,20 +343,11 @@ def load(directory: str | Path) -> Manifest:
     HostError
         If it is missing, damaged or of another format.
     """
-    path = Path(directory) / "manifest.json"
-    try:
-        raw = json.loads(_text(path))
-    except OSError as error:
-        raise HostError(f"{path}: {error.strerror}; --board takes the directory that "
-                        f"`python -m gen build` has written") from error
-    except (ValueError, RecursionError) as error:
-        raise HostError(f"{path}: not JSON ({error}); build it again") from error
-    if not isinstance(raw, dict) or raw.get("format") != 4:
-        raise HostError(f"{path}: not a manifest of format 4; build it again with this version")
+    path, raw = read(directory)
     try:
         layout = raw["input"]
         manifest = Manifest(
-            path=str(path), network=str(raw["network"]), board=str(raw["board"]),
+            path=path, network=str(raw["network"]), board=str(raw["board"]),
             digest=raw["digest"], clock_hz=raw["clock_hz"], baud=_baud(raw["link"]),
             shape=tuple(layout["shape"]), map=tuple(layout.get("map", layout["shape"])),
             interleaved=layout.get("interleaved", 1), continues=layout.get("continues", False),
@@ -365,7 +356,8 @@ def load(directory: str | Path) -> Manifest:
             positions=tuple(raw["output"].get("positions", (1, 1))),
             settling=tuple(raw["output"]["settling"]), charged=raw["output"]["charged"],
             memories=tuple(map(tuple, raw.get("memories", ()))),
-            holds=raw["network_digest"] if "memories" in raw else None)
+            holds=raw["network_digest"] if "memories" in raw else None,
+            meaning=raw.get("meaning"))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise HostError(f"{path}: incomplete or damaged ({type(error).__name__}: {error}); build "
                         f"it again") from error
@@ -378,17 +370,6 @@ def load(directory: str | Path) -> Manifest:
 
 def _baud(link):
     return None if link["kind"] == "pcie" and link["baud"] is None else link["baud"]
-
-
-def _text(path):
-    """Text of a regular file. Reading a FIFO or a device might never end."""
-    if path.exists() and not path.is_file():
-        raise HostError(f"{path}: not a regular file; --board takes the directory that "
-                        f"`python -m gen build` has written")
-    if path.stat().st_size > _LARGEST:
-        raise HostError(f"{path}: larger than {_LARGEST >> 20} MiB, so not a manifest; build it "
-                        f"again")
-    return path.read_text(encoding="utf-8")
 
 
 def identity_digest(facts: dict) -> str:

@@ -15,17 +15,19 @@ from torch import nn
 
 
 class Net(nn.Module):
-    """A class, and a value that is never negative."""
+    """A class, two values that are never negative, and one value."""
 
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 12),
                                   nn.LeakyReLU(0.1))
         self.kind, self.size = nn.Linear(12, 5), nn.Linear(12, 2)
+        self.level = nn.Linear(12, 1)
 
     def forward(self, x):
         x = self.body(x)
-        return {"kind": self.kind(x).softmax(dim=1), "size": torch.relu(self.size(x))}
+        return {"kind": self.kind(x).softmax(dim=1), "size": torch.relu(self.size(x)),
+                "level": self.level(x).squeeze(1)}
 
 
 def build():
@@ -58,8 +60,10 @@ def folder(tmp_path_factory):
 
 def test_what_it_costs_is_told(folder):
     _, _, _, told = folder
-    assert 0.9 < told["agreement"] <= 1
-    assert 0 < told["scores_error"] < 0.1
+    assert list(told["results"]) == ["kind", "size", "level"]
+    assert 0.9 < told["results"]["kind"]["agreement"] <= 1
+    assert all(0 < result["scores_error"] < 0.1 for result in told["results"].values())
+    assert set(told["results"]["level"]) == {"scores_error"}
     assert all(0 <= error < 0.1 for error in told["errors"].values())
     assert {"body.0", "body.2", "kind"} <= set(told["errors"])
 
@@ -73,10 +77,11 @@ def test_a_device_gives_what_the_module_gives(folder):
                 cwd=where)
     with torch.no_grad():
         wanted = module(torch.from_numpy(x).float())
-    assert list(told["scores"]) == ["kind", "size"]
+    assert list(told["scores"]) == ["kind", "size", "level"]
     for name, values in told["scores"].items():
+        assert np.shape(values) == wanted[name].shape
         difference = torch.tensor(values) - wanted[name]
-        assert difference.abs().max() < 0.15 * wanted[name].max(), name
+        assert difference.abs().max() < 0.15 * wanted[name].abs().max(), name
     assert torch.tensor(told["scores"]["kind"]).sum(dim=1).allclose(torch.ones(len(x)))
     logits = ours("gen", "run", "net.npz", "few.npy", cwd=where)
     assert logits["images"] == len(x)

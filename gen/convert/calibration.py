@@ -37,8 +37,8 @@ def calibrate(module: nn.Module, lowered: Lowered, images: Images,
 
     Returns
     -------
-    The calibrated layers, and the module's scores, ``(N, classes)``, or ``(N, classes, elements,
-    1)`` if there are some for each element.
+    The calibrated layers, and the module's scores as the read-out has them, ``(N, C)``, or ``(N,
+    C, H, W)`` if there are several positions.
 
     Raises
     ------
@@ -59,10 +59,9 @@ def calibrate(module: nn.Module, lowered: Lowered, images: Images,
                                   f"network is for")
     steps = {name: seen.greatest / levels if firing.balanced else
              seen.best_step(levels, firing.floor) for name, seen in ranges.items()}
-    out = lowered.places[lowered.layers[-1].name]
-    maps = out.spread(torch.cat(scores))
+    maps = torch.cat(scores)
     return (lowered.calibrated(steps, levels, firing.floor),
-            maps.flatten(1) if out.shape[1:] == (1, 1) else maps)
+            maps.flatten(1) if lowered.readout.shape[1:] == (1, 1) else maps)
 
 
 class _Range:

@@ -1,6 +1,7 @@
 """The layers of a module, as its operators are applied (:mod:`gen.convert.operators`)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -12,7 +13,7 @@ from gen.ir.layers import INPUT, Pool
 from .curves import Curve, Function, leaky
 from .lowered import Fire, Out, Place, Relu
 from .terms import Form, Term
-from .values import Charge, Map, Part, over_phases
+from .values import Charge, Map, Part, joined, joined_sums, over_phases
 
 __all__ = ["Collector"]
 
@@ -44,20 +45,26 @@ class Collector:
         """
         raise ConversionError(f"{self.where}: {why}")
 
-    def finish(self, out: object) -> None:
-        """Make the read-out of the module's result.
+    def finish(self, results: Sequence[Map | Charge]) -> None:
+        """Make the read-out of the module's results: their channels one after the other.
 
         Raises
         ------
         ConversionError
-            If the result is not a tensor that depends on the input.
+            If they have not one size.
         """
-        self.where = "the module's result"
-        if not isinstance(out, Map | Charge):
-            self.refuse("must be one tensor that depends on the input, or several")
+        self.where = "the module's results"
+        if len({x.phases for x in results}) > 1:
+            self.refuse("an enlarged map and another one can't be computed together; return one of "
+                        "them")
+        sizes = [x.shape[1:] for x in results]
+        if len(set(sizes)) > 1:
+            self.refuse(f"must be maps of one size, or all have one position, not of "
+                        f"{' and '.join(map(str, dict.fromkeys(sizes)))}; return those of one size")
+        out = results[0] if len(results) == 1 else self._joined(results)
         x = self._charged(out)
         self._append(Out(self._name(x, "readout"), x.terms, x.bias),
-                     Place(self.node, x.stored, x.form, x.phases))
+                     Place(self.node, x.stored, Form.MAP, x.phases))
 
     def _append(self, layer: Fire | Relu | Pool | Out, place: Place) -> None:
         self.layers.append(layer)
@@ -105,6 +112,13 @@ class Collector:
         if not isinstance(x, Map | Charge):
             self.refuse(f"must be given a tensor, not {type(x).__name__}")
         return x
+
+    def _joined(self, given: Sequence[Map | Charge]) -> Map | Charge:
+        """Channels one after the other."""
+        maps = [x for x in given if isinstance(x, Map)]
+        if len(maps) == len(given):
+            return joined(maps)
+        return joined_sums([self._charged(x) for x in given])
 
     def _sums(self, x: object) -> Charge:
         """The sums that an activation sees."""

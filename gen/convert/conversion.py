@@ -6,8 +6,9 @@ Reading these files executes nothing.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from gen.ir.network import Network
 from gen.system import files
 from gen.system.progress import working
 
-from .accuracy import cost, judge, layer_errors
+from .accuracy import costs, facts, judge, layer_errors, require_classes
 from .calibration import calibrate
 from .fidelity import refresh_weights
 from .firing import Firing
@@ -33,6 +34,7 @@ from .lowered import Lowered
 from .options import Options, check_counts
 from .quantised import QuantisedModel
 from .recurrent import warn_if_coarse
+from .results import Result
 from .scale import UNIT, InputScale
 from .spiking.conversion import convert_module
 from .spiking.recorded import is_spiking
@@ -69,13 +71,13 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
         ``0..pixel_max``, which the module sees as ``pixel / pixel_max``, or real numbers
         ``between`` two numbers, by default 0 and 1
     out, name : where the network goes; its name, by default the stem of ``out``
-    labels : a ``.npy`` file with the classes of the calibration images
+    labels : a ``.npy`` file of classes, as :func:`.accuracy.require_classes` wants them
     options : see :class:`.options.Options`
 
     Returns
     -------
     ``network``, the path, and what :func:`_summary`, :meth:`.firing.Firing.applied` and
-    :attr:`.accuracy.Cost.facts` say, or :func:`.spiking.conversion.convert_nir` for a module that
+    :func:`.accuracy.facts` say, or :func:`.spiking.conversion.convert_nir` for a module that
     spikes already
 
     Raises
@@ -89,30 +91,38 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
     told = Options(**options)
     with opened(target, weights, told.input_levels, told.scale != UNIT) as module, blamed(target):
         if is_spiking(module):
-            told.require_none_of_neurons()
-            return convert_module(module, target, calibration=calibration, out=out,
-                                  name=name, bits=told.bits, input_levels=told.input_levels,
-                                  pixel_max=told.pixel_max, timesteps=told.timesteps,
-                                  require_agreement=told.require_agreement)
-        firing = told.firing
+            told.require_none_of_neurons(labels)
+            return _spiking(module, target, told, calibration=calibration, out=out, name=name)
         pixels, classes = load_calibration(
             calibration, told.pixel_max, sequences=takes_sequences(module),
             between=told.between or (0.0, 1.0), labels=labels)
         images = Pixels(pixels, told.pixel_max)
         with working(f"{name}: layers compared on {len(pixels):,} images, quantised"):
             quantised, lowered, scores = to_quantised(
-                module, images, bits=told.bits, levels=told.levels, firing=firing,
-                input_levels=told.input_levels, activation=told.foreign, scale=told.scale)
+                module, images, bits=told.bits, levels=told.levels, firing=told.firing,
+                input_levels=told.input_levels, activation=told.foreign, scale=told.scale,
+                check=partial(require_classes, labels=classes, required=told.require_agreement))
         errors = _tuned(quantised, module, lowered, images, classes, told.tune)
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
     network = _network(quantised, name, told.pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels),
         "meaning": _meaning(quantised, lowered, told)})
-    network, timed = firing.applied(network, pixels, quantised.floor)
-    network, costs = _judged(network, quantised, pixels, scores, classes, errors,
-                             told.require_agreement)
+    network, timed = told.firing.applied(network, pixels, quantised.floor)
+    with working(f"{network.name}: the images in integers"):
+        found = costs(lowered, network, quantised.logit_step, pixels, scores, classes,
+                      classes=told.require_agreement is not None)
+    judge(found, len(pixels), errors, told.require_agreement, told.tune is not None)
+    lost = facts(found)
+    network = replace(network, metadata={**network.metadata, **lost}, samples=pixels[:_SAMPLES])
     artifact.save(network, out)
-    return {"network": str(out), **_summary(network, lowered), **costs, "errors": errors, **timed}
+    return {"network": str(out), **_summary(network, lowered), **lost, "errors": errors, **timed}
+
+
+def _spiking(module: nn.Module, target: str, told: Options, **given: Any) -> dict[str, Any]:
+    """Convert a module that spikes already."""
+    return convert_module(module, target, bits=told.bits, input_levels=told.input_levels,
+                          pixel_max=told.pixel_max, timesteps=told.timesteps,
+                          require_agreement=told.require_agreement, **given)
 
 
 def _require_output(out: Path, *read: str | Path | None) -> None:
@@ -123,7 +133,9 @@ def _require_output(out: Path, *read: str | Path | None) -> None:
 def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
                  levels: int | None = None, input_levels: int = 255,
                  activation: Activation | None = None, firing: Firing = _ONCE,
-                 scale: InputScale = UNIT) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
+                 scale: InputScale = UNIT,
+                 check: Callable[[Sequence[Result]], object] | None = None
+                 ) -> tuple[QuantisedModel, Lowered, torch.Tensor]:
     """Lower ``module``, calibrate its ReLUs on ``images`` and quantise it.
 
     Parameters
@@ -133,6 +145,7 @@ def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
     activation : QCFS-like class of another library
     firing : the method that neurons are calibrated for
     scale : what the module is given for 0 and for 1
+    check : called with the module's results before anything is calibrated
 
     Returns
     -------
@@ -148,6 +161,8 @@ def to_quantised(module: nn.Module, images: Images, *, bits: Bits = 8,
     """
     check_counts(levels, input_levels)
     lowered = _lowered(module, images, activation, scale)
+    if check is not None:
+        check(lowered.results)
     artifact.check_weights(sum(term.weight.numel() for layer in lowered.charged
                                for term in layer.terms))
     if firing.balanced and lowered.neurons:
@@ -194,32 +209,11 @@ def _network(quantised: QuantisedModel, name: str, pixel_max: int,
 def _meaning(quantised: QuantisedModel, lowered: Lowered, told: Options) -> dict[str, object]:
     """What the network's integers stand for, as :meth:`host.meaning.Meaning.parse` reads it."""
     return {"step": quantised.logit_step,
-            "results": [{"name": output.name, "classes": classes, "function": output.function}
-                        for output, classes in lowered.outputs],
-            "phases": list(lowered.places[lowered.layers[-1].name].phases),
+            "results": [{"name": result.name, "classes": result.shape[0],
+                         "axes": list(result.form.layout), "function": result.function}
+                        for result in lowered.results],
+            "phases": list(lowered.readout.phases),
             "between": list(told.between or (0.0, 1.0)), "pixel_max": told.pixel_max}
-
-
-def _judged(network: Network, quantised: QuantisedModel, pixels: np.ndarray,
-            scores: torch.Tensor, labels: np.ndarray | None, errors: dict[str, float],
-            required: float | None) -> tuple[Network, dict[str, float]]:
-    """The network with what it costs in its metadata, and with samples; and what it costs.
-
-    Parameters
-    ----------
-    pixels : calibration images as integers
-    scores : the module's
-    errors : of the layers
-    required : least share of the images for which both must name the same class
-    """
-    with working(f"{network.name}: the images in integers"):
-        found = cost(network, quantised.logit_step, pixels, scores, labels)
-    judge(found, len(pixels), scores.shape[1], errors, required)
-    if len(scores) > 1 < scores.shape[1] and len(scores.argmax(1).unique()) == 1:
-        log.warning("warning: the module names one class for all calibration images, so the "
-                    "agreement of the integers says little")
-    return replace(network, metadata={**network.metadata, **found.facts},
-                   samples=pixels[:_SAMPLES]), found.facts
 
 
 def _summary(network: Network, lowered: Lowered) -> dict:

@@ -26,6 +26,7 @@ _SWAPPED: dict[tuple[Form, tuple[int, ...]], Form] = {
     (Form.ELEMENTS, (0, 1)): Form.LEADING, (Form.LEADING, (0, 1)): Form.ELEMENTS}
 """What swapping two axes makes of a form."""
 
+
 @dataclass(frozen=True)
 class State:
     """The second result of an ``nn.RNN``: the states of its last element, ``(1, N, features)``."""

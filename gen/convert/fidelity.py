@@ -25,8 +25,8 @@ from .final import named
 from .images import Images
 from .lowered import Fire, Lowered, Out, Relu
 from .seen import seen
-from .terms import Form
 from .usercode import blamed
+from .values import spread_over
 
 __all__ = ["beside", "refresh_weights"]
 
@@ -73,8 +73,8 @@ def beside(module: nn.Module, lowered: Lowered, images: Images
 
     Yields
     ------
-    For each batch of ``n`` images: layer name -> the module's results, ``(n, C, H, W)``, and the
-    module's scores.
+    For each batch of ``n`` images: layer name -> the module's values, ``(n, C, H, W)``, and the
+    scores of its results as the read-out has them, ``(n, C, H, W)``.
 
     Raises
     ------
@@ -115,24 +115,26 @@ class _Ranges:
 
 def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ranges,
               ramps: bool = False) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """One batch of :func:`beside`. With ``ramps``, quantised activations also get values over their
-    whole range."""
+    """One batch of :func:`beside`; with ``ramps`` also values over the range of activations."""
     comparison = _Comparison(lowered, x, ranges, ramps)
     with blamed("the module can't take the calibration images"):
-        scores = comparison.run(x.clone())
+        comparison.run(x.clone())
         result = module(x.clone())
+    scores = comparison.values[lowered.layers[-1].name]
     results = named(result)
-    for output, part in lowered.finished(scores):
-        own = _shaped(results.get(output.name, result), part.shape, "the module itself", module,
-                      {"": module})
-        different = _differing(own, part, _RELATIVE * ranges.widened(f"/{output.name}", part)
-                               + _CANCELLED * part.abs().amax(dim=0))
+    for output, part in lowered.parted(scores):
+        made = output.of(part)
+        where = f"{output.label} of the module itself" if output.name else "the module itself"
+        own = output.form.as_map(_shaped(results.get(output.name, result), made.shape, where,
+                                         module, {"": module}), output.shape)
+        different = _differing(own, made, _RELATIVE * ranges.widened(f"/{output.name}", made)
+                               + _CANCELLED * made.abs().amax(dim=0))
         if different.any():
-            raise ConversionError(
-                f"the module itself gives other scores than its layers one after the other: "
-                f"{_extent(different, own, part)}; {seen(module, {'': module})}")
+            raise ConversionError(f"{where} gives other scores than its layers one after the other"
+                                  f": {_extent(different, own, made)}; "
+                                  f"{seen(module, {'': module})}")
         if not output.function and len(results) == 1:
-            scores = own
+            scores = spread_over(own, lowered.readout.phases)
     return comparison.values, scores
 
 
@@ -151,7 +153,7 @@ class _Comparison(fx.Interpreter):
         super().__init__(lowered.module)
         self.extra_traceback = False
         self.values = {INPUT: lowered.counted(x)}
-        self._ranges, self._ramps = ranges, ramps
+        self._ranges, self._ramps, self._lowered = ranges, ramps, lowered
         self._layers: dict[str, list[Fire | Relu | Pool | Out]] = {}
         self._ahead: dict[str, list[Fire | Relu | Pool | Out]] = {}
         self._places = lowered.places
@@ -221,7 +223,13 @@ class _Comparison(fx.Interpreter):
 
     @_run_layer.register
     def _(self, layer: Out, n: fx.Node) -> object:
-        result, value = self._made(layer, n)
+        result, samples = super().run_node(n), len(self.values[INPUT])
+        outputs, maps = self._lowered.results, []
+        for output, own in zip(outputs, result if len(outputs) > 1 else (result,), strict=True):
+            own = _shaped(own, (samples, *output.shape), layer.name, self.module, self._modules(n))
+            maps.append(output.form.as_map(own, output.shape))
+        value = spread_over(torch.cat(maps, dim=1), self._places[layer.name].phases).clone()
+        self.values[layer.name] = value
         self._compare(n, layer, value, *self._charge(layer), "sums")
         return result
 
@@ -265,8 +273,7 @@ class _Comparison(fx.Interpreter):
         self._compare(n, layer, given, *self._charge(layer), "sums")
         return result, given, value
 
-    def _made(self, layer: Fire | Relu | Pool | Out, n: fx.Node
-              ) -> tuple[Any, torch.Tensor]:
+    def _made(self, layer: Fire | Relu | Pool, n: fx.Node) -> tuple[Any, torch.Tensor]:
         """The module's result for a layer, as it is and as ``(n, C, H, W)``."""
         result = super().run_node(n)
         states = result[0] if self._places[layer.name].whole else result
@@ -278,8 +285,7 @@ class _Comparison(fx.Interpreter):
                 ) -> torch.Tensor:
         place = self._places[layer.name]
         shape = (len(self.values[INPUT]), *place.result)
-        tensor = _shaped(result, shape, layer.name, self.module, self._modules(n), place.form)
-        return place.spread(tensor)
+        return place.spread(_shaped(result, shape, layer.name, self.module, self._modules(n)))
 
     def _charge(self, layer: Fire | Relu | Out) -> tuple[torch.Tensor, torch.Tensor]:
         """Sums of the layer for the module's results before it, without those of a recurrent layer
@@ -362,10 +368,10 @@ def _differing(own: torch.Tensor, ours: torch.Tensor,
 
 
 def _shaped(own: object, shape: tuple[int, ...], where: str, root: nn.Module,
-            modules: dict[str, nn.Module], form: Form = Form.MAP) -> torch.Tensor:
-    """A result of the module, in ``shape`` if it is a map."""
+            modules: dict[str, nn.Module]) -> torch.Tensor:
+    """A result of the module, which has as many values as a map of ``shape``."""
     if isinstance(own, torch.Tensor) and own.numel() == math.prod(shape):
-        return own.reshape(shape) if form is Form.MAP else own
+        return own
     kind = f"the shape {tuple(own.shape)}" if isinstance(own, torch.Tensor) else type(own).__name__
     raise ConversionError(f"{where}: gives {kind}, where the parameters say {tuple(shape)}; "
                           f"{seen(root, modules)}")

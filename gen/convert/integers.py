@@ -21,13 +21,12 @@ from .pairs import paired_potentials, paired_weights
 from .qcfs import floor_ste, round_ste
 from .recurrent import fed_back
 from .terms import Term
+from .widths import WIDE_BITS
 
 __all__ = ["Charged", "Quantised", "Step", "Sum", "quantised_layer"]
 
 Step: TypeAlias = Callable[[str], torch.Tensor]
 """Layer name -> value of a count, see :meth:`gen.convert.quantised.QuantisedModel.step`."""
-
-_WIDE_BITS = 16
 
 
 def _synapses(term: Term, weights: np.ndarray, bits: int) -> Synapses:
@@ -99,7 +98,7 @@ class Charged(Quantised):
 
     def _limits(self, term: Term) -> tuple[int, int]:
         """Least and greatest weight; pairs need the opposite of each weight, too."""
-        bits = _WIDE_BITS if term.wide else self.bits
+        bits = WIDE_BITS if term.wide else self.bits
         return limits(bits, not self.signed.isdisjoint((self.name, term.source)))
 
     def _scaled(self, ratios: Iterable[torch.Tensor]) -> Rows:
@@ -246,7 +245,7 @@ class Sum(Charged):
 
 @singledispatch
 def quantised_layer(layer: Fire | Relu | Pool | Out, widths: Mapping[str, int], step: Step,
-            signed: frozenset[str]) -> Quantised:
+                    signed: frozenset[str]) -> Quantised:
     """The module of a lowered layer. A ReLU has none until it is calibrated."""
     raise ValueError(f"{layer.name}: this ReLU has no step; calibrate the layers first")
 

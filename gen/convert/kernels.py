@@ -139,4 +139,3 @@ def _taps(taps: int, stride: int, padding: int) -> tuple[list[tuple[int, int, in
     met = [((k - padding) % stride, -((k - padding) // stride), k) for k in range(taps)]
     least = min(position for _, position, _ in met)
     return [(phase, position - least, k) for phase, position, k in met], -least
-

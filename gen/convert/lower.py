@@ -14,12 +14,13 @@ from torch.fx.node import Argument, Target
 from gen.errors import ConversionError
 
 from .cells import folded, unstacked
-from .final import Output, apart
+from .final import OVER_CLASSES, Output, apart
 from .foreign import Activation, refuse_spiking
 from .lowered import Lowered
 from .operators import Operators
 from .recurrent import Recurrent
-from .rewrites import reordered
+from .results import Result
+from .rewrites import functions_last, reordered
 from .scale import UNIT, InputScale
 from .terms import Form
 from .tracing import line_of, trace
@@ -73,29 +74,43 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     unstacked(traced)
     folded(traced)
     reordered(traced)
+    functions_last(traced, input_shape)
     outputs = apart(traced)
     operators = Operators(activation)
     form, shape = _input(traced, input_shape)
     given = scale.map(shape, form)
     lowering = _Lowering(traced, operators, [output.node for output in outputs])
     with torch.no_grad():
-        out = lowering.run(given)
-    operators.finish(out)
+        lowering.run(given)
+    made = []
     for output in outputs:
-        _check_axis(output, lowering.results.get(output.node))
+        if output.node not in lowering.results:
+            raise ConversionError(f"{output.label}: must be a tensor that depends on the input")
+        made.append(lowering.results[output.node])
+        _check_axis(output, made[-1])
+    operators.finish(made)
     return Lowered(tuple(operators.layers), given, traced, operators.places, tuple(
-        (output, lowering.results[output.node].shape[0]) for output in outputs))
+        Result(output.name, x.shape, x.form, output.function)
+        for output, x in zip(outputs, made, strict=True)))
 
 
-def _check_axis(output: Output, scores: Map | Charge | None) -> None:
+def _check_axis(output: Output, scores: Map | Charge) -> None:
     """Refuse a last function that does not go over the classes of each position."""
-    if output.axis is None or scores is None:
+    if output.function not in OVER_CLASSES:
         return
-    alone = scores.form is Form.VECTOR and scores.shape[1:] == (1, 1)
-    if not alone and (scores.form not in (Form.MAP, Form.CHANNELS) or output.axis != 1):
-        raise ConversionError(f"the module's result{f' {output.name}' if output.name else ''}: its "
-                              f"{output.function} does not go over the channels, dim=1; leave it "
-                              f"out, and apply it to the scores")
+    layout = scores.form.layout
+    axis = output.axis_of(len(layout))
+    if "C" in layout:
+        channels = layout.index("C")
+    else:
+        channels = 1 if len(layout) > 1 and scores.shape[1:] == (1, 1) else -2
+    if axis == channels:
+        return
+    over = f", dim={channels}" if channels > 0 else ""
+    what = f"its {output.function} has no dim, which PyTorch takes for {axis}, and so" if (
+        output.axis is None) else f"its {output.function}"
+    raise ConversionError(f"{output.label}: {what} does not go over the channels{over}; leave it "
+                          f"out, and apply it to the scores")
 
 
 def _culprit(module: nn.Module, activation: Activation | None) -> str:

@@ -14,9 +14,9 @@ from torch import fx
 from gen.ir.layers import Pool
 
 from .curves import Curve
-from .final import Output
+from .results import Result
 from .terms import Form, Term
-from .values import Map, spread_over
+from .values import Map, gathered, spread_over
 
 __all__ = ["Fire", "Lowered", "Out", "Place", "Relu"]
 
@@ -128,9 +128,9 @@ class Lowered:
     -------
     layers : in order
     input : of the module; its one part has the counts
-    module : traced, without its last functions, with one result
+    module : traced, without its last functions
     places : of each layer in it, by the layer's name
-    outputs : the results of the module as it was, and their numbers of classes
+    results : of the module as it was; the read-out has their channels one after the other
     before : the same before its ReLUs were calibrated, if they are
     """
 
@@ -138,7 +138,7 @@ class Lowered:
     input: Map
     module: fx.GraphModule
     places: Mapping[str, Place]
-    outputs: tuple[tuple[Output, int], ...]
+    results: tuple[Result, ...]
     before: "Lowered | None" = None
 
     @property
@@ -169,12 +169,17 @@ class Lowered:
         values = values * self.input.parts[0].gain[channel]
         return values if offset is None else values + offset[channel]
 
-    def finished(self, scores: torch.Tensor) -> Iterator[tuple[Output, torch.Tensor]]:
-        """Each of the module's results, from what the traced module gives."""
-        classes = [number for _, number in self.outputs]
-        parts = scores.split(classes, dim=1) if len(classes) > 1 else (scores,)
-        for (output, _), part in zip(self.outputs, parts, strict=True):
-            yield output, output.of(part)
+    @property
+    def readout(self) -> Place:
+        """Where the sums of the read-out are computed."""
+        return self.places[self.layers[-1].name]
+
+    def parted(self, scores: torch.Tensor) -> Iterator[tuple[Result, torch.Tensor]]:
+        """The scores of each of the module's results, ``(N, C, H, W)``, from those of the read-out:
+        ``(N, C)``, or ``(N, C, H, W)`` if it has several positions."""
+        maps = gathered(scores.reshape(-1, *self.readout.shape), self.readout.phases)
+        parts = maps.split([result.shape[0] for result in self.results], dim=1)
+        yield from zip(self.results, parts, strict=True)
 
     @property
     def charged(self) -> tuple[Fire | Relu | Out, ...]:

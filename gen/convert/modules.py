@@ -251,8 +251,6 @@ def _form(module: nn.Module) -> Form:
     return Form.CHANNELS if isinstance(module, _OVER_TIME) else Form.MAP
 
 
-
-
 def _both(value: Sequence[_T], single: _T) -> tuple[_T, _T]:
     """Two numbers; over elements the second is that of their only column."""
     first, second = (*value, single)[:2]

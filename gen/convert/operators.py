@@ -189,6 +189,7 @@ def _values(given: Any) -> Any:
         return {key: _values(value) for key, value in given.items()}
     return given
 
+
 _FUNCTIONS: dict[Any, str] = {
     F.relu: "_relu", torch.relu: "_relu", torch.relu_: "_relu", F.relu_: "_relu",
     F.relu6: "_relu6", F.hardtanh: "_hardtanh", torch.clamp: "_clamp", torch.clip: "_clamp",

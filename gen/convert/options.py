@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gen.errors import ConversionError
@@ -83,8 +84,9 @@ class Options:
         """What the module is given for the least and for the greatest count."""
         return InputScale.given(self.between, self.mean, self.std)
 
-    def require_none_of_neurons(self) -> None:
-        """Refuse what says how neurons are made, for a module that has them.
+    def require_none_of_neurons(self, labels: str | Path | None) -> None:
+        """Refuse what says how neurons are made, for a module that has them, and labels, because
+        its spikes are compared.
 
         Raises
         ------
@@ -95,7 +97,7 @@ class Options:
                 "--activation": self.activation, "--sleep": self.sleep, "--burst": self.burst,
                 "--probe": self.probe, "--until-quiet": self.until_quiet or None,
                 "--range": self.between, "--mean": self.mean, "--std": self.std,
-                "tuning": self.tune}
+                "tuning": self.tune, "--labels": labels}
         for option, value in made.items():
             if value is not None:
                 raise ConversionError(f"the module has neurons that spike already, so {option} "

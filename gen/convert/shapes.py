@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from .kernels import dense
 from .linear import Edges, LinearOperators
 from .terms import Form, Term
 from .values import Charge, Map
@@ -21,12 +20,19 @@ BATCH = object()
 _AXES: dict[Form, tuple[str, ...]] = {
     Form.MAP: ("samples", "channels", "rows", "columns"), Form.VECTOR: ("samples", "channels"),
     Form.CHANNELS: ("samples", "channels", "rows"), Form.ELEMENTS: ("samples", "rows", "channels"),
-    Form.LEADING: ("rows", "samples", "channels"), Form.FLATTENED: ("samples", "channels")}
+    Form.LEADING: ("rows", "samples", "channels"), Form.FLATTENED: ("samples", "channels"),
+    Form.COLUMNS: ("samples", "channels", "columns"), Form.PLANE: ("samples", "rows", "columns"),
+    Form.SINGLE: ("samples",)}
 """What the axes of a form are."""
 
-_FLAT = {Form.MAP: Form.VECTOR, Form.CHANNELS: Form.VECTOR, Form.VECTOR: Form.VECTOR,
-         Form.ELEMENTS: Form.FLATTENED, Form.FLATTENED: Form.FLATTENED}
-"""What flattening makes of a form."""
+# One row alone, or one column, has its elements in their order whatever else it is.
+_FORMS: dict[tuple[str, ...], Form] = {
+    **{axes: form for form, axes in _AXES.items() if form is not Form.FLATTENED},
+    ("samples", "rows"): Form.VECTOR, ("samples", "columns"): Form.VECTOR}
+"""The form that has some axes."""
+
+_FLAT = {Form.ELEMENTS: Form.FLATTENED, Form.FLATTENED: Form.FLATTENED}
+"""What flattening makes of a form; a vector of the others."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,10 @@ class ShapeOperators(LinearOperators):
             parts[k:k + 1] = [slice(None)] * (len(axes) - len(parts) + 1)
         if len(parts) > len(axes):
             self.refuse(f"has more indices than {x.form.label} has axes")
-        form = x.form
         for axis, part in zip(axes, parts, strict=False):
-            x, form = self._indexed(x, form, axis, part)
-        return replace(x, form=form)
+            x = self._indexed(x, axis, part)
+        return self._without(x, {axis for axis, part in zip(axes, parts, strict=False)
+                                 if isinstance(part, int)})
 
     def _entry(self, x: object, index: object) -> object:
         """An entry of what is not a tensor."""
@@ -95,26 +101,29 @@ class ShapeOperators(LinearOperators):
                 pass
         self.refuse(f"there is no entry {index!r}")
 
-    def _indexed(self, x: Map | Charge, form: Form, axis: str, part: object
-                 ) -> tuple[Map | Charge, Form]:
-        """A slice or one place of an axis, and the form that it leaves."""
+    def _without(self, x: Map | Charge, gone: set[str]) -> Map | Charge:
+        """A tensor without some of its axes, which have the size 1."""
+        left = tuple(axis for axis in _AXES[x.form] if axis not in gone)
+        if gone and left == ("samples", "channels", "columns") and x.shape[2] == 1:
+            left = "samples", "channels", "rows"
+        if gone and left not in _FORMS:
+            self.refuse(f"can't leave out the {' and the '.join(sorted(gone))} of {x.form.label}")
+        return replace(x, form=_FORMS[left]) if gone else x
+
+    def _indexed(self, x: Map | Charge, axis: str, part: object) -> Map | Charge:
+        """A slice of an axis, or one place of it, which leaves the size 1."""
         if part == slice(None):
-            return x, form
+            return x
         size = {"channels": x.shape[0], "rows": x.shape[1], "columns": x.shape[2]}.get(axis)
         if size is None or not isinstance(part, slice | int) or (
                 isinstance(part, slice) and not _whole_numbers(part)):
             self.refuse("can be indexed by whole numbers and slices alone, and not by samples")
         if isinstance(part, int) and not -size <= part < size:
             self.refuse(f"there is no place {part} among {size}")
-        one = isinstance(part, int)
         places = range(size)[slice(part, part + 1 or None) if isinstance(part, int) else part]
         if not places or places.step < 0:
             self.refuse(f"a slice must have places, in their order, not {part}")
-        if one and (axis != "rows" or form in (Form.VECTOR, Form.FLATTENED)):
-            self.refuse("one place can be taken of the elements alone; use a slice")
-        if one and form is not Form.MAP:
-            form = Form.VECTOR
-        return self._placed(x, axis, places), form
+        return self._placed(x, axis, places)
 
     def _placed(self, x: Map | Charge, axis: str, places: range) -> Map | Charge:
         """Those places of an axis alone."""
@@ -142,6 +151,7 @@ class ShapeOperators(LinearOperators):
         if axis or places.step != 1:
             self.refuse("sums can be cut to some of their rows; slice columns, or every other row, "
                         "after the activation")
+
         def cut(term: Term) -> Term:
             above = term.padding[0]
             below = above if term.below is None else term.below
@@ -155,7 +165,7 @@ class ShapeOperators(LinearOperators):
         x = self._tensor(x)
         size = self._sizes(x)[dim]
         start = start + size if isinstance(size, int) and start < 0 else start
-        return self._indexed(x, x.form, self._axis(x, dim), slice(start, start + length))[0]
+        return self._indexed(x, self._axis(x, dim), slice(start, start + length))
 
     def _chunk(self, x: object, chunks: int, dim: int = 0) -> object:
         size = self._sizes(x)[dim]
@@ -189,9 +199,7 @@ class ShapeOperators(LinearOperators):
         if len({(x.form, x.shape[1:]) for x in given}) > 1:
             self.refuse(f"the maps must have one size, not "
                         f"{' and '.join(str(x.shape[1:]) for x in given)}")
-        if all(isinstance(x, Map) for x in given):
-            return _joined([x for x in given if isinstance(x, Map)])
-        return _joined_sums([self._charged(x) for x in given])
+        return self._joined(given)
 
     # Zeros around a map.
 
@@ -254,7 +262,10 @@ class ShapeOperators(LinearOperators):
             return self._shuffled(value) if (start_dim, end_dim) == (1, 2) else self.refuse(
                 "must flatten the blocks and their channels: x.flatten(1, 2)")
         x = self._tensor(value)
-        if (start_dim, end_dim) not in {(1, -1), (1, x.form.axes - 1)}:
+        last = end_dim in (-1, x.form.axes - 1)
+        if start_dim == 0 and last and x.shape == (1, 1, 1):
+            return replace(x, form=Form.SINGLE)
+        if start_dim != 1 or not last:
             self.refuse(f"must keep the batch and flatten the rest (start_dim=1), not "
                         f"start_dim={start_dim}, end_dim={end_dim}")
         return self._flattened(x)
@@ -262,7 +273,7 @@ class ShapeOperators(LinearOperators):
     def _flattened(self, x: Map | Charge) -> Map | Charge:
         if x.form is Form.LEADING:
             self.refuse("the samples must come first: x.transpose(0, 1)")
-        return replace(x, form=_FLAT[x.form])
+        return replace(x, form=_FLAT.get(x.form, Form.VECTOR))
 
     def _view(self, value: object, *sizes: object) -> object:
         if len(sizes) == 1 and isinstance(sizes[0], Iterable):
@@ -286,8 +297,14 @@ class ShapeOperators(LinearOperators):
         """A tensor with other axes."""
         if (BATCH, *sizes) == self._sizes(x):
             return x
+        if not sizes:
+            return replace(x, form=Form.SINGLE)
         if len(sizes) == 1:
             return self._flattened(x)
+        own = dict(zip(_AXES[x.form], self._sizes(x), strict=True))
+        if x.form is not Form.LEADING and list(sizes) == [n for n in own.values() if n not in (
+                1, BATCH)]:
+            return self._without(x, {axis for axis, n in own.items() if n == 1})
         if x.form is Form.MAP and len(sizes) == 4 and sizes[2:] == x.shape[1:]:
             return Blocks(x, sizes[0])
         if x.form is Form.VECTOR and x.shape[1:] == (1, 1) and len(sizes) == 3:
@@ -321,45 +338,14 @@ class ShapeOperators(LinearOperators):
     def _squeeze(self, value: object, *dims: object) -> Map | Charge:
         x = self._tensor(value)
         given = dims[0] if len(dims) == 1 and isinstance(dims[0], Sequence) else dims
-        axes = {self._axis(x, dim) for dim in given} if given else {"rows", "columns"}
-        sizes = {"channels": x.shape[0], "rows": x.shape[1], "columns": x.shape[2]}
-        if x.shape[1:] == (1, 1) and axes <= {"rows", "columns"}:
-            # If one of both is left, it is squeezed, flattened or averaged next.
-            return replace(x, form=Form.VECTOR)
-        if all(sizes.get(axis, 2) != 1 for axis in axes):
-            return x
-        self.refuse("can leave out both axes of a map of one position, x.squeeze(-1).squeeze(-1)")
+        axes = {self._axis(x, dim) for dim in given} if given else set(_AXES[x.form])
+        return self._without(x, {axis for axis, size in zip(_AXES[x.form], self._sizes(x),
+                                                            strict=True)
+                                 if axis in axes and size == 1})
 
 
 def _whole_numbers(part: slice) -> bool:
     return all(n is None or type(n) is int for n in (part.start, part.stop, part.step))
-
-
-def _joined(given: list[Map]) -> Map:
-    """The channels of maps one after the other."""
-    parts, offsets, first = [], [], 0
-    for x in given:
-        parts += [replace(part, to=part.to + first) for part in x.parts]
-        offsets.append(torch.zeros(x.shape[0]) if x.offset is None else x.offset)
-        first += x.stored[0]
-    offset = torch.cat(offsets)
-    return replace(given[0], parts=tuple(parts), offset=offset if offset.any() else None,
-                   shape=(len(offset), *given[0].shape[1:]))
-
-
-def _joined_sums(given: list[Charge]) -> Charge:
-    """The channels of sums one after the other; each sees its own sources."""
-    total = sum(x.stored[0] for x in given)
-    terms, first = [], 0
-    for x in given:
-        for term in x.terms:
-            whole = dense(term.weight, term.groups)
-            weight = whole.new_zeros(total, *whole.shape[1:])
-            weight[first:first + len(whole)] = whole
-            terms.append(replace(term, weight=weight, groups=1, identity=False, unit=None))
-        first += x.stored[0]
-    return replace(given[0], terms=tuple(terms), bias=torch.cat([x.bias for x in given]),
-                   shape=(sum(x.shape[0] for x in given), *given[0].shape[1:]))
 
 
 def _more_channels(x: Map, first: int, last: int) -> Map:

@@ -10,14 +10,21 @@ __all__ = ["Form", "Term"]
 
 
 class Form(Enum):
-    """The axes that PyTorch has for a map ``(C, H, W)``. Rows are the elements of a sequence."""
+    """The axes that PyTorch has for a map ``(C, H, W)``. Rows are the elements of a sequence.
 
-    MAP = "a map of (C, H, W)", 4
-    VECTOR = "flattened", 2
-    CHANNELS = "a sequence of (channels, elements)", 3
-    ELEMENTS = "a sequence of (elements, features)", 3
-    FLATTENED = "a flattened sequence of (elements, features)", 2
-    LEADING = "a sequence of (elements, samples, features)", 3
+    An axis is one of the samples (``N``) or of the map, or several of the map one in the other.
+    Axes that are missing have the size 1.
+    """
+
+    MAP = "a map of (C, H, W)", ("N", "C", "H", "W")
+    VECTOR = "flattened", ("N", "CHW")
+    CHANNELS = "a sequence of (channels, elements)", ("N", "C", "H")
+    ELEMENTS = "a sequence of (elements, features)", ("N", "H", "C")
+    FLATTENED = "a flattened sequence of (elements, features)", ("N", "HC")
+    LEADING = "a sequence of (elements, samples, features)", ("H", "N", "C")
+    COLUMNS = "one row of a map, (C, W)", ("N", "C", "W")
+    PLANE = "one channel of a map, (H, W)", ("N", "H", "W")
+    SINGLE = "one value a sample", ("N",)
 
     @property
     def label(self) -> str:
@@ -25,17 +32,22 @@ class Form(Enum):
         return self.value[0]
 
     @property
+    def layout(self) -> tuple[str, ...]:
+        """What each axis is: letters of ``NCHW``."""
+        return self.value[1]
+
+    @property
     def axes(self) -> int:
         """The number of axes, with that of the samples."""
-        return self.value[1]
+        return len(self.layout)
 
     def as_map(self, x: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         """A tensor of this form as ``(N, C, H, W)``."""
-        if self is Form.LEADING:
-            return Form.ELEMENTS.as_map(x.transpose(0, 1), shape)
-        if self in (Form.ELEMENTS, Form.FLATTENED):
-            x = x.reshape(len(x), shape[1], shape[0]).transpose(1, 2)
-        return x.reshape(len(x), *shape)
+        sizes = dict(zip("NCHW", (-1, *shape), strict=True))
+        # Those that are missing come last.
+        order = "".join(dict.fromkeys("".join(self.layout) + "NCHW"))
+        return x.reshape([sizes[axis] for axis in order]).permute(
+            [order.index(axis) for axis in "NCHW"])
 
 
 @dataclass(frozen=True)

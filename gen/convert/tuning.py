@@ -65,7 +65,7 @@ def tuned(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images
     ----------
     quantised, lowered : made of ``module``
     images : as the module takes them
-    labels : ``(N,)`` classes, or None
+    labels : classes, as :func:`.accuracy.require_classes` wants them, or None
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(tuning.seed)
@@ -137,6 +137,7 @@ def _fit_scores(quantised: QuantisedModel, module: nn.Module, lowered: Lowered,
     """The last step."""
     counts, scores = _examples(quantised, module, lowered, images)
     classes = None if labels is None else torch.from_numpy(labels.astype(np.int64))
+    each = classes is not None and classes.dim() > 1
     order = torch.randperm(len(counts))
     held, rest = order[:max(1, int(_HELD * len(order)))], order[int(_HELD * len(order)):]
     spread = float(scores.var()) or 1.0
@@ -144,7 +145,12 @@ def _fit_scores(quantised: QuantisedModel, module: nn.Module, lowered: Lowered,
     def loss(chosen: torch.Tensor) -> torch.Tensor:
         ours = quantised(counts[chosen].float())
         error = F.mse_loss(ours.float(), scores[chosen]) / spread
-        return error if classes is None else error + F.cross_entropy(ours.float(), classes[chosen])
+        if classes is None:
+            return error
+        if each:
+            ((_, ours),) = lowered.parted(ours)
+        wanted = classes[chosen].reshape(len(ours), *ours.shape[2:])
+        return error + F.cross_entropy(ours.float(), wanted)
 
     @torch.no_grad()
     def judged() -> float:
@@ -178,10 +184,8 @@ def _steps(order: torch.Tensor, epochs: int) -> Iterator[tuple[bool, torch.Tenso
 def _examples(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images: Images
               ) -> tuple[torch.Tensor, torch.Tensor]:
     """Counts, and the module's scores in the shape of the network's."""
-    place = lowered.places[lowered.layers[-1].name]
     counts, scores = [], []
-    for values, result in beside(module, lowered, images):
+    for values, maps in beside(module, lowered, images):
         counts.append((values[INPUT] * quantised.input_levels + 0.5).floor().to(torch.int32))
-        maps = place.spread(result)
         scores.append(maps.flatten(1) if maps.shape[2:] == (1, 1) else maps)
     return torch.cat(counts), torch.cat(scores)

@@ -150,8 +150,8 @@ def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = Fals
                      ) -> tuple[np.ndarray, np.ndarray | None]:
     """The images of a file, as integers in ``0..pixel_max``, in the narrowest type that has these,
     ``(N, C, H, W)`` or ``(N, features)``; with ``sequences`` also ``(N, channels, elements)`` or
-    ``(N, elements, features)``, as the module takes them; and their labels ``(N,)``, if there are
-    any.
+    ``(N, elements, features)``, as the module takes them; and their labels ``(N, ...)``, if there
+    are any.
 
     Parameters
     ----------
@@ -170,10 +170,8 @@ def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = Fals
     if images.ndim not in (2, 3, 4) or not images.size:
         raise DataError(f"{path}: calibration images must have the shape (N, C, H, W), (N, H, W) "
                         f"or (N, features), not {images.shape}")
-    if classes is not None and (classes.shape != (len(images),) or classes.dtype.kind not in "iu"
-                                or classes.min() < 0):
-        raise DataError(f"{labels or path}: labels must be one class for each of the "
-                        f"{len(images)} images, not {classes.dtype} of {classes.shape}")
+    if classes is not None:
+        _check_labels(classes, labels or path, len(images))
     real = images.dtype.kind == "f"
     low, high = between if real else (0, pixel_max)
     if not (images.min() >= low and images.max() <= high):
@@ -187,6 +185,16 @@ def load_calibration(path: str | Path, pixel_max: int, *, sequences: bool = Fals
         images = _rounded(images, between, pixel_max)
     images = images.astype(np.min_scalar_type(pixel_max), copy=False)
     return images[:, None] if images.ndim == 3 and not sequences else images, classes
+
+
+def _check_labels(labels: np.ndarray, path: str | Path, images: int) -> None:
+    """Refuse what can't be classes of so many images, or of their positions."""
+    if labels.dtype.kind not in "iu" or labels.shape[:1] != (images,) or not labels.size:
+        raise DataError(f"{path}: labels must be one class for each of the {images} images, or for "
+                        f"each of their positions, not {labels.dtype} of {labels.shape}")
+    if labels.min() < 0:
+        raise DataError(f"{path}: labels must be classes from 0 on, not {labels.min()}.."
+                        f"{labels.max()}")
 
 
 def _rounded(images: np.ndarray, between: Sequence[float], pixel_max: int) -> np.ndarray:

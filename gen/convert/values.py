@@ -14,8 +14,8 @@ import torch
 from .kernels import dense, mixed, regrouped, spread, widened
 from .terms import Form, Term
 
-__all__ = ["Axis", "Charge", "Constant", "Map", "Part", "over_phases", "spread_over",
-           "stored_shape"]
+__all__ = ["Axis", "Charge", "Constant", "Map", "Part", "gathered", "joined", "joined_sums",
+           "over_phases", "spread_over", "stored_shape"]
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,6 @@ class Map(_Spread):
             made = made + over_phases(self.offset, self.phases)[:, None, None]
         return made
 
-
     def reach(self, values: Callable[[str], torch.Tensor]) -> torch.Tensor:
         """The greatest magnitude of what :meth:`assembled` adds up, for each of its channels."""
         reach = torch.zeros(self.stored[0])
@@ -315,3 +314,37 @@ def spread_over(x: torch.Tensor, phases: Sequence[int]) -> torch.Tensor:
     (n, c, h, w), (rows, columns) = x.shape, phases
     blocks = x.reshape(n, c, h // rows, rows, w // columns, columns)
     return blocks.permute(0, 1, 3, 5, 2, 4).reshape(n, c * rows * columns, h // rows, w // columns)
+
+
+def gathered(x: torch.Tensor, phases: Sequence[int]) -> torch.Tensor:
+    """The opposite of :func:`spread_over`."""
+    (n, c, h, w), (rows, columns) = x.shape, phases
+    blocks = x.reshape(n, c // (rows * columns), rows, columns, h, w)
+    return blocks.permute(0, 1, 4, 2, 5, 3).reshape(n, -1, h * rows, w * columns)
+
+
+def joined(given: Sequence[Map]) -> Map:
+    """The channels of maps one after the other."""
+    parts, offsets, first = [], [], 0
+    for x in given:
+        parts += [replace(part, to=part.to + first) for part in x.parts]
+        offsets.append(torch.zeros(x.shape[0]) if x.offset is None else x.offset)
+        first += x.stored[0]
+    offset = torch.cat(offsets)
+    return replace(given[0], parts=tuple(parts), offset=offset if offset.any() else None,
+                   shape=(len(offset), *given[0].shape[1:]))
+
+
+def joined_sums(given: Sequence[Charge]) -> Charge:
+    """The channels of sums one after the other; each sees its own sources."""
+    total = sum(x.stored[0] for x in given)
+    terms, first = [], 0
+    for x in given:
+        for term in x.terms:
+            whole = dense(term.weight, term.groups)
+            weight = whole.new_zeros(total, *whole.shape[1:])
+            weight[first:first + len(whole)] = whole
+            terms.append(replace(term, weight=weight, groups=1, identity=False, unit=None))
+        first += x.stored[0]
+    return replace(given[0], terms=tuple(terms), bias=torch.cat([x.bias for x in given]),
+                   shape=(sum(x.shape[0] for x in given), *given[0].shape[1:]))

@@ -16,19 +16,17 @@ import numpy as np
 import torch
 
 from gen.errors import ConversionError
-from gen.ir.layers import INPUT
+from gen.ir.layers import INPUT, Pool
 
 from .grid import limits
-from .lowered import Fire, Lowered, Out, Pool, Relu
+from .lowered import Fire, Lowered, Out, Relu
 from .terms import Term
 from .uniform import Uniform
-from .widths import BITS
+from .widths import BITS, WIDE_BITS
 
 __all__ = ["keep_whole"]
 
 log = logging.getLogger(__name__)
-
-_WIDE_BITS = 16
 
 _WHOLE, _RATIO, _TIE = 1e-3, 1e-6, 1e-9
 """How near to a whole number a weight, a ratio of units, and the border of a count must be."""
@@ -170,7 +168,7 @@ def _rows(layer: Fire | Out, place: _Among, common: bool) -> _Rows | None:
         times = value / unit
         if not (np.abs(times - times.round()) <= _RATIO * times).all():
             return None
-        low, high = limits(_WIDE_BITS if term.wide else place.bits,
+        low, high = limits(WIDE_BITS if term.wide else place.bits,
                            place.paired(layer, term))
         _require_width(layer.name, whole.numpy(), low, high, place.bits)
         whole = whole * torch.from_numpy(times.round()).reshape(-1, 1, 1, 1)

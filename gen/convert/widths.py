@@ -5,14 +5,16 @@ from typing import TypeAlias
 
 from gen.errors import ConversionError, unknown
 
-__all__ = ["BITS", "WIDE", "Bits", "layer_bits"]
+__all__ = ["BITS", "WIDE", "WIDE_BITS", "Bits", "layer_bits"]
 
 Bits: TypeAlias = int | str | Mapping[str, int] | Iterable[str]
 """Weight widths, see :func:`layer_bits`."""
 
 BITS = range(2, 9)
-"""Widths that a weight may have. The diagonal of a residual connection may be wider."""
+"""Widths that a weight may have, if it is trained."""
 
+WIDE_BITS = 16
+"""Width that the others have at most: those of residual connections and of constants."""
 
 WIDE = range(2, 17)
 """Those of a network that spikes already, which has not been trained for few bits."""

@@ -6,8 +6,9 @@ from typing import Any
 from .arguments import FINITE, LEVELS, PIXEL, Commands, command, integer, real, wide_bits
 from .firing import add_firing, firing_options
 from .nir import add_reading, is_nir, refuse_reading, run_nir
+from .tables import as_columns, as_lines, as_text
 
-__all__ = ["add", "add_conversion", "conversion_options"]
+__all__ = ["add", "add_conversion", "conversion_options", "shown"]
 
 
 def _run(args):
@@ -29,19 +30,29 @@ def conversion_options(args: Namespace) -> dict[str, Any]:
             "between": args.range, "mean": args.mean, "std": args.std}
 
 
+def shown(result: dict) -> str:
+    """The lines of a conversion; each of several results of the module has one."""
+    lines = as_lines({name: value for name, value in result.items() if name != "results"})
+    if "results" not in result:
+        return lines
+    rows = [(f"result {name}", as_text(facts)) for name, facts in result["results"].items()]
+    return f"{lines}\n{as_columns(rows)}"
+
+
 def add(commands: Commands) -> None:
     """Add the command ``convert`` to those of ``python -m gen``."""
     parser = command(commands, "convert", _run,
                      "convert a PyTorch module, an ONNX or a NIR file to integers",
                      "convert model.py:build --weights model.safetensors --calibration images.npy "
-                     "-o model.npz")
+                     "-o model.npz", show=shown)
     add_conversion(parser)
     parser.add_argument("--calibration", metavar="X.npy", required=True,
                         help="raw images that the ranges of plain ReLUs are taken from; of a "
                              "network that spikes already also events, (N, T, ...); or a .npz file "
                              "with images and labels")
     parser.add_argument("--labels", metavar="Y.npy",
-                        help="their classes, with which the accuracy is told, too")
+                        help="their classes, or those of the positions of the map that the module "
+                             "gives, with which the accuracy is told, too")
     add_firing(parser, ("qcfs", "srp", "threshold-balance", "group", "burst", "one-spike", "casc",
                         "st-bif"),
                "fire in every time-step, as qcfs, srp, threshold-balance, group, burst, casc or "

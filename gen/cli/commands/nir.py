@@ -13,7 +13,7 @@ _READING = ("origin", "reset", "discretisation", "dt")
 
 # Options of convert that mean nothing for a network that spikes already.
 _OTHERS = ("weights", "levels", "activation", "method", "schedule", "sleep", "burst", "probe",
-           "until_quiet")
+           "until_quiet", "labels")
 
 
 def is_nir(target: str) -> bool:

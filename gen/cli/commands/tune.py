@@ -1,7 +1,7 @@
 """Convert a network, and win back what that costs with images of the user's."""
 
 from .arguments import SEED, Commands, command, integer
-from .convert import add_conversion, conversion_options
+from .convert import add_conversion, conversion_options, shown
 
 __all__ = ["add"]
 
@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
     parser = command(commands, "tune", _run,
                      "convert a network, and train it on through its rounding",
                      "tune model.py:build --weights model.safetensors --images data.npz -o "
-                     "model.npz")
+                     "model.npz", show=shown)
     add_conversion(parser)
     parser.add_argument("--images", metavar="D.npz", required=True,
                         help="images, and labels if there are some, as arrays of these names; or a "

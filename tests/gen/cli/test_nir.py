@@ -96,6 +96,8 @@ def test_export(folder, capsys):
      "error: net.nir: spikes already, so --method means nothing; leave it out"),
     (["convert", "net.nir", "--weights", "w.safetensors"],
      "error: net.nir: spikes already, so --weights means nothing; leave it out"),
+    (["convert", "net.nir", "--labels", "y.npy"],
+     "error: net.nir: spikes already, so --labels means nothing; leave it out"),
     (["convert", "m.py:build", "--weights", "w", "--dt", "1"],
      "error: --dt is for .nir files; leave it out"),
     (["convert", "m.py:build"], "error: m.py: there is no such file"),

@@ -137,10 +137,11 @@ def check(model, shape, scale=UNIT, error=0.1):
     for layer, value in trace.counts.items():
         assert np.array_equal(value, theirs[layer].numpy()), layer
     out = torch.from_numpy(trace.logits).float() * quantised.logit_step
-    results = list(lowered.finished(out))
+    results = list(lowered.parted(out))
     given = list(wanted.values()) if isinstance(wanted, dict) else (
         list(wanted) if isinstance(wanted, tuple) else [wanted])
-    for (_, own), other in zip(results, given, strict=True):
+    for (result, scores), other in zip(results, given, strict=True):
+        own = result.of(scores)
         assert (own - other.reshape(own.shape)).abs().mean() < error * other.std()
     return network, lowered
 
@@ -168,8 +169,8 @@ def test_several_results(results, names):
     model = net(lambda m, x: results(head(m, first(m, x)).softmax(1),
                                      first(m, x).mean((2, 3)) - 1), (3, 4, 4))
     network, lowered = check(model, (3, 4, 4))
-    assert [output.name for output, _ in lowered.outputs] == names
-    assert [output.function for output, _ in lowered.outputs] == ["softmax", ""]
+    assert [result.name for result in lowered.results] == names
+    assert [result.function for result in lowered.results] == ["softmax", ""]
     assert network.classes == 13
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from gen.cli.main import main
 from gen.convert.calibration import _Range
 from gen.convert.conversion import convert
+from gen.convert.options import Options
 from gen.convert.qcfs import Qcfs
 from gen.convert.usercode import loaded
 from gen.errors import ArtifactError, ConversionError, DataError, NetworkError
@@ -219,6 +220,13 @@ def test_agreement_is_said_and_can_be_required(tmp_path, files, caplog):
     (message,) = caplog.messages
     assert 0.2 < low < 0.9
     assert message.startswith(f"warning: the integers classify {low:.2%} of the 200 calibration")
+
+
+@pytest.mark.parametrize("options, labels, option", [
+    ({"levels": 3}, None, "--levels"), ({}, "y.npy", "--labels")])
+def test_what_means_nothing_for_neurons_of_the_users(options, labels, option):
+    with pytest.raises(ConversionError, match=f"so {option} means nothing; leave it out$"):
+        Options(**options).require_none_of_neurons(labels)
 
 
 def test_require_agreement_is_a_share(capsys):

@@ -295,8 +295,6 @@ REFUSED = {
     "features": (Around(relu_rnn(6, 8)), "expects 6 features, but its input has 5"),
     "lstm": (Around(nn.LSTM(5, 8)), "its gates need products, .* use nn.RNN"),
     "gru": (Around(nn.GRU(5, 8)), "its gates need products"),
-    "features of": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0][:, :, -1]),
-                    "one place can be taken of the elements alone"),
     "swapped": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0].transpose(0, 2)), "can be swapped"),
     "norm": (Around(nn.ModuleList([nn.Linear(5, 8), nn.BatchNorm1d(7)]),
                     lambda parts, x: F.relu(parts[1](parts[0](x)))[:, -1]),

@@ -395,7 +395,7 @@ REFUSED = {
                 r"^function 'permute' \(in the top module, .*\.py:\d+\): only the elements"),
     "tuple": (Shapes(lambda m, x: (m.conv(x), 3)),
               r"^the module's result 1: must be a tensor, not 3$"),
-    "two sizes": (Shapes(lambda m, x: (m.conv(x), x)), r"the maps must have one size"),
+    "two sizes": (Shapes(lambda m, x: (m.conv(x), x)), r"must be maps of one size"),
 }
 
 

@@ -41,7 +41,8 @@ def test_converts(name):
     with torch.no_grad():
         theirs = quantised.trace(torch.from_numpy(counts))
         real = lowered.real(_as_given(counts, lowered, shape))
-        ((_, own),) = lowered.finished(_logits(trace, quantised, lowered))
+        ((result, scores),) = lowered.parted(torch.from_numpy(trace.logits).float())
+        own = result.of(scores * quantised.logit_step)
         wanted = model(real)
     for layer, value in trace.counts.items():
         assert np.array_equal(value, theirs[layer].numpy()), layer
@@ -51,14 +52,6 @@ def test_converts(name):
 
 def _as_given(counts, lowered, shape):
     return torch.from_numpy(counts / 255).float().reshape(len(counts), *shape)
-
-
-def _logits(trace, quantised, lowered):
-    out = torch.from_numpy(trace.logits).double() * quantised.logit_step
-    place = lowered.places[lowered.layers[-1].name]
-    if place.phases != (1, 1):
-        out = torch.nn.functional.pixel_shuffle(out, place.phases[0])
-    return out.float()
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -146,7 +146,6 @@ class Sliced(nn.Module):
 
 
 @pytest.mark.parametrize("index, message", [
-    ((slice(None), 0), "one place can be taken of the elements alone"),
     ((slice(None), slice(None), slice(7, None)), "a slice must have places"),
     ((slice(None), slice(None), 9), "there is no place 9 among 7"),
     ((slice(None),) * 5, "more indices"), (0, "not by samples")])

@@ -1,7 +1,6 @@
 """What a conversion costs, and how much of it can be won back."""
 
 import copy
-import logging
 
 import numpy as np
 import pytest
@@ -10,11 +9,11 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from gen.convert.accuracy import Cost, cost, judge, layer_errors
+from gen.convert.accuracy import layer_errors
 from gen.convert.conversion import convert, to_quantised
 from gen.convert.tuning import Tuning, tuned
 from gen.data.datasets import load
-from gen.errors import ConversionError, DataError
+from gen.errors import DataError
 from gen.ir.artifact import load as load_network
 
 torch.set_num_threads(1)
@@ -93,46 +92,6 @@ def test_what_is_not_better_is_not_kept(trained, monkeypatch):
     assert accuracy_of(quantised, digits) > before - 0.01
 
 
-def test_costs(trained):
-    module, images, digits = trained
-    quantised, _, scores = to_quantised(module, images, bits=8, levels=31, input_levels=16)
-    network = quantised.eval().to_network("net", pixel_max=digits.pixel_max)
-    pixels = digits.train_images
-    found = cost(network, quantised.logit_step, pixels, scores, digits.train_labels)
-    logits = network.predict(pixels)
-    assert found.agreement == (logits.argmax(1) == scores.numpy().argmax(1)).mean()
-    assert found.after == (logits.argmax(1) == digits.train_labels).mean()
-    assert found.before == (scores.numpy().argmax(1) == digits.train_labels).mean()
-    assert 0 < found.error < 0.1
-    assert set(found.facts) == {"agreement", "scores_error", "accuracy_module", "accuracy"}
-    with pytest.raises(DataError, match="labels must be one class for each of"):
-        cost(network, quantised.logit_step, pixels, scores, digits.train_labels[:-1])
-
-
-@pytest.mark.parametrize("found, images, classes, said", [
-    (Cost(1.0, 0.0), 3, 10, "3 calibration images are few"),
-    (Cost(1.0, 0.0), 1, 10, "1 calibration image is few"),
-    (Cost(0.5, 0.4), 99, 10, "the integers classify 50.00% of the 99 calibration images"),
-    (Cost(1.0, 0.4, 0.99, 0.95), 99, 10, "95.00 % of the images rightly, the module 99.00 %"),
-    (Cost(1.0, 0.4), 99, 1, "the results differ by 40 % of what they vary"),
-    (Cost(1.0, 0.0, 0.99, 0.985), 99, 10, None), (Cost(0.98, 0.1), 99, 10, None),
-])
-def test_warnings(found, images, classes, said, caplog):
-    with caplog.at_level(logging.WARNING):
-        judge(found, images, classes, {"a": 0.1, "b": 0.3}, None)
-    if said is None:
-        assert not caplog.messages
-        return
-    (message,) = caplog.messages
-    assert said in message
-    assert "few" in said or ("the worst layer is b: 30%" in message and "gen tune" in message)
-
-
-def test_too_little_agreement():
-    with pytest.raises(ConversionError, match=r"less than the 90\.00% required; more --levels"):
-        judge(Cost(0.5, 0.1), 99, 10, {}, 0.9)
-
-
 def test_from_files(trained, tmp_path, monkeypatch):
     module, _, digits = trained
     monkeypatch.chdir(tmp_path)
@@ -158,7 +117,11 @@ def test_from_files(trained, tmp_path, monkeypatch):
     ({"images": np.arange(192).reshape(3, 1, 8, 8) % 16, "labels": np.zeros(2, int)},
      "labels must be one class for each of the 3 images"),
     ({"images": np.arange(192).reshape(3, 1, 8, 8) % 16, "labels": -np.ones(3, int)},
+     r"labels must be classes from 0 on, not -1\.\.-1"),
+    ({"images": np.arange(192).reshape(3, 1, 8, 8) % 16, "labels": np.ones((3, 0), int)},
      "labels must be one class for each of the 3 images"),
+    ({"images": np.arange(192).reshape(3, 1, 8, 8) % 16, "labels": np.ones(3)},
+     r"or for each of their positions, not float64 of \(3,\)"),
     ({"images": np.zeros((3, 1, 8, 8), int)}, "all values of the calibration images are 0"),
     (None, "can't be read as .npz"),
 ])

@@ -198,3 +198,22 @@ def test_errors_are_one_line(tmp_path, images, capfd):
                  str(tmp_path / "net.npz")]) == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert "Erf 'node_y': this operator is not supported; a GELU" in line
+
+
+@pytest.mark.parametrize("last, sizes, axes", [
+    ([node("Squeeze", ["z", "to"], "y")], [1], ["N"]),
+    ([node("Sigmoid", ["z"], "s"), node("Squeeze", ["s", "to"], "y")], [1], ["N"]),
+    ([node("Reshape", ["z", "to"], "y")], [-1], ["N"]),
+    ([node("Flatten", ["z"], "y")], [], ["N", "CHW"])])
+def test_a_score_without_an_axis(last, sizes, axes, tmp_path):
+    rng = np.random.default_rng(0)
+    nodes = [node("Gemm", ["x", "a"], "h"), node("Relu", ["h"], "r"),
+             node("Gemm", ["r", "b"], "z"), *last]
+    constants = {"a": rng.normal(size=(8, 6)), "b": rng.normal(size=(6, 1)), "to": sizes}
+    path = saved(tmp_path, model(nodes, (8,), constants))
+    np.save(tmp_path / "x.npy", rng.integers(0, 256, (40, 8)))
+    told = convert(str(path), calibration=tmp_path / "x.npy", out=tmp_path / "net.npz")
+    assert told["scores_error"] < 0.1
+    (result,) = load(told["network"]).metadata["meaning"]["results"]
+    assert result == {"name": "", "classes": 1, "axes": axes,
+                      "function": "sigmoid" if len(last) > 1 else ""}
