@@ -148,6 +148,9 @@ class ActivationOperators(LayerOperators):
         shift = self._over_channels(x, constant)
         return x.scaled(torch.ones(x.shape[0]), shift)
 
+    def _zeros_like(self, x: object) -> Map | Charge:
+        return self._times(x, 0.0)
+
     def _number(self, x: object) -> torch.Tensor:
         if isinstance(x, int | float):
             return torch.tensor(float(x))

@@ -22,7 +22,7 @@ from .recurrent import Recurrent
 from .rewrites import reordered
 from .scale import UNIT, InputScale
 from .terms import Form
-from .tracing import line_of, trace
+from .tracing import culprit, line_of, trace
 from .usercode import first_line
 from .values import Charge, Constant, Map
 
@@ -67,9 +67,10 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     except ConversionError:
         raise
     except (Exception, SystemExit) as error:
-        raise ConversionError(f"torch.fx can't trace {_culprit(module, activation)} "
-                              f"({type(error).__name__}: {first_line(error)}); forward must be "
-                              f"free of data-dependent control flow") from error
+        part, line = culprit(module, error)
+        why = ", ".join(filter(None, (f"{type(error).__name__}: {first_line(error)}", line)))
+        raise ConversionError(f"torch.fx can't trace {part} ({why}); forward must be free of "
+                              f"data-dependent control flow") from error
     unstacked(traced)
     folded(traced)
     reordered(traced)
@@ -96,29 +97,6 @@ def _check_axis(output: Output, scores: Map | Charge | None) -> None:
         raise ConversionError(f"the module's result{f' {output.name}' if output.name else ''}: its "
                               f"{output.function} does not go over the channels, dim=1; leave it "
                               f"out, and apply it to the scores")
-
-
-def _culprit(module: nn.Module, activation: Activation | None) -> str:
-    """The innermost part of a module that can't be traced on its own: its path and its class."""
-    path = ""
-    while True:
-        inner = module.get_submodule(path)
-        failing = next((name for name, child in inner.named_children()
-                        if not _traceable(child, activation)), None)
-        if failing is None:
-            return f"{path} ({type(inner).__name__})" if path else type(inner).__name__
-        path = f"{path}.{failing}".lstrip(".")
-
-
-def _traceable(module: nn.Module, activation: Activation | None) -> bool:
-    """Whether a part of a module can be traced. Containers have no forward of their own."""
-    if isinstance(module, nn.ModuleList | nn.ModuleDict):
-        return all(_traceable(child, activation) for child in module.children())
-    try:
-        trace(module, (), activation, alone=True)
-    except (Exception, SystemExit):
-        return False
-    return True
 
 
 def takes_sequences(module: nn.Module) -> bool:
@@ -185,7 +163,6 @@ class _Lowering(fx.Interpreter):
         self.extra_traceback = False
         self.results: dict[str, Map | Charge] = {}
         self._operators, self._outputs = operators, outputs
-        self._inputs = 0
         self._scope = ""
 
     # Methods that the interpreter calls, one method for each kind of node.
@@ -196,13 +173,6 @@ class _Lowering(fx.Interpreter):
         if n.name in self._outputs and isinstance(result, Map | Charge):
             self.results[n.name] = result
         return result
-
-    def placeholder(self, target: Target, args: tuple[Argument, ...],
-                    kwargs: dict[str, Any]) -> object:
-        self._inputs += 1
-        if self._inputs > 1:
-            raise ConversionError(f"input {target!r}: a network has one input")
-        return super().placeholder(target, args, kwargs)
 
     def get_attr(self, target: Target, args: tuple[Argument, ...],
                  kwargs: dict[str, Any]) -> object:

@@ -53,6 +53,9 @@ class ShapeOperators(LinearOperators):
         sizes = self._sizes(x)
         return sizes if dim is None else sizes[dim]
 
+    def _len(self, x: object) -> object:
+        return self._sizes(x)[0]
+
     def _sizes(self, x: object) -> tuple[object, ...]:
         """The shape of a tensor, as PyTorch has it."""
         x = self._tensor(x)
@@ -279,7 +282,7 @@ class ShapeOperators(LinearOperators):
         if math.prod(rest) != features or len(open_) > (batch is BATCH):
             self.refuse(f"must have {features} values a sample, not {sizes!r}")
         if isinstance(value, Blocks):
-            return self._shuffled(value)
+            x = self._shuffled(value)
         return self._shaped(x, tuple(rest))
 
     def _shaped(self, x: Map | Charge, sizes: tuple[int, ...]) -> object:
