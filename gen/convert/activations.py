@@ -44,6 +44,9 @@ class ActivationOperators(LayerOperators):
         low, high = (*bounds, None, None)[:2]
         return self._clipped(x, named.get("min", low), named.get("max", high))
 
+    def _clamp_min(self, x: object, min: object) -> Map:  # noqa: A002 (the name of the argument)
+        return self._clipped(x, min, None)
+
     def _clipped(self, x: object, low: object, high: object) -> Map:
         if not isinstance(low, int | float) or not (high is None or isinstance(high, int | float)):
             self.refuse("must have a lower bound that is a number; the upper one is a number, or "

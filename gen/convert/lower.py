@@ -73,7 +73,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
                               f"data-dependent control flow") from error
     unstacked(traced)
     folded(traced)
-    reordered(traced)
+    reordered(traced, activation)
     outputs = apart(traced)
     operators = Operators(activation)
     form, shape = _input(traced, input_shape)

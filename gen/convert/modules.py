@@ -192,6 +192,8 @@ class LayerOperators(ElementOperators):
         x = self._tensor(value)
         if set(self._each(module.output_size, x.form.axes - 2)) != {1}:
             self.refuse("output_size must be 1; use MaxPool2d")
+        if module.return_indices:
+            self.refuse("return_indices must be False")
         return self._pool("max", path, x, x.shape[1:], x.shape[1:], (0, 0), 1.0)
 
     def _mean(self, value: object, dim: int | Sequence[int], keepdim: bool = False) -> Map | Charge:
@@ -224,6 +226,12 @@ class LayerOperators(ElementOperators):
             nn.AdaptiveAvgPool2d)
         return self._adaptive_pool(kind(output_size), self.node, x)
 
+    def _f_adaptive_max_pool(self, x: object, output_size: Any, return_indices: bool = False
+                             ) -> Map | Charge:
+        kind = nn.AdaptiveMaxPool1d if self._tensor(x).form is Form.CHANNELS else (
+            nn.AdaptiveMaxPool2d)
+        return self._adaptive_max_pool(kind(output_size, return_indices), self.node, x)
+
     # Enlargements.
 
     def _upsample(self, x: object, size: Any = None, scale_factor: Any = None,
@@ -249,8 +257,6 @@ class LayerOperators(ElementOperators):
 def _form(module: nn.Module) -> Form:
     """The form of the input of a module over one or two axes."""
     return Form.CHANNELS if isinstance(module, _OVER_TIME) else Form.MAP
-
-
 
 
 def _both(value: Sequence[_T], single: _T) -> tuple[_T, _T]:

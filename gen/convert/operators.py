@@ -191,7 +191,8 @@ def _values(given: Any) -> Any:
 
 _FUNCTIONS: dict[Any, str] = {
     F.relu: "_relu", torch.relu: "_relu", torch.relu_: "_relu", F.relu_: "_relu",
-    F.relu6: "_relu6", F.hardtanh: "_hardtanh", torch.clamp: "_clamp", torch.clip: "_clamp",
+    F.relu6: "_relu6", F.hardtanh: "_hardtanh", F.hardtanh_: "_hardtanh", torch.clamp: "_clamp",
+    torch.clip: "_clamp", torch.clamp_min: "_clamp_min",
     F.leaky_relu: "_leaky", F.prelu: "_prelu", torch.prelu: "_prelu", torch.tanh: "_tanh",
     F.tanh: "_tanh", torch.sigmoid: "_sigmoid", F.sigmoid: "_sigmoid", F.silu: "_silu",
     F.gelu: "_gelu", F.hardswish: "_hardswish", F.hardsigmoid: "_hardsigmoid", F.mish: "_mish",
@@ -210,6 +211,7 @@ _FUNCTIONS: dict[Any, str] = {
     F.max_pool2d: "_f_max_pool", torch.max_pool2d: "_f_max_pool", F.max_pool1d: "_f_max_pool",
     torch.max_pool1d: "_f_max_pool", F.avg_pool2d: "_f_avg_pool", F.avg_pool1d: "_f_avg_pool",
     F.adaptive_avg_pool2d: "_f_adaptive_pool", F.adaptive_avg_pool1d: "_f_adaptive_pool",
+    F.adaptive_max_pool2d: "_f_adaptive_max_pool", F.adaptive_max_pool1d: "_f_adaptive_max_pool",
     F.conv2d: "_f_conv", F.conv1d: "_f_conv", F.linear: "_f_linear",
     F.batch_norm: "_f_batch_norm", F.interpolate: "_upsample", F.pixel_shuffle: "_pixel_shuffle",
     F.channel_shuffle: "_channel_shuffle",
@@ -217,7 +219,8 @@ _FUNCTIONS: dict[Any, str] = {
 
 _METHODS = {
     "relu": "_relu", "relu_": "_relu", "clamp": "_clamp", "clamp_": "_clamp", "clip": "_clamp",
-    "tanh": "_tanh", "sigmoid": "_sigmoid",
+    "clip_": "_clamp", "clamp_min": "_clamp_min", "clamp_min_": "_clamp_min", "tanh": "_tanh",
+    "sigmoid": "_sigmoid",
     "flatten": "_flatten", "view": "_view", "reshape": "_view", "unflatten": "_unflatten",
     "transpose": "_transpose", "permute": "_permute", "squeeze": "_squeeze", "mean": "_mean",
     "add": "_add", "add_": "_add", "sub": "_sub", "sub_": "_sub", "mul": "_mul", "mul_": "_mul",
@@ -240,7 +243,7 @@ _HINTS = {
     **dict.fromkeys(("ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d",
                      "CircularPad1d", "CircularPad2d"),
                     "neurons beyond the edge send nothing; train with zero padding"),
-    **dict.fromkeys(("floor", "round", "clamp_min"), _QUANTISER),
+    **dict.fromkeys(("floor", "round"), _QUANTISER),
     **dict.fromkeys(("matmul", "bmm", "scaled_dot_product_attention", "MultiheadAttention"),
                     "the product of two values needs a multiplier, which the lanes don't have"),
     **dict.fromkeys(("ELU", "SELU", "CELU", "elu", "selu", "celu"),
