@@ -180,6 +180,12 @@ class ActivationOperators(LayerOperators):
     def _same(self, x: object, *args: object, **kwargs: object) -> object:
         return x
 
+    def _to(self, x: object, *targets: object, **named: object) -> object:
+        kinds = [value for value in (*targets, *named.values()) if isinstance(value, torch.dtype)]
+        if not all(kind.is_floating_point for kind in kinds):
+            self.refuse(f"values can't become whole numbers, {kinds[0]}")
+        return x
+
     def _dropout(self, x: object, p: float = 0.5, training: bool = True,
                  inplace: bool = False) -> object:
         if training:

@@ -180,13 +180,15 @@ class Collector:
         the map's edge there are then zeros."""
         if x.offset is None:
             return x
-        rows, columns = x.parts[0].axes
-        if not (rows.inside and columns.inside):
+        # Ones lie where a layer's values do, so it must be one that has a value at each place.
+        beside = next((part for part in x.parts if all(axis.inside for axis in part.axes)), None)
+        if beside is None:
             self.refuse("a constant is added to zeros around a map, and more zeros come around "
                         "them; pad once")
+        rows, columns = beside.axes
         flat = self._unspread(x)
         assert flat.offset is not None
-        part = Part.all_of(self._constant(x.parts[0]), (1, rows.size, columns.size))
+        part = Part.all_of(self._constant(beside), (1, rows.size, columns.size))
         channels = torch.arange(flat.shape[0])
         part = replace(part, axes=(rows, columns), of=0 * channels, to=channels, gain=flat.offset)
         return replace(x, parts=(*x.parts, part), offset=None)

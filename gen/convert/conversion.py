@@ -87,7 +87,8 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
     target, out, name = str(target), Path(out), require_name(name or Path(out).stem)
     _require_output(out, target.rpartition(":")[0] or target, weights, calibration, labels)
     told = Options(**options)
-    with opened(target, weights, told.input_levels, told.scale != UNIT) as module, blamed(target):
+    with (opened(target, weights, told.input_levels, told.scale != UNIT) as module,
+          blamed(target, code_alone=True)):
         if is_spiking(module):
             told.require_none_of_neurons()
             return convert_module(module, target, calibration=calibration, out=out,

@@ -169,7 +169,14 @@ class _Lowering(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> object:
         self._scope, self._operators.node = ", ".join(filter(None, (_scope(n), line_of(n)))), n.name
-        result = super().run_node(n)
+        try:
+            result = super().run_node(n)
+        except ConversionError:
+            raise
+        except Exception:
+            if "failed" in n.meta:
+                self._operators.refuse(f"can't be computed ({n.meta['failed']})")
+            raise
         if n.name in self._outputs and isinstance(result, Map | Charge):
             self.results[n.name] = result
         return result

@@ -196,10 +196,11 @@ class LayerOperators(ElementOperators):
             self.refuse("return_indices must be False")
         return self._pool("max", path, x, x.shape[1:], x.shape[1:], (0, 0), 1.0)
 
-    def _mean(self, value: object, dim: int | Sequence[int], keepdim: bool = False) -> Map | Charge:
+    def _mean(self, value: object, dim: int | Sequence[int] | None = None, keepdim: bool = False
+              ) -> Map | Charge:
         x = self._of_form(value, *_IN_TIME)
         axes = _IN_TIME[x.form]
-        given = list(dim) if isinstance(dim, Sequence) else [dim]
+        given = [] if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
         if sorted(d % x.form.axes for d in given) != axes:
             self.refuse(f"must be over the map's {'two axes' if len(axes) == 2 else 'elements'} "
                         f"({', '.join(map(str, axes))}), not {dim!r}")

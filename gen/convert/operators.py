@@ -5,6 +5,7 @@ Convolutions turn a map into a charge, batch norm scales a charge, an addition c
 charge into the map of a new layer.
 """
 
+import inspect
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,18 +80,20 @@ class Operators(ActivationOperators):
         module computes."""
         try:
             result = target(*_values(args), **_values(kwargs))
-        except (TypeError, ValueError, RuntimeError) as error:
-            self.refuse(f"can't be computed ({first_line(error)})")
+        except Exception as error:  # of any function that a module may call
+            self.refuse(f"can't be computed ({type(error).__name__}: {first_line(error)})")
         return Constant(self.where, result) if isinstance(result, torch.Tensor) else result
 
     def _call(self, method: str | None, name: str, args: Sequence[object],
               kwargs: Mapping[str, object]) -> object:
         if method is None:
             self.refuse(_HINTS.get(name, SUPPORTED))
+        apply = getattr(self, method)
         try:
-            return getattr(self, method)(*args, **kwargs)
-        except TypeError:
-            self.refuse(f"these arguments are not supported; {SUPPORTED}")
+            inspect.signature(apply).bind(*args, **kwargs)
+        except TypeError as error:
+            self.refuse(f"these arguments are not supported: {error}")
+        return apply(*args, **kwargs)
 
     def module(self, module: nn.Module, path: str, x: object) -> object:
         """Apply a module that the traced one has at ``path``.
@@ -226,7 +229,8 @@ _METHODS = {
     "add": "_add", "add_": "_add", "sub": "_sub", "sub_": "_sub", "mul": "_mul", "mul_": "_mul",
     "div": "_div", "div_": "_div", "neg": "_neg", "chunk": "_chunk", "split": "_split",
     "narrow": "_narrow", "size": "_size_of", "contiguous": "_same", "float": "_same",
-    "clone": "_same", "detach": "_same",
+    "double": "_same", "clone": "_same", "detach": "_same", "cpu": "_same", "type_as": "_same",
+    "to": "_to",
 }
 
 _SCORES = "leave it out: the largest score is the same without it; at the end it is allowed"

@@ -205,6 +205,8 @@ class ShapeOperators(LinearOperators):
             self.refuse(f"must pad with zeros, not with {value or mode!r}: neurons beyond the edge "
                         f"send nothing; train with zero padding")
         sides = list(pad)
+        if not all(type(n) is int for n in sides):
+            self.refuse(f"must pad with whole numbers of zeros, not {pad}")
         if x.form is Form.CHANNELS:
             sides = [0, 0, *sides]
         sides += [0] * (6 - len(sides))

@@ -24,6 +24,7 @@ from .foreign import Activation
 from .qcfs import ClipQuan, Qcfs
 from .recurrent import Recurrent
 from .uniform import Uniform
+from .usercode import first_line
 
 __all__ = ["culprit", "line_of", "trace"]
 
@@ -42,7 +43,8 @@ _RECURRENT = nn.RNNBase | nn.RNNCellBase
 def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None
           ) -> fx.GraphModule:
     """The graph of a module. Its nodes have their shapes for one sample of zeros as
-    ``meta["sizes"]``, and recurrent layers don't have first states of zeros.
+    ``meta["sizes"]``, or as ``meta["failed"]`` why PyTorch can't compute them; recurrent layers
+    don't have first states of zeros.
 
     Parameters
     ----------
@@ -219,16 +221,20 @@ class _Tracer(fx.Tracer):
     @torch.no_grad()
     def _compute(self, node: fx.Node) -> None:
         args, kwargs = map_arg((node.args, node.kwargs), self._value_of)
+        failed = [other.meta["failed"] for other in node.all_input_nodes if "failed" in other.meta]
         self._computes = True
         try:
-            value = self._value(node.op, node.target, args, kwargs)
-        except Exception:
-            value = None  # The reason is found when the graph is lowered.
+            value = None if failed else self._value(node.op, node.target, args, kwargs)
+        except Exception as error:  # It may be said better when the graph is lowered.
+            value = None
+            failed = [f"{type(error).__name__}: {first_line(error)}"]
         finally:
             self._computes = False
         self.values[node] = value
         if isinstance(value, torch.Tensor):
             node.meta["sizes"] = tuple(value.shape)
+        if failed:
+            node.meta["failed"] = failed[0]
 
     def _value_of(self, node: fx.Node) -> Any:
         if node not in self.values:
