@@ -19,7 +19,7 @@ from .foreign import Activation, refuse_spiking
 from .lowered import Lowered
 from .operators import Operators
 from .recurrent import Recurrent
-from .rewrites import reordered
+from .rewrites import laid_out, reordered, reshaped
 from .scale import UNIT, InputScale
 from .terms import Form
 from .tracing import culprit, line_of, trace
@@ -74,6 +74,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     unstacked(traced)
     folded(traced)
     reordered(traced, activation)
+    reshaped(traced, activation)
     outputs = apart(traced)
     operators = Operators(activation)
     form, shape = _input(traced, input_shape)
@@ -108,11 +109,12 @@ def takes_sequences(module: nn.Module) -> bool:
 
 def _input(traced: fx.GraphModule, sample: tuple[int, ...]
            ) -> tuple[Form, tuple[int, int, int]]:
-    """The form of the input, and its shape ``(C, H, W)``, for samples of a shape. Of a sequence the
-    first axis is that of the elements if the first module takes it so."""
+    """The form of the input, and its shape ``(C, H, W)``, for samples of a shape. Vectors have that
+    of the map that they are seen as first. Of a sequence the first axis is that of the elements if
+    the first module takes it so."""
     match sample:
         case (features,):
-            return Form.VECTOR, (features, 1, 1)
+            return Form.VECTOR, laid_out(traced) or (features, 1, 1)
         case (first, second):
             users = [user for node in traced.graph.nodes if node.op == "placeholder"
                      for user in node.users]
@@ -149,9 +151,10 @@ def plain(module: nn.Module) -> nn.Module:
         return plain(getattr(module, _WRAPPERS[wrapper]))
     module = module.float()
     for path, _ in module.named_modules():
-        if not path.isprintable() or set(path) & set("\"'\\"):
+        if not path.isprintable() or set(path) & set("\"'\\") or path in vars(fx.GraphModule):
             raise ConversionError(f"the submodule {path!r} has a name that torch.fx can't write "
-                                  f"down; use letters, digits and underscores")
+                                  f"down, or uses itself; use letters, digits and underscores, "
+                                  f"and no attribute of torch.fx.GraphModule")
     return module
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .elements import ElementOperators
+from .kernels import spread
 from .terms import Form
 from .uniform import unit_of
 from .values import Charge, Constant, Map
@@ -65,16 +66,16 @@ class LayerOperators(ElementOperators):
                         value: object) -> Charge:
         x = self._of_form(value, Form.CHANNELS if isinstance(module, nn.ConvTranspose1d) else
                           Form.MAP)
-        if set(module.dilation) != {1} or module.groups != 1 or module.padding_mode != "zeros":
-            self.refuse("dilation and groups must be 1, and padding_mode 'zeros'")
+        if module.padding_mode != "zeros":
+            self.refuse("padding_mode must be 'zeros'")
         if module.in_channels != x.shape[0]:
             self.refuse(f"expects {module.in_channels} channels, but its input has {x.shape[0]}")
-        weight = module.weight.detach().clone()
+        weight = _square(module.weight.detach()).unflatten(0, (module.groups, -1)).transpose(1, 2)
         return self._transposed(
-            x, path, _square(weight),
+            x, path, spread(weight.flatten(0, 1), _both(module.dilation, 1)),
             self._bias(module.bias, module.out_channels), stride=_both(module.stride, 1),
-            padding=_both(self._each(module.padding, weight.dim() - 2), 0),
-            extra=_both(module.output_padding, 0))
+            padding=_both(self._each(module.padding, module.weight.dim() - 2), 0),
+            extra=_both(module.output_padding, 0), groups=module.groups)
 
     def _each(self, value: Any, axes: int) -> tuple[Any, ...]:
         """A number for each axis, which may be given as one for all."""

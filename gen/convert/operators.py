@@ -25,7 +25,7 @@ from .uniform import Uniform
 from .usercode import first_line
 from .values import Charge, Constant, Map
 
-__all__ = ["SUPPORTED", "Operators"]
+__all__ = ["FUNCTIONS", "METHODS", "SUPPORTED", "Operators"]
 
 SUPPORTED = ("supported are Conv1d/2d and ConvTranspose1d/2d with zero padding, Linear, "
              "BatchNorm1d/2d, AvgPool, MaxPool, AdaptiveAvgPool, Flatten, Dropout, Upsample "
@@ -59,7 +59,7 @@ class Operators(ActivationOperators):
         name = getattr(target, "__name__", str(target))
         if _known((args, kwargs)):
             return self._computed(target, args, kwargs)
-        return self._call(_FUNCTIONS.get(target), name, args, kwargs)
+        return self._call(FUNCTIONS.get(target), name, args, kwargs)
 
     def method(self, name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         """Apply a method of a tensor; ``args`` begins with the tensor.
@@ -72,7 +72,7 @@ class Operators(ActivationOperators):
         if _known((args, kwargs)):
             return self._computed(operator.methodcaller(name, *_values(args[1:]),
                                                         **_values(kwargs)), args[:1], {})
-        return self._call(_METHODS.get(name), name, args, kwargs)
+        return self._call(METHODS.get(name), name, args, kwargs)
 
     def _computed(self, target: Any, args: Sequence[object], kwargs: Mapping[str, object]
                   ) -> object:
@@ -192,7 +192,7 @@ def _values(given: Any) -> Any:
         return {key: _values(value) for key, value in given.items()}
     return given
 
-_FUNCTIONS: dict[Any, str] = {
+FUNCTIONS: dict[Any, str] = {
     F.relu: "_relu", torch.relu: "_relu", torch.relu_: "_relu", F.relu_: "_relu",
     F.relu6: "_relu6", F.hardtanh: "_hardtanh", F.hardtanh_: "_hardtanh", torch.clamp: "_clamp",
     torch.clip: "_clamp", torch.clamp_min: "_clamp_min",
@@ -220,7 +220,7 @@ _FUNCTIONS: dict[Any, str] = {
     F.channel_shuffle: "_channel_shuffle",
 }
 
-_METHODS = {
+METHODS = {
     "relu": "_relu", "relu_": "_relu", "clamp": "_clamp", "clamp_": "_clamp", "clip": "_clamp",
     "clip_": "_clamp", "clamp_min": "_clamp_min", "clamp_min_": "_clamp_min", "tanh": "_tanh",
     "sigmoid": "_sigmoid",

@@ -4,26 +4,36 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
+from .activations import activation as activation_of
 from .foreign import Activation
+from .operators import FUNCTIONS, METHODS
 from .qcfs import ClipQuan, Qcfs
 from .uniform import Uniform
 
-__all__ = ["reordered"]
+__all__ = ["laid_out", "reordered", "reshaped"]
 
-_RISING = (nn.ReLU, nn.Hardtanh, nn.Hardsigmoid, Qcfs, ClipQuan, Uniform, nn.Identity, nn.Dropout,
-           nn.Dropout1d, nn.Dropout2d)
-"""Modules that never fall, so that the greatest of their values is that of the greatest sum."""
+_RISING = {"_relu", "_relu6", "_hardtanh", "_hardsigmoid", "_clamp", "_clamp_min", "_dropout"}
+"""Operators that never fall, so that the greatest of their values is that of the greatest sum."""
 
-_RISING_FUNCTIONS = (F.relu, F.relu_, torch.relu, torch.relu_, F.relu6, F.hardtanh, F.hardtanh_,
-                     F.hardsigmoid, torch.clamp, torch.clip, torch.clamp_min, F.dropout,
-                     F.dropout2d, "relu", "relu_", "clamp", "clamp_", "clip", "clip_", "clamp_min",
-                     "clamp_min_")
+_BY_VALUE = _RISING | {"_leaky", "_tanh", "_sigmoid", "_silu", "_gelu", "_hardswish", "_mish",
+                       "_softplus"}
+"""Operators that treat all values alike."""
+
+_QUANTISERS = (Qcfs, ClipQuan, Uniform)
+
+_IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
+"""Modules that change nothing."""
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 _POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d)
 
-# Those of one window call a function of their own if they return no indices.
 _POOL_FUNCTIONS = (F.max_pool2d, torch.max_pool2d, F.max_pool1d, torch.max_pool1d,
                    F.adaptive_max_pool2d, F.adaptive_max_pool1d)
+
+_RESHAPES = ("_view", "_unflatten")
+
+_SIZES = ("_size_of", "_getattr", "_len")
 
 
 def reordered(traced: fx.GraphModule, activation: Activation | None) -> None:
@@ -35,34 +45,90 @@ def reordered(traced: fx.GraphModule, activation: Activation | None) -> None:
     activation : see :func:`gen.convert.lower.lower`
     """
     for node in list(traced.graph.nodes):
-        if not _rises(traced, node, activation):
+        if not _works(traced, node, activation, _RISING) and not _norm_rises(traced, node):
             continue
         pool = node.all_input_nodes[0]
         # An activation in place must not change what others read.
         alone = len(pool.users) == 1 and pool.all_input_nodes and len(
             pool.all_input_nodes[0].users) == 1
-        if alone and _is(traced, pool, _POOLS, _POOL_FUNCTIONS):
+        if alone and (isinstance(_module(traced, pool), _POOLS) or (
+                pool.op == "call_function" and pool.target in _POOL_FUNCTIONS)):
             _swap(traced.graph, pool, node)
     traced.graph.lint()
 
 
-def _rises(traced: fx.GraphModule, node: fx.Node, activation: Activation | None) -> bool:
-    """Whether a node's results never fall if what it is given rises."""
-    if _is(traced, node, _RISING, _RISING_FUNCTIONS):
-        return True
-    if node.op != "call_module":
-        return False
-    module = traced.get_submodule(str(node.target))
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm):
-        return module.weight is None or bool((module.weight >= 0).all())
-    return activation is not None and activation.matches(module)
+def reshaped(traced: fx.GraphModule, activation: Activation | None) -> None:
+    """Put what makes a map of a vector before activations of the vector, so that the map's neurons
+    can lie where they are.
+
+    Parameters
+    ----------
+    activation : see :func:`gen.convert.lower.lower`
+    """
+    for node in list(traced.graph.nodes):
+        if not _makes_map(traced, node):
+            continue
+        while _works(traced, before := node.all_input_nodes[0], activation, _BY_VALUE):
+            source = before.all_input_nodes[0]
+            others = [user for user in before.users if user is not node]
+            if len(source.users) > 1 or any(_operator(traced, user) not in _SIZES
+                                            for user in others):
+                break
+            for user in others:
+                user.replace_input_with(before, source)
+            sizes = node.meta["sizes"]
+            _swap(traced.graph, before, node)
+            before.meta = {**before.meta, "sizes": sizes}
+    traced.graph.lint()
 
 
-def _is(traced: fx.GraphModule, node: fx.Node, modules: tuple[type, ...],
-        functions: tuple[object, ...]) -> bool:
-    if node.op == "call_module":
-        return isinstance(traced.get_submodule(str(node.target)), modules)
-    return node.op in ("call_function", "call_method") and node.target in functions
+def laid_out(traced: fx.GraphModule) -> tuple[int, int, int] | None:
+    """The shape ``(C, H, W)`` of the map that is first made of the input, a vector; None if
+    something else is made of it, too."""
+    (given,) = (node for node in traced.graph.nodes if node.op == "placeholder")
+    users = [user for user in given.users if _operator(traced, user) not in _SIZES]
+    shapes = {user.meta["sizes"][1:] if _makes_map(traced, user) else None for user in users}
+    return shapes.pop() if len(shapes) == 1 else None
+
+
+def _module(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _operator(traced: fx.GraphModule, node: fx.Node) -> str | None:
+    """The operator of a node, if it has one of its own."""
+    match node.op, _module(traced, node):
+        case "call_function", _:
+            return FUNCTIONS.get(node.target)
+        case "call_method", _:
+            return METHODS.get(str(node.target))
+        case "call_module", nn.Unflatten():
+            return "_unflatten"
+        case "call_module", nn.Module() as module:
+            return (activation_of(module) or (None,))[0]
+    return None
+
+
+def _works(traced: fx.GraphModule, node: fx.Node, activation: Activation | None,
+           operators: set[str]) -> bool:
+    """Whether a node is one of the operators, a quantiser, or idle."""
+    module = _module(traced, node)
+    foreign = module is not None and activation is not None and activation.matches(module)
+    return foreign or isinstance(module, _QUANTISERS + _IDLE) or _operator(
+        traced, node) in operators
+
+
+def _norm_rises(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is a batch norm whose results never fall if what it is given rises."""
+    module = _module(traced, node)
+    return isinstance(module, _NORMS) and (
+        module.weight is None or bool((module.weight >= 0).all()))
+
+
+def _makes_map(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node makes a map of a vector."""
+    return _operator(traced, node) in _RESHAPES and len(node.meta.get("sizes", ())) == 4 and len(
+        node.all_input_nodes[0].meta.get("sizes", ())) == 2
 
 
 def _swap(graph: fx.Graph, first: fx.Node, second: fx.Node) -> None:
@@ -70,4 +136,4 @@ def _swap(graph: fx.Graph, first: fx.Node, second: fx.Node) -> None:
     second.replace_all_uses_with(first)
     second.replace_input_with(first, first.all_input_nodes[0])
     first.replace_input_with(first.all_input_nodes[0], second)
-    first.prepend(second)
+    second.append(first)

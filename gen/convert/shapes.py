@@ -296,8 +296,10 @@ class ShapeOperators(LinearOperators):
         if x.form is Form.MAP and len(sizes) == 4 and sizes[2:] == x.shape[1:]:
             return Blocks(x, sizes[0])
         if x.form is Form.VECTOR and x.shape[1:] == (1, 1) and len(sizes) == 3:
-            # Each position has neurons of its own, as those of an enlargement by the whole size.
             c, h, w = sizes
+            if isinstance(x, Charge) and (laid_out := self._laid_out(x, (c, h, w))):
+                return laid_out
+            # Each position has neurons of its own, as those of an enlargement by the whole size.
             return replace(x, shape=(c, h, w), form=Form.MAP, phases=(h, w)) if (
                 not isinstance(x, Map) or x.offset is None) else self._shaped(
                     self._with_ones(x), sizes)
