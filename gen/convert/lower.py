@@ -14,6 +14,7 @@ from torch.fx.node import Argument, Target
 from gen.errors import ConversionError
 
 from .cells import folded, unstacked
+from .channelwise import evened
 from .final import Output, apart
 from .foreign import Activation, refuse_spiking
 from .lowered import Lowered
@@ -74,6 +75,8 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     unstacked(traced)
     folded(traced)
     reordered(traced, activation)
+    if activation is not None:
+        evened(traced, activation)
     reshaped(traced, activation)
     outputs = apart(traced)
     operators = Operators(activation)

@@ -16,6 +16,7 @@ from torch.fx.node import Target
 from torch.nn import functional as F
 
 from .activations import ActivationOperators, activation
+from .channelwise import Evened
 from .elements import State
 from .foreign import Activation
 from .qcfs import ClipQuan, Qcfs
@@ -104,8 +105,8 @@ class Operators(ActivationOperators):
             If its class or its settings have no counterpart, or ``x`` is not what it needs.
         """
         if self._activation is not None and self._activation.matches(module):
-            return self._fire(x, path, *self._activation.read(module, path),
-                              floor=self._activation.floor)
+            (step,), levels = self._activation.read(module, path)
+            return self._fire(x, path, float(step), levels, floor=self._activation.floor)
         if found := activation(module):
             method, given = found
             return getattr(self, method)(x, *given)
@@ -120,6 +121,8 @@ class Operators(ActivationOperators):
                 return self._fire(x, path, step, module.levels, symmetric=module.symmetric)
             case ClipQuan():
                 return self._fire(x, path, 1 / module.levels, module.levels, floor=True)
+            case Evened():
+                return self._fire(x, path, module.step, module.levels, floor=module.floor)
             case Uniform():
                 return self._fire(x, path, module.step, module.levels, floor=module.floor,
                                   symmetric=module.symmetric)
