@@ -4,13 +4,12 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from . import curves
 from .modules import LayerOperators
 from .terms import Form
-from .values import Charge, Constant, Map
+from .values import Charge, Map
 
 __all__ = ["ActivationOperators"]
 
@@ -192,23 +191,3 @@ class ActivationOperators(LayerOperators):
             self.refuse("drops values in inference, too; give it training=self.training, or leave "
                         "it out")
         return x
-
-
-def activation(module: nn.Module) -> tuple[str, tuple[object, ...]] | None:
-    """The operator of a module without weights that works value by value, and its arguments."""
-    match module:
-        case nn.ReLU():
-            return "_relu", ()
-        case nn.Hardtanh():
-            return "_hardtanh", (module.min_val, module.max_val)
-        case nn.LeakyReLU():
-            return "_leaky", (module.negative_slope,)
-        case nn.PReLU():
-            return "_prelu", (Constant("weight", module.weight.detach()),)
-        case nn.GELU():
-            return "_gelu", (module.approximate,)
-        case nn.Softplus():
-            return "_softplus", (module.beta, module.threshold)
-        case nn.Tanh() | nn.Sigmoid() | nn.SiLU() | nn.Hardswish() | nn.Hardsigmoid() | nn.Mish():
-            return f"_{type(module).__name__.lower()}", ()
-    return None

@@ -35,6 +35,7 @@ class Evened(nn.Module):
     def __init__(self, inner: nn.Module, steps: torch.Tensor, levels: int, floor: bool, axes: int
                  ) -> None:
         super().__init__()
+        self.symmetric = False
         self.inner, self.levels, self.floor = inner, levels, floor
         self.step = float(steps.log().mean().exp())
         self.gain = (steps / self.step).float().reshape(-1, *[1] * (axes - 2))

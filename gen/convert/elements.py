@@ -69,6 +69,9 @@ class ElementOperators(ShapeOperators):
         """Apply a module; see :meth:`gen.convert.operators.Operators.module`."""
         raise NotImplementedError
 
+    def _cell(self, module: nn.RNNCell, path: str, value: object) -> Map:
+        self.refuse("must be called for each element of a sequence, in a loop")
+
     def _rnn(self, module: nn.RNN, path: str, value: object) -> tuple[Map, State]:
         """One layer; :func:`gen.convert.cells.unstacked` has taken several apart."""
         if module.nonlinearity != "relu":

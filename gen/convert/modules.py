@@ -111,7 +111,7 @@ class LayerOperators(ElementOperators):
 
     # Batch norms.
 
-    def _batch_norm(self, module: Any, x: object) -> Map | Charge:
+    def _batch_norm(self, module: Any, path: str, x: object) -> Map | Charge:
         return self._f_batch_norm(x, module.running_mean, module.running_var, module.weight,
                                   module.bias, eps=module.eps)
 
@@ -252,7 +252,7 @@ class LayerOperators(ElementOperators):
             self.refuse(f"must enlarge by whole numbers, not {scale}")
         return self._upsampled(x, (int(scale[0]), int(scale[1])))
 
-    def _pad_module(self, module: Any, x: object) -> Map:
+    def _pad_module(self, module: Any, path: str, x: object) -> Map:
         return self._pad(x, list(module.padding), value=getattr(module, "value", 0))
 
 

@@ -4,15 +4,15 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from .activations import activation as activation_of
 from .foreign import Activation
-from .operators import FUNCTIONS, METHODS
 from .qcfs import ClipQuan, Qcfs
+from .tables import FUNCTIONS, METHODS, operator_of
 from .uniform import Uniform
 
 __all__ = ["laid_out", "reordered", "reshaped"]
 
-_RISING = {"_relu", "_relu6", "_hardtanh", "_hardsigmoid", "_clamp", "_clamp_min", "_dropout"}
+_RISING = {"_relu", "_relu6", "_hardtanh", "_hardsigmoid", "_clamp", "_clamp_min", "_dropout",
+           "_same"}
 """Operators that never fall, so that the greatest of their values is that of the greatest sum."""
 
 _BY_VALUE = _RISING | {"_leaky", "_tanh", "_sigmoid", "_silu", "_gelu", "_hardswish", "_mish",
@@ -20,9 +20,6 @@ _BY_VALUE = _RISING | {"_leaky", "_tanh", "_sigmoid", "_silu", "_gelu", "_hardsw
 """Operators that treat all values alike."""
 
 _QUANTISERS = (Qcfs, ClipQuan, Uniform)
-
-_IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
-"""Modules that change nothing."""
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
@@ -102,10 +99,8 @@ def _operator(traced: fx.GraphModule, node: fx.Node) -> str | None:
             return FUNCTIONS.get(node.target)
         case "call_method", _:
             return METHODS.get(str(node.target))
-        case "call_module", nn.Unflatten():
-            return "_unflatten"
         case "call_module", nn.Module() as module:
-            return (activation_of(module) or (None,))[0]
+            return (operator_of(module) or (None,))[0]
     return None
 
 
@@ -114,7 +109,7 @@ def _works(traced: fx.GraphModule, node: fx.Node, activation: Activation | None,
     """Whether a node is one of the operators, a quantiser, or idle."""
     module = _module(traced, node)
     foreign = module is not None and activation is not None and activation.matches(module)
-    return foreign or isinstance(module, _QUANTISERS + _IDLE) or _operator(
+    return foreign or isinstance(module, _QUANTISERS) or _operator(
         traced, node) in operators
 
 
