@@ -62,7 +62,7 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
 
     Parameters
     ----------
-    target : ``FILE.py:FUNCTION``, which returns the module, or an ONNX file
+    target : ``FILE.py:FUNCTION``, which returns the module, ``torchvision:NAME``, or an ONNX file
     weights : a file with the module's state (:func:`.userfiles.read_state`); None for an ONNX file
     calibration : a ``.npy`` file, or a ``.npz`` file with ``images`` and ``labels``, of images or
         sequences as the module takes them (``(N, H, W)`` stands for one channel): integers in

@@ -180,12 +180,14 @@ class LayerOperators(ElementOperators):
         x = self._of_form(value, _form(module))
         given = _both(self._each(module.output_size, x.form.axes - 2), 1)
         sizes = [n if out is None else out for n, out in zip(x.shape[1:], given, strict=True)]
-        if any(out < 1 or n % out for n, out in zip(x.shape[1:], sizes, strict=True)):
-            self.refuse(f"output_size must divide the map's {x.shape[1:]}, not be {tuple(sizes)}: "
-                        f"windows of different sizes have different divisors")
+        pairs = list(zip(x.shape[1:], sizes, strict=True))
+        if min(sizes) > 0 and not any(out % n for n, out in pairs):
+            scale = sizes[0] // x.shape[1], sizes[1] // x.shape[2]
+            return x if scale == (1, 1) else self._upsampled(x, scale)
+        if any(out < 1 or n % out for n, out in pairs):
+            self.refuse(f"output_size must divide the map's {x.shape[1:]}, or be a multiple of it, "
+                        f"not {tuple(sizes)}: windows of different sizes have different divisors")
         kernel = x.shape[1] // sizes[0], x.shape[2] // sizes[1]
-        if kernel == (1, 1):
-            return x
         return self._pool("sum", path, x, kernel, kernel, (0, 0), 1 / (kernel[0] * kernel[1]))
 
     def _adaptive_max_pool(self, module: nn.AdaptiveMaxPool1d | nn.AdaptiveMaxPool2d, path: str,

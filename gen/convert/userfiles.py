@@ -25,6 +25,7 @@ from gen.system import files
 
 from .lower import plain
 from .usercode import blamed, first_line, loaded
+from .vision import PREFIX, from_torchvision
 
 __all__ = ["load_calibration", "load_weights", "opened", "read_state"]
 
@@ -58,9 +59,14 @@ def opened(target: str, weights: str | Path | None, input_levels: int, scaled: b
         from .graphs.module import from_onnx
         yield from_onnx(target, input_levels, scaled=scaled)
         return
+    if weights is None:
+        raise ConversionError(f"{target}: needs the module's weights: --weights W.safetensors")
+    if target.startswith(PREFIX):
+        module = from_torchvision(target, read_state(weights))
+        load_weights(module, weights)
+        yield module
+        return
     with loaded(target) as module:
-        if weights is None:
-            raise ConversionError(f"{target}: needs the module's weights: --weights W.safetensors")
         with blamed(target):
             inner = plain(module)
             # The state may be that of the wrapper.

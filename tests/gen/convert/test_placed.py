@@ -124,3 +124,12 @@ def test_names_that_traced_modules_have(name):
     with pytest.raises(ConversionError, match=rf"^the submodule .{name}. has a name that "):
         plain(module)
     lower(nn.Sequential(plain(nn.Sequential(module))), (4,))
+
+
+@pytest.mark.parametrize("size", [(6, 6), (12, 6), (18, 12), (1, 6)])
+def test_adaptive_pooling_to_multiples(size):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(size),
+                          nn.Flatten(), nn.Linear(4 * size[0] * size[1], 3))
+    *_, error = compared(model, (1, 6, 6))
+    assert error < 0.06
