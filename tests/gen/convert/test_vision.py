@@ -58,7 +58,7 @@ def test_by_name_and_weights(models, tmp_path):
 
 
 def test_another_name(models):
-    with pytest.raises(ConversionError, match=r"^there is no network of torchvision 'resnet19'; di"):
+    with pytest.raises(ConversionError, match=r"^there is no network of torchvision 'resnet19'; "):
         from_torchvision("torchvision:resnet19", {})
 
 
