@@ -63,8 +63,9 @@ class RandomModule(nn.Module):
 
     def layer(self, module):
         """A step that applies a module."""
+        k = len(self.layers)
         self.layers.append(module.eval())
-        return lambda values, k=len(self.layers) - 1: self.layers[k](values[-1])
+        return lambda values: self.layers[k](values[-1])
 
 
 def _conv(net, values):

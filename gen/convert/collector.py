@@ -20,6 +20,10 @@ __all__ = ["Collector"]
 class Collector:
     """Layers that have been found so far.
 
+    Parameters
+    ----------
+    input_shape : ``(C, H, W)``
+
     Members
     -------
     layers, places : see :class:`gen.convert.lowered.Lowered`
@@ -27,7 +31,8 @@ class Collector:
     where : what that operator is, for people to read
     """
 
-    def __init__(self) -> None:
+    def __init__(self, input_shape: tuple[int, int, int]) -> None:
+        self._input_shape = input_shape
         self.layers: list[Fire | Relu | Pool | Out] = []
         self.places: dict[str, Place] = {}
         self.node, self.where = "", ""
@@ -58,6 +63,10 @@ class Collector:
         x = self._charged(out)
         self._append(Out(self._name(x, "readout"), x.terms, x.bias),
                      Place(self.node, x.stored, x.form, x.phases))
+
+    def _shape_of(self, layer: str) -> tuple[int, int, int]:
+        """``(C, H, W)`` of a layer, or of the input."""
+        return self._input_shape if layer == INPUT else self.places[layer].shape
 
     def _append(self, layer: Fire | Relu | Pool | Out, place: Place) -> None:
         self.layers.append(layer)

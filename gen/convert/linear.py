@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeAlias
 
 import torch
+from torch.nn import functional as F
 
 from gen.ir.layers import Pool
 
@@ -159,7 +160,7 @@ class LinearOperators(Collector):
         if any(min(term.padding[0], term.padding[0] if term.below is None else term.below,
                    term.padding[1]) < 0 for term in x.terms):
             return None
-        terms = list(x.terms)
+        terms = [self._covering(term) for term in x.terms]
         biases = x.bias.reshape(shape)
         bias = biases[:, 0, 0]
         if (biases != bias[:, None, None]).any():
@@ -168,16 +169,20 @@ class LinearOperators(Collector):
             bias = torch.zeros_like(bias)
         return Charge(tuple(_at_places(term, size) for term in terms), bias, shape, Form.MAP)
 
+    def _covering(self, term: Term) -> Term:
+        """A term of a single window with a tap for all that its source has."""
+        (_, rows, columns), (above, beside) = self._shape_of(term.source), term.padding
+        below = above if term.below is None else term.below
+        ky, kx = term.weight.shape[2:]
+        more = columns + 2 * beside - kx, rows + above + below - ky
+        return replace(term, weight=F.pad(term.weight, (0, more[0], 0, more[1])))
+
     def _biased(self, term: Term, bias: torch.Tensor) -> Term:
         """A bias as weights of neurons that send ones, beside a term of a single window."""
-        channels, (above, beside) = term.weight.shape[1] * term.groups, term.padding
-        below = above if term.below is None else term.below
-        rows, columns = (k - before - after for k, before, after in zip(
-            term.weight.shape[2:], (above, beside), (below, beside), strict=True))
-        part = replace(Part.all_of(term.source, (channels, rows, columns)), step=term.step,
+        part = replace(Part.all_of(term.source, self._shape_of(term.source)), step=term.step,
                        factor=term.factor)
         weight = torch.zeros(len(bias), 1, *term.weight.shape[2:])
-        weight[:, 0, above, beside] = bias
+        weight[:, 0, term.padding[0], term.padding[1]] = bias
         ones = self._constant(part)
         return replace(term, source=ones, step=ones, factor=1.0, weight=weight, groups=1, wide=True,
                        identity=False, unit=None)

@@ -27,17 +27,13 @@ from .tracing import culprit, line_of, trace
 from .usercode import first_line
 from .values import Charge, Constant, Map
 
-__all__ = ["lower", "plain", "takes_sequences"]
+__all__ = ["lower", "takes_sequences"]
 
 _OVER_TIME = (nn.Conv1d, nn.RNN, nn.RNNCell, nn.AvgPool1d, nn.MaxPool1d, Recurrent)
 
 _ELEMENTS_FIRST = (("transpose", 0, 1), ("transpose", 1, 0), ("permute", 1, 0, 2),
                    ("permute", (1, 0, 2)))
 """Functions or methods, and their arguments, that bring the elements before the samples."""
-
-_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module",
-             "DistributedDataParallel": "module"}
-"""Classes that wrap a module, and the attributes that hold it."""
 
 
 def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None = None,
@@ -79,8 +75,8 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
         evened(traced, activation)
     reshaped(traced, activation)
     outputs = apart(traced)
-    operators = Operators(activation)
     form, shape = _input(traced, input_shape)
+    operators = Operators(activation, shape)
     given = scale.map(shape, form)
     lowering = _Lowering(traced, operators, [output.node for output in outputs])
     with torch.no_grad():
@@ -136,29 +132,6 @@ def _takes_elements(traced: fx.GraphModule, node: fx.Node) -> bool:
         return isinstance(traced.get_submodule(str(node.target)), nn.RNN | nn.Linear)
     called = (str(getattr(node.target, "__name__", node.target)), *node.args[1:])
     return called in _ELEMENTS_FIRST
-
-
-def plain(module: nn.Module) -> nn.Module:
-    """The module in float32, without what wraps it (``torch.compile``, ``DataParallel``).
-
-    Raises
-    ------
-    ConversionError
-        If it was scripted, or has a submodule whose name torch.fx can't write.
-    """
-    kinds = [cls.__name__ for cls in type(module).__mro__]
-    if "ScriptModule" in kinds:
-        raise ConversionError("the module is a ScriptModule, whose code can't be traced; return "
-                              "the Python module that it was made of")
-    for wrapper in (name for name in kinds if name in _WRAPPERS):
-        return plain(getattr(module, _WRAPPERS[wrapper]))
-    module = module.float()
-    for path, _ in module.named_modules():
-        if not path.isprintable() or set(path) & set("\"'\\") or path in vars(fx.GraphModule):
-            raise ConversionError(f"the submodule {path!r} has a name that torch.fx can't write "
-                                  f"down, or uses itself; use letters, digits and underscores, "
-                                  f"and no attribute of torch.fx.GraphModule")
-    return module
 
 
 class _Lowering(fx.Interpreter):

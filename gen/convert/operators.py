@@ -34,10 +34,11 @@ class Operators(ActivationOperators):
     Parameters
     ----------
     activation : QCFS-like class of another library, treated as a :class:`~gen.convert.qcfs.Qcfs`
+    input_shape : ``(C, H, W)``
     """
 
-    def __init__(self, activation: Activation | None) -> None:
-        super().__init__()
+    def __init__(self, activation: Activation | None, input_shape: tuple[int, int, int]) -> None:
+        super().__init__(input_shape)
         self._activation = activation
 
     def function(self, target: Target, args: Sequence[object],

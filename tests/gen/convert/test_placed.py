@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gen.convert.lower import lower, plain
+from gen.convert.lower import lower
 from gen.convert.terms import Form
+from gen.convert.unwrapped import unwrapped
 from gen.errors import ConversionError
 from tests.compared import compared
 
@@ -72,6 +73,16 @@ def test_views():
     assert weights == {"encode": 36, "middle": 256 * 128, "ones": 4, "decode": 32}
 
 
+def test_a_linear_layer_that_sees_no_more_than_a_part():
+    """The last row and column are seen by no window of the convolution, which is merged."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 2, 2, dilation=2), nn.Flatten(), nn.Linear(16, 20),
+                          nn.ReLU(), nn.Unflatten(1, (1, 5, 4)), nn.Conv2d(1, 2, 3))
+    _, lowered, error = compared(model, (1, 6, 6))
+    assert [layer.name for layer in lowered.layers] == ["ones", "2", "5"]
+    assert error < 0.1
+
+
 def test_a_vector_that_is_seen_as_a_map_and_as_a_vector():
     class Both(nn.Module):
         def __init__(self):
@@ -122,8 +133,8 @@ def test_names_that_traced_modules_have(name):
     module = nn.Sequential()
     module.add_module(name, nn.Linear(4, 2))
     with pytest.raises(ConversionError, match=rf"^the submodule .{name}. has a name that "):
-        plain(module)
-    lower(nn.Sequential(plain(nn.Sequential(module))), (4,))
+        unwrapped(module)
+    lower(nn.Sequential(unwrapped(nn.Sequential(module))), (4,))
 
 
 @pytest.mark.parametrize("size", [(6, 6), (12, 6), (18, 12), (1, 6)])

@@ -52,4 +52,4 @@ def test_another_function_is_answered_with_the_list():
 
 def test_a_cell_outside_a_loop():
     with pytest.raises(ConversionError, match="must be called for each element of a sequence"):
-        Operators(None).module(nn.RNNCell(2, 2), "cell", None)
+        Operators(None, (2, 3, 1)).module(nn.RNNCell(2, 2), "cell", None)
