@@ -20,7 +20,7 @@ from .foreign import Activation, refuse_spiking
 from .lowered import Lowered
 from .operators import Operators
 from .recurrent import Recurrent
-from .rewrites import laid_out, reordered, reshaped
+from .rewrites import laid_out, parted, reordered, reshaped
 from .scale import UNIT, InputScale
 from .terms import Form
 from .tracing import culprit, line_of, trace
@@ -71,6 +71,7 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     unstacked(traced)
     folded(traced)
     reordered(traced, activation)
+    parted(traced, activation)
     if activation is not None:
         evened(traced, activation)
     reshaped(traced, activation)

@@ -5,11 +5,12 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from .foreign import Activation
+from .parted import apply_to_parts
 from .qcfs import ClipQuan, Qcfs
 from .tables import FUNCTIONS, METHODS, operator_of
 from .uniform import Uniform
 
-__all__ = ["laid_out", "reordered", "reshaped"]
+__all__ = ["laid_out", "parted", "reordered", "reshaped"]
 
 _RISING = {"_relu", "_relu6", "_hardtanh", "_hardsigmoid", "_clamp", "_clamp_min", "_dropout",
            "_same"}
@@ -77,6 +78,34 @@ def reshaped(traced: fx.GraphModule, activation: Activation | None) -> None:
             _swap(traced.graph, before, node)
             before.meta = {**before.meta, "sizes": sizes}
     traced.graph.lint()
+
+
+def parted(traced: fx.GraphModule, activation: Activation | None) -> None:
+    """Apply activations and batch norms of joined channels to what is joined.
+
+    Parameters
+    ----------
+    activation : see :func:`gen.convert.lower.lower`
+    """
+    for node in list(traced.graph.nodes):
+        module = _module(traced, node)
+        norm = isinstance(module, _NORMS) and module.running_mean is not None
+        if not norm and (_in_place(node) or not _works(traced, node, activation, _BY_VALUE)):
+            continue
+        joined = node.all_input_nodes[0]
+        parts = joined.all_input_nodes
+        if (_operator(traced, joined) == "_cat" and len(joined.users) == 1
+                and joined.args and len(joined.args[0]) == len(parts)
+                and (*joined.args, joined.kwargs.get("dim"))[1] == 1
+                and all("sizes" in part.meta for part in parts)):
+            apply_to_parts(traced, node, joined)
+    traced.graph.lint()
+
+
+def _in_place(node: fx.Node) -> bool:
+    """Whether a function or a method changes what it is given."""
+    name = str(getattr(node.target, "__name__", node.target))
+    return node.op != "call_module" and (name.endswith("_") or bool(node.kwargs.get("inplace")))
 
 
 def laid_out(traced: fx.GraphModule) -> tuple[int, int, int] | None:

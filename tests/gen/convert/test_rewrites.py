@@ -77,3 +77,43 @@ def test_a_batch_norm_that_falls():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), norm(-1.0), nn.ReLU())
     with pytest.raises(ConversionError, match=r"^1 \(MaxPool2d\): the greatest of sums is not "):
         compared(model, SHAPE)
+
+
+class Joined(nn.Module):
+    """What is joined is used again, and must not be changed in place."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+        self.after, self.c, self.fc = after, nn.Conv2d(10, 4, 1), nn.Linear(256, 3)
+
+    def forward(self, x):
+        a = self.a(x).relu()
+        y = self.c(self.after(torch.cat((a, self.b(a)), 1)))
+        return self.fc(F.relu(y + a).flatten(1))
+
+
+def dense_norm():
+    wide = nn.BatchNorm2d(10)
+    for values in (wide.weight.data, wide.bias.data, wide.running_mean):
+        values.normal_(0, 0.5)
+    return wide
+
+
+@pytest.mark.parametrize("after", [
+    lambda: nn.Sequential(dense_norm(), nn.ReLU(inplace=True)), lambda: nn.ReLU(inplace=True),
+    lambda: nn.Hardtanh(-0.2, 0.5, inplace=True), nn.Tanh, lambda: Qcfs(15, 0.1), dense_norm,
+    lambda: nn.PReLU(10), lambda: F.relu6, lambda: torch.relu_])
+def test_joined_channels(after):
+    torch.manual_seed(0)
+    _, lowered, error = compared(Joined(after()), SHAPE)
+    assert error < 0.15
+    assert "a" in [layer.name for layer in lowered.layers]
+
+
+def test_joined_channels_cost_no_weights():
+    torch.manual_seed(0)
+    model = nn.Sequential(dense_norm(), nn.ReLU())
+    network, *_ = compared(Joined(model), SHAPE)
+    own = 4 * 9 + 6 * 4 * 9 + 4 * 10 + 3 * 256
+    assert network.weight_count < own + 40
