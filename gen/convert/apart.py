@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def convert_apart(target: str, **options: object) -> dict[str, Any]:
     SpikeloomError
         The error in the process, with the same message; a ConversionError if the process ended
         without an answer.
+    RuntimeError
+        A mistake of ours in the process, with its traceback.
     """
     with scratch() as folder, group() as start:
         files.write_text(folder / _ARGUMENTS, json.dumps({"target": target, **options}))
@@ -51,6 +54,8 @@ def convert_apart(target: str, **options: object) -> dict[str, Any]:
                                   f"the module and its file must return") from None
     if "error" in answer:
         raise SpikeloomError(answer["error"])
+    if "bug" in answer:
+        raise RuntimeError(f"in the process that converts:\n{answer['bug']}")
     return answer["result"]
 
 
@@ -63,9 +68,12 @@ def _end(status: int) -> str:
 def _answer(arguments: dict[str, Any]) -> dict[str, Any]:
     from .conversion import convert
     try:
-        return {"result": convert(**arguments)}
-    except EXPLAINED as error:
-        return {"error": explain(error)}
+        try:
+            return {"result": convert(**arguments)}
+        except EXPLAINED as error:
+            return {"error": explain(error)}
+    except Exception:
+        return {"bug": traceback.format_exc()}
 
 
 def _main(folder: Path) -> None:

@@ -21,6 +21,10 @@ __all__ = ["Collector"]
 class Collector:
     """Layers that have been found so far.
 
+    Parameters
+    ----------
+    input_shape : ``(C, H, W)``
+
     Members
     -------
     layers, places : see :class:`gen.convert.lowered.Lowered`
@@ -28,7 +32,8 @@ class Collector:
     where : what that operator is, for people to read
     """
 
-    def __init__(self) -> None:
+    def __init__(self, input_shape: tuple[int, int, int]) -> None:
+        self._input_shape = input_shape
         self.layers: list[Fire | Relu | Pool | Out] = []
         self.places: dict[str, Place] = {}
         self.node, self.where = "", ""
@@ -65,6 +70,10 @@ class Collector:
         x = self._charged(out)
         self._append(Out(self._name(x, "readout"), x.terms, x.bias),
                      Place(self.node, x.stored, Form.MAP, x.phases))
+
+    def _shape_of(self, layer: str) -> tuple[int, int, int]:
+        """``(C, H, W)`` of a layer, or of the input."""
+        return self._input_shape if layer == INPUT else self.places[layer].shape
 
     def _append(self, layer: Fire | Relu | Pool | Out, place: Place) -> None:
         self.layers.append(layer)
@@ -194,13 +203,15 @@ class Collector:
         the map's edge there are then zeros."""
         if x.offset is None:
             return x
-        rows, columns = x.parts[0].axes
-        if not (rows.inside and columns.inside):
+        # Ones lie where a layer's values do, so it must be one that has a value at each place.
+        beside = next((part for part in x.parts if all(axis.inside for axis in part.axes)), None)
+        if beside is None:
             self.refuse("a constant is added to zeros around a map, and more zeros come around "
                         "them; pad once")
+        rows, columns = beside.axes
         flat = self._unspread(x)
         assert flat.offset is not None
-        part = Part.all_of(self._constant(x.parts[0]), (1, rows.size, columns.size))
+        part = Part.all_of(self._constant(beside), (1, rows.size, columns.size))
         channels = torch.arange(flat.shape[0])
         part = replace(part, axes=(rows, columns), of=0 * channels, to=channels, gain=flat.offset)
         return replace(x, parts=(*x.parts, part), offset=None)

@@ -64,7 +64,7 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
 
     Parameters
     ----------
-    target : ``FILE.py:FUNCTION``, which returns the module, or an ONNX file
+    target : ``FILE.py:FUNCTION``, which returns the module, ``torchvision:NAME``, or an ONNX file
     weights : a file with the module's state (:func:`.userfiles.read_state`); None for an ONNX file
     calibration : a ``.npy`` file, or a ``.npz`` file with ``images`` and ``labels``, of images or
         sequences as the module takes them (``(N, H, W)`` stands for one channel): integers in
@@ -89,7 +89,8 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
     target, out, name = str(target), Path(out), require_name(name or Path(out).stem)
     _require_output(out, target.rpartition(":")[0] or target, weights, calibration, labels)
     told = Options(**options)
-    with opened(target, weights, told.input_levels, told.scale != UNIT) as module, blamed(target):
+    with (opened(target, weights, told.input_levels, told.scale != UNIT) as module,
+          blamed(target, code_alone=True)):
         if is_spiking(module):
             told.require_none_of_neurons(labels)
             return _spiking(module, target, told, calibration=calibration, out=out, name=name)

@@ -70,6 +70,9 @@ class ElementOperators(ShapeOperators):
         """Apply a module; see :meth:`gen.convert.operators.Operators.module`."""
         raise NotImplementedError
 
+    def _cell(self, module: nn.RNNCell, path: str, value: object) -> Map:
+        self.refuse("must be called for each element of a sequence, in a loop")
+
     def _rnn(self, module: nn.RNN, path: str, value: object) -> tuple[Map, State]:
         """One layer; :func:`gen.convert.cells.unstacked` has taken several apart."""
         if module.nonlinearity != "relu":
@@ -95,10 +98,22 @@ class ElementOperators(ShapeOperators):
     def _getitem(self, x: object, index: object) -> object:
         return x.last if isinstance(x, State) and index in (0, -1) else super()._getitem(x, index)
 
-    def _transpose(self, value: object, *axes: int) -> object:
+    def _squeeze(self, value: object, *dims: object, dim: object = None) -> Map | Charge:
+        given = dims if dim is None else (dim,)
+        if isinstance(value, State) and (not given or given[0] in (0, -3, (0,), [0])):
+            return value.last
+        return super()._squeeze(value, *given)
+
+    def _tensor(self, x: object) -> Map | Charge:
+        if isinstance(x, State):
+            self.refuse("is given the last states of all layers: take those of one layer, h[-1]")
+        return super()._tensor(x)
+
+    def _transpose(self, value: object, dim0: int, dim1: int) -> object:
         """Swap the channels and the elements, the elements and the samples, or the blocks of
         channels and their channels."""
-        if isinstance(value, Blocks) and sorted(axes) == [1, 2]:
+        axes = sorted((dim0, dim1))
+        if isinstance(value, Blocks) and axes == [1, 2]:
             return replace(value, swapped=not value.swapped)
         x = self._tensor(value)
         form = _SWAPPED.get((x.form, tuple(sorted(axis % 3 for axis in axes))))
@@ -108,8 +123,9 @@ class ElementOperators(ShapeOperators):
                         "elements, x.transpose(0, 1)")
         return replace(x, form=form)
 
-    def _permute(self, value: object, *axes: object) -> object:
-        order = tuple(axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes)
+    def _permute(self, value: object, *axes: object, dims: Sequence[int] = ()) -> object:
+        given = axes or dims
+        order = tuple(given[0] if len(given) == 1 and isinstance(given[0], Sequence) else given)
         if order == (*range(len(order)),):
             return value
         swapped = {(0, 2, 1): (1, 2), (1, 0, 2): (0, 1), (0, 2, 1, 3, 4): (1, 2)}

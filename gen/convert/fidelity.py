@@ -45,6 +45,8 @@ _RELATIVE, _CANCELLED = 1e-3, 1e-6
 # Steps by which a quantised value may miss its grid: a constant, and a share for each level.
 _OFF_GRID, _OFF_LEVEL = 1e-3, 1e-6
 
+_CANT = "the module can't take the calibration images"
+
 
 @torch.no_grad()
 def refresh_weights(module: nn.Module, images: Images) -> None:
@@ -117,8 +119,8 @@ def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ran
               ramps: bool = False) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """One batch of :func:`beside`; with ``ramps`` also values over the range of activations."""
     comparison = _Comparison(lowered, x, ranges, ramps)
-    with blamed("the module can't take the calibration images"):
-        comparison.run(x.clone())
+    comparison.run(x.clone())
+    with blamed(_CANT):
         result = module(x.clone())
     scores = comparison.values[lowered.layers[-1].name]
     results = named(result)
@@ -169,9 +171,14 @@ class _Comparison(fx.Interpreter):
             self._join(layer, n)
         layers = self._layers.get(n.name)
         if layers is None:
-            return super().run_node(n)
+            return self._theirs(n)
         joint = self._places[layers[0].name].joint
         return self._run_joint(layers, n) if joint else self._run_layer(layers[0], n)
+
+    @blamed(_CANT)
+    def _theirs(self, n: fx.Node) -> Any:
+        """What a node of the module gives."""
+        return super().run_node(n)
 
     def _run_joint(self, layers: Sequence[Fire | Relu | Pool | Out], n: fx.Node) -> object:
         """Run a node that several layers make together, compare, and return its result."""
@@ -182,7 +189,7 @@ class _Comparison(fx.Interpreter):
         ours = place.made.assembled(self.values.__getitem__)
         given = self.env[n.all_input_nodes[0]]
         exact = None if place.exact is None else place.spread(place.exact(given))
-        result = super().run_node(n)
+        result = self._theirs(n)
         value = self._spread(result, layers[0], n).clone()
         if exact is not None:
             # The layers only come near: what they lack is given to one of them, so that the next
@@ -275,7 +282,7 @@ class _Comparison(fx.Interpreter):
 
     def _made(self, layer: Fire | Relu | Pool, n: fx.Node) -> tuple[Any, torch.Tensor]:
         """The module's result for a layer, as it is and as ``(n, C, H, W)``."""
-        result = super().run_node(n)
+        result = self._theirs(n)
         states = result[0] if self._places[layer.name].whole else result
         value = self._spread(states, layer, n).clone()
         self.values[layer.name] = value

@@ -4,6 +4,7 @@ time."""
 import operator
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from gen.errors import ConversionError
@@ -69,41 +70,53 @@ class Activation:
             raise ConversionError(f"activation {self.name!r}: no layer of the module is of this "
                                   f"class; its layers are {', '.join(kinds[:20])}")
 
-    def read(self, module: nn.Module, path: str) -> tuple[float, int]:
-        """Step and levels of ``module``, which lies at ``path``.
+    def read(self, module: nn.Module, path: str) -> tuple[torch.Tensor, int]:
+        """Steps and levels of ``module``, which lies at ``path``: one step, or one for each
+        channel, ``(C,)`` in float64.
 
         Raises
         ------
         ConversionError
-            If an attribute is no number, the step is not positive and finite, or the levels are no
-            integer in 1..65535.
+            If an attribute holds no numbers, a step is not positive and finite, or the levels are
+            no integer in 1..65535.
         """
         numerator, _, denominator = self.step.partition("/")
         step = _attribute(module, numerator, path)
         if denominator:
-            divisor = _attribute(module, denominator, path)
-            step = step / divisor if divisor else float("nan")
-        levels = _attribute(module, self.levels, path)
-        if not 0 < step < float("inf"):
-            raise ConversionError(f"{path}: the step {self.step!r} must be positive, not {step!r}")
+            step = step / _attribute(module, denominator, path)
+            step[step.isinf()] = float("nan")  # of a divisor that is 0
+        wrong = step[~((step > 0) & (step < float("inf")))].tolist()
+        if wrong:
+            raise ConversionError(f"{path}: the step {self.step!r} must be positive, not "
+                                  f"{wrong[0]!r}")
+        first, *others = _attribute(module, self.levels, path).tolist()
+        if any(other != first for other in others):
+            raise ConversionError(f"{path}: the levels {self.levels!r} must be one number for all "
+                                  f"channels")
+        levels = float(first)
         if not 1 <= levels <= 65535 or levels != int(levels):
             raise ConversionError(f"{path}: the levels {self.levels!r} must be an integer in "
                                   f"1..65535, not {levels!r}")
         return step, int(levels)
 
 
-def _attribute(module: nn.Module, name: str, path: str) -> float:
-    """A number, or a dotted attribute of ``module`` that holds one."""
+def _attribute(module: nn.Module, name: str, path: str) -> torch.Tensor:
+    """A number, or a dotted attribute of ``module`` that holds one, or one for each channel; as
+    ``(1,)`` or ``(C,)``."""
     name = name.strip()
     try:
-        return float(name)
+        return torch.tensor([float(name)], dtype=torch.float64)
     except ValueError:
         pass
     try:
-        return float(operator.attrgetter(name)(module))
+        value = torch.as_tensor(operator.attrgetter(name)(module)).detach().double()
+        if value.numel() != max((1, *value.shape)):
+            raise ValueError(f"{tuple(value.shape)} has several axes")
     except (AttributeError, TypeError, ValueError, RuntimeError):
         raise ConversionError(f"{path} ({type(module).__name__}): attribute {name!r} must be one "
-                              f"number; say how the step and the levels are read") from None
+                              f"number, or one for each channel; say how the step and the levels "
+                              f"are read") from None
+    return value.flatten()
 
 
 def refuse_spiking(module: nn.Module, activation: Activation | None = None) -> None:

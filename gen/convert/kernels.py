@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch.nn import functional as F
 
-__all__ = ["composed", "dense", "mixed", "polyphase", "regrouped", "spread", "transposed",
+__all__ = ["composed", "dense", "mixed", "placed", "polyphase", "regrouped", "spread", "transposed",
            "widened"]
 
 
@@ -81,10 +81,23 @@ def composed(second: torch.Tensor, first: torch.Tensor, stride: tuple[int, int])
     return F.conv_transpose2d(second, first, stride=stride)
 
 
+def placed(weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The kernel ``(O, I, H * KY, W * KX)`` that gives each of the outputs of a single window,
+    ``(O * H * W, I, KY, KX)``, a position of its own on a map of ``size`` (H, W).
+
+    Its windows are a kernel apart, and each meets its source in another block of taps: the first
+    window in the last one.
+    """
+    height, width = size
+    blocks = weight.unflatten(0, (-1, height, width)).flip(1, 2)
+    o, _, _, i, ky, kx = blocks.shape
+    return blocks.permute(0, 3, 1, 4, 2, 5).reshape(o, i, height * ky, width * kx)
+
+
 def polyphase(weight: torch.Tensor, phases: tuple[int, int], stride: tuple[int, int],
               padding: tuple[int, int]) -> tuple[torch.Tensor, tuple[int, int]]:
-    """The kernel of one group for a map whose positions are spread over channels, and the rows and
-    columns of zeros above and at the left that it needs.
+    """The kernel for a map whose positions are spread over channels, in as many groups, and the
+    rows and columns of zeros above and at the left that it needs.
 
     Channel ``(c * py + y) * px + x`` of such a map has the positions ``(y, x)`` of each block of
     ``phases`` (py, px), as :func:`torch.nn.functional.pixel_unshuffle` orders them. The result has
@@ -119,11 +132,10 @@ def transposed(weight: torch.Tensor, stride: tuple[int, int], padding: tuple[int
 
     Parameters
     ----------
-    weight : ``(I, O, KY, KX)``, as of ``torch.nn.ConvTranspose2d`` with one group
+    weight : ``(O, I / groups, KY, KX)``
     """
     (ys, top), (xs, left) = (_taps(*axis) for axis in zip(
         weight.shape[2:], stride, padding, strict=True))
-    weight = weight.transpose(0, 1)
     o, i = weight.shape[:2]
     size = [1 + max(tap[1] for tap in axis) for axis in (ys, xs)]
     kernel = weight.new_zeros(o, *stride, i, *size)

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TypeAlias
 
 import torch
+from torch.nn import functional as F
 
 from gen.ir.layers import Pool
 
 from .collector import Collector
-from .kernels import composed, dense, polyphase, spread, transposed
+from .kernels import composed, dense, placed, polyphase, spread, transposed
 from .lowered import Place
-from .terms import Form
+from .terms import Form, Term
 from .values import Axis, Charge, Map, Part, over_phases, spread_over
 
 __all__ = ["Edges", "LinearOperators"]
@@ -52,8 +53,8 @@ class LinearOperators(Collector):
         if edges != _NO_EDGES:
             value = self._with_ones(value)
         if value.spread:
-            return self._over_phases(value, path, dense(weight, groups), bias, stride, edges,
-                                     dilation, shape)
+            return self._over_phases(value, path, spread(weight, dilation), groups, bias, stride,
+                                     edges, shape)
         seen = self._padded(value, edges)
         terms = tuple(part.term(path, weight, groups, stride, dilation, unit)
                       for part in seen.parts)
@@ -98,11 +99,10 @@ class LinearOperators(Collector):
                                  groups=1, below=below, wide=False, identity=False, unit=None))
         return Charge(tuple(terms), weight.sum(dim=(2, 3)) @ x.bias + bias, shape, x.form)
 
-    def _over_phases(self, x: Map, path: str, weight: torch.Tensor, bias: torch.Tensor,
-                     stride: tuple[int, int], edges: Edges, dilation: tuple[int, int],
+    def _over_phases(self, x: Map, path: str, weight: torch.Tensor, groups: int,
+                     bias: torch.Tensor, stride: tuple[int, int], edges: Edges,
                      shape: tuple[int, int, int]) -> Charge:
         """A convolution of a map whose positions are spread over channels."""
-        weight = spread(weight, dilation)
         common = math.gcd(x.phases[0], stride[0]), math.gcd(x.phases[1], stride[1])
         results = x.phases[0] // common[0], x.phases[1] // common[1]
         steps = stride[0] // common[0], stride[1] // common[1]
@@ -119,20 +119,20 @@ class LinearOperators(Collector):
         after = tuple((n // r - 1) * s + k - b - size for n, r, s, k, b, size in zip(
             shape[1:], results, steps, kernel.shape[2:], before, flat.shape[1:], strict=True))
         seen = self._padded(flat, ((before[0], after[0]), (before[1], after[1])))
-        terms = tuple(part.term(path, kernel, 1, steps) for part in seen.parts)
+        terms = tuple(part.term(path, kernel, groups, steps) for part in seen.parts)
         bias = over_phases(bias, results)
         if seen.offset is not None:
-            bias = bias + kernel.sum(dim=(2, 3)) @ seen.offset
+            bias = bias + dense(kernel, groups).sum(dim=(2, 3)) @ seen.offset
         return Charge(terms, bias, shape, x.form, results)
 
     def _transposed(self, value: Map | Charge, path: str, weight: torch.Tensor, bias: torch.Tensor,
                     *, stride: tuple[int, int], padding: tuple[int, int], extra: tuple[int, int],
-                    ) -> Charge:
+                    groups: int) -> Charge:
         """A transposed convolution.
 
         Parameters
         ----------
-        weight : ``(C, O, KY, KX)``
+        weight : ``(O, C / groups, KY, KX)``
         extra : output padding
         """
         x = self._kept(value) if isinstance(value, Charge) else self._with_ones(value)
@@ -149,9 +149,43 @@ class LinearOperators(Collector):
         after = tuple(n // s - 1 + k - b - size for n, s, k, b, size in zip(
             out, stride, kernel.shape[2:], before, x.shape[1:], strict=True))
         seen = self._padded(x, ((before[0], after[0]), (before[1], after[1])))
-        terms = tuple(part.term(path, kernel, 1) for part in seen.parts)
-        return Charge(terms, over_phases(bias, stride), (weight.shape[1], out[0], out[1]), x.form,
+        terms = tuple(part.term(path, kernel, groups) for part in seen.parts)
+        return Charge(terms, over_phases(bias, stride), (len(weight), out[0], out[1]), x.form,
                       stride)
+
+    def _laid_out(self, x: Charge, shape: tuple[int, int, int]) -> Charge | None:
+        """The features of a linear layer as a map: its windows meet the source one after the other
+        (:func:`.kernels.placed`); None if they would meet it twice."""
+        size = shape[1:]
+        if any(min(term.padding[0], term.padding[0] if term.below is None else term.below,
+                   term.padding[1]) < 0 for term in x.terms):
+            return None
+        terms = [self._covering(term) for term in x.terms]
+        biases = x.bias.reshape(shape)
+        bias = biases[:, 0, 0]
+        if (biases != bias[:, None, None]).any():
+            # Ones bring each position its own.
+            terms.append(self._biased(terms[0], x.bias))
+            bias = torch.zeros_like(bias)
+        return Charge(tuple(_at_places(term, size) for term in terms), bias, shape, Form.MAP)
+
+    def _covering(self, term: Term) -> Term:
+        """A term of a single window with a tap for all that its source has."""
+        (_, rows, columns), (above, beside) = self._shape_of(term.source), term.padding
+        below = above if term.below is None else term.below
+        ky, kx = term.weight.shape[2:]
+        more = columns + 2 * beside - kx, rows + above + below - ky
+        return replace(term, weight=F.pad(term.weight, (0, more[0], 0, more[1])))
+
+    def _biased(self, term: Term, bias: torch.Tensor) -> Term:
+        """A bias as weights of neurons that send ones, beside a term of a single window."""
+        part = replace(Part.all_of(term.source, self._shape_of(term.source)), step=term.step,
+                       factor=term.factor)
+        weight = torch.zeros(len(bias), 1, *term.weight.shape[2:])
+        weight[:, 0, term.padding[0], term.padding[1]] = bias
+        ones = self._constant(part)
+        return replace(term, source=ones, step=ones, factor=1.0, weight=weight, groups=1, wide=True,
+                       identity=False, unit=None)
 
     # Poolings.
 
@@ -233,6 +267,15 @@ class LinearOperators(Collector):
             kernel = x.form.as_map(weight, x.shape)
         charge = self._convolved(x, path, kernel, bias, unit=unit)
         return replace(charge, form=Form.VECTOR)
+
+
+def _at_places(term: Term, size: tuple[int, int]) -> Term:
+    """A term of a single window, for each position of a map of a ``size`` with other weights."""
+    (above, beside), (ky, kx) = term.padding, term.weight.shape[2:]
+    more = (size[0] - 1) * ky, (size[1] - 1) * kx
+    return replace(term, weight=placed(dense(term.weight, term.groups), size), stride=(ky, kx),
+                   padding=(above + more[0], beside + more[1]), groups=1, identity=False,
+                   below=None if term.below is None else term.below + more[0], unit=None)
 
 
 def _stays_small(x: Charge, weight: torch.Tensor) -> bool:

@@ -14,30 +14,27 @@ from torch.fx.node import Argument, Target
 from gen.errors import ConversionError
 
 from .cells import folded, unstacked
+from .channelwise import evened
 from .final import OVER_CLASSES, Output, apart
 from .foreign import Activation, refuse_spiking
 from .lowered import Lowered
 from .operators import Operators
 from .recurrent import Recurrent
 from .results import Result
-from .rewrites import functions_last, reordered
+from .rewrites import functions_last, laid_out, parted, reordered, reshaped
 from .scale import UNIT, InputScale
 from .terms import Form
-from .tracing import line_of, trace
+from .tracing import culprit, line_of, trace
 from .usercode import first_line
 from .values import Charge, Constant, Map
 
-__all__ = ["lower", "plain", "takes_sequences"]
+__all__ = ["lower", "takes_sequences"]
 
 _OVER_TIME = (nn.Conv1d, nn.RNN, nn.RNNCell, nn.AvgPool1d, nn.MaxPool1d, Recurrent)
 
 _ELEMENTS_FIRST = (("transpose", 0, 1), ("transpose", 1, 0), ("permute", 1, 0, 2),
                    ("permute", (1, 0, 2)))
 """Functions or methods, and their arguments, that bring the elements before the samples."""
-
-_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module",
-             "DistributedDataParallel": "module"}
-"""Classes that wrap a module, and the attributes that hold it."""
 
 
 def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None = None,
@@ -68,16 +65,21 @@ def lower(module: nn.Module, input_shape: tuple[int, ...], activation: Activatio
     except ConversionError:
         raise
     except (Exception, SystemExit) as error:
-        raise ConversionError(f"torch.fx can't trace {_culprit(module, activation)} "
-                              f"({type(error).__name__}: {first_line(error)}); forward must be "
-                              f"free of data-dependent control flow") from error
+        part, line = culprit(module, error)
+        why = ", ".join(filter(None, (f"{type(error).__name__}: {first_line(error)}", line)))
+        raise ConversionError(f"torch.fx can't trace {part} ({why}); forward must be free of "
+                              f"data-dependent control flow") from error
     unstacked(traced)
     folded(traced)
-    reordered(traced)
-    functions_last(traced, input_shape)
+    reordered(traced, activation)
+    parted(traced, activation)
+    if activation is not None:
+        evened(traced, activation)
+    reshaped(traced, activation)
+    functions_last(traced)
     outputs = apart(traced)
-    operators = Operators(activation)
     form, shape = _input(traced, input_shape)
+    operators = Operators(activation, shape)
     given = scale.map(shape, form)
     lowering = _Lowering(traced, operators, [output.node for output in outputs])
     with torch.no_grad():
@@ -113,29 +115,6 @@ def _check_axis(output: Output, scores: Map | Charge) -> None:
                           f"out, and apply it to the scores")
 
 
-def _culprit(module: nn.Module, activation: Activation | None) -> str:
-    """The innermost part of a module that can't be traced on its own: its path and its class."""
-    path = ""
-    while True:
-        inner = module.get_submodule(path)
-        failing = next((name for name, child in inner.named_children()
-                        if not _traceable(child, activation)), None)
-        if failing is None:
-            return f"{path} ({type(inner).__name__})" if path else type(inner).__name__
-        path = f"{path}.{failing}".lstrip(".")
-
-
-def _traceable(module: nn.Module, activation: Activation | None) -> bool:
-    """Whether a part of a module can be traced. Containers have no forward of their own."""
-    if isinstance(module, nn.ModuleList | nn.ModuleDict):
-        return all(_traceable(child, activation) for child in module.children())
-    try:
-        trace(module, (), activation, alone=True)
-    except (Exception, SystemExit):
-        return False
-    return True
-
-
 def takes_sequences(module: nn.Module) -> bool:
     """Whether a sample of a module has two axes and not three: one of them is time."""
     kinds = [type(part) for part in module.modules()]
@@ -145,11 +124,12 @@ def takes_sequences(module: nn.Module) -> bool:
 
 def _input(traced: fx.GraphModule, sample: tuple[int, ...]
            ) -> tuple[Form, tuple[int, int, int]]:
-    """The form of the input, and its shape ``(C, H, W)``, for samples of a shape. Of a sequence the
-    first axis is that of the elements if the first module takes it so."""
+    """The form of the input, and its shape ``(C, H, W)``, for samples of a shape. Vectors have that
+    of the map that they are seen as first. Of a sequence the first axis is that of the elements if
+    the first module takes it so."""
     match sample:
         case (features,):
-            return Form.VECTOR, (features, 1, 1)
+            return Form.VECTOR, laid_out(traced) or (features, 1, 1)
         case (first, second):
             users = [user for node in traced.graph.nodes if node.op == "placeholder"
                      for user in node.users]
@@ -170,28 +150,6 @@ def _takes_elements(traced: fx.GraphModule, node: fx.Node) -> bool:
     return called in _ELEMENTS_FIRST
 
 
-def plain(module: nn.Module) -> nn.Module:
-    """The module in float32, without what wraps it (``torch.compile``, ``DataParallel``).
-
-    Raises
-    ------
-    ConversionError
-        If it was scripted, or has a submodule whose name torch.fx can't write.
-    """
-    kinds = [cls.__name__ for cls in type(module).__mro__]
-    if "ScriptModule" in kinds:
-        raise ConversionError("the module is a ScriptModule, whose code can't be traced; return "
-                              "the Python module that it was made of")
-    for wrapper in (name for name in kinds if name in _WRAPPERS):
-        return plain(getattr(module, _WRAPPERS[wrapper]))
-    module = module.float()
-    for path, _ in module.named_modules():
-        if not path.isprintable() or set(path) & set("\"'\\"):
-            raise ConversionError(f"the submodule {path!r} has a name that torch.fx can't write "
-                                  f"down; use letters, digits and underscores")
-    return module
-
-
 class _Lowering(fx.Interpreter):
     """Runs a graph on maps and charges."""
 
@@ -200,24 +158,23 @@ class _Lowering(fx.Interpreter):
         self.extra_traceback = False
         self.results: dict[str, Map | Charge] = {}
         self._operators, self._outputs = operators, outputs
-        self._inputs = 0
         self._scope = ""
 
     # Methods that the interpreter calls, one method for each kind of node.
 
     def run_node(self, n: fx.Node) -> object:
         self._scope, self._operators.node = ", ".join(filter(None, (_scope(n), line_of(n)))), n.name
-        result = super().run_node(n)
+        try:
+            result = super().run_node(n)
+        except ConversionError:
+            raise
+        except Exception:
+            if "failed" in n.meta:
+                self._operators.refuse(f"can't be computed ({n.meta['failed']})")
+            raise
         if n.name in self._outputs and isinstance(result, Map | Charge):
             self.results[n.name] = result
         return result
-
-    def placeholder(self, target: Target, args: tuple[Argument, ...],
-                    kwargs: dict[str, Any]) -> object:
-        self._inputs += 1
-        if self._inputs > 1:
-            raise ConversionError(f"input {target!r}: a network has one input")
-        return super().placeholder(target, args, kwargs)
 
     def get_attr(self, target: Target, args: tuple[Argument, ...],
                  kwargs: dict[str, Any]) -> object:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .elements import ElementOperators
+from .kernels import spread
 from .terms import Form
 from .uniform import unit_of
 from .values import Charge, Constant, Map
@@ -65,16 +66,16 @@ class LayerOperators(ElementOperators):
                         value: object) -> Charge:
         x = self._of_form(value, Form.CHANNELS if isinstance(module, nn.ConvTranspose1d) else
                           Form.MAP)
-        if set(module.dilation) != {1} or module.groups != 1 or module.padding_mode != "zeros":
-            self.refuse("dilation and groups must be 1, and padding_mode 'zeros'")
+        if module.padding_mode != "zeros":
+            self.refuse("padding_mode must be 'zeros'")
         if module.in_channels != x.shape[0]:
             self.refuse(f"expects {module.in_channels} channels, but its input has {x.shape[0]}")
-        weight = module.weight.detach().clone()
+        weight = _square(module.weight.detach()).unflatten(0, (module.groups, -1)).transpose(1, 2)
         return self._transposed(
-            x, path, _square(weight),
+            x, path, spread(weight.flatten(0, 1), _both(module.dilation, 1)),
             self._bias(module.bias, module.out_channels), stride=_both(module.stride, 1),
-            padding=_both(self._each(module.padding, weight.dim() - 2), 0),
-            extra=_both(module.output_padding, 0))
+            padding=_both(self._each(module.padding, module.weight.dim() - 2), 0),
+            extra=_both(module.output_padding, 0), groups=module.groups)
 
     def _each(self, value: Any, axes: int) -> tuple[Any, ...]:
         """A number for each axis, which may be given as one for all."""
@@ -110,7 +111,7 @@ class LayerOperators(ElementOperators):
 
     # Batch norms.
 
-    def _batch_norm(self, module: Any, x: object) -> Map | Charge:
+    def _batch_norm(self, module: Any, path: str, x: object) -> Map | Charge:
         return self._f_batch_norm(x, module.running_mean, module.running_var, module.weight,
                                   module.bias, eps=module.eps)
 
@@ -179,12 +180,14 @@ class LayerOperators(ElementOperators):
         x = self._of_form(value, _form(module))
         given = _both(self._each(module.output_size, x.form.axes - 2), 1)
         sizes = [n if out is None else out for n, out in zip(x.shape[1:], given, strict=True)]
-        if any(out < 1 or n % out for n, out in zip(x.shape[1:], sizes, strict=True)):
-            self.refuse(f"output_size must divide the map's {x.shape[1:]}, not be {tuple(sizes)}: "
-                        f"windows of different sizes have different divisors")
+        pairs = list(zip(x.shape[1:], sizes, strict=True))
+        if min(sizes) > 0 and not any(out % n for n, out in pairs):
+            scale = sizes[0] // x.shape[1], sizes[1] // x.shape[2]
+            return x if scale == (1, 1) else self._upsampled(x, scale)
+        if any(out < 1 or n % out for n, out in pairs):
+            self.refuse(f"output_size must divide the map's {x.shape[1:]}, or be a multiple of it, "
+                        f"not {tuple(sizes)}: windows of different sizes have different divisors")
         kernel = x.shape[1] // sizes[0], x.shape[2] // sizes[1]
-        if kernel == (1, 1):
-            return x
         return self._pool("sum", path, x, kernel, kernel, (0, 0), 1 / (kernel[0] * kernel[1]))
 
     def _adaptive_max_pool(self, module: nn.AdaptiveMaxPool1d | nn.AdaptiveMaxPool2d, path: str,
@@ -192,12 +195,15 @@ class LayerOperators(ElementOperators):
         x = self._tensor(value)
         if set(self._each(module.output_size, x.form.axes - 2)) != {1}:
             self.refuse("output_size must be 1; use MaxPool2d")
+        if module.return_indices:
+            self.refuse("return_indices must be False")
         return self._pool("max", path, x, x.shape[1:], x.shape[1:], (0, 0), 1.0)
 
-    def _mean(self, value: object, dim: int | Sequence[int], keepdim: bool = False) -> Map | Charge:
+    def _mean(self, value: object, dim: int | Sequence[int] | None = None, keepdim: bool = False
+              ) -> Map | Charge:
         x = self._of_form(value, *_IN_TIME)
         axes = _IN_TIME[x.form]
-        given = list(dim) if isinstance(dim, Sequence) else [dim]
+        given = [] if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
         if sorted(d % x.form.axes for d in given) != axes:
             self.refuse(f"must be over the map's {'two axes' if len(axes) == 2 else 'elements'} "
                         f"({', '.join(map(str, axes))}), not {dim!r}")
@@ -224,6 +230,12 @@ class LayerOperators(ElementOperators):
             nn.AdaptiveAvgPool2d)
         return self._adaptive_pool(kind(output_size), self.node, x)
 
+    def _f_adaptive_max_pool(self, x: object, output_size: Any, return_indices: bool = False
+                             ) -> Map | Charge:
+        kind = nn.AdaptiveMaxPool1d if self._tensor(x).form is Form.CHANNELS else (
+            nn.AdaptiveMaxPool2d)
+        return self._adaptive_max_pool(kind(output_size, return_indices), self.node, x)
+
     # Enlargements.
 
     def _upsample(self, x: object, size: Any = None, scale_factor: Any = None,
@@ -242,7 +254,7 @@ class LayerOperators(ElementOperators):
             self.refuse(f"must enlarge by whole numbers, not {scale}")
         return self._upsampled(x, (int(scale[0]), int(scale[1])))
 
-    def _pad_module(self, module: Any, x: object) -> Map:
+    def _pad_module(self, module: Any, path: str, x: object) -> Map:
         return self._pad(x, list(module.padding), value=getattr(module, "value", 0))
 
 

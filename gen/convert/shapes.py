@@ -59,6 +59,9 @@ class ShapeOperators(LinearOperators):
         sizes = self._sizes(x)
         return sizes if dim is None else sizes[dim]
 
+    def _len(self, x: object) -> object:
+        return self._sizes(x)[0]
+
     def _sizes(self, x: object) -> tuple[object, ...]:
         """The shape of a tensor, as PyTorch has it."""
         x = self._tensor(x)
@@ -210,6 +213,8 @@ class ShapeOperators(LinearOperators):
             self.refuse(f"must pad with zeros, not with {value or mode!r}: neurons beyond the edge "
                         f"send nothing; train with zero padding")
         sides = list(pad)
+        if not all(type(n) is int for n in sides):
+            self.refuse(f"must pad with whole numbers of zeros, not {pad}")
         if x.form is Form.CHANNELS:
             sides = [0, 0, *sides]
         sides += [0] * (6 - len(sides))
@@ -290,7 +295,7 @@ class ShapeOperators(LinearOperators):
         if math.prod(rest) != features or len(open_) > (batch is BATCH):
             self.refuse(f"must have {features} values a sample, not {sizes!r}")
         if isinstance(value, Blocks):
-            return self._shuffled(value)
+            x = self._shuffled(value)
         return self._shaped(x, tuple(rest))
 
     def _shaped(self, x: Map | Charge, sizes: tuple[int, ...]) -> object:
@@ -308,8 +313,10 @@ class ShapeOperators(LinearOperators):
         if x.form is Form.MAP and len(sizes) == 4 and sizes[2:] == x.shape[1:]:
             return Blocks(x, sizes[0])
         if x.form is Form.VECTOR and x.shape[1:] == (1, 1) and len(sizes) == 3:
-            # Each position has neurons of its own, as those of an enlargement by the whole size.
             c, h, w = sizes
+            if isinstance(x, Charge) and (laid_out := self._laid_out(x, (c, h, w))):
+                return laid_out
+            # Each position has neurons of its own, as those of an enlargement by the whole size.
             return replace(x, shape=(c, h, w), form=Form.MAP, phases=(h, w)) if (
                 not isinstance(x, Map) or x.offset is None) else self._shaped(
                     self._with_ones(x), sizes)

@@ -1,14 +1,16 @@
 """Tracing of modules with ``torch.fx``.
 
-A loop over the elements of a sequence needs their number. So modules with recurrent layers are
-traced beside a sample: values know their shape, and loops are unrolled.
+A loop over the elements of a sequence needs their number, and a branch may ask for a size. So
+modules are traced beside a sample: values know their shape, loops are unrolled, and branches are
+those that the sample takes.
 """
 
 import inspect
 import operator
 import re
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,9 @@ from .foreign import Activation
 from .qcfs import ClipQuan, Qcfs
 from .recurrent import Recurrent
 from .uniform import Uniform
+from .usercode import first_line
 
-__all__ = ["line_of", "trace"]
+__all__ = ["culprit", "line_of", "trace"]
 
 _GATED = ("its gates need products, which accumulate-only lanes don't have; use "
           "nn.RNN(nonlinearity='relu'), or gen.convert.recurrent.Recurrent, dense or diagonal")
@@ -37,77 +40,64 @@ _FRAME = re.compile(r'File "(.+?)", line (\d+), in ')
 _RECURRENT = nn.RNNBase | nn.RNNCellBase
 
 
-def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None, *,
-          alone: bool = False) -> fx.GraphModule:
-    """The graph of a module. Nodes of a module with recurrent layers have their shapes for one
-    sample of zeros as ``meta["sizes"]``, and don't have first states of zeros.
+def trace(module: nn.Module, input_shape: tuple[int, ...], activation: Activation | None
+          ) -> fx.GraphModule:
+    """The graph of a module. Its nodes have their shapes for one sample of zeros as
+    ``meta["sizes"]``, or as ``meta["failed"]`` why PyTorch can't compute them; recurrent layers
+    don't have first states of zeros.
 
     Parameters
     ----------
     input_shape : of one sample
     activation : see :func:`gen.convert.lower.lower`
-    alone : whether it is a part of a module, for which no sample is known
 
     Raises
     ------
     ConversionError
-        If a recurrent layer has gates, or a first state that is not zeros. That of a cell may be
-        the result of its call before.
+        If the module needs several inputs, or a recurrent layer has gates, or a first state that is
+        not zeros. That of a cell may be the result of its call before.
     Exception
         Of ``torch.fx`` or the module, if it can't be traced.
     """
-    over_time = not alone and any(isinstance(part, _RECURRENT) for part in module.modules())
-    tracer = _WithSample(activation, input_shape) if over_time else _Tracer(activation)
-    graph = tracer.trace(module, _defaults(module))
-    _drop_defaults(graph)
-    traced = fx.GraphModule(module, graph)
+    _require_one_input(module)
+    traced = fx.GraphModule(module, _Tracer(activation, input_shape).trace(module))
     traced.graph.eliminate_dead_code()
     return traced
 
 
 def line_of(node: fx.Node) -> str:
     """``FILE:LINE`` of the user's code that made a node, or nothing if none did."""
-    lines = _FRAME.findall(node.stack_trace or "")
+    return _own_line(_FRAME.findall(node.stack_trace or ""))
+
+
+def culprit(module: nn.Module, error: BaseException) -> tuple[str, str]:
+    """The innermost part of a module whose code raised an error, its path and its class, and
+    ``FILE:LINE`` of the user's code that did, or nothing."""
+    parts = {id(part): path for path, part in module.named_modules()}
+    frames = list(traceback.walk_tb(error.__traceback__))
+    line = _own_line([(frame.f_code.co_filename, str(number)) for frame, number in frames])
+    for frame, _ in reversed(frames):
+        part = frame.f_locals.get("self")
+        if path := parts.get(id(part)):
+            return f"{path} ({type(part).__name__})", line
+    return type(module).__name__, line
+
+
+def _own_line(lines: Sequence[tuple[str, str]]) -> str:
+    """The innermost of some lines that is the user's."""
     own = [f"{Path(file).name}:{line}" for file, line in lines
            if not {_TORCH, _HERE} & set(Path(file).parents)]
     return own[-1] if own else ""
 
 
-def _defaults(module: nn.Module) -> dict[str, Any] | None:
-    """The arguments of a module besides the first that have defaults."""
+def _require_one_input(module: nn.Module) -> None:
+    """Refuse a module of which other arguments than the first have no default."""
     _, *others = inspect.signature(module.forward).parameters.values()
-    given = {p.name: p.default for p in others if p.default is not p.empty}
-    return given or None
-
-
-def _drop_defaults(graph: fx.Graph) -> None:
-    """Take the places of those arguments out of a graph, and what compares them with their
-    defaults."""
-    _, *others = (node for node in graph.nodes if node.op == "placeholder")
-    for node in others:
-        checks = [user for user in node.users if "assert" in str(user.target)]
-        checks += [check for user in node.users for check in user.users
-                   if "assert" in str(check.target)]
-        for check in dict.fromkeys(checks):
-            graph.erase_node(check)
-        for user in list(node.users):
-            if not user.users:
-                graph.erase_node(user)
-        if not node.users:
-            graph.erase_node(node)
-
-
-class _Tracer(fx.Tracer):
-    def __init__(self, activation: Activation | None):
-        super().__init__()
-        self._activation = activation
-        # Python looks for the lines along this path, which the user's code may have spoilt.
-        self.record_stack_traces = isinstance(sys.path, list)
-
-    def is_leaf_module(self, m: nn.Module, path: str) -> bool:
-        foreign = self._activation is not None and self._activation.matches(m)
-        own = isinstance(m, Qcfs | ClipQuan | Recurrent | Uniform)
-        return foreign or own or _inherits(m) or super().is_leaf_module(m, path)
+    for other in others:
+        named = other.kind in (other.POSITIONAL_ONLY, other.POSITIONAL_OR_KEYWORD,
+                               other.KEYWORD_ONLY)
+        if named and other.default is other.empty:
+            raise ConversionError(f"input {other.name!r}: a network has one input")
 
 
 def _inherits(module: nn.Module) -> bool:
@@ -131,7 +121,7 @@ class _Samples(int):
 class _Shaped(fx.Proxy):
     """A value whose axes have numbers, other than that of the samples."""
 
-    tracer: "_WithSample"
+    tracer: "_Tracer"
 
     def __getattr__(self, name: str) -> Any:
         value = self.tracer.values.get(self.node)
@@ -156,7 +146,7 @@ class _Shaped(fx.Proxy):
         return (first, *others)
 
 
-class _WithSample(_Tracer):
+class _Tracer(fx.Tracer):
     """Computes every value for a sample of zeros.
 
     Members
@@ -165,12 +155,25 @@ class _WithSample(_Tracer):
     """
 
     def __init__(self, activation: Activation | None, input_shape: tuple[int, ...]):
-        super().__init__(activation)
+        super().__init__()
+        # Python looks for the lines along this path, which the user's code may have spoilt.
+        self.record_stack_traces = isinstance(sys.path, list)
+        self._activation = activation
         self.values: dict[fx.Node, object] = {}
         self._sample = torch.zeros(1, *input_shape)
         self._computes = False
 
     # Methods that torch.fx calls.
+
+    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None
+                             ) -> tuple[Any, list[Any]]:
+        # The other arguments keep their defaults.
+        return root_fn, [self.root, self.create_proxy("placeholder", "input", (), {})]
+
+    def is_leaf_module(self, m: nn.Module, path: str) -> bool:
+        foreign = self._activation is not None and self._activation.matches(m)
+        own = isinstance(m, Qcfs | ClipQuan | Recurrent | Uniform)
+        return foreign or own or _inherits(m) or super().is_leaf_module(m, path)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Shaped(node, self)
@@ -218,18 +221,24 @@ class _WithSample(_Tracer):
     @torch.no_grad()
     def _compute(self, node: fx.Node) -> None:
         args, kwargs = map_arg((node.args, node.kwargs), self._value_of)
+        failed = [other.meta["failed"] for other in node.all_input_nodes if "failed" in other.meta]
         self._computes = True
         try:
-            value = self._value(node.op, node.target, args, kwargs)
-        except Exception:
-            value = None  # The reason is found when the graph is lowered.
+            value = None if failed else self._value(node.op, node.target, args, kwargs)
+        except Exception as error:  # It may be said better when the graph is lowered.
+            value = None
+            failed = [f"{type(error).__name__}: {first_line(error)}"]
         finally:
             self._computes = False
         self.values[node] = value
         if isinstance(value, torch.Tensor):
             node.meta["sizes"] = tuple(value.shape)
+        if failed:
+            node.meta["failed"] = failed[0]
 
     def _value_of(self, node: fx.Node) -> Any:
+        if node not in self.values:
+            self._compute(node)
         return self.values[node]
 
     def _value(self, op: str, target: Target, args: Any, kwargs: Any) -> object:

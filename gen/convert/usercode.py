@@ -5,16 +5,26 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import torch
 from torch import nn
 
 from gen.errors import ConversionError, SpikeloomError
 
 __all__ = ["blamed", "first_line", "loaded"]
+
+_OURS = Path(__file__).parents[1]
+"""The folder of our code."""
+
+_LIBRARIES = {Path(torch.__file__).parent, Path(np.__file__).parent}
+_STANDARD = Path(os.__file__).parent
+"""Folders of code that only does what it is called for."""
 
 
 def first_line(error: BaseException) -> str:
@@ -34,10 +44,15 @@ def _tried(show: Callable[[object], str], what: object) -> str:
 
 
 @contextlib.contextmanager
-def blamed(what: str) -> Iterator[None]:
+def blamed(what: str, *, code_alone: bool = False) -> Iterator[None]:
     """Turn any exception of the user's code, including ``sys.exit``, into a ConversionError about
     ``what``. Our own errors stay as they are. If the code changes the working directory, it is
-    restored."""
+    restored.
+
+    Parameters
+    ----------
+    code_alone : whether what happens in our code is our mistake, and stays as it is, too
+    """
     place = Path.cwd()
     try:
         yield
@@ -46,9 +61,30 @@ def blamed(what: str) -> Iterator[None]:
     except SystemExit as error:
         raise ConversionError(f"{what}: calls sys.exit({_tried(repr, error.code)})") from error
     except BaseException as error:
+        if code_alone and _is_ours(error):
+            raise
         raise ConversionError(f"{what}: {type(error).__name__}: {first_line(error)}") from error
     finally:
         os.chdir(place)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether the innermost code that is in no library is ours. What is nested too deeply is the
+    user's."""
+    if isinstance(error, RecursionError | MemoryError):
+        return False
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        file = Path(frame.f_code.co_filename)
+        if _OURS in file.parents:
+            return True
+        if not _in_library(file):
+            return False
+    return True
+
+
+def _in_library(file: Path) -> bool:
+    standard = _STANDARD in file.parents and "site-packages" not in file.parts
+    return standard or bool(_LIBRARIES & {*file.parents}) or file.name.startswith("<frozen")
 
 
 @contextlib.contextmanager

@@ -23,8 +23,9 @@ from gen.data.datasets import read_array
 from gen.errors import ConversionError, DataError
 from gen.system import files
 
-from .lower import plain
+from .unwrapped import unobserved, unwrapped
 from .usercode import blamed, first_line, loaded
+from .vision import PREFIX, from_torchvision
 
 __all__ = ["load_calibration", "load_weights", "opened", "read_state"]
 
@@ -35,7 +36,8 @@ _UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, EOFError, TypeErr
                struct.error, UnpicklingError, SafetensorError)
 """What files that hold something else end in."""
 
-_OBSERVED = re.compile(r"(^|\.)(\w*fake_quant\w*|activation_post_process|\w*observer\w*)(\.|$)")
+_OBSERVED = re.compile(
+    r"(^|\.)(\w*fake_quant\w*|activation_post_process(_\d+)?|\w*observer\w*)(\.|$)")
 """Tensors that quantisation-aware training adds to those of a module, and that it has no use for
 in evaluation."""
 
@@ -58,14 +60,20 @@ def opened(target: str, weights: str | Path | None, input_levels: int, scaled: b
         from .graphs.module import from_onnx
         yield from_onnx(target, input_levels, scaled=scaled)
         return
+    if weights is None:
+        raise ConversionError(f"{target}: needs the module's weights: --weights W.safetensors")
+    if target.startswith(PREFIX):
+        module = from_torchvision(target, read_state(weights))
+        load_weights(module, weights)
+        yield module
+        return
     with loaded(target) as module:
-        if weights is None:
-            raise ConversionError(f"{target}: needs the module's weights: --weights W.safetensors")
         with blamed(target):
-            inner = plain(module)
+            inner = unwrapped(module)
             # The state may be that of the wrapper.
             keys = set(read_state(weights))
             load_weights(module if keys & set(module.state_dict()) else inner, weights)
+            inner = unobserved(inner)
         yield inner
 
 
@@ -108,7 +116,7 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     state = read_state(path)
     # Extra state is not a tensor, so such files do not contain it.
     own = {key: value for key, value in module.state_dict().items()
-           if isinstance(value, torch.Tensor)}
+           if isinstance(value, torch.Tensor) and not _OBSERVED.search(key)}
     shared = {_memory(own[key]) for key in state if key in own} - {None}
     missing = [key for key, value in own.items()
                if key not in state and _memory(value) not in shared

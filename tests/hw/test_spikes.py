@@ -25,13 +25,15 @@ def occupancy(fmap, beat):
 
 # Kernel, stride and padding of the rows, and rows of the ring.
 WINDOWS = [(1, 1, 0, 1), (2, 1, 0, 2), (2, 1, 0, 3), (3, 1, 1, 3), (3, 1, 1, 5), (2, 2, 0, 8),
-           (2, 3, 0, 2), (4, 1, 0, 6), (3, 1, 2, 3), (3, 2, 2, 7), (1, 4, 1, 3)]
+           (2, 3, 0, 2), (4, 1, 0, 6), (3, 1, 2, 3), (3, 2, 2, 7), (1, 4, 1, 3), (6, 1, 5, 6),
+           (8, 1, 7, 9)]
 
 
-@pytest.mark.parametrize("code", ["phase", "rate"])
+@pytest.mark.parametrize("shape", [{"code": "phase"}, {"code": "rate"}, {"width": 1, "word": 5}],
+                         ids=str)
 @pytest.mark.parametrize("kernel,stride,padding,rows", WINDOWS)
-def test_a_row_is_kept_until_no_window_looks_at_it(kernel, stride, padding, rows, code):
-    fmap = MapConfig(**MAP, code=code)
+def test_a_row_is_kept_until_no_window_looks_at_it(kernel, stride, padding, rows, shape):
+    fmap = MapConfig(**{**MAP, "code": "phase", **shape})
     source = SourceConfig(fmap, -1, (kernel, 1), (stride, 1), (padding, 0), rows=rows)
     rng = random.Random(rows)
     written = [[sum(rng.choice([0, 0, rng.randrange(6)]) << c * fmap.bits

@@ -70,7 +70,8 @@ def add(commands: Commands) -> None:
 def add_conversion(parser: ArgumentParser) -> None:
     """Add the options of a conversion that do not say how neurons fire."""
     parser.add_argument("target", metavar="FILE",
-                        help="FILE.py:FUNCTION, which returns the module, or a .onnx or .nir file")
+                        help="FILE.py:FUNCTION, which returns the module, torchvision:NAME, or a "
+                             ".onnx or .nir file")
     parser.add_argument("--weights", metavar="W.safetensors",
                         help="the module's state dictionary (.safetensors, .pth or .pt); the other "
                              "files have their own")

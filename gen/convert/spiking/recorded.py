@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gen.convert.usercode import blamed
 from gen.errors import ConversionError
 
 from .data import Data
@@ -160,7 +161,8 @@ def _run(module, layers, real, recording):
 
 def _call(module, value, recording):
     recording.made(value, INPUT)
-    result = module(value)
+    with blamed("the module can't take the calibration images"):
+        result = module(value)
     result = result[0] if isinstance(result, tuple | list) else result
     name = recording.places.get(_memory(result))
     if name is None and recording.trains:

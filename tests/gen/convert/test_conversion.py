@@ -278,7 +278,7 @@ silent = build
 def build():
     return Exits(*silent())
 """)
-    refused(files, r"^torch\.fx can't trace Exits \(SystemExit: 3\); forward must be")
+    refused(files, r"^torch\.fx can't trace Exits \(SystemExit: 3, model\.py:\d+\); forward")
 
 
 def test_pruned_weights_are_those_of_the_file(tmp_path, files):

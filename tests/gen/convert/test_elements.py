@@ -303,7 +303,8 @@ REFUSED = {
                          lambda parts, x: parts[1](parts[0](x))[:, -1]),
                   r"needs a sequence of \(channels, elements\), but"),
     "mean": (Around(relu_rnn(), lambda rnn, x: rnn(x)[0].mean(dim=2)), "must be over the map's"),
-    "state": (Around(relu_rnn(), lambda rnn, x: rnn(x)[1]), "must be given a tensor"),
+    "state": (Around(relu_rnn(), lambda rnn, x: rnn(x)[1]),
+              "is given the last states of all layers"),
 }
 
 

@@ -323,7 +323,7 @@ def test_foreign_activation():
     close(model, quantised)
 
 
-ONE_NUMBER = "must be one number; say how the step and the levels are read"
+ONE_NUMBER = "must be one number, or one for each channel; say how the step and the levels are read"
 
 
 @pytest.mark.parametrize("given, message", [
