@@ -35,7 +35,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
                                   f"the Python module that it was made of")
     for wrapper in (name for name in kinds if name in _WRAPPERS):
         return unwrapped(getattr(module, _WRAPPERS[wrapper]))
-    module = module.eval().float()
+    module.eval()
+    module = module.float()
     for path, _ in module.named_modules():
         if not path.isprintable() or set(path) & set("\"'\\") or path in vars(fx.GraphModule):
             raise ConversionError(f"the submodule {path!r} has a name that torch.fx can't write "

@@ -11,7 +11,7 @@ from tests.random_modules import SHAPE, RandomModule
 
 torch.set_num_threads(1)
 
-SEEDS = 25
+SEEDS = 50
 
 MISREAD = re.compile("something else|other scores|can't take|gives the shape|can't be computed|"
                      r"\n|can't trace")
