@@ -36,7 +36,7 @@ class Lanes(wiring.Component):
     potentials stay until the last one.
 
     Some registers of a lane exist only where the schedule uses them. The *held* charge is a sum
-    that later operations add again. If it is charge of the row of outputs before, it is in a memory
+    that later operations add again. If it is of the row of outputs before, it is in a memory
     instead (:class:`hw.membranes.Membranes`). The *silent* bit keeps the lane from firing. It is
     set by a *restart*, which replaces the potential by a row, if the potential was not above zero.
     The *spiked* bit remembers a fire, which then moves no potential, until a *reset* does. A *leak*
@@ -209,7 +209,8 @@ class Lanes(wiring.Component):
         if core.keeps:
             m.submodules.membranes = membranes = Membranes(core, most=self._most)
             held = data.View(held.shape(), membranes.o)
-            again = op.held & ~(op.hold & membranes.fresh)
+            first = membranes.fresh if core.schedule.lasts else op.hold & membranes.fresh
+            again = op.held & ~first
             m.d.comb += membranes.done.eq(op.valid & op.emit)
             if core.continues:
                 tell(m, self.begun, [membranes])

@@ -1,7 +1,8 @@
-"""Charge that membranes keep from one row of outputs to the next.
+"""What membranes keep from one row of outputs to the next.
 
 A layer that gets changes of its sources' counts adds them to the charge of the row above, which it
-therefore never clears, but for the first row of a sequence (docs/methods.md, 15).
+therefore never clears, but for the first row of a sequence (docs/methods.md, 15). A layer whose
+rows are time-steps goes on with the potential of the row above (docs/methods.md, 17).
 """
 
 from itertools import pairwise
@@ -16,7 +17,7 @@ __all__ = ["Membranes"]
 
 
 class Membranes(wiring.Component):
-    """The memory of that charge: a word for each column and group of lanes.
+    """The memory of that: a word for each column and group of lanes.
 
     A word is read with the operation that adds it, and written with the sum. A later operation
     finds the sum as soon as there is another one in between.
@@ -29,10 +30,10 @@ class Membranes(wiring.Component):
     Members
     -------
     done : ``In(1)``: the last operation of a position and group enters the pipeline of the lanes
-    fresh : ``Out(1)``: operations that enter belong to the first row of a sequence, which finds no
-        charge
-    o : ``Out``, two clocks after an operation has entered: the charge of its position and group
-    write, i : ``In``, three clocks after: the charge that is kept
+    fresh : ``Out(1)``: operations that enter belong to the first row of a sequence, which finds
+        nothing
+    o : ``Out``, two clocks after an operation has entered: what its position and group has kept
+    write, i : ``In``, three clocks after: what is kept
     begun : ``In``, see there; only if a source ``continues``
     """
 

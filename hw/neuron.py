@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Add", "Aside", "Fire", "Leak", "Reset", "Restart", "Row", "State"]
+__all__ = ["Add", "Aside", "Fire", "Keep", "Leak", "Reset", "Restart", "Row", "State"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Add:
 @dataclass(frozen=True)
 class Aside(Add):
     """The sum is held, and the potential begins anew at 0."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """The potential is held as it is."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class State:
     mask: Any = True
     spiked: Any = False
 
-    def add(self, adds: Sequence[Add | Leak | Reset], rows: Sequence) -> None:
+    def add(self, adds: Sequence[Add | Keep | Leak | Reset], rows: Sequence) -> None:
         """Adds of a step whose charge has arrived.
 
         Parameters
@@ -119,6 +124,9 @@ class State:
         rows : a value for each row of the schedule
         """
         for add in adds:
+            if isinstance(add, Keep):
+                self.held = self.potential
+                continue
             if isinstance(add, Leak):
                 moved = self.potential >> abs(add.shift)
                 self.potential = self.potential + (-moved if add.shift >= 0 else moved)

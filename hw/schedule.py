@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from .maps import grown
-from .neuron import Add, Aside, Fire, Leak, Reset, Restart, Row, State
+from .neuron import Add, Aside, Fire, Keep, Leak, Reset, Restart, Row, State
 
 __all__ = ["Charge", "Operation", "Schedule", "Step"]
 
@@ -46,7 +46,7 @@ class Step:
     """
 
     charges: tuple[Charge, ...]
-    adds: tuple[Add | Aside | Leak | Reset | Restart, ...]
+    adds: tuple[Add | Aside | Keep | Leak | Reset | Restart, ...]
     fires: tuple[Fire, ...]
     number: int = 0
 
@@ -212,6 +212,10 @@ class Schedule:
             if isinstance(add, Leak):
                 todo += [] if still else [_NOTHING]
                 todo.append(replace(_NOTHING, leak=add.shift))
+            elif isinstance(add, Keep):
+                # What a leak leaves is held with it.
+                before = todo.pop() if todo and todo[-1].leak is not None else _NOTHING
+                todo.append(replace(before, hold=True))
             elif isinstance(add, Reset):
                 todo.append(replace(_NOTHING, row=add.spent, reset=True))
             else:
@@ -233,8 +237,13 @@ class Schedule:
 
     @cached_property
     def keeps(self) -> bool:
-        """Whether charge that was held for one row of outputs is added in the next."""
-        return any(operation.hold and operation.held for operation in self.operations)
+        """Whether what was held for one row of outputs is added in the next."""
+        return self.lasts or any(operation.hold and operation.held for operation in self.operations)
+
+    @cached_property
+    def lasts(self) -> bool:
+        """Whether that is a potential: the program ends with holding it."""
+        return self.operations[-1].hold
 
     @cached_property
     def puts_aside(self) -> bool:
@@ -277,19 +286,20 @@ class Schedule:
         return [row.initial * initial + row.bias * bias + row.threshold * threshold + row.unit
                 for row in self.rows]
 
-    def run(self, charges: Iterable, initial, threshold, bias=0) -> tuple[list, State]:
+    def run(self, charges: Iterable, initial, threshold, bias=0, held=0) -> tuple[list, State]:
         """What the neurons compute.
 
         Parameters
         ----------
         charges : of each step, the sum of all its spikes' weights: integers, or arrays of them
         initial, threshold, bias : integers, or arrays that broadcast with the charges
+        held : of the row before
 
         Returns
         -------
         The sum of the spikes of each step that fires, and the state after the last.
         """
-        rows, state, fired = self.parameters(initial, threshold, bias), State(), []
+        rows, state, fired = self.parameters(initial, threshold, bias), State(held=held), []
         for step, charge in zip(self.steps, charges, strict=True):
             state.potential = state.potential + charge
             state.add(step.adds, rows)
