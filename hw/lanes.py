@@ -275,9 +275,10 @@ class Lanes(wiring.Component):
                 total.eq(self._sum(addend[k], base, carries and ours(carries, k))),
                 spike.eq(self._spikes(m, k, v[k], total, spike, running, fires, clear)),
             ]
+            moves = self._moves(m, k, running, spike, fires)
             with m.If(clear | running.valid & running.aside if core.schedule.puts_aside else clear):
                 m.d.sync += v[k].eq(0)
-            with m.Elif(running.valid & self._moves(m, k, running, spike, fires)):
+            with m.Elif(running.valid & moves):
                 m.d.sync += v[k].eq(total)
             if core.keeps:
                 m.d.comb += membranes.i.word_select(k, width).eq(total)
