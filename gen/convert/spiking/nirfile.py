@@ -19,6 +19,7 @@ from gen.errors import ConversionError
 from gen.ir.artifact import MAX_WEIGHTS
 from gen.system import files
 
+from .flattened import flattened
 from .graph import INPUT, OUTPUT, Flatten, Graph, Neuron, Node, Pooling, Scale, Weights
 
 __all__ = ["DISCRETISATIONS", "ORIGINS", "Reading", "read_nir"]
@@ -117,35 +118,21 @@ def _check_extent(path):
 
 def _graph(found, reading):
     ends = {nir.Input: INPUT, nir.Output: OUTPUT}
-    names = {name: ends.get(type(node), name) for name, node in found.nodes.items()}
+    flat = flattened(found)
+    names = {name: ends.get(type(node), name) for name, node in flat.nodes.items()}
     for end in ends.values():
         if (several := list(names.values()).count(end)) != 1:
             raise ConversionError(f"the graph has {several} nodes of the type {end.title()}, and "
                                   f"must have one")
-    (given,) = [node for node in found.nodes.values() if isinstance(node, nir.Input)]
-    dt = reading.dt or _step_of(found.nodes.values())
-    nodes = {}
-    for name, node in found.nodes.items():
-        if type(node) not in ends:
-            make = _MAKERS.get(type(node))
-            if make is None:
-                raise ConversionError(f"{name}: a node of the type {type(node).__name__} can't be "
-                                      f"converted{_WHY.get(type(node).__name__, '')}; supported "
-                                      f"are {', '.join(sorted(t.__name__ for t in _MAKERS))}")
-            try:
-                nodes[name] = make(node, reading, dt)
-            except ConversionError as error:
-                raise ConversionError(f"{name} ({type(node).__name__}): {error}") from error
-            except (AttributeError, TypeError, ValueError) as error:
-                raise ConversionError(f"{name} ({type(node).__name__}): its parameters don't fit "
-                                      f"together ({first_line(error)})") from error
+    (given,) = [node for node in flat.nodes.values() if isinstance(node, nir.Input)]
+    dt = reading.dt or _step_of(flat.nodes.values())
+    nodes = {name: _node(name, node, reading, dt)
+             for name, node in flat.nodes.items() if type(node) not in ends}
     sources: dict[str, list[str]] = {}
-    for start, end in found.edges:
-        if start not in names or end not in names:
-            raise ConversionError(f"the edge from {start!r} to {end!r} has an end that is no node")
+    for start, end in flat.edges:
         sources.setdefault(names[end], []).append(names[start])
-    for name, node in found.nodes.items():
-        if isinstance(node, nir.I) and any(names[end] != OUTPUT for start, end in found.edges
+    for name, node in flat.nodes.items():
+        if isinstance(node, nir.I) and any(names[end] != OUTPUT for start, end in flat.edges
                                            if start == name):
             raise ConversionError(f"{name} (I): an integrator can only be the last node")
     shape = given.input_type["input"]
@@ -154,9 +141,23 @@ def _graph(found, reading):
     return Graph(nodes, sources, tuple(int(n) for n in np.atleast_1d(shape)))
 
 
-_WHY = {"NIRGraph": ": it is a network within, as recurrent layers are written, and neurons with "
-                    "time-steps can't be recurrent",
-        "CubaLI": ": it never fires", "LI": ": it never fires",
+def _node(name, node, reading, dt):
+    kind = type(node).__name__
+    make = _MAKERS.get(type(node))
+    if make is None:
+        raise ConversionError(f"{name}: a node of the type {kind} can't be converted"
+                              f"{_WHY.get(kind, '')}; supported are "
+                              f"{', '.join(sorted(t.__name__ for t in _MAKERS))}")
+    try:
+        return make(node, reading, dt)
+    except ConversionError as error:
+        raise ConversionError(f"{name} ({kind}): {error}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConversionError(f"{name} ({kind}): its parameters don't fit together "
+                              f"({first_line(error)})") from error
+
+
+_WHY = {"CubaLI": ": it never fires", "LI": ": it never fires",
         "Delay": ": spikes arrive in their time-step"}
 
 
