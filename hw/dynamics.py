@@ -70,7 +70,13 @@ class Membrane:
 
     @classmethod
     def restored(cls, facts: dict[str, Any]) -> "Membrane":
-        """That of its arguments, as they are in a file. The errors are those of :class:`Dynamics`."""
+        """That of its arguments, as they are in a file.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are none.
+        """
         return cls(**facts | {"leak": tuple(facts["leak"])})
 
     @property

@@ -31,17 +31,16 @@ class Lanes(wiring.Component):
     negative adds the threshold; where they are bounded, a tracer counts them. In phase code spikes
     are the bits of the count, in a train those of the time-steps; in rate code they are counted.
     A burst whose spikes are not the bits of a number is a *tally*, the sum of the spikes of a
-    time-step. The read-out does not fire; its potentials are the result. With the result the
-    potentials are cleared. Of trains with several slices each slice is a result of its own, and
-    potentials stay until the last one.
+    time-step. The read-out does not fire; its potentials are the result. With the result, of trains
+    with the last of their slices, the potentials are cleared.
 
     Some registers of a lane exist only where the schedule uses them. The *held* charge is a sum
-    that later operations add again. If it is of the row of outputs before, it is in a memory
-    instead (:class:`hw.membranes.Membranes`). The *silent* bit keeps the lane from firing. It is
-    set by a *restart*, which replaces the potential by a row, if the potential was not above zero.
-    The *spiked* bit remembers a fire, which then moves no potential, until a *reset* does. A *leak*
-    adds the potential to itself, shifted and, if it is to become less, negated. The shift is made
-    where rows are chosen, a clock before the addition, so the potential must not change in between.
+    that is added again later; what is kept from row to row is in a memory instead
+    (:class:`hw.membranes.Membranes`). The *silent* bit keeps the lane from firing. A *restart*,
+    which replaces the potential by a row, sets it if the potential was not above zero. The *spiked*
+    bit remembers a fire, which then moves no potential, until a *reset* does. A *leak* adds the
+    potential to itself, shifted, and negated if it is to become less. The shift is made where rows
+    are chosen, a clock before the addition, so the potential must not change in between.
 
     An output position therefore takes as many clocks as it has events and operations; a last event
     without a spike takes none, unless only one operation is left. Results wait in a queue. While it
@@ -209,8 +208,8 @@ class Lanes(wiring.Component):
         if core.keeps:
             m.submodules.membranes = membranes = Membranes(core, most=self._most)
             held = data.View(held.shape(), membranes.o)
-            first = membranes.fresh if core.schedule.lasts else op.hold & membranes.fresh
-            again = op.held & ~first
+            again = op.held & ~(membranes.fresh if core.schedule.lasts else
+                                op.hold & membranes.fresh)
             m.d.comb += membranes.done.eq(op.valid & op.emit)
             if core.continues:
                 tell(m, self.begun, [membranes])

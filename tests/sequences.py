@@ -127,7 +127,7 @@ def random_lasting(rng, *, membrane=None, elements=None, own=None):
     for k in range(int(rng.integers(1, 4))):
         name, out = f"layer{k}", int(rng.integers(1, 9))
         bundles = [synapses(rng, source, (out, fan, 1, 1), bits=int(rng.integers(3, 7)))]
-        if own or own is None and rng.random() < 0.7:
+        if own or (own is None and rng.random() < 0.7):
             bundles.append(delayed(rng, name, out, groups=int(rng.choice([1, out])),
                                    bits=int(rng.integers(3, 7))))
         layers.append(Neurons(

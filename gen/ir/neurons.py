@@ -7,14 +7,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from gen.errors import NetworkError
-
 from hw.dynamics import Lasting
 from hw.maps import MapConfig
 from hw.programs import lasting
 from hw.schedule import Schedule
 
-from . import lasting as rows
-from . import stepping
+from . import rows, stepping
 from .charged import Charged
 from .exact import EXACT, check_levels, frozen
 
@@ -161,6 +159,7 @@ class Readout(Charged):
     """
 
     type: ClassVar[str] = "readout"
+    lasting: ClassVar[None] = None
 
     threshold: np.ndarray = field(init=False)
     levels: None = field(init=False, default=None)

@@ -72,7 +72,7 @@ def _lasting(layer, membrane, charge):
     """Row by row, with divisions in the place of shifts."""
     threshold = torch.tensor(layer.threshold, dtype=torch.float64)[:, None]
     least = threshold + membrane.strict
-    potential, fired = torch.zeros(()).double(), []
+    potential, fired = torch.zeros(()).double(), list[torch.Tensor]()
     for now in charge.unbind(dim=2):
         spent = (fired[-1] if fired and membrane.delayed else 0) * threshold
         potential = potential - spent + now

@@ -158,9 +158,9 @@ class Graph:
                 name: self.inputs(name) for name in self.sources}).static_order())
         except CycleError as error:
             loop = " -> ".join(reversed(error.args[1]))
-            raise ConversionError(f"{loop}: is a loop through several layers of neurons, or through "
-                                  f"none; only the spikes of a layer can come back, to that layer "
-                                  f"alone") from error
+            raise ConversionError(f"{loop}: is a loop through several layers of neurons, or "
+                                  f"through none; only the spikes of a layer can come back, to "
+                                  f"that layer alone") from error
         needed, todo = set(), [OUTPUT]
         while todo:
             name = todo.pop()
@@ -169,7 +169,9 @@ class Graph:
             if not self.sources.get(name):
                 raise ConversionError(f"{name}: nothing feeds it")
             if not self.inputs(name):
-                raise ConversionError(f"{name}: nothing but its own spikes feeds it")
+                raise ConversionError(f"{name}: is fed by {', '.join(self.sources[name])} alone, "
+                                      f"through which its own spikes come back; spikes that come "
+                                      f"back need weights of their own")
             needed.add(name)
             todo += self.sources[name]
         return [name for name in found if name in needed and name != OUTPUT]

@@ -18,7 +18,7 @@ from gen.errors import ConversionError
 
 from .data import Data
 from .graph import INPUT, OUTPUT, Flatten, Graph, Node, Pooling, Scale, Weights
-from .libraries import is_neuron, neuron_of, package_of
+from .libraries import is_neuron, neuron_of, package_of, returning
 
 __all__ = ["is_spiking", "record"]
 
@@ -95,7 +95,12 @@ def record(module: nn.Module, data: Data) -> tuple[Graph, dict[str, np.ndarray]]
               for name, calls in recording.trains.items()}
     nodes = {name: _node(name, leaf) for name, leaf in layers.items()
              if name in recording.sources and not isinstance(leaf, nn.Identity | nn.Dropout)}
-    return Graph(nodes, _without_idle(recording.sources, nodes), data.given), trains
+    sources = _without_idle(recording.sources, nodes)
+    for name, leaf in layers.items():
+        if name in nodes and (back := _told(name, leaf, returning)) is not None:
+            nodes[f"{name}.recurrent"] = back
+            sources |= {f"{name}.recurrent": [name], name: [*sources[name], f"{name}.recurrent"]}
+    return Graph(nodes, sources, data.given), trains
 
 
 def _leaves(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -205,13 +210,7 @@ def _without_idle(sources, nodes):
 def _node(name: str, leaf: nn.Module) -> Node:
     """The operation of a layer, by the names of its class and its bases."""
     if is_neuron(leaf):
-        try:
-            return neuron_of(leaf)
-        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-            raise ConversionError(f"{name} ({type(leaf).__name__}): its parameters can't be read "
-                                  f"({error})") from error
-        except ConversionError as error:
-            raise ConversionError(f"{name} ({type(leaf).__name__}): {error}") from error
+        return _told(name, leaf, neuron_of)
     match leaf:
         case nn.Linear():
             # A view of a map has the memory of the map.
@@ -233,6 +232,17 @@ def _node(name: str, leaf: nn.Module) -> Node:
     raise ConversionError(f"{name} ({type(leaf).__name__}): can't be converted among neurons that "
                           f"spike; Linear, Conv2d, BatchNorm, AvgPool2d, "
                           f"SumPool2d and Flatten can")
+
+
+def _told(name, leaf, read):
+    """What is read of a layer of neurons."""
+    try:
+        return read(leaf)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise ConversionError(f"{name} ({type(leaf).__name__}): its parameters can't be read "
+                              f"({error})") from error
+    except ConversionError as error:
+        raise ConversionError(f"{name} ({type(leaf).__name__}): {error}") from error
 
 
 def _normalisation(leaf):

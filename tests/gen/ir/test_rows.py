@@ -56,7 +56,7 @@ def test_every_spike(seed):
         charge = layer.charge([values[s] for s in layer.sources if s != layer.name])
         for sample, spikes in zip(charge, trace.counts[layer.name], strict=True):
             assert np.array_equal(step_by_step(layer, sample + layer.initial[:, None, None]),
-                                  spikes - 0)
+                                  spikes)
         values[layer.name] = trace.counts[layer.name]
         assert np.array_equal(reference[layer.name], trace.counts[layer.name])
     assert np.array_equal(reference["out"].reshape(trace.logits.shape), trace.logits)
@@ -81,7 +81,8 @@ def test_no_potential_leaves_its_bounds(leak, delayed):
                     low, high = low + down, high + up
                 charge = np.where(rng.random(layer.channels) < share, low, high) - layer.initial
                 now = held + charge + layer.initial
-                assert (now >= least).all() and (now <= most).all()
+                assert (now >= least).all()
+                assert (now <= most).all()
                 _, state = schedule.run([charge, 0], layer.initial, layer.threshold, held=held)
                 held = state.held
 
