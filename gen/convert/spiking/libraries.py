@@ -100,8 +100,7 @@ def _leaky(neurons: Any) -> Neuron:
 def _recurrent(neurons: Any) -> Neuron:
     """SnnTorch's ``RLeaky``: those of ``Leaky``, and their spikes. Its reset to zero also takes the
     charge of the next time-step."""
-    _refuse(a_reset_to_zero_that_loses_the_charge_of_the_next_time_step=(
-        neurons.reset_mechanism == "zero"))
+    _refuse(a_reset_to_zero_that_takes_the_charge_after_it=neurons.reset_mechanism == "zero")
     return _leaky(neurons)
 
 

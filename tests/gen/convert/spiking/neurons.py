@@ -5,6 +5,8 @@ tests of what they compute do not need the packages.
 
 * snnTorch 1.0, ``snntorch.Leaky``: ``U[t+1] = beta U[t] + I[t+1] - R U_thr``, ``R`` being the spike
   of ``U[t]``; or, with the reset to zero, without what is left of ``U[t]``. ``S = U > U_thr``.
+* snnTorch 1.0, ``snntorch.RLeaky``: the same, and ``I[t+1]`` has ``V S[t]``, too, ``V`` being
+  ``recurrent``: a linear layer, or a weight for each neuron.
 * SpikingJelly 2.0, ``activation_based.neuron``: charge ``H = V + X``, or ``H = V + (X - (V -
   V_reset)) / tau``, or ``X`` whole without ``decay_input``; ``S = H >= V_th``; hard reset ``V =
   V_reset`` where ``S``, soft reset ``V = H - V_th S``. In the step mode "m" the first axis is time.
@@ -41,6 +43,34 @@ class Leaky(SpikingNeuron):
         else:
             self.mem = self.beta * self.mem + x - reset * self.threshold
         return (self.mem > self.threshold).to(x)
+
+
+class OneByOne(nn.Module):
+    """A weight for each neuron."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.V = nn.Parameter(weights)
+
+    def forward(self, spikes):
+        return self.V * spikes
+
+
+class RLeaky(Leaky):
+    __module__ = "snntorch._neurons.rleaky"
+
+    def __init__(self, beta, recurrent, **options):
+        super().__init__(beta, **options)
+        self.recurrent = recurrent
+
+    def reset_mem(self):
+        super().reset_mem()
+        self.spk = None
+
+    def forward(self, x):
+        spikes = torch.zeros_like(x) if self.spk is None else self.spk
+        self.spk = super().forward(x + self.recurrent(spikes))
+        return self.spk
 
 
 class BaseNode(nn.Module):
@@ -154,6 +184,11 @@ class Loop(nn.Module):
 def leaky(reset="subtract"):
     return nn.Sequential(nn.Linear(64, 30), Leaky(0.875, reset_mechanism=reset),
                          nn.Linear(30, 10), Leaky(0.5, 0.75, reset))
+
+
+def recurrent():
+    return nn.Sequential(nn.Linear(64, 30), RLeaky(0.875, nn.Linear(30, 30)), nn.Linear(30, 10),
+                         RLeaky(0.5, OneByOne(torch.linspace(-0.5, 0.25, 10))))
 
 
 def leaky_zero():

@@ -138,8 +138,6 @@ GRID = nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 2, 1, np.zeros(1))
     ((nir.Delay(np.ones(4)),), {}, "n0: a node of the type Delay can't be converted: spikes"),
     ((affine(2, 4), nir.LI(np.ones(2), np.ones(2), np.zeros(2))), {},
      "n1: a node of the type LI can't be converted: it never fires; supported are Affine,"),
-    ((affine(4, 4), lif(4)), {"edges": [("n1", "n0")]},
-     "n0 -> n1 -> n0: is a recurrent connection, which"),
     ((affine(4, 4), nir.CubaLIF(np.full(4, 2e-4), np.full(4, 1e-3), np.ones(4), np.zeros(4),
                                 np.ones(4))), {},
      "n1 (CubaLIF): its current decays by itself, to 0.5 in a time-step of 0.0001 s"),
