@@ -135,7 +135,7 @@ def test_other_loops_are_refused(tmp_path):
         layers_of(both)
     mixed = read_nir(written(tmp_path / "b.nir", affine(4, 4), lif(4), edges=[("n1", "n0")]),
                      Reading())
-    with pytest.raises(ConversionError, match="^n1: is fed by n0 alone, through which its own "):
+    with pytest.raises(ConversionError, match=r"^n1: is fed by n0 alone, through which its own "):
         layers_of(mixed)
 
 
