@@ -140,4 +140,7 @@ def _events(path, values):
     if values.dtype.kind not in "iub" or values.min() < 0:
         raise DataError(f"{path}: events must be integers that are not negative")
     bits = max(1, int(values.max()).bit_length())
+    if bits > _MOST_BITS:
+        raise DataError(f"{path}: has up to {int(values.max()):,} events of a pixel in a "
+                        f"time-step, more than any network takes; clip them")
     return values.astype(np.int64).swapaxes(0, 1), (1 << bits) - 1

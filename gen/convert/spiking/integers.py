@@ -104,20 +104,22 @@ def _charged(layer, given, burst, bits):
         dynamics = Dynamics(steps, events=given.events, burst=burst)
         return [ir.Readout(layer.name, synapses, 0 * bias, dynamics=dynamics, bias=bias)]
     decay = common(neuron.decay, layer.name)
-    height = neuron.threshold - neuron.rest
+    # What a subtraction leaves does not depend on where a reset would lead.
+    rest = neuron.rest if neuron.zero else 0 * neuron.rest
+    height = neuron.threshold - rest
     if (height <= 0).any():
         raise ConversionError(f"{layer.name}: its threshold must be above the potential that it is "
                               f"reset to")
     gain = torch.from_numpy(neuron.gain / height)
     weights = [weight * gain[:, None, None, None] for weight in weights]
     theta = thresholds([(weight.flatten(1), limits(bits)) for weight in weights])
-    bias = (layer.bias * neuron.gain + neuron.drift - (1 - decay) * neuron.rest) / height
+    bias = (layer.bias * neuron.gain + neuron.drift - (1 - decay) * rest) / height
     synapses, bias = _rounded(layer, weights, theta, bias, bits)
     heights, membrane = theta.long().numpy(), _membrane(neuron, decay)
     if given.rows:
         return [ir.Neurons(layer.name, synapses, bias, heights, burst,
                            lasting=Lasting(membrane, steps))]
-    start = _round(decay * (neuron.start - neuron.rest) / height * theta.numpy())
+    start = _round(decay * (neuron.start - rest) / height * theta.numpy())
     dynamics = Dynamics(steps, burst=burst, events=given.events, membrane=membrane)
     return [ir.Neurons(layer.name, synapses, start, heights, burst, dynamics=dynamics, bias=bias)]
 

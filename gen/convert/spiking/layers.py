@@ -249,7 +249,7 @@ def _channels(values, value, name):
     """Parameters as ``(C,)``, if all neurons of a channel have the same."""
     values, shape = np.asarray(values, dtype=np.float64), value.shape
     given = values
-    if values.size == prod(shape) and values.ndim <= 1:
+    if values.size == prod(shape) and values.shape in (values.shape[:1], shape[:values.ndim]):
         values = values.reshape(shape)
     elif values.ndim == 1 and values.size == shape[0]:
         values = values[:, None, None]

@@ -130,15 +130,26 @@ def _graph(found, reading):
              for name, node in flat.nodes.items() if type(node) not in ends}
     sources: dict[str, list[str]] = {}
     for start, end in flat.edges:
+        if names[end] == INPUT or names[start] == OUTPUT:
+            raise ConversionError(f"the edge from {start!r} to {end!r} goes into the Input node, "
+                                  f"or out of the Output node, which ends the network; connect "
+                                  f"the nodes between them")
         sources.setdefault(names[end], []).append(names[start])
     for name, node in flat.nodes.items():
         if isinstance(node, nir.I) and any(names[end] != OUTPUT for start, end in flat.edges
                                            if start == name):
             raise ConversionError(f"{name} (I): an integrator can only be the last node")
-    shape = given.input_type["input"]
-    if shape is None:
+    return Graph(nodes, sources, _shape(given.input_type["input"]))
+
+
+def _shape(given):
+    if given is None:
         raise ConversionError("the Input node says no shape")
-    return Graph(nodes, sources, tuple(int(n) for n in np.atleast_1d(shape)))
+    sizes = np.atleast_1d(given)
+    if sizes.dtype.kind not in "iuf" or not ((sizes >= 1) & (sizes == np.floor(sizes))).all():
+        raise ConversionError(f"the Input node has the shape {sizes.tolist()}, and must have "
+                              f"positive integers")
+    return tuple(int(n) for n in sizes)
 
 
 def _node(name, node, reading, dt):
@@ -172,6 +183,9 @@ def _step_of(nodes):
 
 
 def _real(values: Any) -> np.ndarray:
+    if np.asarray(values).dtype.kind not in "biuf":
+        raise ConversionError(f"its parameters must be real numbers, not "
+                              f"{np.asarray(values).dtype}")
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ConversionError("its parameters must be finite numbers")
@@ -220,7 +234,9 @@ def _pair(value: Any, least: int) -> tuple[int, int]:
 
 
 def _flatten(node, reading, dt):
-    if (int(node.start_dim), int(node.end_dim)) not in ((0, -1), (0, 2)):
+    axes = len(np.atleast_1d(node.input_type["input"]))
+    if (int(node.start_dim), int(node.end_dim)) not in (
+            (start, end) for start in (0, -axes) for end in (-1, axes - 1)):
         raise ConversionError(f"only a flattening of all axes can be converted, not of "
                               f"{int(node.start_dim)} to {int(node.end_dim)}")
     return Flatten()

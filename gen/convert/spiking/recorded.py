@@ -7,7 +7,7 @@ over time-steps in its ``forward`` is no obstacle. A value is known by its memor
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def record(module: nn.Module, data: Data) -> tuple[Graph, dict[str, np.ndarray]]
         batch_first = _run(module, list(layers.values()), real, recording)
     trains = {name: _stacked(name, calls, data, batch_first)
               for name, calls in recording.trains.items()}
-    nodes = {name: _node(name, leaf) for name, leaf in layers.items()
+    nodes = {name: _node(name, leaf, trains.get(name)) for name, leaf in layers.items()
              if name in recording.sources and not isinstance(leaf, nn.Identity | nn.Dropout)}
     sources = _without_idle(recording.sources, nodes)
     for name, leaf in layers.items():
@@ -207,10 +207,11 @@ def _without_idle(sources, nodes):
             if name in nodes or name == OUTPUT}
 
 
-def _node(name: str, leaf: nn.Module) -> Node:
-    """The operation of a layer, by the names of its class and its bases."""
-    if is_neuron(leaf):
-        return _told(name, leaf, neuron_of)
+def _node(name: str, leaf: nn.Module, train: np.ndarray | None) -> Node:
+    """The operation of a layer, by the names of its class and its bases; ``train`` is what neurons
+    have sent."""
+    if train is not None:
+        return _over_columns(_told(name, leaf, neuron_of), train.ndim - 2)
     match leaf:
         case nn.Linear():
             # A view of a map has the memory of the map.
@@ -232,6 +233,15 @@ def _node(name: str, leaf: nn.Module) -> Node:
     raise ConversionError(f"{name} ({type(leaf).__name__}): can't be converted among neurons that "
                           f"spike; Linear, Conv2d, BatchNorm, AvgPool2d, "
                           f"SumPool2d and Flatten can")
+
+
+def _over_columns(neuron, axes):
+    """The neurons of a map of so many axes: what has one axis belongs to the last in PyTorch."""
+    if axes < 2:
+        return neuron
+    several = {field: values.reshape(*[1] * (axes - 1), -1) for field, values in vars(neuron).items()
+               if isinstance(values, np.ndarray) and values.ndim == 1 and values.size > 1}
+    return replace(neuron, **several)
 
 
 def _told(name, leaf, read):

@@ -67,7 +67,7 @@ def _vector(layer: Layer, term: Term, size: _Shape, why: str) -> Term:
 
 def _check(layer):
     neuron = layer.neuron
-    if neuron is not None and (neuron.start != neuron.rest).any():
+    if neuron is not None and (neuron.start != (neuron.rest if neuron.zero else 0)).any():
         raise ConversionError(f"{layer.name}: its potential begins with "
                               f"{float(neuron.start.flat[0]):.4g} and is reset to "
                               f"{float(neuron.rest.flat[0]):.4g}; in a network that is recurrent "

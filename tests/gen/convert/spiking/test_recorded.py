@@ -150,6 +150,21 @@ def test_refused(module, message):
         record(module, data)
 
 
+def test_thresholds_of_one_axis_are_those_of_columns():
+    """As PyTorch takes them: a map of four channels and four columns has no other sign of it."""
+    def module(threshold):
+        layer = neurons.Leaky(0.5, threshold)
+        return nn.Sequential(nn.Conv2d(1, 4, 5, padding=0), layer)
+
+    data = images((1, 8, 8))
+    graph, trains = record(module([0.1, 0.2, 0.3, 0.4]), data)
+    with pytest.raises(ConversionError, match=r"^1: the neurons of a channel differ in a p"):
+        layers_of(graph)
+    graph, trains = record(module([[[0.1]], [[0.2]], [[0.3]], [[0.4]]]), data)
+    real = simulate(layers_of(graph)[0], data.real)["1"]
+    assert np.mean(real == trains["1"]) > 0.999
+
+
 def test_a_loop_of_forward_needs_images():
     train = np.random.default_rng(0).integers(0, 2, (10, 20, 1, 8, 8))
     with pytest.raises(ConversionError, match=r"^forward runs all time-steps by itself, on a "):
