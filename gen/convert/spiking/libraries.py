@@ -46,6 +46,9 @@ def neuron_of(module: nn.Module) -> Neuron:
         If they can't be converted.
     """
     name = type(module).__name__
+    if name in _CURRENTS:
+        raise ConversionError("its synaptic current decays by itself, which takes a second state; "
+                              "train it with Leaky or RLeaky, which have one")
     if name not in _READERS:
         raise ConversionError(unknown("layer of neurons", name, _READERS))
     return _READERS[name](module)
@@ -140,6 +143,8 @@ def _iaf(neurons: Any) -> Neuron:
     return Neuron(np.ones(()), np.ones(()), _number(neurons.spike_threshold), zero=zero,
                   rest=_number(getattr(reset, "reset_value", 0.0)), burst=burst)
 
+
+_CURRENTS = ("Synaptic", "RSynaptic", "Alpha")
 
 _READERS: dict[str, Callable[[Any], Neuron]] = {
     "Leaky": _leaky, "RLeaky": _recurrent, "IFNode": _if_node, "LIFNode": _lif_node, "IAF": _iaf,

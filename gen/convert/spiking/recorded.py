@@ -239,9 +239,9 @@ def _over_columns(neuron, axes):
     """The neurons of a map of so many axes: what has one axis belongs to the last in PyTorch."""
     if axes < 2:
         return neuron
-    several = {field: values.reshape(*[1] * (axes - 1), -1) for field, values in vars(neuron).items()
-               if isinstance(values, np.ndarray) and values.ndim == 1 and values.size > 1}
-    return replace(neuron, **several)
+    return replace(neuron, **{
+        name: values.reshape(*[1] * (axes - 1), -1) for name, values in vars(neuron).items()
+        if isinstance(values, np.ndarray) and values.ndim == 1 and values.size > 1})
 
 
 def _told(name, leaf, read):

@@ -141,7 +141,7 @@ def following(layer):
     (nn.Sequential(nn.Linear(64, 4), neurons.Leaky(0.5, reset_mechanism="none")),
      "1 (Leaky): a reset mechanism of none can't be converted"),
     (nn.Sequential(nn.Linear(64, 4), type("Synaptic", (neurons.Leaky,), {"__module__": "snntorch"})(
-        0.5)), "1 (Synaptic): there is no layer of neurons 'Synaptic'"),
+        0.5)), "1 (Synaptic): its synaptic current decays by itself, which takes a second state; "),
     (neurons.Loop(7), "forward runs 7 time-steps by itself; give --timesteps 7"),
 ])
 def test_refused(module, message):
