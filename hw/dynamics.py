@@ -102,6 +102,8 @@ class Lasting:
     ----------
     membrane : leak, reset and comparison
     rows : the most rows; potentials that do not leak are bounded by them
+    current : leak of a synaptic current, see :class:`Membrane`: charge is added to it, and the
+        potential gets all of it in every row. ``None``: charge is added to the potential
 
     Raises
     ------
@@ -111,12 +113,15 @@ class Lasting:
 
     membrane: Membrane
     rows: int
+    current: tuple[int, ...] | None = None
 
     def __post_init__(self):
         if not isinstance(self.membrane, Membrane):
             raise ValueError(f"membrane must be a Membrane, not {self.membrane!r}")
         if type(self.rows) is not int or self.rows < 1:
             raise ValueError(f"rows must be a positive integer, not {self.rows!r}")
+        if self.current is not None:
+            Membrane(self.current)
 
     @classmethod
     def restored(cls, facts: dict[str, Any]) -> "Lasting":
@@ -127,12 +132,15 @@ class Lasting:
         KeyError, TypeError, ValueError
             If they are none.
         """
-        return cls(**facts | {"membrane": Membrane.restored(facts["membrane"])})
+        facts = dict(facts) | {"membrane": Membrane.restored(facts["membrane"])}
+        if "current" in facts:
+            facts["current"] = tuple(facts["current"])
+        return cls(**facts)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """As in files and digests."""
-        return asdict(self)
+        """As in files and digests: without a current if there is none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,9 @@ class Lanes(wiring.Component):
         fresh = turn // (columns * groups) % rows == 0
         above = None if fresh else kept[turn - columns * groups]
         lanes = range(self._core.lanes)
-        return [State(held=0 if fresh else above[k].held) for k in lanes], [0 for _ in lanes]
+        begun = [State() if fresh else State(held=above[k].held, current=above[k].current)
+                 for k in lanes]
+        return begun, [0 for _ in lanes]
 
     def _beats(self, made):
         """The beats of a position, from the potentials or trains of all lanes."""
@@ -208,8 +210,9 @@ class Lanes(wiring.Component):
         if core.keeps:
             m.submodules.membranes = membranes = Membranes(core, most=self._most)
             held = data.View(held.shape(), membranes.o)
-            again = op.held & ~(membranes.fresh if core.schedule.lasts else
-                                op.hold & membranes.fresh)
+            again = op.held & ~(op.hold & membranes.fresh)
+            if core.schedule.currents:
+                m.d.comb += membranes.current.eq(op.current)
             m.d.comb += membranes.done.eq(op.valid & op.emit)
             if core.continues:
                 tell(m, self.begun, [membranes])

@@ -17,7 +17,8 @@ __all__ = ["Membranes"]
 
 
 class Membranes(wiring.Component):
-    """The memory of that: a word for each column and group of lanes.
+    """The memory of that: a word for each column and group of lanes, or two if there are synaptic
+    currents beside the potentials.
 
     A word is read with the operation that adds it, and written with the sum. A later operation
     finds the sum as soon as there is another one in between.
@@ -34,6 +35,7 @@ class Membranes(wiring.Component):
         nothing
     o : ``Out``, two clocks after an operation has entered: what its position and group has kept
     write, i : ``In``, three clocks after: what is kept
+    current : ``In(1)``: an operation that enters means the current; only if there are any
     begun : ``In``, see there; only if a source ``continues``
     """
 
@@ -46,6 +48,7 @@ class Membranes(wiring.Component):
             "o": Out(width),
             "write": In(1),
             "i": In(width),
+            **({"current": In(1)} if core.schedule.currents else {}),
             **begun_member(most),
         })
 
@@ -70,15 +73,19 @@ class Membranes(wiring.Component):
                 self.fresh.eq(first & turn.fresh),
             ]
 
-        if words == 1:
+        if words == 1 and not self._core.schedule.currents:
             # A register has the sum as early as a memory would.
             with m.If(self.write):
                 m.d.sync += self.o.eq(self.i)
             return m
-        m.submodules.charge = charge = memory.Memory(shape=self.o.shape(), depth=words, init=[])
+        # The lowest bit of an address says which word of a place it is.
+        asked, share = (place, 1) if not self._core.schedule.currents else (
+            Cat(self.current, place), 2)
+        m.submodules.charge = charge = memory.Memory(
+            shape=self.o.shape(), depth=max(2, words) * share if share > 1 else words, init=[])
         w_port = charge.write_port()
         r_port = charge.read_port(transparent_for=(w_port,))
-        places = [place, *(Signal.like(place, name=f"place_{stage}") for stage in range(1, 4))]
+        places = [asked, *(Signal(len(asked), name=f"place_{stage}") for stage in range(1, 4))]
         m.d.sync += [behind.eq(ahead) for ahead, behind in pairwise(places)]
         m.d.comb += [
             r_port.addr.eq(places[1]),

@@ -30,10 +30,12 @@ class Add:
     ----------
     row : its number, or ``None`` for the charge that is held
     hold : whether the sum is kept, to be added in the steps to come
+    current : whether what is held is the synaptic current, beside other charge
     """
 
     row: int | None
     hold: bool = False
+    current: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,16 @@ class Aside(Add):
 
 @dataclass(frozen=True)
 class Keep:
-    """The potential is held as it is."""
+    """The potential is held as it is.
+
+    Parameters
+    ----------
+    current : whether it is the synaptic current
+    aside : whether the potential then begins anew at 0
+    """
+
+    current: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,7 @@ class State:
     Parameters
     ----------
     potential, held, tracer : membrane potential; charge that is held; sum of the spikes
+    current : synaptic current that is held
     mask : whether the neuron may spike
     spiked : whether it has, in the last fire
     """
@@ -115,6 +127,7 @@ class State:
     tracer: Any = 0
     mask: Any = True
     spiked: Any = False
+    current: Any = 0
 
     def add(self, adds: Sequence[Add | Keep | Leak | Reset], rows: Sequence) -> None:
         """Adds of a step whose charge has arrived.
@@ -125,7 +138,8 @@ class State:
         """
         for add in adds:
             if isinstance(add, Keep):
-                self.held = self.potential
+                self._hold(add.current)
+                self.potential = 0 if add.aside else self.potential
                 continue
             if isinstance(add, Leak):
                 moved = self.potential >> abs(add.shift)
@@ -137,11 +151,18 @@ class State:
                 continue
             if isinstance(add, Restart):
                 self.mask, self.potential = self.potential > 0, 0
-            self.potential = self.potential + (self.held if add.row is None else rows[add.row])
+            held = self.current if add.current else self.held
+            self.potential = self.potential + (held if add.row is None else rows[add.row])
             if add.hold:
-                self.held = self.potential
+                self._hold(add.current)
             if isinstance(add, Aside):
                 self.potential = 0
+
+    def _hold(self, current):
+        if current:
+            self.current = self.potential
+        else:
+            self.held = self.potential
 
     def fire(self, fires: Sequence[Fire], rows: Sequence):
         """Fires of a step, after its adds; the sum of the spikes."""

@@ -8,7 +8,7 @@ the time-steps.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .dynamics import Dynamics, Membrane
+from .dynamics import Dynamics, Lasting
 from .neuron import Add, Aside, Fire, Keep, Leak, Reset, Restart, Row
 from .schedule import Charge, Schedule, Step
 
@@ -52,21 +52,26 @@ def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedu
     return Schedule(tuple(steps), tuple(rows), levels, code)
 
 
-def lasting(sources: Sequence, membrane: Membrane, code: str = "phase") -> Schedule:
+def lasting(sources: Sequence, neurons: Lasting, code: str = "phase") -> Schedule:
     """In each row of outputs what is left of the potential of the row before, the charge of the
     row, and a fire (docs/methods.md, 17). The rows are the time-steps of a sequence.
 
     Parameters
     ----------
     sources : :class:`hw.maps.MapConfig` of each source
-    membrane : of the neurons
+    neurons : what they do from row to row
     code : see :class:`hw.schedule.Schedule`
     """
+    membrane, current = neurons.membrane, neurons.current
     rows = [Row(initial=1), Row(threshold=-1, unit=-int(membrane.strict))]
     between = _between(membrane, rows)
-    # A potential that was held can be added after a clock, in which the bias is.
-    steps = (Step(_charges(sources), (Add(0), Add(None)), (Fire(1, 1, moves=membrane.plain),)),
-             Step((), (*between, Keep()), ()))
+    # What was held can be added after a clock, in which the bias is.
+    adds = [Add(0), *[Add(None, hold=True, current=True)] * (current is not None),
+            Add(None, hold=True)]
+    # A current that does not leak is held already.
+    leaks = (Add(None, current=True), *map(Leak, current), Keep(current=True)) if current else ()
+    steps = (Step(_charges(sources), tuple(adds), (Fire(1, 1, moves=membrane.plain),)),
+             Step((), (*between, Keep(aside=bool(current)), *leaks), ()))
     return Schedule(steps, tuple(rows), 1, code)
 
 

@@ -118,7 +118,7 @@ def random_changes(rng, network):
     return found
 
 
-def random_lasting(rng, *, membrane=None, elements=None, own=None):
+def random_lasting(rng, *, membrane=None, elements=None, own=None, current=None):
     """Up to three layers of neurons whose time-steps are rows, which may be recurrent, densely or
     each by itself, and the spikes of the last one added up."""
     elements = elements or int(rng.integers(1, 12))
@@ -132,11 +132,17 @@ def random_lasting(rng, *, membrane=None, elements=None, own=None):
                                    bits=int(rng.integers(3, 7))))
         layers.append(Neurons(
             name, tuple(bundles), rng.integers(-2, 4, out), rng.integers(4, 40, out), 1,
-            lasting=Lasting(membrane or random_membrane(rng), elements + int(rng.integers(3)))))
+            lasting=Lasting(membrane or random_membrane(rng), elements + int(rng.integers(3)),
+                            random_current(rng) if current is None else current)))
         source, fan = name, out
     return Network("lasting", (layers[0].synapses[0].weights.shape[1], elements, width), levels,
                    levels, (*layers, Pool("all", source, "sum", (elements, 1), (1, 1)),
                             readout(rng, "all", (3, fan, 1, width))))
+
+
+def random_current(rng):
+    """No synaptic current, or one with a leak of any kind."""
+    return LEAKS[rng.integers(len(LEAKS))] if rng.random() < 0.5 else None
 
 
 def random_membrane(rng):

@@ -75,7 +75,7 @@ class Neurons(Charged):
         """See :meth:`gen.ir.charged.Charged.schedule`."""
         if self.lasting is None:
             return super().schedule(sources, code)
-        return lasting(sources, self.lasting.membrane, code)
+        return lasting(sources, self.lasting, code)
 
     def potential_range(self, levels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`gen.ir.charged.Charged.potential_range`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hw.dynamics import Lasting, Membrane
+from hw.dynamics import Lasting
 
 from .exact import EXACT
 
@@ -30,12 +30,12 @@ def spikes(layer: "Neurons", inputs: Sequence[np.ndarray]) -> np.ndarray:
     """
     charge, schedule = layer.charge(inputs), layer.schedule()
     initial, threshold = (values[:, None, None] for values in (layer.initial, layer.threshold))
-    made, held = np.zeros(charge.shape, dtype=np.int64), np.zeros((), dtype=np.int64)
+    made, state = np.zeros(charge.shape, dtype=np.int64), None
     for row in range(charge.shape[2]):
         own = (synapses.row_charge(made, row) for synapses in layer.recurrent)
         (fired,), state = schedule.run([sum(own, charge[:, :, [row]]), 0], initial, threshold,
-                                       held=held)
-        made[:, :, [row]], held = fired, state.held
+                                       before=state)
+        made[:, :, [row]] = fired
     return made
 
 
@@ -52,30 +52,39 @@ def bounds(layer: "Neurons", lasting: Lasting, levels: Sequence[int]
         least, most = synapses.charge_range(top)
         low, high = low + least, high + most
     low, high = low.clip(max=0), high.clip(min=0)
-    down = np.array([_largest(lasting, int(charge), -1) for charge in -low])
-    up = np.array([_largest(lasting, int(charge), 1) for charge in high])
+    if lasting.current is not None:
+        # A potential gets the whole current, and so has the greater bounds.
+        low, high = _lasting(low, high, lasting.current, lasting.rows)
+    least, most = _lasting(low, high, lasting.membrane.leak, lasting.rows)
     if lasting.membrane.delayed:
         # A spike leaves more than the negated threshold, whatever has leaked.
-        down = np.maximum(down, layer.threshold - low)
-    return -down, up
+        least = np.minimum(least, low - layer.threshold)
+    return least, most
 
 
-def _largest(lasting: Lasting, charge: int, sign: int) -> int:
-    """A bound of the magnitude of a potential of one sign that gets at most ``charge`` in each row.
+def _lasting(low: np.ndarray, high: np.ndarray, leak: tuple[int, ...], rows: int
+             ) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of what gets between ``low`` and ``high`` in each row, and leaks."""
+    return (-np.array([_largest(leak, rows, int(charge), -1) for charge in -low]),
+            np.array([_largest(leak, rows, int(charge), 1) for charge in high]))
+
+
+def _largest(leak: tuple[int, ...], rows: int, charge: int, sign: int) -> int:
+    """A bound of the magnitude of a value of one sign that gets at most ``charge`` in each row.
     If there is a leak it holds for any number of rows.
 
     A leak is monotone, so a bound ``M`` holds if ``leak(M) + charge <= M``.
     """
-    if not lasting.membrane.leak or charge == 0:
-        return min(lasting.rows * charge, _TOO_LARGE)
+    if not leak or charge == 0:
+        return min(rows * charge, _TOO_LARGE)
     most = charge
-    while most < _TOO_LARGE and abs(_leaked(sign * most, lasting.membrane)) + charge > most:
+    while most < _TOO_LARGE and abs(_leaked(sign * most, leak)) + charge > most:
         most *= 2
     return min(most, _TOO_LARGE)
 
 
-def _leaked(potential: int, membrane: Membrane) -> int:
-    for shift in membrane.leak:
+def _leaked(potential: int, leak: tuple[int, ...]) -> int:
+    for shift in leak:
         moved = potential >> abs(shift)
         potential += -moved if shift >= 0 else moved
     return potential

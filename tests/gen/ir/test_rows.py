@@ -16,7 +16,7 @@ def step_by_step(layer, charge):
     """Spikes of one sample, ``(C, T, W)``, of ``charge`` from below, in Python's integers."""
     membrane, (channels, rows, width) = layer.lasting.membrane, charge.shape
     spikes = np.zeros(charge.shape, int)
-    v = np.zeros((channels, width), int).tolist()
+    v, i = (np.zeros((channels, width), int).tolist() for _ in range(2))
     fired = np.zeros((channels, width), bool)
     for t in range(rows):
         before = spikes[:, t - 1] if t else np.zeros((channels, width), int)
@@ -32,12 +32,17 @@ def step_by_step(layer, charge):
                         v[c][x] += -(v[c][x] >> k) if k >= 0 else v[c][x] >> -k
                 if membrane.delayed and fired[c, x]:
                     v[c][x] -= theta
-                v[c][x] += int(charge[c, t, x])
+                arrived = int(charge[c, t, x])
                 for own in layer.recurrent:
                     wide = own.weights.shape[1] == 1
-                    v[c][x] += (int(own.weights[c, 0, 0, 0]) * int(before[c, x]) if wide else
+                    arrived += (int(own.weights[c, 0, 0, 0]) * int(before[c, x]) if wide else
                                 sum(int(w) * int(s) for w, s in zip(
                                     own.weights[c, :, 0, 0], before[:, x], strict=True)))
+                if layer.lasting.current is not None:
+                    for k in layer.lasting.current * (t > 0):
+                        i[c][x] += -(i[c][x] >> k) if k >= 0 else i[c][x] >> -k
+                    arrived = i[c][x] = i[c][x] + arrived
+                v[c][x] += arrived
         for c in range(channels):
             for x in range(width):
                 fired[c, x] = v[c][x] >= layer.threshold[c] + membrane.strict
@@ -73,18 +78,19 @@ def test_no_potential_leaves_its_bounds(leak, delayed):
         least, most = layer.potential_range([network.levels[s] for s in layer.sources])
         schedule = layer.schedule()
         for share in (0, 0.5, 1):
-            held = np.zeros(layer.channels, int)
+            state = None
             for _ in range(200):
                 low, high = layer.initial, layer.initial
                 for synapses in layer.synapses:
                     down, up = synapses.charge_range(network.levels[synapses.source])
                     low, high = low + down, high + up
                 charge = np.where(rng.random(layer.channels) < share, low, high) - layer.initial
-                now = held + charge + layer.initial
-                assert (now >= least).all()
-                assert (now <= most).all()
-                _, state = schedule.run([charge, 0], layer.initial, layer.threshold, held=held)
-                held = state.held
+                held, current = (0, 0) if state is None else (state.held, state.current)
+                current = current + charge + layer.initial
+                for now in (current, held + current):
+                    assert (now >= least).all()
+                    assert (now <= most).all()
+                _, state = schedule.run([charge, 0], layer.initial, layer.threshold, before=state)
 
 
 def test_spikes_depend_on_the_rows_before():
