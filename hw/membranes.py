@@ -82,7 +82,7 @@ class Membranes(wiring.Component):
         asked, share = (place, 1) if not self._core.schedule.currents else (
             Cat(self.current, place), 2)
         m.submodules.charge = charge = memory.Memory(
-            shape=self.o.shape(), depth=max(2, words) * share if share > 1 else words, init=[])
+            shape=self.o.shape(), depth=words * share, init=[])
         w_port = charge.write_port()
         r_port = charge.read_port(transparent_for=(w_port,))
         places = [asked, *(Signal(len(asked), name=f"place_{stage}") for stage in range(1, 4))]

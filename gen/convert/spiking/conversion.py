@@ -130,12 +130,19 @@ def _leaks(layers):
     told = {}
     for layer in layers:
         if isinstance(layer, Layer) and layer.neuron is not None:
-            decay = common(layer.neuron.decay, layer.name)
-            leak = shifts(decay)
-            made = Membrane(leak).decay
-            told[layer.name] = {"decay": decay, "shifts": made, "as": spoken(leak)}
-            log.info("%s: a decay of %.4f is %.4f: %s", layer.name, decay, made, spoken(leak))
+            told[layer.name] = _leak(layer.name, layer.neuron.decay)
+            if layer.neuron.current is not None:
+                name = f"{layer.name}, current"
+                told[name] = _leak(name, layer.neuron.current)
     return told
+
+
+def _leak(name, decays):
+    decay = common(decays, name)
+    leak = shifts(decay)
+    made = Membrane(leak).decay
+    log.info("%s: a decay of %.4f is %.4f: %s", name, decay, made, spoken(leak))
+    return {"decay": decay, "shifts": made, "as": spoken(leak)}
 
 
 def _compared(network: Network, pixels: np.ndarray, real: Mapping[str, np.ndarray],

@@ -77,7 +77,8 @@ class Neuron:
 
         V <- decay V + gain I + drift        spike = V >= threshold, or > if strict
 
-    and then the threshold is subtracted, or the potential becomes ``rest``.
+    and then the threshold is subtracted, or the potential becomes ``rest``. With a synaptic current
+    ``I <- current I + gain charge``, that is added in the place of the charge.
 
     Parameters
     ----------
@@ -87,6 +88,7 @@ class Neuron:
     strict : see :class:`hw.dynamics.Membrane`
     delayed : whether the threshold is subtracted after the next decay
     burst : the most spikes in a time-step; 0 if all that the potential is worth
+    current : what is left of a synaptic current after a time-step, or ``None`` if there is none
     """
 
     decay: np.ndarray
@@ -99,6 +101,7 @@ class Neuron:
     strict: bool = False
     delayed: bool = False
     burst: int = 1
+    current: np.ndarray | None = None
 
 
 Node: TypeAlias = Weights | Pooling | Flatten | Scale | Neuron

@@ -117,8 +117,9 @@ def _charged(layer, given, burst, bits):
     synapses, bias = _rounded(layer, weights, theta, bias, bits)
     heights, membrane = theta.long().numpy(), _membrane(neuron, decay)
     if given.rows:
+        current = None if neuron.current is None else shifts(common(neuron.current, layer.name))
         return [ir.Neurons(layer.name, synapses, bias, heights, burst,
-                           lasting=Lasting(membrane, steps))]
+                           lasting=Lasting(membrane, steps, current))]
     start = _round(decay * (neuron.start - rest) / height * theta.numpy())
     dynamics = Dynamics(steps, burst=burst, events=given.events, membrane=membrane)
     return [ir.Neurons(layer.name, synapses, start, heights, burst, dynamics=dynamics, bias=bias)]

@@ -205,9 +205,10 @@ class _Layers:
 
     def _fired(self, node: Neuron, name: str, inputs: Sequence[_Value]) -> _Value:
         current = self._summed(inputs, name)
-        names = ("decay", "gain", "threshold", "drift", "rest", "start")
+        names = ("decay", "gain", "threshold", "drift", "rest", "start", "current")
         neuron = replace(node, **{
-            field: _channels(getattr(node, field), current, name) for field in names})
+            field: _channels(getattr(node, field), current, name) for field in names
+            if getattr(node, field) is not None})
         self._layers.append(Layer(name, current.terms, current.bias, neuron))
         return _Spikes(name, current.shape, np.ones(current.shape[0]), current.flat)
 

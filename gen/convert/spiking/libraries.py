@@ -1,6 +1,7 @@
 """The neurons of snnTorch, SpikingJelly and Sinabs, by the names of their classes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,6 @@ def neuron_of(module: nn.Module) -> Neuron:
         If they can't be converted.
     """
     name = type(module).__name__
-    if name in _CURRENTS:
-        raise ConversionError("its synaptic current decays by itself, which takes a second state; "
-                              "train it with Leaky or RLeaky, which have one")
     if name not in _READERS:
         raise ConversionError(unknown("layer of neurons", name, _READERS))
     return _READERS[name](module)
@@ -107,6 +105,14 @@ def _recurrent(neurons: Any) -> Neuron:
     return _leaky(neurons)
 
 
+def _synaptic(neurons: Any) -> Neuron:
+    """SnnTorch's ``Synaptic`` and ``RSynaptic``: ``syn <- alpha syn + I``, which is the current of
+    those above."""
+    _refuse(a_reset_that_is_not_delayed=not getattr(neurons, "reset_delay", True))
+    alpha = _number(neurons.alpha).clip(0, 1)
+    return replace(_recurrent(neurons), current=alpha if alpha.any() else None)
+
+
 def _if_node(neurons: Any) -> Neuron:
     """SpikingJelly's ``IFNode``: ``v <- v + x``, and ``v >= theta``."""
     return Neuron(np.ones(()), np.ones(()), _number(neurons.v_threshold), **_reset(neurons))
@@ -144,8 +150,6 @@ def _iaf(neurons: Any) -> Neuron:
                   rest=_number(getattr(reset, "reset_value", 0.0)), burst=burst)
 
 
-_CURRENTS = ("Synaptic", "RSynaptic", "Alpha")
-
 _READERS: dict[str, Callable[[Any], Neuron]] = {
-    "Leaky": _leaky, "RLeaky": _recurrent, "IFNode": _if_node, "LIFNode": _lif_node, "IAF": _iaf,
-    "IAFSqueeze": _iaf}
+    "Leaky": _leaky, "RLeaky": _recurrent, "Synaptic": _synaptic, "RSynaptic": _synaptic,
+    "IFNode": _if_node, "LIFNode": _lif_node, "IAF": _iaf, "IAFSqueeze": _iaf}

@@ -6,7 +6,7 @@ it is executed. NIR describes neurons in continuous time. What it leaves open is
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -266,30 +266,31 @@ def _integrate(node, reading, dt):
                   rest=_real(node.v_reset), **_firing(node, reading, np.ones(())))
 
 
-def _leaky(node, reading, dt):
-    tau = _real(node.tau)
+def _share(tau, reading, dt):
+    """What decays in a time-step."""
     if (tau <= 0).any():
         raise ConversionError("its time constants must be positive")
     share = dt / tau if reading.discretisation == "euler" else -np.expm1(-dt / tau)
     if (share > 1 + 1e-6).any():
         raise ConversionError(f"a time-step of {dt:g} s is longer than its time constant of "
                               f"{tau.min():g} s; give --dt")
-    share = share.clip(max=1)
+    return share.clip(max=1)
+
+
+def _leaky(node, reading, dt):
+    share = _share(_real(node.tau), reading, dt)
     return Neuron(1 - share, share * _real(node.r), _real(node.v_threshold),
                   drift=share * _real(node.v_leak), rest=_real(node.v_reset),
                   **_firing(node, reading, 1 - share))
 
 
 def _current(node, reading, dt):
-    left = 1 - dt / _real(node.tau_syn)
-    if np.abs(left).max() > 1e-6:
-        raise ConversionError(f"its current decays by itself, to {left.max():.4g} in a time-step "
-                              f"of {dt:g} s, which takes a second state; LIF has one")
-    tau = _real(node.tau_mem)
-    plain = nir.LIF(tau=tau, r=_real(node.r) * dt * _real(node.w_in) / _real(node.tau_syn),
+    share = _share(_real(node.tau_syn), reading, dt)
+    plain = nir.LIF(tau=_real(node.tau_mem), r=_real(node.r) * share * _real(node.w_in),
                     v_leak=_real(node.v_leak), v_threshold=_real(node.v_threshold),
                     v_reset=_real(node.v_reset), metadata=node.metadata)
-    return _leaky(plain, reading, dt)
+    neuron = _leaky(plain, reading, dt)
+    return neuron if (share > 1 - 1e-6).all() else replace(neuron, current=1 - share)
 
 
 def _threshold(node, reading, dt):

@@ -64,10 +64,11 @@ def _fired(neuron, current, back):
         torch.as_tensor(np.asarray(values))[:, None, None] for values in (
             neuron.decay, neuron.gain, neuron.threshold, neuron.drift, neuron.rest, neuron.start))
     potential, spent, fired = start.expand(current.shape[1:]), torch.zeros(()), []
-    spikes = torch.zeros_like(current[0])
+    left = 0 if neuron.current is None else torch.as_tensor(neuron.current)[:, None, None]
+    spikes = arrived = torch.zeros_like(current[0])
     for now in current:
-        charge = now + sum(own(spikes) for own in back)
-        potential = decay * potential + gain * charge + drift - spent
+        arrived = left * arrived + gain * (now + sum(own(spikes) for own in back))
+        potential = decay * potential + arrived + drift - spent
         spikes = (potential > threshold if neuron.strict else potential >= threshold).double()
         if neuron.burst != 1:
             most = neuron.burst or float("inf")

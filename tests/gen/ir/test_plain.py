@@ -31,6 +31,7 @@ NETWORKS = {
     "linear": networks.linear(), "convolutional": networks.convolutional(),
     "residual": networks.residual(), "recurrent": sequences.layered(),
     "lasting": sequences.random_lasting(np.random.default_rng(3), elements=9, own=True),
+    "currents": sequences.random_lasting(np.random.default_rng(3), elements=9, current=(2,)),
     "lasting, delayed": sequences.random_lasting(
         np.random.default_rng(4), elements=9, membrane=Membrane((2, 4), delayed=True)),
     "digits": shipped.find("digits"),

@@ -130,10 +130,13 @@ def test_what_can_not_be(change, message):
         replace(network, layers=(replace(first, **change), *others), samples=None)
 
 
+_LEAK = {"membrane": {"leak": [3]}}
+
+
 @pytest.mark.parametrize("facts", [
-    {}, {"membrane": {"leak": [3]}}, {"membrane": {"leak": [40]}, "rows": 3}, None, [],
-    {"membrane": {"leak": [3]}, "rows": "3"}, {"membrane": {"leak": [3]}, "rows": 3, "more": 1}],
-    ids=str)
+    {}, _LEAK, _LEAK | {"rows": 3, "current": [99]}, _LEAK | {"rows": 3, "current": 1},
+    _LEAK | {"rows": "3"}, _LEAK | {"rows": 3, "more": 1}, None, [],
+    {"membrane": {"leak": [40]}, "rows": 3}], ids=str)
 def test_facts_of_a_file_that_are_none(facts):
     first = random_lasting(np.random.default_rng(2)).layers[0]
     described, arrays = first.described()

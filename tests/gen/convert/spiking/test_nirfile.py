@@ -165,6 +165,19 @@ def test_all_axes_flattened(start, end, tmp_path):
     assert len(layers_of(read_nir(path, _PLAIN))[0]) == 2
 
 
+@pytest.mark.parametrize("discretisation, left", [("euler", 0.5), ("exponential", np.exp(-0.5))])
+def test_currents_that_last(discretisation, left, tmp_path):
+    """``I += (1 - left) (w_in S - I)``, and then the potential as of ``LIF``."""
+    cuba = nir.CubaLIF(np.full(2, 2e-4), np.full(2, 4e-4), np.full(2, 3.0), np.zeros(2), np.ones(2),
+                       w_in=np.full(2, 1.5))
+    path = written(tmp_path / "a.nir", affine(2, 4), cuba)
+    neuron = only(path, Reading("snntorch", discretisation=discretisation))
+    share = 1 - neuron.decay
+    assert neuron.current == pytest.approx([left, left])
+    assert neuron.gain == pytest.approx((1 - left) * 1.5 * 3 * share)
+    assert only(path, Reading(dt=2e-4)).current is None
+
+
 GRID = nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 2, 1, np.zeros(1))
 
 
@@ -172,9 +185,12 @@ GRID = nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 2, 1, np.zeros(1))
     ((nir.Delay(np.ones(4)),), {}, "n0: a node of the type Delay can't be converted: spikes"),
     ((affine(2, 4), nir.LI(np.ones(2), np.ones(2), np.zeros(2))), {},
      "n1: a node of the type LI can't be converted: it never fires; supported are Affine,"),
-    ((affine(4, 4), nir.CubaLIF(np.full(4, 2e-4), np.full(4, 1e-3), np.ones(4), np.zeros(4),
+    ((affine(4, 4), nir.CubaLIF(np.full(4, 2e-5), np.full(4, 1e-3), np.ones(4), np.zeros(4),
                                 np.ones(4))), {},
-     "n1 (CubaLIF): its current decays by itself, to 0.5 in a time-step of 0.0001 s"),
+     "n1 (CubaLIF): a time-step of 0.0001 s is longer than its time constant of 2e-05 s; give"),
+    ((affine(4, 4), nir.CubaLIF(np.full(4, 2e-4), np.full(4, 1e-3), np.ones(4), np.ones(4),
+                                np.ones(4))), {},
+     "n1: its potential leaks towards another value than that of a reset, which neurons with a"),
     ((GRID,), {"shape": (1, 4, 4)}, "n0 (Conv2d): a dilation other than 1 can't be converted"),
     ((affine(2, 4), affine(2, 2), lif(2)), {}, "n1: gets the result of weights without neurons"),
     ((affine(2, 5), lif(2)), {}, "n0: takes 5 values, and gets 4"),

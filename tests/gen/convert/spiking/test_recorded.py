@@ -140,8 +140,10 @@ def following(layer):
     (following(nn.Tanh()), "1 (Tanh): can't be converted among neurons that spike; Linear, "),
     (nn.Sequential(nn.Linear(64, 4), neurons.Leaky(0.5, reset_mechanism="none")),
      "1 (Leaky): a reset mechanism of none can't be converted"),
-    (nn.Sequential(nn.Linear(64, 4), type("Synaptic", (neurons.Leaky,), {"__module__": "snntorch"})(
-        0.5)), "1 (Synaptic): its synaptic current decays by itself, which takes a second state; "),
+    (nn.Sequential(nn.Linear(64, 4), type("Alpha", (neurons.Leaky,), {"__module__": "snntorch"})(
+        0.5)), "1 (Alpha): there is no layer of neurons 'Alpha'"),
+    (nn.Sequential(nn.Linear(64, 4), neurons.Synaptic(0.5, 0.5, reset_mechanism="zero")),
+     "1 (Synaptic): a reset to zero that takes the charge after it can't be converted"),
     (neurons.Loop(7), "forward runs 7 time-steps by itself; give --timesteps 7"),
 ])
 def test_refused(module, message):

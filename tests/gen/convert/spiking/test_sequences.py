@@ -37,7 +37,7 @@ def test_the_graph_computes_what_the_module_does():
         "0": [INPUT], "1": ["0", "1.recurrent"], "1.recurrent": ["1"], "2": ["1"],
         "3": ["2", "3.recurrent"], "3.recurrent": ["3"], "output": ["3"]}
     layers, _ = layers_of(graph)
-    assert needs_rows(layers) == "1"
+    assert needs_rows(layers) == "the recurrent layer 1"
     real = simulate(layers, events().real)
     for name, train in trains.items():
         wanted = real[name].reshape(train.shape)
@@ -47,24 +47,38 @@ def test_the_graph_computes_what_the_module_does():
     assert np.mean(alone["1"] == real["1"]) < 0.99, "what comes back makes a difference"
 
 
+def test_synaptic_currents_in_real_numbers():
+    graph, trains = record(neurons.lively(neurons.synaptic), events())
+    layers, _ = layers_of(graph)
+    real = simulate(layers, events().real)
+    for name, train in trains.items():
+        wanted = real[name].reshape(train.shape)
+        assert 0.02 < wanted.mean() < 0.9
+        assert np.mean(wanted == train) > 0.999, name
+    alone = [layer for layer in layers if layer.name == "3"]
+    assert needs_rows(alone) == "the synaptic currents of 3"
+
+
 def graph_without_return(graph):
     sources = {name: graph.inputs(name) for name in graph.sources}
     return type(graph)(graph.nodes, sources, graph.shape)
 
 
-def test_the_integers_spike_as_the_module(tmp_path):
+@pytest.mark.parametrize("kind, back", [(neurons.recurrent, [1, 1]), (neurons.synaptic, [1, 0])])
+def test_the_integers_spike_as_the_module(kind, back, tmp_path):
     np.save(tmp_path / "x.npy", trains())
-    told = convert_module(neurons.lively(neurons.recurrent), "m.py:build", out=tmp_path / "n.npz",
+    told = convert_module(neurons.lively(kind), "m.py:build", out=tmp_path / "n.npz",
                           bits=12, calibration=tmp_path / "x.npy")
     assert min(told["spikes"].values()) > 0.99
     assert told["agreement"] > 0.85
     assert told["timesteps"] == 30
     network = artifact.load(tmp_path / "n.npz")
     assert (network.input_shape, network.input_levels) == ((64, 30, 1), 1)
-    assert [layer.lasting is not None for layer in network.neurons] == [True, True]
-    assert [len(layer.recurrent) for layer in network.neurons] == [1, 1]
+    assert [layer.lasting.current for layer in network.neurons] == (
+        [None, None] if kind is neurons.recurrent else [(2,), (1,)])
+    assert [len(layer.recurrent) for layer in network.neurons] == back
     # What is told is so; and the read-out counts the spikes of the last layer.
-    _, recorded = record(neurons.lively(neurons.recurrent), events())
+    _, recorded = record(neurons.lively(kind), events())
     trace = network.run(network.encode(trains()))
     for name, train in recorded.items():
         got = trace.counts[name][..., 0].transpose(2, 0, 1)
