@@ -52,8 +52,9 @@ class Reading:
         what ``export-nir`` writes there: ``reset``, ``strict`` and ``initial``
     reset : ``"zero"``: to ``v_reset``; ``"subtract"``: the threshold is subtracted; ``"delayed"``:
         the same after the next leak, as snnTorch does. By default as the origin does
-    discretisation : ``"euler"``: ``V += dt / tau (v_leak - V + R I)``; ``"exponential"``: exact for
-        a current that is constant during a time-step
+    discretisation : ``"euler"``: ``V += dt / tau (v_leak - V + R I)``, after ``I += dt / tau_syn
+        (w_in S - I)`` if currents last; ``"exponential"``: exact for a current that is constant
+        during a time-step
     dt : length of a time-step in seconds. By default 1e-4, with which snnTorch and SpikingJelly
         write; but 1 if all ``IF`` have ``r`` 1 and no time constant is below 1, as Sinabs and
         ``export-nir`` write

@@ -7,6 +7,7 @@ import pytest
 
 from gen.errors import NetworkError
 from gen.ir import artifact
+from gen.ir.blocks import block
 from gen.ir.reference import torch_run
 from hw.dynamics import Dynamics, Lasting, Membrane
 from tests.sequences import LEAKS, random_lasting
@@ -50,7 +51,7 @@ def step_by_step(layer, charge):
     return spikes
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_every_spike(seed):
     rng = np.random.default_rng(seed)
     network = random_lasting(rng)
@@ -128,6 +129,12 @@ def test_what_can_not_be(change, message):
     first, *others = network.layers
     with pytest.raises(NetworkError, match=message):
         replace(network, layers=(replace(first, **change), *others), samples=None)
+
+
+def test_blocks_of_a_sequence_are_refused():
+    network = random_lasting(np.random.default_rng(2), elements=6)
+    with pytest.raises(NetworkError, match=r"^layer0: its time-steps are the rows of its map, wh"):
+        block(network, 2)
 
 
 _LEAK = {"membrane": {"leak": [3]}}
