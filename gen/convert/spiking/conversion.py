@@ -55,11 +55,11 @@ def convert_module(module: nn.Module, target: str, *, calibration: str | Path, o
     Returns
     -------
     ``network`` (the path), ``layers`` (name -> kind), ``weights``, ``timesteps``,
-    ``calibration_images`` (the number of samples) and ``digest``; ``leaks``, name -> the decay that
-    was asked for, what became of it, and how, of potentials and of synaptic currents; and of the samples ``spikes``, the share of those of
-    each layer, in every time-step, that are the same as in the original, ``counts``, the share of
-    neurons that spike as often, and ``agreement``, the share of samples that both put into the same
-    class
+    ``calibration_images`` (the number of samples) and ``digest``; ``leaks``, of potentials and of
+    synaptic currents, name -> the decay that was asked for, what became of it, and how; and of the
+    samples ``spikes``, the share of those of each layer, in every time-step, that are the same as
+    in the original, ``counts``, the share of neurons that spike as often, and ``agreement``, the
+    share of samples that both put into the same class
 
     Raises
     ------
