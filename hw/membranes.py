@@ -79,13 +79,14 @@ class Membranes(wiring.Component):
                 m.d.sync += self.o.eq(self.i)
             return m
         # The lowest bit of an address says which word of a place it is.
-        asked, share = (place, 1) if not self._core.schedule.currents else (
-            Cat(self.current, place), 2)
+        currents = int(self._core.schedule.currents)
+        asked = Cat(self.current, place) if currents else place
         m.submodules.charge = charge = memory.Memory(
-            shape=self.o.shape(), depth=words * share, init=[])
+            shape=self.o.shape(), depth=words << currents, init=[])
         w_port = charge.write_port()
         r_port = charge.read_port(transparent_for=(w_port,))
-        places = [asked, *(Signal(len(asked), name=f"place_{stage}") for stage in range(1, 4))]
+        places = [asked, *(Signal(len(place) + currents, name=f"place_{stage}")
+                           for stage in range(1, 4))]
         m.d.sync += [behind.eq(ahead) for ahead, behind in pairwise(places)]
         m.d.comb += [
             r_port.addr.eq(places[1]),
