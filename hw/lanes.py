@@ -154,11 +154,8 @@ class Lanes(wiring.Component):
         """
         (rows, columns), groups = self._core.sources[0].positions, self._core.groups
         fresh = turn // (columns * groups) % rows == 0
-        above = None if fresh else kept[turn - columns * groups]
-        lanes = range(self._core.lanes)
-        begun = [State() if fresh else State(held=above[k].held, current=above[k].current)
-                 for k in lanes]
-        return begun, [0 for _ in lanes]
+        above = [State()] * self._core.lanes if fresh else kept[turn - columns * groups]
+        return [lane.following() for lane in above], [0 for _ in above]
 
     def _beats(self, made):
         """The beats of a position, from the potentials or trains of all lanes."""

@@ -158,6 +158,10 @@ class State:
             if isinstance(add, Aside):
                 self.potential = 0
 
+    def following(self) -> "State":
+        """The state in which the next row of outputs begins: what is held is left."""
+        return State(held=self.held, current=self.current)
+
     def _hold(self, current):
         if current:
             self.current = self.potential

@@ -303,8 +303,7 @@ class Schedule:
         -------
         The sum of the spikes of each step that fires, and the state after the last.
         """
-        before = before or State()
-        state = State(held=before.held, current=before.current)
+        state = State() if before is None else before.following()
         rows, fired = self.parameters(initial, threshold, bias), []
         for step, charge in zip(self.steps, charges, strict=True):
             state.potential = state.potential + charge
