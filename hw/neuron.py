@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Add", "Aside", "Fire", "Keep", "Leak", "Reset", "Restart", "Row", "State"]
+__all__ = ["Add", "Aside", "Current", "Fire", "Keep", "Leak", "Reset", "Restart", "Row", "State"]
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,20 @@ class Add:
     ----------
     row : its number, or ``None`` for the charge that is held
     hold : whether the sum is kept, to be added in the steps to come
-    current : whether what is held is the synaptic current, beside other charge
     """
 
     row: int | None
     hold: bool = False
-    current: bool = False
 
 
 @dataclass(frozen=True)
 class Aside(Add):
     """The sum is held, and the potential begins anew at 0."""
+
+
+@dataclass(frozen=True)
+class Current(Add):
+    """What is held is the synaptic current, which is beside other charge."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,11 @@ class State:
                 continue
             if isinstance(add, Restart):
                 self.mask, self.potential = self.potential > 0, 0
-            held = self.current if add.current else self.held
+            current = isinstance(add, Current)
+            held = self.current if current else self.held
             self.potential = self.potential + (held if add.row is None else rows[add.row])
             if add.hold:
-                self._hold(add.current)
+                self._hold(current)
             if isinstance(add, Aside):
                 self.potential = 0
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .dynamics import Dynamics, Lasting
-from .neuron import Add, Aside, Fire, Keep, Leak, Reset, Restart, Row
+from .neuron import Add, Aside, Current, Fire, Keep, Leak, Reset, Restart, Row
 from .schedule import Charge, Schedule, Step
 
 __all__ = ["lasting", "settle", "step"]
@@ -66,10 +66,10 @@ def lasting(sources: Sequence, neurons: Lasting, code: str = "phase") -> Schedul
     rows = [Row(initial=1), Row(threshold=-1, unit=-int(membrane.strict))]
     between = _between(membrane, rows)
     # What was held can be added after a clock, in which the bias is.
-    adds = [Add(0), *[Add(None, hold=True, current=True)] * (current is not None),
+    adds = [Add(0), *[Current(None, hold=True)] * (current is not None),
             Add(None, hold=True)]
     # A current that does not leak is held already.
-    leaks = (Add(None, current=True), *map(Leak, current), Keep(current=True)) if current else ()
+    leaks = (Current(None), *map(Leak, current), Keep(current=True)) if current else ()
     steps = (Step(_charges(sources), tuple(adds), (Fire(1, 1, moves=membrane.plain),)),
              Step((), (*between, Keep(aside=bool(current)), *leaks), ()))
     return Schedule(steps, tuple(rows), 1, code)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from .maps import grown
-from .neuron import Add, Aside, Fire, Keep, Leak, Reset, Restart, Row, State
+from .neuron import Add, Aside, Current, Fire, Keep, Leak, Reset, Restart, Row, State
 
 __all__ = ["Charge", "Operation", "Schedule", "Step"]
 
@@ -223,7 +223,7 @@ class Schedule:
             else:
                 todo.append(replace(_NOTHING, row=add.row, held=add.row is None, hold=add.hold,
                                     restart=isinstance(add, Restart), aside=isinstance(add, Aside),
-                                    current=add.current))
+                                    current=isinstance(add, Current)))
             still = False
         return todo + [replace(_NOTHING, row=fire.row, fire=fire) for fire in step.fires]
 
