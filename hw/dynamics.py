@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-__all__ = ["MOST_BURST", "MOST_PHASES", "MOST_SHIFT", "MOST_STEPS", "RESETS", "Dynamics",
+__all__ = ["MOST_BURST", "MOST_PHASES", "MOST_SHIFT", "MOST_STEPS", "RESETS", "Dynamics", "Lasting",
            "Membrane"]
 
 MOST_STEPS = 64
@@ -68,6 +68,17 @@ class Membrane:
         if self.delayed and self.reset == "zero":
             raise ValueError("a reset to zero that is delayed is one that is not; leave it out")
 
+    @classmethod
+    def restored(cls, facts: dict[str, Any]) -> "Membrane":
+        """That of its arguments, as they are in a file.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are none.
+        """
+        return cls(**facts | {"leak": tuple(facts["leak"])})
+
     @property
     def plain(self) -> bool:
         """Whether the threshold is subtracted with the very comparison."""
@@ -80,6 +91,56 @@ class Membrane:
         for k in self.leak:
             left *= 1 - 2.0 ** -k if k >= 0 else 1 + 2.0 ** k
         return left
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """Neurons whose time-steps are the rows of their map: a potential lasts from row to row
+    (docs/methods.md, 17).
+
+    Parameters
+    ----------
+    membrane : leak, reset and comparison
+    rows : the most rows; potentials that do not leak are bounded by them
+    current : leak of a synaptic current, see :class:`Membrane`: charge is added to it, and the
+        potential gets all of it in every row. ``None``: charge is added to the potential
+
+    Raises
+    ------
+    ValueError
+        If these are none.
+    """
+
+    membrane: Membrane
+    rows: int
+    current: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.membrane, Membrane):
+            raise ValueError(f"membrane must be a Membrane, not {self.membrane!r}")
+        if type(self.rows) is not int or self.rows < 1:
+            raise ValueError(f"rows must be a positive integer, not {self.rows!r}")
+        if self.current is not None:
+            Membrane(self.current)
+
+    @classmethod
+    def restored(cls, facts: dict[str, Any]) -> "Lasting":
+        """That of :attr:`facts`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are none.
+        """
+        facts = dict(facts) | {"membrane": Membrane.restored(facts["membrane"])}
+        if "current" in facts:
+            facts["current"] = tuple(facts["current"])
+        return cls(**facts)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As in files and digests: without a current if there is none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -176,8 +237,7 @@ class Dynamics:
         """
         facts = dict(facts)
         if "membrane" in facts:
-            membrane = dict(facts["membrane"])
-            facts["membrane"] = Membrane(**membrane | {"leak": tuple(membrane["leak"])})
+            facts["membrane"] = Membrane.restored(facts["membrane"])
         return cls(**facts)
 
     @property

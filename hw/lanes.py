@@ -31,17 +31,16 @@ class Lanes(wiring.Component):
     negative adds the threshold; where they are bounded, a tracer counts them. In phase code spikes
     are the bits of the count, in a train those of the time-steps; in rate code they are counted.
     A burst whose spikes are not the bits of a number is a *tally*, the sum of the spikes of a
-    time-step. The read-out does not fire; its potentials are the result. With the result the
-    potentials are cleared. Of trains with several slices each slice is a result of its own, and
-    potentials stay until the last one.
+    time-step. The read-out does not fire; its potentials are the result. With the result, of trains
+    with the last of their slices, the potentials are cleared.
 
     Some registers of a lane exist only where the schedule uses them. The *held* charge is a sum
-    that later operations add again. If it is charge of the row of outputs before, it is in a memory
-    instead (:class:`hw.membranes.Membranes`). The *silent* bit keeps the lane from firing. It is
-    set by a *restart*, which replaces the potential by a row, if the potential was not above zero.
-    The *spiked* bit remembers a fire, which then moves no potential, until a *reset* does. A *leak*
-    adds the potential to itself, shifted and, if it is to become less, negated. The shift is made
-    where rows are chosen, a clock before the addition, so the potential must not change in between.
+    that is added again later; what is kept from row to row is in a memory instead
+    (:class:`hw.membranes.Membranes`). The *silent* bit keeps the lane from firing. A *restart*,
+    which replaces the potential by a row, sets it if the potential was not above zero. The *spiked*
+    bit remembers a fire, which then moves no potential, until a *reset* does. A *leak* adds the
+    potential to itself, shifted, and negated if it is to become less. The shift is made where rows
+    are chosen, a clock before the addition, so the potential must not change in between.
 
     An output position therefore takes as many clocks as it has events and operations; a last event
     without a spike takes none, unless only one operation is left. Results wait in a queue. While it
@@ -155,9 +154,8 @@ class Lanes(wiring.Component):
         """
         (rows, columns), groups = self._core.sources[0].positions, self._core.groups
         fresh = turn // (columns * groups) % rows == 0
-        above = None if fresh else kept[turn - columns * groups]
-        lanes = range(self._core.lanes)
-        return [State(held=0 if fresh else above[k].held) for k in lanes], [0 for _ in lanes]
+        above = [State()] * self._core.lanes if fresh else kept[turn - columns * groups]
+        return [lane.following() for lane in above], [0 for _ in above]
 
     def _beats(self, made):
         """The beats of a position, from the potentials or trains of all lanes."""
@@ -210,6 +208,8 @@ class Lanes(wiring.Component):
             m.submodules.membranes = membranes = Membranes(core, most=self._most)
             held = data.View(held.shape(), membranes.o)
             again = op.held & ~(op.hold & membranes.fresh)
+            if core.schedule.currents:
+                m.d.comb += membranes.current.eq(op.current)
             m.d.comb += membranes.done.eq(op.valid & op.emit)
             if core.continues:
                 tell(m, self.begun, [membranes])
@@ -274,9 +274,10 @@ class Lanes(wiring.Component):
                 total.eq(self._sum(addend[k], base, carries and ours(carries, k))),
                 spike.eq(self._spikes(m, k, v[k], total, spike, running, fires, clear)),
             ]
+            moves = self._moves(m, k, running, spike, fires)
             with m.If(clear | running.valid & running.aside if core.schedule.puts_aside else clear):
                 m.d.sync += v[k].eq(0)
-            with m.Elif(running.valid & self._moves(m, k, running, spike, fires)):
+            with m.Elif(running.valid & moves):
                 m.d.sync += v[k].eq(total)
             if core.keeps:
                 m.d.comb += membranes.i.word_select(k, width).eq(total)

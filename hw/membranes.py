@@ -1,7 +1,8 @@
-"""Charge that membranes keep from one row of outputs to the next.
+"""What membranes keep from one row of outputs to the next.
 
 A layer that gets changes of its sources' counts adds them to the charge of the row above, which it
-therefore never clears, but for the first row of a sequence (docs/methods.md, 15).
+therefore never clears, but for the first row of a sequence (docs/methods.md, 15). A layer whose
+rows are time-steps goes on with the potential of the row above (docs/methods.md, 17).
 """
 
 from itertools import pairwise
@@ -16,7 +17,8 @@ __all__ = ["Membranes"]
 
 
 class Membranes(wiring.Component):
-    """The memory of that charge: a word for each column and group of lanes.
+    """The memory of that: a word for each column and group of lanes, or two if there are synaptic
+    currents beside the potentials.
 
     A word is read with the operation that adds it, and written with the sum. A later operation
     finds the sum as soon as there is another one in between.
@@ -29,10 +31,11 @@ class Membranes(wiring.Component):
     Members
     -------
     done : ``In(1)``: the last operation of a position and group enters the pipeline of the lanes
-    fresh : ``Out(1)``: operations that enter belong to the first row of a sequence, which finds no
-        charge
-    o : ``Out``, two clocks after an operation has entered: the charge of its position and group
-    write, i : ``In``, three clocks after: the charge that is kept
+    fresh : ``Out(1)``: operations that enter belong to the first row of a sequence, which finds
+        nothing
+    o : ``Out``, two clocks after an operation has entered: what its position and group has kept
+    write, i : ``In``, three clocks after: what is kept
+    current : ``In(1)``: an operation that enters means the current; only if there are any
     begun : ``In``, see there; only if a source ``continues``
     """
 
@@ -45,6 +48,7 @@ class Membranes(wiring.Component):
             "o": Out(width),
             "write": In(1),
             "i": In(width),
+            **({"current": In(1)} if core.schedule.currents else {}),
             **begun_member(most),
         })
 
@@ -69,15 +73,20 @@ class Membranes(wiring.Component):
                 self.fresh.eq(first & turn.fresh),
             ]
 
-        if words == 1:
+        if words == 1 and not self._core.schedule.currents:
             # A register has the sum as early as a memory would.
             with m.If(self.write):
                 m.d.sync += self.o.eq(self.i)
             return m
-        m.submodules.charge = charge = memory.Memory(shape=self.o.shape(), depth=words, init=[])
+        # The lowest bit of an address says which word of a place it is.
+        currents = int(self._core.schedule.currents)
+        asked = Cat(self.current, place) if currents else place
+        m.submodules.charge = charge = memory.Memory(
+            shape=self.o.shape(), depth=words << currents, init=[])
         w_port = charge.write_port()
         r_port = charge.read_port(transparent_for=(w_port,))
-        places = [place, *(Signal.like(place, name=f"place_{stage}") for stage in range(1, 4))]
+        places = [asked, *(Signal(len(place) + currents, name=f"place_{stage}")
+                           for stage in range(1, 4))]
         m.d.sync += [behind.eq(ahead) for ahead, behind in pairwise(places)]
         m.d.comb += [
             r_port.addr.eq(places[1]),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Add", "Aside", "Fire", "Leak", "Reset", "Restart", "Row", "State"]
+__all__ = ["Add", "Aside", "Current", "Fire", "Keep", "Leak", "Reset", "Restart", "Row", "State"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,25 @@ class Add:
 @dataclass(frozen=True)
 class Aside(Add):
     """The sum is held, and the potential begins anew at 0."""
+
+
+@dataclass(frozen=True)
+class Current(Add):
+    """What is held is the synaptic current, which is beside other charge."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """The potential is held as it is.
+
+    Parameters
+    ----------
+    current : whether it is the synaptic current
+    aside : whether the potential then begins anew at 0
+    """
+
+    current: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,7 @@ class State:
     Parameters
     ----------
     potential, held, tracer : membrane potential; charge that is held; sum of the spikes
+    current : synaptic current that is held
     mask : whether the neuron may spike
     spiked : whether it has, in the last fire
     """
@@ -110,8 +130,9 @@ class State:
     tracer: Any = 0
     mask: Any = True
     spiked: Any = False
+    current: Any = 0
 
-    def add(self, adds: Sequence[Add | Leak | Reset], rows: Sequence) -> None:
+    def add(self, adds: Sequence[Add | Keep | Leak | Reset], rows: Sequence) -> None:
         """Adds of a step whose charge has arrived.
 
         Parameters
@@ -119,6 +140,10 @@ class State:
         rows : a value for each row of the schedule
         """
         for add in adds:
+            if isinstance(add, Keep):
+                self._hold(add.current)
+                self.potential = 0 if add.aside else self.potential
+                continue
             if isinstance(add, Leak):
                 moved = self.potential >> abs(add.shift)
                 self.potential = self.potential + (-moved if add.shift >= 0 else moved)
@@ -129,11 +154,23 @@ class State:
                 continue
             if isinstance(add, Restart):
                 self.mask, self.potential = self.potential > 0, 0
-            self.potential = self.potential + (self.held if add.row is None else rows[add.row])
+            current = isinstance(add, Current)
+            held = self.current if current else self.held
+            self.potential = self.potential + (held if add.row is None else rows[add.row])
             if add.hold:
-                self.held = self.potential
+                self._hold(current)
             if isinstance(add, Aside):
                 self.potential = 0
+
+    def following(self) -> "State":
+        """The state in which the next row of outputs begins: what is held is left."""
+        return State(held=self.held, current=self.current)
+
+    def _hold(self, current):
+        if current:
+            self.current = self.potential
+        else:
+            self.held = self.potential
 
     def fire(self, fires: Sequence[Fire], rows: Sequence):
         """Fires of a step, after its adds; the sum of the spikes."""

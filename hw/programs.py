@@ -1,17 +1,18 @@
 """The programs of neurons: when charge arrives, and when they fire.
 
 With :func:`settle` a neuron fires after all the charge of a sample; with :func:`step` it fires in
-each of T time-steps, as the dynamics of its method say.
+each of T time-steps, as the dynamics of its method say. With :func:`lasting` the rows of a map are
+the time-steps.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .dynamics import Dynamics
-from .neuron import Add, Aside, Fire, Leak, Reset, Restart, Row
+from .dynamics import Dynamics, Lasting
+from .neuron import Add, Aside, Current, Fire, Keep, Leak, Reset, Restart, Row
 from .schedule import Charge, Schedule, Step
 
-__all__ = ["settle", "step"]
+__all__ = ["lasting", "settle", "step"]
 
 
 def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedule:
@@ -49,6 +50,29 @@ def settle(sources: Sequence, levels: int | None, code: str = "phase") -> Schedu
         steps = [Step(changes, (Aside(None, hold=True),), ()),
                  Step(counts, (Add(0), Add(None)), tuple(fires))]
     return Schedule(tuple(steps), tuple(rows), levels, code)
+
+
+def lasting(sources: Sequence, neurons: Lasting, code: str = "phase") -> Schedule:
+    """In each row of outputs what is left of the potential of the row before, the charge of the
+    row, and a fire (docs/methods.md, 17). The rows are the time-steps of a sequence.
+
+    Parameters
+    ----------
+    sources : :class:`hw.maps.MapConfig` of each source
+    neurons : what they do from row to row
+    code : see :class:`hw.schedule.Schedule`
+    """
+    membrane, current = neurons.membrane, neurons.current
+    rows = [Row(initial=1), Row(threshold=-1, unit=-int(membrane.strict))]
+    between = _between(membrane, rows)
+    # What was held can be added after a clock, in which the bias is.
+    adds = [Add(0), *[Current(None, hold=True)] * (current is not None),
+            Add(None, hold=True)]
+    # A current that does not leak is held already.
+    leaks = (Current(None), *map(Leak, current), Keep(current=True)) if current else ()
+    steps = (Step(_charges(sources), tuple(adds), (Fire(1, 1, moves=membrane.plain),)),
+             Step((), (*between, Keep(aside=bool(current)), *leaks), ()))
+    return Schedule(steps, tuple(rows), 1, code)
 
 
 def step(sources: Sequence, levels: int | None, dynamics: Dynamics) -> Schedule:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from .maps import grown
-from .neuron import Add, Aside, Fire, Leak, Reset, Restart, Row, State
+from .neuron import Add, Aside, Current, Fire, Keep, Leak, Reset, Restart, Row, State
 
 __all__ = ["Charge", "Operation", "Schedule", "Step"]
 
@@ -46,7 +46,7 @@ class Step:
     """
 
     charges: tuple[Charge, ...]
-    adds: tuple[Add | Aside | Leak | Reset | Restart, ...]
+    adds: tuple[Add | Aside | Keep | Leak | Reset | Restart, ...]
     fires: tuple[Fire, ...]
     number: int = 0
 
@@ -72,6 +72,7 @@ class Operation:
     closes : whether it is the last fire of a step
     leak : shift of a :class:`hw.neuron.Leak`, or ``None``
     reset : whether this is a :class:`hw.neuron.Reset`; without a row the potential becomes 0
+    current : whether what is held is the synaptic current
     """
 
     row: int | None
@@ -88,6 +89,7 @@ class Operation:
     closes: bool
     leak: int | None = None
     reset: bool = False
+    current: bool = False
 
     @property
     def adds(self) -> bool:
@@ -212,11 +214,16 @@ class Schedule:
             if isinstance(add, Leak):
                 todo += [] if still else [_NOTHING]
                 todo.append(replace(_NOTHING, leak=add.shift))
+            elif isinstance(add, Keep):
+                # What a leak leaves is held with it.
+                before = todo.pop() if todo and todo[-1].leak is not None else _NOTHING
+                todo.append(replace(before, hold=True, current=add.current, aside=add.aside))
             elif isinstance(add, Reset):
                 todo.append(replace(_NOTHING, row=add.spent, reset=True))
             else:
                 todo.append(replace(_NOTHING, row=add.row, held=add.row is None, hold=add.hold,
-                                    restart=isinstance(add, Restart), aside=isinstance(add, Aside)))
+                                    restart=isinstance(add, Restart), aside=isinstance(add, Aside),
+                                    current=isinstance(add, Current)))
             still = False
         return todo + [replace(_NOTHING, row=fire.row, fire=fire) for fire in step.fires]
 
@@ -233,8 +240,13 @@ class Schedule:
 
     @cached_property
     def keeps(self) -> bool:
-        """Whether charge that was held for one row of outputs is added in the next."""
+        """Whether what was held for one row of outputs is added in the next."""
         return any(operation.hold and operation.held for operation in self.operations)
+
+    @cached_property
+    def currents(self) -> bool:
+        """Whether synaptic currents are held, too."""
+        return any(operation.current for operation in self.operations)
 
     @cached_property
     def puts_aside(self) -> bool:
@@ -277,19 +289,22 @@ class Schedule:
         return [row.initial * initial + row.bias * bias + row.threshold * threshold + row.unit
                 for row in self.rows]
 
-    def run(self, charges: Iterable, initial, threshold, bias=0) -> tuple[list, State]:
+    def run(self, charges: Iterable, initial, threshold, bias=0, before: State | None = None
+            ) -> tuple[list, State]:
         """What the neurons compute.
 
         Parameters
         ----------
         charges : of each step, the sum of all its spikes' weights: integers, or arrays of them
         initial, threshold, bias : integers, or arrays that broadcast with the charges
+        before : state after the row before, of which what is held is left
 
         Returns
         -------
         The sum of the spikes of each step that fires, and the state after the last.
         """
-        rows, state, fired = self.parameters(initial, threshold, bias), State(), []
+        state = State() if before is None else before.following()
+        rows, fired = self.parameters(initial, threshold, bias), []
         for step, charge in zip(self.steps, charges, strict=True):
             state.potential = state.potential + charge
             state.add(step.adds, rows)

@@ -25,7 +25,7 @@ def operation_layout(core):
     of the same position follows. ``leak`` has a bit for each shift of a leak, which says that the
     potential, shifted so far, is subtracted from it, or is added. ``reset`` says that only lanes
     which have spiked in the last fire do what the operation says, and ``blank`` that the potential
-    begins anew at 0.
+    begins anew at 0. ``current`` says that what is held is the synaptic current.
     """
     # What a core does not need takes no bit.
     schedule, fires = core.schedule, int(not core.sends_logits)
@@ -44,7 +44,8 @@ def _rare(core):
         {"stays": 1} if core.sends_slices else {}) | (
         {"leak": len(core.schedule.shifts)} if core.schedule.shifts else {}) | (
         {"reset": 1} if core.schedule.resets else {}) | (
-        {"blank": 1} if core.schedule.blanks else {})
+        {"blank": 1} if core.schedule.blanks else {}) | (
+        {"current": 1} if core.schedule.currents else {})
 
 
 def _fields(operation, shifts):
@@ -57,7 +58,8 @@ def _fields(operation, shifts):
               "opens": operation.opens, "tally": operation.tally, "restart": operation.restart,
               "aside": operation.aside, "reset": operation.reset,
               "leak": operation.leak is not None and 1 << shifts.index(operation.leak),
-              "blank": operation.reset and operation.row is None}
+              "blank": operation.reset and operation.row is None,
+              "current": operation.current}
     return {name: int(value) for name, value in fields.items() if value}
 
 

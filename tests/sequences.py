@@ -4,14 +4,18 @@ import numpy as np
 
 from gen.errors import FitError, NetworkError
 from gen.ir.blocks import block
-from gen.ir.layers import INPUT, Pool
+from gen.ir.layers import INPUT, Neurons, Pool
 from gen.ir.network import Network
 from gen.plan.mapping import map_config
+from hw.dynamics import Lasting, Membrane
 
 from .networks import neurons, readout, synapses
 
-__all__ = ["causal", "delayed", "every", "last", "layered", "random_blocks", "random_changes",
-           "random_sequence", "recurrence", "recurrent"]
+__all__ = ["LEAKS", "causal", "delayed", "every", "last", "layered", "random_blocks",
+           "random_changes", "random_lasting", "random_sequence", "recurrence", "recurrent"]
+
+LEAKS = [(), (1,), (3,), (2, 4), (3, -5), (0,)]
+"""Of membranes."""
 
 
 def delayed(rng, name, channels, *, kernel=1, groups=1, lag=1, bits=4):
@@ -112,6 +116,40 @@ def random_changes(rng, network):
             if rng.random() < 0.6:
                 found.setdefault(layer.name, []).append(name)
     return found
+
+
+def random_lasting(rng, *, membrane=None, elements=None, own=None, current=None):
+    """Up to three layers of neurons whose time-steps are rows, which may be recurrent, densely or
+    each by itself, and the spikes of the last one added up."""
+    elements = elements or int(rng.integers(1, 12))
+    width, fan = int(rng.choice([1, 1, 2])), int(rng.integers(1, 6))
+    layers, source, levels = [], INPUT, int(rng.integers(1, 4))
+    for k in range(int(rng.integers(1, 4))):
+        name, out = f"layer{k}", int(rng.integers(1, 9))
+        bundles = [synapses(rng, source, (out, fan, 1, 1), bits=int(rng.integers(3, 7)))]
+        if own or (own is None and rng.random() < 0.7):
+            bundles.append(delayed(rng, name, out, groups=int(rng.choice([1, out])),
+                                   bits=int(rng.integers(3, 7))))
+        layers.append(Neurons(
+            name, tuple(bundles), rng.integers(-2, 4, out), rng.integers(4, 40, out), 1,
+            lasting=Lasting(membrane or random_membrane(rng), elements + int(rng.integers(3)),
+                            random_current(rng) if current is None else current)))
+        source, fan = name, out
+    return Network("lasting", (layers[0].synapses[0].weights.shape[1], elements, width), levels,
+                   levels, (*layers, Pool("all", source, "sum", (elements, 1), (1, 1)),
+                            readout(rng, "all", (3, fan, 1, width))))
+
+
+def random_current(rng):
+    """No synaptic current, or one with a leak of any kind."""
+    return LEAKS[rng.integers(len(LEAKS))] if rng.random() < 0.5 else None
+
+
+def random_membrane(rng):
+    """Leaks, resets and comparisons of all kinds."""
+    reset = str(rng.choice(["subtract", "zero"]))
+    return Membrane(LEAKS[rng.integers(len(LEAKS))], reset, bool(rng.integers(2)),
+                    reset == "subtract" and bool(rng.integers(2)))
 
 
 def _random_layer(rng, name, source, shape):

@@ -75,6 +75,10 @@ class _Cut:
         if network.dynamics is not None:
             raise NetworkError(f"{network.name} has time-steps; only networks in the schedule "
                                f"settle take sequences block by block")
+        for layer in network.layers:
+            if layer.lasting is not None:
+                raise NetworkError(f"{layer.name}: its time-steps are the rows of its map, which "
+                                   f"it takes all of; send whole sequences")
         self.heights, self.ends = {INPUT: rows}, False
         self.layers = tuple(map(self._layer, network.layers))
         if not any(window.padding[0] > 0 for layer in self.layers for window in layer.windows):

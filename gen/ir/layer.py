@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from gen.errors import NetworkError
-from hw.dynamics import Dynamics
+from hw.dynamics import Dynamics, Lasting
 
 from .exact import require_length
 from .synapses import Synapses, Window
@@ -54,6 +54,10 @@ class Layer(Protocol):
     @property
     def dynamics(self) -> Dynamics | None:
         """The time-steps in each of which the neurons fire, or ``None``."""
+
+    @property
+    def lasting(self) -> Lasting | None:
+        """What potentials do from row to row, if rows are time-steps, or ``None``."""
 
     def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
         """Shape ``(C, H, W)`` of the result for sources of ``shapes``; a recurrent layer's own map

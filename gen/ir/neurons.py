@@ -7,8 +7,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from gen.errors import NetworkError
+from hw.dynamics import Lasting
+from hw.maps import MapConfig
+from hw.programs import lasting
+from hw.schedule import Schedule
 
-from . import stepping
+from . import rows, stepping
 from .charged import Charged
 from .exact import EXACT, check_levels, frozen
 
@@ -30,11 +34,14 @@ class Neurons(Charged):
     dynamics : time-steps, in each of which the neurons fire; ``None`` if they fire after all the
         charge of a sample
     bias : ``(C,)`` charge in every wake step
+    lasting : if time-steps are the rows of the map; the initial potential is then charge in each of
+        them. ``None`` if potentials begin anew in every row
     """
 
     type: ClassVar[str] = "neurons"
 
     levels: int
+    lasting: Lasting | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,8 +53,47 @@ class Neurons(Charged):
         if int(self.threshold.max()) * most >= EXACT:
             raise NetworkError(f"{self.name}: {most} times the threshold needs more than 53 bits")
 
+        if self.lasting is not None and self.levels != 1:
+            raise NetworkError(f"{self.name}: neurons whose time-steps are the rows of their map "
+                               f"spike once in each, not {self.levels} times")
+
+    def _refuse_steps(self):
+        super()._refuse_steps()
+        if self.lasting is not None:
+            raise NetworkError(f"{self.name}: its time-steps are the rows of its map, and it can't "
+                               f"have others")
+
+    def out_shape(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+        """See :meth:`gen.ir.charged.Charged.out_shape`."""
+        shape = super().out_shape(shapes)
+        if self.lasting is not None and shape[1] > self.lasting.rows:
+            raise NetworkError(f"{self.name}: has {shape[1]} rows, and potentials that last for "
+                               f"{self.lasting.rows}")
+        return shape
+
+    def schedule(self, sources: Sequence[MapConfig] = (), code: str = "phase") -> Schedule:
+        """See :meth:`gen.ir.charged.Charged.schedule`."""
+        if self.lasting is None:
+            return super().schedule(sources, code)
+        return lasting(sources, self.lasting, code)
+
+    def potential_range(self, levels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`gen.ir.charged.Charged.potential_range`."""
+        if self.lasting is None:
+            return super().potential_range(levels)
+        return rows.bounds(self, self.lasting, levels)
+
+    def check_sums(self, levels: Sequence[int]) -> None:
+        """See :meth:`gen.ir.charged.Charged.check_sums`."""
+        super().check_sums(levels)
+        low, high = self.potential_range(levels)
+        if max(high.max(), (self.threshold - low).max()) >= EXACT:
+            raise NetworkError(f"{self.name}: potentials need more than 53 bits")
+
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Counts; with time-steps trains."""
+        if self.lasting is not None:
+            return rows.spikes(self, inputs)
         if self.dynamics is not None:
             return stepping.trains(self, self.dynamics, inputs)
         return super().run(inputs)
@@ -77,15 +123,25 @@ class Neurons(Charged):
         yield from super().meaning()
         yield self.threshold
         yield self.levels
+        if self.lasting is not None:
+            yield self.lasting.facts
 
     def described(self) -> tuple[dict, dict[str, np.ndarray]]:
         """An array ``threshold``, too."""
         facts, arrays = super().described()
+        if self.lasting is not None:
+            facts["lasting"] = self.lasting.facts
         return {**facts, "levels": self.levels}, {**arrays, "threshold": self.threshold}
 
     @classmethod
     def _own(cls, facts, array):
-        return {"threshold": array("threshold"), "levels": facts["levels"]}
+        own = {"threshold": array("threshold"), "levels": facts["levels"]}
+        if "lasting" not in facts:
+            return own
+        try:
+            return own | {"lasting": Lasting.restored(facts["lasting"])}
+        except (KeyError, TypeError, ValueError) as error:
+            raise NetworkError(f"{facts['name']}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +159,7 @@ class Readout(Charged):
     """
 
     type: ClassVar[str] = "readout"
+    lasting: ClassVar[None] = None
 
     threshold: np.ndarray = field(init=False)
     levels: None = field(init=False, default=None)

@@ -33,6 +33,7 @@ def structure(network: Network) -> dict[str, Any]:
     * ``windows``, for each source ``source``, ``kernel`` and ``stride`` ``[y, x]``, ``padding``
       ``[[above, below], [left, right]]``; with synapses also ``groups``, ``bits`` and ``weights``,
       the name of their array
+    * ``lasting``, only of neurons whose time-steps are the rows of their map
     * ``arrays``, name in the archive -> ``shape`` and ``range``, least and greatest
     """
     return {
@@ -69,6 +70,7 @@ def _layer(network: Network, number: int, layer: Layer) -> dict[str, Any]:
         "membrane_bits": layer.membrane_bits([network.levels[s] for s in layer.sources]),
         "windows": [_window(window, bundle, f"{number}.{k}.weights") for k, (window, bundle)
                     in enumerate(zip_longest(layer.windows, layer.synapses))],
+        **({} if layer.lasting is None else {"lasting": layer.lasting.facts}),
         "arrays": {name: {"shape": list(array.shape),
                           "range": [int(array.min()), int(array.max())]}
                    for name, array in _arrays(number, layer).items()}}

@@ -34,6 +34,7 @@ class Pool:
     type: ClassVar[str] = "pool"
     synapses: ClassVar[tuple[Synapses, ...]] = ()
     dynamics: ClassVar[None] = None
+    lasting: ClassVar[None] = None
     below: ClassVar[None] = None
 
     name: str

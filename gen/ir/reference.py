@@ -68,7 +68,35 @@ def _potential(layer, *inputs):
     return potential
 
 
+def _leaked(value, leak):
+    for shift in leak:
+        part = torch.floor(value / 2 ** abs(shift))
+        value = value - part if shift >= 0 else value + part
+    return value
+
+
+def _lasting(layer, lasting, charge):
+    """Row by row, with divisions in the place of shifts."""
+    membrane, current = lasting.membrane, torch.zeros(()).double()
+    threshold = torch.tensor(layer.threshold, dtype=torch.float64)[:, None]
+    least = threshold + membrane.strict
+    potential, fired = torch.zeros(()).double(), list[torch.Tensor]()
+    for now in charge.unbind(dim=2):
+        spent = (fired[-1] if fired and membrane.delayed else 0) * threshold
+        current = now if lasting.current is None else _leaked(current, lasting.current) + now
+        potential = potential - spent + current
+        fired.append((potential >= least).double())
+        if membrane.reset == "zero":
+            potential = potential * (1 - fired[-1])
+        elif not membrane.delayed:
+            potential = potential - fired[-1] * threshold
+        potential = _leaked(potential, membrane.leak)
+    return torch.stack(fired, dim=2)
+
+
 def _neurons(layer, *inputs):
+    if layer.lasting is not None:
+        return _lasting(layer, layer.lasting, _potential(layer, *inputs))
     threshold = torch.tensor(layer.threshold, dtype=torch.float64)[:, None, None]
     counts = torch.div(_potential(layer, *inputs), threshold, rounding_mode="floor")
     return counts.clamp(0, layer.levels)

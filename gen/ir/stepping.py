@@ -69,8 +69,8 @@ def trains(layer: "Neurons", dynamics: Dynamics, inputs: Sequence[np.ndarray]) -
         arriving = iter([image, *spikes])
     # Spikes of no train are no charge.
     charges = [next(arriving) if step.charges else 0 for step in program.steps]
-    fired, _ = program.run(charges, *(_wide(values) for values in (
-        layer.initial, layer.threshold, layer.bias)))
+    fired, _ = program.run(charges, _wide(layer.initial), _wide(layer.threshold),
+                           _wide(layer.bias))
     return np.stack(np.broadcast_arrays(*fired)).astype(np.int16)
 
 

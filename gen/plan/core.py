@@ -248,7 +248,7 @@ def _changes(core, source):
 
 def _membranes(core):
     rows, columns = core.sources[0].positions
-    words = columns * core.groups
+    words = columns * core.groups * (1 + core.schedule.currents)
     width = core.lanes * core.membrane_bits
     return Part("membranes", core.name, {
         "one": 1, "place": counter_bits(words), "row": counter_bits(rows),

@@ -205,7 +205,7 @@ def _changing(layer: Layer, sources: Sequence[SourceConfig], names: Sequence[str
                            f"{unknown('source', name, list(layer.sources))}")
     if not layer.synapses:
         raise FitError(f"differential: {layer.name} has no membranes that could keep charge")
-    if layer.dynamics is not None:
+    if layer.dynamics is not None or layer.lasting is not None:
         raise FitError(f"differential: {layer.name} fires in time-steps, and gets no counts")
     for name, source in zip(layer.sources, sources, strict=True):
         if name in names and source.map.height == 1 and not source.continues:

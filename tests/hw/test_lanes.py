@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from hw.dynamics import Lasting, Membrane
 from hw.lanes import Lanes
 from hw.layers import BANK_ROWS, CoreConfig
 from hw.maps import MapConfig, SourceConfig
-from hw.programs import settle
+from hw.programs import lasting, settle
 
 from .stepping import DYNAMICS, named
 from .streams import STALLS, run
@@ -78,6 +79,36 @@ def test_lanes_equal_model(levels, code, stalls, results, masked):
         fires = not config.sends_logits
         free = fires * sum(event["last"] and not event["add"] for event in events)
         assert clocks == len(events) - free + operations + 6
+
+
+LASTING = [Lasting(Membrane(), 9), Lasting(Membrane((3, -5), "zero", True), 9),
+           Lasting(Membrane((2,), delayed=True), 9), Lasting(Membrane((2,)), 9, (1,)),
+           Lasting(Membrane((3,), "zero"), 9, (2, 4)), Lasting(Membrane((), delayed=True), 9, ())]
+
+
+@pytest.mark.parametrize("height, channels", [(4, 3), (2, 5)])
+@pytest.mark.parametrize("neurons", LASTING, ids=str)
+def test_lanes_whose_potentials_last_equal_model(neurons, height, channels):
+    """Also of one word, which is read soon after it has been written."""
+    source = SourceConfig(MapConfig(4, height, 1, 3, 4), -1, (1, 1), (1, 1), (0, 0))
+    config = CoreConfig("c", "c", (source,), 3, channels, weight_bits=4, membrane_bits=10,
+                        masks=(1,) * -(-channels // 3), schedule=lasting([source.map], neurons))
+    rng, own = random.Random(str((neurons, height))), []
+    for _ in range(config.groups):
+        lanes = [config.schedule.parameters(rng.randrange(-2, 4), rng.randrange(4, 16))
+                 for _ in range(3)]
+        own += [sum((lane[k] & 1023) << 10 * place for place, lane in enumerate(lanes))
+                for k in range(len(config.schedule.rows))]
+    dut = Lanes(config, rows(rng, config.weight_rows, 3, 4, -8, 8), tuple(own))
+    events = []
+    for _ in range(40):
+        burst = rng.randrange(1, 5)
+        events += [event(rng, config, add=rng.randrange(4) > 0, last=turn == burst - 1)
+                   for turn in range(burst)]
+    expected = dut.model(events)
+    assert len(set(expected)) > 2
+    received, _ = run(dut, [(dut.i, events)], [(dut.o, len(expected))], stalls="none")
+    assert received == expected
 
 
 @pytest.mark.parametrize("stalls", ["none", "both"])

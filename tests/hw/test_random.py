@@ -16,7 +16,7 @@ from gen.plan.mapping import map_network
 from hw.array import Array
 from hw.dynamics import Dynamics
 from tests.networks import neurons, pruned, readout, synapses
-from tests.sequences import random_blocks, random_changes, random_sequence
+from tests.sequences import random_blocks, random_changes, random_lasting, random_sequence
 
 from .cases import logits
 from .streams import STALLS, run
@@ -258,7 +258,8 @@ def check(rng, network, seed, differential=None):
     lanes = {layer.name: int(rng.integers(1, layer.channels + 1)) for layer in network.layers
              if layer.synapses}
     replicas = {layer.name: int(rng.integers(1, min(3, network.shapes[layer.name][1]) + 1))
-                for layer in network.neurons if layer.name not in {*layer.sources, *kept}}
+                for layer in network.neurons
+                if layer.lasting is None and layer.name not in {*layer.sources, *kept}}
     config, image = map_network(network, lanes=lanes, replicas=replicas, differential=kept,
                                 code=str(rng.choice(["phase", "rate"])),
                                 slice_steps=int(rng.choice([1, 2, 3, 5, 16])))
@@ -277,3 +278,10 @@ def check(rng, network, seed, differential=None):
                       limit=2_000_000, convert=False)
     expected = network.run(counts).steps[timesteps - 1]
     assert (logits(out, received) == expected).all(), network.layers
+
+
+@pytest.mark.parametrize("seed", MANY)
+def test_array_computes_any_network_whose_rows_are_time_steps(seed):
+    rng = np.random.default_rng(seed)
+    network = random_lasting(rng)
+    check(rng, interleave(network, int(rng.integers(2, 4))) if seed % 3 == 0 else network, seed)

@@ -24,6 +24,7 @@ from .integers import Input, in_integers
 from .layers import Layer, layers_of
 from .leaks import common, shifts, spoken
 from .recorded import record
+from .sequences import in_rows, needs_rows
 from .simulation import simulate
 
 __all__ = ["convert_module", "converted"]
@@ -54,11 +55,11 @@ def convert_module(module: nn.Module, target: str, *, calibration: str | Path, o
     Returns
     -------
     ``network`` (the path), ``layers`` (name -> kind), ``weights``, ``timesteps``,
-    ``calibration_images`` (the number of samples) and ``digest``; ``leaks``, name -> the decay that
-    was asked for, what became of it, and how; and of the samples ``spikes``, the share of those of
-    each layer, in every time-step, that are the same as in the original, ``counts``, the share of
-    neurons that spike as often, and ``agreement``, the share of samples that both put into the same
-    class
+    ``calibration_images`` (the number of samples) and ``digest``; ``leaks``, of potentials and of
+    synaptic currents, name -> the decay that was asked for, what became of it, and how; and of the
+    samples ``spikes``, the share of those of each layer, in every time-step, that are the same as
+    in the original, ``counts``, the share of neurons that spike as often, and ``agreement``, the
+    share of samples that both put into the same class
 
     Raises
     ------
@@ -87,18 +88,26 @@ def converted(graph: Graph, data: Data, *, out: str | Path, name: str | None, bi
     out, name = Path(out), require_name(name or Path(out).stem)
     check_pixels(input_levels, data.pixel_max)
     layers, shape = layers_of(graph)
+    recurrent = needs_rows(layers)
+    if recurrent is None:
+        data.require_trains()
+    else:
+        layers = in_rows(layers, shape, recurrent)
     with working(f"{name}: {data.samples:,} samples in real numbers"):
-        real = simulate(layers, data.real)
+        real = simulate(layers, data.real.reshape(*data.real.shape[:2], -1, 1, 1)
+                        if recurrent else data.real)
     burst = _burst(layers, real)
-    given = Input(shape, data.timesteps, input_levels, data.events)
-    metadata = {"converted": source, "calibration_images": data.samples, "schedule": "step",
-                "timesteps": data.timesteps}
+    given = Input(shape, data.timesteps, input_levels, data.events, recurrent is not None)
+    metadata = {"converted": source, "calibration_images": data.samples}
+    if recurrent is None:
+        metadata |= {"schedule": "step", "timesteps": data.timesteps}
     network = in_integers(layers, given, name=name, bits=bits, burst=burst,
                           pixel_max=data.pixel_max, metadata=metadata)
     with working(f"{name}: the samples in integers"):
-        told = _compared(network, data, real, trains or {}, graph.sources[OUTPUT])
+        pixels = data.rows if recurrent else data.pixels
+        told = _compared(network, pixels, real, trains or {}, graph.sources[OUTPUT])
     network = replace(network, metadata={**metadata, "agreement": told["agreement"]},
-                      samples=data.pixels[:_SAMPLES])
+                      samples=pixels[:_SAMPLES])
     _judge(told, require_agreement)
     artifact.save(network, out)
     return {"network": str(out), "layers": {layer.name: layer.label for layer in network.layers},
@@ -121,35 +130,50 @@ def _leaks(layers):
     told = {}
     for layer in layers:
         if isinstance(layer, Layer) and layer.neuron is not None:
-            decay = common(layer.neuron.decay, layer.name)
-            leak = shifts(decay)
-            made = Membrane(leak).decay
-            told[layer.name] = {"decay": decay, "shifts": made, "as": spoken(leak)}
-            log.info("%s: a decay of %.4f is %.4f: %s", layer.name, decay, made, spoken(leak))
+            told[layer.name] = _leak(layer.name, layer.neuron.decay)
+            if layer.neuron.current is not None:
+                name = f"{layer.name}, current"
+                told[name] = _leak(name, layer.neuron.current)
     return told
 
 
-def _compared(network: Network, data: Data, real: Mapping[str, np.ndarray],
+def _leak(name, decays):
+    decay = common(decays, name)
+    leak = shifts(decay)
+    made = Membrane(leak).decay
+    log.info("%s: a decay of %.4f is %.4f: %s", name, decay, made, spoken(leak))
+    return {"decay": decay, "shifts": made, "as": spoken(leak)}
+
+
+def _compared(network: Network, pixels: np.ndarray, real: Mapping[str, np.ndarray],
               trains: Mapping[str, np.ndarray], last: Sequence[str]) -> dict[str, Any]:
     """Shares that are the same.
 
     Parameters
     ----------
+    pixels : of the samples
     real, trains : spikes of the graph and of the original, by layer
     last : nodes that make the output
     """
-    trace = network.run(network.encode(data.pixels))
+    trace = network.run(network.encode(pixels))
     spikes, counts = {}, {}
     for layer in network.neurons:
-        wanted, got = trains.get(layer.name, real[layer.name]), trace.trains[layer.name]
+        wanted, got = trains.get(layer.name, real[layer.name]), _train(layer, trace)
         wanted = np.asarray(wanted).reshape(got.shape)
         spikes[layer.name] = float((wanted == got).mean())
         counts[layer.name] = float((wanted.sum(axis=0) == got.sum(axis=0)).mean())
-    scores = real[network.readout.name].sum(axis=0).reshape(data.samples, -1)
+    scores = real[network.readout.name].sum(axis=0).reshape(len(pixels), -1)
     if len(last) == 1 and last[0] in trains:
-        scores = np.asarray(trains[last[0]]).sum(axis=0).reshape(data.samples, -1)
+        scores = np.asarray(trains[last[0]]).sum(axis=0).reshape(len(pixels), -1)
     agreement = float((predicted(trace.logits) == scores.argmax(axis=1)).mean())
     return {"spikes": spikes, "counts": counts, "agreement": agreement}
+
+
+def _train(layer, trace):
+    """Spikes of each time-step, ``(T, N, ...)``."""
+    if layer.lasting is None:
+        return trace.trains[layer.name]
+    return trace.counts[layer.name].transpose(2, 0, 1, 3)
 
 
 def _judge(told, required):

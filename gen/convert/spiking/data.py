@@ -28,12 +28,13 @@ class Data:
     timesteps : of a run
     pixel_max : greatest raw pixel of an image
     given : shape of a sample's input as it was given
+    path : where they are from
     """
 
     def __init__(self, values: np.ndarray, events: int, timesteps: int, pixel_max: int,
-                 given: tuple[int, ...]) -> None:
+                 given: tuple[int, ...], path: str | Path = "data") -> None:
         self.values, self.events, self.given = values, events, given
-        self.timesteps, self.pixel_max = timesteps, pixel_max
+        self.timesteps, self.pixel_max, self.path = timesteps, pixel_max, path
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,6 +59,31 @@ class Data:
     def pixels(self) -> np.ndarray:
         """``(N, C, H, W)`` raw images, in which the bits of a train are one number."""
         return encoded(self.values, (0, self.events)) if self.events else self.values
+
+    @property
+    def rows(self) -> np.ndarray:
+        """``(N, C * H * W, T, 1)`` raw images whose rows are the time-steps."""
+        if self.events:
+            return self.values.reshape(*self.values.shape[:2], -1, 1).transpose(1, 2, 0, 3)
+        return self.values.reshape(self.samples, -1, 1, 1).repeat(self.timesteps, axis=2)
+
+    def require_trains(self) -> None:
+        """Refuse what is too long for a network whose neurons send trains.
+
+        Raises
+        ------
+        DataError
+            If there are more time-steps than one has, or events than a pixel can hold.
+        """
+        if self.timesteps > MOST_STEPS:
+            raise DataError(f"{self.path}: has {self.timesteps} time-steps; {MOST_STEPS} are the "
+                            f"most of a network that is not recurrent")
+        bits = self.events.bit_length()
+        if bits * self.timesteps > _MOST_BITS:
+            raise DataError(f"{self.path}: {self.timesteps} time-steps with up to {self.events} "
+                            f"events of a pixel need {bits * self.timesteps} bits, and "
+                            f"{_MOST_BITS} are the most; take fewer time-steps, or clip the events "
+                            f"to 1")
 
 
 def read_data(path: str | Path, shape: Sequence[int] | None, *, timesteps: int | None,
@@ -91,13 +117,11 @@ def read_data(path: str | Path, shape: Sequence[int] | None, *, timesteps: int |
         raise DataError(f"{path}: has {array.shape[1]} time-steps, not {timesteps}; leave "
                         f"--timesteps out")
     steps = array.shape[1] if events else timesteps or TIMESTEPS
-    if steps > MOST_STEPS:
-        raise DataError(f"{path}: has {steps} time-steps; {MOST_STEPS} are the most")
     values = array.reshape(*array.shape[:1 + events], *known, *[1] * (4 - axes))
     if not events:
-        return Data(_images(path, values, pixel_max), 0, steps, pixel_max, known)
+        return Data(_images(path, values, pixel_max), 0, steps, pixel_max, known, path)
     train, most = _events(path, values)
-    return Data(train, most, steps, pixel_max, known)
+    return Data(train, most, steps, pixel_max, known, path)
 
 
 def _images(path, values, pixel_max):
@@ -116,8 +140,7 @@ def _events(path, values):
     if values.dtype.kind not in "iub" or values.min() < 0:
         raise DataError(f"{path}: events must be integers that are not negative")
     bits = max(1, int(values.max()).bit_length())
-    if bits * values.shape[1] > _MOST_BITS:
-        raise DataError(f"{path}: {values.shape[1]} time-steps with up to {int(values.max())} "
-                        f"events of a pixel need {bits * values.shape[1]} bits, and {_MOST_BITS} "
-                        f"are the most; take fewer time-steps, or clip the events to 1")
+    if bits > _MOST_BITS:
+        raise DataError(f"{path}: has up to {int(values.max()):,} events of a pixel in a "
+                        f"time-step, more than any network takes; clip them")
     return values.astype(np.int64).swapaxes(0, 1), (1 << bits) - 1

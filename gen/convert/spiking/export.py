@@ -57,6 +57,10 @@ def graph_of(network: Network) -> nir.NIRGraph:
     nodes: dict[str, Any] = {"input": nir.Input(np.array(network.input_shape))}
     edges: list[tuple[str, str]] = []
     for layer in network.layers:
+        if layer.lasting is not None:
+            raise ConversionError(f"{layer.name}: its time-steps are the rows of its map, which "
+                                  f"NIR has no axis for; export the file that it was converted "
+                                  f"from")
         if layer.name in layer.sources:
             raise ConversionError(f"{layer.name}: is recurrent over the elements of a sequence, "
                                   f"which NIR does not tell from time")

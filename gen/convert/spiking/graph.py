@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
@@ -76,7 +77,8 @@ class Neuron:
 
         V <- decay V + gain I + drift        spike = V >= threshold, or > if strict
 
-    and then the threshold is subtracted, or the potential becomes ``rest``.
+    and then the threshold is subtracted, or the potential becomes ``rest``. With a synaptic current
+    ``I <- current I + gain charge``, that is added in the place of the charge.
 
     Parameters
     ----------
@@ -86,6 +88,7 @@ class Neuron:
     strict : see :class:`hw.dynamics.Membrane`
     delayed : whether the threshold is subtracted after the next decay
     burst : the most spikes in a time-step; 0 if all that the potential is worth
+    current : what is left of a synaptic current after a time-step, or ``None`` if there is none
     """
 
     decay: np.ndarray
@@ -98,6 +101,7 @@ class Neuron:
     strict: bool = False
     delayed: bool = False
     burst: int = 1
+    current: np.ndarray | None = None
 
 
 Node: TypeAlias = Weights | Pooling | Flatten | Scale | Neuron
@@ -119,21 +123,47 @@ class Graph:
     sources: Mapping[str, Sequence[str]]
     shape: tuple[int, ...]
 
+    @cached_property
+    def returning(self) -> frozenset[tuple[str, str]]:
+        """Edges over which the spikes of neurons come back to them, through no other neurons: these
+        arrive a time-step later."""
+        readers: dict[str, list[str]] = {}
+        for name, found in self.sources.items():
+            for source in found:
+                readers.setdefault(source, []).append(name)
+        edges = set()
+        for name, node in self.nodes.items():
+            if isinstance(node, Neuron):
+                reached, todo = {name}, list(readers.get(name, ()))
+                while todo:
+                    reader = todo.pop()
+                    if reader not in reached and not isinstance(self.nodes.get(reader), Neuron):
+                        reached.add(reader)
+                        todo += readers.get(reader, ())
+                edges |= {(source, name) for source in self.sources.get(name, ())
+                          if source in reached}
+        return frozenset(edges)
+
+    def inputs(self, name: str) -> list[str]:
+        """What goes into a node, or into :data:`OUTPUT`, within a time-step."""
+        return [source for source in self.sources[name] if (source, name) not in self.returning]
+
     def order(self) -> list[str]:
-        """The nodes that the output depends on, sources first.
+        """The nodes that the output depends on, those of :meth:`inputs` first.
 
         Raises
         ------
         ConversionError
-            If there is a loop, or a node is fed by nothing.
+            If there is a loop through several layers of neurons, or a node is fed by nothing.
         """
         try:
-            found = list(TopologicalSorter(self.sources).static_order())
+            found = list(TopologicalSorter({
+                name: self.inputs(name) for name in self.sources}).static_order())
         except CycleError as error:
             loop = " -> ".join(reversed(error.args[1]))
-            raise ConversionError(f"{loop}: is a recurrent connection, which a network with "
-                                  f"time-steps can't have: the time-steps of a neuron run one "
-                                  f"after the other before the next neuron's") from error
+            raise ConversionError(f"{loop}: is a loop through several layers of neurons, or "
+                                  f"through none; only the spikes of a layer can come back, to "
+                                  f"that layer alone") from error
         needed, todo = set(), [OUTPUT]
         while todo:
             name = todo.pop()
@@ -141,6 +171,10 @@ class Graph:
                 continue
             if not self.sources.get(name):
                 raise ConversionError(f"{name}: nothing feeds it")
+            if not self.inputs(name):
+                raise ConversionError(f"{name}: is fed by {', '.join(self.sources[name])} alone, "
+                                      f"through which its own spikes come back; spikes that come "
+                                      f"back need weights of their own")
             needed.add(name)
             todo += self.sources[name]
         return [name for name in found if name in needed and name != OUTPUT]

@@ -2,7 +2,8 @@
 threshold, which puts its weights on a grid, as in equation (5); leaks become shifts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from gen.errors import ConversionError, NetworkError
 from gen.ir import layers as ir
 from gen.ir.network import Network
 from gen.ir.synapses import Synapses
-from hw.dynamics import Dynamics, Membrane
+from hw.dynamics import Dynamics, Lasting, Membrane
 
 from .graph import INPUT
 from .layers import Layer, Sums
@@ -33,19 +34,28 @@ class Input:
     levels : greatest count of a pixel of an image, which drives all time-steps alike; its value is
         ``count / levels``
     events : greatest number of spikes of a pixel in a time-step, if the input is a train; or else 0
+    rows : whether time-steps are rows of the input; neurons are then vectors
     """
 
     shape: tuple[int, int, int]
     timesteps: int
     levels: int
     events: int = 0
+    rows: bool = False
 
     @property
     def top(self) -> int:
         """Greatest input count: of a train all its bits."""
         if not self.events:
             return self.levels
+        if self.rows:
+            return self.events
         return (1 << self.events.bit_length() * self.timesteps) - 1
+
+    @property
+    def map(self) -> tuple[int, int, int]:
+        """Shape of the input of the network."""
+        return (prod(self.shape), self.timesteps, 1) if self.rows else self.shape
 
 
 def in_integers(layers: Sequence[Layer | Sums], given: Input, *, name: str, bits: Bits,
@@ -68,17 +78,17 @@ def in_integers(layers: Sequence[Layer | Sums], given: Input, *, name: str, bits
     made: list[ir.Layer] = []
     try:
         for layer in layers:
-            made.append(ir.Pool(layer.name, layer.source, "sum", layer.kernel, layer.stride)
-                        if isinstance(layer, Sums) else
-                        _charged(layer, given, burst, widths[layer.name]))
-        return Network(name, given.shape, given.top, given.top if given.events else pixel_max,
+            made += ([ir.Pool(layer.name, layer.source, "sum", layer.kernel, layer.stride)]
+                     if isinstance(layer, Sums) else
+                     _charged(layer, given, burst, widths[layer.name]))
+        return Network(name, given.map, given.top, given.top if given.events else pixel_max,
                        tuple(made), metadata)
     except (NetworkError, ValueError) as error:
         raise ConversionError(f"the converted network is not valid: {error}") from error
 
 
 def _charged(layer, given, burst, bits):
-    """A layer of neurons, or the read-out."""
+    """A layer of neurons, or the read-out, and the poolings in front of it."""
     neuron, steps = layer.neuron, given.timesteps
     weights = [torch.from_numpy(term.weight * _worth(term, given)) for term in layer.terms]
     if neuron is None:
@@ -87,24 +97,41 @@ def _charged(layer, given, burst, bits):
         unit = (torch.ones(1, dtype=torch.float64)
                 if (rows == rows.round()).all() and rows.abs().max() <= limits(bits)[1] else
                 best_grid([(rows, limits(bits))]))
-        theta, dynamics = unit.expand(len(layer.bias)), Dynamics(steps, events=given.events,
-                                                                 burst=burst)
+        theta = unit.expand(len(layer.bias))
         synapses, bias = _rounded(layer, weights, theta, layer.bias, bits)
-        return ir.Readout(layer.name, synapses, 0 * bias, dynamics=dynamics, bias=bias)
+        if given.rows:
+            return _all_rows(layer, synapses, bias, steps)
+        dynamics = Dynamics(steps, events=given.events, burst=burst)
+        return [ir.Readout(layer.name, synapses, 0 * bias, dynamics=dynamics, bias=bias)]
     decay = common(neuron.decay, layer.name)
-    height = neuron.threshold - neuron.rest
+    # What a subtraction leaves does not depend on where a reset would lead.
+    rest = neuron.rest if neuron.zero else 0 * neuron.rest
+    height = neuron.threshold - rest
     if (height <= 0).any():
         raise ConversionError(f"{layer.name}: its threshold must be above the potential that it is "
                               f"reset to")
     gain = torch.from_numpy(neuron.gain / height)
     weights = [weight * gain[:, None, None, None] for weight in weights]
     theta = thresholds([(weight.flatten(1), limits(bits)) for weight in weights])
-    bias = (layer.bias * neuron.gain + neuron.drift - (1 - decay) * neuron.rest) / height
+    bias = (layer.bias * neuron.gain + neuron.drift - (1 - decay) * rest) / height
     synapses, bias = _rounded(layer, weights, theta, bias, bits)
-    start = _round(decay * (neuron.start - neuron.rest) / height * theta.numpy())
-    return ir.Neurons(layer.name, synapses, start, theta.long().numpy(), burst,
-                      dynamics=Dynamics(steps, burst=burst, events=given.events,
-                                        membrane=_membrane(neuron, decay)), bias=bias)
+    heights, membrane = theta.long().numpy(), _membrane(neuron, decay)
+    if given.rows:
+        current = None if neuron.current is None else shifts(common(neuron.current, layer.name))
+        return [ir.Neurons(layer.name, synapses, bias, heights, burst,
+                           lasting=Lasting(membrane, steps, current))]
+    start = _round(decay * (neuron.start - rest) / height * theta.numpy())
+    dynamics = Dynamics(steps, burst=burst, events=given.events, membrane=membrane)
+    return [ir.Neurons(layer.name, synapses, start, heights, burst, dynamics=dynamics, bias=bias)]
+
+
+def _all_rows(layer, synapses, bias, steps):
+    """A read-out of the spikes of all rows."""
+    pools = [ir.Pool(f"{layer.name}.rows{k or ''}", own.source, "sum", (steps, 1), (1, 1))
+             for k, own in enumerate(synapses)]
+    synapses = tuple(replace(own, source=pool.name)
+                     for own, pool in zip(synapses, pools, strict=True))
+    return [*pools, ir.Readout(layer.name, synapses, steps * bias)]
 
 
 def _worth(term, given):
@@ -124,9 +151,16 @@ def _rounded(layer, weights, theta, bias, bits):
         raise ConversionError(f"{layer.name}: weights and biases must be finite numbers")
     synapses = tuple(
         Synapses(term.source, _round((weight * theta[:, None, None, None]).numpy()).clip(low, high),
-                 term.stride, term.padding, term.groups, bits)
+                 term.stride, bits=bits, **_edges(layer, term))
         for term, weight in zip(layer.terms, weights, strict=True))
     return synapses, _round(bias * theta.numpy())
+
+
+def _edges(layer, term):
+    """Padding and groups of synapses. What a layer receives of itself is from the row above."""
+    if term.source == layer.name:
+        return {"padding": (1, 0), "groups": term.groups, "below": -1}
+    return {"padding": term.padding, "groups": term.groups}
 
 
 def _round(values):

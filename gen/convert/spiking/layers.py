@@ -54,6 +54,11 @@ class Layer:
     bias: np.ndarray
     neuron: Neuron | None
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether its own spikes charge it, those of the time-step before."""
+        return any(term.source == self.name for term in self.terms)
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -115,17 +120,33 @@ class _Layers:
         for name in self._graph.order():
             if name == INPUT:
                 continue
-            inputs = [self._values[source] for source in self._graph.sources[name]]
+            inputs = [self._values[source] for source in self._graph.inputs(name)]
             try:
                 self._values[name] = self._apply(self._graph.nodes[name], name, inputs)
             except NetworkError as error:
                 raise ConversionError(str(error)) from error
+        for source, name in sorted(self._graph.returning):
+            if name in self._values:
+                self._return(self._values[source], source, name)
         last = [self._values[source] for source in self._graph.sources[OUTPUT]]
         current = self._summed(last, OUTPUT)
         if all(isinstance(value, _Spikes) for value in last):
             current = self._counting(last)
         self._layers.append(Layer(self._free("out"), current.terms, current.bias, None))
         return tuple(self._layers), self._shape
+
+    def _return(self, value, source, name):
+        """Let the spikes of a layer charge it."""
+        value = _identity(value) if isinstance(value, _Spikes) else value
+        if {term.source for term in value.terms} != {name}:
+            raise ConversionError(f"{source}: brings the spikes of {name} back to it, and others "
+                                  f"with them; these need weights of their own")
+        if value.shape != self._values[name].shape:
+            raise ConversionError(f"{source}: brings a map of {value.shape} back to {name}, which "
+                                  f"has {self._values[name].shape}")
+        self._layers = [
+            replace(layer, terms=layer.terms + value.terms, bias=layer.bias + value.bias)
+            if layer.name == name else layer for layer in self._layers]
 
     def _free(self, name):
         taken = {layer.name for layer in self._layers} | set(self._graph.nodes)
@@ -184,9 +205,10 @@ class _Layers:
 
     def _fired(self, node: Neuron, name: str, inputs: Sequence[_Value]) -> _Value:
         current = self._summed(inputs, name)
-        names = ("decay", "gain", "threshold", "drift", "rest", "start")
+        names = ("decay", "gain", "threshold", "drift", "rest", "start", "current")
         neuron = replace(node, **{
-            field: _channels(getattr(node, field), current, name) for field in names})
+            field: _channels(getattr(node, field), current, name) for field in names
+            if getattr(node, field) is not None})
         self._layers.append(Layer(name, current.terms, current.bias, neuron))
         return _Spikes(name, current.shape, np.ones(current.shape[0]), current.flat)
 
@@ -228,7 +250,7 @@ def _channels(values, value, name):
     """Parameters as ``(C,)``, if all neurons of a channel have the same."""
     values, shape = np.asarray(values, dtype=np.float64), value.shape
     given = values
-    if values.size == prod(shape) and values.ndim <= 1:
+    if values.size == prod(shape) and values.shape in (values.shape[:1], shape[:values.ndim]):
         values = values.reshape(shape)
     elif values.ndim == 1 and values.size == shape[0]:
         values = values[:, None, None]

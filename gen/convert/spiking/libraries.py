@@ -1,6 +1,7 @@
 """The neurons of snnTorch, SpikingJelly and Sinabs, by the names of their classes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ from torch import nn
 
 from gen.errors import ConversionError, unknown
 
-from .graph import Neuron
+from .graph import Neuron, Node, Scale, Weights
 
-__all__ = ["is_neuron", "neuron_of", "package_of"]
+__all__ = ["is_neuron", "neuron_of", "package_of", "returning"]
 
 _PACKAGES = ("snntorch", "spikingjelly", "sinabs")
 
@@ -51,6 +52,28 @@ def neuron_of(module: nn.Module) -> Neuron:
     return _READERS[name](module)
 
 
+def returning(module: nn.Module) -> Node | None:
+    """What the spikes of a layer of neurons go through on their way back to it, if it is recurrent.
+
+    Raises
+    ------
+    ConversionError
+        If it is a layer that can't be converted.
+    """
+    back = getattr(module, "recurrent", None)
+    if package_of(module) != "snntorch" or back is None:
+        return None
+    match back:
+        case nn.Linear():
+            weight = _number(back.weight)
+            bias = np.zeros(len(weight)) if back.bias is None else _number(back.bias)
+            return Weights(weight, bias)
+        case nn.Module() if hasattr(back, "V"):
+            return Scale(_number(back.V))
+    raise ConversionError(f"its spikes come back to it through a {type(back).__name__}; they can "
+                          f"through a Linear, or one by one (all_to_all=False)")
+
+
 def _number(value: Any) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         return value.detach().double().cpu().numpy()
@@ -73,6 +96,21 @@ def _leaky(neurons: Any) -> Neuron:
     return Neuron(_number(neurons.beta).clip(0, 1), np.ones(()), _number(neurons.threshold),
                   zero=kind == "zero", strict=True,
                   delayed=kind == "subtract" and bool(getattr(neurons, "reset_delay", True)))
+
+
+def _recurrent(neurons: Any) -> Neuron:
+    """SnnTorch's ``RLeaky``: those of ``Leaky``, and their spikes. Its reset to zero also takes the
+    charge of the next time-step."""
+    _refuse(a_reset_to_zero_that_takes_the_charge_after_it=neurons.reset_mechanism == "zero")
+    return _leaky(neurons)
+
+
+def _synaptic(neurons: Any) -> Neuron:
+    """SnnTorch's ``Synaptic`` and ``RSynaptic``: ``syn <- alpha syn + I``, which is the current of
+    those above."""
+    _refuse(a_reset_that_is_not_delayed=not getattr(neurons, "reset_delay", True))
+    alpha = _number(neurons.alpha).clip(0, 1)
+    return replace(_recurrent(neurons), current=alpha if alpha.any() else None)
 
 
 def _if_node(neurons: Any) -> Neuron:
@@ -113,4 +151,5 @@ def _iaf(neurons: Any) -> Neuron:
 
 
 _READERS: dict[str, Callable[[Any], Neuron]] = {
-    "Leaky": _leaky, "IFNode": _if_node, "LIFNode": _lif_node, "IAF": _iaf, "IAFSqueeze": _iaf}
+    "Leaky": _leaky, "RLeaky": _recurrent, "Synaptic": _synaptic, "RSynaptic": _synaptic,
+    "IFNode": _if_node, "LIFNode": _lif_node, "IAF": _iaf, "IAFSqueeze": _iaf}

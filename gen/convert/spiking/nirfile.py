@@ -6,7 +6,7 @@ it is executed. NIR describes neurons in continuous time. What it leaves open is
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from gen.errors import ConversionError
 from gen.ir.artifact import MAX_WEIGHTS
 from gen.system import files
 
+from .flattened import flattened
 from .graph import INPUT, OUTPUT, Flatten, Graph, Neuron, Node, Pooling, Scale, Weights
 
 __all__ = ["DISCRETISATIONS", "ORIGINS", "Reading", "read_nir"]
@@ -51,8 +52,9 @@ class Reading:
         what ``export-nir`` writes there: ``reset``, ``strict`` and ``initial``
     reset : ``"zero"``: to ``v_reset``; ``"subtract"``: the threshold is subtracted; ``"delayed"``:
         the same after the next leak, as snnTorch does. By default as the origin does
-    discretisation : ``"euler"``: ``V += dt / tau (v_leak - V + R I)``; ``"exponential"``: exact for
-        a current that is constant during a time-step
+    discretisation : ``"euler"``: ``V += dt / tau (v_leak - V + R I)``, after ``I += dt / tau_syn
+        (w_in S - I)`` if currents last; ``"exponential"``: exact for a current that is constant
+        during a time-step
     dt : length of a time-step in seconds. By default 1e-4, with which snnTorch and SpikingJelly
         write; but 1 if all ``IF`` have ``r`` 1 and no time constant is below 1, as Sinabs and
         ``export-nir`` write
@@ -117,46 +119,57 @@ def _check_extent(path):
 
 def _graph(found, reading):
     ends = {nir.Input: INPUT, nir.Output: OUTPUT}
-    names = {name: ends.get(type(node), name) for name, node in found.nodes.items()}
+    flat = flattened(found)
+    names = {name: ends.get(type(node), name) for name, node in flat.nodes.items()}
     for end in ends.values():
         if (several := list(names.values()).count(end)) != 1:
             raise ConversionError(f"the graph has {several} nodes of the type {end.title()}, and "
                                   f"must have one")
-    (given,) = [node for node in found.nodes.values() if isinstance(node, nir.Input)]
-    dt = reading.dt or _step_of(found.nodes.values())
-    nodes = {}
-    for name, node in found.nodes.items():
-        if type(node) not in ends:
-            make = _MAKERS.get(type(node))
-            if make is None:
-                raise ConversionError(f"{name}: a node of the type {type(node).__name__} can't be "
-                                      f"converted{_WHY.get(type(node).__name__, '')}; supported "
-                                      f"are {', '.join(sorted(t.__name__ for t in _MAKERS))}")
-            try:
-                nodes[name] = make(node, reading, dt)
-            except ConversionError as error:
-                raise ConversionError(f"{name} ({type(node).__name__}): {error}") from error
-            except (AttributeError, TypeError, ValueError) as error:
-                raise ConversionError(f"{name} ({type(node).__name__}): its parameters don't fit "
-                                      f"together ({first_line(error)})") from error
+    (given,) = [node for node in flat.nodes.values() if isinstance(node, nir.Input)]
+    dt = reading.dt or _step_of(flat.nodes.values())
+    nodes = {name: _node(name, node, reading, dt)
+             for name, node in flat.nodes.items() if type(node) not in ends}
     sources: dict[str, list[str]] = {}
-    for start, end in found.edges:
-        if start not in names or end not in names:
-            raise ConversionError(f"the edge from {start!r} to {end!r} has an end that is no node")
+    for start, end in flat.edges:
+        if names[end] == INPUT or names[start] == OUTPUT:
+            raise ConversionError(f"the edge from {start!r} to {end!r} goes into the Input node, "
+                                  f"or out of the Output node, which ends the network; connect "
+                                  f"the nodes between them")
         sources.setdefault(names[end], []).append(names[start])
-    for name, node in found.nodes.items():
-        if isinstance(node, nir.I) and any(names[end] != OUTPUT for start, end in found.edges
+    for name, node in flat.nodes.items():
+        if isinstance(node, nir.I) and any(names[end] != OUTPUT for start, end in flat.edges
                                            if start == name):
             raise ConversionError(f"{name} (I): an integrator can only be the last node")
-    shape = given.input_type["input"]
-    if shape is None:
+    return Graph(nodes, sources, _shape(given.input_type["input"]))
+
+
+def _shape(given):
+    if given is None:
         raise ConversionError("the Input node says no shape")
-    return Graph(nodes, sources, tuple(int(n) for n in np.atleast_1d(shape)))
+    sizes = np.atleast_1d(given)
+    if sizes.dtype.kind not in "iuf" or not ((sizes >= 1) & (sizes == np.floor(sizes))).all():
+        raise ConversionError(f"the Input node has the shape {sizes.tolist()}, and must have "
+                              f"positive integers")
+    return tuple(int(n) for n in sizes)
 
 
-_WHY = {"NIRGraph": ": it is a network within, as recurrent layers are written, and neurons with "
-                    "time-steps can't be recurrent",
-        "CubaLI": ": it never fires", "LI": ": it never fires",
+def _node(name, node, reading, dt):
+    kind = type(node).__name__
+    make = _MAKERS.get(type(node))
+    if make is None:
+        raise ConversionError(f"{name}: a node of the type {kind} can't be converted"
+                              f"{_WHY.get(kind, '')}; supported are "
+                              f"{', '.join(sorted(t.__name__ for t in _MAKERS))}")
+    try:
+        return make(node, reading, dt)
+    except ConversionError as error:
+        raise ConversionError(f"{name} ({kind}): {error}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConversionError(f"{name} ({kind}): its parameters don't fit together "
+                              f"({first_line(error)})") from error
+
+
+_WHY = {"CubaLI": ": it never fires", "LI": ": it never fires",
         "Delay": ": spikes arrive in their time-step"}
 
 
@@ -171,6 +184,9 @@ def _step_of(nodes):
 
 
 def _real(values: Any) -> np.ndarray:
+    if np.asarray(values).dtype.kind not in "biuf":
+        raise ConversionError(f"its parameters must be real numbers, not "
+                              f"{np.asarray(values).dtype}")
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ConversionError("its parameters must be finite numbers")
@@ -219,7 +235,9 @@ def _pair(value: Any, least: int) -> tuple[int, int]:
 
 
 def _flatten(node, reading, dt):
-    if (int(node.start_dim), int(node.end_dim)) not in ((0, -1), (0, 2)):
+    axes = len(np.atleast_1d(node.input_type["input"]))
+    if (int(node.start_dim), int(node.end_dim)) not in (
+            (start, end) for start in (0, -axes) for end in (-1, axes - 1)):
         raise ConversionError(f"only a flattening of all axes can be converted, not of "
                               f"{int(node.start_dim)} to {int(node.end_dim)}")
     return Flatten()
@@ -249,30 +267,31 @@ def _integrate(node, reading, dt):
                   rest=_real(node.v_reset), **_firing(node, reading, np.ones(())))
 
 
-def _leaky(node, reading, dt):
-    tau = _real(node.tau)
+def _share(tau, reading, dt):
+    """What decays in a time-step."""
     if (tau <= 0).any():
         raise ConversionError("its time constants must be positive")
     share = dt / tau if reading.discretisation == "euler" else -np.expm1(-dt / tau)
     if (share > 1 + 1e-6).any():
         raise ConversionError(f"a time-step of {dt:g} s is longer than its time constant of "
                               f"{tau.min():g} s; give --dt")
-    share = share.clip(max=1)
+    return share.clip(max=1)
+
+
+def _leaky(node, reading, dt):
+    share = _share(_real(node.tau), reading, dt)
     return Neuron(1 - share, share * _real(node.r), _real(node.v_threshold),
                   drift=share * _real(node.v_leak), rest=_real(node.v_reset),
                   **_firing(node, reading, 1 - share))
 
 
 def _current(node, reading, dt):
-    left = 1 - dt / _real(node.tau_syn)
-    if np.abs(left).max() > 1e-6:
-        raise ConversionError(f"its current decays by itself, to {left.max():.4g} in a time-step "
-                              f"of {dt:g} s, which takes a second state; LIF has one")
-    tau = _real(node.tau_mem)
-    plain = nir.LIF(tau=tau, r=_real(node.r) * dt * _real(node.w_in) / _real(node.tau_syn),
+    share = _share(_real(node.tau_syn), reading, dt)
+    plain = nir.LIF(tau=_real(node.tau_mem), r=_real(node.r) * share * _real(node.w_in),
                     v_leak=_real(node.v_leak), v_threshold=_real(node.v_threshold),
                     v_reset=_real(node.v_reset), metadata=node.metadata)
-    return _leaky(plain, reading, dt)
+    neuron = _leaky(plain, reading, dt)
+    return neuron if (share > 1 - 1e-6).all() else replace(neuron, current=1 - share)
 
 
 def _threshold(node, reading, dt):

@@ -7,7 +7,7 @@ over time-steps in its ``forward`` is no obstacle. A value is known by its memor
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from gen.errors import ConversionError
 
 from .data import Data
 from .graph import INPUT, OUTPUT, Flatten, Graph, Node, Pooling, Scale, Weights
-from .libraries import is_neuron, neuron_of, package_of
+from .libraries import is_neuron, neuron_of, package_of, returning
 
 __all__ = ["is_spiking", "record"]
 
@@ -94,9 +94,14 @@ def record(module: nn.Module, data: Data) -> tuple[Graph, dict[str, np.ndarray]]
         batch_first = _run(module, list(layers.values()), real, recording)
     trains = {name: _stacked(name, calls, data, batch_first)
               for name, calls in recording.trains.items()}
-    nodes = {name: _node(name, leaf) for name, leaf in layers.items()
+    nodes = {name: _node(name, leaf, trains.get(name)) for name, leaf in layers.items()
              if name in recording.sources and not isinstance(leaf, nn.Identity | nn.Dropout)}
-    return Graph(nodes, _without_idle(recording.sources, nodes), data.given), trains
+    sources = _without_idle(recording.sources, nodes)
+    for name, leaf in layers.items():
+        if name in nodes and (back := _told(name, leaf, returning)) is not None:
+            nodes[f"{name}.recurrent"] = back
+            sources |= {f"{name}.recurrent": [name], name: [*sources[name], f"{name}.recurrent"]}
+    return Graph(nodes, sources, data.given), trains
 
 
 def _leaves(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -204,16 +209,11 @@ def _without_idle(sources, nodes):
             if name in nodes or name == OUTPUT}
 
 
-def _node(name: str, leaf: nn.Module) -> Node:
-    """The operation of a layer, by the names of its class and its bases."""
-    if is_neuron(leaf):
-        try:
-            return neuron_of(leaf)
-        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-            raise ConversionError(f"{name} ({type(leaf).__name__}): its parameters can't be read "
-                                  f"({error})") from error
-        except ConversionError as error:
-            raise ConversionError(f"{name} ({type(leaf).__name__}): {error}") from error
+def _node(name: str, leaf: nn.Module, train: np.ndarray | None) -> Node:
+    """The operation of a layer, by the names of its class and its bases; ``train`` is what neurons
+    have sent."""
+    if train is not None:
+        return _over_columns(_told(name, leaf, neuron_of), train.ndim - 2)
     match leaf:
         case nn.Linear():
             # A view of a map has the memory of the map.
@@ -235,6 +235,26 @@ def _node(name: str, leaf: nn.Module) -> Node:
     raise ConversionError(f"{name} ({type(leaf).__name__}): can't be converted among neurons that "
                           f"spike; Linear, Conv2d, BatchNorm, AvgPool2d, "
                           f"SumPool2d and Flatten can")
+
+
+def _over_columns(neuron, axes):
+    """The neurons of a map of so many axes: what has one axis belongs to the last in PyTorch."""
+    if axes < 2:
+        return neuron
+    return replace(neuron, **{
+        name: values.reshape(*[1] * (axes - 1), -1) for name, values in vars(neuron).items()
+        if isinstance(values, np.ndarray) and values.ndim == 1 and values.size > 1})
+
+
+def _told(name, leaf, read):
+    """What is read of a layer of neurons."""
+    try:
+        return read(leaf)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise ConversionError(f"{name} ({type(leaf).__name__}): its parameters can't be read "
+                              f"({error})") from error
+    except ConversionError as error:
+        raise ConversionError(f"{name} ({type(leaf).__name__}): {error}") from error
 
 
 def _normalisation(leaf):

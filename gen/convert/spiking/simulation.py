@@ -31,10 +31,11 @@ def simulate(layers: Sequence[Layer | Sums], train: np.ndarray) -> dict[str, np.
                 x, layer.kernel, layer.stride, divisor_override=1))
             continue
         current = torch.as_tensor(layer.bias)[:, None, None] + sum(
-            _each(values[term.source], lambda x, term=term: F.conv2d(
-                x, torch.as_tensor(term.weight), stride=term.stride, padding=term.padding,
-                groups=term.groups)) for term in layer.terms)
-        values[layer.name] = current if layer.neuron is None else _fired(layer.neuron, current)
+            _each(values[term.source], _charging(term))
+            for term in layer.terms if term.source != layer.name)
+        back = [_charging(term) for term in layer.terms if term.source == layer.name]
+        values[layer.name] = (current if layer.neuron is None else
+                              _fired(layer.neuron, current, back))
     return {name: value.numpy() for name, value in values.items() if name != INPUT}
 
 
@@ -44,13 +45,30 @@ def _each(train, function):
     return made.unflatten(0, train.shape[:2])
 
 
-def _fired(neuron, current):
+def _charging(term):
+    """The charge of maps."""
+    weight = torch.as_tensor(term.weight)
+    return lambda spikes: F.conv2d(spikes, weight, stride=term.stride, padding=term.padding,
+                                   groups=term.groups)
+
+
+def _fired(neuron, current, back):
+    """Spikes of neurons.
+
+    Parameters
+    ----------
+    current : of other layers
+    back : charges of the neurons' own spikes, a time-step later
+    """
     decay, gain, threshold, drift, rest, start = (
         torch.as_tensor(np.asarray(values))[:, None, None] for values in (
             neuron.decay, neuron.gain, neuron.threshold, neuron.drift, neuron.rest, neuron.start))
     potential, spent, fired = start.expand(current.shape[1:]), torch.zeros(()), []
-    for charge in current:
-        potential = decay * potential + gain * charge + drift - spent
+    left = 0 if neuron.current is None else torch.as_tensor(neuron.current)[:, None, None]
+    spikes = arrived = torch.zeros_like(current[0])
+    for now in current:
+        arrived = left * arrived + gain * (now + sum(own(spikes) for own in back))
+        potential = decay * potential + arrived + drift - spent
         spikes = (potential > threshold if neuron.strict else potential >= threshold).double()
         if neuron.burst != 1:
             most = neuron.burst or float("inf")

@@ -43,8 +43,26 @@ def folder(tmp_path, monkeypatch):
     names = list(nodes)
     nir.write("net.nir", nir.NIRGraph(nodes, list(pairwise(names)), {},
                                       type_check=False))
+    nir.write("recurrent.nir", recurrent(rng))
     artifact.save(linear(), "linear.npz")
     return tmp_path
+
+
+def recurrent(rng):
+    """Eight neurons that look at one half each, and whose spikes come back to them, as a graph
+    within."""
+    weights = np.zeros((8, 2, 6, 6))
+    weights[:4, :, :, :3], weights[4:, :, :, 3:] = rng.uniform(0.1, 0.4, (2, 4, 2, 6, 3))
+    within = nir.NIRGraph(
+        {"in": nir.Input(np.array([8])), "out": nir.Output(np.array([8])),
+         "back": nir.Linear(rng.normal(size=(8, 8)) / 4),
+         "lif": nir.LIF(np.full(8, 4e-4), np.full(8, 4.0), np.zeros(8), np.ones(8))},
+        [("in", "lif"), ("lif", "back"), ("back", "lif"), ("lif", "out")], {}, type_check=False)
+    nodes = {"input": nir.Input(np.array([2, 6, 6])), "flat": nir.Flatten(np.array([2, 6, 6]), 0),
+             "fc": nir.Linear(weights.reshape(8, 72)), "lif": within,
+             "sum": nir.Linear(np.repeat(np.eye(2), 4, axis=1) / 2),
+             "out": nir.IF(np.full(2, 1e4), np.ones(2)), "output": nir.Output(np.array([2]))}
+    return nir.NIRGraph(nodes, list(pairwise(nodes)), {}, type_check=False)
 
 
 def run(capsys, *arguments):
@@ -58,11 +76,13 @@ def recordings(capsys, layout, out):
 
 
 @pytest.mark.parametrize("rtl", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_events_from_recordings_to_the_array(rtl, folder, capsys):
+@pytest.mark.parametrize("file, layout, shape", [
+    ("net.nir", "trains", [12, 2, 6, 6]), ("recurrent.nir", "rows", [12, 72, STEPS, 1])])
+def test_events_from_recordings_to_the_array(file, layout, shape, rtl, folder, capsys):
     """Recordings, NIR, integers, and every spike of the Verilog."""
     assert recordings(capsys, "steps", "steps.npy")["shape"] == [12, STEPS, 2, 6, 6]
-    assert recordings(capsys, "trains", "trains.npy")["shape"] == [12, 2, 6, 6]
-    told = run(capsys, "convert", "net.nir", "--calibration", "steps.npy", "-o", "net.npz",
+    assert recordings(capsys, layout, "trains.npy")["shape"] == shape
+    told = run(capsys, "convert", file, "--calibration", "steps.npy", "-o", "net.npz",
                "--origin", "snntorch")
     assert told["timesteps"] == STEPS
     assert told["agreement"] == 1

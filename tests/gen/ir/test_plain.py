@@ -12,6 +12,7 @@ from gen.cli.main import main
 from gen.errors import OutputError
 from gen.ir import artifact, shipped
 from gen.ir.plain import FILES, export, structure
+from hw.dynamics import Membrane
 from tests import networks, sequences
 
 PAGE = Path(__file__).parents[3] / "docs" / "own-hardware.md"
@@ -29,6 +30,10 @@ def run():
 NETWORKS = {
     "linear": networks.linear(), "convolutional": networks.convolutional(),
     "residual": networks.residual(), "recurrent": sequences.layered(),
+    "lasting": sequences.random_lasting(np.random.default_rng(3), elements=9, own=True),
+    "currents": sequences.random_lasting(np.random.default_rng(3), elements=9, current=(2,)),
+    "lasting, delayed": sequences.random_lasting(
+        np.random.default_rng(4), elements=9, membrane=Membrane((2, 4), delayed=True)),
     "digits": shipped.find("digits"),
 }
 

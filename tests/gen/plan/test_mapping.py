@@ -191,6 +191,11 @@ def test_changes_of_images_and_pools_are_refused():
         map_config(networks.convolutional(), differential={"pool1": ["conv1"]})
     with pytest.raises(FitError, match="fires in time-steps, and gets no counts"):
         map_config(networks.stepping(networks.STEPPING["cif"]), differential={"first": ["input"]})
+    lasting = sequences.random_lasting(np.random.default_rng(2), elements=6)
+    with pytest.raises(FitError, match=r"^differential: layer0 fires in time-steps, and gets no"):
+        map_config(lasting, differential={"layer0": ["input"]})
+    with pytest.raises(FitError, match=r"^layer0: replicas must be 1 to 1"):
+        map_config(lasting, replicas={"layer0": 2})
 
 
 def test_a_layer_that_keeps_charge_has_no_replicas():

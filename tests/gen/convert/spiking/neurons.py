@@ -5,6 +5,10 @@ tests of what they compute do not need the packages.
 
 * snnTorch 1.0, ``snntorch.Leaky``: ``U[t+1] = beta U[t] + I[t+1] - R U_thr``, ``R`` being the spike
   of ``U[t]``; or, with the reset to zero, without what is left of ``U[t]``. ``S = U > U_thr``.
+* snnTorch 1.0, ``snntorch.RLeaky``: the same, and ``I[t+1]`` has ``V S[t]``, too, ``V`` being
+  ``recurrent``: a linear layer, or a weight for each neuron.
+* snnTorch 1.0, ``snntorch.Synaptic`` and ``RSynaptic``: ``I[t+1] = alpha I[t] + X[t+1]``, and the
+  rest as before.
 * SpikingJelly 2.0, ``activation_based.neuron``: charge ``H = V + X``, or ``H = V + (X - (V -
   V_reset)) / tau``, or ``X`` whole without ``decay_input``; ``S = H >= V_th``; hard reset ``V =
   V_reset`` where ``S``, soft reset ``V = H - V_th S``. In the step mode "m" the first axis is time.
@@ -41,6 +45,63 @@ class Leaky(SpikingNeuron):
         else:
             self.mem = self.beta * self.mem + x - reset * self.threshold
         return (self.mem > self.threshold).to(x)
+
+
+class OneByOne(nn.Module):
+    """A weight for each neuron."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.V = nn.Parameter(weights)
+
+    def forward(self, spikes):
+        return self.V * spikes
+
+
+class RLeaky(Leaky):
+    __module__ = "snntorch._neurons.rleaky"
+
+    def __init__(self, beta, recurrent, **options):
+        super().__init__(beta, **options)
+        self.recurrent = recurrent
+
+    def reset_mem(self):
+        super().reset_mem()
+        self.spk = None
+
+    def forward(self, x):
+        spikes = torch.zeros_like(x) if self.spk is None else self.spk
+        self.spk = super().forward(x + self.recurrent(spikes))
+        return self.spk
+
+
+class RSynaptic(RLeaky):
+    __module__ = "snntorch._neurons.rsynaptic"
+
+    def __init__(self, alpha, beta, recurrent, **options):
+        super().__init__(beta, recurrent, **options)
+        self.register_buffer("alpha", torch.tensor(alpha))
+
+    def reset_mem(self):
+        super().reset_mem()
+        self.syn = torch.zeros(())
+
+    def forward(self, x):
+        spikes = torch.zeros_like(x) if self.spk is None else self.spk
+        self.syn = self.alpha * self.syn + x + self.recurrent(spikes)
+        self.spk = Leaky.forward(self, self.syn)
+        return self.spk
+
+
+class Synaptic(RSynaptic):
+    __module__ = "snntorch._neurons.synaptic"
+
+    def __init__(self, alpha, beta, **options):
+        super().__init__(alpha, beta, None, **options)
+
+    def forward(self, x):
+        self.syn = self.alpha * self.syn + x
+        return Leaky.forward(self, self.syn)
 
 
 class BaseNode(nn.Module):
@@ -154,6 +215,16 @@ class Loop(nn.Module):
 def leaky(reset="subtract"):
     return nn.Sequential(nn.Linear(64, 30), Leaky(0.875, reset_mechanism=reset),
                          nn.Linear(30, 10), Leaky(0.5, 0.75, reset))
+
+
+def recurrent():
+    return nn.Sequential(nn.Linear(64, 30), RLeaky(0.875, nn.Linear(30, 30)), nn.Linear(30, 10),
+                         RLeaky(0.5, OneByOne(torch.linspace(-0.5, 0.25, 10))))
+
+
+def synaptic():
+    return nn.Sequential(nn.Linear(64, 30), RSynaptic(0.75, 0.875, nn.Linear(30, 30)),
+                         nn.Linear(30, 10), Synaptic(0.5, 0.75, threshold=2.0))
 
 
 def leaky_zero():

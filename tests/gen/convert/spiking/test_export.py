@@ -98,6 +98,8 @@ def test_refused(tmp_path):
         graph_of(networks.convolutional())
     with pytest.raises(ConversionError, match=r"^\w+: is recurrent over the elements"):
         graph_of(sequences.layered())
+    with pytest.raises(ConversionError, match=r"^layer0: its time-steps are the rows of its map"):
+        graph_of(sequences.random_lasting(np.random.default_rng(2), elements=6))
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         export_nir(networks.linear(), tmp_path / "file" / "n.nir")

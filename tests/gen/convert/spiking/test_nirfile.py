@@ -14,14 +14,14 @@ from gen.convert.spiking.graph import Neuron
 from gen.convert.spiking.layers import layers_of
 from gen.convert.spiking.nirfile import Reading, read_nir
 from gen.convert.spiking.simulation import simulate
-from gen.errors import ConversionError
+from gen.errors import ConversionError, DataError
 from gen.ir import artifact
 
 RNG = np.random.default_rng(0)
 
 
-def affine(out, into):
-    return nir.Affine(RNG.normal(size=(out, into)), RNG.normal(size=out) / 9)
+def affine(out, into, rng=RNG):
+    return nir.Affine(rng.normal(size=(out, into)), rng.normal(size=out) / 9)
 
 
 def lif(n, decay=0.9, dt=1e-4, r=None):
@@ -109,7 +109,8 @@ def test_all_nodes(tmp_path):
 
 def test_a_network_of_a_file(tmp_path):
     """Converted, and the same as the neurons of the file, but for what is rounded."""
-    path = written(tmp_path / "a.nir", affine(20, 64), lif(20, 0.75), affine(10, 20),
+    rng = np.random.default_rng(1)
+    path = written(tmp_path / "a.nir", affine(20, 64, rng), lif(20, 0.75), affine(10, 20, rng),
                    lif(10, 0.5), shape=(64,))
     digits = load_digits().data[:60].astype(np.int64)
     np.save(tmp_path / "x.npy", digits)
@@ -131,6 +132,52 @@ def test_a_network_of_a_file(tmp_path):
     assert not (tmp_path / "b.npz").exists()
 
 
+def test_a_subtraction_does_not_depend_on_where_a_reset_would_lead(tmp_path):
+    """``v_reset`` is no part of a reset that subtracts."""
+    rng, first = np.random.default_rng(5), affine(6, 4)
+    np.save(tmp_path / "x.npy", rng.integers(0, 2, (30, 12, 4)))
+    tau = np.full(6, 8e-4)
+    told = [convert_nir(written(tmp_path / "a.nir", first, nir.LIF(
+        tau, np.full(6, 8.0), np.zeros(6), np.ones(6), np.full(6, reset))),
+        calibration=tmp_path / "x.npy", out=tmp_path / "n.npz", bits=14, origin="snntorch")
+        for reset in (0.0, -0.4)]
+    assert told[0]["digest"] == told[1]["digest"]
+    assert told[1]["spikes"]["n1"] > 0.995
+
+
+def test_neurons_of_a_sequence_have_two_axes(tmp_path):
+    """As NIR has them behind ``Conv1d``."""
+    conv = nir.Conv1d(12, RNG.normal(size=(4, 1, 3)), 2, 1, 1, 2, RNG.normal(size=4) / 9)
+    ones = np.ones((4, 6))
+    nodes = [conv, nir.LIF(8e-4 * ones, 8 * ones, 0 * ones, ones),
+             nir.Flatten(np.array([4, 6]), 0, -1), affine(2, 24), lif(2)]
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 2, (20, 8, 2, 12)))
+    told = convert_nir(written(tmp_path / "a.nir", *nodes, shape=(2, 12)), bits=12,
+                       calibration=tmp_path / "x.npy", out=tmp_path / "n.npz", origin="snntorch")
+    assert min(told["spikes"].values()) > 0.99
+    assert artifact.load(tmp_path / "n.npz").shapes["n1"] == (4, 6, 1)
+
+
+@pytest.mark.parametrize("start, end", [(0, -1), (0, 2), (-3, -1), (-3, 2)])
+def test_all_axes_flattened(start, end, tmp_path):
+    path = written(tmp_path / "a.nir", nir.Flatten(np.array([1, 2, 2]), start, end), affine(2, 4),
+                   lif(2), shape=(1, 2, 2))
+    assert len(layers_of(read_nir(path, _PLAIN))[0]) == 2
+
+
+@pytest.mark.parametrize("discretisation, left", [("euler", 0.5), ("exponential", np.exp(-0.5))])
+def test_currents_that_last(discretisation, left, tmp_path):
+    """``I += (1 - left) (w_in S - I)``, and then the potential as of ``LIF``."""
+    cuba = nir.CubaLIF(np.full(2, 2e-4), np.full(2, 4e-4), np.full(2, 3.0), np.zeros(2), np.ones(2),
+                       w_in=np.full(2, 1.5))
+    path = written(tmp_path / "a.nir", affine(2, 4), cuba)
+    neuron = only(path, Reading("snntorch", discretisation=discretisation))
+    share = 1 - neuron.decay
+    assert neuron.current == pytest.approx([left, left])
+    assert neuron.gain == pytest.approx((1 - left) * 1.5 * 3 * share)
+    assert only(path, Reading(dt=2e-4)).current is None
+
+
 GRID = nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 2, 1, np.zeros(1))
 
 
@@ -138,11 +185,12 @@ GRID = nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 2, 1, np.zeros(1))
     ((nir.Delay(np.ones(4)),), {}, "n0: a node of the type Delay can't be converted: spikes"),
     ((affine(2, 4), nir.LI(np.ones(2), np.ones(2), np.zeros(2))), {},
      "n1: a node of the type LI can't be converted: it never fires; supported are Affine,"),
-    ((affine(4, 4), lif(4)), {"edges": [("n1", "n0")]},
-     "n0 -> n1 -> n0: is a recurrent connection, which"),
-    ((affine(4, 4), nir.CubaLIF(np.full(4, 2e-4), np.full(4, 1e-3), np.ones(4), np.zeros(4),
+    ((affine(4, 4), nir.CubaLIF(np.full(4, 2e-5), np.full(4, 1e-3), np.ones(4), np.zeros(4),
                                 np.ones(4))), {},
-     "n1 (CubaLIF): its current decays by itself, to 0.5 in a time-step of 0.0001 s"),
+     "n1 (CubaLIF): a time-step of 0.0001 s is longer than its time constant of 2e-05 s; give"),
+    ((affine(4, 4), nir.CubaLIF(np.full(4, 2e-4), np.full(4, 1e-3), np.ones(4), np.ones(4),
+                                np.ones(4))), {},
+     "n1: its potential leaks towards another value than that of a reset, which neurons with a"),
     ((GRID,), {"shape": (1, 4, 4)}, "n0 (Conv2d): a dilation other than 1 can't be converted"),
     ((affine(2, 4), affine(2, 2), lif(2)), {}, "n1: gets the result of weights without neurons"),
     ((affine(2, 5), lif(2)), {}, "n0: takes 5 values, and gets 4"),
@@ -151,6 +199,14 @@ GRID = nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 0, 2, 1, np.zeros(1))
     ((affine(2, 4), lif(2, 0.5, dt=1e-5)), {}, "n1 (LIF): a time-step of 0.0001 s is longer "),
     ((affine(2, 4), integrate(2, -1.0)), {}, "n1: its threshold must be above the potential that "),
     ((affine(2, 4), integrate(3)), {}, "n1: parameters of the shape (3,) don't fit a map of (2, 1"),
+    ((nir.Linear(np.ones((2, 4), complex)),), {},
+     "n0 (Linear): its parameters must be real numbers, not complex128"),
+    ((affine(2, 4), lif(2)), {"edges": [("n1", "input")]},
+     "the edge from 'n1' to 'input' goes into the Input node, or out of the Output node, which"),
+    ((affine(2, 4), lif(2)), {"edges": [("output", "n1")]},
+     "the edge from 'output' to 'n1' goes into the Input node, or out of the Output node, which"),
+    ((nir.Flatten(np.array([1, 2, 2]), 1, -1), affine(2, 4)), {"shape": (1, 2, 2)},
+     "n0 (Flatten): only a flattening of all axes can be converted, not of 1 to -1"),
     ((nir.Affine(np.full((2, 4), np.nan), np.zeros(2)),), {},
      "n0 (Affine): its parameters must be finite numbers"),
 ])
@@ -162,6 +218,20 @@ def test_refused(tmp_path, nodes, options, message):
         convert_nir(path, calibration=tmp_path / "x.npy", out=tmp_path / "a.npz")
     assert re.match(f"({re.escape(str(path))}: )?{re.escape(message)}", str(error.value))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(4.5,), (0,), (2, 0)], ids=str)
+def test_a_shape_that_is_none(shape, tmp_path):
+    path = written(tmp_path / "a.nir", affine(2, 4), lif(2), shape=shape)
+    with pytest.raises(ConversionError, match=r"the Input node has the shape \[.*\], and must h"):
+        read_nir(path, _PLAIN)
+
+
+def test_more_events_than_a_network_takes(tmp_path):
+    path = written(tmp_path / "a.nir", affine(2, 4), lif(2), edges=[("n1", "n1")])
+    np.save(tmp_path / "x.npy", np.full((2, 3, 4), 1 << 25))
+    with pytest.raises(DataError, match=r"x.npy: has up to 33,554,432 events of a pixel in a t"):
+        convert_nir(path, calibration=tmp_path / "x.npy", out=tmp_path / "n.npz")
 
 
 def test_hostile_files(tmp_path):

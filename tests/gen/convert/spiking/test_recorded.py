@@ -140,14 +140,31 @@ def following(layer):
     (following(nn.Tanh()), "1 (Tanh): can't be converted among neurons that spike; Linear, "),
     (nn.Sequential(nn.Linear(64, 4), neurons.Leaky(0.5, reset_mechanism="none")),
      "1 (Leaky): a reset mechanism of none can't be converted"),
-    (nn.Sequential(nn.Linear(64, 4), type("Synaptic", (neurons.Leaky,), {"__module__": "snntorch"})(
-        0.5)), "1 (Synaptic): there is no layer of neurons 'Synaptic'"),
+    (nn.Sequential(nn.Linear(64, 4), type("Alpha", (neurons.Leaky,), {"__module__": "snntorch"})(
+        0.5)), "1 (Alpha): there is no layer of neurons 'Alpha'"),
+    (nn.Sequential(nn.Linear(64, 4), neurons.Synaptic(0.5, 0.5, reset_mechanism="zero")),
+     "1 (Synaptic): a reset to zero that takes the charge after it can't be converted"),
     (neurons.Loop(7), "forward runs 7 time-steps by itself; give --timesteps 7"),
 ])
 def test_refused(module, message):
     data = images((1, 8, 8) if isinstance(module, neurons.Loop) else (64,))
     with pytest.raises(ConversionError, match=f"^{re.escape(message)}"):
         record(module, data)
+
+
+def test_thresholds_of_one_axis_are_those_of_columns():
+    """As PyTorch takes them: a map of four channels and four columns has no other sign of it."""
+    def module(threshold):
+        layer = neurons.Leaky(0.5, threshold)
+        return nn.Sequential(nn.Conv2d(1, 4, 5, padding=0), layer)
+
+    data = images((1, 8, 8))
+    graph, trains = record(module([0.1, 0.2, 0.3, 0.4]), data)
+    with pytest.raises(ConversionError, match=r"^1: the neurons of a channel differ in a p"):
+        layers_of(graph)
+    graph, trains = record(module([[[0.1]], [[0.2]], [[0.3]], [[0.4]]]), data)
+    real = simulate(layers_of(graph)[0], data.real)["1"]
+    assert np.mean(real == trains["1"]) > 0.999
 
 
 def test_a_loop_of_forward_needs_images():
