@@ -34,5 +34,6 @@ def compared(model, shape, levels=63, **options):
     place = lowered.places[lowered.layers[-1].name]
     if place.phases != (1, 1):
         scores = torch.nn.functional.pixel_shuffle(scores, place.phases[0])
-    ((_, own),) = lowered.finished(scores.float())
+    ((result, part),) = lowered.parted(scores.float())
+    own = result.of(part)
     return network, lowered, float((own.reshape(wanted.shape) - wanted).abs().mean() / wanted.std())
