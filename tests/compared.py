@@ -31,9 +31,6 @@ def compared(model, shape, levels=63, **options):
     for layer, value in trace.counts.items():
         assert np.array_equal(value, theirs[layer].numpy()), layer
     scores = torch.from_numpy(trace.logits) * quantised.logit_step
-    place = lowered.places[lowered.layers[-1].name]
-    if place.phases != (1, 1):
-        scores = torch.nn.functional.pixel_shuffle(scores, place.phases[0])
     ((result, part),) = lowered.parted(scores.float())
     own = result.of(part)
     return network, lowered, float((own.reshape(wanted.shape) - wanted).abs().mean() / wanted.std())
