@@ -114,8 +114,8 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
                       classes=told.require_agreement is not None)
     judge(found, len(pixels), errors, told.require_agreement, told.tune is not None)
     lost = facts(found)
-    network = replace(network, metadata={**network.metadata, **lost}, samples=pixels[:_SAMPLES])
-    artifact.save(network, out)
+    artifact.save(replace(network, metadata={**network.metadata, **lost},
+                          samples=pixels[:_SAMPLES]), out)
     return {"network": str(out), **_summary(network, lowered), **lost, "errors": errors, **timed}
 
 

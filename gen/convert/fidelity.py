@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from gen.errors import ConversionError
 from gen.ir.layers import INPUT, Pool
 
+from .differences import CANCELLED, RELATIVE, Ranges, differing, extent, on_grid, percent
 from .final import named
 from .images import Images
 from .lowered import Fire, Lowered, Out, Relu
@@ -37,13 +38,6 @@ _PROBES, _SEED = 16, 0
 
 # Values of a batch that are kept, over all layers: 16 MB, and several times as much on the way.
 _VALUES = 1 << 22
-
-# Allowed differences of float32: relative to the range of a channel's values and, if its terms
-# cancel, relative to their greatest possible sum.
-_RELATIVE, _CANCELLED = 1e-3, 1e-6
-
-# Steps by which a quantised value may miss its grid: a constant, and a share for each level.
-_OFF_GRID, _OFF_LEVEL = 1e-3, 1e-6
 
 _CANT = "the module can't take the calibration images"
 
@@ -87,7 +81,7 @@ def beside(module: nn.Module, lowered: Lowered, images: Images
     lowered = lowered.before or lowered
     size = sum(math.prod(place.shape) for place in lowered.places.values())
     batch = max(1, min(_BATCH, _VALUES // size))
-    ranges = _Ranges()
+    ranges = Ranges()
     random = lowered.real(_random(images.shape[1:], min(batch, _PROBES)))
     _compared(module, lowered, random, ranges, ramps=True)
     for start in range(0, len(images), batch):
@@ -101,21 +95,7 @@ def _random(shape: tuple[int, ...], number: int) -> torch.Tensor:
     return pixels / torch.arange(1, number + 1).reshape(-1, *[1] * len(shape))
 
 
-class _Ranges:
-    """The range of values of each channel of each layer so far."""
-
-    def __init__(self) -> None:
-        self._ranges: dict[str, torch.Tensor] = {}
-
-    def widened(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        """``(1, C, ...)`` ranges, including those of the values ``(N, C, ...)``."""
-        over = [axis for axis in range(values.dim()) if axis != 1]
-        now = values.amax(dim=over, keepdim=True) - values.amin(dim=over, keepdim=True)
-        self._ranges[name] = torch.maximum(now, self._ranges.get(name, now))
-        return self._ranges[name]
-
-
-def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ranges,
+def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: Ranges,
               ramps: bool = False) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """One batch of :func:`beside`; with ``ramps`` also values over the range of activations."""
     comparison = _Comparison(lowered, x, ranges, ramps)
@@ -129,11 +109,11 @@ def _compared(module: nn.Module, lowered: Lowered, x: torch.Tensor, ranges: _Ran
         where = f"{output.label} of the module itself" if output.name else "the module itself"
         own = output.form.as_map(_shaped(results.get(output.name, result), made.shape, where,
                                          module, {"": module}), output.shape)
-        different = _differing(own, made, _RELATIVE * ranges.widened(f"/{output.name}", made)
-                               + _CANCELLED * made.abs().amax(dim=0))
+        different = differing(own, made, RELATIVE * ranges.widened(f"/{output.name}", made)
+                               + CANCELLED * made.abs().amax(dim=0))
         if different.any():
             raise ConversionError(f"{where} gives other scores than its layers one after the other"
-                                  f": {_extent(different, own, made)}; "
+                                  f": {extent(different, own, made)}; "
                                   f"{seen(module, {'': module})}")
         if not output.function and len(results) == 1:
             scores = spread_over(own, lowered.readout.phases)
@@ -151,7 +131,7 @@ class _Comparison(fx.Interpreter):
     compute in place.
     """
 
-    def __init__(self, lowered: Lowered, x: torch.Tensor, ranges: _Ranges, ramps: bool) -> None:
+    def __init__(self, lowered: Lowered, x: torch.Tensor, ranges: Ranges, ramps: bool) -> None:
         super().__init__(lowered.module)
         self.extra_traceback = False
         self.values = {INPUT: lowered.counted(x)}
@@ -247,8 +227,8 @@ class _Comparison(fx.Interpreter):
         result, given, value = self._activated(layer, n)
         fed_back = self._fed_back(layer)
         ours = (given + fed_back).clamp(0, layer.cap)
-        slack = _CANCELLED * (given.abs().max() + fed_back.abs().max()) * fed_back.any()
-        self._refuse_any(_differing(value, ours, slack), n, layer, value, ours, "values")
+        slack = CANCELLED * (given.abs().max() + fed_back.abs().max()) * fed_back.any()
+        self._refuse_any(differing(value, ours, slack), n, layer, value, ours, "values")
         return result
 
     @_run_layer.register
@@ -318,16 +298,16 @@ class _Comparison(fx.Interpreter):
     def _compare(self, n: fx.Node, layer: Fire | Relu | Pool | Out, own: torch.Tensor,
                  ours: torch.Tensor, reach: torch.Tensor, what: str) -> None:
         # By channel: neither a large channel nor a bias must hide a difference in a small channel.
-        tolerance = (_RELATIVE * self._ranges.widened(f"{what} of {layer.name}", ours)
-                     + _CANCELLED * (reach[:, None, None] + ours.abs().max()))
-        self._refuse_any(_differing(own, ours, tolerance), n, layer, own, ours, what)
+        tolerance = (RELATIVE * self._ranges.widened(f"{what} of {layer.name}", ours)
+                     + CANCELLED * (reach[:, None, None] + ours.abs().max()))
+        self._refuse_any(differing(own, ours, tolerance), n, layer, own, ours, what)
 
     def _refuse_any(self, different: torch.Tensor, n: fx.Node, layer: Fire | Relu | Pool | Out,
                     own: torch.Tensor, ours: torch.Tensor, what: str) -> None:
         if different.any():
             raise ConversionError(
                 f"{layer.name}: the module computes something else here than its parameters say: "
-                f"{_extent(different, own, ours, what)}; {self._seen(n)}")
+                f"{extent(different, own, ours, what)}; {self._seen(n)}")
 
     def _compare_grid(self, n: fx.Node, layer: Fire, given: torch.Tensor,
                       result: torch.Tensor) -> None:
@@ -339,7 +319,7 @@ class _Comparison(fx.Interpreter):
             ramp = torch.linspace(low, high, given.numel(), dtype=given.dtype).reshape(given.shape)
             pairs.append((ramp, self.fetch_attr(str(layer.activation))(ramp.clone())))
         for z, a in pairs:
-            different = ~_on_grid(z, a, layer)
+            different = ~on_grid(z, a, layer)
             if not different.any():
                 continue
             own = a[a > 0]
@@ -349,7 +329,7 @@ class _Comparison(fx.Interpreter):
             raise ConversionError(
                 f"{layer.activation}: this activation is not step * clip(floor(z/step"
                 f"{'' if layer.floor else ' + 1/2'}), {least}, {layer.levels}) with "
-                f"step={layer.step:.4g}: {_percent(different)} of its values differ ({values}); "
+                f"step={layer.step:.4g}: {percent(different)} of its values differ ({values}); "
                 f"check how the step and the levels are read; {self._seen(n)}")
 
     def _seen(self, n: fx.Node) -> str:
@@ -368,12 +348,6 @@ class _Comparison(fx.Interpreter):
         return dict(reversed(found.items()))
 
 
-def _differing(own: torch.Tensor, ours: torch.Tensor,
-               tolerance: torch.Tensor | float) -> torch.Tensor:
-    """Where two results differ. NaN differs from everything."""
-    return ~((own - ours).abs() <= tolerance)
-
-
 def _shaped(own: object, shape: tuple[int, ...], where: str, root: nn.Module,
             modules: dict[str, nn.Module]) -> torch.Tensor:
     """A result of the module, which has as many values as a map of ``shape``."""
@@ -382,26 +356,3 @@ def _shaped(own: object, shape: tuple[int, ...], where: str, root: nn.Module,
     kind = f"the shape {tuple(own.shape)}" if isinstance(own, torch.Tensor) else type(own).__name__
     raise ConversionError(f"{where}: gives {kind}, where the parameters say {tuple(shape)}; "
                           f"{seen(root, modules)}")
-
-
-def _on_grid(z: torch.Tensor, a: torch.Tensor, layer: Fire) -> torch.Tensor:
-    """Where ``a`` is a whole number of steps within the levels, and the nearest one to ``z``, or
-    the next one below if the layer rounds down."""
-    z, n = z.double() / layer.step - layer.floor / 2, a.double() / layer.step
-    whole, slack = n.round(), _OFF_GRID + _OFF_LEVEL * layer.levels
-    least = -layer.levels if layer.symmetric else 0
-    return (((n - whole).abs() <= slack) & (whole >= least) & (whole <= layer.levels)
-            & ((z >= whole - 0.5 - slack) | (whole == least))
-            & ((z <= whole + 0.5 + slack) | (whole == layer.levels)))
-
-
-def _extent(different: torch.Tensor, own: torch.Tensor, ours: torch.Tensor,
-            what: str = "scores") -> str:
-    difference = (own - ours).abs().max()
-    return (f"{_percent(different)} of the {what} differ, by up to {difference:.3g} where they "
-            f"reach {ours.abs().max():.3g}")
-
-
-def _percent(different: torch.Tensor) -> str:
-    share = different.double().mean()
-    return f"{share:.0%}" if share > 0.01 else f"{share:.2g}"
