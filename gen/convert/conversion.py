@@ -105,10 +105,9 @@ def convert(target: str, *, weights: str | Path | None = None, calibration: str 
                 check=partial(require_classes, labels=classes, required=told.require_agreement))
         errors = _tuned(quantised, module, lowered, images, classes, told.tune)
     pixels = lowered.input_form.as_map(torch.from_numpy(pixels), lowered.input_shape).numpy()
-    network = _network(quantised, name, told.pixel_max, {
+    network, timed = told.firing.applied(_network(quantised, name, told.pixel_max, {
         "converted": Path(target).name, "calibration_images": len(pixels),
-        "meaning": _meaning(quantised, lowered, told)})
-    network, timed = told.firing.applied(network, pixels, quantised.floor)
+        "meaning": _meaning(quantised, lowered, told)}), pixels, quantised.floor)
     with working(f"{network.name}: the images in integers"):
         found = costs(lowered, network, quantised.logit_step, pixels, scores, classes,
                       classes=told.require_agreement is not None)
