@@ -10,6 +10,8 @@ import boards
 from gen.build.planning import design_for
 from gen.convert.conversion import to_quantised
 from gen.errors import FitError
+from gen.plan.resources import predict
+from gen.plan.room import excess
 from gen.verify.rtl import verify
 from tests.gen.convert.test_ordinary import trained
 from tests.mlperf import NETWORKS
@@ -52,9 +54,13 @@ def test_every_count_in_integers(name, weights):
 @pytest.mark.slow
 @pytest.mark.parametrize("name, board", [("resnet-8", "nitefury"), ("ds-cnn", "arty-a7-100"),
                                          ("mobilenet", "nitefury"), ("autoencoder", "nitefury")])
-def test_every_spike_of_the_verilog(name, board):
+def test_it_fits_and_every_spike_of_its_verilog(name, board):
     _, network, _ = converted(name, levels=7)
-    result = verify(design_for(network, boards.find(board)), network.samples[:1])
+    board = boards.find(board)
+    design = design_for(network, board)
+    assert not excess(board, predict(design.config, board.family.name, board.budget.brams,
+                                     design.image))
+    result = verify(design, network.samples[:1])
     assert result["mismatches"] == 0, result["first_mismatch"]
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional as F
 
 from gen.ir.layers import INPUT
@@ -71,7 +71,7 @@ def tuned(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(tuning.seed)
         _fit_layers(quantised, module, lowered, images[:_IMAGES], tuning)
-        _fit_scores(quantised, module, lowered, images, labels, tuning)
+        _fit_scores(quantised, lowered, images, labels, tuning)
     return quantised.eval()
 
 
@@ -139,10 +139,10 @@ def _missed(quantised: QuantisedModel, name: str, given: list[torch.Tensor],
     return float(F.mse_loss(quantised.layer_values(name, given).float(), wanted))
 
 
-def _fit_scores(quantised: QuantisedModel, module: nn.Module, lowered: Lowered,
-                images: Images, labels: np.ndarray | None, tuning: Tuning) -> None:
+def _fit_scores(quantised: QuantisedModel, lowered: Lowered, images: Images,
+                labels: np.ndarray | None, tuning: Tuning) -> None:
     """The last step."""
-    counts, scores = _examples(quantised, module, lowered, images)
+    counts, scores = _examples(quantised, lowered, images)
     classes = None if labels is None else torch.from_numpy(labels.astype(np.int64))
     order = torch.randperm(len(counts))
     held, rest = order[:max(1, int(_HELD * len(order)))], order[int(_HELD * len(order)):]
@@ -182,13 +182,16 @@ def _steps(order: torch.Tensor, epochs: int) -> Iterator[tuple[bool, torch.Tenso
         yield from ((k == len(parts) - 1, part) for k, part in enumerate(parts))
 
 
-def _examples(quantised: QuantisedModel, module: nn.Module, lowered: Lowered, images: Images
+@torch.no_grad()
+def _examples(quantised: QuantisedModel, lowered: Lowered, images: Images
               ) -> tuple[torch.Tensor, torch.Tensor]:
     """Counts, and the module's scores in the shape of the network's."""
-    place = lowered.places[lowered.layers[-1].name]
+    place, scored = lowered.places[lowered.layers[-1].name], fx.Interpreter(lowered.module)
     counts, scores = [], []
-    for values, result in beside(module, lowered, images):
-        counts.append((values[INPUT] * quantised.input_levels + 0.5).floor().to(torch.int32))
-        maps = place.spread(result)
+    for start in range(0, len(images), _BATCH):
+        x = torch.from_numpy(np.array(images[start:start + _BATCH], dtype=np.float32))
+        values = lowered.counted(x) * quantised.input_levels
+        counts.append((values + 0.5).floor().to(torch.int32))
+        maps = place.spread(scored.run(x))
         scores.append(maps.flatten(1) if maps.shape[2:] == (1, 1) else maps)
     return torch.cat(counts), torch.cat(scores)
