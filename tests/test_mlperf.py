@@ -1,5 +1,6 @@
 """The networks of MLPerf Tiny convert, fit a board or not, and their Verilog is right."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 import boards
 from gen.build.planning import design_for
 from gen.convert.conversion import to_quantised
-from gen.errors import FitError
+from gen.plan.figures import fit
 from gen.plan.resources import predict
 from gen.plan.room import excess
 from gen.verify.rtl import verify
@@ -68,5 +69,6 @@ def test_it_fits_and_every_spike_of_its_verilog(name, board):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_small_board_says_what_is_missing(name):
     _, network, _ = converted(name, levels=7)
-    with pytest.raises(FitError, match="icebreaker"):
-        design_for(network, boards.find("icebreaker"))
+    found = fit(network, board="icebreaker")
+    assert not found["fits"]
+    assert re.search(rf"^{name} does not fit icebreaker .* stores? [\d,]+ bits", found["reason"])
