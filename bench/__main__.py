@@ -24,6 +24,7 @@ from . import (
     line,
     masked,
     methods,
+    mobilenet,
     pages,
     pcie,
     peers,
@@ -38,7 +39,7 @@ from .benchmark import load
 # The coefficients come first, because the others' plans follow from them; what takes hours, last.
 BENCHMARKS = [module.BENCHMARK for module in (
     calibrate, every_board, bitstreams, clocks, choices, masked, sparsity, gates, line, pcie,
-    endpoint, scale, contents, tuned, ecp5_clock, peers, sequences, methods, figures)]
+    endpoint, scale, contents, tuned, mobilenet, ecp5_clock, peers, sequences, methods, figures)]
 
 
 def _jobs(text):

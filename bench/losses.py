@@ -1,6 +1,6 @@
-"""The table of docs/own-network.md, of what has been measured."""
+"""The tables of what a conversion costs, of what has been measured."""
 
-from . import tuned
+from . import mobilenet, tuned
 from .markdown import table
 
 __all__ = ["TABLES"]
@@ -21,5 +21,28 @@ def _table(measured):
     ], tuned.BENCHMARK.rows(measured))
 
 
-TABLES = {"tuned": _table}
+_RUNS = {"default": "the defaults", "63 levels": "`--levels 63`", "tuned": "the defaults, tuned"}
+
+
+def _deep(measured):
+    (row,) = mobilenet.BENCHMARK.rows(measured)
+    found = {"the module": {"accuracy": row["float"]}} | {
+        told: row[run] for run, told in _RUNS.items()}
+    return table([
+        ("", lambda name: name),
+        ("accuracy", lambda name: f"{found[name]['accuracy']:.2%}"),
+        ("agreement", lambda name: f"{found[name].get('agreement', 1):.2%}"),
+    ], found)
+
+
+def _layers(measured):
+    (row,) = mobilenet.BENCHMARK.rows(measured)
+    return table([
+        ("layer", lambda name: f"`{name}`"),
+        *((told, lambda name, run=run: f"{row[run]['errors'][name]:.1%}")
+          for run, told in _RUNS.items()),
+    ], row["default"]["errors"])
+
+
+TABLES = {"tuned": _table, "mobilenet": _deep, "mobilenet-layers": _layers}
 """Name -> what makes the Markdown of :func:`bench.benchmark.load`."""

@@ -94,10 +94,14 @@ class SpikeMemory(wiring.Component):
         m.d.comb += write.eq(self.i.valid & self.i.ready)
         fills = write & row_ends
         m.d.sync += self.filled.eq(fills)
-        # With more padding than a window needs, a sample's first window begins above the last one,
-        # and rows may be owed from then on.
         more = Mux(self.finish, source.ascent, source.descent)
-        frees = Const(1) if source.ascent > 0 else free + more > fills
+        if source.ascent < 0:
+            # With more padding than a window needs, a sample's first window begins above the last
+            # one, and rows are owed for a while.
+            frees = free + more > fills
+        else:
+            frees = Const(1) if source.ascent > 0 else free + source.ascent > fills
+            frees |= ~self.finish
         m.d.sync += free.eq(free - fills + Mux(self.descend, more, 0))
         m.d.sync += ready.eq(Mux(self.descend, frees, free > fills))
         with m.If(write):

@@ -45,15 +45,19 @@ def ds_cnn():
         nn.Dropout(0.4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 12), nn.Softmax(1))
 
 
-def mobilenet():
-    """Visual wake words: MobileNetV1 of a quarter of the width, 96x96."""
+def mobilenet(classes=2, stem=2):
+    """Visual wake words: MobileNetV1 of a quarter of the width, 96x96.
+
+    ``stem`` is the stride of the first convolution; that of 1 suits 32x32.
+    """
     widths = [8, 16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256]
     strides = [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1]
     blocks = [layer for (i, o), s in zip(pairwise(widths), strides, strict=True)
               for layer in separable(i, o, s)]
     return nn.Sequential(
-        nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 8, 3, 2, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
-        *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 2), nn.Softmax(1))
+        nn.ZeroPad2d((0, 1, 0, 1) if stem == 2 else 1), nn.Conv2d(3, 8, 3, stem, bias=False),
+        nn.BatchNorm2d(8), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(256, classes), nn.Softmax(1))
 
 
 def autoencoder():

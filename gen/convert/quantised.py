@@ -23,7 +23,7 @@ from gen.ir.exact import check_levels
 from gen.ir.layers import INPUT
 from gen.ir.network import Network
 
-from .integers import Charged, Sum, quantised_layer
+from .integers import Charged, Quantised, Sum, quantised_layer
 from .lowered import Fire, Lowered
 from .widths import Bits, layer_bits
 
@@ -118,9 +118,13 @@ class QuantisedModel(nn.Module):
         dtype = torch.float32 if self.training else torch.float64
         values = {INPUT: counts.to(dtype)}
         for layer in self.layers:
-            inputs = [values[source] for source in layer.sources if source != layer.name]
-            values[layer.name] = layer(self.step, *inputs)
+            self.extend(values, layer)
         return values
+
+    def extend(self, trace: dict[str, torch.Tensor], layer: Quantised) -> None:
+        """Add one of the :attr:`layers` to a :meth:`trace` of those before it."""
+        inputs = [trace[source] for source in layer.sources if source != layer.name]
+        trace[layer.name] = layer(self.step, *inputs)
 
     def values(self, counts: torch.Tensor) -> dict[str, torch.Tensor]:
         """What the counts and potentials of a :meth:`trace` are worth, of the layers with

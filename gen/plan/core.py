@@ -72,22 +72,29 @@ def configure(layer: Neurons | Readout, port: str, sources: tuple[SourceConfig, 
     if not isinstance(count, int) or not 1 <= count <= layer.channels:
         raise FitError(f"{layer.name}: lanes must be 1 to {layer.channels} (its channels), not "
                        f"{count!r}")
+    core = _configured(layer, port, sources, tuple(levels), count, code)
+    return replace(core, replicas=_replicas(core, replicas.pop(layer.name, 1)))
+
+
+# Trial mappings differ in only a layer or two.
+@functools.lru_cache(maxsize=1024)
+def _configured(layer, port, sources, levels, lanes, code):
+    """The configuration of a single core."""
     sources = tuple(
-        replace(source, map=replace(source.map, word=count,
+        replace(source, map=replace(source.map, word=lanes,
                                     code="change" if source.changes else code))
         if name == layer.name else source
         for name, source in zip(layer.sources, sources, strict=True))
-    sources = charging(layer, sources, count)
-    core = CoreConfig(
-        name=layer.name, port=port, sources=sources, lanes=count, channels=layer.channels,
+    sources = charging(layer, sources, lanes)
+    return CoreConfig(
+        name=layer.name, port=port, sources=sources, lanes=lanes, channels=layer.channels,
         weight_bits=max(synapses.bits for synapses, source
                         in zip(layer.synapses, sources, strict=True) if not source.fixed),
         membrane_bits=layer.membrane_bits(levels, code),
-        masks=connections(layer, sources, count),
+        masks=connections(layer, sources, lanes),
         schedule=layer.schedule([source.map for source in sources], code),
-        live=live_rows(layer, sources, count),
+        live=live_rows(layer, sources, lanes),
         own=tuple(k for k, name in enumerate(layer.sources) if name == layer.name))
-    return replace(core, replicas=_replicas(core, replicas.pop(layer.name, 1)))
 
 
 def _replicas(core, count):

@@ -9,6 +9,7 @@ The number of block RAMs of a memory follows from the shapes that Yosys' librari
 block, the words of equal low address bits lie side by side.
 """
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
@@ -202,6 +203,18 @@ def _area(family, memory, *, block):
     return luts(family, memory, block=block) + alone
 
 
+# Memories of the same shape are equal.
+@functools.lru_cache(maxsize=4096)
+def _gain(family, memory):
+    """LUTs that each block RAM of a memory saves, or 0 if that is too few or the memory stays out
+    of blocks; and its block RAMs."""
+    technology, memory = _TECHNOLOGIES[family], replace(memory, varying=None)
+    needs = blocks(family, memory)
+    saved = _area(family, memory, block=False) - _area(family, memory, block=True)
+    out = not memory.rom and memory.depth <= technology.shallow
+    return (0 if out or saved < technology.worth * needs else saved / needs), needs
+
+
 def place(family: str, memories: Counter[Memory], brams: float) -> Placement:
     """Choose the memories that go to block RAM: those that save the most LUTs for each block, as
     long as blocks are left.
@@ -218,13 +231,9 @@ def place(family: str, memories: Counter[Memory], brams: float) -> Placement:
     chosen, gains = set(), []
     used: float = 0
     for memory, copies in memories.items():
-        if not memory.rom and memory.depth <= technology.shallow:
-            continue
-        memory = replace(memory, varying=None)
-        needs = blocks(family, memory)
-        saved = _area(family, memory, block=False) - _area(family, memory, block=True)
-        if saved >= technology.worth * needs:
-            gains.append((-saved / needs, memory.width, memory.depth, memory.rom, copies * needs))
+        saved, needs = _gain(family, memory)
+        if saved:
+            gains.append((-saved, memory.width, memory.depth, memory.rom, copies * needs))
     for _, width, depth, rom, needs in sorted(gains):
         if used + needs <= technology.share * brams:
             used += needs

@@ -17,7 +17,7 @@ PARTS = ("spikes", "window", "select", "fetch", "queue", "encoder", "lanes", "qu
 """Kinds of parts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """A piece of the design that is modelled by itself.
 

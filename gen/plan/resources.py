@@ -184,10 +184,10 @@ def predict(config: ArrayConfig, family: str, brams: float,
     layers: dict[str | None, dict[str, float]] = {
         part.layer: dict.fromkeys((*_MODELLED, "brams"), 0) for part in all_parts}
     for part in all_parts:
-        figures = layers[part.layer]
+        figures, own = layers[part.layer], _figures(family, part, placed.in_blocks)
         for what in _MODELLED:
-            figures[what] += total[what] * _size(family, part, what, placed.in_blocks)
-        figures["brams"] += _blocks(family, part, placed.in_blocks)
+            figures[what] += total[what] * own[what]
+        figures["brams"] += own["brams"]
     return Prediction(
         **{what: round(sum(figures[what] for figures in layers.values())) for what in _MODELLED},
         brams=sum(figures["brams"] for figures in layers.values()),
@@ -196,20 +196,26 @@ def predict(config: ArrayConfig, family: str, brams: float,
         placement=placed)
 
 
-def _size(family, part, what, in_blocks):
-    """One figure of a part, including its memories."""
+def _figures(family, part, in_blocks):
+    """The figures of a part, including its memories."""
+    return _sizes(family, part, tuple(memory in in_blocks for memory in part.memories))
+
+
+# The parts of a layer are those that _layer keeps.
+@functools.lru_cache(maxsize=1 << 14)
+def _sizes(family, part, inside):
+    return {**{what: _size(family, part, what, inside) for what in _MODELLED},
+            "brams": part.copies * sum(memories.blocks(family, memory) for memory, block
+                                       in zip(part.memories, inside, strict=True) if block)}
+
+
+def _size(family, part, what, inside):
     model, memory_size = _coefficients(family)[part.kind][what], getattr(memories, what)
     stored = {True: 0, False: 0}
-    for memory in part.memories:
-        block = memory in in_blocks
+    for memory, block in zip(part.memories, inside, strict=True):
         stored[block] += memory_size(family, memory, block=block)
     return part.copies * (stored[True] + model["memory"] * stored[False] + sum(
         model.get(name, 0) * value for name, value in part.features.items()))
-
-
-def _blocks(family, part, in_blocks):
-    return part.copies * sum(memories.blocks(family, memory) for memory in part.memories
-                             if memory in in_blocks)
 
 
 def core_size(core: CoreConfig, family: str) -> tuple[float, float]:
@@ -217,5 +223,5 @@ def core_size(core: CoreConfig, family: str) -> tuple[float, float]:
     own = _layer(core)
     stored = Counter({memory: 1 for part in own for memory in part.memories})
     in_blocks = memories.place(family, stored, math.inf).in_blocks
-    return (sum(_size(family, part, "cells", in_blocks) for part in own),
-            sum(_blocks(family, part, in_blocks) for part in own))
+    figures = [_figures(family, part, in_blocks) for part in own]
+    return sum(part["cells"] for part in figures), sum(part["brams"] for part in figures)

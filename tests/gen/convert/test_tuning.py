@@ -81,6 +81,17 @@ def test_one_seed_gives_one_network(trained):
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_a_last_function_changes_nothing(trained):
+    module, images, digits = trained
+    logits = []
+    for each in (module, nn.Sequential(module, nn.Softmax(1))):
+        quantised, lowered, _ = to_quantised(each, images[:200], **COARSE)
+        tuned(quantised, each, lowered, images[:200], None, Tuning(1, progress=False))
+        network = quantised.to_network("net", pixel_max=digits.pixel_max)
+        logits.append(network.predict(digits.test_images[:50]))
+    assert np.array_equal(*logits)
+
+
 def test_what_is_not_better_is_not_kept(trained, monkeypatch):
     """Steps that are far too long lose nothing."""
     module, images, digits = trained
