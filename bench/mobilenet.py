@@ -8,7 +8,7 @@ those of some training images, as ``convert`` tells them.
 import torch
 from torch.nn import functional as F
 
-from gen.convert.accuracy import cost, layer_errors
+from gen.convert.accuracy import costs, layer_errors
 from gen.convert.conversion import to_quantised
 from gen.convert.images import Pixels
 from gen.convert.tuning import Tuning, tuned
@@ -69,7 +69,8 @@ def measure(case):
 
     def told(quantised, lowered):
         network = quantised.eval().to_network("mobilenet", pixel_max=data.pixel_max)
-        found = cost(network, quantised.logit_step, data.test_images, scores, data.test_labels)
+        (found,) = costs(lowered, network, quantised.logit_step, data.test_images, scores,
+                         data.test_labels)
         return {"accuracy": found.after, "agreement": found.agreement,
                 "errors": layer_errors(module, lowered, quantised, images[:JUDGED])}
 
