@@ -352,7 +352,15 @@ class SourceConfig:
     def reach(self):
         """The most rows, from the top of the present window on, that may have arrived. Rows in the
         padding count."""
-        return self.rows if self.continues else self.rows - min(0, self.tops[-1])
+        return self.rows - self.beyond
+
+    @property
+    def beyond(self):
+        """Rows from the bottom of the map to the last window, if that begins below it; or from the
+        top of the map, if it begins above it, which is a negative number. From that window on as
+        many rows less may have arrived as are not of its sample."""
+        last = self.tops[-1]
+        return 0 if self.continues else min(0, last) + max(0, last - self.map.height)
 
     @property
     def most_free(self):
@@ -379,11 +387,11 @@ class SourceConfig:
         """The fewest rows of the spike memory with which every window becomes complete, and with
         which a word lies in the same lap of the ring as its window's corner or in the next lap,
         wherever the corner is."""
-        first, last = self.tops[0], self.tops[-1]
+        first = self.tops[0]
         if self.continues:
             return max(self.kernel[0], self.past + 1)
         reach = min(self.kernel[0], self.map.height - first)
-        return max(1, -first, reach + min(0, last), reach - 1)
+        return max(1, -first, reach + self.beyond, reach - 1)
 
     def offset(self, tap):
         """Beats from the window's corner to the first slice of a tap."""

@@ -165,4 +165,4 @@ def _rows(share, sent, left, samples):
     for row in range((samples - 1) * height, samples * height):
         sample, out_row = divmod(bisect_right(left, sent[row][0] + _SAME), len(tops))
         reach = max(reach, row + 1 - sample * height - tops[out_row])
-    return max(reach if share.continues else reach + min(0, tops[-1]), share.least_rows)
+    return max(reach + share.beyond, share.least_rows)

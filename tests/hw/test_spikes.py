@@ -28,13 +28,18 @@ WINDOWS = [(1, 1, 0, 1), (2, 1, 0, 2), (2, 1, 0, 3), (3, 1, 1, 3), (3, 1, 1, 5),
            (2, 3, 0, 2), (4, 1, 0, 6), (3, 1, 2, 3), (3, 2, 2, 7), (1, 4, 1, 3), (6, 1, 5, 6),
            (8, 1, 7, 9)]
 
+# The same, with other rows of zeros below the map than above it.
+BELOW = [(1, 1, 0, 6, 1), (1, 1, 0, 6, 2), (1, 1, 0, 4, 3), (1, 1, 0, 8, 4), (2, 1, 0, 4, 4),
+         (1, 2, 0, 5, 5), (3, 1, 1, 7, 6)]
+
 
 @pytest.mark.parametrize("shape", [{"code": "phase"}, {"code": "rate"}, {"width": 1, "word": 5}],
                          ids=str)
-@pytest.mark.parametrize("kernel,stride,padding,rows", WINDOWS)
-def test_a_row_is_kept_until_no_window_looks_at_it(kernel, stride, padding, rows, shape):
+@pytest.mark.parametrize("kernel,stride,padding,rows,below",
+                         [*((*window, None) for window in WINDOWS), *BELOW])
+def test_a_row_is_kept_until_no_window_looks_at_it(kernel, stride, padding, rows, below, shape):
     fmap = MapConfig(**{**MAP, "code": "phase", **shape})
-    source = SourceConfig(fmap, -1, (kernel, 1), (stride, 1), (padding, 0), rows=rows)
+    source = SourceConfig(fmap, -1, (kernel, 1), (stride, 1), (padding, 0), rows=rows, below=below)
     rng = random.Random(rows)
     written = [[sum(rng.choice([0, 0, rng.randrange(6)]) << c * fmap.bits
                     for c in range(fmap.word)) for _ in range(source.row)]
