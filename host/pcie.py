@@ -19,6 +19,7 @@ _RESTING = 1 << 1
 _REJECTED = 1 << 11
 _FAULTS = {8: "it was refused: its address is not mapped; is an IOMMU in the way?",
            9: "its data came damaged", 10: "its answer did not come in time"}
+_FAULTY = sum(1 << bit for bit in _FAULTS)
 
 _AGAIN = 0.1
 """Seconds to wait for a session before it is opened again."""
@@ -88,7 +89,9 @@ class PcieLink:
             See :meth:`write`.
         """
         if self._loading:
-            self._await_loaded(self.ring)
+            session, self._loading = self._loading, 0
+            self._await_loaded(session, self.ring)
+            self._loading = session
         return self._read(addr, count)
 
     def _read(self, addr, count):
@@ -108,21 +111,24 @@ class PcieLink:
         HostError
             If the device takes no words, or has refused one; ``what`` is asked of it.
         """
-        if self._flying:
-            raise HostError(f"{self.name}: samples are under way; end the sequence that they "
-                            f"belong to before {what} is asked of the device")
-        if not self._loading:
-            self._loading = self._open(self.where["most_timesteps"], loads=True)
-        self._await_loaded(2 * len(words))
+        self._require_idle(what)
+        session = self._loading or self._open(self.where["most_timesteps"], loads=True)
+        self._loading = 0
+        self._await_loaded(session, 2 * len(words))
         for k, word in enumerate(words):
             for part in (addr + k, word):
                 self.samples[self.sent & self.ring - 1] = part
                 self.sent += 1
         self.set_ring("samples_index", self.sent)
+        self._loading = session
 
-    def _await_loaded(self, room):
-        """Wait until so many words of the ring are free."""
-        session, self._loading = self._loading, 0
+    def _require_idle(self, what="anything else"):
+        if self._flying:
+            raise HostError(f"{self.name}: samples are under way; end the sequence that they "
+                            f"belong to before {what} is asked of the device")
+
+    def _await_loaded(self, session, room):
+        """Wait until so many words of the ring of a session that loads are free."""
         before, changed = None, 0.0
         while True:
             (loaded,), (status,) = (self._read(self.where[name], 1)
@@ -130,17 +136,16 @@ class PcieLink:
             if status & _REJECTED:
                 raise Refused(f"{self.name}: the device has refused what it was to be loaded with; "
                               f"load it again")
+            if not self._is_open(session):
+                raise self.diagnosis(session)
             if self.sent - 2 * loaded <= self.ring - room:
-                break
+                return
             if loaded != before:
                 before, changed = loaded, time.monotonic()
-            elif not self._is_open(session):
-                raise self.diagnosis(session)
             elif time.monotonic() > changed + self.patience:
                 raise HostError(f"{self.name}: the device has taken no word for its memories for "
                                 f"{self.patience:g} s; wait longer (--timeout), or reset it")
             self.function.wait(0.0005)
-        self._loading = session
 
     def set_ring(self, name: str, value: int) -> None:
         """Write a register of the rings.
@@ -156,6 +161,7 @@ class PcieLink:
 
     def take_over(self) -> None:
         """Take the device over."""
+        self._require_idle()
         self._begin(self.where["most_timesteps"])
 
     def _begin(self, timesteps):
@@ -263,9 +269,7 @@ class PcieLink:
         HostError
             If no session is open, or other samples are under way.
         """
-        if self._flying:
-            raise HostError(f"{self.name}: samples are under way; end the sequence that they "
-                            f"belong to before anything else is asked of the device")
+        self._require_idle()
         if not self.opened:
             raise HostError(f"{self.name}: samples are sent in a session, and none is open")
         if timesteps != self._timesteps:
@@ -286,7 +290,7 @@ class PcieLink:
 
     def _is_open(self, session):
         (found,), (status,) = (self.read(self.where[name], 1) for name in ("session", "status"))
-        return found == session and not status >> min(_FAULTS)
+        return found == session and not status & _FAULTY
 
     def _intact(self):
         """Whether the memories are what they should be, as far as it is known."""
@@ -344,7 +348,7 @@ class _Flight(Flight):
         looked = begun
         while not self._take():
             now = time.monotonic()
-            if link.block[1] >> min(_FAULTS) or now > begun + link.patience:
+            if link.block[1] & _FAULTY or now > begun + link.patience:
                 raise link.diagnosis(self._session)
             if now > looked + 0.05:
                 looked = now

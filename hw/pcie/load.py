@@ -15,7 +15,7 @@ class Loads(wiring.Component):
     the first is the address of a register, and the second what is written to it.
 
     A word for which it is too early, because the device tests itself, waits. One that is refused
-    has no effect.
+    has no effect, nor has one for an address of more than 16 bits.
 
     Members
     -------
@@ -33,12 +33,13 @@ class Loads(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        bus = self.bus
+        bus, beyond = self.bus, Signal()
+        # A session opens when no sample is under way, and one that loads begins none.
         m.d.comb += bus.idle.eq(1)
         with m.FSM():
             with m.State("Address"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += bus.addr.eq(self.i.payload)
+                m.d.sync += [bus.addr.eq(self.i.payload), beyond.eq(self.i.payload[16:].any())]
                 with m.If(self.i.valid):
                     m.next = "Word"
             with m.State("Word"):
@@ -49,13 +50,13 @@ class Loads(wiring.Component):
             with m.State("Settle"):
                 m.next = "Write"
             with m.State("Write"):
-                m.d.comb += bus.w_en.eq(1)
-                with m.If(bus.w_status == Status.BUSY):
+                m.d.comb += bus.w_en.eq(~beyond)
+                with m.If((bus.w_status == Status.BUSY) & ~beyond):
                     m.next = "Settle"
                 with m.Else():
                     m.d.sync += self.loaded.eq(self.loaded + 1)
                     m.next = "Address"
-                    with m.If(bus.w_status != Status.OK):
+                    with m.If((bus.w_status != Status.OK) | beyond):
                         m.d.sync += self.rejected.eq(1)
 
         return m

@@ -55,7 +55,7 @@ class RingMap:
         of words, the address of a register and what is written to it; there only if memories may be
         loaded
     samples_read, results_written : the device's indices, to read
-    loaded : pairs of the session that have been written, to read
+    loaded : pairs of the session that have been written or refused, to read
     """
 
     open: int = 0x100

@@ -14,7 +14,7 @@ from gen.build.design import load as load_design
 from gen.build.planning import design_for, design_in_place
 from gen.errors import BuildError, FitError
 from host.device import Device
-from host.errors import HostError, LinkError, Refused
+from host.errors import HostError, LinkError, Lost, Refused
 from host.functions import mapped
 from host.link import SerialLink
 from host.load import image_words
@@ -276,6 +276,36 @@ def test_the_verilated_board(link, tmp_path, images):
         assert np.array_equal(session(first, answers), FIRST.predict(raw))
         status = session(first, Device.status)
         assert (status["memories"], status["holds"]) == ("intact", FIRST.digest)
+
+
+def test_sessions_on_pcie(tmp_path, images, monkeypatch):
+    """A load does not end samples that are under way, is not mixed with another driver's, and after
+    an interrupt the driver begins anew."""
+    folder, _ = built(tmp_path, "pcie")
+    raw = images(FIRST, 3)
+    with virtual_board(folder) as line, opened(line, folder) as device:
+        link, where = device.link, device.manifest.registers
+        link.take_over()
+        with link.flight(1) as flight:
+            flight.send([0] * where["input_words"])
+            with pytest.raises(HostError, match=r"samples are under way; end the sequence"):
+                device.load(folder / "memory.img")
+            assert flight.receive()
+        assert np.array_equal(device.infer(raw).logits, FIRST.predict(raw))
+
+        link.write(where["load"], [1], "to be loaded")
+        other = PcieLink(link.function, device.manifest, patience=30)
+        other.take_over()
+        with pytest.raises(Lost, match=r"was taken over by another program since this one opened"):
+            link.write(where["block"], [0, 0], "a block")
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(link, "set_ring", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+            link._loading = 1
+            patch.setattr(link, "_await_loaded", lambda *args: None)
+            link.write(where["block"], [0, 0], "a block")
+        device.load(folder / "memory.img")
+        assert np.array_equal(device.infer(raw).logits, FIRST.predict(raw))
 
 
 @pytest.fixture(scope="module", params=LINKS)

@@ -141,21 +141,23 @@ private:
     // Send what the driver has written.
     void look() {
         const uint32_t open = bar.words[RING_OPEN].load(std::memory_order_acquire);
+        // What describes the rings may have come while the endpoint did not rest, and was ignored.
+        const bool again = open && open != shadow[RING_OPEN];
         for (unsigned word = RING_FIRST; word <= RING_LAST_WRITABLE; word++)
-            if (word != RING_OPEN) pass(word, bar.words[word].load(std::memory_order_acquire));
-        pass(RING_OPEN, open);
+            if (word != RING_OPEN) pass(word, bar.words[word].load(std::memory_order_acquire), again);
+        pass(RING_OPEN, open, false);
     }
 
-    void pass(unsigned word, uint32_t value) {
-        if (value == shadow[word]) return;
+    void pass(unsigned word, uint32_t value, bool again) {
+        if (value == shadow[word] && !again) return;
         shadow[word] = value;
         requests.push_back({0x40000001, HOST << 16 | 0xf, BAR + 4 * word, swap(value)});
         quiet = 0;
         rung = clock;
     }
 
-    // Ask for what the driver may read. What follows from a register is read before it, so that the
-    // driver does not take what is old for new.
+    // Ask for what the driver may read. `health` comes before `loaded`, so a driver that finds all words
+    // loaded may find a health from before the last of them, but none from before the first.
     void refresh() {
         ask(0, FACTS);
         ask(RING_LAST_WRITABLE + 1, RING_READABLE);

@@ -69,6 +69,12 @@ def test_each_pair_is_written_once(stalls):
     assert total == (len(PAIRS), 0)
 
 
+def test_an_address_of_more_bits_is_refused():
+    """Also while the device is busy."""
+    tried, total = run(lambda rng: Status.BUSY, pairs=[(0x1_0ffc, 1)] * 3)
+    assert (tried, total) == ([], (3, 1))
+
+
 def test_a_word_waits_while_the_device_is_busy():
     tried, total = run(lambda rng: rng.choice([Status.OK, Status.BUSY, Status.BUSY]))
     assert [pair[:2] for pair in tried if pair[2] == Status.OK] == PAIRS
