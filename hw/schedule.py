@@ -216,8 +216,8 @@ class Schedule:
                 todo.append(replace(_NOTHING, leak=add.shift))
             elif isinstance(add, Keep):
                 # What a leak leaves is held with it.
-                before = todo.pop() if todo and todo[-1].leak is not None else _NOTHING
-                todo.append(replace(before, hold=True, current=add.current, aside=add.aside))
+                leaking = todo.pop() if todo and todo[-1].leak is not None else _NOTHING
+                todo.append(replace(leaking, hold=True, current=add.current, aside=add.aside))
             elif isinstance(add, Reset):
                 todo.append(replace(_NOTHING, row=add.spent, reset=True))
             else:

@@ -100,6 +100,7 @@ class SpikeMemory(wiring.Component):
             # one, and rows are owed for a while.
             frees = free + more > fills
         else:
+            # `free` is never negative, so every descent but the last one frees a row.
             frees = Const(1) if source.ascent > 0 else free + source.ascent > fills
             frees |= ~self.finish
         m.d.sync += free.eq(free - fills + Mux(self.descend, more, 0))
