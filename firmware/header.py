@@ -105,7 +105,7 @@ def header(facts: dict) -> str:
         macros="\n".join(f"#define SPIKELOOM_{name} {value}u /* {what} */"
                          for name, (value, what) in macros.items()),
         digest=_digest(facts["digest"]),
-        baud=facts["link"]["baud"],
+        baud=facts["link"]["baud"] or 0,
         addresses="\n".join(f"        .{name} = 0x{registers[name]:04x}u,"
                             for name in _ADDRESSES if name in registers),
         memories=_MEMORIES.format(rows="\n".join(

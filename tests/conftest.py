@@ -37,6 +37,13 @@ LONG = re.compile(r"""
     | hw/test_array\.py::.*the_logits\[residual-(rate|phase-(?!both))
     | test_own_network\.py::test_it_fits | test_curve\.py::test_the_verilog
     | verify/test_stepping\.py::.*(long_trains|cif-3)
+    | host/test_pcie\.py::test_a_sequence_element
+    | host/test_load\.py::test_the_verilated_board\[uart | gen/build/test_ip\.py::test_the_testbench
+    | gen/build/test_pcie\.py::test_the_endpoint_has_no_latch\[7
+    | firmware/test_driver\.py::.*(lossy_line|lost)\w*\[.*large
+    | firmware/test_driver\.py::test_logits\[(stepping|whole)-serial
+    | pcie/test_endpoint\.py::test_samples_and_results\[(small|large)-.*-4DW
+    | test_random\.py::.*from_changes\[0
     | test_report\.py::(TestTimeSteps::test_page|test_a_network_that_is_a_readout)
     | test_virtual\.py::test_every_step | test_device\.py::test_infer\[(stepping|residual)
     | test_driver\.py::test_logits\[(large|full) | test_planner\.py::test_slices_are_as_long

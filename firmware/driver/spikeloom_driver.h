@@ -56,7 +56,7 @@ struct spikeloom_memory {
 /* A device, as its build describes it. `spikeloom.h` has one. */
 struct spikeloom_build {
     uint32_t digest[8]; /* as the device has it in its registers */
-    uint32_t baud;
+    uint32_t baud; /* 0 of a device without a serial line */
     struct {
         uint16_t magic, digest, submitted, completed, session;
         uint16_t timesteps, open, input, result, stride;

@@ -86,6 +86,7 @@ def test_a_build_whose_memories_are_fixed(driver_of, drivers):
 
 
 @pytest.mark.parametrize("word, error", [(2, Error.OK), (4, Error.FAILED), (1, Error.BUSY)])
+@pytest.mark.parametrize("tested", ["uart", "pcie"], indirect=True)
 def test_a_device_that_tests_itself(word, error, tested, tmp_path):
     driver = Driver(tested[0], tmp_path)
     transport = LoadableTransport()

@@ -120,7 +120,7 @@ def test_export(folder, capsys):
      "error: net.nir: spikes already, so --labels means nothing; leave it out"),
     (["convert", "m.py:build", "--weights", "w", "--dt", "1"],
      "error: --dt is for .nir files; leave it out"),
-    (["convert", "m.py:build"], "error: m.py: there is no such file"),
+    (["convert", "m.py:build", "--weights", "w"], "error: m.py: there is no such file"),
     (["convert", "absent.nir"], "error: absent.nir: can't be read as NIR (["),
     (["convert", "net.nir", "--timesteps", "5"],
      "error: steps.npy: has 6 time-steps, not 5; leave --timesteps out"),
