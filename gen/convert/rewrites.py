@@ -1,6 +1,5 @@
 """Exact rewrites of a traced module before it is lowered."""
 
-
 import torch
 from torch import fx, nn
 from torch.nn import functional as F

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hw.dynamics import Lasting
+from hw.neuron import Leak, State
 
 from .exact import EXACT
 
@@ -84,7 +85,6 @@ def _largest(leak: tuple[int, ...], rows: int, charge: int, sign: int) -> int:
 
 
 def _leaked(potential: int, leak: tuple[int, ...]) -> int:
-    for shift in leak:
-        moved = potential >> abs(shift)
-        potential += -moved if shift >= 0 else moved
-    return potential
+    state = State(potential=potential)
+    state.add([Leak(shift) for shift in leak], ())
+    return int(state.potential)
